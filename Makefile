@@ -1,0 +1,50 @@
+# `make demo` and `make test` are all a newcomer needs: Python 3.11 to 3.13, make and git.
+# uv comes from PyPI into .uv/, everything else into .venv/, nothing outside this folder.
+
+PYTHON ?= python3
+UV := .uv/bin/uv
+# uv must use the Python that is here: it would otherwise fetch one from elsewhere.
+export UV_PYTHON_DOWNLOADS := never
+export UV_NO_PROGRESS := 1
+
+.PHONY: demo test lint bench clean env
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:
+	@echo "make demo    YAML to warehouse on real data, on this machine (FORCE=1 merges again)"
+	@echo "make test    all tests"
+	@echo "make lint    ruff, mypy, the lock file"
+	@echo "make bench   the benchmarks, each against its peers"
+	@echo "make clean   remove what make and the demo made"
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Python 3.11, 3.12 or 3.13 is needed, but $(PYTHON) is `$(PYTHON) --version`: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv .uv || { rm -rf .uv; echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+	@.uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9' || { rm -rf .uv; exit 1; }
+
+.venv/ready: pyproject.toml uv.lock | $(UV)
+	@$(UV) sync --frozen --quiet --python $(PYTHON)
+	@touch $@
+
+env: .venv/ready
+
+demo: .venv/ready
+	@.venv/bin/sluicegate demo $(if $(FORCE),--force)
+
+test: .venv/ready
+	@.venv/bin/pytest $(ARGS)
+
+lint: .venv/ready
+	@$(UV) lock --check --quiet
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+bench: .venv/ready
+	@for script in benchmarks/*/run.py; do echo "== $$script"; .venv/bin/python $$script || exit 1; done
+
+clean:
+	@if [ -x .venv/bin/sluicegate ]; then .venv/bin/sluicegate down --quiet || true; fi
+	@rm -rf .venv .uv .sluicegate dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,100 @@
+"""Every fault that a step can meet: its code, its class, a sentence and a remedy. Data, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+__all__ = ["CATALOGUE", "Fault", "FaultClass"]
+
+
+class FaultClass(StrEnum):
+    """What to do about a fault: try again, look at the data, or stop at once."""
+
+    TRANSIENT = "transient"
+    DATA = "data"
+    FATAL = "fatal"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One named kind of failure. `sentence` says what happened, `remedy` what a person does about it."""
+
+    code: str
+    kind: FaultClass
+    sentence: str
+    remedy: str
+
+
+_T, _D, _F = FaultClass.TRANSIENT, FaultClass.DATA, FaultClass.FATAL
+
+_FAULTS = (
+    Fault("SOURCE_MISSING", _D, "The source of a step does not exist.",
+          "Find out why it was not delivered; when it is there, clear the step. `wait:` makes the step wait for it."),
+    Fault("SOURCE_UNREADABLE", _D, "The source is not in the format that the pipeline says.",
+          "Compare the file with `format:` and `columns:`; have it delivered again or correct the pipeline."),
+    Fault("SOURCE_CHANGED", _T, "The source changed while it was read.",
+          "Nothing: the retry reads the new version. If it comes back, the writer should write once and whole."),
+    Fault("TOO_MANY_DEAD_LETTERS", _D, "More records were set aside than `dead_letters.max` allows.",
+          "Look at the dead letters' reasons. Correct the source or the checks and clear the step; "
+          "raise `dead_letters.max` only when the loss is meant."),
+    Fault("CHECK_FAILED", _D, "A check of the whole table did not hold.",
+          "The log says which and what was seen. Correct the source or the check and clear the step."),
+    Fault("CHECK_BROKEN", _F, "A check could not be carried out.",
+          "Correct its name or its arguments in the pipeline file."),
+    Fault("SCHEMA_MISMATCH", _F, "Source, `columns:` and target do not have the same columns or types.",
+          "Change the target or the pipeline so that they agree, or say `on_schema_change: add`."),
+    Fault("CONSTRAINT_VIOLATED", _D, "The target's own constraint refused a record.",
+          "Add the same rule to `columns:` so that such records are set aside, or correct the source."),
+    Fault("WAREHOUSE_UNREACHABLE", _T, "The database could not be reached.",
+          "It is retried. If it lasts: is the server up, are host and port of the connection right?"),
+    Fault("WAREHOUSE_BUSY", _T, "The database refused the work for now: a lock, a deadlock or too many connections.",
+          "It is retried. If it lasts, look for the session that holds the lock."),
+    Fault("WAREHOUSE_DENIED", _F, "The database refused the login or the permission.",
+          "Check user and password of the connection, and what the user may do in the target's schema."),
+    Fault("WAREHOUSE_ERROR", _F, "The database reported an error that a retry does not mend.",
+          "Read the database's message in the log."),
+    Fault("DISK_FULL", _F, "No space is left on a disk.", "Free some space where the log says, then clear the step."),
+    Fault("OUT_OF_MEMORY", _F, "The step needed more memory than it may take.",
+          "Give the worker more memory, or make the step's input smaller."),
+    Fault("AWS_THROTTLED", _T, "AWS asked for a slower pace.", "It is retried with a longer pause."),
+    Fault("AWS_UNAVAILABLE", _T, "AWS did not answer, or answered with a fault of its own.",
+          "It is retried. If it lasts, look at AWS's health page and the network."),
+    Fault("AWS_DENIED", _F, "AWS refused the permission or the credentials.",
+          "Check the AWS connection, its role and the policy of the bucket or the service."),
+    Fault("AWS_NOT_FOUND", _F, "A bucket or another AWS resource does not exist.",
+          "Create it, or correct its name in the pipeline or the defaults."),
+    Fault("AWS_REJECTED", _F, "AWS refused the request as invalid.", "Read AWS's message in the log; correct the pipeline."),
+    Fault("CLUSTER_CAPACITY", _T, "AWS had no machines for the cluster.",
+          "It is retried on a new cluster. If it lasts, allow other instance types or another subnet."),
+    Fault("CLUSTER_LOST", _T, "The cluster ended by a fault of AWS before the work was done.",
+          "It is retried on a new cluster."),
+    Fault("CLUSTER_INVALID", _F, "AWS refused what the cluster is made of.",
+          "Correct `clusters:`: release, instance types, roles, subnet. The log has AWS's reason."),
+    Fault("CLUSTER_BOOTSTRAP_FAILED", _F, "A bootstrap action of the cluster failed.",
+          "Its log is below the cluster's log folder; correct the script."),
+    Fault("CLUSTER_TERMINATED_OUTSIDE", _F, "Somebody ended the cluster outside Airflow.",
+          "Ask who did and why; then clear the step, which starts a new cluster."),
+    Fault("CLUSTER_DEADLINE", _F, "The cluster ran longer than `max_runtime`.",
+          "Find out what made it slow (the log has the Spark step's tail), or raise `max_runtime`."),
+    Fault("SPARK_STEP_FAILED", _T, "A Spark job failed.",
+          "Its traceback is in the task's log. It is retried, as far as `retries` says."),
+    Fault("SPARK_CODE_BROKEN", _F, "A Spark job failed in a way that a retry does not mend.",
+          "Its traceback is in the task's log; correct the job, then clear the step."),
+    Fault("CODE_MISSING", _F, "A job file, module or function that the pipeline names does not exist.",
+          "Correct its path; it is looked for from the dags root."),
+    Fault("CODE_FAILED", _T, "A function of the pipeline raised an error.",
+          "Its traceback is in the task's log. It is retried, as far as `retries` says."),
+    Fault("CONNECTION_MISSING", _F, "An Airflow connection does not exist.",
+          "Create it under the name that the pipeline or the defaults say."),
+    Fault("WRONG_USE", _F, "A step was asked for something it cannot do.", "Read the message; correct the pipeline."),
+    Fault("NETWORK", _T, "A connection broke or could not be made.", "It is retried. If it lasts, check the network."),
+    Fault("TIMED_OUT", _T, "Something took longer than it may.",
+          "It is retried, as far as `retries` says. If it lasts, find out what made it slow, or raise `timeout`."),
+    Fault("UNKNOWN", _T, "An error that is not in the catalogue.",
+          "Read the traceback in the log. It is retried, as far as `retries` says."),
+)  # fmt: skip
+
+CATALOGUE: Mapping[str, Fault] = MappingProxyType({fault.code: fault for fault in _FAULTS})

@@ -1,0 +1,56 @@
+"""The exceptions: a fault of the catalogue with what happened this time. The type says what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sluicegate.faults.catalogue import CATALOGUE, Fault, FaultClass
+
+__all__ = ["DataFault", "FatalFault", "FaultError", "TransientFault", "fault"]
+
+
+class FaultError(Exception):
+    """One fault that happened. Made by `fault()`, which picks the subclass.
+
+    `facts` are JSON values for machines (counts, names, ids); never secrets.
+    """
+
+    def __init__(self, kind: Fault, detail: str, facts: Mapping[str, object]) -> None:
+        super().__init__(kind.code, detail)
+        self.fault = kind
+        self.detail = detail
+        self.facts = dict(facts)
+
+    @property
+    def code(self) -> str:
+        return self.fault.code
+
+    def __str__(self) -> str:
+        return f"{self.fault.code} ({self.fault.kind}): {self.detail or self.fault.sentence}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (fault, (self.fault.code, self.detail), {"facts": self.facts})
+
+
+class TransientFault(FaultError):
+    """Try again."""
+
+
+class DataFault(FaultError):
+    """A person has to look at the data; a retry would see the same."""
+
+
+class FatalFault(FaultError):
+    """A person has to change something; a retry is a waste."""
+
+
+_TYPES = {FaultClass.TRANSIENT: TransientFault, FaultClass.DATA: DataFault, FaultClass.FATAL: FatalFault}
+
+
+def fault(code: str, detail: str = "", **facts: object) -> FaultError:
+    """The exception for `code` of the catalogue.
+
+    :raises KeyError: when there is no such code.
+    """
+    kind = CATALOGUE[code]
+    return _TYPES[kind.kind](kind, detail, facts)

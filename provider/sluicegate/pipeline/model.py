@@ -1,0 +1,263 @@
+"""What a pipeline file says, as frozen values.
+
+The shapes follow the YAML reference word for word. Everything here is plain data: no Airflow, no I/O,
+no template rendered. Where a file may say a thing in several ways (a name, a list, a mapping), the
+long form is what stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from sluicegate.pipeline.text import Duration, Limit
+
+LimitField = Annotated[Limit, BeforeValidator(Limit.parse)]
+
+
+class Model(BaseModel):
+    """Frozen, and closed: an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Mode(StrEnum):
+    """How a load changes its target."""
+
+    MERGE = "merge"
+    INSERT_ONLY = "insert_only"
+    REPLACE_WINDOW = "replace_window"
+    APPEND = "append"
+
+
+class OnUpstreamFailure(StrEnum):
+    WAIT = "wait"
+    FAIL = "fail"
+
+
+class OnSchemaChange(StrEnum):
+    """What a load does with a column that the target does not have."""
+
+    FAIL = "fail"
+    ADD = "add"
+    IGNORE = "ignore"
+
+
+class Schedule(Model):
+    """When runs start. `once` and `none` have no cron; a cron has a start. `end` is exclusive."""
+
+    kind: Literal["cron", "once", "none"] = "none"
+    cron: str | None = None
+    timezone: str = "UTC"
+    start: datetime | None = None
+    end: datetime | None = None
+    catchup: bool = False
+
+
+class Retries(Model):
+    count: Annotated[int, Field(ge=0)] = 3
+    delay: Duration = timedelta(seconds=30)
+    max_delay: Duration = timedelta(minutes=10)
+
+
+class Format(Model):
+    """How a file is read. Without `type` the suffix decides; `null` lists the texts that mean NULL."""
+
+    type: Literal["csv", "jsonl", "parquet"] | None = None
+    null: tuple[str, ...] = ("",)
+    delimiter: str = ","
+    header: bool = True
+    encoding: str = "utf-8"
+
+
+class Dataset(Model):
+    """A place that steps read and write. `name` is None for a URI written inside a step."""
+
+    name: str | None = None
+    uri: str
+    format: Format | None = None
+    shared: bool = False
+
+
+class Column(Model):
+    """Type and contract of one column; each key but `type` and `sensitive` is a row-level check."""
+
+    type: str | None = None
+    required: bool = False
+    between: tuple[float | int | str | None, float | int | str | None] | None = None
+    in_: tuple[Any, ...] | None = Field(default=None, alias="in")
+    matches: str | None = None
+    unique: bool = False
+    references: str | None = None
+    sensitive: bool = False
+
+
+class Check(Model):
+    """One expectation in Great Expectations' own words."""
+
+    expectation: str
+    kwargs: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class DeadLetters(Model):
+    """How many records a load may set aside before it fails."""
+
+    max: LimitField = Limit.parse("5%")
+
+
+class Read(Model):
+    """A dataset that a step reads: `name` or inline URI here, `pipeline.name` elsewhere."""
+
+    dataset: str
+    latest: bool = False
+    on_upstream_failure: OnUpstreamFailure = OnUpstreamFailure.WAIT
+
+
+class After(Model):
+    """A step of this pipeline (`step`), or a task of a DAG that is not ours (`dag`, `task`)."""
+
+    step: str | None = None
+    dag: str | None = None
+    task: str | None = None
+
+
+class Param(Model):
+    """One entry of the trigger form: JSON Schema, and the default."""
+
+    default: Any = None
+    description: str | None = None
+    json_schema: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Connections(Model):
+    """Airflow connection ids."""
+
+    aws: str = "aws_default"
+    ledger: str | None = None
+
+
+class CoreInstances(Model):
+    type: str
+    count: Annotated[int, Field(ge=1)] = 1
+
+
+class Instances(Model):
+    primary: str
+    core: CoreInstances | None = None
+
+
+class Cluster(Model):
+    """What one run's EMR cluster is made of. Anything else RunJobFlow takes goes into `run_job_flow`."""
+
+    release: str
+    instances: Instances
+    log_uri: str | None = None
+    service_role: str = "EMR_DefaultRole"
+    job_flow_role: str = "EMR_EC2_DefaultRole"
+    subnet: str | None = None
+    tags: Mapping[str, str] = Field(default_factory=dict)
+    run_job_flow: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Job(Model):
+    """One spark-submit. `path` is a file below the dags root, or an `s3://` URI."""
+
+    path: str
+    args: tuple[str, ...] = ()
+
+
+class StepBase(Model):
+    name: str
+    description: str | None = None
+    reads: Mapping[str, Read] = Field(default_factory=dict)
+    writes: Mapping[str, str] = Field(default_factory=dict)
+    """Binding to dataset key (a name of this pipeline, or the URI's own text)."""
+    after: tuple[After, ...] = ()
+    retries: Retries = Retries()
+    timeout: Duration | None = None
+    wait: Duration | None = None
+    pool: str | None = None
+    trigger_rule: str | None = None
+
+
+class LoadStep(StepBase):
+    kind: Literal["load"] = "load"
+    load: Read
+    """What is loaded; it stands in `reads` too, under the binding `load`."""
+    into: str
+    """Dataset key of the target; it stands in `writes` too, under the binding `into`."""
+    key: tuple[str, ...] = ()
+    mode: Mode = Mode.APPEND
+    newest_by: str | None = None
+    format: Format | None = None
+    columns: Mapping[str, Column] = Field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    suite: str | None = None
+    """A Great Expectations suite as a JSON file below the dags root."""
+    dead_letters: DeadLetters = DeadLetters()
+    on_schema_change: OnSchemaChange = OnSchemaChange.FAIL
+
+
+class SparkStep(StepBase):
+    kind: Literal["spark"] = "spark"
+    jobs: tuple[Job, ...]
+    cluster: Cluster
+    cluster_name: str
+    """The key below `clusters:`, for messages and tags."""
+    max_runtime: Duration = timedelta(hours=4)
+
+
+class TransformStep(StepBase):
+    kind: Literal["transform"] = "transform"
+    function: str
+    with_: Mapping[str, Any] = Field(default_factory=dict, alias="with")
+
+
+class PythonStep(StepBase):
+    kind: Literal["python"] = "python"
+    function: str
+    with_: Mapping[str, Any] = Field(default_factory=dict, alias="with")
+
+
+class OperatorStep(StepBase):
+    kind: Literal["operator"] = "operator"
+    operator: str
+    with_: Mapping[str, Any] = Field(default_factory=dict, alias="with")
+
+
+Step = Annotated[
+    LoadStep | SparkStep | TransformStep | PythonStep | OperatorStep, Field(discriminator="kind")
+]
+
+
+class Pipeline(Model):
+    """One file, complete: defaults applied, names resolved within the file, nothing rendered."""
+
+    name: str
+    file: Path
+    root: Path
+    """The dags root: code, jobs and suites are found from here."""
+    digest: str
+    """sha256 (hex) of the file and of the defaults that hold for it."""
+    description: str | None = None
+    owner: str | None = None
+    tags: tuple[str, ...] = ()
+    schedule: Schedule = Schedule()
+    fresh_within: Duration | None = None
+    params: Mapping[str, Param] = Field(default_factory=dict)
+    datasets: Mapping[str, Dataset] = Field(default_factory=dict)
+    """By name; a URI written inside a step stands under its own text, with `name` None."""
+    steps: Mapping[str, Step]
+    alerts: Mapping[str, Any] = Field(default_factory=dict)
+    retries: Retries = Retries()
+    max_active_runs: Annotated[int, Field(ge=1)] | None = None
+    paused: bool | None = None
+    dag: Mapping[str, Any] = Field(default_factory=dict)
+    """Further arguments of Airflow's DAG, as written."""
+    connections: Connections = Connections()
+    artifacts: str = "s3://sluicegate-artifacts/"

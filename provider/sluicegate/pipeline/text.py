@@ -1,0 +1,83 @@
+"""The small languages inside a value: durations (`30s`, `6h`) and limits (`2%`, `100`)."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
+from pydantic.dataclasses import dataclass
+
+__all__ = ["Duration", "Limit", "format_duration", "parse_duration"]
+
+_DURATION = re.compile(r"(\d+)(s|m|h|d|w)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def parse_duration(value: object) -> timedelta:
+    """`90s`, `15m`, `6h`, `7d`, `2w` or several of them (`1h30m`) as a positive timedelta.
+
+    :raises ValueError: for anything else; the message says what is expected.
+    """
+    if isinstance(value, timedelta):
+        return value
+    text = str(value).strip()
+    parts = _DURATION.findall(text)
+    if isinstance(value, bool) or not parts or "".join(n + u for n, u in parts) != text:
+        raise ValueError(f"expected a duration such as 30s, 15m, 6h or 7d, not {value!r}")
+    total = timedelta()
+    for number, unit in parts:
+        total += timedelta(**{_UNITS[unit]: int(number)})
+    return total
+
+
+def format_duration(value: timedelta) -> str:
+    """The shortest text that `parse_duration` reads back as the same whole seconds: `1h30m`."""
+    seconds = int(value.total_seconds())
+    text = ""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            text += f"{count}{unit}"
+    return text or "0s"
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most this many of the records: a number of rows or a share of those read. One of the two is set."""
+
+    rows: int | None = None
+    share: Decimal | None = None
+
+    @classmethod
+    def parse(cls, value: object) -> Limit:
+        """`100` is rows, `"2%"` and `"0.5%"` are shares.
+
+        :raises ValueError: for anything else, and for a share above 100 %.
+        """
+        if isinstance(value, Limit):
+            return value
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return cls(rows=value)
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
+        if match is None or Decimal(match[1]) > 100:
+            raise ValueError(f"expected a number of rows or a share such as 5%, not {value!r}")
+        return cls(share=Decimal(match[1]) / 100)
+
+    def exceeded_by(self, dead: int, read: int) -> bool:
+        """Whether `dead` of `read` records are more than allowed. No record read never exceeds a share."""
+        if self.rows is not None:
+            return dead > self.rows
+        assert self.share is not None
+        return dead > self.share * read
+
+    def __str__(self) -> str:
+        if self.rows is not None:
+            return str(self.rows)
+        assert self.share is not None
+        return f"{(self.share * 100).normalize():f}%"
