@@ -11,17 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluicegate.pipeline.model import Format, Schedule
-from sluicegate.pipeline.window import Window
+from sluicegate.pipeline.template import render
+from sluicegate.pipeline.window import Window, upstream_windows
 
 __all__ = ["Location", "render"]
-
-
-def render(template: str, *, window: Window, params: Mapping[str, Any]) -> str:
-    """`template` with `window`, `ds` and `params` filled in.
-
-    :raises ValueError: when the template uses a name that does not exist.
-    """
-    raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -29,7 +22,8 @@ class Location:
     """A dataset as one step sees it.
 
     `upstream` is the schedule of the pipeline that writes it when that is another one: the URI is then
-    rendered once for every upstream window that ends inside the reader's (`window_rule`). None: own window.
+    rendered once for every upstream window that ends inside the reader's. None: own window.
+    `timezone` is that of the pipeline the dataset belongs to; `ds` is the day there.
     """
 
     dataset: str
@@ -37,7 +31,18 @@ class Location:
     format: Format | None = None
     upstream: Schedule | None = None
     latest: bool = False
+    timezone: str = "UTC"
 
     def render(self, window: Window, params: Mapping[str, Any]) -> tuple[str, ...]:
-        """The URIs, in the order of their windows; one, unless `upstream` has several windows in `window`."""
-        raise NotImplementedError
+        """The URIs, each once, in the order of their windows; one, unless `upstream` has several in `window`.
+
+        :raises ValueError: when the template is wrong, or no window of the upstream ends in `window`.
+        """
+        if self.upstream is None or self.latest:
+            return (render(self.template, window=window.in_zone(self.timezone), params=params),)
+        windows = upstream_windows(self.upstream, window)
+        if not windows:
+            raise ValueError(f"no window of {self.dataset.partition('.')[0]} ends in {window}")
+        timezone = self.upstream.timezone
+        uris = (render(self.template, window=theirs.in_zone(timezone), params={}) for theirs in windows)
+        return tuple(dict.fromkeys(uris))

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 from sluicegate.pipeline.text import Duration, Limit
 
@@ -56,11 +56,11 @@ class Schedule(Model):
     timezone: str = "UTC"
     start: datetime | None = None
     end: datetime | None = None
-    catchup: bool = False
+    catchup: StrictBool = False
 
 
 class Retries(Model):
-    count: Annotated[int, Field(ge=0)] = 3
+    count: Annotated[int, Field(ge=0, strict=True)] = 3
     delay: Duration = timedelta(seconds=30)
     max_delay: Duration = timedelta(minutes=10)
 
@@ -71,7 +71,7 @@ class Format(Model):
     type: Literal["csv", "jsonl", "parquet"] | None = None
     null: tuple[str, ...] = ("",)
     delimiter: str = ","
-    header: bool = True
+    header: StrictBool = True
     encoding: str = "utf-8"
 
 
@@ -81,20 +81,20 @@ class Dataset(Model):
     name: str | None = None
     uri: str
     format: Format | None = None
-    shared: bool = False
+    shared: StrictBool = False
 
 
 class Column(Model):
     """Type and contract of one column; each key but `type` and `sensitive` is a row-level check."""
 
     type: str | None = None
-    required: bool = False
+    required: StrictBool = False
     between: tuple[float | int | str | None, float | int | str | None] | None = None
     in_: tuple[Any, ...] | None = Field(default=None, alias="in")
     matches: str | None = None
-    unique: bool = False
+    unique: StrictBool = False
     references: str | None = None
-    sensitive: bool = False
+    sensitive: StrictBool = False
 
 
 class Check(Model):
@@ -114,7 +114,7 @@ class Read(Model):
     """A dataset that a step reads: `name` or inline URI here, `pipeline.name` elsewhere."""
 
     dataset: str
-    latest: bool = False
+    latest: StrictBool = False
     on_upstream_failure: OnUpstreamFailure = OnUpstreamFailure.WAIT
 
 
@@ -130,6 +130,8 @@ class Param(Model):
     """One entry of the trigger form: JSON Schema, and the default."""
 
     default: Any = None
+    required: bool = False
+    """The file gives no default: whoever starts a run has to say it."""
     description: str | None = None
     json_schema: Mapping[str, Any] = Field(default_factory=dict)
 
@@ -143,7 +145,7 @@ class Connections(Model):
 
 class CoreInstances(Model):
     type: str
-    count: Annotated[int, Field(ge=1)] = 1
+    count: Annotated[int, Field(ge=1, strict=True)] = 1
 
 
 class Instances(Model):
@@ -235,7 +237,19 @@ Step = Annotated[
 ]
 
 
-class Pipeline(Model):
+class Head(Model):
+    """The plain fields of a pipeline, those that need nothing else to be understood."""
+
+    description: str | None = None
+    owner: str | None = None
+    tags: tuple[str, ...] = ()
+    fresh_within: Duration | None = None
+    max_active_runs: Annotated[int, Field(ge=1, strict=True)] | None = None
+    paused: StrictBool | None = None
+    artifacts: str = "s3://sluicegate-artifacts/"
+
+
+class Pipeline(Head):
     """One file, complete: defaults applied, names resolved within the file, nothing rendered."""
 
     name: str
@@ -244,20 +258,13 @@ class Pipeline(Model):
     """The dags root: code, jobs and suites are found from here."""
     digest: str
     """sha256 (hex) of the file and of the defaults that hold for it."""
-    description: str | None = None
-    owner: str | None = None
-    tags: tuple[str, ...] = ()
     schedule: Schedule = Schedule()
-    fresh_within: Duration | None = None
     params: Mapping[str, Param] = Field(default_factory=dict)
     datasets: Mapping[str, Dataset] = Field(default_factory=dict)
     """By name; a URI written inside a step stands under its own text, with `name` None."""
     steps: Mapping[str, Step]
     alerts: Mapping[str, Any] = Field(default_factory=dict)
     retries: Retries = Retries()
-    max_active_runs: Annotated[int, Field(ge=1)] | None = None
-    paused: bool | None = None
     dag: Mapping[str, Any] = Field(default_factory=dict)
     """Further arguments of Airflow's DAG, as written."""
     connections: Connections = Connections()
-    artifacts: str = "s3://sluicegate-artifacts/"

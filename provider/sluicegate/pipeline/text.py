@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 
 __all__ = ["Duration", "Limit", "format_duration", "parse_duration"]
 
-_DURATION = re.compile(r"(\d+)(s|m|h|d|w)")
+_DURATION = re.compile(r"([0-9]+)(s|m|h|d|w)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -27,10 +27,10 @@ def parse_duration(value: object) -> timedelta:
     parts = _DURATION.findall(text)
     if isinstance(value, bool) or not parts or "".join(n + u for n, u in parts) != text:
         raise ValueError(f"expected a duration such as 30s, 15m, 6h or 7d, not {value!r}")
-    total = timedelta()
-    for number, unit in parts:
-        total += timedelta(**{_UNITS[unit]: int(number)})
-    return total
+    try:
+        return sum((timedelta(**{_UNITS[unit]: int(number)}) for number, unit in parts), timedelta())
+    except (OverflowError, ValueError):
+        raise ValueError(f"{text[:20]!r} is longer than any duration") from None
 
 
 def format_duration(value: timedelta) -> str:
@@ -64,7 +64,7 @@ class Limit:
             return value
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return cls(rows=value)
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
+        match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*", value) if isinstance(value, str) else None
         if match is None or Decimal(match[1]) > 100:
             raise ValueError(f"expected a number of rows or a share such as 5%, not {value!r}")
         return cls(share=Decimal(match[1]) / 100)

@@ -1,0 +1,187 @@
+"""`sluicegate check`: every mistake of the pipeline files given, in a form for people, programs or GitHub."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sluicegate.pipeline.errors import Mistake, draw, in_order
+from sluicegate.pipeline.tree import Tree, is_pipeline_file, read_tree
+
+__all__ = ["CheckFormat", "check"]
+
+_WRONG_USE = 2
+
+
+class CheckFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was looked at and what is wrong with it."""
+
+    files: tuple[Path, ...]
+    mistakes: tuple[Mistake, ...]
+
+
+def check(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Pipeline files and folders; `dags` if none is given.")
+    ] = None,
+    format: Annotated[CheckFormat, typer.Option(help="How mistakes are shown.")] = CheckFormat.TEXT,  # noqa: A002
+    root: Annotated[
+        Path | None, typer.Option(help="The dags root; the nearest folder named `dags` if it is not given.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+) -> None:
+    """Check pipeline files. Exit code 1 when there is an error, 2 when a path does not exist."""
+    given = [path.absolute() for path in paths or [_default_folder()]]
+    for path in [*given, *([root] if root else [])]:
+        if not path.exists():
+            typer.echo(f"sluicegate check: there is no {_shown(path)}", err=True)
+            raise typer.Exit(_WRONG_USE)
+    if root is not None and not root.is_dir():
+        typer.echo(f"sluicegate check: the root {_shown(root)} is no folder", err=True)
+        raise typer.Exit(_WRONG_USE)
+    found = _look(given, root)
+    _tell(found, format)
+    if any(mistake.is_error or strict for mistake in found.mistakes):
+        raise typer.Exit(1)
+
+
+def _default_folder() -> Path:
+    dags = Path("dags")
+    return dags if dags.is_dir() else Path()
+
+
+def _root_of(path: Path) -> Path:
+    """The dags root that `path` belongs to: the nearest folder of that name, else its own folder."""
+    folder = path if path.is_dir() else path.parent
+    return next((above for above in (folder, *folder.parents) if above.name == "dags"), folder)
+
+
+def _look(paths: Sequence[Path], root: Path | None) -> _Found:
+    files: list[Path] = []
+    mistakes: list[Mistake] = []
+    by_root: dict[Path, list[Path]] = {}
+    for path in paths:
+        by_root.setdefault((root or _root_of(path)).absolute(), []).append(path)
+    for folder, inside in by_root.items():
+        tree = read_tree(folder)
+        for path in inside:
+            wanted = [file for file in tree.files if file == path or path in file.parents]
+            if not wanted and path.is_file():
+                _say_left_alone(path, folder)
+            files += wanted
+            mistakes += _mistakes_at(tree, wanted, path)
+    return _Found(tuple(dict.fromkeys(files)), in_order(mistakes))
+
+
+def _say_left_alone(path: Path, root: Path) -> None:
+    if not path.is_relative_to(root):
+        typer.echo(f"{_shown(path)} is not below the dags root {_shown(root)}", err=True)
+        raise typer.Exit(_WRONG_USE)
+    if not (path.suffix in (".yaml", ".yml") and is_pipeline_file(path)):
+        typer.echo(f"{_shown(path)} is no pipeline file", err=True)
+
+
+def _mistakes_at(tree: Tree, files: Sequence[Path], path: Path) -> list[Mistake]:
+    """The mistakes of the files, of what else lies at `path`, and those that building the DAGs finds."""
+    found = [mistake for file in files for mistake in tree.mistakes_of(file)]
+    found += [mistake for mistake in tree.mistakes if mistake.file == path or path in mistake.file.parents]
+    good = [pipeline for pipeline in tree.pipelines.values() if pipeline.file in files]
+    if good:
+        with _airflow_home():
+            from sluicegate.factory.load import build_mistakes  # imports Airflow
+
+            for pipeline in good:
+                found += build_mistakes(pipeline, tree.readable)
+    return found
+
+
+@contextmanager
+def _airflow_home() -> Iterator[None]:
+    """Airflow makes its home when it is imported: a check leaves none behind where there was none."""
+    if "AIRFLOW_HOME" in os.environ or Path("~/airflow").expanduser().exists() or "airflow" in sys.modules:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="sluicegate-check-") as home:
+        os.environ["AIRFLOW_HOME"] = home
+        yield
+
+
+def _tell(found: _Found, format: CheckFormat) -> None:  # noqa: A002
+    if format is CheckFormat.JSON:
+        typer.echo(json.dumps([_plain(mistake) for mistake in found.mistakes], indent=2, ensure_ascii=False))
+        return
+    if format is CheckFormat.GITHUB:
+        for mistake in found.mistakes:
+            typer.echo(_annotation(mistake))
+        return
+    for mistake in found.mistakes:
+        head, *rest = draw(mistake, Path.cwd()).splitlines()
+        colour = typer.colors.RED if mistake.is_error else typer.colors.YELLOW
+        label = f"{mistake.severity}[{mistake.code}]"
+        typer.echo("\n".join([head.replace(label, typer.style(label, fg=colour, bold=True), 1), *rest, ""]))
+    if sys.stdout.isatty():
+        typer.echo(_summary(found))
+
+
+def _summary(found: _Found) -> str:
+    errors = sum(mistake.is_error for mistake in found.mistakes)
+    warnings = len(found.mistakes) - errors
+    counts = [_count(errors, "error"), _count(warnings, "warning")]
+    told = ", ".join(count for count in counts if count) or "no mistakes"
+    return f"{_count(len(found.files), 'pipeline') or 'no pipelines'}: {told}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}" if number else ""
+
+
+def _plain(mistake: Mistake) -> dict[str, str | int | None]:
+    return {
+        "file": _shown(mistake.file),
+        "line": mistake.line,
+        "column": mistake.column,
+        "severity": mistake.severity,
+        "code": mistake.code,
+        "where": mistake.where,
+        "message": mistake.message,
+        "suggestion": mistake.suggestion,
+    }
+
+
+def _annotation(mistake: Mistake) -> str:
+    """A workflow command of GitHub Actions, which draws it beside the line."""
+    words = mistake.message
+    if mistake.suggestion is not None:
+        words += f"; did you mean `{mistake.suggestion}`?"
+    place = {"file": _shown(mistake.file), "line": mistake.line, "col": mistake.column, "title": mistake.code}
+    told = ",".join(f"{key}={_escaped(str(value), ',:')}" for key, value in place.items())
+    return f"::{mistake.severity} {told}::{_escaped(words)}"
+
+
+def _escaped(words: str, more: Iterable[str] = "") -> str:
+    for letter in ("%", "\r", "\n", *more):
+        words = words.replace(letter, f"%{ord(letter):02X}")
+    return words
+
+
+def _shown(path: Path) -> str:
+    """A path as a person would type it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

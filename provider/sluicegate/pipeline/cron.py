@@ -1,0 +1,162 @@
+"""Cron expressions in a time zone, with the same ticks as Airflow's `CronDataIntervalTimetable`.
+
+Airflow reckons in naive local time and makes the result aware afterwards: a tick in the hour that the
+clock skips moves forward by that hour, one in the hour that comes twice is the second of the two, and a
+cron for every hour goes by elapsed time instead. `tests/pipeline/test_cron.py` holds the two together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, lru_cache
+from zoneinfo import ZoneInfo
+
+from croniter import CroniterBadCronError, CroniterBadDateError, croniter  # type: ignore[import-untyped]
+
+__all__ = ["Cron", "cron_of", "expand_cron", "zone"]
+
+PRESETS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@quarterly": "0 0 1 */3 *",
+    "@yearly": "0 0 1 1 *",
+}
+_DAY = 24 * 60
+_RANDOM = re.compile(r"(?i)(?<![a-z])[rh](?![a-z])")
+
+
+@lru_cache(maxsize=256)
+def zone(name: str) -> ZoneInfo:
+    """The time zone of that IANA name.
+
+    :raises ValueError: when there is none.
+    """
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError; a folder's name an OSError
+        raise ValueError(f"there is no time zone {name!r}") from None
+
+
+@lru_cache(maxsize=1024)
+def expand_cron(text: str) -> str:
+    """The five fields of a cron or of a preset such as `@daily`.
+
+    :raises ValueError: when it is no cron of five fields, is random, or never comes.
+    """
+    if text.startswith("@") and text not in PRESETS:
+        raise ValueError(f"there is no preset {text!r}: there are {', '.join(PRESETS)}")
+    expression = " ".join(PRESETS.get(text, text).split())
+    fields = expression.split(" ")
+    if len(fields) != 5:
+        raise ValueError(f"a cron has five fields (minute hour day month weekday): {text!r} has not")
+    if _RANDOM.search(expression):
+        raise ValueError("a cron of ours says its times: `R` and `H` are chosen at random")
+    try:
+        croniter(expression, start_time=datetime(2024, 1, 1, tzinfo=UTC)).get_next(datetime)
+    except CroniterBadDateError:
+        raise ValueError(f"the cron {text!r} never comes") from None
+    except (CroniterBadCronError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise ValueError(f"{text!r} is no cron: {error}") from None
+    return expression
+
+
+@lru_cache(maxsize=1024)
+def cron_of(expression: str, timezone: str) -> Cron:
+    """The cron, made once: reading an expression costs more than using it."""
+    return Cron(expand_cron(expression), timezone)
+
+
+@dataclass(frozen=True)
+class Cron:
+    """A cron of five fields in a time zone. All instants that come out are in UTC."""
+
+    expression: str
+    timezone: str
+
+    @cached_property
+    def _zone(self) -> ZoneInfo:
+        return zone(self.timezone)
+
+    @cached_property
+    def _fields(self) -> list[list[int | str]]:
+        fields: list[list[int | str]] = croniter(self.expression).expanded
+        return fields
+
+    @property
+    def every_hour(self) -> bool:
+        """Whether it ticks in every hour of its days; Airflow then goes by elapsed time."""
+        return self._fields[1] == ["*"]
+
+    @property
+    def every_day(self) -> bool:
+        """Whether day, month and weekday are all free."""
+        return all(field == ["*"] for field in self._fields[2:])
+
+    @property
+    def by_weekday_only(self) -> bool:
+        """Whether day and month are free, so that a week shows everything."""
+        return all(field == ["*"] for field in self._fields[2:4])
+
+    def next(self, instant: datetime) -> datetime:
+        """The first tick after `instant`."""
+        return self._step(instant, forward=True)
+
+    def previous(self, instant: datetime) -> datetime:
+        """The last tick before `instant`."""
+        return self._step(instant, forward=False)
+
+    def intervals(self, instant: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """The data intervals as Airflow links them, from one or two before `instant` on, without end."""
+        # Looking back from inside a skipped or repeated hour can miss: start well before it.
+        start = self.previous(instant - timedelta(hours=3))
+        while True:
+            end = self.next(start)
+            yield start, end
+            following = end if self.timezone == "UTC" else self._aligned(end)
+            start = following if following > start else self.next(following)
+
+    def first(self, start: datetime) -> datetime:
+        """Where the first interval of a schedule with that `start` begins."""
+        following = self.next(start)
+        return following if self.previous(following) != start else start
+
+    def _aligned(self, tick: datetime) -> datetime:
+        """Where Airflow starts the interval after one that ends at `tick`.
+
+        Next to a skipped hour that is not always `tick`: times that fall into the hour come after it.
+        """
+        before = self.previous(tick)
+        return tick if self.next(before) == tick else before
+
+    def minutes_between(self) -> tuple[int, int]:
+        """The shortest and the longest distance between ticks, in wall-clock minutes,."""
+        minutes, hours = (
+            list(range(size)) if field == ["*"] else [int(value) for value in field]
+            for field, size in zip(self._fields[:2], (60, 24), strict=True)
+        )
+        ticks = sorted(hour * 60 + minute for hour in hours for minute in minutes)
+        distances = [
+            after - before for before, after in zip(ticks, [*ticks[1:], ticks[0] + _DAY], strict=True)
+        ]
+        return min(distances), max(distances)
+
+    def _step(self, instant: datetime, *, forward: bool) -> datetime:
+        local = instant.astimezone(self._zone).replace(tzinfo=None, fold=0)
+        cron = croniter(self.expression, start_time=local)
+        found: datetime = cron.get_next(datetime) if forward else cron.get_prev(datetime)
+        if self.every_hour:
+            return instant.astimezone(UTC) + (found - local)
+        return self._aware(found)
+
+    def _aware(self, local: datetime) -> datetime:
+        before = local.replace(tzinfo=self._zone, fold=0)
+        after = local.replace(tzinfo=self._zone, fold=1)
+        skipped = (after.utcoffset() or timedelta()) - (before.utcoffset() or timedelta())
+        if skipped > timedelta():
+            return (local + skipped).replace(tzinfo=self._zone).astimezone(UTC)
+        return after.astimezone(UTC)

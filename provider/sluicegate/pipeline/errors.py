@@ -1,0 +1,108 @@
+"""What is wrong in a pipeline file: a mistake with its place, and the one place where mistakes are drawn.
+
+Reading collects mistakes and raises them together, as `PipelineErrors`, whose text is the whole drawing.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["Mistake", "PipelineErrors", "Severity", "Where", "did_you_mean", "dotted", "draw"]
+
+Severity = Literal["error", "warning"]
+Where = tuple[str | int, ...]
+"""A path inside a file: `("steps", "join", "after", 0)`."""
+
+_WIDEST = 160
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing that is wrong at one place. `line` and `column` count from 1, `source` is the line's text."""
+
+    code: str
+    message: str
+    file: Path
+    line: int = 1
+    column: int = 1
+    where: str = ""
+    suggestion: str | None = None
+    """What was probably meant, to be put in place of what stands there."""
+    source: str = ""
+    severity: Severity = "error"
+
+    @property
+    def is_error(self) -> bool:
+        return self.severity == "error"
+
+    def __str__(self) -> str:
+        return draw(self)
+
+
+class PipelineErrors(Exception):  # noqa: N818 - it carries all of them
+    """All mistakes of a file (or of several), errors and warnings, in the order of their places."""
+
+    def __init__(self, mistakes: Iterable[Mistake], base: Path | None = None) -> None:
+        self.mistakes: tuple[Mistake, ...] = in_order(mistakes)
+        self.base = base
+        super().__init__(self.mistakes, base)
+
+    def __str__(self) -> str:
+        return "\n\n".join(draw(mistake, self.base) for mistake in self.mistakes)
+
+
+def in_order(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
+    """Each mistake once, by file, line and column."""
+    return tuple(sorted(dict.fromkeys(mistakes), key=lambda m: (str(m.file), m.line, m.column)))
+
+
+def draw(mistake: Mistake, base: Path | None = None) -> str:
+    """`file:line:column: error[code]: message`, the line, a caret, and what was probably meant.
+
+    :param base: files below this folder are shown relative to it.
+    """
+    file = mistake.file
+    if base is not None and file.is_relative_to(base):
+        file = file.relative_to(base)
+    lines = [f"{file}:{mistake.line}:{mistake.column}: {mistake.severity}[{mistake.code}]: {mistake.message}"]
+    if mistake.source.strip():
+        text, column = _cropped(mistake.source, mistake.column)
+        gutter = " " * len(str(mistake.line))
+        # Tabs stay tabs, so that the caret stands right whatever a tab's width is.
+        blank = "".join("\t" if letter == "\t" else " " for letter in text[: column - 1])
+        lines += [f" {mistake.line} | {text}", f" {gutter} | {blank}^"]
+    if mistake.suggestion is not None:
+        lines.append(f"   did you mean `{mistake.suggestion}`?")
+    return "\n".join(lines)
+
+
+def _cropped(source: str, column: int) -> tuple[str, int]:
+    """A line that fits a terminal and cannot steer it, and the column in it."""
+    harmless = (
+        letter if letter.isprintable() or letter == "\t" else "\N{REPLACEMENT CHARACTER}" for letter in source
+    )
+    text = "".join(harmless)
+    first = max(0, column - 1 - _WIDEST // 2) if len(text) > _WIDEST else 0
+    return text[first : first + _WIDEST].rstrip(), column - first
+
+
+def did_you_mean(word: object, options: Iterable[str]) -> str | None:
+    """The option that `word` was probably meant to be, or None."""
+    if not isinstance(word, str):
+        return None
+    candidates: Sequence[str] = sorted(set(options))
+    close = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
+    if close:
+        return close[0]
+    folded = {option.casefold(): option for option in candidates}
+    close = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
+    return folded[close[0]] if close else None
+
+
+def dotted(where: Where) -> str:
+    """`steps.join.after.0`."""
+    return ".".join(str(part) for part in where)

@@ -1,0 +1,229 @@
+"""What the data demands: who writes and who reads, edges between steps, waits between pipelines.
+
+Pure: values in, values out. What may not be is `rules`' and `upstreams`' matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import TypeVar
+
+from sluicegate.pipeline.location import Location
+from sluicegate.pipeline.model import OnUpstreamFailure, Pipeline, Read, Schedule, StepBase
+from sluicegate.pipeline.template import uses
+from sluicegate.pipeline.window import Window, upstream_windows
+
+__all__ = [
+    "Wait", "cycles", "edges", "is_foreign", "narrowed_by", "params_in", "read_locations", "sources", "split",
+    "upstream_names", "waits", "write_locations", "writers",
+]  # fmt: skip
+
+NodeT = TypeVar("NodeT", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """One dataset that a step reads from another pipeline, and the step there that writes it."""
+
+    step: str
+    binding: str
+    dataset: str
+    """As the file says it: `flights.raw`."""
+    pipeline: str
+    upstream_step: str
+    schedule: Schedule
+    """The upstream's."""
+    latest: bool
+    on_upstream_failure: OnUpstreamFailure
+
+    def windows(self, window: Window) -> tuple[Window, ...]:
+        """The upstream's windows that a run with `window` waits for; with `latest` none, any run will do."""
+        return () if self.latest else upstream_windows(self.schedule, window)
+
+
+def is_foreign(dataset: str) -> bool:
+    """Whether a dataset key means another pipeline's: `flights.raw`."""
+    return "." in dataset and ":/" not in dataset
+
+
+def split(dataset: str) -> tuple[str, str]:
+    """`flights.raw` as `("flights", "raw")`."""
+    pipeline, _, name = dataset.partition(".")
+    return pipeline, name
+
+
+def upstream_names(pipeline: Pipeline) -> frozenset[str]:
+    """The pipelines whose datasets this one reads."""
+    reads = (read for step in pipeline.steps.values() for read in step.reads.values())
+    return frozenset(split(read.dataset)[0] for read in reads if is_foreign(read.dataset))
+
+
+def writers(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
+    """The steps that write each dataset, by dataset key."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, step in pipeline.steps.items():
+        for dataset in dict.fromkeys(step.writes.values()):
+            found[dataset] = (*found.get(dataset, ()), name)
+    return found
+
+
+def sources(pipeline: Pipeline, others: Mapping[str, Pipeline] | None = None) -> tuple[str, ...]:
+    """The datasets that steps read and nobody writes, each once, as they are called there.
+
+    With `others`, those of other pipelines too that nobody writes there.
+    """
+    written = writers(pipeline)
+    found = []
+    for step in pipeline.steps.values():
+        for read in step.reads.values():
+            if is_foreign(read.dataset):
+                other, name = split(read.dataset)
+                unwritten = others is not None and other in others and name not in writers(others[other])
+            else:
+                unwritten = read.dataset not in written
+            if unwritten:
+                found.append(read.dataset)
+    return tuple(dict.fromkeys(found))
+
+
+def edges(pipeline: Pipeline) -> tuple[tuple[str, str], ...]:
+    """Each (step, step that comes after it), by the data and by `after`, once, in the file's order."""
+    written = writers(pipeline)
+    found = []
+    for name, step in pipeline.steps.items():
+        before = [writer for read in step.reads.values() for writer in written.get(read.dataset, ())]
+        before += [
+            after.step for after in step.after if after.step is not None and after.step in pipeline.steps
+        ]
+        found += [(upstream, name) for upstream in before if upstream != name]
+    return tuple(dict.fromkeys(found))
+
+
+def waits(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Wait, ...]:
+    """What each step waits for in other pipelines. A dataset that nobody writes there is a source: no wait.
+
+    :param others: at least the pipelines of `upstream_names`; those that are missing are left out
+    """
+    found = []
+    for name, step in pipeline.steps.items():
+        for binding, read in step.reads.items():
+            if not is_foreign(read.dataset):
+                continue
+            upstream, dataset = split(read.dataset)
+            other = others.get(upstream)
+            if other is None:
+                continue
+            found += [
+                Wait(
+                    step=name,
+                    binding=binding,
+                    dataset=read.dataset,
+                    pipeline=upstream,
+                    upstream_step=writer,
+                    schedule=other.schedule,
+                    latest=read.latest,
+                    on_upstream_failure=read.on_upstream_failure,
+                )
+                for writer in writers(other).get(dataset, ())
+            ]
+    return tuple(found)
+
+
+def read_locations(pipeline: Pipeline, step: StepBase, others: Mapping[str, Pipeline]) -> dict[str, Location]:
+    """Where what a step reads is, by binding.
+
+    :raises KeyError: when `others` lacks a pipeline that the step reads from.
+    """
+    return {binding: _read_location(pipeline, read, others) for binding, read in step.reads.items()}
+
+
+def write_locations(pipeline: Pipeline, step: StepBase) -> dict[str, Location]:
+    """Where what a step writes is, by binding."""
+    return {binding: _own_location(pipeline, dataset) for binding, dataset in step.writes.items()}
+
+
+def _read_location(pipeline: Pipeline, read: Read, others: Mapping[str, Pipeline]) -> Location:
+    if not is_foreign(read.dataset):
+        return _own_location(pipeline, read.dataset)
+    upstream, name = split(read.dataset)
+    other = others[upstream]
+    dataset = other.datasets[name]
+    return Location(
+        dataset=read.dataset,
+        template=dataset.uri,
+        format=dataset.format,
+        upstream=other.schedule,
+        latest=read.latest,
+        timezone=other.schedule.timezone,
+    )
+
+
+def _own_location(pipeline: Pipeline, key: str) -> Location:
+    dataset = pipeline.datasets[key]
+    return Location(key, dataset.uri, dataset.format, timezone=pipeline.schedule.timezone)
+
+
+def narrowed_by(pipeline: Pipeline) -> dict[str, frozenset[str]]:
+    """The params that decide how much of its window a step covers: its own and those of steps before it."""
+    own = {name: _params_of(pipeline, step) for name, step in pipeline.steps.items()}
+    found = dict(own)
+    links = edges(pipeline)
+    for _ in own:  # at most as many rounds as there are steps; a cycle is somebody else's mistake
+        following = {
+            name: params.union(*(found[before] for before, after in links if after == name))
+            for name, params in found.items()
+        }
+        if following == found:
+            break
+        found = following
+    return found
+
+
+def _params_of(pipeline: Pipeline, step: StepBase) -> frozenset[str]:
+    read = (pipeline.datasets.get(each.dataset) for each in step.reads.values())
+    words = [dataset.uri for dataset in read if dataset is not None]
+    for job in getattr(step, "jobs", ()):
+        words += job.args
+    words += _texts(getattr(step, "with_", {}))
+    return frozenset().union(*(params_in(word) for word in words))
+
+
+def params_in(words: str) -> frozenset[str]:
+    """The params that a template uses."""
+    return frozenset(name.partition(".")[2] for name in uses(words) if name.startswith("params."))
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    items: Iterable[object] = ()
+    if isinstance(value, Mapping):
+        items = value.values()
+    elif isinstance(value, list | tuple):
+        items = value
+    return [words for item in items for words in _texts(item)]
+
+
+def cycles(links: Iterable[tuple[NodeT, NodeT]]) -> list[tuple[NodeT, ...]]:
+    """Cycles of a graph that share no node, each with its first node again at its end; no links to itself."""
+    before: dict[NodeT, list[NodeT]] = {}
+    for first, second in links:
+        if first != second:
+            before.setdefault(first, [])
+            before.setdefault(second, []).append(first)
+    found: list[tuple[NodeT, ...]] = []
+    while True:
+        try:
+            TopologicalSorter(before).prepare()
+        except CycleError as error:
+            path: tuple[NodeT, ...] = tuple(error.args[1])
+            found.append(path)
+            before = {
+                node: [other for other in others if other not in path]
+                for node, others in before.items()
+                if node not in path
+            }
+        else:
+            return found

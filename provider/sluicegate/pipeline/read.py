@@ -1,0 +1,165 @@
+"""A pipeline file, read with its defaults into a frozen `Pipeline`, with all mistakes of the file at once.
+
+What concerns other pipelines is checked in `tree`; nothing of the user's code is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sluicegate.pipeline.datasets import Datasets
+from sluicegate.pipeline.errors import Mistake, PipelineErrors, did_you_mean, in_order
+from sluicegate.pipeline.model import Connections, Head, Pipeline, Retries
+from sluicegate.pipeline.params import read_params
+from sluicegate.pipeline.rules import check_pipeline
+from sluicegate.pipeline.schedule import read_schedule
+from sluicegate.pipeline.site import Site
+from sluicegate.pipeline.source import DEFAULTS, Report, Source
+from sluicegate.pipeline.steps import Steps
+from sluicegate.pipeline.validate import leaves, mapping, name_problem, shown, validate
+
+__all__ = ["DEFAULTS_KEYS", "KEYS", "Draft", "read_draft", "read_pipeline"]
+
+KEYS = (
+    "sluicegate", "description", "owner", "tags", "schedule", "fresh_within", "params", "datasets", "steps",
+    "alerts", "retries", "max_active_runs", "paused", "dag",
+)  # fmt: skip
+DEFAULTS_KEYS = (*KEYS, "connections", "artifacts", "clusters")
+_LATER = ("matrix",)
+Part = TypeVar("Part", Retries, Connections)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a file says as far as it could be read. `pipeline` has only those parts that are right.
+
+    `source` and `pipeline` are None where the file, or a default of it, is not YAML.
+    """
+
+    file: Path
+    source: Source | None
+    pipeline: Pipeline | None
+    mistakes: tuple[Mistake, ...]
+
+    @property
+    def is_good(self) -> bool:
+        return self.pipeline is not None and not any(mistake.is_error for mistake in self.mistakes)
+
+    def is_wrong_at(self, *tops: str) -> bool:
+        """Whether there is an error at or below one of these top-level keys."""
+        return any(mistake.is_error and mistake.where.partition(".")[0] in tops for mistake in self.mistakes)
+
+
+def read_pipeline(file: Path, root: Path) -> Pipeline:
+    """The pipeline that `file` describes; code, jobs and defaults are looked for from `root`, the dags root.
+
+    :raises PipelineErrors: with all mistakes of the file and of the defaults that hold for it.
+    """
+    draft = read_draft(file, root)
+    if draft.pipeline is None or not draft.is_good:
+        raise PipelineErrors(draft.mistakes, root)
+    return draft.pipeline
+
+
+def read_draft(file: Path, root: Path) -> Draft:
+    """Read as much of `file` as is right, and note all that is not."""
+    file, root = file.absolute(), root.absolute()
+    try:
+        source = Source.open(file, root)
+    except PipelineErrors as errors:
+        return Draft(file, None, None, errors.mistakes)
+    except OSError as error:
+        lost = Mistake("unreadable", f"this cannot be read: {error.strerror or error}", file)
+        return Draft(file, None, None, (lost,))
+    report = Report(source)
+    pipeline = _pipeline(source, report)
+    report.mistakes += check_pipeline(pipeline, source)
+    return Draft(file, source, pipeline, in_order(report.mistakes))
+
+
+def _pipeline(source: Source, report: Report) -> Pipeline:
+    name = source.file.stem
+    value = _top_level(source, report)
+    if problem := name_problem(name):
+        report.error((), "name", f"{problem}: rename the file, its stem is the pipeline's name")
+    _check_version(value, report)
+    _find_expansions(source, report)
+    schedule = read_schedule(value.get("schedule"), report)
+    params = read_params(value.get("params"), schedule.kind != "none", report)
+    retries = _part(Retries, value, "retries", report) or Retries()
+    datasets = Datasets(name, _names(value.get("params")), report)
+    datasets.declare(value.get("datasets"))
+    clusters = mapping(value.get("clusters"), ("clusters",), report)
+    steps = Steps(Site(source.root, datasets, clusters, retries, report)).read(value.get("steps"))
+    made = _head(value, report)
+    made |= {
+        "schedule": schedule,
+        "params": params,
+        "datasets": datasets.known,
+        "steps": steps,
+        "retries": retries,
+        "alerts": mapping(value.get("alerts"), ("alerts",), report),
+        "dag": mapping(value.get("dag"), ("dag",), report),
+        "connections": _part(Connections, value, "connections", report) or Connections(),
+    }
+    return Pipeline(name=name, file=source.file, root=source.root, digest=source.digest, **made)
+
+
+def _top_level(source: Source, report: Report) -> dict[str, Any]:
+    """The merged value without keys that are unknown where they stand."""
+    for document in source.layers:
+        own = document is source.layers[0]
+        allowed = KEYS if own else DEFAULTS_KEYS
+        for key in document.value:
+            if key in _LATER:
+                report.error((key,), "not-supported", f"`{key}` is not supported yet", key=True)
+            elif key in allowed:
+                continue
+            elif key in DEFAULTS_KEYS:
+                report.error((key,), "unknown-key", f"`{key}` belongs in `{DEFAULTS}`", key=True)
+            else:
+                what = "a pipeline" if own else f"`{DEFAULTS}`"
+                meant = did_you_mean(key, allowed)
+                report.error((key,), "unknown-key", f"{what} has no key `{key}`", key=True, suggestion=meant)
+    return {key: item for key, item in source.value.items() if key in DEFAULTS_KEYS}
+
+
+def _check_version(value: Mapping[str, Any], report: Report) -> None:
+    version = value.get("sluicegate")
+    if version != 1 or isinstance(version, bool):
+        report.error(("sluicegate",), "version", f"this reads version 1 of the file, not {shown(version)}")
+
+
+def _find_expansions(source: Source, report: Report) -> None:
+    """`${env:NAME}` would be taken literally, and its value land somewhere else than meant."""
+    for document in source.layers:
+        if "${env:" not in document.text:
+            continue
+        for words, where in leaves(document.value, ()):
+            if "${env:" in words:
+                report.error(where, "not-supported", "`${env:…}` is not supported yet")
+
+
+def _names(value: object) -> frozenset[str]:
+    """All keys, also of entries that are wrong: who refers to those makes no second mistake."""
+    return frozenset(value) if isinstance(value, dict) else frozenset()
+
+
+def _part(model: type[Part], value: Mapping[str, Any], key: str, report: Report) -> Part | None:
+    """A section that is one model; keys that say nothing keep their default."""
+    given = {name: item for name, item in mapping(value.get(key), (key,), report).items() if item is not None}
+    return validate(model, given, (key,), report)
+
+
+def _head(value: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """The plain fields, each on its own, so that a wrong one takes none of the others with it."""
+    made: dict[str, Any] = {}
+    for key in Head.model_fields:
+        if value.get(key) is not None:
+            head = validate(Head, {key: value[key]}, (), report)
+            if head is not None:
+                made[key] = getattr(head, key)
+    return made

@@ -1,0 +1,152 @@
+"""A pipeline file with the `defaults.yaml` that hold for it: one value that knows where each part stands."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sluicegate.pipeline.errors import Mistake, PipelineErrors, Severity, Where, dotted
+from sluicegate.pipeline.yaml import Document, Place, parse
+
+__all__ = ["DEFAULTS", "Report", "Source", "defaults_of"]
+
+DEFAULTS = "defaults.yaml"
+
+
+@dataclass(frozen=True)
+class Source:
+    """`layers`: the file itself, then its defaults from the deepest folder up."""
+
+    file: Path
+    root: Path
+    layers: tuple[Document, ...]
+    value: Mapping[str, Any]
+    digest: str
+
+    @classmethod
+    def open(cls, file: Path, root: Path) -> Source:
+        """Read `file` and its defaults.
+
+        :raises PipelineErrors: when one of them is not YAML; with the mistakes of all that are not.
+        :raises OSError: when `file` cannot be read.
+        """
+        digest = hashlib.sha256()
+        layers: list[Document] = []
+        broken: list[Mistake] = []
+        for path in (file, *defaults_of(file, root)):
+            data = path.read_bytes()
+            digest.update(len(data).to_bytes(8, "big") + data)
+            try:
+                layers.append(parse(data, path))
+            except PipelineErrors as errors:
+                broken += errors.mistakes
+        if broken:
+            raise PipelineErrors(broken, root)
+        value: Mapping[str, Any] = {}
+        for layer in reversed(layers):
+            value = _merge(value, _long(layer.value))
+        return cls(file, root, tuple(layers), value, digest.hexdigest())
+
+    @property
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """Those of the documents themselves, such as duplicate keys."""
+        return tuple(mistake for layer in self.layers for mistake in layer.mistakes)
+
+    def mistake(
+        self,
+        where: Where,
+        code: str,
+        message: str,
+        *,
+        key: bool = False,
+        suggestion: str | None = None,
+        severity: Severity = "error",
+    ) -> Mistake:
+        """A mistake at `where`, in the layer that decides it; at the nearest place above if there is none.
+
+        :param key: point at the key rather than at its value.
+        """
+        document, reached, key_place, value_place = self._find(where)
+        place = key_place if key or reached < len(where) else value_place
+        return Mistake(
+            code=code,
+            message=message,
+            file=document.file,
+            line=place.line,
+            column=place.column,
+            where=dotted(where),
+            suggestion=suggestion,
+            source=document.line(place.line),
+            severity=severity,
+        )
+
+    def _find(self, where: Where) -> tuple[Document, int, Place, Place]:
+        best: tuple[Document, int, Place, Place] | None = None
+        for document in self.layers:
+            reached, decides, key, value = document.follow(where)
+            if reached == len(where):
+                return document, reached, key, value
+            if decides:
+                # What stands here is no mapping, so nothing was merged into it: the value itself is meant.
+                return document, len(where), key, value
+            if best is None or reached > best[1]:
+                best = document, reached, key, value
+        assert best is not None
+        return best
+
+
+class Report:
+    """The mistakes found so far in one source."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.mistakes: list[Mistake] = list(source.mistakes)
+
+    def error(
+        self, where: Where, code: str, message: str, *, key: bool = False, suggestion: str | None = None
+    ) -> None:
+        self.mistakes.append(self.source.mistake(where, code, message, key=key, suggestion=suggestion))
+
+    def warning(
+        self, where: Where, code: str, message: str, *, key: bool = False, suggestion: str | None = None
+    ) -> None:
+        self.mistakes.append(
+            self.source.mistake(where, code, message, key=key, suggestion=suggestion, severity="warning")
+        )
+
+
+def defaults_of(file: Path, root: Path) -> tuple[Path, ...]:
+    """The `defaults.yaml` that hold for `file`, the deepest first; nothing above `root` counts."""
+    folder = file.parent
+    folders = [folder]
+    if folder.is_relative_to(root):
+        while folder != root:
+            folder = folder.parent
+            folders.append(folder)
+    return tuple(
+        path for path in (folder / DEFAULTS for folder in folders) if path.is_file() and path != file
+    )
+
+
+def _long(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Short forms that would hide what a deeper or higher file says, written out."""
+    result = dict(value)
+    schedule, retries = result.get("schedule"), result.get("retries")
+    if isinstance(schedule, str) and schedule not in ("none", "once"):
+        result["schedule"] = {"cron": schedule}
+    if isinstance(retries, int) and not isinstance(retries, bool):
+        result["retries"] = {"count": retries}
+    return result
+
+
+def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings merge, everything else replaces."""
+    result = dict(under)
+    for key, value in over.items():
+        before = result.get(key)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        result[key] = _merge(before, value) if both else value  # type: ignore[arg-type]
+    return result

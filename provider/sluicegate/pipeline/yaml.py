@@ -1,0 +1,282 @@
+"""YAML 1.2 (core schema) with places, on libyaml's parser.
+
+Plain values come out; keys are always text (`null: x` has the key `"null"`). There are no tags, no merge
+keys (`<<` is YAML 1.1) and no aliases that explode. Knows nothing of pipelines.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from yaml._yaml import CParser
+from yaml.error import MarkedYAMLError, YAMLError
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.tokens import ScalarToken
+
+from sluicegate.pipeline.errors import Mistake, PipelineErrors, Where, dotted
+
+__all__ = ["Document", "Place", "parse"]
+
+_MAX_VALUES = 100_000
+_MAX_DEPTH = 100
+_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what libyaml counts as the end of a line
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_TRUE = frozenset({"true", "True", "TRUE"})
+_FALSE = frozenset({"false", "False", "FALSE"})
+_FIRST = frozenset("+-.0123456789~nNtTfF")
+_INT = re.compile(r"[-+]?[0-9]+")
+_OCTAL = re.compile(r"0o[0-7]+")
+_HEX = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
+_NAN = frozenset({".nan", ".NaN", ".NAN"})
+_LONGEST_INT = 4000  # Python itself refuses to read more digits
+
+
+class Place(NamedTuple):
+    """Where something stands, both counted from 1."""
+
+    line: int
+    column: int
+
+
+class _Parser(CParser):
+    """Composes nodes and resolves nothing: a tag that a node has afterwards was written in the file."""
+
+    def resolve(self, kind: type[Node], value: object, implicit: object) -> None:
+        return None
+
+    def descend_resolver(self, node: object, index: object) -> None: ...
+
+    def ascend_resolver(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed file. `mistakes` are those that left a readable document: duplicate keys, tags, `<<`."""
+
+    file: Path
+    text: str
+    value: dict[str, Any]
+    mistakes: tuple[Mistake, ...] = ()
+    root: MappingNode | None = field(default=None, repr=False)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        return _BREAK.split(self.text)
+
+    def line(self, number: int) -> str:
+        """The text of a line, counted from 1; empty beyond the end."""
+        return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
+
+    def follow(self, where: Where) -> tuple[int, bool, Place, Place]:
+        """How far `where` leads here.
+
+        :return: how many of its parts exist, whether a value other than a mapping ended the way, and the
+            places of the key and of the value reached.
+        """
+        node: Node | None = self.root
+        key = value = Place(1, 1)
+        if self.root is not None and self.root.value:
+            key = value = _place(self.root.value[0][0])
+        for depth, part in enumerate(where):
+            found: tuple[Node, Node] | None = None
+            if isinstance(node, MappingNode):
+                found = next((pair for pair in node.value if pair[0].value == part), None)
+            elif isinstance(node, SequenceNode) and isinstance(part, int) and 0 <= part < len(node.value):
+                found = (node.value[part], node.value[part])
+            if found is None:
+                return depth, depth > 0 and not isinstance(node, MappingNode), key, value
+            node = found[1]
+            key, value = _place(found[0]), _place(node)
+        return len(where), True, key, value
+
+    def mistake(self, code: str, message: str, place: Place, where: Where = ()) -> Mistake:
+        return Mistake(
+            code=code,
+            message=message,
+            file=self.file,
+            line=place.line,
+            column=place.column,
+            where=dotted(where),
+            source=self.line(place.line),
+        )
+
+
+def parse(data: bytes, file: Path) -> Document:
+    """The document in `data`; an empty one is an empty mapping.
+
+    :raises PipelineErrors: with one mistake, when the text is not UTF-8, not YAML or not a mapping.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", "replace")
+        blank = Document(file, data.decode("utf-8", "replace"), {})
+        raise PipelineErrors(
+            [blank.mistake("encoding", "this is not UTF-8: save the file as UTF-8", _place_after(before))]
+        ) from None
+    blank = Document(file, text, {})
+    if forbidden := _FORBIDDEN.search(text):
+        message = f"the character U+{ord(forbidden[0]):04X} cannot stand in YAML"
+        raise PipelineErrors([blank.mistake("syntax", message, _place_after(text[: forbidden.start()]))])
+    try:
+        node = _Parser(text).get_single_node()
+    except MarkedYAMLError as error:
+        message, place = _explain(error, text)
+        raise PipelineErrors([blank.mistake("syntax", message, place)]) from None
+    if node is None:
+        return blank
+    if not isinstance(node, MappingNode):
+        message = "expected keys and values: `key: value`"
+        raise PipelineErrors([blank.mistake("syntax", message, _place(node))])
+    builder = _Builder(blank)
+    value = builder.mapping(node)
+    return Document(file, text, value, tuple(builder.mistakes), node)
+
+
+class _Builder:
+    """Nodes to values; keeps the way it has come for the mistakes it finds."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.mistakes: list[Mistake] = []
+        self.way: list[str | int] = []
+        self.count = 0
+
+    def note(self, code: str, message: str, node: Node) -> None:
+        self.mistakes.append(self.document.mistake(code, message, _place(node), tuple(self.way)))
+
+    def value(self, node: Node) -> Any:
+        self.count += 1
+        if self.count > _MAX_VALUES or len(self.way) > _MAX_DEPTH:
+            deep = f"this is nested deeper than {_MAX_DEPTH} levels, or an alias contains itself"
+            many = f"there are more than {_MAX_VALUES:,} values here once the aliases are expanded"
+            self.note("too-large", deep if len(self.way) > _MAX_DEPTH else many, node)
+            raise PipelineErrors(self.mistakes)
+        if node.tag is not None:
+            self.note("tag", f"tags such as `{node.tag}` are not used here: write the value alone", node)
+        if isinstance(node, ScalarNode):
+            return self.scalar(node)
+        if isinstance(node, MappingNode):
+            return self.mapping(node)
+        items = []
+        for index, item in enumerate(node.value):
+            self.way.append(index)
+            items.append(self.value(item))
+            self.way.pop()
+        return items
+
+    def scalar(self, node: ScalarNode) -> Any:
+        text: str = node.value
+        if node.style or (text and text[0] not in _FIRST):
+            return text
+        if len(text) > _LONGEST_INT:
+            return text
+        return _resolve(text)
+
+    def mapping(self, node: MappingNode) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, ScalarNode):
+                hint = (
+                    '; a template has to be quoted: "{{ ds }}"' if isinstance(key_node, MappingNode) else ""
+                )
+                self.note("key", f"a key has to be text{hint}", key_node)
+                continue
+            key: str = key_node.value
+            if key_node.tag is not None:
+                self.note("tag", f"tags such as `{key_node.tag}` are not used here", key_node)
+            if key == "<<" and not key_node.style:
+                message = "`<<` is not part of YAML 1.2: use `defaults.yaml`, or write the keys"
+                self.note("merge-key", message, key_node)
+                continue
+            self.way.append(key)
+            if key in result:
+                first = next(_place(other) for other, _ in node.value if other.value == key)
+                self.note("duplicate-key", f"`{key}` stands here twice, first on line {first.line}", key_node)
+            else:
+                result[key] = self.value(value_node)
+            self.way.pop()
+        return result
+
+
+def _resolve(text: str) -> Any:
+    """A plain scalar by YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema)."""
+    if text in _NULL:
+        return None
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    if _INT.fullmatch(text):
+        return int(text)
+    if _OCTAL.fullmatch(text):
+        return int(text[2:], 8)
+    if _HEX.fullmatch(text):
+        return int(text[2:], 16)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _INFINITY.fullmatch(text):
+        return float("-inf" if text[0] == "-" else "inf")
+    return float("nan") if text in _NAN else text
+
+
+def _place(node: Node) -> Place:
+    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _place_after(text: str) -> Place:
+    lines = _BREAK.split(text)
+    return Place(len(lines), len(lines[-1]) + 1)
+
+
+def _explain(error: MarkedYAMLError, text: str) -> tuple[str, Place]:
+    """The parser's error in our words, at the place of the cause rather than where it was noticed."""
+    problem, context = error.problem or "", error.context or ""
+    mark = error.problem_mark or error.context_mark
+    noticed = Place(mark.line + 1, mark.column + 1) if mark is not None else Place(1, 1)
+    opened = error.context_mark
+    cause = Place(opened.line + 1, opened.column + 1) if opened is not None else noticed
+    if "quoted scalar" in context and "unexpected end" in problem:
+        return "this quote is never closed", cause
+    if quote := _swallowing_quote(text, noticed.line):
+        return f"this quote is closed only on line {noticed.line}: is one missing before?", quote
+    if "flow" in context and "node" not in context:
+        bracket = "[" if "sequence" in context else "{"
+        return f"this `{bracket}` is not closed, or a `,` is missing before line {noticed.line}", cause
+    if "cannot start any token" in problem:
+        lines = _BREAK.split(text)
+        line = lines[noticed.line - 1] if noticed.line <= len(lines) else ""
+        letter = line[noticed.column - 1 : noticed.column]
+        if letter == "\t":
+            return "a tab cannot indent: use spaces", noticed
+        return f"a value that begins with `{letter}` has to be quoted", noticed
+    if "mapping values are not allowed" in problem:
+        return "a `:` cannot stand here: quote the value, or mend the indentation", noticed
+    if "did not find expected key" in problem or "expected '-'" in problem:
+        return "this does not fit what is above it: mend the indentation", noticed
+    if "another document" in problem or "<document start>" in problem:
+        return "one file is one document: nothing can follow a `---` or `...`", noticed
+    return " ".join(part for part in (context, problem) if part), noticed
+
+
+def _swallowing_quote(text: str, line: int) -> Place | None:
+    """Where a quote opens that runs on and ends on `line`: most likely it was meant to end before."""
+    parser = _Parser(text)
+    found: Place | None = None
+    try:
+        while (token := parser.get_token()) is not None:
+            start, end = token.start_mark, token.end_mark
+            quoted = isinstance(token, ScalarToken) and token.style in ("'", '"')
+            if quoted and start.line < end.line == line - 1:
+                found = Place(start.line + 1, start.column + 1)
+    except YAMLError:
+        pass
+    return found
