@@ -1,20 +1,46 @@
-"""The base of our operators: one run's window, dry run and force, and every error as a fault of the catalogue."""
+"""The base of our operators: a run's window, dry run and force, and its errors as faults of the catalogue."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator
 
+from sluicegate.faults.errors import fault
+from sluicegate.faults.report import forget, reported
+from sluicegate.faults.retry import FaultRetryPolicy
+from sluicegate.pipeline.location import Location
 from sluicegate.pipeline.window import Window
 
 if TYPE_CHECKING:
+    import jinja2
     from airflow.sdk import Context
 
-__all__ = ["StepContext", "StepOperator"]
+__all__ = [
+    "DRY_RUN_XCOM_KEY",
+    "OTHER_WINDOW_XCOM_KEY",
+    "StepContext",
+    "StepOperator",
+    "mark_other_window",
+    "run_window",
+]
+
+DRY_RUN_XCOM_KEY = "sluicegate_dry_run"
+"""XCom of a step that succeeded in a dry run: pipelines that wait for the step do not count it."""
+
+OTHER_WINDOW_XCOM_KEY = "sluicegate_other_window"
+"""XCom of a step whose run has a logical date that is not its window's start: its window.
+
+Airflow gives a manual run at a tick the window that ends there, and pipelines that wait for a window look
+for the run whose logical date is its start.
+"""
+
+_MAX_DELAY = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -34,15 +60,150 @@ class StepContext:
 
 
 class StepOperator(BaseOperator):
-    """Base of the `load`, `spark`, `transform` and `python` steps. Subclasses implement `run`."""
+    """Base of the `load`, `spark`, `transform` and `python` steps. Subclasses implement `run`.
 
-    def __init__(self, *, pipeline: str | None = None, **kwargs: Any) -> None:
+    Whatever leaves `run`, a template or a method that a trigger resumes is classified, logged with its
+    remedy and kept in the task's state store. Template fields may hold `Location` values, also within
+    lists and mappings. Without a `retry_policy` the catalogue decides what is tried again, between the
+    task's own `retry_delay` and `max_retry_delay`.
+
+    :param pipeline: the pipeline that the step belongs to; the DAG's id unless given
+    :param timezone: IANA name of the schedule's time zone; `ds` is the day there
+    """
+
+    def __init__(self, *, pipeline: str | None = None, timezone: str = "UTC", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
+        self.timezone = timezone
+        if self.retry_policy is None:
+            self.retry_policy = FaultRetryPolicy(
+                delay=self.retry_delay, max_delay=max(self.retry_delay, _seconds(self.max_retry_delay))
+            )
 
     @abstractmethod
     def run(self, context: Context, step: StepContext) -> Any:
         """The work. Raises `FaultError`; whatever else comes out is classified."""
 
     def execute(self, context: Context) -> Any:
-        raise NotImplementedError
+        with self.reported(context):
+            step = self.step_context(context)
+            result = self.run(context, step)
+            _succeeded(context, step)
+            return result
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """What Airflow calls instead of `execute` once a trigger has fired, failed or timed out."""
+        with self.reported(context):
+            result = super().resume_execution(next_method, next_kwargs, context)
+            _succeeded(context, self.step_context(context))
+            return result
+
+    def reported(self, context: Context) -> AbstractContextManager[None]:
+        """Around work outside `run` and resumed methods: the same treatment of its errors."""
+        return reported(cast("Mapping[str, Any]", context), pipeline=self._pipeline_name())
+
+    def step_context(self, context: Context) -> StepContext:
+        """The run as the step sees it.
+
+        :raises FaultError: WRONG_USE when the run has no time at all, or a flag is no boolean.
+        """
+        ti = context["ti"]
+        params = dict(context.get("params") or {})
+        map_index = getattr(ti, "map_index", None)
+        return StepContext(
+            pipeline=self._pipeline_name(),
+            step=self.task_id,
+            run_id=context["run_id"],
+            try_number=ti.try_number,
+            map_index=-1 if map_index is None else map_index,
+            window=run_window(context).in_zone(self.timezone),
+            params=params,
+            dry_run=_flag(params, "dry_run"),
+            force=_flag(params, "force"),
+            store=context.get("task_state_store"),
+        )
+
+    def render_template(
+        self,
+        content: Any,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        if not isinstance(content, Location):
+            return super().render_template(content, context, jinja_env, seen_oids)
+        try:
+            uris = content.render(run_window(context), dict(context.get("params") or {}))
+        except ValueError as unrendered:
+            raise fault("WRONG_USE", f"{content.dataset}: {content.template}: {unrendered}") from unrendered
+        return uris[0] if len(uris) == 1 else list(uris)
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        # Overridden here and not in `render_template_fields`: a mapped task calls this one only.
+        if parent is not self:
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+            return
+        with self.reported(context):
+            window = run_window(context).in_zone(self.timezone)
+            # A copy: Airflow keeps its context for callbacks and `operator:` steps, where `ds` is its own.
+            ours = cast("Context", {**context, "window": window, "ds": window.ds})
+            super()._do_render_template_fields(parent, template_fields, ours, jinja_env, seen_oids)
+
+    def _pipeline_name(self) -> str:
+        return self.pipeline or self.dag_id
+
+
+def run_window(context: Context) -> Window:
+    """The data interval of the run; for a run without one, the moment it was made for, as an empty window.
+
+    :raises FaultError: WRONG_USE when the run has no time at all.
+    """
+    run = context.get("dag_run")
+    start = context.get("data_interval_start") or getattr(run, "data_interval_start", None)
+    end = context.get("data_interval_end") or getattr(run, "data_interval_end", None)
+    if start is None or end is None:
+        moment = context.get("logical_date") or getattr(run, "run_after", None)
+        if moment is None:
+            raise fault("WRONG_USE", "the run has neither a data interval nor a time to run after")
+        start = end = moment
+    return Window(_utc(start), _utc(end))
+
+
+def _utc(moment: datetime) -> datetime:
+    """A plain datetime: Airflow's are pendulum's or proxies, and must print the same on the command line."""
+    return datetime.fromtimestamp(0, UTC) + (moment - datetime.fromtimestamp(0, UTC))
+
+
+def _flag(params: Mapping[str, Any], name: str) -> bool:
+    value = params.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    # "false" is true in Python: a dry run that nobody asked for, or a load that nobody wanted.
+    raise fault("WRONG_USE", f"the param {name} is true or false, not {value!r}")
+
+
+def _seconds(value: timedelta | float | None) -> timedelta:
+    if value is None:
+        return _MAX_DELAY
+    return value if isinstance(value, timedelta) else timedelta(seconds=value)
+
+
+def mark_other_window(context: Context) -> None:
+    """Leave `OTHER_WINDOW_XCOM_KEY` where the run's logical date says another window than the run has."""
+    date, window = context.get("logical_date"), run_window(context)
+    if date is not None and date != window.start:
+        context["ti"].xcom_push(key=OTHER_WINDOW_XCOM_KEY, value=str(window))
+
+
+def _succeeded(context: Context, step: StepContext) -> None:
+    mark_other_window(context)
+    if step.dry_run:
+        context["ti"].xcom_push(key=DRY_RUN_XCOM_KEY, value=True)
+    forget(cast("Mapping[str, Any]", context))

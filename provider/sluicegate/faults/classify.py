@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
+from sluicegate.faults import airflow, aws, database, files, system
 from sluicegate.faults.errors import FaultError, fault
+from sluicegate.faults.shape import Match, chain, summary, type_names
 
 __all__ = ["classify"]
 
+_RULES: tuple[Callable[[BaseException, tuple[str, ...]], Match | None], ...] = (
+    aws.match,
+    database.match,
+    files.match,
+    airflow.match,
+    system.match,  # last: many libraries' errors are an OSError or a ValueError as well
+)
+
 
 def classify(error: BaseException) -> FaultError:
-    """The fault that `error` is. A `FaultError` is returned as it is."""
+    """The fault that `error` is; UNKNOWN when nobody knows it. Never raises.
+
+    A `FaultError` is returned as it is. Where an error says nothing by itself (`RuntimeError`), what it
+    was raised from, or while handling, decides.
+    """
     if isinstance(error, FaultError):
         return error
-    return fault("UNKNOWN", f"{type(error).__name__}: {error}")
+    for link in chain(error):
+        if isinstance(link, FaultError):
+            # Not the same object: it would be raised from an error that was raised from it.
+            return fault(link.code, link.detail, **link.facts)
+        if (found := _matched(link)) is not None:
+            detail = found.detail if found.detail is not None else summary(link)
+            return fault(found.code, detail, **{"type": type_names(link)[0], **found.facts})
+    return fault("UNKNOWN", summary(error), type=type_names(error)[0])
+
+
+def _matched(error: BaseException) -> Match | None:
+    names = type_names(error)
+    for rule in _RULES:
+        # An exception may be of any shape; one that a rule stumbles over is one it does not know.
+        with contextlib.suppress(Exception):
+            if (found := rule(error, names)) is not None:
+                return found
+    return None

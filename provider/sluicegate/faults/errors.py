@@ -1,10 +1,11 @@
-"""The exceptions: a fault of the catalogue with what happened this time. The type says what to do about it."""
+"""The exceptions: a fault of the catalogue with what happened this time. The type says what to do."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from sluicegate.faults.catalogue import CATALOGUE, Fault, FaultClass
+from sluicegate.faults.redact import redact
 
 __all__ = ["DataFault", "FatalFault", "FaultError", "TransientFault", "fault"]
 
@@ -20,6 +21,8 @@ class FaultError(Exception):
         self.fault = kind
         self.detail = detail
         self.facts = dict(facts)
+        self.reported = False
+        """Whether it stands in the log and the state store already."""
 
     @property
     def code(self) -> str:
@@ -32,15 +35,15 @@ class FaultError(Exception):
         return (fault, (self.fault.code, self.detail), {"facts": self.facts})
 
 
-class TransientFault(FaultError):
+class TransientFault(FaultError):  # noqa: N818 - a fault is the word here
     """Try again."""
 
 
-class DataFault(FaultError):
+class DataFault(FaultError):  # noqa: N818
     """A person has to look at the data; a retry would see the same."""
 
 
-class FatalFault(FaultError):
+class FatalFault(FaultError):  # noqa: N818
     """A person has to change something; a retry is a waste."""
 
 
@@ -48,9 +51,9 @@ _TYPES = {FaultClass.TRANSIENT: TransientFault, FaultClass.DATA: DataFault, Faul
 
 
 def fault(code: str, detail: str = "", **facts: object) -> FaultError:
-    """The exception for `code` of the catalogue.
+    """The exception for `code` of the catalogue; secrets that `detail` shows are masked.
 
     :raises KeyError: when there is no such code.
     """
     kind = CATALOGUE[code]
-    return _TYPES[kind.kind](kind, detail, facts)
+    return _TYPES[kind.kind](kind, redact(detail), facts)

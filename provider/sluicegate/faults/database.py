@@ -1,0 +1,85 @@
+"""psycopg's errors as faults: by SQLSTATE, by the server's words where a failed login has none."""
+
+from __future__ import annotations
+
+from sluicegate.faults.shape import Match, starts_with, summary
+
+__all__ = ["match"]
+
+_BY_STATE = {
+    "25006": "WAREHOUSE_UNREACHABLE",  # read-only transaction: connected to a standby during a failover
+    "25P03": "TIMED_OUT",
+    "25P04": "TIMED_OUT",
+    "42501": "WAREHOUSE_DENIED",
+    "42601": "WAREHOUSE_ERROR",  # a syntax error is no mismatch
+    "53100": "DISK_FULL",
+    "55006": "WAREHOUSE_BUSY",
+    "55P03": "WAREHOUSE_BUSY",
+    "57014": "TIMED_OUT",  # statement_timeout, or a person's pg_cancel_backend
+    "57P01": "WAREHOUSE_UNREACHABLE",
+    "57P02": "WAREHOUSE_UNREACHABLE",
+    "57P03": "WAREHOUSE_UNREACHABLE",
+    "57P05": "WAREHOUSE_UNREACHABLE",
+    "42703": "SCHEMA_MISMATCH",
+    "42704": "SCHEMA_MISMATCH",
+    "42804": "SCHEMA_MISMATCH",
+    "42P01": "SCHEMA_MISMATCH",
+    "42846": "SCHEMA_MISMATCH",
+}
+_BY_CLASS = {
+    "08": "WAREHOUSE_UNREACHABLE",
+    "22": "CONSTRAINT_VIOLATED",  # the column's type refused the value
+    "23": "CONSTRAINT_VIOLATED",
+    "28": "WAREHOUSE_DENIED",
+    "40": "WAREHOUSE_BUSY",
+    "53": "WAREHOUSE_BUSY",
+}
+_BY_WORDS = (
+    (("authentication failed", "no pg_hba.conf entry", "no password supplied", "permission denied",
+      "is not permitted to log in", "certificate verify failed"), "WAREHOUSE_DENIED"),
+    (("too many clients", "too many connections", "remaining connection slots"), "WAREHOUSE_BUSY"),
+    (("no space left on device",), "DISK_FULL"),
+)  # fmt: skip
+_ROLE_OR_DATABASE = ("role ", "database ")
+
+
+def match(error: BaseException, names: tuple[str, ...]) -> Match | None:
+    if not starts_with(names, "psycopg.", "psycopg2.", "psycopg_pool."):
+        return None
+    if starts_with(names, "psycopg_pool."):
+        return Match("WAREHOUSE_BUSY")
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if isinstance(state, str) and state:
+        code = _BY_STATE.get(state) or _BY_CLASS.get(state[:2], "WAREHOUSE_ERROR")
+        return Match(code, *_told(error, state))
+    return Match(_without_state(error, names))
+
+
+def _without_state(error: BaseException, names: tuple[str, ...]) -> str:
+    """Libpq reports what happens before a session exists, and what breaks one, in words only."""
+    words = str(error).lower()
+    for needles, code in _BY_WORDS:
+        if any(needle in words for needle in needles):
+            return code
+    if "does not exist" in words and any(noun in words for noun in _ROLE_OR_DATABASE):
+        return "WAREHOUSE_DENIED"
+    kind = next((name.rpartition(".")[2] for name in names if name.startswith(("psycopg.", "psycopg2."))), "")
+    if (
+        starts_with(names, "psycopg.OperationalError", "psycopg2.OperationalError")
+        or kind == "InterfaceError"
+    ):
+        return "WAREHOUSE_UNREACHABLE"
+    if starts_with(names, "psycopg.DataError", "psycopg2.DataError"):
+        return "CONSTRAINT_VIOLATED"
+    return "WAREHOUSE_ERROR"
+
+
+def _told(error: BaseException, state: str) -> tuple[str, dict[str, object]]:
+    """Words and facts without the record: PostgreSQL's DETAIL shows values, also of sensitive columns."""
+    diag = getattr(error, "diag", None)
+    primary = getattr(diag, "message_primary", None) or summary(error).splitlines()[0]
+    facts: dict[str, object] = {"sqlstate": state}
+    for name in ("schema_name", "table_name", "column_name", "constraint_name"):
+        if value := getattr(diag, name, None):
+            facts[name.removesuffix("_name")] = value
+    return f"{type(error).__name__}: {primary}", facts

@@ -1,0 +1,77 @@
+"""Takes secrets out of text that is logged or stored: passwords in URLs and DSNs, AWS keys, `secret=...`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+__all__ = ["redact", "redact_facts", "secrets_in"]
+
+MASK = "***"
+_TELLING = "passw(?:or)?d|passphrase|secret|token|api_?key|access_?key|private_?key"
+
+_RULES: tuple[tuple[re.Pattern[str], str], ...] = (
+    # scheme://user:password@host; up to the last @, for people put any sign into a password.
+    (
+        re.compile(r"(?P<keep>[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s:/@]{0,200}:)(?P<secret>[^\s'\"]{1,500})@"),
+        rf"\g<keep>{MASK}@",
+    ),
+    # A JSON or Python mapping: "secret_access_key": "..."
+    (
+        re.compile(
+            rf"(?P<keep>[\"'](?:[\w-]{{0,60}}(?:{_TELLING})[\w-]{{0,60}}|pwd)[\"']\s{{0,5}}:\s{{0,5}})"
+            r"(?P<quote>[\"'])(?P<secret>(?:(?!(?P=quote)).){0,2000})(?P=quote)?",
+            re.IGNORECASE,
+        ),
+        rf"\g<keep>\g<quote>{MASK}\g<quote>",
+    ),
+    # password=..., X-Amz-Signature=..., in a DSN, a query string or a command line; the value may be quoted.
+    (
+        re.compile(
+            rf"(?P<keep>(?:(?<![\w-])|(?<=--))(?:[\w-]{{0,60}}(?:{_TELLING}|signature)[\w-]{{0,60}}|pwd)"
+            r"\s{0,5}=\s{0,5})"
+            r"(?P<secret>'[^']{0,2000}'?|\"[^\"]{0,2000}\"?|[^\s'\"&,;)]{1,2000})",
+            re.IGNORECASE,
+        ),
+        rf"\g<keep>{MASK}",
+    ),
+    (
+        re.compile(
+            r"(?P<keep>\bAuthorization[\"']?\s{0,5}[:=]\s{0,5}[\"']?(?:Bearer|Basic)\s{1,5})(?P<secret>\S{1,2000})",
+            re.IGNORECASE,
+        ),
+        rf"\g<keep>{MASK}",
+    ),
+    # AWS access key ids, which lead to their secret in most logs.
+    (re.compile(r"\b(?P<secret>(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,124})\b"), MASK),
+)
+
+
+def redact(text: str) -> str:
+    """`text` without the secrets it shows. Doing it twice changes nothing."""
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def secrets_in(text: str) -> set[str]:
+    """What `redact` would mask in `text`, to be masked elsewhere too."""
+    found = {match["secret"].strip("'\"") for pattern, _ in _RULES for match in pattern.finditer(text)}
+    return {secret for secret in found if secret.strip("*")}
+
+
+def redact_facts(value: object) -> object:
+    """A JSON-like value with every text in it redacted; a value under a telling key is masked as a whole."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {str(k): MASK if _telling(str(k)) and v else redact_facts(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redact_facts(item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return redact(str(value))
+
+
+def _telling(key: str) -> bool:
+    return bool(re.search(_TELLING, key, re.IGNORECASE))

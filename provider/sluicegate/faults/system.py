@@ -1,0 +1,87 @@
+"""The operating system's and Python's own errors as faults, and those of HTTP clients."""
+
+from __future__ import annotations
+
+import errno
+
+from sluicegate.faults.shape import Match, starts_with
+
+__all__ = ["match"]
+
+_BY_ERRNO = {
+    errno.ENOSPC: "DISK_FULL",
+    errno.EDQUOT: "DISK_FULL",
+    errno.ENOMEM: "OUT_OF_MEMORY",
+    errno.EACCES: "FILE_DENIED",
+    errno.EPERM: "FILE_DENIED",
+    errno.EROFS: "FILE_DENIED",
+    errno.ENOENT: "SOURCE_MISSING",
+    errno.EISDIR: "WRONG_USE",
+    errno.ENOTDIR: "WRONG_USE",
+    errno.ENAMETOOLONG: "WRONG_USE",
+    errno.ECONNREFUSED: "NETWORK",
+    errno.ECONNRESET: "NETWORK",
+    errno.ECONNABORTED: "NETWORK",
+    errno.EPIPE: "NETWORK",
+    errno.EHOSTUNREACH: "NETWORK",
+    errno.EHOSTDOWN: "NETWORK",
+    errno.ENETUNREACH: "NETWORK",
+    errno.ENETDOWN: "NETWORK",
+    errno.EADDRNOTAVAIL: "NETWORK",
+    errno.ETIMEDOUT: "NETWORK",
+}
+_NETWORK = (
+    "socket.gaierror",
+    "socket.herror",
+    "ssl.SSLError",
+    "http.client.HTTPException",
+    "httpx.TransportError",
+    "httpcore.NetworkError",
+    "requests.exceptions.ConnectionError",
+    "requests.exceptions.ChunkedEncodingError",
+    "urllib3.exceptions.HTTPError",
+)
+_TIMEOUTS = (
+    "subprocess.TimeoutExpired",
+    "httpx.TimeoutException",
+    "httpcore.TimeoutException",
+    "requests.exceptions.Timeout",
+    "urllib3.exceptions.TimeoutError",
+)
+
+
+def match(error: BaseException, names: tuple[str, ...]) -> Match | None:
+    if starts_with(names, *_TIMEOUTS):
+        return Match("TIMED_OUT")
+    if starts_with(names, *_NETWORK):
+        return Match("NETWORK")
+    if isinstance(error, MemoryError):
+        return Match("OUT_OF_MEMORY")
+    if isinstance(error, SyntaxError):
+        return Match("CODE_BROKEN", _place(error))
+    if isinstance(error, ImportError):
+        return Match("CODE_MISSING")
+    if isinstance(error, OSError):
+        return _os_error(error)
+    return None
+
+
+def _os_error(error: OSError) -> Match | None:
+    facts: dict[str, object] = (
+        {} if error.errno is None else {"errno": errno.errorcode.get(error.errno, error.errno)}
+    )
+    if code := _BY_ERRNO.get(error.errno or 0):
+        return Match(code, None, facts)
+    if isinstance(error, TimeoutError):
+        return Match("TIMED_OUT")
+    if isinstance(error, ConnectionError):
+        return Match("NETWORK", None, facts)
+    if isinstance(error, FileNotFoundError):
+        return Match("SOURCE_MISSING")
+    if isinstance(error, PermissionError):
+        return Match("FILE_DENIED")
+    return None
+
+
+def _place(error: SyntaxError) -> str:
+    return f"{type(error).__name__}: {error.filename}:{error.lineno}: {error.msg}"

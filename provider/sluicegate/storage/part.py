@@ -1,0 +1,51 @@
+"""One file of a dataset and its version; and the version of several together. Values only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+__all__ = ["MARKER", "Part", "is_part", "version"]
+
+MARKER = "_SUCCESS"
+"""What Hadoop leaves in a folder that was written whole, also when nothing else is in it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """`version` names the content: S3's ETag without quotes, or the sha256 (hex) of a local file.
+
+    `size` is in bytes; `last_modified` is aware.
+    """
+
+    uri: str
+    size: int
+    version: str
+    last_modified: datetime
+
+
+def is_part(relative: str, size: int) -> bool:
+    """Whether a file at `relative` below a folder holds records of the folder's dataset.
+
+    As Spark sees it: names that begin with `_` or `.` are markers and work in progress, empty files hold
+    nothing, and of the sub-folders only partitions (`day=2013-02-11/`) belong to it.
+    """
+    *folders, name = relative.split("/")
+    if size == 0 or not name or name.startswith(("_", ".")):
+        return False
+    return all("=" in folder and not folder.startswith(("_", ".")) for folder in folders)
+
+
+def version(parts: Sequence[Part]) -> str:
+    """The version of a dataset: its only part's, or a digest over all parts' versions.
+
+    Names have no say: Spark gives the same content new names with every run.
+    """
+    if len(parts) == 1:
+        return parts[0].version
+    digest = hashlib.sha256()
+    for each in sorted(part.version for part in parts):
+        digest.update(each.encode() + b"\n")
+    return digest.hexdigest()

@@ -1,0 +1,108 @@
+"""The one door to datasets as bytes: picks the place by the URI's scheme, makes an S3 client when needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sluicegate.faults.errors import fault
+from sluicegate.storage.local import LocalFiles
+from sluicegate.storage.part import Part
+from sluicegate.storage.s3 import S3Client, S3Objects, s3_client
+from sluicegate.storage.uri import Address, parse_uri
+
+__all__ = ["Storage"]
+
+
+class Storage:
+    """Reads and writes whole files at `s3://`, `file://` and plain paths. Errors are `FaultError`.
+
+    :param aws_conn_id: the Airflow connection that the S3 client comes from, at its first use
+    :param client: a boto3 S3 client to use instead; outside Airflow
+    """
+
+    def __init__(self, aws_conn_id: str = "aws_default", *, client: S3Client | None = None) -> None:
+        self.aws_conn_id = aws_conn_id
+        self._local = LocalFiles()
+        self._s3 = None if client is None else S3Objects(client)
+
+    def list_parts(self, uri: str) -> tuple[Part, ...]:
+        """The files at `uri`, sorted by name; empty when there is none. A local file is read for its hash."""
+        place, address = self._at(uri)
+        return place.list_parts(address)
+
+    def require_parts(self, uris: str | Iterable[str]) -> tuple[Part, ...]:
+        """The files at all of `uris`, in their order.
+
+        :raises FaultError: SOURCE_MISSING when one of `uris` does not exist; the detail says what is there.
+        """
+        wanted = [uris] if isinstance(uris, str) else list(uris)
+        if not wanted:
+            raise fault("SOURCE_MISSING", "the dataset has no window in the window of this run")
+        parts: list[Part] = []
+        for uri in wanted:
+            found = self.list_parts(uri)
+            if not found and not self.exists(uri):
+                raise self._missing(uri)
+            parts += found
+        return tuple(parts)
+
+    def exists(self, uri: str) -> bool:
+        """Whether a file is at `uri`; for a folder, a part or the marker that it was written whole."""
+        place, address = self._at(uri)
+        return place.exists(address)
+
+    def fetch(self, part: Part, into: Path) -> Path:
+        """The content of `part` as a local file: a local one in place, an S3 object as a new file in `into`.
+
+        :raises FaultError: SOURCE_CHANGED when `part` has another version now, SOURCE_MISSING when none.
+        """
+        place, address = self._at(part.uri)
+        return place.fetch(part, address, into)
+
+    def verify(self, part: Part) -> None:
+        """To be called when a fetched local file has been read: was it the version of `part` to the end?
+
+        :raises FaultError: as `fetch` does.
+        """
+        place, address = self._at(part.uri)
+        place.verify(part, address)
+
+    def put_atomic(self, path: Path, uri: str) -> None:
+        """Make `uri` have the content of the file at `path`; a reader sees the old or the new, never half.
+
+        :raises FaultError: WRONG_USE when `uri` is a folder.
+        """
+        place, address = self._at(uri)
+        if address.folder:
+            raise fault("WRONG_USE", f"{uri} is a folder; a file is written to a path in it")
+        place.put_atomic(path, address)
+
+    def part_uris(self, uri: str) -> tuple[str, ...]:
+        """The URIs of `list_parts`, without reading local files for their hash."""
+        place, address = self._at(uri)
+        return place.part_uris(address)
+
+    def delete_parts(self, parts: Iterable[Part | str]) -> None:
+        """Remove `parts` (or the files at these URIs); one that is gone already is no error."""
+        addresses = [parse_uri(part if isinstance(part, str) else part.uri) for part in parts]
+        for scheme in ("s3", "file"):
+            if same := tuple(address for address in addresses if address.scheme == scheme):
+                self._place(same[0]).delete_parts(same)
+
+    def _missing(self, uri: str) -> Exception:
+        place, address = self._at(uri)
+        near = place.neighbours(address, limit=5)
+        there = f"beside it there is {', '.join(near)}" if near else "its folder is empty or does not exist"
+        return fault("SOURCE_MISSING", f"{uri} does not exist; {there}", uri=uri)
+
+    def _at(self, uri: str) -> tuple[LocalFiles | S3Objects, Address]:
+        address = parse_uri(uri)
+        return self._place(address), address
+
+    def _place(self, address: Address) -> LocalFiles | S3Objects:
+        if address.scheme == "file":
+            return self._local
+        if self._s3 is None:
+            self._s3 = S3Objects(s3_client(self.aws_conn_id))
+        return self._s3

@@ -1,0 +1,65 @@
+"""What a URI points to: a scheme, a place in it, and whether it is a folder of parts. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sluicegate.faults.errors import fault
+
+__all__ = ["Address", "parse_uri"]
+
+
+@dataclass(frozen=True)
+class Address:
+    """`scheme` is `s3` with a bucket and a key, or `file` with a path in `key`. A folder ends in a slash."""
+
+    uri: str
+    scheme: Literal["s3", "file"]
+    bucket: str
+    key: str
+    folder: bool
+
+    @property
+    def path(self) -> Path:
+        return Path(self.key)
+
+    @property
+    def name(self) -> str:
+        """The last segment, with its suffix."""
+        return self.key.rstrip("/").rpartition("/")[2]
+
+    def child(self, name: str) -> str:
+        """The URI of `name` in this folder."""
+        return self.uri.rstrip("/") + "/" + name
+
+
+def parse_uri(uri: str) -> Address:
+    """`s3://bucket/key`, `file:///absolute`, `file://relative` or a plain path, taken literally (no `%20`).
+
+    :raises FaultError: WRONG_USE for any other scheme, and for an S3 URI without a key.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not uri.strip() or (separator and not rest):
+        raise fault("WRONG_USE", f"{uri!r} is no place of a file")
+    if not separator:
+        return Address(uri, "file", "", uri, uri.endswith("/"))
+    match scheme:
+        case "s3" | "s3a" | "s3n":
+            bucket, _, key = rest.partition("/")
+            if not bucket or not key:
+                raise fault("WRONG_USE", f"{uri}: expected s3://<bucket>/<key>")
+            return Address(uri, "s3", bucket, key, key.endswith("/"))
+        case "file":
+            return Address(uri, "file", "", rest, rest.endswith("/"))
+        case "table":
+            raise fault("WRONG_USE", f"{uri} is a table; files are read and written here")
+        case "gs" | "https" | "http":
+            raise fault(
+                "WRONG_USE",
+                f"{uri}: {scheme}:// cannot be read or written yet; s3:// and file:// can. "
+                "A `python` step may copy the file there first.",
+            )
+        case _:
+            raise fault("WRONG_USE", f"{uri}: unknown scheme {scheme}://; expected s3:// or file://")
