@@ -1,0 +1,117 @@
+"""What a load asks of its records: rules in Great Expectations' words, from the contract, the checks and the suite.
+
+Values only; what a rule means is said in `compile` and `expectations`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sluicegate.faults import fault
+from sluicegate.pipeline.model import Check, Column
+
+__all__ = ["SHORT_NAMES", "Rule", "number_twins", "rules_of_checks", "rules_of_contract", "rules_of_suite"]
+
+SHORT_NAMES: Mapping[str, str] = {
+    "expect_column_values_to_not_be_null": "required",
+    "expect_column_values_to_be_null": "null",
+    "expect_column_values_to_be_between": "between",
+    "expect_column_values_to_be_in_set": "in",
+    "expect_column_values_to_not_be_in_set": "not_in",
+    "expect_column_values_to_match_regex": "matches",
+    "expect_column_values_to_not_match_regex": "not_matches",
+    "expect_column_value_lengths_to_be_between": "length",
+    "expect_column_values_to_be_unique": "unique",
+    "expect_compound_columns_to_be_unique": "unique",
+}
+"""How the rules that are compiled are called in dead letters and reports."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation. `name` is short and stable: `required:tailnum`, `between:wind_speed`."""
+
+    expectation: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            short = SHORT_NAMES.get(self.expectation, self.expectation)
+            object.__setattr__(self, "name", ":".join([short, "+".join(self.columns)]) if self.columns else short)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it names, as far as its arguments say so in the usual places."""
+        named = [self.kwargs[key] for key in ("column", "column_A", "column_B") if key in self.kwargs]
+        if isinstance(several := self.kwargs.get("column_list"), (list, tuple)):
+            named += several
+        return tuple(str(name) for name in named)
+
+
+def rules_of_contract(columns: Mapping[str, Column]) -> list[Rule]:
+    """What `columns:` asks for.
+
+    :raises FaultError: CHECK_BROKEN for `references`, which is not carried out: nothing is skipped in silence.
+    """
+    rules: list[Rule] = []
+    for name, column in columns.items():
+        if column.references is not None:
+            raise fault(
+                "CHECK_BROKEN",
+                f"columns.{name}.references is not carried out by this version: remove it, or check it in a step "
+                "of its own",
+            )
+        if column.required:
+            rules.append(Rule("expect_column_values_to_not_be_null", {"column": name}))
+        if column.between is not None:
+            low, high = column.between
+            limits = {"min_value": low, "max_value": high}
+            rules.append(Rule("expect_column_values_to_be_between", {"column": name, **limits}))
+        if column.in_ is not None:
+            rules.append(Rule("expect_column_values_to_be_in_set", {"column": name, "value_set": list(column.in_)}))
+        if column.matches is not None:
+            rules.append(Rule("expect_column_values_to_match_regex", {"column": name, "regex": column.matches}))
+        if column.unique:
+            rules.append(Rule("expect_column_values_to_be_unique", {"column": name}))
+    return rules
+
+
+def rules_of_checks(checks: Iterable[Check]) -> list[Rule]:
+    """What `checks:` asks for, as written."""
+    return [Rule(check.expectation, dict(check.kwargs)) for check in checks]
+
+
+def rules_of_suite(path: Path) -> list[Rule]:
+    """The expectations of a suite that Great Expectations saved as JSON (of version 1 or before).
+
+    :raises FaultError: CHECK_BROKEN when the file is missing or is not a suite.
+    """
+    try:
+        suite = json.loads(path.read_text(encoding="utf-8"))
+        return [
+            Rule(entry.get("type") or entry["expectation_type"], dict(entry.get("kwargs") or {}))
+            for entry in suite["expectations"]
+        ]
+    except FileNotFoundError as missing:
+        raise fault("CHECK_BROKEN", f"the suite {path} does not exist") from missing
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        detail = f"the suite {path} is not one of Great Expectations (JSON with a list `expectations`): {error!r}"
+        raise fault("CHECK_BROKEN", detail) from error
+
+
+def number_twins(rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """`rules` without repetitions; where different ones have one name, the later are `name#2`, `name#3`."""
+    kept: list[Rule] = []
+    seen: dict[str, int] = {}
+    for rule in rules:
+        if any((rule.expectation, dict(rule.kwargs)) == (other.expectation, dict(other.kwargs)) for other in kept):
+            continue
+        seen[rule.name] = seen.get(rule.name, 0) + 1
+        number = seen[rule.name]
+        kept.append(rule if number == 1 else replace(rule, name=f"{rule.name}#{number}"))
+    return tuple(kept)

@@ -1,0 +1,7 @@
+"""The ledger: which source version was loaded where, and which records were set aside. Databases are imported lazily."""
+
+from __future__ import annotations
+
+from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin, dead_letter_id
+
+__all__ = ["Counts", "DeadLetter", "Load", "Origin", "dead_letter_id"]

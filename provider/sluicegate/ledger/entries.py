@@ -1,0 +1,85 @@
+"""What the ledger holds: loads and dead letters, as values. No database here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from sluicegate.pipeline.window import Window
+
+__all__ = ["Counts", "DeadLetter", "Load", "Origin", "dead_letter_id"]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the records that were read. `rejected`: read, but not brought in because the load failed."""
+
+    read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    deduplicated: int = 0
+    dead: int = 0
+    rejected: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether each record that was read is counted exactly once."""
+        return 2 * self.read == sum(self.as_dict().values())
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which run it was that loaded."""
+
+    pipeline: str | None = None
+    step: str | None = None
+    run_id: str | None = None
+    try_number: int | None = None
+    window: Window | None = None
+
+
+@dataclass(frozen=True)
+class Load:
+    """One row of the ledger. `source` is the URI, or several joined by spaces."""
+
+    target: str
+    source: str
+    source_version: str
+    config_digest: str
+    status: str
+    counts: Counts
+    seconds: float
+    origin: Origin = Origin()
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One record that was set aside. `source` is the part it stands in, `line` its first line there, from 1.
+
+    `record` is the raw line where it is malformed, else JSON of its raw values; `key` its key values as texts,
+    if they could be read; `failures` one mapping of `rule`, `column` and `value` for each rule it breaks.
+    """
+
+    source: str
+    source_version: str
+    line: int
+    record: str
+    failures: tuple[Mapping[str, object], ...]
+    key: Mapping[str, str] | None = None
+    fault: str | None = field(default=None)
+
+
+def dead_letter_id(target: str, letter: DeadLetter) -> str:
+    """Digest of target, source, version, line and record: no run and no try, so that a retry finds the same."""
+    digest = hashlib.sha256()
+    for text in (target, letter.source, letter.source_version, str(letter.line), letter.record):
+        raw = text.encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(8, "big") + raw)
+    return digest.hexdigest()

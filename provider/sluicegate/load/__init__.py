@@ -1,0 +1,31 @@
+"""Loads: one source version into one target, once, with bad records set aside. Heavy parts are imported lazily."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sluicegate.load.load import Loader, load
+    from sluicegate.load.operator import LoadOperator
+    from sluicegate.load.postgres import PostgresTarget
+    from sluicegate.load.report import LoadReport
+    from sluicegate.load.request import LoadRequest
+
+__all__ = ["LoadOperator", "LoadReport", "LoadRequest", "Loader", "PostgresTarget", "load"]
+
+_HOMES = {
+    "LoadOperator": "operator",
+    "LoadReport": "report",
+    "LoadRequest": "request",
+    "Loader": "load",
+    "PostgresTarget": "postgres",
+    "load": "load",
+}
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

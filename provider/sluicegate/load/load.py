@@ -1,0 +1,267 @@
+"""One load, from its parts to the commit. Knows neither Airflow nor the target's SQL.
+
+Safe to be killed anywhere and to be run again: whatever is kept is kept by one commit, with the ledger's row in it.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from sluicegate.checks.rule import Rule, number_twins
+from sluicegate.faults import FaultError, fault
+from sluicegate.ledger.entries import Counts, Load
+from sluicegate.load.infer import infer_types
+from sluicegate.load.plan import plan_columns
+from sluicegate.load.report import LoadReport, reasons_text
+from sluicegate.load.request import LoadRequest
+from sluicegate.load.source import LocalPart, Reader, open_part
+from sluicegate.load.stage import Stage, open_duckdb
+from sluicegate.load.target import Merge, Outcome, Session, Table, Target
+from sluicegate.load.types import ColumnType
+from sluicegate.pipeline.model import Mode
+from sluicegate.storage.part import Part, version
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Loader", "Source", "load"]
+
+log = logging.getLogger("sluicegate.load")
+
+_ATTEMPTS = 5
+"""How often a load starts anew because the target table was created or changed while it read."""
+_SAMPLES = 3
+
+
+class Source(Protocol):
+    """Where parts come from; `sluicegate.storage.Storage` is one."""
+
+    def require_parts(self, uris: str | Sequence[str]) -> tuple[Part, ...]: ...
+
+    def fetch(self, part: Part, into: Path) -> Path: ...
+
+    def verify(self, part: Part) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What came out of the stage. `refusal` is why none of it may go in, if so."""
+
+    columns: Mapping[str, ColumnType]
+    file: Path
+    rows: int
+    counts: Counts
+    reasons: Mapping[str, int]
+    refusal: FaultError | None
+
+
+def load(request: LoadRequest, source: Source, target: Target) -> LoadReport:
+    """Bring the sources of `request` into `target`, once.
+
+    :raises FaultError: SOURCE_MISSING, SOURCE_UNREADABLE, SCHEMA_MISMATCH, CHECK_BROKEN before anything is changed;
+        TOO_MANY_DEAD_LETTERS, CHECK_FAILED after the dead letters and a failed row of the ledger were kept, and no
+        data. What the database raises is raised as it is.
+    """
+    return Loader(request, source, target).run()
+
+
+class Loader:
+    """One load; `cancel` stops it from another thread or a signal handler."""
+
+    def __init__(self, request: LoadRequest, source: Source, target: Target) -> None:
+        self._request, self._source, self._target = request, source, target
+        self._duck: DuckDBPyConnection | None = None
+        self._started = time.monotonic()
+        self._digest = request.digest()
+        self._rules = request.rules()
+
+    def cancel(self) -> None:
+        """Stop what is running, in DuckDB and in the target."""
+        if (duck := self._duck) is not None:
+            duck.interrupt()
+        self._target.cancel()
+
+    def run(self) -> LoadReport:
+        request = self._request
+        parts = self._source.require_parts(request.sources)
+        for _ in range(_ATTEMPTS):
+            table = self._target.inspect()
+            if not request.force:
+                done = self._target.find(table, request.source, version(parts), self._digest, ever=self._ever)
+                if done is not None:
+                    return self._skipped(table, done)
+            with ExitStack() as stack:
+                folder = request.work_folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sluicegate-load-")))
+                self._duck = stack.enter_context(open_duckdb(folder, request.memory_limit))
+                try:
+                    report = self._load(self._duck, folder, parts, table)
+                finally:
+                    self._duck = None
+                if report is not None:
+                    return report
+            log.info("%s was created or changed meanwhile: starting anew", table.name)
+        raise fault("WAREHOUSE_BUSY", f"{table.name} was changed again and again while the source was read")
+
+    @property
+    def _ever(self) -> bool:
+        return self._request.mode is Mode.APPEND
+
+    def _load(self, duck: DuckDBPyConnection, folder: Path, parts: Sequence[Part], table: Table) -> LoadReport | None:
+        """None when the table is not as it was any more, so that the plan may be wrong."""
+        request = self._request
+        local = [LocalPart(number, part.uri, part.version, self._source.fetch(part, folder)) for number, part in enumerate(parts)]
+        readers = [open_part(duck, part, request.format, folder, self._names_of_headerless(table)) for part in local]
+        names = tuple(dict.fromkeys(name for reader in readers for name in reader.names))
+        if names or not parts:
+            columns = self._plan(duck, readers, names, table)
+        else:
+            columns = {}
+        stage = self._stage(duck, columns, readers, table)
+        for part in parts:
+            self._source.verify(part)
+        prepared = self._prepare(stage, columns, folder)
+        with self._target.session(table, dry_run=request.dry_run) as session:
+            if not request.force:
+                done = session.find(request.source, version(parts), self._digest, ever=self._ever)
+                if done is not None:
+                    return self._skipped(table, done)
+            if prepared.refusal is not None:
+                return self._refuse(session, table, stage, parts, prepared)
+            if columns and not session.prepare(table, columns, request.key):
+                return None
+            return self._bring(session, table, stage, parts, prepared)
+
+    def _names_of_headerless(self, table: Table) -> tuple[str, ...]:
+        """What the columns of a file without a header are called."""
+        return tuple(self._request.columns or table.columns)
+
+    def _plan(
+        self, duck: DuckDBPyConnection, readers: Sequence[Reader], names: Sequence[str], table: Table
+    ) -> dict[str, ColumnType]:
+        if not readers:
+            return {}
+        return plan_columns(self._request, table, names, lambda some: infer_types(duck, readers, some) if some else {})
+
+    def _stage(
+        self, duck: DuckDBPyConnection, columns: Mapping[str, ColumnType], readers: Sequence[Reader], table: Table
+    ) -> Stage:
+        request = self._request
+        sensitive = frozenset(name for name, column in request.columns.items() if column.sensitive)
+        # What the target itself would refuse is set aside as well, and does not stop the load.
+        refused = [name for name, column in table.columns.items() if column.required and name in columns]
+        required = [Rule("expect_column_values_to_not_be_null", {"column": name}) for name in refused]
+        rules = number_twins([*self._rules, *required]) if columns else ()
+        stage = Stage(duck, columns, rules, key=request.key if columns else (), newest_by=request.newest_by, sensitive=sensitive)
+        stage.fill(readers)
+        return stage
+
+    def _prepare(self, stage: Stage, columns: Mapping[str, ColumnType], folder: Path) -> _Prepared:
+        reasons = stage.reasons()
+        counts = Counts(read=stage.read, dead=stage.dead, rejected=stage.read - stage.dead)
+        file = folder / "records.csv"
+        if self._request.max_dead.exceeded_by(stage.dead, stage.read):
+            return _Prepared(columns, file, 0, counts, reasons, self._too_many(stage, reasons))
+        if self._request.mode in {Mode.MERGE, Mode.INSERT_ONLY}:
+            stage.dedupe()
+        failed = [verdict for verdict in stage.verdicts() if not verdict.success]
+        if failed:
+            detail = "; ".join(f"{verdict.rule.name} does not hold: saw {verdict.observed}" for verdict in failed)
+            refusal = fault("CHECK_FAILED", detail, rules=[verdict.rule.name for verdict in failed])
+            return _Prepared(columns, file, 0, counts, reasons, refusal)
+        rows = stage.write(file) if columns else 0
+        counts = Counts(read=stage.read, dead=stage.dead, deduplicated=stage.deduplicated)
+        return _Prepared(columns, file, rows, counts, reasons, None)
+
+    def _too_many(self, stage: Stage, reasons: Mapping[str, int]) -> FaultError:
+        share = 100 * stage.dead / stage.read
+        samples = [
+            f"{letter.source} line {letter.line} ({', '.join(str(failure['rule']) for failure in letter.failures)})"
+            for letter in islice(stage.dead_letters(_SAMPLES), _SAMPLES)
+        ]
+        return fault(
+            "TOO_MANY_DEAD_LETTERS",
+            f"{stage.dead:,} of {stage.read:,} records ({share:.2f}%) were set aside, and dead_letters.max is "
+            f"{self._request.max_dead}: {reasons_text(reasons)}; for instance {'; '.join(samples)}",
+            dead=stage.dead,
+            read=stage.read,
+            reasons=dict(reasons),
+        )
+
+    def _refuse(
+        self, session: Session, table: Table, stage: Stage, parts: Sequence[Part], prepared: _Prepared
+    ) -> LoadReport:
+        """Keep the dead letters and a failed row, no data; then raise why."""
+        assert prepared.refusal is not None
+        request = self._request
+        session.set_aside(self._digest, request.origin, stage.dead_letters())
+        session.record(self._entry(table, parts, "failed", prepared.counts, prepared.refusal.code))
+        if not request.dry_run:
+            session.commit()
+        report = self._report("failed", table, parts, prepared.counts, prepared.reasons)
+        log.error("%s", report.line())
+        prepared.refusal.facts["report"] = report.as_dict()
+        raise prepared.refusal
+
+    def _bring(
+        self, session: Session, table: Table, stage: Stage, parts: Sequence[Part], prepared: _Prepared
+    ) -> LoadReport:
+        request = self._request
+        outcome = Outcome()
+        if prepared.columns:
+            types = {name: table.columns[name].type if name in table.columns else t for name, t in prepared.columns.items()}
+            assert request.mode is not None
+            outcome = session.merge(
+                Merge(prepared.file, prepared.rows, types, request.key, request.mode, request.newest_by)
+            )
+        counts = Counts(**{**prepared.counts.as_dict(), **asdict(outcome)})
+        session.set_aside(self._digest, request.origin, stage.dead_letters())
+        resolved = self._resolve(session, stage)
+        session.record(self._entry(table, parts, "loaded", counts, None))
+        if not request.dry_run:
+            session.commit()
+        return self._report("dry_run" if request.dry_run else "loaded", table, parts, counts, prepared.reasons, resolved)
+
+    def _resolve(self, session: Session, stage: Stage) -> int:
+        """Close the dead letters whose key came in now: all but those of this very load."""
+        request = self._request
+        still_open = session.letters_that_are_open(request.origin)
+        ids = stage.keys_that_came_in(still_open)
+        if not ids:
+            return 0
+        return session.resolve(ids, request.origin.run_id or "a load outside Airflow")
+
+    def _entry(self, table: Table, parts: Sequence[Part], status: str, counts: Counts, code: str | None) -> Load:
+        if not counts.balanced:
+            raise fault("UNKNOWN", f"the counts of this load do not add up, so it is not kept: {counts}")
+        return Load(
+            table.name, self._request.source, version(parts), self._digest, status, counts, self._seconds(),
+            self._request.origin, code,
+        )  # fmt: skip
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def _report(
+        self, status: str, table: Table, parts: Sequence[Part], counts: Counts, reasons: Mapping[str, int], resolved: int = 0
+    ) -> LoadReport:
+        return LoadReport(
+            status,  # type: ignore[arg-type]
+            table.name, self._request.source, version(parts), counts, reasons, resolved, self._seconds(),
+        )  # fmt: skip
+
+    def _skipped(self, table: Table, done: Load) -> LoadReport:
+        origin = done.origin
+        by = f"{origin.pipeline}.{origin.step} in run {origin.run_id}" if origin.run_id else None
+        return LoadReport(
+            "skipped", table.name, done.source, done.source_version, done.counts, seconds=self._seconds(), loaded_by=by
+        )
+
+

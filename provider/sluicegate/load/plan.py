@@ -1,0 +1,107 @@
+"""Which columns a load brings, with which types: the pipeline's words, else the target's, else the file's.
+
+Decides only; what the file's types are is asked through a function, and only for columns that need it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from sluicegate.faults import fault
+from sluicegate.load.request import LoadRequest
+from sluicegate.load.target import Table
+from sluicegate.load.types import ColumnType, parse_type
+from sluicegate.pipeline.model import OnSchemaChange
+
+__all__ = ["plan_columns"]
+
+
+def plan_columns(
+    request: LoadRequest, table: Table, names: Sequence[str], infer: Callable[[Sequence[str]], Mapping[str, ColumnType]]
+) -> dict[str, ColumnType]:
+    """The columns to load, in the source's order, each with the type its values are cast to.
+
+    :param names: the source's columns.
+    :raises FaultError: SCHEMA_MISMATCH, with all mismatches at once, when source, `columns:`, key and target do not
+        go together.
+    """
+    problems = [
+        f"the source has no column {name!r}, which {where} names{_near(name, names)}"
+        for name, where in _named(request).items()
+        if name not in names
+    ]
+    extra = [name for name in names if table.exists and name not in table.columns]
+    if extra and request.on_schema_change is OnSchemaChange.FAIL:
+        problems += [f"{table.name} has no column {name!r}, which the source has{_near(name, table.columns)}" for name in extra]
+    kept = [name for name in names if not (name in extra and request.on_schema_change is OnSchemaChange.IGNORE)]
+    for name, column in table.columns.items():
+        if name in kept and not column.written:
+            problems.append(f"column {name!r} of {table.name} is computed by the database; take it out of the source")
+        if name not in kept and not column.fillable:
+            problems.append(f"column {name!r} of {table.name} may not be empty, and the source does not have it")
+    problems += [
+        f"{what} {name!r} is not a column that {table.name} takes"
+        for what, some in (("key", request.key), ("newest_by", [request.newest_by] if request.newest_by else []))
+        for name in some
+        if name in names and name not in kept
+    ]
+    if problems:
+        raise fault("SCHEMA_MISMATCH", "; ".join(dict.fromkeys(problems)))
+    types = {name: parse_type(column.type) for name, column in request.columns.items() if column.type is not None}
+    planned = {name: _of_target(table, name, types.get(name)) for name in kept}
+    inferred = infer([name for name, type_ in planned.items() if type_ is None])
+    return {name: type_ or inferred[name] for name, type_ in planned.items()}
+
+
+def _of_target(table: Table, name: str, declared: ColumnType | None) -> ColumnType | None:
+    """The declared type where the target takes all of its values unchanged; else, within one family of types, the
+    target's, which is the narrower: what does not fit into it is then set aside and does not stop the load.
+    """
+    column = table.columns.get(name)
+    if column is None:
+        return declared
+    if declared is None or column.type == declared:
+        return column.type
+    if _takes(column.type, declared):
+        return declared
+    if any({column.type.name, declared.name} <= family for family in _FAMILIES):
+        return column.type
+    raise fault(
+        "SCHEMA_MISMATCH",
+        f"columns.{name} says {declared}, and in {table.name} it is {column.type}; make them agree",
+    )
+
+
+_WIDTH = {"smallint": 1, "integer": 2, "bigint": 3}
+_FAMILIES = ({*_WIDTH}, {"numeric"}, {"real", "double"}, {"text", "varchar", "char"}, {"json", "jsonb"})
+
+
+def _takes(target: ColumnType, declared: ColumnType) -> bool:
+    """Whether every value of `declared` fits into `target` unchanged, also when it is read back and compared."""
+    if target.name in _WIDTH and declared.name in _WIDTH:
+        return _WIDTH[declared.name] <= _WIDTH[target.name]
+    if target.name == "numeric":
+        if target.precision is None:
+            return declared.name in {"numeric", *_WIDTH}
+        if declared.name != "numeric" or declared.precision is None:
+            return False
+        whole = (target.precision - (target.scale or 0), declared.precision - (declared.scale or 0))
+        return whole[0] >= whole[1] and (target.scale or 0) >= (declared.scale or 0)
+    if target.name == "double":
+        return declared.name in {"smallint", "integer"}
+    return target.name == "text" and declared.name in {"varchar", "json", "uuid"}
+
+
+def _named(request: LoadRequest) -> dict[str, str]:
+    """Columns that the request names, with where. A check that names an unknown one says so itself."""
+    named = {name: "columns:" for name in request.columns}
+    named |= {name: "key:" for name in request.key}
+    if request.newest_by is not None:
+        named[request.newest_by] = "newest_by:"
+    return named
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

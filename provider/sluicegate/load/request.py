@@ -1,0 +1,102 @@
+"""What one load is asked to do, and the digest of everything that decides its outcome besides the source."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sluicegate.checks.rule import Rule, number_twins, rules_of_checks, rules_of_contract, rules_of_suite
+from sluicegate.faults import fault
+from sluicegate.ledger.entries import Origin
+from sluicegate.load.types import parse_type
+from sluicegate.pipeline.model import Check, Column, DeadLetters, Format, Mode, OnSchemaChange
+from sluicegate.pipeline.text import Limit
+
+__all__ = ["LoadRequest"]
+
+_CASTS = 1
+"""Part of the digest: to be raised when the same file and configuration would come out differently."""
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """One source into one target.
+
+    `sources` are the URIs, read in this order; `table` is `[schema.]table`. `mode` None is merge where there is a
+    key, else append. `suite` is a file. `memory_limit` is DuckDB's, e.g. `400MB`. Without `work_folder` a temporary
+    one is made.
+
+    :raises FaultError: WRONG_USE when its parts do not go together.
+    """
+
+    sources: tuple[str, ...]
+    table: str
+    key: tuple[str, ...] = ()
+    mode: Mode | None = None
+    newest_by: str | None = None
+    format: Format = Format()
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    suite: Path | None = None
+    max_dead: Limit = DeadLetters().max
+    on_schema_change: OnSchemaChange = OnSchemaChange.FAIL
+    origin: Origin = Origin()
+    dry_run: bool = False
+    force: bool = False
+    memory_limit: str = "400MB"
+    work_folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode is None:
+            object.__setattr__(self, "mode", Mode.MERGE if self.key else Mode.APPEND)
+        object.__setattr__(self, "mode", Mode(str(self.mode)))
+        object.__setattr__(self, "on_schema_change", OnSchemaChange(self.on_schema_change))
+        if self.mode is Mode.REPLACE_WINDOW:
+            raise fault("WRONG_USE", "mode: replace_window is not carried out by this version; merge, insert_only and append are")
+        if self.mode in {Mode.MERGE, Mode.INSERT_ONLY} and not self.key:
+            raise fault("WRONG_USE", f"mode: {self.mode} needs a key")
+        if len(set(self.key)) != len(self.key):
+            raise fault("WRONG_USE", f"key: names a column twice: {', '.join(self.key)}")
+        if self.newest_by is not None and self.mode is not Mode.MERGE:
+            raise fault("WRONG_USE", "newest_by: says which version of a key wins, and goes with mode: merge")
+        if self.newest_by in self.key:
+            raise fault("WRONG_USE", f"newest_by: {self.newest_by} is part of the key, so it can choose nothing")
+        for name, column in self.columns.items():
+            if column.type is not None:
+                try:
+                    parse_type(column.type)
+                except ValueError as error:
+                    raise fault("WRONG_USE", f"columns.{name}: {error}") from error
+
+    @property
+    def source(self) -> str:
+        """The source as the ledger names it."""
+        return " ".join(self.sources)
+
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules: the contract's, the checks', the suite's; a key column is required in any case.
+
+        :raises FaultError: CHECK_BROKEN when one of them cannot be understood.
+        """
+        key = [Rule("expect_column_values_to_not_be_null", {"column": name}) for name in self.key]
+        suite = rules_of_suite(self.suite) if self.suite is not None else []
+        return number_twins([*key, *rules_of_contract(self.columns), *rules_of_checks(self.checks), *suite])
+
+    def digest(self) -> str:
+        """sha256 (hex) over everything that decides what becomes of a source's records."""
+        config = {
+            "casts": _CASTS,
+            "key": self.key,
+            "mode": self.mode,
+            "newest_by": self.newest_by,
+            "format": self.format.model_dump(mode="json"),
+            "columns": {name: column.model_dump(mode="json") for name, column in self.columns.items()},
+            "rules": [[rule.expectation, dict(rule.kwargs)] for rule in self.rules()],
+            "max_dead": str(self.max_dead),
+            "on_schema_change": self.on_schema_change,
+        }
+        text = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,427 @@
+"""The stage: DuckDB casts, checks, dedupes and sorts the records of all parts, under a fixed memory limit.
+
+What is bad is set aside with all of its reasons, never raised. Nothing here knows the target's database: the
+outcome is a CSV file in key order and an iterator of dead letters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.checks.compile import CheckedColumn, CompiledRule, compile_rule
+from sluicegate.checks.expectations import ExpectationRunner, TableVerdict, frame_columns
+from sluicegate.checks.rule import Rule
+from sluicegate.checks.sql import literal
+from sluicegate.faults import fault
+from sluicegate.ledger.entries import DeadLetter
+from sluicegate.load.source import MALFORMED, JsonReader, Reader
+from sluicegate.load.types import ColumnType
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["MASK", "Stage", "open_duckdb"]
+
+MASK = "***"
+"""What stands in a dead letter for the value of a sensitive column."""
+_FETCH = 5_000
+
+
+def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
+    """A DuckDB of its own in this process, which spills into `folder`.
+
+    :raises FaultError: WRONG_USE when `memory_limit` is none.
+    """
+    import duckdb
+
+    spill = folder / "spill"
+    spill.mkdir(exist_ok=True)
+    config: dict[str, Any] = {"temp_directory": str(spill), "threads": 2, "autoinstall_known_extensions": False}
+    try:
+        duck = duckdb.connect(":memory:", config={**config, "memory_limit": memory_limit})
+    except duckdb.Error as error:
+        raise fault("WRONG_USE", f"load_memory_limit is {memory_limit!r}, not a size such as 400MB: {error}") from error
+    duck.execute("SET TimeZone = 'UTC'")
+    duck.execute("SET enable_progress_bar = false")
+    return duck
+
+
+class Stage:
+    """The records of one load. Call `fill`, then `dedupe`, then the rest.
+
+    :param columns: the columns to bring and their types, in order.
+    :param rules: what is asked of the records; compiled here, or carried out by Great Expectations.
+    :raises FaultError: CHECK_BROKEN when a rule cannot be carried out.
+    """
+
+    def __init__(
+        self,
+        duck: DuckDBPyConnection,
+        columns: Mapping[str, ColumnType],
+        rules: Sequence[Rule],
+        *,
+        key: Sequence[str] = (),
+        newest_by: str | None = None,
+        sensitive: frozenset[str] = frozenset(),
+    ) -> None:
+        self._duck = duck
+        self.columns = dict(columns)
+        self._places = {name: f"v{number}" for number, name in enumerate(self.columns)}
+        self._key, self._newest_by, self._sensitive = tuple(key), newest_by, sensitive
+        self._readers: list[Reader] = []
+        self._compiled: list[CompiledRule] = []
+        self._expectations: list[Rule] = []
+        self._runner: ExpectationRunner | None = None
+        checked = {name: self._checked(name) for name in self.columns}
+        for rule in rules:
+            compiled = compile_rule(rule, checked)
+            if compiled is None or not self._understood(compiled):
+                self._expectations.append(rule)
+            else:
+                self._compiled.append(compiled)
+        # A failure is kept as the number of its rule: malformed, then the types, then the rules.
+        self._types = [Rule("type", {"column": name}, f"type:{name}") for name in self.columns]
+        self._rules = [Rule(MALFORMED, {}, MALFORMED), *self._types, *(c.rule for c in self._compiled), *self._expectations]
+        self._rows = [c for c in self._compiled if not c.unique]
+        values = "".join(f", {self._places[name]} {type_.duck}" for name, type_ in self.columns.items())
+        duck.execute(f"CREATE TABLE staged (part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR)")
+        duck.execute("CREATE TABLE more_failed (part INTEGER, line BIGINT, rule INTEGER)")
+        duck.execute("CREATE TABLE older (part INTEGER, line BIGINT)")
+        self.read = self.dead = self.deduplicated = 0
+        self._more = False
+
+    # --- fill ---------------------------------------------------------------------------------------------------
+
+    def fill(self, readers: Sequence[Reader]) -> None:
+        """Read, cast and check all parts in one pass each; then whatever looks at several records at once."""
+        self._readers = list(readers)
+        for reader in readers:
+            reader.read(lambda relation, reader=reader: self._insert(reader, relation))  # type: ignore[misc]
+        for compiled in self._compiled:
+            if compiled.unique:
+                self._check_unique(compiled)
+        self._forgive()
+        self._check_expectations()
+        self._more = self._number("SELECT count(*) FROM more_failed") > 0
+        self.read = self._number("SELECT count(*) FROM staged")
+        self.dead = self._number(f"SELECT count(*) FROM staged s WHERE NOT {self._good()}")
+
+    def _insert(self, reader: Reader, relation: str) -> int:
+        raw = {name: f"r{reader.names.index(name)}" if name in reader.names else "NULL::VARCHAR" for name in self.columns}
+        values = "".join(f", {type_.cast(raw[name])} AS {self._places[name]}" for name, type_ in self.columns.items())
+        missing = "".join(f", {raw[name]} IS NULL AS m{place[1:]}" for name, place in self._places.items())
+        tests = [("why IS NOT NULL", 0)]
+        for number, (name, type_) in enumerate(self.columns.items(), 1):
+            lost = type_.lost(raw[name], self._places[name], text=reader.is_text, nul=reader.may_hold_nul)
+            if lost is not None:
+                tests.append((f"(why IS NULL AND {lost})", number))
+        tests += [(f"(why IS NULL AND {one.fails})", self._rules.index(one.rule)) for one in self._rows]
+        some = " OR ".join(fail for fail, _ in tests)
+        every = ", ".join(f"CASE WHEN {fail} THEN {number} END" for fail, number in tests)
+        places = "".join(f", {place}" for place in self._places.values())
+        inner = f"SELECT *{values}{missing} FROM ({relation})"
+        failed = f"CASE WHEN {some} THEN list_filter([{every}], lambda x: x IS NOT NULL) END"
+        record = f"CASE WHEN failed IS NOT NULL THEN {self._record(reader)} END"
+        cursor = self._duck.execute(
+            f"INSERT INTO staged SELECT {reader.part.number}, line{places}, failed, {record} AS raw "
+            f"FROM (SELECT *, {failed} AS failed FROM ({inner}))"
+        )
+        row = cursor.fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def _record(self, reader: Reader) -> str:
+        """SQL of a record's raw form: a malformed line as it is, JSON as it was written, else JSON of the values."""
+        whole = literal(MASK) if self._sensitive else "coalesce(text, '')"
+        parts = []
+        for number, name in enumerate(reader.names):
+            value = f"r{number}"
+            if name in self._sensitive:
+                value = f"CASE WHEN {value} IS NOT NULL THEN {literal(MASK)} END"
+            parts.append(f"{literal(name)}, {value}")
+        values = f"CAST(json_object({', '.join(parts)}) AS VARCHAR)"
+        if isinstance(reader, JsonReader) and not self._sensitive:
+            values = "text"
+        return f"CASE WHEN why IS NOT NULL THEN {whole} ELSE {values} END"
+
+    def _check_unique(self, compiled: CompiledRule) -> None:
+        """All copies of a value are bad, as Great Expectations has it."""
+        values = ", ".join(compiled.unique)
+        stated = self._stated(", ".join(["s.part", "s.line", "s.failed"]))
+        self._duck.execute(
+            f"INSERT INTO more_failed SELECT part, line, {self._rules.index(compiled.rule)} FROM "
+            f"(SELECT part, line, count(*) OVER (PARTITION BY {values}) AS copies FROM ({stated}) "
+            f"WHERE NOT {self._is_malformed()} AND {compiled.fails}) WHERE copies > 1"
+        )
+
+    def _forgive(self) -> None:
+        """Rules that hold by their `mostly` set nothing aside."""
+        forgiven: list[int] = []
+        for compiled in self._compiled:
+            if compiled.mostly == 1:
+                continue
+            number = self._rules.index(compiled.rule)
+            stated = self._stated("s.failed")
+            judged = self._number(
+                f"SELECT count(*) FROM ({stated}) WHERE NOT {self._is_malformed()} AND {compiled.applies}"
+            )
+            if compiled.unique:
+                bad = self._number(f"SELECT count(*) FROM more_failed WHERE rule = {number}")
+            else:
+                bad = self._number(f"SELECT count(*) FROM staged WHERE list_contains(failed, {number})")
+            if judged == 0 or judged - bad >= compiled.mostly * judged:
+                forgiven.append(number)
+        if forgiven:
+            some = ", ".join(map(str, forgiven))
+            self._duck.execute(f"DELETE FROM more_failed WHERE rule IN ({some})")
+            self._duck.execute(
+                f"UPDATE staged SET failed = nullif(list_filter(failed, lambda x: x NOT IN ({some})), []::INTEGER[]) "
+                f"WHERE list_has_any(failed, [{some}])"
+            )
+
+    def _check_expectations(self) -> None:
+        """The row-level rules of Great Expectations. Those about the table are judged by `verdicts`."""
+        if not self._expectations:
+            return
+        self._runner = ExpectationRunner()
+        for rule in [rule for rule in self._expectations if self._runner.is_row_level(rule)]:
+            wanted = frame_columns(rule, list(self.columns))
+            frames = self._frames(wanted, f"FROM staged s WHERE NOT {self._is_malformed()} ORDER BY part, line")
+            bad = self._runner.rows(rule, frames).positions
+            if not bad:
+                continue
+            self._duck.execute("CREATE TEMP TABLE positions (position BIGINT)")
+            self._duck.execute("INSERT INTO positions SELECT unnest($1::BIGINT[])", [list(bad)])
+            self._duck.execute(
+                f"INSERT INTO more_failed SELECT part, line, {self._rules.index(rule)} FROM (SELECT part, line, "
+                f"row_number() OVER (ORDER BY part, line) - 1 AS position FROM staged s WHERE NOT {self._is_malformed()}) "
+                "SEMI JOIN positions USING (position)"
+            )
+            self._duck.execute("DROP TABLE positions")
+
+    # --- afterwards ---------------------------------------------------------------------------------------------
+
+    def dedupe(self) -> None:
+        """Of several good records with one key the newest stays: by `newest_by`, then the later part and line."""
+        if not self._key:
+            return
+        key = ", ".join(self._identity(name) for name in self._key)
+        newest = f"{self._newest()} DESC NULLS LAST, " if self._newest_by else ""
+        twice = f"SELECT {key} FROM staged s WHERE {self._good()} GROUP BY ALL HAVING count(*) > 1"
+        if not self._number(f"SELECT count(*) FROM (SELECT 1 FROM ({twice}) LIMIT 1)"):
+            return
+        self._duck.execute(
+            "INSERT INTO older SELECT part, line FROM (SELECT part, line, row_number() OVER "
+            f"(PARTITION BY {key} ORDER BY {newest}part DESC, line DESC) AS place FROM staged s "
+            f"WHERE {self._good()} AND ({key}) IN ({twice})) WHERE place > 1"
+        )
+        self.deduplicated = self._number("SELECT count(*) FROM older")
+
+    def write(self, path: Path) -> int:
+        """Write the records that stay as CSV, in key order; returns how many."""
+        values = ", ".join(self._places.values())
+        order = [self._places[name] for name in self._key] or ["part", "line"]
+        quote = ", FORCE_QUOTE *" if len(self.columns) == 1 else ""  # else a NULL alone would be a blank line
+        self._duck.execute(
+            f"COPY (SELECT {values} FROM staged s WHERE {self._kept()} ORDER BY {', '.join(order)}) "
+            f"TO {literal(str(path))} (FORMAT csv, HEADER false, NULLSTR ''{quote})"
+        )
+        return self.read - self.dead - self.deduplicated
+
+    def verdicts(self) -> list[TableVerdict]:
+        """What the rules about the whole table say of the records that stay."""
+        found: list[TableVerdict] = []
+        for rule in self._expectations:
+            assert self._runner is not None
+            if self._runner.is_row_level(rule):
+                continue
+            wanted = frame_columns(rule, list(self.columns))
+            frames = list(self._frames(wanted, f"FROM staged s WHERE {self._kept()} ORDER BY part, line")(None))
+            found.append(self._runner.table(rule, frames[0]))
+        return found
+
+    def reasons(self) -> dict[str, int]:
+        """How many records each rule set aside."""
+        rows = self._duck.execute(
+            "SELECT rule, count(*) FROM (SELECT unnest(failed) AS rule FROM staged UNION ALL SELECT rule FROM more_failed) "
+            "GROUP BY rule ORDER BY rule"
+        ).fetchall()
+        counts: Counter[str] = Counter()
+        for number, count in rows:
+            counts[self._rules[number].name] += count
+        return dict(counts)
+
+    def dead_letters(self, limit: int | None = None) -> Iterator[DeadLetter]:
+        """The records that were set aside, by part and line."""
+        if not self.dead:
+            return
+        self._complete_records()
+        key = "NULL"
+        if self._key and not self._sensitive.intersection(self._key):
+            parts = ", ".join(f"{literal(name)}, CAST({self._identity(name)} AS VARCHAR)" for name in self._key)
+            known = " AND ".join(f"{self._places[name]} IS NOT NULL" for name in self._key)
+            key = f"CASE WHEN {known} THEN CAST(json_object({parts}) AS VARCHAR) END"
+        more = "(SELECT list(rule ORDER BY rule) FROM more_failed m WHERE m.part = s.part AND m.line = s.line)"
+        cursor = self._duck.cursor()
+        cursor.execute(
+            f"SELECT part, line, list_concat(failed, {more}), raw, {key} FROM staged s WHERE NOT {self._good()} "
+            f"ORDER BY part, line {'' if limit is None else f'LIMIT {limit}'}"
+        )
+        parts_by_number = {reader.part.number: reader for reader in self._readers}
+        while rows := cursor.fetchmany(_FETCH):
+            for part, line, failed, raw, key_text in rows:
+                reader = parts_by_number[part]
+                yield DeadLetter(
+                    reader.part.uri, reader.part.version, line, raw, self._failures(failed, raw, reader),
+                    json.loads(key_text) if key_text else None,
+                )  # fmt: skip
+
+    def keys_that_came_in(self, open_keys: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
+        """Those ids of `open_keys` whose key is among the records that stay."""
+        asked = [(identity, *(key.get(name) for name in self._key)) for identity, key in open_keys if set(key) == set(self._key)]
+        if not asked or not self._key:
+            return []
+        names = [f"k{number}" for number in range(len(self._key))]
+        self._duck.execute(f"CREATE TEMP TABLE asked (id VARCHAR{''.join(f', {name} VARCHAR' for name in names)})")
+        columns = list(zip(*asked, strict=True))
+        unnested = ", ".join(f"unnest(${number + 1}::VARCHAR[])" for number in range(len(columns)))
+        self._duck.execute(f"INSERT INTO asked SELECT {unnested}", [list(column) for column in columns])
+        same = " AND ".join(
+            f"a.{place} = CAST({self._identity(name)} AS VARCHAR)" for place, name in zip(names, self._key, strict=True)
+        )
+        rows = self._duck.execute(
+            f"SELECT a.id FROM asked a WHERE EXISTS (SELECT 1 FROM staged s WHERE {self._kept()} AND {same})"
+        ).fetchall()
+        self._duck.execute("DROP TABLE asked")
+        return [str(row[0]) for row in rows]
+
+    # --- pieces of SQL ------------------------------------------------------------------------------------------
+
+    def _checked(self, name: str) -> CheckedColumn:
+        """A column as rules see it. NaN is no value to Great Expectations, so it is none here."""
+        type_, place = self.columns[name], self._places[name]
+        value, missing = type_.comparable(place), f"m{place[1:]}"
+        if type_.name in {"real", "double"}:
+            value = f"CASE WHEN isnan({place}) THEN NULL ELSE {place} END"
+            missing = f"({missing} OR coalesce(isnan({place}), false))"
+        if type_.is_number:
+            kind = "number"
+        elif type_.name in {"text", "varchar", "char"}:
+            kind = "text"
+        elif type_.is_moment:
+            kind = "moment"
+        else:
+            kind = "boolean" if type_.name == "boolean" else "other"
+        return CheckedColumn(value, missing, type_.duck, kind)  # type: ignore[arg-type]
+
+    def _understood(self, compiled: CompiledRule) -> bool:
+        """Whether DuckDB knows the rule's regular expression.
+
+        :raises FaultError: CHECK_BROKEN when a constant is not of its column's type.
+        """
+        import duckdb
+
+        for text, type_ in compiled.constants:
+            if self._duck.execute(f"SELECT TRY_CAST(? AS {type_}) IS NULL", [text]).fetchone() != (False,):
+                detail = f"{compiled.rule.expectation}: {text!r} is not a {type_.lower()}, which {compiled.rule.columns[0]!r} is"
+                raise fault("CHECK_BROKEN", detail, rule=compiled.rule.name)
+        if compiled.pattern is None:
+            return True
+        try:
+            self._duck.execute("SELECT regexp_matches('', ?)", [compiled.pattern])
+        except duckdb.InvalidInputException:
+            return False
+        return True
+
+    def _stated(self, columns: str) -> str:
+        """The stage with `columns` and what rules refer to. A failed cast is no missing value."""
+        values = "".join(f", s.{place}" for place in self._places.values())
+        numbers = {name: number for number, name in enumerate(self.columns, 1)}
+        missing = "".join(
+            f", s.{place} IS NULL AND NOT coalesce(list_contains(s.failed, {numbers[name]}), false) AS m{place[1:]}"
+            for name, place in self._places.items()
+        )
+        return f"SELECT {columns}{values}{missing} FROM staged s"
+
+    @staticmethod
+    def _is_malformed() -> str:
+        return "coalesce(list_contains(failed, 0), false)"
+
+    def _good(self) -> str:
+        more = " AND NOT EXISTS (SELECT 1 FROM more_failed m WHERE m.part = s.part AND m.line = s.line)"
+        return f"(s.failed IS NULL{more if self._more else ''})"
+
+    def _kept(self) -> str:
+        older = "NOT EXISTS (SELECT 1 FROM older o WHERE o.part = s.part AND o.line = s.line)"
+        return f"{self._good()} AND {older}" if self.deduplicated else self._good()
+
+    def _identity(self, name: str) -> str:
+        return self.columns[name].identity(self._places[name])
+
+    def _newest(self) -> str:
+        assert self._newest_by is not None
+        return self.columns[self._newest_by].comparable(self._places[self._newest_by])
+
+    def _failures(self, failed: Sequence[int], raw: str, reader: Reader) -> tuple[Mapping[str, object], ...]:
+        values: Mapping[str, object] = {}
+        if 0 not in failed:
+            values = json.loads(raw)
+        found: list[Mapping[str, object]] = []
+        for number in sorted(set(failed)):
+            rule = self._rules[number]
+            columns = rule.columns
+            shown = [MASK if name in self._sensitive and values.get(name) is not None else values.get(name) for name in columns]
+            found.append(
+                {
+                    "rule": rule.name,
+                    "column": ", ".join(columns) or None,
+                    "value": shown[0] if len(shown) == 1 else (shown or None),
+                }
+            )
+        return tuple(found)
+
+    def _complete_records(self) -> None:
+        """The raw form of records that only a rule over several records set aside, read once more."""
+        lacking = "SELECT part, line FROM staged s WHERE raw IS NULL AND NOT " + self._good()
+        if not self._number(f"SELECT count(*) FROM ({lacking})"):
+            return
+        for reader in self._readers:
+            number = reader.part.number
+
+            def use(relation: str, reader: Reader = reader, number: int = number) -> int:
+                self._duck.execute(
+                    f"UPDATE staged SET raw = found.record FROM (SELECT line, {self._record(reader)} AS record "
+                    f"FROM ({relation}) WHERE line IN (SELECT line FROM ({lacking}) WHERE part = {number})) AS found "
+                    f"WHERE staged.part = {number} AND staged.line = found.line"
+                )
+                return self._number(f"SELECT count(*) FROM staged WHERE part = {number}")
+
+            reader.read(use)
+
+    def _frames(self, names: Sequence[str], rest: str) -> Any:
+        """A function that gives the records as frames of at most so many rows, at least one."""
+        places = ", ".join(f"{self._places[name]} AS c{number}" for number, name in enumerate(names))
+
+        def frames(size: int | None) -> Iterator[pd.DataFrame]:
+            cursor = self._duck.cursor()
+            cursor.execute(f"SELECT {places} {rest}")
+            first = True
+            while first or size is not None:
+                frame = cursor.df() if size is None else cursor.fetch_df_chunk(max(1, size // 2048))
+                if frame.empty and not first:
+                    return
+                frame.columns = list(names)
+                yield frame
+                first = False
+
+        return frames
+
+    def _number(self, query: str) -> int:
+        row = self._duck.execute(query).fetchone()
+        assert row is not None
+        return int(row[0])

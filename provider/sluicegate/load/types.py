@@ -1,0 +1,159 @@
+"""The types of a load: what a column may be called, how DuckDB casts to it strictly, what Postgres calls it.
+
+A cast never loses anything silently: a fraction in an integer, a number out of range, a year of two digits
+or a text that is too long is a failed cast, which sets the record aside. Pure: text in, SQL text out.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+
+__all__ = ["ColumnType", "parse_type"]
+
+_ALIASES = {
+    "string": "text", "str": "text", "int2": "smallint", "int": "integer", "int4": "integer", "int8": "bigint",
+    "long": "bigint", "float4": "real", "float": "double", "float8": "double", "double precision": "double",
+    "decimal": "numeric", "bool": "boolean", "timestamp without time zone": "timestamp", "datetime": "timestamp",
+    "timestamp with time zone": "timestamptz", "time without time zone": "time", "character varying": "varchar",
+    "character": "char", "bpchar": "char",
+}  # fmt: skip
+_DUCK = {
+    "text": "VARCHAR", "varchar": "VARCHAR", "char": "VARCHAR", "smallint": "SMALLINT", "integer": "INTEGER",
+    "bigint": "BIGINT", "real": "FLOAT", "double": "DOUBLE", "boolean": "BOOLEAN", "date": "DATE", "time": "TIME",
+    "timestamp": "TIMESTAMP", "timestamptz": "TIMESTAMPTZ", "uuid": "UUID", "json": "VARCHAR", "jsonb": "VARCHAR",
+}  # fmt: skip
+_POSTGRES = {"double": "double precision"}
+_SIZED = re.compile(r"(?P<name>[a-z][a-z0-9 ]*?)\s*(?:\(\s*(?P<a>\d+)\s*(?:,\s*(?P<b>\d+)\s*)?\))?(?P<rest>[a-z ]*)")
+_NUMBER = r"\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?|NaN)\s*"
+# jsonb takes neither U+0000 nor half of a surrogate pair: what is left of these without whole pairs and `\\\\`.
+_WHOLE_ESCAPES = r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_BAD_ESCAPES = r"\\u(0000|[dD][89a-fA-F])"
+MAX_PRECISION = 38
+"""DuckDB's widest decimal. A wider or an unbounded `numeric` travels as checked text."""
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """One type of the vocabulary: `text`, `varchar(10)`, `numeric(12,2)`, `timestamptz`, ..."""
+
+    name: str
+    length: int | None = None
+    precision: int | None = None
+    scale: int | None = None
+    postgres_name: str | None = None
+    """The server's own name of a type outside the vocabulary; such values travel as text."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether DuckDB holds it as text that Postgres takes as it is."""
+        return self.duck == "VARCHAR"
+
+    @property
+    def is_number(self) -> bool:
+        return self.name in {"smallint", "integer", "bigint", "real", "double", "numeric"}
+
+    @property
+    def is_moment(self) -> bool:
+        return self.name in {"date", "timestamp", "timestamptz"}
+
+    @property
+    def duck(self) -> str:
+        """DuckDB's type that holds a cast value."""
+        if self.name == "numeric":
+            return f"DECIMAL({self.precision},{self.scale})" if self._fits() else "VARCHAR"
+        return _DUCK.get(self.name, "VARCHAR")
+
+    @property
+    def postgres(self) -> str:
+        """The type's name in Postgres' DDL."""
+        if self.postgres_name is not None:
+            return self.postgres_name
+        name = _POSTGRES.get(self.name, self.name)
+        if self.length is not None:
+            return f"{name}({self.length})"
+        return f"{name}({self.precision},{self.scale})" if self.precision is not None else name
+
+    def __str__(self) -> str:
+        return self.postgres
+
+    def comparable(self, value: str) -> str:
+        """SQL that orders `value`, a cast value, as Postgres would."""
+        if self.name == "numeric" and not self._fits():
+            return f"TRY_CAST({value} AS DOUBLE)"
+        return value
+
+    def identity(self, value: str) -> str:
+        """SQL by which two cast values are the same exactly when Postgres says so."""
+        if self.name == "numeric" and not self._fits():
+            return f"coalesce(CAST(TRY_CAST({value} AS DECIMAL(38,10)) AS VARCHAR), {value})"
+        return value
+
+    def cast(self, raw: str) -> str:
+        """SQL of the value, NULL where `raw`, SQL of a text or of a typed value, is not one."""
+        if not self.is_text:
+            return f"TRY_CAST({raw} AS {self.duck})"
+        return f"TRY_CAST({raw} AS VARCHAR)"
+
+    def lost(self, raw: str, value: str, *, text: bool, nul: bool) -> str | None:
+        """SQL that is true where `raw` has a value that the cast loses or changes, never NULL; None if no cast can.
+
+        :param text: whether `raw` is text (a CSV or JSON value) and not already typed.
+        :param nul: whether `raw` may hold U+0000, which Postgres has no way to store.
+        """
+        faults = self._lossy(raw, value, text=text)
+        if not self.is_text:
+            faults.insert(0, f"{value} IS NULL")
+        elif nul:
+            faults.append(f"contains({value}, chr(0))")
+        return f"({raw} IS NOT NULL AND coalesce({' OR '.join(faults)}, false))" if faults else None
+
+    def _lossy(self, raw: str, value: str, *, text: bool) -> list[str]:
+        name = self.name
+        if name in {"varchar", "char"} and self.length is not None:
+            return [f"length({value}) > {self.length}"]
+        if name in {"smallint", "integer", "bigint"}:
+            return [f"{value} <> TRY_CAST({raw} AS DECIMAL(38,9))"]
+        if name in {"real", "double"}:
+            infinite = f" AND NOT contains(lower({raw}), 'inf')" if text else f" AND NOT isinf(CAST({raw} AS DOUBLE))"
+            return [f"(isinf({value}){infinite})"]
+        if name == "numeric" and not self._fits():
+            return [f"NOT regexp_full_match({value}, '{_NUMBER}')"]
+        if self.is_moment:
+            # 13-02-11 is the year 13 to DuckDB: nobody means that. Postgres has infinity as well.
+            return [f"(isfinite({value}) AND year({value}) NOT BETWEEN 100 AND 9999)"]
+        if name in {"json", "jsonb"}:
+            whole = f"regexp_replace({value}, '{_WHOLE_ESCAPES}', '', 'g')"
+            return [f"NOT json_valid({value})", f"regexp_matches({whole}, '{_BAD_ESCAPES}')"]
+        return []
+
+    def _fits(self) -> bool:
+        return self.precision is not None and self.precision <= MAX_PRECISION
+
+
+def parse_type(text: str, *, foreign: bool = False) -> ColumnType:
+    """The type that `text` names, in the words of a pipeline file or of Postgres' `format_type`.
+
+    :param foreign: take an unknown name for a type of the server's own instead of refusing it.
+    :raises ValueError: for an unknown name; the message suggests a known one.
+    """
+    words = " ".join(text.strip().lower().split())
+    match = _SIZED.fullmatch(words)
+    base = (match["name"] + match["rest"]).strip() if match else words
+    name = _ALIASES.get(base, base)
+    first, second = (int(match[g]) if match and match[g] else None for g in ("a", "b"))
+    if name == "numeric":
+        precision = first
+        if precision is not None and not 0 <= (second or 0) <= precision:
+            raise ValueError(f"the scale of {text!r} is larger than its precision")
+        return ColumnType("numeric", precision=precision, scale=None if precision is None else second or 0)
+    if name in {"varchar", "char"}:
+        return ColumnType(name, length=first if name == "varchar" else first or 1)
+    if name in _DUCK and (first is None or name in {"time", "timestamp", "timestamptz"}):
+        return ColumnType(name)
+    if foreign:
+        return ColumnType("foreign", postgres_name=text)
+    near = difflib.get_close_matches(name, [*_DUCK, *_ALIASES, "numeric"], n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise ValueError(f"unknown type {text!r}{hint} (known: {', '.join(sorted([*_DUCK, 'numeric']))})")
