@@ -1,0 +1,87 @@
+"""Which cluster a task goes on with: one that is there, one that has done the work, or a new one.
+
+The decision alone: it takes what was found by name and gives back what to do. It calls nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+__all__ = ["LIVE_STATES", "AlreadyDone", "Decision", "Found", "Reconnect", "Start", "decide"]
+
+LIVE_STATES = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A cluster of this task instance. `complete`: each of its steps has ended well."""
+
+    cluster_id: str
+    name: str
+    attempt: int
+    state: str
+    created: datetime
+    complete: bool = False
+    ended_by_us: bool = False
+    """Marked before we terminated it: it may still seem to run, but it has no future."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it costs money and nothing has asked for its end."""
+        return self.state in LIVE_STATES and not self.ended_by_us
+
+    @property
+    def promising(self) -> bool:
+        """Whether waiting for it can still bring a result that counts."""
+        return self.live or (self.state == "TERMINATING" and self.complete and not self.ended_by_us)
+
+
+@dataclass(frozen=True)
+class Reconnect:
+    """Go on waiting for `cluster`; end `surplus`, whose work would be done twice."""
+
+    cluster: Found
+    surplus: tuple[Found, ...] = ()
+
+
+@dataclass(frozen=True)
+class AlreadyDone:
+    """`cluster` did the work and nobody has heard of it yet."""
+
+    cluster: Found
+    surplus: tuple[Found, ...] = ()
+
+
+@dataclass(frozen=True)
+class Start:
+    """Start a cluster under the name of this attempt."""
+
+    attempt: int
+    surplus: tuple[Found, ...] = ()
+
+
+Decision = Reconnect | AlreadyDone | Start
+
+
+def decide(found: Iterable[Found], *, finished_attempt: int = 0) -> Decision:
+    """What to do about the clusters `found` under the names of one task instance.
+
+    `finished_attempt` is the last attempt whose success was reported and then cleared by a person: it and
+    those before it do not count. Of several live clusters the oldest is kept, whoever asks.
+    """
+    clusters = sorted(found, key=lambda c: (c.created, c.cluster_id))
+    current = [c for c in clusters if c.attempt > finished_attempt]
+    kept = next((c for c in current if c.promising), None)
+    surplus = tuple(c for c in clusters if c.live and c is not kept)
+    if kept is not None:
+        return Reconnect(kept, surplus)
+    newest = max(
+        (c for c in current if not c.ended_by_us),
+        key=lambda c: (c.attempt, c.created, c.cluster_id),
+        default=None,
+    )
+    if newest is not None and newest.complete:
+        return AlreadyDone(newest, surplus)
+    return Start(max([finished_attempt, *(c.attempt for c in clusters)]) + 1, surplus)

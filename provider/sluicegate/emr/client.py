@@ -1,0 +1,206 @@
+"""EMR's API as this package needs it: find by name, describe, start once, end for certain.
+
+Thin: what it returns are values of `verdict` and `attempt`; whatever botocore raises comes out as a fault.
+Import it where a task runs, never where a DAG is parsed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from sluicegate.emr.attempt import LIVE_STATES, Found
+from sluicegate.emr.connection import Aws
+from sluicegate.emr.names import RunKey
+from sluicegate.emr.request import TAG
+from sluicegate.emr.verdict import TERMINAL_STATES, ClusterStatus, StepStatus, complete
+from sluicegate.faults import FaultError, TransientFault, classify
+
+__all__ = ["ENDED_BY", "EmrClient"]
+
+ENDED_BY = f"{TAG}ended-by"
+"""Put on a cluster before we terminate it: nobody is to wait for it or to take it for an outsider's deed."""
+
+CLOCK_SKEW = timedelta(minutes=15)
+"""AWS refuses signatures from clocks that are further off."""
+
+log = logging.getLogger(__name__)
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_RUN_PAUSES = (2.0, 5.0, 10.0, 20.0)
+"""Seconds before RunJobFlow is called again, after a look whether the call before did not work after all."""
+
+
+class EmrClient:
+    """EMR behind one Airflow connection.
+
+    Every method raises `FaultError`: transient for throttling, outages and lost connections, after
+    having tried `attempts` times with growing pauses.
+    """
+
+    def __init__(
+        self,
+        aws: Aws,
+        *,
+        attempts: int = 6,
+        pauses: Sequence[float] = _RUN_PAUSES,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        # RunJobFlow has no idempotency token: botocore must not repeat it on its own.
+        self._once = aws.client("emr", attempts=1)
+        self._emr = aws.client("emr", attempts=attempts)
+        self._pauses = tuple(pauses)
+        self._sleep = sleep
+
+    def find(self, key: RunKey, *, since: datetime | None) -> list[Found]:
+        """The clusters of `key`: all that run or are ending, and the ended ones made after `since`.
+
+        Ended ones are left out when `since` is None. Names are looked up; each is confirmed by its tag.
+        """
+        with _faults():
+            # Live ones first: what ends between the two calls is then in the second list, not in neither.
+            entries = list(self._list([*LIVE_STATES, "TERMINATING"], None))
+            if since is not None:
+                entries += self._list(list(TERMINAL_STATES), since - CLOCK_SKEW)
+        ours = {
+            entry["Id"]: attempt for entry in entries if (attempt := key.attempt(entry["Name"])) is not None
+        }
+        return [
+            found for id_, attempt in ours.items() if (found := self._found(key, id_, attempt)) is not None
+        ]
+
+    def describe(self, cluster_id: str) -> ClusterStatus:
+        with _faults():
+            cluster = self._emr.describe_cluster(ClusterId=cluster_id)["Cluster"]
+        status = cluster.get("Status", {})
+        reason, times = status.get("StateChangeReason", {}), status.get("Timeline", {})
+        errors = status.get("ErrorDetails") or [{}]
+        return ClusterStatus(
+            cluster_id=cluster_id,
+            name=cluster.get("Name", ""),
+            state=status["State"],
+            reason_code=reason.get("Code") or "",
+            message=reason.get("Message") or errors[0].get("ErrorMessage") or "",
+            error_code=errors[0].get("ErrorCode") or "",
+            log_uri=cluster.get("LogUri") or "",
+            created=times.get("CreationDateTime"),
+            ended=times.get("EndDateTime"),
+            tags={tag["Key"]: tag.get("Value", "") for tag in cluster.get("Tags") or []},
+        )
+
+    def steps(self, cluster_id: str) -> list[StepStatus]:
+        """In the order in which they run."""
+        with _faults():
+            pages = self._emr.get_paginator("list_steps").paginate(ClusterId=cluster_id)
+            entries = [entry for page in pages for entry in page["Steps"]]
+        # ListSteps gives the newest first; those that never started stay in the order of the request.
+        return sorted(map(_step, reversed(entries)), key=lambda s: (s.started is None, s.started or _EPOCH))
+
+    def start(self, key: RunKey, attempt: int, request: Mapping[str, Any], *, since: datetime) -> str:
+        """RunJobFlow, and the cluster's id. One cluster comes of it, also when AWS's answer is lost.
+
+        Before every further call and after a lost answer the list is read again: whatever has been made
+        under this name since `since` is taken instead.
+        """
+        pauses = iter(self._pauses)
+        while True:
+            try:
+                with _faults():
+                    return str(self._once.run_job_flow(**request)["JobFlowId"])
+            except TransientFault as lost:
+                if (made := self._made(key, attempt, since)) is not None:
+                    log.warning("RunJobFlow failed (%s), but the cluster is there: %s", lost.code, made)
+                    return made
+                if (pause := next(pauses, None)) is None:
+                    raise
+                log.warning("RunJobFlow failed and is tried again in %.0f s: %s", pause, lost)
+            self._sleep(pause)
+            # The list may have been behind, or somebody else quicker.
+            if (made := self._made(key, attempt, since)) is not None:
+                return made
+
+    def terminate(self, cluster_ids: Sequence[str], *, why: str) -> None:
+        """Mark the clusters as ended by us, then end them. Ended ones stay as they are."""
+        for cluster_id in cluster_ids:
+            self._mark(cluster_id, why)
+        if not cluster_ids:
+            return
+        with _faults():
+            try:
+                self._emr.terminate_job_flows(JobFlowIds=list(cluster_ids))
+            except ClientError as refused:
+                if "protect" not in str(refused).lower():
+                    raise
+                # Somebody has switched protection on; the task's end is the end of its cluster all the same.
+                self._emr.set_termination_protection(JobFlowIds=list(cluster_ids), TerminationProtected=False)
+                self._emr.terminate_job_flows(JobFlowIds=list(cluster_ids))
+
+    def terminate_by_name(self, key: RunKey, *, why: str) -> list[str]:
+        """End every cluster of `key` that runs, and return their ids: also one whose id nobody knows yet."""
+        with _faults():
+            live = [
+                e["Id"] for e in self._list(list(LIVE_STATES), None) if key.attempt(e["Name"]) is not None
+            ]
+        self.terminate(live, why=why)
+        return live
+
+    def _list(self, states: list[str], created_after: datetime | None) -> Iterator[dict[str, Any]]:
+        after = {} if created_after is None else {"CreatedAfter": created_after}
+        for page in self._emr.get_paginator("list_clusters").paginate(ClusterStates=states, **after):
+            yield from page["Clusters"]
+
+    def _found(self, key: RunKey, cluster_id: str, attempt: int) -> Found | None:
+        cluster = self.describe(cluster_id)
+        if cluster.tags.get(f"{TAG}run") != key.digest:
+            return None
+        assert cluster.created is not None  # EMR always says when
+        return Found(
+            cluster_id=cluster_id,
+            name=cluster.name,
+            attempt=attempt,
+            state=cluster.state,
+            created=cluster.created,
+            complete=cluster.state not in LIVE_STATES and complete(self.steps(cluster_id)),
+            ended_by_us=ENDED_BY in cluster.tags,
+        )
+
+    def _made(self, key: RunKey, attempt: int, since: datetime) -> str | None:
+        made = [found for found in self.find(key, since=since) if found.attempt == attempt]
+        return min(made, key=lambda f: (f.created, f.cluster_id)).cluster_id if made else None
+
+    def _mark(self, cluster_id: str, why: str) -> None:
+        try:
+            self._emr.add_tags(ResourceId=cluster_id, Tags=[{"Key": ENDED_BY, "Value": why}])
+        except Exception as unmarked:
+            # The mark saves the next try a wait; what counts is that the cluster ends.
+            log.warning("%s could not be marked as ended by us: %s", cluster_id, classify(unmarked))
+
+
+def _step(entry: Mapping[str, Any]) -> StepStatus:
+    status = entry.get("Status", {})
+    times, failure = status.get("Timeline", {}), status.get("FailureDetails") or {}
+    return StepStatus(
+        step_id=entry["Id"],
+        name=entry.get("Name", ""),
+        state=status.get("State", ""),
+        failure_reason=failure.get("Reason") or "",
+        message=failure.get("Message") or (status.get("StateChangeReason") or {}).get("Message") or "",
+        started=times.get("StartDateTime"),
+        ended=times.get("EndDateTime"),
+    )
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except FaultError:
+        raise
+    except Exception as error:
+        raise classify(error) from error

@@ -1,0 +1,53 @@
+"""The name of a cluster: the only thing by which a cluster is found again after a crash.
+
+A name says which task instance the cluster works for and which attempt it is. It has no try number,
+so that a retry finds what an earlier try has started. Pure: no Airflow, no AWS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+__all__ = ["RunKey"]
+
+_UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
+_LONGEST = 100
+"""Of each readable part. EMR takes names of up to 256 characters."""
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """One task instance of one deployment: whom a cluster works for."""
+
+    deployment: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells this task instance from all others, as 16 hex digits."""
+        parts = (self.deployment, self.dag_id, self.run_id, self.task_id, str(self.map_index))
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+    @cached_property
+    def base(self) -> str:
+        """What the names of all its clusters begin with."""
+        return f"{_readable(self.deployment)}-{_readable(self.dag_id)}-{self.digest}"
+
+    def name(self, attempt: int) -> str:
+        """`<deployment>-<pipeline>-<digest>-a<attempt>`; attempts count from 1."""
+        return f"{self.base}-a{attempt}"
+
+    def attempt(self, name: str) -> int | None:
+        """The attempt that `name` is of this key, or None when it is no name of this key."""
+        match = re.fullmatch(re.escape(self.base) + r"-a([1-9][0-9]*)", name)
+        return int(match[1]) if match else None
+
+
+def _readable(text: str) -> str:
+    return _UNFIT.sub("-", text)[:_LONGEST]

@@ -1,0 +1,67 @@
+"""What is kept of a task's clusters in Airflow's task state store: since when, and what was reported as done.
+
+One row, written whole. It survives retries and clears of the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+__all__ = ["STORE_KEY", "Record", "another_try", "generation"]
+
+STORE_KEY = "cluster"
+
+
+def generation(max_tries: int, retries: int) -> str:
+    """What stays the same over the retries of a task and changes when a person clears it.
+
+    Clearing sets `max_tries` to the tries so far plus `retries`; a retry leaves both alone.
+    """
+    return f"{max_tries}/{retries}"
+
+
+def another_try(try_number: int, max_tries: int) -> bool:
+    """Whether Airflow will try again after a failure that may be retried: its own rule."""
+    return max_tries != 0 and try_number <= max_tries
+
+
+@dataclass(frozen=True)
+class Record:
+    """`since`: before the first cluster was asked for; no cluster of this task is older.
+
+    `finished_attempt` is the last attempt that was found to have done the work, in `generation`.
+    """
+
+    since: datetime
+    finished_attempt: int = 0
+    generation: str = ""
+
+    @classmethod
+    def read(cls, store: Any) -> Record | None:
+        """The row of this task, or None when there is none (or no store at all)."""
+        value = store.get(STORE_KEY) if store is not None else None
+        if not isinstance(value, Mapping):
+            return None
+        return cls(
+            since=datetime.fromisoformat(value["since"]),
+            finished_attempt=int(value["finished_attempt"]),
+            generation=str(value["generation"]),
+        )
+
+    def write(self, store: Any) -> None:
+        if store is not None:
+            store.set(STORE_KEY, {**asdict(self), "since": self.since.isoformat()})
+
+    def settled(self, now: str) -> int:
+        """The last attempt that does not count any more, for a try of the generation `now`.
+
+        An attempt that was finished in the same generation does count: had its success been reported,
+        there would be no further try. In a later one a person has cleared it to have it done again.
+        """
+        return self.finished_attempt - 1 if self.generation == now else self.finished_attempt
+
+    def finished(self, attempt: int, now: str) -> Record:
+        return replace(self, finished_attempt=attempt, generation=now)

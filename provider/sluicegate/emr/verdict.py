@@ -1,0 +1,111 @@
+"""How a cluster ended: well, or by which fault. Values in, values out; it calls nothing.
+
+What the steps say goes first: a cluster that somebody ended after its last step has done its work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sluicegate.faults import FaultError, emr_fault, fault
+from sluicegate.pipeline.text import format_duration
+
+__all__ = ["TERMINAL_STATES", "ClusterStatus", "StepStatus", "complete", "failed_step", "verdict"]
+
+TERMINAL_STATES = ("TERMINATED", "TERMINATED_WITH_ERRORS")
+_BLUR = 1.0
+"""Seconds by which EMR may note the start of a step too late or its end too early."""
+
+_OUR_CONCERN = frozenset({"", "STEP_FAILURE", "ALL_STEPS_COMPLETED", "USER_REQUEST"})
+
+
+@dataclass(frozen=True)
+class ClusterStatus:
+    """What DescribeCluster says."""
+
+    cluster_id: str
+    name: str
+    state: str
+    reason_code: str = ""
+    message: str = ""
+    error_code: str = ""
+    """The first of `ErrorDetails`, which says more than `reason_code`."""
+    log_uri: str = ""
+    created: datetime | None = None
+    ended: datetime | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def terminal(self) -> bool:
+        return self.state in TERMINAL_STATES
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it lived; None while it does."""
+        return _seconds(self.created, self.ended)
+
+
+@dataclass(frozen=True)
+class StepStatus:
+    """What ListSteps says of one step."""
+
+    step_id: str
+    name: str
+    state: str
+    failure_reason: str = ""
+    message: str = ""
+    started: datetime | None = None
+    ended: datetime | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it ran; None before it has ended."""
+        return _seconds(self.started, self.ended)
+
+
+def complete(steps: Sequence[StepStatus]) -> bool:
+    """Whether all the work is done."""
+    return bool(steps) and all(step.state == "COMPLETED" for step in steps)
+
+
+def failed_step(steps: Sequence[StepStatus]) -> StepStatus | None:
+    """The step that failed first; `steps` are in the order in which they run."""
+    return next((step for step in steps if step.state == "FAILED"), None)
+
+
+def verdict(
+    cluster: ClusterStatus, steps: Sequence[StepStatus], *, max_runtime: timedelta, log_tail: str = ""
+) -> FaultError | None:
+    """Why a cluster that has ended did not do its work; None when it did.
+
+    `log_tail` is the end of the failed step's log, as far as it is known.
+    """
+    if complete(steps):
+        return None
+    facts: dict[str, object] = {"cluster_id": cluster.cluster_id, "cluster": cluster.name}
+    step = failed_step(steps)
+    if step is None or cluster.reason_code not in _OUR_CONCERN:
+        found = emr_fault(cluster.reason_code, cluster.error_code or None, None, cluster.message or None)
+        if cluster.reason_code == "USER_REQUEST":
+            found = fault(found.code, f"{cluster.name} ({cluster.cluster_id}) was terminated outside Airflow")
+        return _with_facts(found, facts)
+    facts |= {"step": step.name, "step_id": step.step_id}
+    # EMR does not pass on the exit status of `timeout`; how long the step ran says it nearly as well.
+    if step.seconds is not None and step.seconds >= max_runtime.total_seconds() - _BLUR:
+        detail = f"{step.name} ran for {step.seconds:.0f} s; max_runtime is {format_duration(max_runtime)}"
+        return fault("CLUSTER_DEADLINE", detail, **facts)
+    found = emr_fault(
+        "STEP_FAILURE", None, step.failure_reason or None, step.message or None, log_tail or None
+    )
+    return _with_facts(found, facts)
+
+
+def _with_facts(found: FaultError, facts: Mapping[str, object]) -> FaultError:
+    found.facts.update(facts)
+    return found
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float | None:
+    return None if start is None or end is None else (end - start).total_seconds()

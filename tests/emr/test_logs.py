@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import gzip
+from typing import Any
+
+import pytest
+
+from sluicegate.emr.connection import Aws
+from sluicegate.emr.logs import read_tail, step_log_folder
+
+
+@pytest.fixture
+def s3(aws: Any) -> Any:
+    del aws
+    return Aws("aws_default").client("s3", attempts=1)
+
+
+class Clock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def put(aws: Any, name: str, text: str) -> None:
+    aws.objects[f"logs/j-1/steps/s-1/{name}.gz"] = gzip.compress(text.encode())
+
+
+FOLDER = step_log_folder("s3://logs/", "j-1", "s-1")
+
+
+def read(s3: Any, clock: Clock, wait: float = 120) -> Any:
+    return read_tail(s3, FOLDER, wait=wait, sleep=clock.sleep, clock=lambda: clock.now)
+
+
+def test_the_traceback_is_the_last_of_it(aws: Any, s3: Any) -> None:
+    put(aws, "stdout", "".join(f"line {n}\n" for n in range(500)) + "ValueError: x\n")
+    put(aws, "stderr", "INFO done\n")
+    tail = read(s3, Clock())
+    assert tail.stdout.splitlines()[0] == "line 421"
+    assert tail.text.splitlines()[-1] == "ValueError: x"
+
+
+def test_a_late_log_is_waited_for_but_not_forever(aws: Any, s3: Any) -> None:
+    clock = Clock()
+    assert read(s3, clock).text == ""
+    assert 120 <= clock.now < 130
+
+
+def test_a_log_that_comes_late_is_read(aws: Any, s3: Any) -> None:
+    clock = Clock()
+    sleep = clock.sleep
+
+    def late(seconds: float) -> None:
+        sleep(seconds)
+        if clock.now > 20:
+            put(aws, "stdout", "ValueError: x")
+
+    clock.sleep = late  # type: ignore[method-assign]
+    assert read(s3, clock).stdout == "ValueError: x"
+    assert clock.now < 60  # the other file gets its ten seconds, not two minutes
+
+
+def test_a_missing_bucket_ends_the_wait_at_once(s3: Any, caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    tail = read_tail(s3, "s3://nowhere/j-1/steps/s-1/", wait=120, sleep=clock.sleep, clock=lambda: clock.now)
+    assert tail.text == ""
+    assert clock.now == 0
+    assert "cannot be read" in caplog.text
+
+
+def test_a_torn_log_gives_what_there_is(aws: Any, s3: Any) -> None:
+    put(aws, "stderr", "")
+    whole = gzip.compress("".join(f"{n} {n * 7919 % 104729}\n" for n in range(4000)).encode())
+    aws.objects["logs/j-1/steps/s-1/stdout.gz"] = whole[: len(whole) // 2]
+    assert "cannot be unpacked" in read(s3, Clock()).stdout.splitlines()[-1]

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sluicegate.emr.request import Submit, cluster_request, flags, not_after, plain_job, step_command
+from sluicegate.faults import FatalFault
+from sluicegate.pipeline.model import Cluster, Job
+
+HOUR = timedelta(hours=1)
+
+
+def build(**cluster: Any) -> dict[str, Any]:
+    return cluster_request(
+        name="d-p-0-a1",
+        cluster=Cluster.model_validate(
+            {"release": "emr-7.13.0", "instances": {"primary": "m7g.xlarge"}, "log_uri": "s3://logs/"}
+            | cluster
+        ),
+        submits=[Submit("s3://code/1/a.py"), Submit("s3://code/2/b.py", ("--fast",))],
+        bindings={"x": "s3://lake/x"},
+        max_runtime=HOUR,
+        tags={"deployment": "d", "run-id": "scheduled__2013-02-11T00:00:00+00:00", "step": "jo?in"},
+    )
+
+
+def test_the_cluster_ends_by_itself_whatever_happens() -> None:
+    request = build()
+    assert request["Instances"]["KeepJobFlowAliveWhenNoSteps"] is False
+    assert request["Instances"]["TerminationProtected"] is False
+    assert request["AutoTerminationPolicy"] == {"IdleTimeout": 3600}
+    assert {step["ActionOnFailure"] for step in request["Steps"]} == {"TERMINATE_CLUSTER"}
+    assert all(step["HadoopJarStep"]["Args"][0] == "timeout" for step in request["Steps"])
+
+
+def test_botocore_takes_the_request() -> None:
+    import botocore.session
+    from botocore.validate import ParamValidator
+
+    shape = botocore.session.get_session().get_service_model("emr").operation_model("RunJobFlow").input_shape
+    request = build(
+        instances={"primary": "m7g.xlarge", "core": {"type": "m7g.xlarge", "count": 2}},
+        subnet="subnet-1",
+        tags={"team": "data"},
+        run_job_flow={"Configurations": [{"Classification": "spark", "Properties": {"a": "b"}}]},
+    )
+    assert not ParamValidator().validate(request, shape).has_errors()
+
+
+def test_a_step_is_what_the_command_runner_runs() -> None:
+    command = step_command(
+        Submit("s3://code/h/a.py", ("--n", "1")), {"flights": "s3://lake/f"}, timedelta(minutes=2)
+    )
+    assert command == [
+        "timeout", "--signal=TERM", "--kill-after=60", "120",
+        "spark-submit", "--deploy-mode", "client", "s3://code/h/a.py",
+        "--flights", "s3://lake/f", "--n", "1",
+    ]  # fmt: skip
+
+
+def test_several_uris_are_one_value() -> None:
+    assert flags({"x": ["s3://l/1", "s3://l/2"], "y": "s3://l/a,b"}) == [
+        "--x",
+        "s3://l/1,s3://l/2",
+        "--y",
+        "s3://l/a,b",
+    ]
+
+
+def test_several_uris_of_which_one_has_a_comma_are_refused() -> None:
+    with pytest.raises(FatalFault, match="WRONG_USE"):
+        flags({"x": ["s3://l/1,2", "s3://l/3"]})
+
+
+def test_a_binding_that_was_not_rendered_is_refused() -> None:
+    with pytest.raises(FatalFault, match="is no URI"):
+        flags({"x": object()})
+
+
+def test_what_the_cluster_adds_is_merged_and_lists_replace() -> None:
+    request = build(
+        run_job_flow={
+            "Instances": {"Ec2KeyName": "key"},
+            "Applications": [{"Name": "Spark"}, {"Name": "Hive"}],
+            "AutoTerminationPolicy": {"IdleTimeout": 600},
+        }
+    )
+    assert request["Instances"]["Ec2KeyName"] == "key"
+    assert request["Instances"]["KeepJobFlowAliveWhenNoSteps"] is False
+    assert [app["Name"] for app in request["Applications"]] == ["Spark", "Hive"]
+    assert request["AutoTerminationPolicy"] == {"IdleTimeout": 600}
+
+
+def test_fleets_take_the_place_of_groups() -> None:
+    request = build(run_job_flow={"Instances": {"InstanceFleets": [{"InstanceFleetType": "MASTER"}]}})
+    assert "InstanceGroups" not in request["Instances"]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"Name": "mine"},
+        {"Steps": []},
+        {"Tags": []},
+        {"Instances": {"KeepJobFlowAliveWhenNoSteps": True}},
+        {"Instances": {"TerminationProtected": True}},
+    ],
+)
+def test_what_makes_a_cluster_findable_and_mortal_cannot_be_overridden(extra: dict[str, Any]) -> None:
+    with pytest.raises(FatalFault, match="WRONG_USE"):
+        build(run_job_flow=extra)
+
+
+def test_our_tags_are_ours() -> None:
+    with pytest.raises(FatalFault, match="WRONG_USE"):
+        build(tags={"sluicegate:run": "x"})
+
+
+def test_tags_have_only_what_aws_takes() -> None:
+    tags = {tag["Key"]: tag["Value"] for tag in build(tags={"team": "data"})["Tags"]}
+    assert tags == {
+        "sluicegate:deployment": "d",
+        "sluicegate:run-id": "scheduled__2013-02-11T00:00:00+00:00",
+        "sluicegate:step": "jo_in",
+        "team": "data",
+    }
+
+
+def test_the_deadline_gives_each_job_its_time() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert not_after(now, HOUR, 2) - not_after(now, HOUR, 1) == HOUR + timedelta(minutes=1)
+    assert not_after(now, HOUR, 1) > now + HOUR
+
+
+def test_a_job_may_be_written_in_three_ways() -> None:
+    assert plain_job("a.py") == {"path": "a.py", "args": []}
+    assert plain_job(Job(path="a.py", args=("x",))) == plain_job({"path": "a.py", "args": ["x"]})
+    assert plain_job({"path": "a.py", "args": [1]})["args"] == ["1"]
