@@ -1,4 +1,4 @@
-"""Sluicegate: YAML files become Airflow DAGs. This module is imported by every `airflow` call: keep it light."""
+"""Sluicegate: YAML files become Airflow DAGs. Imported by every `airflow` call: keep it light."""
 
 from __future__ import annotations
 
@@ -11,4 +11,42 @@ def get_provider_info() -> dict[str, object]:
         "package-name": "airflow-provider-sluicegate",
         "name": "Sluicegate",
         "description": "YAML files become DAGs with right dependencies, repeatable loads and dead letters.",
+        "config": {
+            "sluicegate": {
+                "description": "Settings of Sluicegate.",
+                "options": {
+                    "playbooks_folder": {
+                        "description": "The folder with one page a pipeline, shown in the DAG's docs.\n"
+                        "Empty: ``playbooks`` beside the dags root.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/srv/pipelines/playbooks",
+                        "default": "",
+                    },
+                    "sensor_poke_interval": {
+                        "description": "Seconds between two looks of a step that waits for another pipeline\n"
+                        "or a source. It waits in the triggerer and takes no worker slot.\n",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "5",
+                        "default": "30",
+                    },
+                    "deployment": {
+                        "description": "The name of this Airflow where several share an AWS account:\n"
+                        "clusters are named and found again by it.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "production",
+                        "default": "sluicegate",
+                    },
+                    "load_memory_limit": {
+                        "description": "The memory that one load may take before it goes on out of core.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "2GB",
+                        "default": "400MB",
+                    },
+                },
+            }
+        },
     }

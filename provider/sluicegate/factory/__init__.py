@@ -1,0 +1,27 @@
+"""Pipelines become Airflow DAGs: built in passes, found by a bundle. Nothing is imported until it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sluicegate.factory.build import build_dag
+    from sluicegate.factory.bundle import PipelineBundle
+    from sluicegate.factory.load import PipelineFileError, build_mistakes, load_dag
+
+__all__ = ["PipelineBundle", "PipelineFileError", "build_dag", "build_mistakes", "load_dag"]
+
+_HOME = {
+    "PipelineBundle": "bundle",
+    "PipelineFileError": "load",
+    "build_dag": "build",
+    "build_mistakes": "load",
+    "load_dag": "load",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,137 @@
+"""The DAG around a pipeline's steps: schedule, form, arguments. No step and no edge is made here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from jinja2.runtime import Context as TemplateContext
+
+from sluicegate.operator import run_window
+from sluicegate.pipeline.model import Param as PipelineParam
+from sluicegate.pipeline.model import Pipeline, Schedule
+
+if TYPE_CHECKING:
+    import jinja2
+
+__all__ = ["MAX_ACTIVE_RUNS", "PipelineDAG", "dag_arguments", "schedule_arguments", "trigger_form"]
+
+MAX_ACTIVE_RUNS = 16
+"""Runs of one pipeline at once, unless it says otherwise. Airflow's own default, written out: a run that
+waits for an upstream counts too, so a small number would let one late day hold up all the others, and a
+large one would let a catchup of years start at once."""
+
+_SMALLEST = timedelta(microseconds=1)
+
+
+class _StepTemplateContext(TemplateContext):
+    """What a template of an `operator:` step sees: Airflow's names, and `window`, which is ours."""
+
+    def resolve_or_missing(self, key: str) -> Any:
+        ours = key == "window" and key not in self.vars and key not in self.parent
+        if ours and "dag_run" in self.parent:
+            window = run_window(self.parent)  # type: ignore[arg-type]
+            return window.in_zone(self.environment.window_timezone)  # type: ignore[attr-defined]
+        return super().resolve_or_missing(key)
+
+
+class PipelineDAG(DAG):
+    """A DAG whose source is a pipeline file: Airflow's Code tab shows the YAML and not the stub."""
+
+    source: str = ""
+    window_timezone: str = "UTC"
+
+    def validate(self) -> None:
+        # Called after the importer has said that the stub is the source, and before anything is stored.
+        super().validate()  # type: ignore[no-untyped-call]
+        if self.source:
+            self.fileloc = self.source
+
+    def get_template_env(self, *, force_sandboxed: bool = False) -> jinja2.Environment:
+        environment = super().get_template_env(force_sandboxed=force_sandboxed)
+        environment.context_class = _StepTemplateContext
+        environment.extend(window_timezone=self.window_timezone)
+        return environment
+
+
+def dag_arguments(pipeline: Pipeline) -> dict[str, Any]:
+    """The keyword arguments of Airflow's DAG that the pipeline says, its further ones included."""
+    arguments: dict[str, Any] = {
+        "description": _first_line(pipeline.description),
+        "max_active_runs": pipeline.max_active_runs or MAX_ACTIVE_RUNS,
+        "is_paused_upon_creation": pipeline.paused,
+        "tags": sorted(pipeline.tags),
+        # Airflow's own templates (`bash_command: scripts/x.sh`) are found from the dags root as well.
+        "template_searchpath": [str(pipeline.root)],
+        # The file is the DAG: a module that merely imports it must not register it again.
+        "auto_register": False,
+    }
+    return arguments | schedule_arguments(pipeline.schedule) | dict(pipeline.dag)
+
+
+def schedule_arguments(schedule: Schedule) -> dict[str, Any]:
+    """`schedule`, `start_date`, `end_date` and `catchup`, none left to Airflow's changing defaults.
+
+    A cron means data intervals (a plain string would mean a trigger at each tick, whose logical date is
+    the end of the window). Airflow's end date is the last logical date that runs, ours the first that does
+    not. A run of `once` has the empty window at `start`, or at the time when it is made.
+    """
+    start, end = _utc(schedule.start, schedule.timezone), _utc(schedule.end, schedule.timezone)
+    timetable: Any = None
+    if schedule.kind == "cron" and schedule.cron is not None:
+        timetable = CronDataIntervalTimetable(schedule.cron, schedule.timezone)
+    elif schedule.kind == "once":
+        timetable = "@once"
+    return {
+        "schedule": timetable,
+        "start_date": start,
+        "end_date": end - _SMALLEST if end is not None else None,
+        "catchup": schedule.catchup,
+    }
+
+
+def trigger_form(params: Mapping[str, PipelineParam]) -> dict[str, Param]:
+    """The typed fields of the form that starts a run, and our two switches behind them."""
+    form = {
+        name: Param(each.default, each.description, schema=_schema(each)) for name, each in params.items()
+    }
+    form["dry_run"] = Param(
+        default=False,
+        description="Show what would happen: loads are rolled back, results are discarded, Spark is skipped.",
+        schema={"type": "boolean"},
+    )
+    form["force"] = Param(
+        default=False,
+        description="Load again what the ledger says was loaded already.",
+        schema={"type": "boolean"},
+    )
+    return form
+
+
+def _schema(param: PipelineParam) -> dict[str, Any]:
+    """JSON Schema; a default of null makes null a valid value, else a scheduled DAG would be refused."""
+    schema = dict(param.json_schema)
+    if param.default is not None:
+        return schema
+    kind = schema.get("type")
+    if kind is not None:
+        kinds = [kind] if isinstance(kind, str) else list(kind)
+        schema["type"] = kinds if "null" in kinds else ["null", *kinds]
+    if "enum" in schema and None not in schema["enum"]:
+        schema["enum"] = [*schema["enum"], None]
+    return schema
+
+
+def _utc(moment: datetime | None, timezone: str) -> datetime | None:
+    """A static, aware moment in UTC; one without a zone is in the schedule's."""
+    if moment is None:
+        return None
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=ZoneInfo(timezone))
+    return aware.astimezone(UTC)
+
+
+def _first_line(text: str | None) -> str | None:
+    return text.strip().splitlines()[0] if text and text.strip() else None

@@ -1,0 +1,50 @@
+"""What a DAG's page in Airflow says: description, owner, and the pipeline's playbook in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow.providers.common.compat.sdk import conf
+
+from sluicegate.pipeline.model import Pipeline
+from sluicegate.pipeline.text import format_duration
+
+__all__ = ["doc_md", "playbooks_folder"]
+
+
+def playbooks_folder(root: Path) -> Path:
+    """`[sluicegate] playbooks_folder`, else `playbooks` beside the dags root."""
+    configured = conf.get("sluicegate", "playbooks_folder", fallback="")
+    return Path(configured).expanduser() if configured else root.parent / "playbooks"
+
+
+def doc_md(pipeline: Pipeline, playbooks: Path) -> str:
+    """Markdown. A pipeline without a playbook says so, and where it would have to be."""
+    parts = [_facts(pipeline)]
+    if pipeline.description:
+        parts.insert(0, pipeline.description.strip())
+    parts.append(_playbook(playbooks / f"{pipeline.name}.md"))
+    return "\n\n".join(parts) + "\n"
+
+
+def _facts(pipeline: Pipeline) -> str:
+    facts = [f"**Owner:** {pipeline.owner}" if pipeline.owner else "**Owner:** nobody is named"]
+    if pipeline.fresh_within is not None:
+        facts.append(f"**Fresh within:** {format_duration(pipeline.fresh_within)}")
+    facts.append(f"**File:** `{_relative(pipeline)}`")
+    return " · ".join(facts)
+
+
+def _relative(pipeline: Pipeline) -> str:
+    file = pipeline.file
+    return str(file.relative_to(pipeline.root) if file.is_relative_to(pipeline.root) else file)
+
+
+def _playbook(page: Path) -> str:
+    try:
+        text = page.read_text(encoding="utf-8").strip()
+    except OSError:
+        return f"*No playbook yet: it would stand in `{page.parent.name}/{page.name}`.*"
+    except UnicodeDecodeError:
+        return f"*The playbook `{page.parent.name}/{page.name}` is not UTF-8 and cannot be shown.*"
+    return f"---\n\n**Playbook** (`{page.parent.name}/{page.name}`)\n\n{text}"

@@ -1,0 +1,49 @@
+"""What only shows when a DAG is built (operators, their arguments), kept with the place that it is about.
+
+Nothing here knows lines and columns: `placed` finds them in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sluicegate.pipeline.errors import PipelineErrors, Where
+from sluicegate.pipeline.source import Source
+
+__all__ = ["BuildError", "Problem", "placed"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`where` is the path in the file; `key` points at the key there rather than at its value."""
+
+    where: Where
+    code: str
+    message: str
+    key: bool = False
+    suggestion: str | None = None
+
+
+class BuildError(Exception):
+    """A pipeline that reads well cannot become a DAG, for all of these reasons."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__("; ".join(problem.message for problem in self.problems))
+
+
+def placed(problems: Sequence[Problem], file: Path, root: Path) -> PipelineErrors:
+    """The same as mistakes with line and column.
+
+    :raises PipelineErrors: when the file, changed meanwhile, is no YAML any more.
+    """
+    source = Source.open(file, root)
+    mistakes = [
+        source.mistake(
+            problem.where, problem.code, problem.message, key=problem.key, suggestion=problem.suggestion
+        )
+        for problem in problems
+    ]
+    return PipelineErrors(mistakes, root)

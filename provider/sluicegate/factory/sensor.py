@@ -1,0 +1,208 @@
+"""The waiting steps that the factory adds: for steps of other pipelines, for other DAGs, for sources.
+
+Each looks once where it runs and only then hands over to the triggerer, so that what is already there
+costs no detour and what is not costs no worker.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import conf
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
+from airflow.sdk.exceptions import AirflowSkipException
+
+from sluicegate.factory.source import Source
+from sluicegate.factory.trigger import BROKEN, LATE, SourceTrigger, UpstreamTrigger, WaitTrigger
+from sluicegate.factory.upstream import Upstream
+from sluicegate.factory.verdict import Outcome, Sighting, verdict
+from sluicegate.faults import FaultError, fault
+from sluicegate.operator import StepContext, StepOperator
+from sluicegate.pipeline.location import Location
+from sluicegate.pipeline.model import Schedule
+from sluicegate.pipeline.text import format_duration
+from sluicegate.pipeline.window import upstream_windows
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["SourceSensor", "UpstreamSensor", "WaitSensor"]
+
+_POKE_INTERVAL = 30.0
+
+_DEFER_SLACK = timedelta(minutes=5)
+"""How much later than the trigger's deadline Airflow's own comes, which works without a triggerer."""
+
+
+class WaitSensor(StepOperator):
+    """Waits in the triggerer until the verdict on what it sees is not to wait any longer.
+
+    :param wait: how long at most, counted from the start of this try; None waits for ever
+    """
+
+    ui_color = "#e6f1f2"
+
+    def __init__(self, *, wait: timedelta | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.wait = wait
+
+    @abstractmethod
+    def sightings(self, step: StepContext) -> Sequence[Sighting]:
+        """What is waited for, as it is now."""
+
+    @abstractmethod
+    def trigger(self, step: StepContext, *, poke_interval: float, deadline: str | None) -> WaitTrigger:
+        """What goes on waiting."""
+
+    @abstractmethod
+    def failure(self, outcome: str, seen: str) -> FaultError:
+        """The fault to raise when the wait is over without success. `seen` says what is missing."""
+
+    @property
+    def fails_fast(self) -> bool:
+        return False
+
+    def run(self, context: Context, step: StepContext) -> None:
+        seen = verdict(self.sightings(step), fail_fast=self.fails_fast)
+        if seen.outcome is Outcome.READY:
+            self.log.info("there already: nothing to wait for")
+            return
+        if step.dry_run:
+            raise AirflowSkipException(f"a dry run does not wait; not there yet: {seen}")
+        if seen.outcome is Outcome.FAILED:
+            raise self.failure(seen.outcome, str(seen))
+        self.log.info("waiting for %s", seen)
+        deadline = None if self.wait is None else (datetime.now(UTC) + self.wait).isoformat()
+        self.defer(
+            trigger=self.trigger(step, poke_interval=_poke_interval(), deadline=deadline),
+            method_name="resume",
+            timeout=None if self.wait is None else self.wait + _DEFER_SLACK,
+        )
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        error = (next_kwargs or {}).get("error")
+        if next_method == TRIGGER_FAIL_REPR and error == TriggerFailureReason.TRIGGER_TIMEOUT:
+            with self.reported(context):
+                raise self.failure(LATE, f"{self.task_id} has no answer from the triggerer; is it running?")
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def resume(self, context: Context, event: Mapping[str, Any]) -> None:
+        """Called with the trigger's event."""
+        outcome, seen = event["outcome"], event["seen"]
+        if outcome == BROKEN:
+            raise fault(event["code"], event["detail"])
+        if outcome != Outcome.READY:
+            raise self.failure(outcome, seen)
+        self.log.info("all there")
+
+    def _late(self) -> str:
+        return "" if self.wait is None else f"after {format_duration(self.wait)} of waiting "
+
+
+class UpstreamSensor(WaitSensor):
+    """Waits for a task of another DAG in its runs whose windows end inside this run's window.
+
+    :param upstream: the DAG that is waited for
+    :param upstream_step: its task; None: the whole DAG
+    :param schedule: the upstream's, from which its windows come; None (a DAG that is not ours): its run
+        at the start of this run's window
+    :param latest: only that the task has succeeded once, in any run
+    :param fail_fast: fail as soon as the upstream has failed, instead of waiting until it was cleared
+    """
+
+    def __init__(
+        self,
+        *,
+        upstream: str,
+        upstream_step: str | None,
+        schedule: Schedule | None = None,
+        latest: bool = False,
+        fail_fast: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        # `upstream_*` are Airflow's names for relatives within the DAG.
+        self.awaited_dag = upstream
+        self.awaited_task = upstream_step
+        self.schedule = schedule
+        self.latest = latest
+        self.fail_fast = fail_fast
+
+    @property
+    def fails_fast(self) -> bool:
+        return self.fail_fast
+
+    def sightings(self, step: StepContext) -> Sequence[Sighting]:
+        return self._upstream(step).sightings()
+
+    def trigger(self, step: StepContext, *, poke_interval: float, deadline: str | None) -> WaitTrigger:
+        dates = self._upstream(step).dates
+        return UpstreamTrigger(
+            awaited_dag=self.awaited_dag,
+            awaited_task=self.awaited_task,
+            dates=None if dates is None else [date.isoformat() for date in dates],
+            poke_interval=poke_interval,
+            deadline=deadline,
+            fail_fast=self.fail_fast,
+        )
+
+    def failure(self, outcome: str, seen: str) -> FaultError:
+        name = self._upstream_name()
+        if outcome == LATE:
+            return fault("UPSTREAM_LATE", f"{self._late()}still open: {seen}", upstream=name, seen=seen)
+        return fault("UPSTREAM_FAILED", seen, upstream=name, seen=seen)
+
+    def _upstream_name(self) -> str:
+        return f"{self.awaited_dag}.{self.awaited_task}" if self.awaited_task else self.awaited_dag
+
+    def _upstream(self, step: StepContext) -> Upstream:
+        if self.latest:
+            return Upstream(self.awaited_dag, self.awaited_task, None)
+        if self.schedule is None:
+            return Upstream(self.awaited_dag, self.awaited_task, (step.window.start.astimezone(UTC),))
+        windows = upstream_windows(self.schedule, step.window)
+        if not windows:
+            raise fault(
+                "WRONG_USE",
+                f"no window of {self.awaited_dag} ends within {step.window}, the window of this run: "
+                f"{self._upstream_name()} could have written nothing for it; run it for another window",
+            )
+        return Upstream(self.awaited_dag, self.awaited_task, tuple(window.start for window in windows))
+
+
+class SourceSensor(WaitSensor):
+    """Waits until a source exists: a file, an object, a folder with something in it, or a row in a table.
+
+    :param source: the place; rendered before the step runs
+    """
+
+    template_fields = ("source",)
+
+    def __init__(self, *, source: str | Location, aws_conn_id: str = "aws_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.source: Any = source
+        self.aws_conn_id = aws_conn_id
+
+    def sightings(self, step: StepContext) -> Sequence[Sighting]:
+        return Source(self._uris(), self.aws_conn_id).sightings()
+
+    def trigger(self, step: StepContext, *, poke_interval: float, deadline: str | None) -> WaitTrigger:
+        return SourceTrigger(
+            uris=self._uris(),
+            aws_conn_id=self.aws_conn_id,
+            poke_interval=poke_interval,
+            deadline=deadline,
+        )
+
+    def failure(self, outcome: str, seen: str) -> FaultError:
+        return fault("SOURCE_MISSING", f"{self._late()}not delivered: {seen}", seen=seen)
+
+    def _uris(self) -> tuple[str, ...]:
+        return (self.source,) if isinstance(self.source, str) else tuple(self.source)
+
+
+def _poke_interval() -> float:
+    return float(conf.getfloat("sluicegate", "sensor_poke_interval", fallback=_POKE_INTERVAL))

@@ -1,0 +1,35 @@
+"""Whether sources have arrived: files and objects by their storage, a table by a row in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sluicegate.factory.verdict import Sighting
+
+__all__ = ["Source"]
+
+_THERE, _ABSENT = "success", "not there"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Places that nobody of ours writes. `aws_conn_id` is the connection that reaches those on S3."""
+
+    uris: tuple[str, ...]
+    aws_conn_id: str
+
+    def sightings(self) -> tuple[Sighting, ...]:
+        """One for each URI, in their order.
+
+        :raises FaultError: when a place cannot be asked.
+        """
+        return tuple(Sighting(uri, state=_THERE if self._exists(uri) else _ABSENT) for uri in self.uris)
+
+    def _exists(self, uri: str) -> bool:
+        if uri.startswith("table://"):
+            from sluicegate.factory.table import has_row
+
+            return has_row(uri)
+        from sluicegate.storage import Storage
+
+        return Storage(self.aws_conn_id).exists(uri)

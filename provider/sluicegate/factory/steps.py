@@ -1,0 +1,205 @@
+"""From a step of the file to its operator: one function for each kind. Nothing is joined here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, assert_never
+
+from airflow.sdk import Asset, BaseOperator
+from airflow.sdk.bases.sensor import BaseSensorOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from sluicegate.emr.operator import SparkOperator
+from sluicegate.factory.arguments import argument_problems, operator_class
+from sluicegate.factory.problems import BuildError, Problem
+from sluicegate.faults.retry import FaultRetryPolicy
+from sluicegate.load.operator import LoadOperator
+from sluicegate.operator import mark_other_window
+from sluicegate.pipeline import graph
+from sluicegate.pipeline.model import (
+    LoadStep,
+    OperatorStep,
+    Pipeline,
+    PythonStep,
+    Retries,
+    SparkStep,
+    StepBase,
+    TransformStep,
+)
+from sluicegate.transform.operator import TransformOperator
+from sluicegate.transform.python import PythonStepOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from sluicegate.pipeline.model import Step
+
+__all__ = ["before_foreign", "operator_of", "retry_arguments"]
+
+
+def operator_of(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> BaseOperator:
+    """The task of `step`, in no DAG yet.
+
+    :raises BuildError: when an operator or its arguments do not exist, or Airflow refuses them.
+    """
+    try:
+        return _operator_of(step, pipeline, others)
+    except BuildError:
+        raise
+    except Exception as error:
+        # Whatever an operator's own constructor objects to belongs to the step and not to the factory.
+        raise BuildError([Problem(("steps", step.name), "operator", _reason(error), key=True)]) from error
+
+
+def _operator_of(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> BaseOperator:
+    match step:
+        case LoadStep():
+            return _load(step, pipeline, others)
+        case SparkStep():
+            return _spark(step, pipeline, others)
+        case TransformStep():
+            return _transform(step, pipeline, others)
+        case PythonStep():
+            return _python(step, pipeline, others)
+        case OperatorStep():
+            return _foreign(step, pipeline)
+        case _:
+            assert_never(step)
+
+
+def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> BaseOperator:
+    source = graph.read_locations(pipeline, step, others)["load"]
+    into = graph.write_locations(pipeline, step)["into"]
+    return LoadOperator(
+        **_common(step, pipeline),
+        **_ours(pipeline),
+        source=source,
+        into=into,
+        key=step.key,
+        mode=step.mode,
+        newest_by=step.newest_by,
+        format=step.format or source.format,
+        columns=step.columns,
+        checks=step.checks,
+        suite=step.suite,
+        dead_letters=step.dead_letters,
+        on_schema_change=step.on_schema_change,
+        aws_conn_id=pipeline.connections.aws,
+    )
+
+
+def _spark(step: SparkStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> BaseOperator:
+    return SparkOperator(
+        **_common(step, pipeline),
+        **_ours(pipeline),
+        jobs=step.jobs,
+        cluster=step.cluster,
+        cluster_name=step.cluster_name,
+        reads=graph.read_locations(pipeline, step, others),
+        writes=graph.write_locations(pipeline, step),
+        max_runtime=step.max_runtime,
+        artifacts=pipeline.artifacts,
+        aws_conn_id=pipeline.connections.aws,
+    )
+
+
+def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> BaseOperator:
+    return TransformOperator(
+        **_common(step, pipeline),
+        **_ours(pipeline),
+        function=step.function,
+        reads=graph.read_locations(pipeline, step, others),
+        writes=graph.write_locations(pipeline, step),
+        with_=dict(step.with_),
+        aws_conn_id=pipeline.connections.aws,
+    )
+
+
+def _python(step: PythonStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> BaseOperator:
+    return PythonStepOperator(
+        **_common(step, pipeline),
+        **_ours(pipeline),
+        function=step.function,
+        reads=graph.read_locations(pipeline, step, others),
+        writes=graph.write_locations(pipeline, step),
+        with_=dict(step.with_),
+    )
+
+
+def _foreign(step: OperatorStep, pipeline: Pipeline) -> BaseOperator:
+    where = ("steps", step.name)
+    operator = operator_class(step.operator, (*where, "operator"))
+    if problems := argument_problems(operator, step.with_, (*where, "with")):
+        raise BuildError(problems)
+    arguments = _common(step, pipeline) | {"pre_execute": before_foreign}
+    if step.timeout is not None and issubclass(operator, BaseSensorOperator):
+        # A sensor's own timeout also counts the time in which it does not run.
+        arguments["timeout"] = step.timeout
+    return operator(**arguments | dict(step.with_))
+
+
+def _common(step: StepBase, pipeline: Pipeline) -> dict[str, Any]:
+    """What every operator takes, ours and foreign ones."""
+    arguments: dict[str, Any] = {"task_id": step.name, **retry_arguments(step.retries)}
+    optional = {
+        "owner": pipeline.owner,
+        "doc": step.description,
+        "execution_timeout": step.timeout,
+        "pool": step.pool,
+        "trigger_rule": step.trigger_rule,
+        "inlets": _assets((read.dataset for read in step.reads.values()), pipeline),
+        "outlets": _assets(step.writes.values(), pipeline),
+    }
+    return arguments | {name: value for name, value in optional.items() if value}
+
+
+def _ours(pipeline: Pipeline) -> dict[str, Any]:
+    return {
+        "pipeline": pipeline.name,
+        "root": str(pipeline.root),
+        "timezone": pipeline.schedule.timezone,
+    }
+
+
+def retry_arguments(retries: Retries, *, at_least: int = 0) -> dict[str, Any]:
+    """The catalogue decides what is tried again, also for foreign operators; the numbers are the file's."""
+    longest = max(retries.delay, retries.max_delay)
+    return {
+        "retries": max(retries.count, at_least),
+        "retry_delay": max(retries.delay, timedelta(seconds=1)),
+        "max_retry_delay": longest,
+        "retry_exponential_backoff": 2.0,
+        "retry_policy": FaultRetryPolicy(delay=retries.delay, max_delay=longest),
+    }
+
+
+def before_foreign(context: Context) -> None:
+    _before_foreign(context)
+
+
+def _before_foreign(context: Context) -> None:
+    """Before an `operator:` step: leave it out of a dry run, and say which window a manual run has."""
+    if (context.get("params") or {}).get("dry_run"):
+        raise AirflowSkipException("a dry run leaves `operator:` steps out: they cannot be taken back")
+    mark_other_window(context)
+
+
+def _assets(datasets: Iterable[str], pipeline: Pipeline) -> list[Asset]:
+    """The named datasets as `pipeline.dataset`, for Airflow's lineage. No DAG is ever scheduled on them.
+
+    A name alone: with a URI Airflow would look for its scheme in every provider, at every parse.
+    """
+    names = []
+    for key in datasets:
+        dataset = pipeline.datasets.get(key)
+        if dataset is None:
+            names.append(key)
+        elif dataset.name is not None:
+            names.append(f"{pipeline.name}.{dataset.name}")
+    return [Asset(name) for name in dict.fromkeys(names)]
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip() or "no reason given"
+    return f"Airflow does not take this step: {type(error).__name__}: {text}"

@@ -1,0 +1,35 @@
+"""The one question that is asked of a database here: is there a row in a table?"""
+
+from __future__ import annotations
+
+from sluicegate.faults import classify
+
+__all__ = ["has_row"]
+
+_SECONDS = 10
+"""Both to connect and to answer: a waiting step asks again."""
+
+
+def has_row(uri: str) -> bool:
+    """Whether `table://<connection>/<[schema.]table>` has at least one row. A missing table has none.
+
+    :raises FaultError: when the database cannot be asked
+    """
+    import psycopg
+    from psycopg import sql
+
+    from sluicegate.load.connection import conninfo_of, parse_table
+
+    connection_id, name = parse_table(uri)
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(*name.split(".")))
+    options = f"-c statement_timeout={_SECONDS}s"
+    try:
+        with psycopg.connect(
+            conninfo_of(connection_id), connect_timeout=_SECONDS, options=options
+        ) as connection:
+            found = connection.execute(query).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return False
+    except Exception as error:
+        raise classify(error) from error
+    return bool(found and found[0])

@@ -1,0 +1,138 @@
+"""What Airflow says about the runs that are waited for, asked through a supervisor.
+
+The same questions work in a worker and, from a thread, in the triggerer; nothing here touches the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from sluicegate.factory.verdict import Sighting, state_of_all
+from sluicegate.operator import DRY_RUN_XCOM_KEY, OTHER_WINDOW_XCOM_KEY
+
+__all__ = ["Upstream"]
+
+_STATES_OF_RUNS = ("success", "failed", "running", "queued")
+# They travel in a URL's query, whose length web servers bound.
+_DATES_A_REQUEST = 100
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """A task of another DAG (all of the DAG when `task` is None) in the runs at `dates`.
+
+    `dates` are logical dates, aware; None means any run ever. `runs` remembers which run is at which date:
+    that never changes while the run exists.
+    """
+
+    dag: str
+    task: str | None
+    dates: tuple[datetime, ...] | None
+    runs: dict[str, datetime] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        return f"{self.dag}.{self.task}" if self.task else self.dag
+
+    def sightings(self) -> tuple[Sighting, ...]:
+        """One for each date, in their order; one for any run ever.
+
+        :raises airflow.sdk.exceptions.AirflowRuntimeError: when Airflow cannot answer.
+        """
+        if self.dates is None:
+            return (self._ever(),)
+        if self.task is None:
+            return tuple(self._run_at(date) for date in self.dates)
+        return self._at(self.task, self.dates)
+
+    def _at_date(self, date: datetime) -> str:
+        return f"{self.name} at {date.isoformat()}"
+
+    def _at(self, task: str, dates: Sequence[datetime]) -> tuple[Sighting, ...]:
+        states = _task_states(self.dag, task, dates)
+        run_at = self._runs_by_date(task, dates, states)
+        seen = [
+            Sighting(
+                self._at_date(date), run_at.get(date), state_of_all(states.get(run_at.get(date, ""), ()))
+            )
+            for date in dates
+        ]
+        if not all(sighting.ready for sighting in seen):
+            return tuple(seen)
+        # Asked only when nothing else is missing: it costs two questions a run.
+        return tuple(replace(each, uncounted=self._uncounted(task, each.run_id)) for each in seen)
+
+    def _uncounted(self, task: str, run_id: str | None) -> str:
+        """Why the success of a run is none, or nothing."""
+        if run_id is None:
+            return ""
+        if _xcom(self.dag, task, run_id, DRY_RUN_XCOM_KEY):
+            return "it was a dry run"
+        window = _xcom(self.dag, task, run_id, OTHER_WINDOW_XCOM_KEY)
+        return f"the run's window is {window}" if window and self.dates is not None else ""
+
+    def _runs_by_date(
+        self, task: str, dates: Sequence[datetime], states: Mapping[str, Any]
+    ) -> dict[datetime, str]:
+        """Airflow answers by run id alone: a run that is new is asked for by its date, once."""
+        if len(dates) == 1:
+            return dict.fromkeys(dates, next(iter(states))) if states else {}
+        if states.keys() - self.runs.keys():
+            known = {self.runs[run] for run in states.keys() & self.runs.keys()}
+            for date in dates:
+                if date not in known:
+                    self.runs.update(dict.fromkeys(_task_states(self.dag, task, [date]), date))
+        return {self.runs[run]: run for run in states if run in self.runs}
+
+    def _run_at(self, date: datetime) -> Sighting:
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        for state in _STATES_OF_RUNS:
+            if RuntimeTaskInstance.get_dr_count(dag_id=self.dag, logical_dates=[date], states=[state]):
+                return Sighting(self._at_date(date), state=state)
+        return Sighting(self._at_date(date))
+
+    def _ever(self) -> Sighting:
+        """A successful run of the task that was no dry run; the newest is the likeliest."""
+        what = f"{self.name} in any run"
+        if self.task is None:
+            raise ValueError("a whole DAG is waited for at a date")
+        if not _successes(self.dag, self.task):
+            return Sighting(what)
+        states = {run: state_of_all(each) for run, each in _task_states(self.dag, self.task, None).items()}
+        successes = [run for run, state in reversed(states.items()) if state == "success"]
+        seen = Sighting(what)
+        for run in successes:
+            seen = Sighting(what, run, "success", self._uncounted(self.task, run))
+            if seen.ready:
+                break
+        return seen
+
+
+def _task_states(dag: str, task: str, dates: Sequence[datetime] | None) -> dict[str, dict[str, str | None]]:
+    """By run id, then by task id (with the map index behind it)."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    if dates is None:
+        return dict(RuntimeTaskInstance.get_task_states(dag_id=dag, task_ids=[task]))
+    found: dict[str, dict[str, str | None]] = {}
+    for first in range(0, len(dates), _DATES_A_REQUEST):
+        some = list(dates[first : first + _DATES_A_REQUEST])
+        found |= RuntimeTaskInstance.get_task_states(dag_id=dag, task_ids=[task], logical_dates=some)
+    return found
+
+
+def _successes(dag: str, task: str) -> int:
+    """How many instances of the task ever succeeded. (Which is the newest, no triggerer can be told.)"""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    return RuntimeTaskInstance.get_ti_count(dag_id=dag, task_ids=[task], states=["success"])
+
+
+def _xcom(dag: str, task: str, run_id: str, key: str) -> object:
+    from airflow.sdk.bases.xcom import BaseXCom
+
+    return BaseXCom.get_one(key=key, dag_id=dag, task_id=task, run_id=run_id)

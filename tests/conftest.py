@@ -1,0 +1,39 @@
+"""An Airflow of the tests' own: a home in a temporary folder, set before anything imports Airflow."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+_HOME = Path(tempfile.mkdtemp(prefix="sluicegate-tests-"))
+
+# No setting of the machine that runs the tests may reach them.
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "SLUICEGATE_"))]:
+    del os.environ[_name]
+os.environ |= {
+    "AIRFLOW_HOME": str(_HOME),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__DAGS_FOLDER": str(_HOME / "dags"),
+    "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(_HOME / "bundles"),
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME}/airflow.db",
+    "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(_HOME / "logs"),
+    # Only a test's own values: nothing here leaves the machine.
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    del config
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def airflow_home() -> Path:
+    """The temporary AIRFLOW_HOME that all tests of this process share."""
+    return _HOME

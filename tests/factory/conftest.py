@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    """A dags root; what building puts on `sys.path` goes with it."""
+    before = list(sys.path)
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    yield folder
+    sys.path[:] = before

@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowSkipException
+from airflow.serialization.serialized_objects import DagSerialization
+from tests.factory.files import DELAYS, FLIGHTS, write
+
+from sluicegate.emr.operator import SparkOperator
+from sluicegate.factory.build import build_dag
+from sluicegate.factory.load import PipelineFileError, build_mistakes, load_dag
+from sluicegate.factory.problems import BuildError
+from sluicegate.factory.sensor import SourceSensor, UpstreamSensor
+from sluicegate.faults.retry import FaultRetryPolicy
+from sluicegate.load.operator import LoadOperator
+from sluicegate.operator import OTHER_WINDOW_XCOM_KEY
+from sluicegate.pipeline import read_together
+from sluicegate.pipeline.model import Mode
+from sluicegate.transform.operator import TransformOperator
+from sluicegate.transform.python import PythonStepOperator
+
+EMPTY = "operator: airflow.providers.standard.operators.empty.EmptyOperator"
+HEAD = 'sluicegate: 1\nschedule: {cron: "@daily", start: 2026-01-01}\n'
+
+
+def dag_of(root: Path, text: str, name: str = "it", **others: str) -> DAG:
+    write(root, **{name: text}, **others)
+    dag = load_dag(str(root), f"{name}.yaml")
+    dag.validate()
+    return dag
+
+
+def edges(dag: DAG) -> set[tuple[str, str]]:
+    return {(task.task_id, after) for task in dag.tasks for after in task.downstream_task_ids}
+
+
+def test_the_data_decides_the_edges(root: Path) -> None:
+    text = HEAD + (
+        "datasets: {raw: 's3://b/raw/{{ ds }}/', clean: 's3://b/clean/{{ ds }}/'}\n"
+        "steps:\n"
+        "  last: {load: clean, into: 'table://w/t'}\n"
+        f"  first: {{{EMPTY}, writes: raw}}\n"
+        f"  middle: {{{EMPTY}, reads: raw, writes: clean}}\n"
+        f"  apart: {{{EMPTY}, after: first}}\n"
+    )
+    assert edges(dag_of(root, text)) == {("first", "middle"), ("middle", "last"), ("first", "apart")}
+
+
+def test_a_run_waits_for_the_step_that_writes_what_it_reads(root: Path) -> None:
+    dag = dag_of(root, DELAYS, "delays", flights=FLIGHTS)
+    assert edges(dag) == {("wait_for__flights__fetch", "load_delays")}
+    sensor = dag.get_task("wait_for__flights__fetch")
+    assert isinstance(sensor, UpstreamSensor)
+    assert sensor.retries >= 2
+    assert sensor.wait is None
+    assert not sensor.fail_fast
+
+
+def test_a_source_is_waited_for_only_when_the_file_says_so(root: Path) -> None:
+    steps = (
+        "datasets: {lookup: 's3://b/lookup.csv'}\n"
+        "steps:\n"
+        "  one: {load: 's3://b/{{ ds }}.csv', into: 'table://w/one', wait: 6h}\n"
+        "  two: {load: lookup, into: 'table://w/two', wait: 1h}\n"
+        "  three: {load: lookup, into: 'table://w/three', wait: 2h}\n"
+        "  four: {load: 's3://b/x.csv', into: 'table://w/four'}\n"
+    )
+    dag = dag_of(root, HEAD + steps)
+    assert edges(dag) == {
+        ("wait_for__one", "one"),
+        ("wait_for__lookup", "two"),
+        ("wait_for__lookup", "three"),
+    }
+    sensor = dag.get_task("wait_for__lookup")
+    assert isinstance(sensor, SourceSensor)
+    assert sensor.wait == timedelta(hours=2)
+
+
+def test_a_dag_that_is_not_ours_is_waited_for(root: Path) -> None:
+    dag = dag_of(
+        root, HEAD + "steps: {a: {load: 's3://b/c', into: 'table://w/t', after: {dag: old, task: export}}}"
+    )
+    assert edges(dag) == {("wait_for__old__export", "a")}
+
+
+def test_the_schedule_is_explicit(root: Path) -> None:
+    dag = dag_of(root, FLIGHTS, "flights")
+    assert type(dag.timetable).__name__ == "CronDataIntervalTimetable"
+    assert dag.catchup is True
+    assert dag.start_date == datetime(2013, 2, 11, tzinfo=UTC)
+    assert dag.end_date == datetime(2013, 2, 14, tzinfo=UTC) - timedelta(microseconds=1)
+    assert dag.max_active_runs == 16
+
+
+def test_what_the_file_says_of_the_dag_arrives(root: Path) -> None:
+    text = FLIGHTS + "paused: false\nmax_active_runs: 3\ndag: {fail_fast: true}\n"
+    dag = dag_of(root, text, "flights")
+    assert dag.dag_id == "flights"
+    assert dag.description == "A day's flights."
+    assert dag.tags == {"raw", "daily"}
+    assert dag.is_paused_upon_creation is False
+    assert dag.max_active_runs == 3
+    assert dag.fail_fast is True
+    assert {task.owner for task in dag.tasks} == {"data-platform"}
+    assert dict(dag.params) == {"carrier": None, "dry_run": False, "force": False}
+
+
+def test_every_task_asks_the_catalogue_what_to_retry(root: Path) -> None:
+    text = FLIGHTS.replace("key: id}", "key: id, retries: {count: 5, delay: 1s, max_delay: 9s}}")
+    dag = dag_of(root, text, "flights")
+    load, fetch = dag.get_task("load_flights"), dag.get_task("fetch")
+    assert (load.retries, fetch.retries) == (5, 3)
+    assert load.retry_policy == FaultRetryPolicy(timedelta(seconds=1), timedelta(seconds=9))
+    assert fetch.retry_policy == FaultRetryPolicy(timedelta(seconds=30), timedelta(minutes=10))
+
+
+def test_the_code_tab_shows_the_yaml_and_the_worker_still_finds_the_stub(root: Path) -> None:
+    write(root, flights=FLIGHTS)
+    dag = load_dag(str(root), "flights.yaml")
+    dag.fileloc = "/bundle/stubs/flights.yaml.py"
+    dag.relative_fileloc = "flights.yaml.py"
+    dag.validate()
+    assert dag.fileloc == str(root / "flights.yaml")
+    assert dag.relative_fileloc == "flights.yaml.py"
+
+
+def test_every_kind_of_step_becomes_its_operator(root: Path) -> None:
+    (root / "jobs").mkdir()
+    (root / "jobs" / "job.py").write_text("")
+    (root / "shapes.py").write_text("def shape(raw, more): return raw\ndef tell(reads, n, dry_run): pass\n")
+    text = HEAD + (
+        "datasets: {a: 's3://b/a/{{ ds }}/', b: 's3://b/b/{{ ds }}/', t: 'table://w/t'}\n"
+        "artifacts: s3://code/\n"
+        "clusters: {small: {release: emr-7.13.0, instances: {primary: m7g.xlarge}}}\n"
+    )
+    (root / "defaults.yaml").write_text(text[text.index("artifacts") :])
+    text = text[: text.index("artifacts")] + (
+        "steps:\n"
+        "  s: {spark: jobs/job.py, cluster: small, max_runtime: 1h, writes: {out: a}, timeout: 2h}\n"
+        "  x: {transform: 'shapes:shape', reads: {raw: a}, writes: {out: b}, with: {more: 1}}\n"
+        "  l: {load: b, into: t, key: [k], mode: insert_only, newest_by: at, dead_letters: {max: 2%},\n"
+        "      columns: {k: text, at: timestamptz}}\n"
+        "  p: {python: 'shapes:tell', reads: {t: t}, with: {n: 3}, pool: slow, trigger_rule: all_done,\n"
+        "      description: Tells somebody.}\n"
+    )
+    dag = dag_of(root, text)
+    spark, transform = dag.get_task("s"), dag.get_task("x")
+    load, python = dag.get_task("l"), dag.get_task("p")
+    assert isinstance(spark, SparkOperator)
+    assert spark.execution_timeout == timedelta(hours=2)
+    assert isinstance(transform, TransformOperator)
+    assert transform.with_ == {"more": 1}
+    assert isinstance(load, LoadOperator)
+    assert isinstance(python, PythonStepOperator)
+    assert (python.pool, python.trigger_rule, python.doc) == ("slow", "all_done", "Tells somebody.")
+    assert edges(dag) == {("s", "x"), ("x", "l"), ("l", "p")}
+    pipeline = read_together(root / "it.yaml", root).pipeline
+    assert pipeline.steps["l"].mode is Mode.INSERT_ONLY  # type: ignore[union-attr]
+
+
+def test_serialization_is_stable_and_comes_back(root: Path) -> None:
+    write(root, flights=FLIGHTS, delays=DELAYS)
+
+    def serialized(name: str) -> Any:
+        dag = load_dag(str(root), f"{name}.yaml")
+        dag.validate()
+        return json.loads(json.dumps(DagSerialization.to_dict(dag)))
+
+    for name in ("flights", "delays"):
+        first, second = serialized(name), serialized(name)
+        assert first == second
+        assert not re.search(r" at 0x[0-9a-f]+", json.dumps(first)), "an address changes with every parse"
+        assert SerializedDagModel.hash(first) == SerializedDagModel.hash(second)
+        back = DagSerialization.from_dict(second)
+        assert back.dag_id == name
+        assert {task.task_id for task in back.tasks}
+
+
+def test_building_does_not_warn(root: Path) -> None:
+    write(root, flights=FLIGHTS, delays=DELAYS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_dag(str(root), "flights.yaml")
+        load_dag(str(root), "delays.yaml")
+
+
+def test_no_dag_is_scheduled_on_an_asset_but_lineage_is_declared(root: Path) -> None:
+    dag = dag_of(root, FLIGHTS, "flights")
+    assert [asset.name for asset in dag.get_task("fetch").outlets] == ["flights.raw"]
+    assert [asset.name for asset in dag.get_task("load_flights").inlets] == ["flights.raw"]
+    assert dag_of(root, DELAYS, "delays").get_task("load_delays").inlets[0].name == "flights.raw"
+
+
+def test_a_wrong_operator_argument_is_placed(root: Path) -> None:
+    text = FLIGHTS.replace("bash_command:", "bash_comand:")
+    with pytest.raises(PipelineFileError) as error:
+        dag_of(root, text, "flights")
+    drawn = str(error.value)
+    assert re.search(r"flights\.yaml:14:12: .*`bash_comand`", drawn)
+    assert "did you mean `bash_command`?" in drawn
+
+
+def test_all_that_operators_object_to_is_said_at_once(root: Path) -> None:
+    text = HEAD + (
+        "dag: {fail_fats: true}\n"
+        "steps: {a: {operator: airflow.providers.standard.operators.empty.EmptyOperator}}\n"
+    )
+    write(root, it=text)
+    together = read_together(root / "it.yaml", root)
+    [mistake] = build_mistakes(together.pipeline, together.upstreams)
+    assert (mistake.line, mistake.where, mistake.suggestion) == (3, "dag.fail_fats", "fail_fast")
+
+
+def test_what_airflow_refuses_is_placed_at_its_step(root: Path) -> None:
+    text = HEAD + (
+        "steps:\n"
+        "  a:\n"
+        "    operator: airflow.providers.standard.operators.empty.EmptyOperator\n"
+        "    with: {retries: many}\n"
+    )
+    write(root, it=text)
+    together = read_together(root / "it.yaml", root)
+    with pytest.raises(BuildError, match="retries"):
+        build_dag(together.pipeline, together.upstreams)
+    [mistake] = build_mistakes(together.pipeline, together.upstreams)
+    assert (mistake.line, mistake.where) == (4, "steps.a")
+
+
+def test_window_is_ours_and_ds_airflows_in_an_operators_arguments(root: Path) -> None:
+    dag = dag_of(root, FLIGHTS, "flights")
+    context = {
+        "ds": "airflow's",
+        "dag_run": object(),
+        "data_interval_start": datetime(2013, 2, 11, tzinfo=UTC),
+        "data_interval_end": datetime(2013, 2, 12, tzinfo=UTC),
+    }
+    template = dag.get_template_env().from_string("{{ window.start.day }}-{{ window.end.day }} {{ ds }}")
+    assert template.render(context) == "11-12 airflow's"
+
+
+def test_a_dry_run_leaves_foreign_operators_out(root: Path) -> None:
+    hook = dag_of(root, FLIGHTS, "flights").get_task("fetch")._pre_execute_hook
+    with pytest.raises(AirflowSkipException, match="dry run"):
+        hook({"params": {"dry_run": True}})
+
+
+def test_a_foreign_step_of_a_manual_run_says_which_window_it_had(root: Path) -> None:
+    hook = dag_of(root, FLIGHTS, "flights").get_task("fetch")._pre_execute_hook
+    pushed: dict[str, Any] = {}
+    context = {
+        "ti": SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value})),
+        "logical_date": datetime(2013, 2, 11, tzinfo=UTC),
+        "data_interval_start": datetime(2013, 2, 11, tzinfo=UTC),
+        "data_interval_end": datetime(2013, 2, 12, tzinfo=UTC),
+    }
+    hook(context)
+    assert pushed == {}
+    hook(context | {"logical_date": datetime(2013, 2, 12, tzinfo=UTC)})
+    assert list(pushed) == [OTHER_WINDOW_XCOM_KEY]
+
+
+def test_a_local_day_is_the_local_day_everywhere(root: Path) -> None:
+    text = FLIGHTS.replace('cron: "@daily"', 'cron: "@daily", timezone: America/New_York')
+    dag = dag_of(root, text, "flights")
+    assert dag.get_task("load_flights").timezone == "America/New_York"
+    context = {
+        "dag_run": object(),
+        "data_interval_start": datetime(2013, 2, 11, 5, tzinfo=UTC),
+        "data_interval_end": datetime(2013, 2, 12, 5, tzinfo=UTC),
+    }
+    assert dag.get_template_env().from_string("{{ window.start.hour }}").render(context) == "0"
+
+
+def test_the_playbook_is_shown(root: Path) -> None:
+    playbooks = root.parent / "playbooks"
+    playbooks.mkdir()
+    (playbooks / "flights.md").write_text("# Flights\n\n## SOURCE_MISSING\n\nCall the airport.\n")
+    doc = dag_of(root, FLIGHTS, "flights").doc_md
+    assert doc is not None
+    assert doc.startswith("A day's flights.")
+    assert "data-platform" in doc
+    assert "Call the airport." in doc
+
+
+def test_a_missing_playbook_is_said_to_be_missing(root: Path) -> None:
+    assert "playbooks/flights.md" in (dag_of(root, FLIGHTS, "flights").doc_md or "")
