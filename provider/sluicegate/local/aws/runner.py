@@ -1,0 +1,213 @@
+"""Carries out the steps of clusters: a step -> a command -> a guarded process -> its logs.
+
+Which command a step becomes is the `builder`'s matter (Spark's is `SparkBuilder`): this needs no Spark.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from sluicegate.local.aws import guardian
+from sluicegate.local.aws.clusters import Cluster, Failure, Json, Step
+from sluicegate.local.aws.fleet import Cancellation
+from sluicegate.local.aws.logs import StepLogs
+from sluicegate.local.aws.objects import Objects, S3Error
+from sluicegate.local.aws.spark import (
+    Command,
+    Place,
+    StepRejectedError,
+    bucket_of,
+    local_command,
+    parse,
+    split_deadline,
+)
+
+Builder = Callable[[Cluster, Step, Path], Command]
+"""(cluster, step, work folder) -> command; raises StepRejectedError."""
+
+_IGNORED_REQUESTS = {
+    "BootstrapActions": "bootstrap actions",
+    "ManagedScalingPolicy": "managed scaling",
+    "CustomAmiId": "the custom AMI",
+    "SecurityConfiguration": "the security configuration",
+    "StepConcurrencyLevel": "the step concurrency level (steps run one at a time)",
+}
+
+
+class GuardedRunner:
+    """A `StepRunner`: each step is a process below a guardian, and ends with this process at the latest.
+
+    `logs` gets `<cluster>/<step>/{controller,stdout,stderr}`; `work` holds a folder for each running step.
+    """
+
+    def __init__(self, objects: Objects, logs: Path, work: Path, builder: Builder) -> None:
+        self._objects = objects
+        self._logs = logs
+        self._work = work
+        self._builder = builder
+        shutil.rmtree(work, ignore_errors=True)  # of steps that a killed server was running
+        work.mkdir(parents=True)
+
+    def prepare(self, cluster: Cluster) -> None:
+        folder = self._logs / cluster.id
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def run(self, cluster: Cluster, step: Step, cancellation: Cancellation) -> Failure | None:
+        logs = StepLogs(self._logs / cluster.id / step.id)
+        uri = log_uri(cluster, step)
+        work = self._work / step.id
+        (work / "tmp").mkdir(parents=True, exist_ok=True)
+        try:
+            failure = self._execute(cluster, step, cancellation, logs, work)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        if uri:
+            try:
+                logs.publish(self._objects, uri)
+            except S3Error as error:
+                logs.note(f"The logs are not in S3 ({error.message}); they are in {logs.folder}")
+        return failure
+
+    def _execute(
+        self, cluster: Cluster, step: Step, cancellation: Cancellation, logs: StepLogs, work: Path
+    ) -> Failure | None:
+        uri = log_uri(cluster, step)
+        logs.note(f"Step {step.id} ({step.name}) of cluster {cluster.id} ({cluster.name})")
+        for text in ignored_requests(cluster.request):
+            logs.note(f"ignored here: {text}")
+        try:
+            command = self._builder(cluster, step, work)
+        except (StepRejectedError, S3Error) as error:
+            text = str(error) if isinstance(error, StepRejectedError) else f"{error.code}: {error.message}"
+            logs.note(f"Not started: {text}")
+            logs.say("stderr", text)
+            return Failure("Unknown Error.", text, f"{uri}/stderr.gz" if uri else None)
+        for text in command.notes:
+            logs.note(text)
+        logs.note(f"startExec {' '.join(command.argv)!r}")
+        status = self._guarded(command, logs, cancellation)
+        logs.note(f"waitProcessCompletion ended with exit code {status}")
+        if status == 0:
+            return None
+        if command.deadline and status in (guardian.TIMED_OUT, guardian.KILLED):
+            seconds = f"{command.deadline.seconds:g} s"
+            text = f"The command was stopped after its time limit of {seconds} (exit {status})"
+            logs.say("stderr", text)
+            return Failure("Unknown Error.", text, f"{uri}/stderr.gz" if uri else None)
+        return logs.failure(status, uri)
+
+    def _guarded(self, command: Command, logs: StepLogs, cancellation: Cancellation) -> int:
+        limit = command.deadline
+        timing = (f"{limit.seconds}", limit.signal, f"{limit.kill_after}") if limit else ("0", "TERM", "0")
+        with logs.path("stdout").open("ab") as out, logs.path("stderr").open("ab") as err:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", guardian.__file__, *timing, *command.argv],
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
+                env=dict(command.env),
+                cwd=command.cwd,
+                start_new_session=True,  # a Ctrl-C on the terminal is the server's to handle
+            )
+        # The guardian reads the end of its input, kills what it started and goes; see its docstring.
+        cancellation.on_request(process.terminate)
+        try:
+            status = process.wait()
+            if status < 0:
+                guardian.kill_session(process.pid)
+            return status
+        finally:
+            cancellation.on_request(None)
+            if process.stdin:
+                with suppress(OSError):
+                    process.stdin.close()
+
+
+@dataclass(frozen=True)
+class SparkBuilder:
+    """A `Builder` for `command-runner.jar spark-submit …`, with or without `timeout …` before it."""
+
+    objects: Objects
+    cores: int = 2
+    memory: str = "1g"
+    env: dict[str, str] = field(default_factory=dict)
+    """What a job finds in its environment besides Spark's own, such as the endpoint for boto3."""
+
+    def __call__(self, cluster: Cluster, step: Step, work: Path) -> Command:
+        if step.jar.rpartition("/")[2] != "command-runner.jar":
+            message = (
+                f"The local EMR runs command-runner.jar with spark-submit only, not the jar {step.jar!r}."
+            )
+            raise StepRejectedError(message)
+        deadline, args = split_deadline(step.args)
+        if not args or args[0].rpartition("/")[2] != "spark-submit":
+            name = args[0] if args else ""
+            raise StepRejectedError(f"The local EMR runs spark-submit only, not {name!r}.")
+        for bucket in filter(None, map(bucket_of, args)):
+            self.objects.prepare_bucket(bucket)
+        place = Place(
+            work=work,
+            buckets={name: self.objects.bucket(name) for name in self.objects.buckets()},
+            cores=self.cores,
+            memory=self.memory,
+            defaults=spark_defaults(cluster.request),
+            env=self.env,
+        )
+        files = work / "files"
+        command = local_command(parse(args[1:]), place, lambda uri: self._fetch(uri, files))
+        return Command(command.argv, command.env, command.cwd, deadline, command.notes)
+
+    def _fetch(self, uri: str, folder: Path) -> str:
+        """An `s3://` file as a local path; anything else as it is. Raises S3Error."""
+        bucket = bucket_of(uri)
+        if bucket is None:
+            return uri
+        key, hash_sign, alias = uri.partition("://")[2].partition("/")[2].partition("#")
+        source, info = self.objects.open(bucket, key)
+        with source:
+            # By content, so that two files of one name from two folders do not meet.
+            target = folder / info.etag / key.rpartition("/")[2]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+        return f"{target}{hash_sign}{alias}"
+
+
+def log_uri(cluster: Cluster, step: Step) -> str | None:
+    """Where EMR puts the step's logs: `<LogUri>/<cluster>/steps/<step>`."""
+    base = cluster.request.get("LogUri")
+    return f"{str(base).rstrip('/')}/{cluster.id}/steps/{step.id}" if base else None
+
+
+def ignored_requests(request: Json) -> list[str]:
+    """What a RunJobFlow asks for that means nothing here."""
+    said = [text for name, text in _IGNORED_REQUESTS.items() if request.get(name)]
+    names = [app.get("Name", "") for app in cast("list[dict[str, str]]", request.get("Applications") or [])]
+    others = [name for name in names if name not in ("Spark", "Hadoop")]
+    if others:
+        said.append(f"the applications {', '.join(others)}")
+    classes = [str(item.get("Classification")) for item in _configurations(request)]
+    others = [name for name in classes if name != "spark-defaults"]
+    if others:
+        said.append(f"the configurations {', '.join(others)}")
+    return [*said, "instance types, counts, networks and roles: everything runs on this machine"]
+
+
+def spark_defaults(request: Json) -> dict[str, str]:
+    """The properties of the cluster's `spark-defaults` classification."""
+    found: dict[str, str] = {}
+    for item in _configurations(request):
+        if item.get("Classification") == "spark-defaults":
+            found |= cast("dict[str, str]", item.get("Properties") or {})
+    return found
+
+
+def _configurations(request: Json) -> list[Json]:
+    return cast("list[Json]", request.get("Configurations") or [])

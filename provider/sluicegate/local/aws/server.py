@@ -1,0 +1,226 @@
+"""The local AWS as a server on 127.0.0.1: lets in who may call, and hands S3 and EMR their requests.
+
+Its endpoint executes what it is sent. So it listens on the loopback only, wants the access key it was given,
+and turns away what a browser sends (an Origin, or a Host that is not the loopback: DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hmac
+import json
+import logging
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
+
+from sluicegate.local.aws.fleet import Fleet
+from sluicegate.local.aws.objects import Objects
+from sluicegate.local.aws.runner import Builder, GuardedRunner, SparkBuilder
+from sluicegate.local.aws.s3 import S3Api
+from sluicegate.local.aws.wire import xml
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+HEALTH = "/_sluicegate/health"
+_LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?")
+_KEY_IN_HEADER = re.compile(r"AWS4-HMAC-SHA256\s+Credential=([^/,\s]+)/|AWS ([^:\s]+):")
+_TARGET = "ElasticMapReduce."
+
+
+class RootInUseError(Exception):
+    """Another server works on this root."""
+
+
+class LocalAws:
+    """EMR and S3 over the folder `root`, from `start` to `stop`; also a context manager.
+
+    `root` holds a folder per bucket. `logs` gets each step's plain logs (default: `emr-logs` beside the
+    root), `state` the records of clusters (default: `emr-state` beside it). With `create_buckets` a write, or
+    a Spark job that names one, makes a missing bucket. Port 0 lets the OS pick. `slots`
+    is how many steps run at the same time, `cores` and `memory` are for each of them. Without `access_key`
+    any key is let in. `builder` replaces Spark, for tests.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        port: int = 0,
+        logs: Path | None = None,
+        state: Path | None = None,
+        buckets: Iterable[str] = (),
+        create_buckets: bool = False,
+        access_key: str | None = None,
+        slots: int = 1,
+        cores: int = 2,
+        memory: str = "1g",
+        builder: Builder | None = None,
+    ) -> None:
+        self.root = root.resolve()
+        self.logs = (logs or self.root.parent / "emr-logs").resolve()
+        self.state = (state or self.root.parent / "emr-state").resolve()
+        self.access_key = access_key
+        self._port = port
+        self._buckets = tuple(buckets)
+        self._create_buckets = create_buckets
+        self._slots = slots
+        self._cores = cores
+        self._memory = memory
+        self._builder = builder
+        self._lock: IO[str] | None = None
+        self._server: BaseWSGIServer | None = None
+        self._thread: threading.Thread | None = None
+        self._fleet: Fleet | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 until `start` where the OS picks."""
+        return self._port
+
+    @property
+    def endpoint_url(self) -> str:
+        """What an AWS client takes as `endpoint_url`, for S3 and EMR alike."""
+        return f"http://{HOST}:{self.port}"
+
+    def start(self) -> None:
+        """Returns when requests are answered. Raises RootInUseError, or OSError if the port is taken."""
+        # moto takes most of the time that a start takes: whoever only imports this class need not pay it.
+        from sluicegate.local.aws.emr import emr_api
+
+        self._lock = _locked(self.root)
+        try:
+            # The port is known before anything is built, for jobs are told the endpoint.
+            with socket.create_server((HOST, self._port)) as listener:
+                self._port = listener.getsockname()[1]
+                objects = Objects(self.root, create_buckets=self._create_buckets)
+                for name in self._buckets:
+                    objects.create_bucket(name)
+                builder = self._builder or self._spark(objects)
+                runner = GuardedRunner(objects, self.logs, self.state / "work", builder)
+                self._fleet = Fleet(runner, self.state, self._slots)
+                app = _Application(S3Api(objects), emr_api(self._fleet), self.access_key)
+                self._server = make_server(
+                    HOST,
+                    self._port,
+                    app,
+                    threaded=True,
+                    request_handler=_QuietHandler,
+                    fd=listener.fileno(),
+                )
+        except BaseException:
+            self.stop()
+            raise
+        self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Kills what clusters run, closes the port. May be called twice."""
+        if self._server:
+            if self._thread:
+                self._server.shutdown()
+                self._thread.join()
+            self._server.server_close()
+        if self._fleet:
+            self._fleet.close()
+        if self._lock:
+            self._lock.close()
+        self._server = self._thread = self._fleet = self._lock = None
+
+    def __enter__(self) -> LocalAws:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _spark(self, objects: Objects) -> SparkBuilder:
+        env = {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": self.access_key or "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        return SparkBuilder(objects, self._cores, self._memory, env)
+
+
+class _Application:
+    """The WSGI application: the door, then EMR or S3."""
+
+    def __init__(self, s3: S3Api, emr: Callable[[Request], Response], access_key: str | None) -> None:
+        self._s3 = s3
+        self._emr = emr
+        self._access_key = access_key
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = Request(environ)
+        try:
+            response = self._respond(request)
+        except Exception:
+            log.exception("%s %s", request.method, request.path)
+            response = _error("InternalError", "The local AWS has a fault: see its log.", 500, request)
+        return response(environ, start_response)
+
+    def _respond(self, request: Request) -> Response:
+        if not _LOOPBACK.fullmatch(request.headers.get("Host", "")) or "Origin" in request.headers:
+            return _error("AccessDenied", "The local AWS answers this machine's programs only.", 403, request)
+        if request.path == HEALTH:
+            return Response('{"status": "healthy"}', content_type="application/json")
+        if not self._is_known(request):
+            message = "The AWS Access Key Id you provided is not the one of this local AWS."
+            return _error("InvalidAccessKeyId", message, 403, request)
+        if _is_emr(request):
+            return self._emr(request)
+        return self._s3.respond(request)
+
+    def _is_known(self, request: Request) -> bool:
+        if self._access_key is None:
+            return True
+        found = _KEY_IN_HEADER.match(request.headers.get("Authorization", ""))
+        asked = request.args
+        presigned = asked.get("X-Amz-Credential", "").partition("/")[0] or asked.get("AWSAccessKeyId", "")
+        sent = (found[1] or found[2]) if found else presigned
+        return hmac.compare_digest(sent.encode(), self._access_key.encode())
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Logs no line per request."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        log.debug("%s %s", self.requestline, code)
+
+
+def _is_emr(request: Request) -> bool:
+    return request.headers.get("X-Amz-Target", "").startswith(_TARGET)
+
+
+def _error(code: str, message: str, status: int, request: Request) -> Response:
+    if _is_emr(request):
+        body = json.dumps({"__type": code, "message": message})
+        return Response(body, status, content_type="application/x-amz-json-1.1")
+    return Response(
+        xml("Error", ("Code", code), ("Message", message)), status, content_type="application/xml"
+    )
+
+
+def _locked(root: Path) -> IO[str]:
+    """The root, made and held for this process; the lock goes with the process, however it ends."""
+    root.mkdir(parents=True, exist_ok=True)
+    lock = (root / ".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise RootInUseError(f"Another local AWS works on {root}: stop it first.") from error
+    return lock
