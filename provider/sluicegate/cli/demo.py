@@ -1,0 +1,44 @@
+"""`sluicegate demo`: the sample pipelines through a real Airflow, Spark and Postgres, and what came of them."""
+
+from __future__ import annotations
+
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["demo"]
+
+
+def demo(
+    dags: Annotated[Path, typer.Option(help="Folder with the sample pipelines.")] = Path("dags"),
+    state: Annotated[Path, typer.Option(help="State folder.")] = Path(".sluicegate"),
+    force: Annotated[bool, typer.Option("--force", help="Do not ask the ledger: merge every file again.")] = False,
+    timeout: Annotated[int, typer.Option(help="Seconds that all runs may take together.")] = 900,
+) -> None:
+    """Run the sample pipelines on real data and show what was loaded and what was set aside.
+
+    Done before on the same state, the runs are cleared and run again. On a terminal everything stays up
+    until Ctrl-C; otherwise it is stopped at the end.
+    """
+    from sluicegate.cli.console import console, failing, progress
+    from sluicegate.local.demo.session import Demo
+
+    # A supervisor's or a CI's SIGTERM is to stop the stack, not only this process.
+    signal.signal(signal.SIGTERM, _interrupt)
+    out = console()
+    with failing(out):
+        session = Demo(dags=dags, state=state, timeout=timeout, console=out)
+        samples = session.samples(datetime.now(UTC))
+        with session.stack(progress(out)) as (stack, ours):
+            well = session.run(stack, samples, force=force)
+            if out.is_terminal and ours:
+                out.print("Everything stays up until Ctrl-C.")
+                stack.wait()
+    raise typer.Exit(0 if well else 1)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,228 @@
+"""The sample runs, over Airflow's REST API alone: which are expected, starting them again, how far they are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from sluicegate.pipeline.model import Pipeline, Schedule
+from sluicegate.pipeline.window import Window, windows
+
+__all__ = ["Run", "Runs", "TaskState", "expected_windows", "is_sample", "upstreams_first", "wait_until_finished"]
+
+_FINISHED = frozenset({"success", "failed"})
+
+
+@dataclass(frozen=True)
+class Run:
+    """One DAG run. `start` is the start of its window, or when it was to run if it has no window."""
+
+    dag_id: str
+    run_id: str
+    state: str
+    start: datetime
+    kind: str
+    forced: bool
+
+    @property
+    def finished(self) -> bool:
+        return self.state in _FINISHED
+
+
+@dataclass(frozen=True)
+class TaskState:
+    dag_id: str
+    run_id: str
+    task_id: str
+    state: str | None
+    try_number: int
+    seconds: float | None
+
+
+def is_sample(pipeline: Pipeline, now: datetime) -> bool:
+    """Whether all runs of a pipeline lie in the past: a demo of it comes to an end."""
+    schedule = pipeline.schedule
+    return schedule.kind == "once" or (
+        schedule.kind == "cron" and schedule.catchup and schedule.end is not None and schedule.end < now
+    )
+
+
+def expected_windows(schedule: Schedule) -> tuple[Window, ...]:
+    """The windows of a schedule that has an end; none for `once`, whose single run has no window of its own."""
+    if schedule.start is None or schedule.end is None:
+        return ()
+    return tuple(windows(schedule, schedule.start))
+
+
+def upstreams_first(pipelines: Mapping[str, Pipeline]) -> list[str]:
+    """The names in an order in which nobody comes before a pipeline that it reads from."""
+    order: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in order or name not in pipelines:
+            return
+        for step in pipelines[name].steps.values():
+            for read in step.reads.values():
+                other, dot, _ = read.dataset.partition(".")
+                if dot and other != name and other in pipelines:
+                    visit(other)
+        order.append(name)
+
+    for name in sorted(pipelines):
+        visit(name)
+    return order
+
+
+class Runs:
+    """The runs of some DAGs in one Airflow."""
+
+    def __init__(self, api: httpx.Client, dag_ids: Sequence[str]) -> None:
+        self._api = api
+        self._dag_ids = list(dag_ids)
+
+    def all(self) -> list[Run]:
+        body = {"dag_ids": self._dag_ids, "page_limit": 1000}
+        found = self._call("POST", "/dags/~/dagRuns/list", json=body)["dag_runs"]
+        return [_run(entry) for entry in found]
+
+    def tasks(self) -> list[TaskState]:
+        """Every task instance of the DAGs; read by GET, which leaves no row in the audit log."""
+        query = {"dag_id": self._dag_ids, "limit": 100}
+        return [_task(entry) for entry in self._pages("/dags/~/dagRuns/~/taskInstances", query)]
+
+    def known_dags(self) -> set[str]:
+        return {entry["dag_id"] for entry in self._pages("/dags", {"limit": 100})}
+
+    def import_errors(self) -> dict[str, str]:
+        """What Airflow could not import: file to message."""
+        found = self._call("GET", "/importErrors", params={"limit": 100})["import_errors"]
+        return {entry["filename"]: entry["stack_trace"] for entry in found}
+
+    def result(self, run: Run, task_id: str) -> Any:
+        """What a task returned, or None where it returned nothing."""
+        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        answer = self._api.get(path, params={"deserialize": "true"})
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        return answer.raise_for_status().json()["value"]
+
+    def log_tail(self, task: TaskState, lines: int = 15) -> list[str]:
+        """The last lines of a task's log; empty where it has none."""
+        path = (
+            f"/dags/{task.dag_id}/dagRuns/{task.run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
+        )
+        answer = self._api.get(path, headers={"Accept": "application/json"})
+        if answer.is_error:
+            return []
+        content = answer.json().get("content") or []
+        events = [entry["event"] if isinstance(entry, dict) else str(entry) for entry in content]
+        return [line for event in events for line in event.splitlines()][-lines:]
+
+    def start_again(self, pipeline: Pipeline, runs: Sequence[Run], *, force: bool) -> None:
+        """Clear the runs of one pipeline, so that they run once more with or without `force`.
+
+        A clear carries no params, so a change of `force` goes through a backfill that reprocesses.
+        """
+        if pipeline.schedule.kind == "cron":
+            if force or any(run.forced for run in runs):
+                self._backfill(pipeline, runs, {"force": force})
+            else:
+                self._clear(runs)
+            return
+        for run in runs:
+            if run.kind == "manual":
+                self._call("DELETE", f"/dags/{run.dag_id}/dagRuns/{run.run_id}")
+        if force:
+            body = {"logical_date": None, "conf": {"force": True}}
+            self._call("POST", f"/dags/{pipeline.name}/dagRuns", json=body)
+        else:
+            self._clear([run for run in runs if run.kind != "manual"])
+
+    def _clear(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            body = {"dry_run": False, "only_failed": False}
+            self._call("POST", f"/dags/{run.dag_id}/dagRuns/{run.run_id}/clear", json=body)
+
+    def _backfill(self, pipeline: Pipeline, runs: Sequence[Run], conf: Mapping[str, object]) -> None:
+        starts = [run.start for run in runs]
+        body = {
+            "dag_id": pipeline.name,
+            "from_date": min(starts).isoformat(),
+            "to_date": max(starts).isoformat(),
+            "reprocess_behavior": "completed",
+            "dag_run_conf": dict(conf),
+        }
+        self._call("POST", "/backfills", json=body)
+
+    def _call(self, method: str, path: str, **kwargs: Any) -> Any:
+        answer = self._api.request(method, path, **kwargs)
+        if answer.is_error:
+            raise httpx.HTTPStatusError(
+                f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:500]}",
+                request=answer.request,
+                response=answer,
+            )
+        return answer.json() if answer.content else None
+
+    def _pages(self, path: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        offset = 0
+        while True:
+            page = self._call("GET", path, params={**query, "offset": offset})
+            entries = next(value for value in page.values() if isinstance(value, list))
+            yield from entries
+            offset += len(entries)
+            if not entries or offset >= page["total_entries"]:
+                return
+
+
+def wait_until_finished(
+    runs: Runs,
+    expected: Mapping[str, int],
+    *,
+    on_change: Callable[[list[Run], list[TaskState]], None],
+    timeout: float,
+    poll: float = 1.0,
+) -> list[Run]:
+    """Every run, once there are as many finished ones as `expected` (by DAG) and none is under way.
+
+    :raises TimeoutError: when that takes longer than `timeout` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        found, tasks = runs.all(), runs.tasks()
+        on_change(found, tasks)
+        counts = {name: sum(run.dag_id == name for run in found) for name in expected}
+        if all(counts[name] >= count for name, count in expected.items()) and all(r.finished for r in found):
+            return found
+        if time.monotonic() > deadline:
+            open_runs = ", ".join(f"{r.dag_id} {r.start:%Y-%m-%d} ({r.state})" for r in found if not r.finished)
+            raise TimeoutError(f"not finished after {timeout:.0f} s: {open_runs or 'no run was made'}")
+        time.sleep(poll)
+
+
+def _run(entry: Mapping[str, Any]) -> Run:
+    start = entry["data_interval_start"] or entry["logical_date"] or entry["run_after"]
+    return Run(
+        dag_id=entry["dag_id"],
+        run_id=entry["dag_run_id"],
+        state=entry["state"],
+        start=datetime.fromisoformat(start).astimezone(UTC),
+        kind=entry["run_type"],
+        forced=bool((entry["conf"] or {}).get("force")),
+    )
+
+
+def _task(entry: Mapping[str, Any]) -> TaskState:
+    return TaskState(
+        dag_id=entry["dag_id"],
+        run_id=entry["dag_run_id"],
+        task_id=entry["task_id"],
+        state=entry["state"],
+        try_number=entry["try_number"],
+        seconds=entry["duration"],
+    )

@@ -1,0 +1,160 @@
+"""One demo, from nothing to the tables: start the stack, run the samples, report. Thin: what it asks for is elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from sluicegate.local.demo import report, show
+from sluicegate.local.demo.runs import (
+    Run,
+    Runs,
+    TaskState,
+    expected_windows,
+    is_sample,
+    upstreams_first,
+    wait_until_finished,
+)
+from sluicegate.local.errors import StackError, WrongUse
+from sluicegate.local.events import Progress
+from sluicegate.local.stack import Stack, running
+from sluicegate.pipeline import read_tree
+from sluicegate.pipeline.model import LoadStep, Pipeline
+
+__all__ = ["Demo"]
+
+_PARSE_TIMEOUT = 120.0
+
+
+class Demo:
+    """The samples below `dags` on the stack of `state`. `timeout` bounds all runs together, in seconds."""
+
+    def __init__(self, *, dags: Path, state: Path, timeout: float, console: Console) -> None:
+        self._dags, self._state = dags, state
+        self._timeout, self._console = timeout, console
+
+    @contextmanager
+    def stack(self, progress: Progress) -> Iterator[tuple[Stack, bool]]:
+        """The stack, and whether it is ours to stop: one that runs already is used and left running.
+
+        Raises `StackError` when there is none and it cannot be started.
+        """
+        there = running(self._state)
+        if there is not None:
+            if there.run.dags != str(self._dags.resolve()):
+                raise StackError(
+                    f"A stack with other pipelines ({there.run.dags}) runs on {self._state}.",
+                    "Stop it with `sluicegate down`, or give the demo a --state of its own.",
+                )
+            yield there, False
+            return
+        stack = Stack(self._state, self._dags)
+        stack.start(progress)
+        try:
+            yield stack, True
+        finally:
+            stack.stop(progress)
+
+    def samples(self, now: datetime) -> dict[str, Pipeline]:
+        """The pipelines whose runs are all in the past.
+
+        Raises `WrongUse` when there are none.
+        """
+        tree = read_tree(self._dags)
+        found = {name: pipeline for name, pipeline in tree.pipelines.items() if is_sample(pipeline, now)}
+        if not found:
+            raise WrongUse(
+                f"{self._dags} has no sample pipelines.",
+                "Run it from a checkout of Sluicegate, or say where they are with --dags.",
+            )
+        return found
+
+    def run(self, stack: Stack, samples: Mapping[str, Pipeline], *, force: bool) -> bool:
+        """Run them all and write the report; False when a run failed, which has been shown then.
+
+        Raises `StackError` when the runs do not come to an end in time.
+        """
+        began = datetime.now(UTC)
+        expected = {name: max(1, len(expected_windows(p.schedule))) for name, p in samples.items()}
+        with stack.api() as api:
+            runs = Runs(api, list(samples))
+            self._wait_for_dags(runs, samples)
+            self._start_again(runs, samples, expected, force=force)
+            with show.Watcher(self._console) as watcher:
+                try:
+                    done = wait_until_finished(runs, expected, on_change=watcher.show, timeout=self._timeout)
+                except TimeoutError as error:
+                    raise StackError(str(error), f"The tasks' logs are below {stack.state.logs}.") from error
+            tasks = runs.tasks()
+            self._report(stack, runs, samples, done, tasks, began)
+            failed = [run for run in done if run.state == "failed"]
+            show.print_failures(self._console, _first_failures(runs, failed, tasks))
+        return not failed
+
+    def _wait_for_dags(self, runs: Runs, samples: Mapping[str, Pipeline]) -> None:
+        deadline = time.monotonic() + _PARSE_TIMEOUT
+        while missing := samples.keys() - runs.known_dags():
+            if time.monotonic() > deadline:
+                errors = "\n".join(runs.import_errors().values())
+                raise StackError(
+                    f"Airflow has not found {', '.join(sorted(missing))} in {_PARSE_TIMEOUT:.0f} s.",
+                    errors or "Look into dag-processor.log in the folder of logs.",
+                )
+            time.sleep(0.5)
+
+    def _start_again(
+        self, runs: Runs, samples: Mapping[str, Pipeline], expected: Mapping[str, int], *, force: bool
+    ) -> None:
+        """Clear what an earlier demo left. One that was interrupted is left to go on."""
+        there = runs.all()
+        complete = all(sum(run.dag_id == name for run in there) >= count for name, count in expected.items())
+        if not complete or not all(run.finished for run in there):
+            return
+        self._console.print(f"Clearing {len(there)} runs of an earlier demo: they run again.")
+        # Upstream first: a reader that is cleared before its upstream would find the old success.
+        for name in upstreams_first(samples):
+            runs.start_again(samples[name], [run for run in there if run.dag_id == name], force=force)
+
+    def _report(
+        self,
+        stack: Stack,
+        runs: Runs,
+        samples: Mapping[str, Pipeline],
+        done: list[Run],
+        tasks: list[TaskState],
+        began: datetime,
+    ) -> None:
+        loads = []
+        order = upstreams_first(samples)
+        for run in sorted(done, key=lambda run: (order.index(run.dag_id), run.start)):
+            for step in samples[run.dag_id].steps.values():
+                result = runs.result(run, step.name) if isinstance(step, LoadStep) else None
+                if result is not None:
+                    loads.append(report.load_of(run, step.name, result))
+        outcome = report.DemoReport(
+            loads=tuple(loads),
+            dead_letters=report.dead_letters(stack.warehouse_dsn, samples),
+            clusters=report.cluster_lives(stack.emr(), began),
+            warehouse=stack.warehouse_url,
+            seconds=round((datetime.now(UTC) - began).total_seconds(), 1),
+        )
+        outcome.write(stack.state.root / "demo.json")
+        show.print_report(
+            self._console, outcome, ui=stack.airflow_url, password_file=str(stack.state.passwords)
+        )
+
+
+def _first_failures(
+    runs: Runs, failed: list[Run], tasks: list[TaskState]
+) -> list[tuple[Run, TaskState, list[str]]]:
+    by_id = {(run.dag_id, run.run_id): run for run in failed}
+    return [
+        (by_id[task.dag_id, task.run_id], task, runs.log_tail(task))
+        for task in tasks
+        if task.state == "failed" and (task.dag_id, task.run_id) in by_id
+    ]
