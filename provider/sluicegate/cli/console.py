@@ -1,0 +1,90 @@
+"""How commands speak: a live status on a terminal, plain lines elsewhere, errors with their remedy."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sluicegate.local.events import Event, Progress
+
+
+def console() -> Console:
+    """For standard output. Off a terminal lines are not wrapped: whoever reads them may be a program."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+@contextmanager
+def failing(out: Console) -> Iterator[None]:
+    """Turns a `StackError` into its words on standard error and its exit code, Ctrl-C into 130."""
+    from sluicegate.local.errors import StackError
+
+    try:
+        yield
+    except StackError as error:
+        _complain(error.message, error.remedy)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _complain(message: str, remedy: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    error = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+    error.print(Text("error: ", style="bold red") + Text(message))
+    if remedy:
+        error.print(Text("  -> ", style="bold") + Text(remedy))
+
+
+def progress(out: Console) -> Progress:
+    """Shows what the supervisor says: a line for each thing done, on a terminal also what it waits for."""
+    return _Status(out) if out.is_terminal else _Lines(out)
+
+
+class _Lines:
+    """Plain lines, each written out at once."""
+
+    def __init__(self, out: Console) -> None:
+        self._out = out
+
+    def __call__(self, event: Event) -> None:
+        if event.kind not in ("starting", "failed"):
+            self._out.print(event.text, markup=False)
+            self._out.file.flush()
+
+
+class _Status:
+    """A spinner that names the components that are not ready yet; finished ones move above it."""
+
+    def __init__(self, out: Console) -> None:
+        self._out = out
+        self._status = out.status("starting")
+        self._pending: dict[str, None] = {}
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "starting":
+            self._pending[event.component] = None
+        self._pending.pop(event.component if event.kind == "ready" else "", None)
+        if event.kind in ("healthy", "failed", "stopped"):
+            self._pending.clear()
+            self._status.stop()
+        elif event.kind == "stopping":
+            self._status.update("stopping")
+            self._status.start()
+        elif self._pending:
+            self._status.update(f"waiting for {', '.join(self._pending)}")
+            self._status.start()
+        mark = {"ready": "[green]✓[/green] ", "healthy": "[green]✓[/green] ", "died": "[yellow]![/yellow] "}
+        if event.kind in ("ready", "healthy", "died", "note"):
+            self._out.print(mark.get(event.kind, ""), end="")
+            self._out.print(event.text, markup=False)

@@ -1,0 +1,219 @@
+"""One real stack serves all of these, in this order: what they kill last is the supervisor."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from sluicegate.local import AlreadyRunning, Event, Stack, processes, running
+from sluicegate.local.state import State
+
+pytestmark = pytest.mark.timeout(400)
+
+DAG = """
+import datetime
+from airflow.sdk import dag, task
+
+@dag(schedule=None, start_date=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
+def trivial():
+    @task
+    def touch():
+        import sys
+        from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+        from airflow.providers.postgres.hooks.postgres import PostgresHook
+        assert "duckdb" in sys.modules, "the scheduler has not imported it"
+        s3 = AwsBaseHook("aws_default", client_type="s3").get_conn()
+        body = s3.get_object(Bucket="landing", Key="mine.csv")["Body"].read()
+        PostgresHook("warehouse").run("CREATE TABLE IF NOT EXISTS seen (body text)")
+        PostgresHook("warehouse").run("INSERT INTO seen VALUES (%s)", parameters=[body.decode()])
+
+    touch()
+
+trivial()
+"""
+
+
+class Seen:
+    """The events of a start, for tests to look at."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+
+    def kinds(self, component: str) -> list[str]:
+        return [event.kind for event in self.events if event.component == component]
+
+
+def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None:
+    until = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < until, f"not within {timeout} s: {what}"
+        time.sleep(0.1)
+
+
+def bundles(dags: Path) -> list[dict[str, object]]:
+    classpath = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    return [{"name": "tests", "classpath": classpath, "kwargs": {"path": str(dags), "refresh_interval": 3}}]
+
+
+@pytest.fixture(scope="module")
+def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dags")
+    (folder / "trivial.py").write_text(DAG)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, dags: Path, seen: Seen) -> Iterator[Stack]:
+    stack = Stack(tmp_path_factory.mktemp("stack") / "state", dags, bundles=bundles(dags))
+    stack.start(seen)
+    yield stack
+    stack.stop()
+
+
+def test_it_says_when_each_part_is_ready_and_then_that_all_is_well(stack: Stack, seen: Seen) -> None:
+    for component in ("postgres", "aws", "api-server", "scheduler", "dag-processor", "triggerer"):
+        assert seen.kinds(component) == ["starting", "ready"]
+    assert seen.events[-1].kind == "healthy"
+    with stack.api() as api:
+        health = api.get("/monitor/health").json()
+    assert {part["status"] for part in health.values()} == {"healthy"}
+
+
+def test_everything_listens_on_this_machine_only(stack: Stack) -> None:
+    listening = [
+        connection.laddr
+        for process in processes.descendants(stack.run.supervisor.pid)
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    ports = stack.run.ports
+    assert {address.port for address in listening} >= {ports.airflow, ports.postgres, ports.aws}
+    assert {address.ip for address in listening} == {"127.0.0.1"}
+
+
+def test_a_second_one_says_that_one_is_running_and_where(stack: Stack, dags: Path) -> None:
+    with pytest.raises(AlreadyRunning) as caught:
+        Stack(stack.state.root, dags).start()
+    assert stack.airflow_url in caught.value.message
+    assert caught.value.exit_code == 1
+    assert stack.is_running
+
+
+def test_a_persons_file_is_put_where_a_task_finds_it_and_the_warehouse_takes_it(
+    stack: Stack, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.csv"
+    mine.write_text("a,b\n1,2\n")
+    program = "from sluicegate.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "put", mine, "s3://landing/", "--state", stack.state.root],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "s3://landing/mine.csv" in done.stdout
+    with stack.api() as api:
+        wait_until(lambda: api.get("/dags/trivial").status_code == 200, 30, "the DAG is parsed")
+        assert api.get("/dags/trivial").json()["is_paused"] is False
+        run = api.post("/dags/trivial/dagRuns", json={"logical_date": None}).raise_for_status().json()
+        where = f"/dags/trivial/dagRuns/{run['dag_run_id']}"
+        ended = ("success", "failed")
+        wait_until(lambda: api.get(where).json()["state"] in ended, 60, "the run ends")
+        log = api.get(f"{where}/taskInstances/touch/logs/1", headers={"accept": "text/plain"}).text
+        assert api.get(where).json()["state"] == "success", log
+    with psycopg.connect(stack.warehouse_dsn) as warehouse:
+        assert warehouse.execute("SELECT body FROM seen").fetchall() == [("a,b\n1,2\n",)]
+
+
+def test_passwords_stand_only_where_their_owner_alone_can_read_them(stack: Stack) -> None:
+    state = stack.state
+    for private in (state.secrets, state.passwords, state.run):
+        assert stat.S_IMODE(private.stat().st_mode) == 0o600
+    from sluicegate.local.state import Secrets
+
+    values = [value.encode() for value in vars(Secrets.load(state)).values()]
+    allowed = {state.secrets, state.passwords}
+    files = [one for one in state.root.rglob("*") if one.is_file() and one not in allowed]
+    leaks = [
+        str(one)
+        for one in files
+        if "postgres/data" not in str(one) and any(value in one.read_bytes() for value in values)
+    ]
+    assert leaks == []
+    assert "warehouse@" in stack.warehouse_url
+
+
+def test_whoever_attaches_finds_the_same(stack: Stack) -> None:
+    attached = running(stack.state.root)
+    assert attached is not None
+    assert attached.airflow_url == stack.airflow_url
+    assert attached.env["AIRFLOW_HOME"] == str(stack.state.airflow)
+    assert attached.emr().list_clusters()["Clusters"] == []
+
+
+def test_a_killed_component_is_started_again(stack: Stack) -> None:
+    def pid(name: str) -> int:
+        run = running(stack.state.root)
+        assert run is not None
+        return run.run.components[name].pid
+
+    before = {name: pid(name) for name in ("scheduler", "postgres")}
+    for killed in before.values():
+        os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: all(pid(name) != old for name, old in before.items()), 30, "they are started again")
+
+    def warehouse_answers() -> bool:
+        try:
+            with psycopg.connect(stack.warehouse_dsn, connect_timeout=2) as warehouse:
+                return warehouse.execute("SELECT count(*) FROM seen").fetchone() == (1,)
+        except psycopg.OperationalError:
+            return False
+
+    wait_until(warehouse_answers, 30, "the warehouse answers, with what was committed")
+    log = stack.state.log("supervisor").read_text()
+    assert "scheduler died (killed by SIGKILL); starting it again in 1 s" in log
+
+
+def test_the_next_start_clears_up_after_a_killed_supervisor_and_keeps_the_data(
+    stack: Stack, dags: Path
+) -> None:
+    state = stack.state.root
+    os.kill(stack.run.supervisor.pid, signal.SIGKILL)
+
+    class EnoughError(Exception):
+        pass
+
+    again = Stack(state, dags, bundles=bundles(dags))
+
+    def until_postgres_is_there(event: Event) -> None:
+        if (event.kind, event.component) == ("ready", "postgres"):
+            run = again.run
+            assert run.ports == stack_ports
+            with psycopg.connect(again.warehouse_dsn) as warehouse:
+                assert warehouse.execute("SELECT count(*) FROM seen").fetchone() == (1,)
+            raise EnoughError
+
+    stack_ports = stack._run.ports if stack._run else None
+    with pytest.raises(EnoughError):
+        again.start(until_postgres_is_there)
+    assert not again.is_running
+    assert processes.survivors(state) == []
+    assert not State(state).run.exists()
+    assert stack.stop() is False
