@@ -1,0 +1,137 @@
+"""One real Postgres for the tests of loads, and short ways to load into it and to look at what is there."""
+
+from __future__ import annotations
+
+import csv
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from sluicegate.faults import FaultError
+from sluicegate.ledger.entries import Origin
+from sluicegate.load.load import load
+from sluicegate.load.postgres import PostgresTarget
+from sluicegate.load.report import LoadReport
+from sluicegate.load.request import LoadRequest
+from sluicegate.local.postgres import STOP_SIGNAL, Binaries, choose_run_as
+from sluicegate.local.state import State
+from sluicegate.pipeline.model import Column, Format
+from sluicegate.pipeline.text import Limit
+from sluicegate.storage import Storage
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The connection string of a Postgres on a port of its own, without a database name."""
+    state = State.at(tmp_path_factory.mktemp("server"))
+    state.postgres.mkdir(parents=True)
+    run_as = choose_run_as(state, Binaries.find())
+    data = state.postgres / "data"
+    subprocess.run(
+        run_as.command("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C.UTF-8"),
+        check=True, capture_output=True, user=run_as.user, group=run_as.group, cwd="/",
+    )  # fmt: skip
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off"}
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    log = (state.root / "log").open("w")
+    process = subprocess.Popen(
+        run_as.command("postgres", "-D", str(data), *options),
+        stdout=log, stderr=log, user=run_as.user, group=run_as.group, cwd="/",
+    )  # fmt: skip
+    conninfo = f"host=127.0.0.1 port={port} user=postgres"
+    try:
+        for _ in range(200):
+            try:
+                psycopg.connect(f"{conninfo} dbname=postgres").close()
+                break
+            except psycopg.OperationalError:
+                time.sleep(0.05)
+        yield conninfo
+    finally:
+        process.send_signal(STOP_SIGNAL)
+        process.wait(20)
+        log.close()
+
+
+class Warehouse:
+    """A database of a test's own."""
+
+    def __init__(self, conninfo: str, folder: Path) -> None:
+        self.conninfo, self.folder = conninfo, folder
+        self.storage: Any = Storage()
+
+    def rows(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            cursor = connection.execute(query, arguments)  # type: ignore[call-overload]
+            return cursor.fetchall() if cursor.description else []
+
+    def one(self, query: str, *arguments: object) -> Any:
+        return self.rows(query, *arguments)[0][0]
+
+    def file(self, name: str, text: str | bytes) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    def csv(self, name: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
+        path = self.folder / name
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows(rows)
+        return path
+
+    def request(self, source: str | Path | Sequence[str], table: str = "t", **words: Any) -> LoadRequest:
+        sources = (str(source),) if isinstance(source, (str, Path)) else tuple(source)
+        for name in ("key",):
+            if isinstance(words.get(name), str):
+                words[name] = (words[name],)
+        if "columns" in words:
+            words["columns"] = {
+                name: Column(type=value) if isinstance(value, str) else Column.model_validate(value)
+                for name, value in words["columns"].items()
+            }
+        if isinstance(words.get("format"), Mapping):
+            words["format"] = Format.model_validate(words["format"])
+        words["max_dead"] = Limit.parse(words.get("max_dead", "100%"))
+        words.setdefault("origin", Origin("p", "s", uuid.uuid4().hex[:8], 1))
+        return LoadRequest(sources, table, **words)
+
+    def target(self, table: str = "t", **words: Any) -> PostgresTarget:
+        return PostgresTarget(self.conninfo, table, **words)
+
+    def load(self, source: str | Path | Sequence[str], table: str = "t", **words: Any) -> LoadReport:
+        return load(self.request(source, table, **words), self.storage, self.target(table))
+
+    def fails(self, source: str | Path | Sequence[str], table: str = "t", **words: Any) -> FaultError:
+        with pytest.raises(FaultError) as caught:
+            self.load(source, table, **words)
+        return caught.value
+
+    def letters(self) -> list[tuple[Any, ...]]:
+        return self.rows("SELECT line, record, failures, key, status FROM sluicegate.dead_letters ORDER BY source, line")
+
+    def rules(self) -> list[tuple[int, list[str]]]:
+        return [(line, [f["rule"] for f in failures]) for line, _, failures, *_ in self.letters()]
+
+
+@pytest.fixture
+def warehouse(server: str, tmp_path: Path) -> Iterator[Warehouse]:
+    name = f"w{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # type: ignore[call-overload]
+    yield Warehouse(f"{server} dbname={name}", tmp_path)
+
+
+Loads = Callable[..., LoadReport]

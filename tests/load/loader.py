@@ -1,0 +1,32 @@
+"""A load in a process of its own, to be killed: prints `ready` when it starts, and its report at the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from sluicegate.ledger.entries import Origin
+from sluicegate.load.load import load
+from sluicegate.load.postgres import PostgresTarget
+from sluicegate.load.request import LoadRequest
+from sluicegate.pipeline.model import Column
+from sluicegate.pipeline.text import Limit
+from sluicegate.storage import Storage
+
+
+def main() -> None:
+    words = json.loads(sys.argv[1])
+    request = LoadRequest(
+        (words["source"],), words["table"], ("id",), newest_by=words.get("newest_by"),
+        columns={name: Column(type=type_) for name, type_ in words["columns"].items()},
+        max_dead=Limit.parse("100%"), origin=Origin("p", "s", words["run"], 1), force=words.get("force", False),
+    )  # fmt: skip
+    import duckdb  # noqa: F401 - the clock of a test starts with the load itself
+
+    print("ready", flush=True)
+    report = load(request, Storage(), PostgresTarget(words["conninfo"], words["table"]))
+    print(json.dumps(report.as_dict()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
