@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 from airflow.timetables.base import DataInterval, TimeRestriction
@@ -18,13 +18,14 @@ from sluicegate.pipeline.window import Window, upstream_windows, windows
 
 CRONS = (
     "0 0 * * *", "30 2 * * *", "0 7 * * *", "0 * * * *", "*/15 * * * *", "15,45 * * * *", "0 */2 * * *",
-    "30 1-3 * * *", "0 9 * * 1-5", "0 0 * * 0", "0 0 1 * *", "30 2 1 */3 *", "0 * 1 * *", "59 23 L * *",
+    "30 1-3 * * *", "0 9 * * 1-5", "0 0 * * 0", "0 0 1 * *", "30 2 1 */3 *", "59 23 L * *",
     "0 12 13 * 5", "5 4 29 2 *", "15,45 2,3 * * *",
 )  # fmt: skip
 ZONES = (
     "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Adelaide", "Africa/Casablanca",
 )  # fmt: skip
-# Where clocks change by half an hour (Australia/Lord_Howe) Airflow's own scheduler fails on hourly crons.
+# Not here, because Airflow's own answer depends on where it began: every hour of some days across a change of
+# the clocks (`0 * 1 * *`), and changes by half an hour (Australia/Lord_Howe), where its scheduler fails.
 
 
 def airflows_windows(cron: str, timezone: str, start: datetime, count: int) -> list[Window]:
@@ -40,7 +41,7 @@ def airflows_windows(cron: str, timezone: str, start: datetime, count: int) -> l
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @example("30 2 * * *", "Europe/Berlin", 88 * 24)
 @example("0 * * * *", "Europe/Berlin", 302 * 24)
 @given(st.sampled_from(CRONS), st.sampled_from(ZONES), st.integers(0, 366 * 24))
@@ -63,20 +64,28 @@ def test_a_year_of_changing_clocks_is_airflows(cron: str, timezone: str) -> None
         assert ours == airflows_windows(cron, timezone, begin, 60)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.sampled_from(CRONS), st.sampled_from(ZONES), st.integers(0, 8000), st.integers(0, 96))
 def test_upstream_windows_are_those_that_end_inside(cron: str, timezone: str, hours: int, length: int) -> None:
     first = datetime(2026, 1, 1, tzinfo=UTC)
     start = first + timedelta(hours=hours)
     window = Window(start, start + timedelta(hours=length))
-    schedule = Schedule(kind="cron", cron=cron, timezone=timezone, start=start - timedelta(days=70))
+    schedule = Schedule(kind="cron", cron=cron, timezone=timezone, start=start - timedelta(days=35))
     known = []
-    for each in windows(schedule, start - timedelta(days=70)):
+    for each in windows(schedule, start - timedelta(days=35)):
         if each.end > window.end:
             break
         known.append(each)
     expected = tuple(each for each in known if window.start < each.end <= window.end)
     assert upstream_windows(schedule, window) == expected
+
+
+@pytest.mark.parametrize("cron", ["0 * 1 * *", "0 * * * *", "*/20 * * * 1", "0 2,3 * * *"])
+@pytest.mark.parametrize("timezone", ["Australia/Lord_Howe", "America/New_York", "Africa/Casablanca", "Europe/Berlin"])
+def test_windows_always_go_forward(cron: str, timezone: str) -> None:
+    schedule = Schedule(kind="cron", cron=cron, timezone=timezone, start=datetime(2026, 1, 1, tzinfo=UTC))
+    starts = [window.start for window in islice(windows(schedule, datetime(2026, 2, 1, tzinfo=UTC)), 400)]
+    assert all(before < after for before, after in pairwise(starts))
 
 
 @pytest.mark.parametrize("preset", PRESETS)

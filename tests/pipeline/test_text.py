@@ -45,7 +45,14 @@ def test_what_is_no_limit_is_refused(value: object) -> None:
 
 @pytest.mark.parametrize(
     ("limit", "dead", "read", "exceeded"),
-    [("5%", 5, 100, False), ("5%", 6, 100, True), ("0%", 0, 0, False), ("0%", 1, 100, True), (0, 1, 9, True), (3, 3, 3, False)],
+    [
+        ("5%", 5, 100, False),
+        ("5%", 6, 100, True),
+        ("0%", 0, 0, False),
+        ("0%", 1, 100, True),
+        (0, 1, 9, True),
+        (3, 3, 3, False),
+    ],
 )
 def test_a_limit_is_what_is_still_allowed(limit: str | int, dead: int, read: int, exceeded: bool) -> None:
     assert Limit.parse(limit).exceeded_by(dead, read) is exceeded

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from sluicegate.pipeline.errors import Mistake, draw, in_order
+from sluicegate.pipeline.model import Pipeline
 from sluicegate.pipeline.tree import Tree, is_pipeline_file, read_tree
 
 __all__ = ["CheckFormat", "check"]
@@ -102,14 +103,17 @@ def _mistakes_at(tree: Tree, files: Sequence[Path], path: Path) -> list[Mistake]
     """The mistakes of the files, of what else lies at `path`, and those that building the DAGs finds."""
     found = [mistake for file in files for mistake in tree.mistakes_of(file)]
     found += [mistake for mistake in tree.mistakes if mistake.file == path or path in mistake.file.parents]
-    good = [pipeline for pipeline in tree.pipelines.values() if pipeline.file in files]
-    if good:
-        with _airflow_home():
-            from sluicegate.factory.load import build_mistakes  # imports Airflow
-
-            for pipeline in good:
-                found += build_mistakes(pipeline, tree.readable)
+    for pipeline in tree.pipelines.values():
+        if pipeline.file in files:
+            found += _build_mistakes(pipeline, tree.readable)
     return found
+
+
+def _build_mistakes(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Mistake, ...]:
+    with _airflow_home():
+        from sluicegate.factory.load import build_mistakes  # imports Airflow
+
+        return build_mistakes(pipeline, others)
 
 
 @contextmanager

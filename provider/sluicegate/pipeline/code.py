@@ -60,7 +60,10 @@ def find_function(reference: str, root: Path) -> Signature | None:
     if not whole:
         return None
     meant = did_you_mean(name, functions)
-    raise CodeError(f"{_shown(file, root)} has no function `{name}`", f"{module}:{meant}" if meant else None)
+    message = f"{_shown(file, root)} has no function `{name}`"
+    if (own := root.joinpath(*module.split(".")).with_suffix(".py")) != file and own.is_file():
+        message = f"`{module}` is an installed module, which comes before {_shown(own, root)}: rename yours"
+    raise CodeError(message, f"{module}:{meant}" if meant else None)
 
 
 def find_attribute(path: str, root: Path) -> None:
@@ -91,7 +94,8 @@ def _module_file(module: str, root: Path) -> Path | None:
         name = ".".join(parts[: depth + 1])
         if depth == 0 and part in sys.builtin_module_names:
             return None
-        spec = _find(name, tuple(paths))
+        # By its last part: a namespace (`airflow.providers`) would ask for its parent, which is not imported.
+        spec = _find(part, tuple(paths))
         if spec is None:
             around = ".".join(parts[:depth])
             meant = did_you_mean(part, _modules_in([str(root)] if depth == 0 else paths))

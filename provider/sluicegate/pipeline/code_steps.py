@@ -17,9 +17,7 @@ _PYTHON_GETS = frozenset({"reads", "writes", "params", "window", "dry_run"})
 def read_transform(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
     """A pure function over tables: gets its reads and `with` by name."""
     if not given["writes"]:
-        site.report.error(
-            where, "missing-key", "a transform needs `writes`: what its result becomes", key=True
-        )
+        site.report.error(where, "missing-key", "a transform needs `writes`: what its result becomes", key=True)
     arguments = _with(given, where, site)
     for twice in sorted(set(given["reads"]) & set(arguments)):
         message = f"`{twice}` is both read and given by `with`"
@@ -96,9 +94,7 @@ def _check_arguments(
     site: Site,
 ) -> None:
     for name in sorted(signature.required - passed - offered):
-        site.report.error(
-            where, "arguments", f"`{function}` needs `{name}`, which this step does not give it"
-        )
+        site.report.error(where, "arguments", f"`{function}` needs `{name}`, which this step does not give it")
     if not signature.takes_any:
         for name in sorted(passed - set(signature.parameters)):
             meant = did_you_mean(name, signature.parameters)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
+from threading import Lock
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadCronError, CroniterBadDateError, croniter  # type: ignore[import-untyped]
@@ -27,6 +28,7 @@ PRESETS = {
     "@yearly": "0 0 1 1 *",
 }
 _DAY = 24 * 60
+_stepping = Lock()
 _RANDOM = re.compile(r"(?i)(?<![a-z])[rh](?![a-z])")
 
 
@@ -83,8 +85,13 @@ class Cron:
         return zone(self.timezone)
 
     @cached_property
+    def _croniter(self) -> croniter:
+        """Made once, since that costs more than a step. It keeps where it is, so one thread at a time."""
+        return croniter(self.expression, start_time=datetime(2024, 1, 1, tzinfo=UTC))
+
+    @cached_property
     def _fields(self) -> list[list[int | str]]:
-        fields: list[list[int | str]] = croniter(self.expression).expanded
+        fields: list[list[int | str]] = self._croniter.expanded
         return fields
 
     @property
@@ -113,12 +120,15 @@ class Cron:
     def intervals(self, instant: datetime) -> Iterator[tuple[datetime, datetime]]:
         """The data intervals as Airflow links them, from one or two before `instant` on, without end."""
         # Looking back from inside a skipped or repeated hour can miss: start well before it.
-        start = self.previous(instant - timedelta(hours=3))
+        margin = timedelta() if self.timezone == "UTC" else timedelta(hours=3)
+        start = self.previous(instant - margin)
         while True:
             end = self.next(start)
             yield start, end
             following = end if self.timezone == "UTC" else self._aligned(end)
-            start = following if following > start else self.next(following)
+            if following <= start:
+                following = self.next(following)
+            start = following if following > start else end
 
     def first(self, start: datetime) -> datetime:
         """Where the first interval of a schedule with that `start` begins."""
@@ -140,15 +150,14 @@ class Cron:
             for field, size in zip(self._fields[:2], (60, 24), strict=True)
         )
         ticks = sorted(hour * 60 + minute for hour in hours for minute in minutes)
-        distances = [
-            after - before for before, after in zip(ticks, [*ticks[1:], ticks[0] + _DAY], strict=True)
-        ]
+        distances = [after - before for before, after in zip(ticks, [*ticks[1:], ticks[0] + _DAY], strict=True)]
         return min(distances), max(distances)
 
     def _step(self, instant: datetime, *, forward: bool) -> datetime:
         local = instant.astimezone(self._zone).replace(tzinfo=None, fold=0)
-        cron = croniter(self.expression, start_time=local)
-        found: datetime = cron.get_next(datetime) if forward else cron.get_prev(datetime)
+        with _stepping:
+            step = self._croniter.get_next if forward else self._croniter.get_prev
+            found: datetime = step(datetime, start_time=local)
         if self.every_hour:
             return instant.astimezone(UTC) + (found - local)
         return self._aware(found)

@@ -49,7 +49,8 @@ class Datasets:
         if isinstance(raw, dict):
             given = known_keys(raw, _KEYS, where, self.report, "a dataset")
             if "uri" not in given:
-                self.report.error(where, "missing-key", "`uri` is missing", key=True)
+                if not any(did_you_mean(key, _KEYS) == "uri" for key in raw):
+                    self.report.error(where, "missing-key", "`uri` is missing", key=True)
                 return None
             at: Where = (*where, "uri")
         else:

@@ -82,9 +82,7 @@ def draw(mistake: Mistake, base: Path | None = None) -> str:
 
 def _cropped(source: str, column: int) -> tuple[str, int]:
     """A line that fits a terminal and cannot steer it, and the column in it."""
-    harmless = (
-        letter if letter.isprintable() or letter == "\t" else "\N{REPLACEMENT CHARACTER}" for letter in source
-    )
+    harmless = (letter if letter.isprintable() or letter == "\t" else "\N{REPLACEMENT CHARACTER}" for letter in source)
     text = "".join(harmless)
     first = max(0, column - 1 - _WIDEST // 2) if len(text) > _WIDEST else 0
     return text[first : first + _WIDEST].rstrip(), column - first

@@ -94,9 +94,7 @@ def edges(pipeline: Pipeline) -> tuple[tuple[str, str], ...]:
     found = []
     for name, step in pipeline.steps.items():
         before = [writer for read in step.reads.values() for writer in written.get(read.dataset, ())]
-        before += [
-            after.step for after in step.after if after.step is not None and after.step in pipeline.steps
-        ]
+        before += [after.step for after in step.after if after.step is not None and after.step in pipeline.steps]
         found += [(upstream, name) for upstream in before if upstream != name]
     return tuple(dict.fromkeys(found))
 

@@ -71,9 +71,7 @@ def _columns(raw: object, where: Where, site: Site) -> dict[str, Column]:
     return columns
 
 
-def _near_columns(
-    given: Raw, key: tuple[str, ...], columns: Mapping[str, Column], where: Where, site: Site
-) -> None:
+def _near_columns(given: Raw, key: tuple[str, ...], columns: Mapping[str, Column], where: Where, site: Site) -> None:
     """`columns` need not name all there are; but a name that is nearly one of them is probably a slip."""
     named: list[tuple[object, Where]] = [(name, (*where, "key", index)) for index, name in enumerate(key)]
     named.append((given.get("newest_by"), (*where, "newest_by")))

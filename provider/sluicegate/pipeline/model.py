@@ -232,9 +232,7 @@ class OperatorStep(StepBase):
     with_: Mapping[str, Any] = Field(default_factory=dict, alias="with")
 
 
-Step = Annotated[
-    LoadStep | SparkStep | TransformStep | PythonStep | OperatorStep, Field(discriminator="kind")
-]
+Step = Annotated[LoadStep | SparkStep | TransformStep | PythonStep | OperatorStep, Field(discriminator="kind")]
 
 
 class Head(Model):

@@ -62,9 +62,7 @@ def _two_writers(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
         for second in steps[1:]:
             binding = next(key for key, value in pipeline.steps[second].writes.items() if value == dataset)
             first = source.mistake(("steps", steps[0]), "", "", key=True)
-            message = (
-                f"`{dataset}` has a writer already, `{steps[0]}` on line {first.line}: a dataset has only one"
-            )
+            message = f"`{dataset}` has a writer already, `{steps[0]}` on line {first.line}: a dataset has only one"
             yield source.mistake(write_place(source, second, binding), "two-writers", message)
 
 
@@ -76,9 +74,7 @@ def _two_names(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
             continue
         uri = same_place(dataset.uri)
         if dataset.name is None and len(steps) > 1:
-            message = (
-                f"`{steps[0]}` and `{steps[1]}` both write this: name it with `shared: true` if that is meant"
-            )
+            message = f"`{steps[0]}` and `{steps[1]}` both write this: name it with `shared: true` if that is meant"
             binding = next(name for name, value in pipeline.steps[steps[1]].writes.items() if value == key)
             where = write_place(source, steps[1], binding)
             yield source.mistake(where, "same-place", message, severity="warning")

@@ -96,14 +96,10 @@ def _instant(given: dict[str, Any], key: str, timezone: str, report: Report) -> 
             except ValueError:
                 continue
     if moment is None:
-        report.error(
-            (*_AT, key), "value", f"expected a day such as 2026-01-01 or a moment, not {shown(value)}"
-        )
+        report.error((*_AT, key), "value", f"expected a day such as 2026-01-01 or a moment, not {shown(value)}")
         return None
     try:
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone(timezone))).astimezone(
-            UTC
-        )
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone(timezone))).astimezone(UTC)
     except OverflowError:
         report.error((*_AT, key), "value", f"{shown(value)} is too far away")
         return None

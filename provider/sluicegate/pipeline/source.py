@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Source:
             data = path.read_bytes()
             digest.update(len(data).to_bytes(8, "big") + data)
             try:
-                layers.append(parse(data, path))
+                layers.append(parse(data, path) if path == file else _parse_defaults(data, path))
             except PipelineErrors as errors:
                 broken += errors.mistakes
         if broken:
@@ -105,9 +106,7 @@ class Report:
         self.source = source
         self.mistakes: list[Mistake] = list(source.mistakes)
 
-    def error(
-        self, where: Where, code: str, message: str, *, key: bool = False, suggestion: str | None = None
-    ) -> None:
+    def error(self, where: Where, code: str, message: str, *, key: bool = False, suggestion: str | None = None) -> None:
         self.mistakes.append(self.source.mistake(where, code, message, key=key, suggestion=suggestion))
 
     def warning(
@@ -126,9 +125,13 @@ def defaults_of(file: Path, root: Path) -> tuple[Path, ...]:
         while folder != root:
             folder = folder.parent
             folders.append(folder)
-    return tuple(
-        path for path in (folder / DEFAULTS for folder in folders) if path.is_file() and path != file
-    )
+    return tuple(path for path in (folder / DEFAULTS for folder in folders) if path.is_file() and path != file)
+
+
+@lru_cache(maxsize=64)
+def _parse_defaults(data: bytes, path: Path) -> Document:
+    """Defaults hold for many files: each text of theirs is parsed once. Nobody changes a document's value."""
+    return parse(data, path)
 
 
 def _long(value: Mapping[str, Any]) -> dict[str, Any]:

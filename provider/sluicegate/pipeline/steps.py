@@ -110,7 +110,9 @@ class Steps:
                 self.site.report.error((*where, key), "unknown-key", message, key=True)
             else:
                 rest[key] = value
-        return known_keys(rest, allowed, where, self.site.report, f"a {kind} step")
+        # The nearest key of any kind is what was meant; it is no suggestion where it is another kind's.
+        every = {*allowed, *(key for keys in KINDS.values() for key in keys)}
+        return known_keys(rest, allowed, where, self.site.report, f"a {kind} step", near=every)
 
     def _common(self, name: str, given: Raw, where: Where, names: frozenset[str]) -> Raw:
         made: Raw = {
@@ -118,11 +120,7 @@ class Steps:
             "reads": self._reads(given["reads"]),
             "writes": self._writes(given["writes"]),
         }
-        made |= {
-            key: given[key]
-            for key in ("timeout", "wait", "pool", "description")
-            if given.get(key) is not None
-        }
+        made |= {key: given[key] for key in ("timeout", "wait", "pool", "description") if given.get(key) is not None}
         made["after"] = self._after(given.get("after"), name, (*where, "after"), names)
         made["retries"] = self._retries(given.get("retries"), (*where, "retries"))
         rule = given.get("trigger_rule")
@@ -154,9 +152,7 @@ class Steps:
             return self.site.retries
         if isinstance(raw, int) and not isinstance(raw, bool):
             raw = {"count": raw}
-        given = {
-            key: value for key, value in mapping(raw, where, self.site.report).items() if value is not None
-        }
+        given = {key: value for key, value in mapping(raw, where, self.site.report).items() if value is not None}
         own = validate(Retries, given, where, self.site.report)
         return self.site.retries if own is None else self.site.retries.model_copy(update=_said(own))
 
@@ -187,9 +183,7 @@ class Steps:
     def _after_foreign(self, raw: Raw, where: Where) -> After | None:
         given = known_keys(raw, ("dag", "task"), where, self.site.report, "`after`")
         if "dag" not in given:
-            self.site.report.error(
-                where, "missing-key", "`dag` is missing: {dag: old_dag, task: export}", key=True
-            )
+            self.site.report.error(where, "missing-key", "`dag` is missing: {dag: old_dag, task: export}", key=True)
             return None
         return validate(After, given, where, self.site.report)
 

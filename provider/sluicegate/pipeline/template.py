@@ -74,7 +74,16 @@ def problems(template: str, params: frozenset[str]) -> tuple[Problem, ...]:
     if problem := syntax_problem(template):
         return (problem,)
     tree = _environment.parse(template)
-    return tuple(_wrong_names(tree, params))
+    return tuple(_wrong_functions(tree)) or tuple(_wrong_names(tree, params))
+
+
+def _wrong_functions(tree: nodes.Template) -> Iterator[Problem]:
+    for used in tree.find_all(nodes.Filter):
+        if used.name not in _environment.filters:
+            yield Problem(f"there is no filter `{used.name}`", did_you_mean(used.name, _environment.filters))
+    for tested in tree.find_all(nodes.Test):
+        if tested.name not in _environment.tests:
+            yield Problem(f"there is no test `{tested.name}`", did_you_mean(tested.name, _environment.tests))
 
 
 def _wrong_names(tree: nodes.Template, params: frozenset[str]) -> Iterator[Problem]:
@@ -87,12 +96,6 @@ def _wrong_names(tree: nodes.Template, params: frozenset[str]) -> Iterator[Probl
     for attribute in _attributes(tree, "params"):
         if attribute not in params:
             yield Problem(f"there is no param `{attribute}`", did_you_mean(attribute, params))
-    for used in tree.find_all(nodes.Filter):
-        if used.name not in _environment.filters:
-            yield Problem(f"there is no filter `{used.name}`", did_you_mean(used.name, _environment.filters))
-    for tested in tree.find_all(nodes.Test):
-        if tested.name not in _environment.tests:
-            yield Problem(f"there is no test `{tested.name}`", did_you_mean(tested.name, _environment.tests))
 
 
 def _attributes(tree: nodes.Template, name: str) -> list[str]:

@@ -89,9 +89,7 @@ def read_together(file: Path, root: Path, index: Stems | None = None) -> Togethe
     if draft.pipeline is not None:
         neighbours = _neighbours(draft.pipeline, known, root)
         mistakes += check_reads(draft, neighbours)
-        upstreams = {
-            name: each.pipeline for name, each in neighbours.drafts.items() if each.pipeline is not None
-        }
+        upstreams = {name: each.pipeline for name, each in neighbours.drafts.items() if each.pipeline is not None}
     if draft.pipeline is None or any(mistake.is_error for mistake in mistakes):
         raise PipelineErrors(mistakes, root)
     return Together(draft.pipeline, upstreams, in_order(mistakes))
@@ -115,10 +113,7 @@ def read_tree(root: Path) -> Tree:
         else:
             others += _near_miss(file)
     drafts = [read_draft(file, root) for same in files.values() for file in same]
-    by_file = {
-        draft.file: [*draft.mistakes, *_name_mistakes(draft, files[draft.file.stem], root)]
-        for draft in drafts
-    }
+    by_file = {draft.file: [*draft.mistakes, *_name_mistakes(draft, files[draft.file.stem], root)] for draft in drafts}
     alone = {draft.file.stem: draft for draft in drafts if len(files[draft.file.stem]) == 1}
     neighbours = Neighbours(alone, files, root)
     for draft in drafts:
@@ -173,18 +168,14 @@ def _pipelines_called(name: str, index: Stems) -> tuple[Path, ...]:
 def _neighbours(pipeline: Pipeline, index: Stems, root: Path) -> Neighbours:
     names = upstream_names(pipeline)
     # Those that are not asked for are known by name only: enough to suggest one.
-    files = {
-        name: _pipelines_called(name, index) if name in names else found for name, found in index.items()
-    }
+    files = {name: _pipelines_called(name, index) if name in names else found for name, found in index.items()}
     drafts = {name: read_draft(files[name][0], root) for name in names if len(files.get(name, ())) == 1}
     return Neighbours(drafts, files, root)
 
 
 def _name_mistakes(draft: Draft, same: Iterable[Path], root: Path) -> list[Mistake]:
     """A pipeline's name is its DAG's: of two files with one name, neither is the right one."""
-    others = [
-        str(file.relative_to(root)) for file in same if file != draft.file and file.is_relative_to(root)
-    ]
+    others = [str(file.relative_to(root)) for file in same if file != draft.file and file.is_relative_to(root)]
     if not others:
         return []
     message = f"the name `{draft.file.stem}` is taken twice: here and by {', '.join(others)}"
@@ -198,9 +189,7 @@ def _near_miss(file: Path) -> list[Mistake]:
     try:
         text = file.read_bytes().decode("utf-8", "replace")
     except OSError as error:
-        return [
-            Mistake("unreadable", f"this cannot be read: {error.strerror or error}", file, severity="warning")
-        ]
+        return [Mistake("unreadable", f"this cannot be read: {error.strerror or error}", file, severity="warning")]
     for match in _KEY.finditer(text):
         if did_you_mean(match[1], ("sluicegate",)) and match[1] not in KEYS:
             line = text.count("\n", 0, match.start()) + 1

@@ -23,7 +23,7 @@ from sluicegate.pipeline.read import Draft
 from sluicegate.pipeline.rules import read_place, same_place, write_place
 from sluicegate.pipeline.source import Source
 from sluicegate.pipeline.template import uses
-from sluicegate.pipeline.window import unmatched
+from sluicegate.pipeline.window import endless, unmatched
 
 __all__ = ["Neighbours", "check_cycles", "check_reads", "check_shared_places"]
 
@@ -104,9 +104,7 @@ def _check_place(source: Source, read: Read, where: Where, other: Pipeline) -> I
     _, name = split(read.dataset)
     uri = other.datasets[name].uri
     if params := sorted(params_in(uri)):
-        message = (
-            f"where `{read.dataset}` is depends on its param `{params[0]}`: it cannot be read from outside"
-        )
+        message = f"where `{read.dataset}` is depends on its param `{params[0]}`: it cannot be read from outside"
         yield source.mistake(where, "param-place", message)
         return
     if read.latest and uses(uri) & {"ds", "window"}:
@@ -121,9 +119,7 @@ def _check_place(source: Source, read: Read, where: Where, other: Pipeline) -> I
             yield source.mistake(where, "param-narrows", message)
 
 
-def _check_windows(
-    ours: Schedule, source: Source, read: Read, where: Where, other: Pipeline
-) -> Iterator[Mistake]:
+def _check_windows(ours: Schedule, source: Source, read: Read, where: Where, other: Pipeline) -> Iterator[Mistake]:
     remedy = f"read it as {{dataset: {read.dataset}, latest: true}} if having been written once is enough"
     theirs = other.schedule
     if theirs.cron is None:
@@ -133,6 +129,8 @@ def _check_windows(
         message = f"without a cron a run has no window in which those of `{other.name}` could end: {remedy}"
         yield source.mistake(where, "window", message)
     elif (window := unmatched(ours, theirs)) is not None:
+        if unmatched(endless(ours), endless(theirs)) is None:
+            remedy = "start later, end sooner, or let it run for longer"
         message = (
             f"the run from {window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ} finds no window of "
             f"`{other.name}` ({_told(theirs)}) that ends in it: {remedy}"
@@ -167,9 +165,7 @@ def check_cycles(pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source
                 yield sources[name].mistake(where, "cycle", message)
 
 
-def check_shared_places(
-    pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source]
-) -> Iterator[Mistake]:
+def check_shared_places(pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source]) -> Iterator[Mistake]:
     """Warnings for places that several pipelines write without saying that they are shared."""
     found: dict[str, list[tuple[str, str, str]]] = {}
     for name, pipeline in pipelines.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -47,21 +48,29 @@ def validate(model: type[Built], value: Mapping[str, Any], where: Where, report:
         return None
 
 
+@cache
 def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
     """The keys that a file may give to `model`."""
     return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
 def known_keys(
-    value: Mapping[str, Any], allowed: Collection[str], where: Where, report: Report, what: str
+    value: Mapping[str, Any],
+    allowed: Collection[str],
+    where: Where,
+    report: Report,
+    what: str,
+    near: Collection[str] = (),
 ) -> dict[str, Any]:
-    """`value` without the keys that are not `allowed`, each of which is a mistake."""
+    """`value` without the keys that are not `allowed`, each of which is a mistake.
+
+    :param near: keys that exist elsewhere, so that one which is nearer to them is not taken for an allowed one
+    """
     for key in value:
         if key not in allowed:
-            meant = did_you_mean(key, allowed)
-            report.error(
-                (*where, key), "unknown-key", f"{what} has no key `{key}`", key=True, suggestion=meant
-            )
+            meant = did_you_mean(key, near or allowed)
+            meant = meant if meant in allowed else None
+            report.error((*where, key), "unknown-key", f"{what} has no key `{key}`", key=True, suggestion=meant)
     return {key: item for key, item in value.items() if key in allowed}
 
 
@@ -146,6 +155,8 @@ def _note(model: type[BaseModel], detail: ErrorDetails, where: Where, report: Re
         allowed = keys_of(_model_at(model, detail["loc"][:-1]))
         meant = did_you_mean(last, allowed)
         report.error(where, "unknown-key", f"there is no key `{last}` here", key=True, suggestion=meant)
+    elif kind == "missing" and last.isdigit():
+        report.error(where, "value", f"expected more than {last} value{'' if last == '1' else 's'} here")
     elif kind == "missing":
         report.error(where, "missing-key", f"`{last}` is missing", key=True)
     elif kind in ("enum", "literal_error"):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 from sluicegate.pipeline.cron import Cron, cron_of, zone
@@ -17,11 +17,12 @@ from sluicegate.pipeline.cron import Cron, cron_of, zone
 if TYPE_CHECKING:
     from sluicegate.pipeline.model import Schedule
 
-__all__ = ["Window", "can_always_match", "unmatched", "upstream_windows", "windows"]
+__all__ = ["Window", "can_always_match", "endless", "unmatched", "upstream_windows", "windows"]
 
 _YEAR = 366
 _LOOK = timedelta(days=9)  # a whole week and the days around it
 _TO_LEAP = timedelta(days=366 * 8)  # every month, every length of month, a leap day
+_MOST = 3000  # windows to try in one stretch: eight years of days
 _SHIFT = 60  # minutes that daylight saving may take from one distance or add to it
 _AGES = timedelta(days=36525)
 _BASE = datetime(2024, 1, 1, tzinfo=UTC)
@@ -79,6 +80,11 @@ def upstream_windows(schedule: Schedule, window: Window) -> tuple[Window, ...]:
     return tuple(found)
 
 
+def endless(schedule: Schedule) -> Schedule:
+    """The same without `start` and `end`."""
+    return schedule.model_copy(update={"start": None, "end": None})
+
+
 def can_always_match(reader: Schedule, upstream: Schedule) -> bool:
     """Whether every run of `reader` finds at least one window of `upstream`."""
     return unmatched(reader, upstream) is None
@@ -99,13 +105,12 @@ def unmatched(reader: Schedule, upstream: Schedule) -> Window | None:
     ours, theirs = cron_of(reader.cron, reader.timezone), cron_of(upstream.cron, upstream.timezone)
     if ours == theirs or _distances_decide(ours, theirs):
         return None
-    endless = upstream.model_copy(update={"start": None, "end": None})
-    unbounded = reader.model_copy(update={"start": None, "end": None})
+    every, unbounded = endless(upstream), endless(reader)
     for first, last in _spans(ours, theirs, reader.start or _BASE):
-        for window in windows(unbounded, first):
+        for window in islice(windows(unbounded, first), _MOST):
             if window.start > last:
                 break
-            if not upstream_windows(endless, window):
+            if not upstream_windows(every, window):
                 return window
     return None
 

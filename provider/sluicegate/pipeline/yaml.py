@@ -185,9 +185,7 @@ class _Builder:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, ScalarNode):
-                hint = (
-                    '; a template has to be quoted: "{{ ds }}"' if isinstance(key_node, MappingNode) else ""
-                )
+                hint = '; a template has to be quoted: "{{ ds }}"' if isinstance(key_node, MappingNode) else ""
                 self.note("key", f"a key has to be text{hint}", key_node)
                 continue
             key: str = key_node.value
