@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTimeout, Tas
 
 from sluicegate.faults import FaultError, FaultRetryPolicy, fault
 from sluicegate.faults.report import LAST_ERROR
-from sluicegate.operator import DRY_RUN_XCOM_KEY, StepContext, StepOperator
+from sluicegate.operator import RUN_XCOM_KEY, StepContext, StepOperator, run_window
 from sluicegate.pipeline.location import Location
 from sluicegate.pipeline.model import Schedule
 
@@ -29,9 +29,7 @@ class Recording(StepOperator):
 
     template_fields = ("source", "nested", "words")
 
-    def __init__(
-        self, *, source: Any = None, nested: Any = None, words: Any = None, act: Any = None, **kwargs: Any
-    ):
+    def __init__(self, *, source: Any = None, nested: Any = None, words: Any = None, act: Any = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.source, self.nested, self.words, self.act = source, nested, words, act
         self.seen: StepContext | None = None
@@ -120,9 +118,7 @@ def test_a_flag_that_is_no_boolean_is_refused(value: object) -> None:
 
 
 def test_a_run_without_an_interval_has_an_empty_window_at_its_time() -> None:
-    surroundings = context(
-        dag_run=SimpleNamespace(run_after=END, data_interval_start=None, data_interval_end=None)
-    )
+    surroundings = context(dag_run=SimpleNamespace(run_after=END, data_interval_start=None, data_interval_end=None))
     del surroundings["data_interval_start"], surroundings["data_interval_end"]
     step = Recording(task_id="load", words="{{ ds }}")
     step.render_template_fields(surroundings)
@@ -183,9 +179,7 @@ def test_locations_are_rendered_wherever_they_stand() -> None:
     assert step.nested == {"many": ["s3://l/0.csv", "s3://l/12.csv"], "list": ["2013-02-11"]}
 
 
-@pytest.mark.parametrize(
-    "broken", ["{{ nobody.knows }}", "{{ unclosed", Location("orders", "s3://l/{{ nobody }}")]
-)
+@pytest.mark.parametrize("broken", ["{{ nobody.knows }}", "{{ unclosed", Location("orders", "s3://l/{{ nobody }}")])
 def test_a_template_that_cannot_be_rendered_is_a_fault_that_is_kept(broken: object) -> None:
     surroundings = context()
     with pytest.raises(FaultError) as caught:
@@ -263,28 +257,22 @@ def test_what_a_trigger_resumes_is_treated_the_same() -> None:
     assert surroundings["task_state_store"][LAST_ERROR]["code"] == "NETWORK"
 
 
-@pytest.mark.parametrize(
-    ("error", "code"), [("Trigger timeout", "TIMED_OUT"), ("Trigger failure", "UNKNOWN")]
-)
+@pytest.mark.parametrize(("error", "code"), [("Trigger timeout", "TIMED_OUT"), ("Trigger failure", "UNKNOWN")])
 def test_a_trigger_that_failed_is_a_fault(error: str, code: str) -> None:
     with pytest.raises(FaultError) as caught:
         Recording(task_id="load").resume_execution("__fail__", {"error": error}, context())
     assert caught.value.code == code
 
 
-def test_a_success_in_a_dry_run_is_marked_for_those_who_wait() -> None:
-    surroundings = context(params={"dry_run": True})
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_success_says_what_those_who_wait_need_to_know(dry_run: bool) -> None:
+    surroundings = context(params={"dry_run": dry_run})
     execute(Recording(task_id="load"), surroundings)
-    assert surroundings["ti"].xcoms == {DRY_RUN_XCOM_KEY: True}
-    resumed = context(params={"dry_run": True})
+    marked = surroundings["ti"].xcoms[RUN_XCOM_KEY]
+    assert marked == {"window": str(run_window(surroundings)), "dry_run": dry_run}
+    resumed = context(params={"dry_run": dry_run})
     Recording(task_id="again").resume_execution("resumed", {"event": "done"}, resumed)
-    assert resumed["ti"].xcoms == {DRY_RUN_XCOM_KEY: True}
-
-
-def test_a_success_in_a_real_run_is_not_marked() -> None:
-    surroundings = context()
-    execute(Recording(task_id="load"), surroundings)
-    assert surroundings["ti"].xcoms == {}
+    assert resumed["ti"].xcoms[RUN_XCOM_KEY] == marked
 
 
 def test_a_failure_in_a_dry_run_is_not_marked() -> None:

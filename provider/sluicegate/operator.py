@@ -21,23 +21,13 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.sdk import Context
 
-__all__ = [
-    "DRY_RUN_XCOM_KEY",
-    "OTHER_WINDOW_XCOM_KEY",
-    "StepContext",
-    "StepOperator",
-    "mark_other_window",
-    "run_window",
-]
+__all__ = ["RUN_XCOM_KEY", "StepContext", "StepOperator", "mark_run", "run_window"]
 
-DRY_RUN_XCOM_KEY = "sluicegate_dry_run"
-"""XCom of a step that succeeded in a dry run: pipelines that wait for the step do not count it."""
+RUN_XCOM_KEY = "sluicegate_run"
+"""XCom of every step: its run's `window` (start and end) and whether it was a `dry_run`.
 
-OTHER_WINDOW_XCOM_KEY = "sluicegate_other_window"
-"""XCom of a step whose run has a logical date that is not its window's start: its window.
-
-Airflow gives a manual run at a tick the window that ends there, and pipelines that wait for a window look
-for the run whose logical date is its start.
+Pipelines that wait for a step look for the success at the logical date that is their window's start. A dry
+run's does not count, and neither does that of a manual run at a tick, whose window *ends* there.
 """
 
 _MAX_DELAY = timedelta(minutes=10)
@@ -88,14 +78,14 @@ class StepOperator(BaseOperator):
         with self.reported(context):
             step = self.step_context(context)
             result = self.run(context, step)
-            _succeeded(context, step)
+            _succeeded(context)
             return result
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """What Airflow calls instead of `execute` once a trigger has fired, failed or timed out."""
         with self.reported(context):
             result = super().resume_execution(next_method, next_kwargs, context)
-            _succeeded(context, self.step_context(context))
+            _succeeded(context)
             return result
 
     def reported(self, context: Context) -> AbstractContextManager[None]:
@@ -195,15 +185,12 @@ def _seconds(value: timedelta | float | None) -> timedelta:
     return value if isinstance(value, timedelta) else timedelta(seconds=value)
 
 
-def mark_other_window(context: Context) -> None:
-    """Leave `OTHER_WINDOW_XCOM_KEY` where the run's logical date says another window than the run has."""
-    date, window = context.get("logical_date"), run_window(context)
-    if date is not None and date != window.start:
-        context["ti"].xcom_push(key=OTHER_WINDOW_XCOM_KEY, value=str(window))
+def mark_run(context: Context) -> None:
+    """Leave under `RUN_XCOM_KEY` what those who wait for this step need to know of its run."""
+    dry_run = bool((context.get("params") or {}).get("dry_run"))
+    context["ti"].xcom_push(key=RUN_XCOM_KEY, value={"window": str(run_window(context)), "dry_run": dry_run})
 
 
-def _succeeded(context: Context, step: StepContext) -> None:
-    mark_other_window(context)
-    if step.dry_run:
-        context["ti"].xcom_push(key=DRY_RUN_XCOM_KEY, value=True)
+def _succeeded(context: Context) -> None:
+    mark_run(context)
     forget(cast("Mapping[str, Any]", context))

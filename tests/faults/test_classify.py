@@ -242,9 +242,7 @@ def test_a_group_is_what_one_of_its_errors_is() -> None:
 
 
 def test_the_record_that_a_constraint_refused_is_not_shown() -> None:
-    error = psycopg.errors.UniqueViolation(
-        "duplicate key\nDETAIL:  Key (email)=(a@b.example) already exists."
-    )
+    error = psycopg.errors.UniqueViolation("duplicate key\nDETAIL:  Key (email)=(a@b.example) already exists.")
     assert "a@b.example" not in classify(error).detail
 
 
@@ -279,9 +277,7 @@ def test_an_error_that_cannot_be_shown_is_still_a_fault() -> None:
 BUILTINS = [
     kind
     for kind in vars(builtins).values()
-    if inspect.isclass(kind)
-    and issubclass(kind, Exception)
-    and not issubclass(kind, BaseExceptionGroup | UnicodeError)
+    if inspect.isclass(kind) and issubclass(kind, Exception) and not issubclass(kind, BaseExceptionGroup | UnicodeError)
 ]
 TEXT = st.text(max_size=80)
 ERRORS = st.one_of(
@@ -293,9 +289,7 @@ ERRORS = st.one_of(
         st.sampled_from(["GetObject", "RunJobFlow", ""]),
         st.integers(0, 599),
     ),
-    st.builds(
-        lambda response: aws.ClientError(response, "Op"), st.dictionaries(TEXT, st.dictionaries(TEXT, TEXT))
-    ),
+    st.builds(lambda response: aws.ClientError(response, "Op"), st.dictionaries(TEXT, st.dictionaries(TEXT, TEXT))),
     st.builds(
         lambda kind, text: kind(text),
         st.sampled_from(
@@ -319,9 +313,7 @@ def test_whatever_is_raised_is_a_fault_of_the_catalogue(errors: list[Exception],
     assert isinstance(found.detail, str)
 
 
-@given(
-    TEXT, st.sampled_from([RuntimeError, ValueError, psycopg.OperationalError, duckdb.IOException, OSError])
-)
+@given(TEXT, st.sampled_from([RuntimeError, ValueError, psycopg.OperationalError, duckdb.IOException, OSError]))
 def test_no_secret_passes_through(words: str, kind: type[Exception]) -> None:
     found = classify(kind(f"{words} postgresql://etl:hunter2@db/w password=hunter2 {words}"))
     assert "hunter2" not in found.detail

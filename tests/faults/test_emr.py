@@ -43,9 +43,7 @@ RuntimeError: no flights on this day
         (None, None, "", "CLUSTER_LOST"),
     ],
 )
-def test_a_cluster_that_did_not_do_its_work(
-    reason: str | None, code: str | None, message: str, expected: str
-) -> None:
+def test_a_cluster_that_did_not_do_its_work(reason: str | None, code: str | None, message: str, expected: str) -> None:
     assert emr_fault(reason, code, message=message).code == expected
 
 
@@ -79,9 +77,7 @@ def test_a_warning_in_the_log_does_not_make_a_failure_fatal() -> None:
 
 
 def test_the_detail_names_the_exception_of_the_job() -> None:
-    assert (
-        emr_fault("STEP_FAILURE", log_tail=PYTHON_TRACEBACK).detail == "RuntimeError: no flights on this day"
-    )
+    assert emr_fault("STEP_FAILURE", log_tail=PYTHON_TRACEBACK).detail == "RuntimeError: no flights on this day"
 
 
 def test_without_a_log_the_words_of_aws_stand_in_the_detail() -> None:

@@ -12,9 +12,7 @@ from sluicegate.faults import fault, redact
 from sluicegate.faults.redact import redact_facts, secrets_in
 
 # Signs that a person or a generator puts into a password and that need no quotes in the form around it.
-PASSWORDS = st.text(st.sampled_from("abcXYZ019!$%^*+-_.~#/:@?"), min_size=6, max_size=40).map(
-    lambda t: f"Zq7{t}"
-)
+PASSWORDS = st.text(st.sampled_from("abcXYZ019!$%^*+-_.~#/:@?"), min_size=6, max_size=40).map(lambda t: f"Zq7{t}")
 
 
 @pytest.mark.parametrize(

@@ -92,9 +92,7 @@ def test_what_is_kept_stays_small_and_shows_its_end() -> None:
 def test_no_secret_reaches_log_or_store(caplog: pytest.LogCaptureFixture) -> None:
     store = Store()
     with pytest.raises(FaultError), reported(context(store), pipeline="p"):
-        raise fault(
-            "UNKNOWN", "postgresql://u:hunter2@db/w", url="postgresql://u:hunter2@db/w", password="hunter2"
-        )
+        raise fault("UNKNOWN", "postgresql://u:hunter2@db/w", url="postgresql://u:hunter2@db/w", password="hunter2")
     assert "hunter2" not in json.dumps(store.values)
     assert "hunter2" not in caplog.text
 
@@ -179,5 +177,5 @@ def test_a_store_that_fails_does_not_fail_a_success() -> None:
 
 
 def test_the_playbooks_section_is_the_code_as_an_anchor() -> None:
-    assert playbook_section("orders", "TOO_MANY_DEAD_LETTERS") == "playbooks/orders.md#too-many-dead-letters"
+    assert playbook_section("orders", "TOO_MANY_DEAD_LETTERS") == "playbooks/orders.md#too_many_dead_letters"
     assert "playbooks/orders.md#unknown" in describe(fault("UNKNOWN"), pipeline="orders")

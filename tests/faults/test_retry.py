@@ -48,9 +48,7 @@ def test_after_a_clear_the_pause_starts_small_again() -> None:
 
 def test_the_pause_doubles_up_to_its_longest() -> None:
     pauses = [
-        retry_delay(
-            n, delay=timedelta(seconds=30), max_delay=timedelta(minutes=10), share=1.0
-        ).total_seconds()
+        retry_delay(n, delay=timedelta(seconds=30), max_delay=timedelta(minutes=10), share=1.0).total_seconds()
         for n in range(1, 7)
     ]
     assert pauses == [60, 120, 240, 480, 600, 600]
@@ -62,13 +60,9 @@ def test_the_pause_doubles_up_to_its_longest() -> None:
     max_delay=st.integers(0, 10_000),
     share=st.floats(0, 1),
 )
-def test_a_pause_is_always_between_the_two_ends(
-    attempt: int, delay: int, max_delay: int, share: float
-) -> None:
+def test_a_pause_is_always_between_the_two_ends(attempt: int, delay: int, max_delay: int, share: float) -> None:
     low, high = sorted((delay, max_delay))
-    pause = retry_delay(
-        attempt, delay=timedelta(seconds=delay), max_delay=timedelta(seconds=max_delay), share=share
-    )
+    pause = retry_delay(attempt, delay=timedelta(seconds=delay), max_delay=timedelta(seconds=max_delay), share=share)
     assert timedelta(seconds=low) <= pause <= timedelta(seconds=high)
 
 

@@ -160,9 +160,7 @@ def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "out" / "a.bin"
     source.write_bytes(os.urandom(4 << 20))
     for _ in range(3):
-        with subprocess.Popen(
-            [sys.executable, "-c", WRITER, source, target], stdout=subprocess.PIPE
-        ) as writer:
+        with subprocess.Popen([sys.executable, "-c", WRITER, source, target], stdout=subprocess.PIPE) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()
             while not target.exists():

@@ -41,9 +41,7 @@ def test_one_part_gives_its_own_version() -> None:
 
 
 @given(VERSIONS, st.randoms())
-def test_the_version_of_a_folder_does_not_depend_on_names_or_order(
-    versions: list[str], random: object
-) -> None:
+def test_the_version_of_a_folder_does_not_depend_on_names_or_order(versions: list[str], random: object) -> None:
     shuffled = list(versions)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert version(parts(versions)) == version(parts(shuffled, "other"))

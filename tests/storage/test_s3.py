@@ -95,9 +95,7 @@ def test_parts_of_one_name_in_two_folders_do_not_overwrite_each_other(
     assert [path.read_bytes() for path in fetched] == [b"one", b"two"]
 
 
-def test_an_object_that_was_replaced_since_it_was_listed_is_refused(
-    s3: Any, storage: Storage, tmp_path: Path
-) -> None:
+def test_an_object_that_was_replaced_since_it_was_listed_is_refused(s3: Any, storage: Storage, tmp_path: Path) -> None:
     put(s3, "a.csv", b"old")
     (part,) = storage.list_parts("s3://lake/a.csv")
     put(s3, "a.csv", b"new")

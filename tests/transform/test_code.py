@@ -76,9 +76,7 @@ def test_a_module_that_cannot_be_loaded_is_broken(author: Any, source: str) -> N
     assert ".py:1" in error.detail
 
 
-@pytest.mark.parametrize(
-    "reference", ["clean", "orders.clean", "orders:", ":clean", "orders:clean()", "a b:c"]
-)
+@pytest.mark.parametrize("reference", ["clean", "orders.clean", "orders:", ":clean", "orders:clean()", "a b:c"])
 def test_a_reference_of_another_shape_is_refused(author: Any, reference: str) -> None:
     assert refused(author, reference).code == "WRONG_USE"
 
@@ -122,9 +120,7 @@ def test_kwargs_take_what_is_given_and_on_demand_what_is_offered() -> None:
         ({"reads": ("orders", "raw")}, "takes no 'raw'"),
     ],
 )
-def test_what_does_not_fit_is_told_with_the_signature(
-    given: Mapping[str, tuple[str, ...]], says: str
-) -> None:
+def test_what_does_not_fit_is_told_with_the_signature(given: Mapping[str, tuple[str, ...]], says: str) -> None:
     def f(orders: object, limit: int = 3) -> None: ...
 
     with pytest.raises(FaultError) as caught:
@@ -142,9 +138,7 @@ def test_a_positional_only_parameter_cannot_be_given_by_name() -> None:
 
 
 def test_the_annotation_decides_whether_a_read_streams() -> None:
-    def f(
-        a: pa.RecordBatchReader, b: pa.Table, c: pa.RecordBatchReader, d, e: pa.RecordBatchReader | None
-    ) -> None:  # type: ignore[no-untyped-def]
+    def f(a: pa.RecordBatchReader, b: pa.Table, c: pa.RecordBatchReader, d, e: pa.RecordBatchReader | None) -> None:  # type: ignore[no-untyped-def]
         ...
 
     assert [name for name in "abcdex" if streams(f, name)] == ["a", "c", "e"]
@@ -167,9 +161,7 @@ def raised(error: Exception) -> Exception:
         (MemoryError(), "OUT_OF_MEMORY"),
     ],
 )
-def test_what_a_function_raises_is_its_own_failure_unless_it_is_known_better(
-    error: Exception, code: str
-) -> None:
+def test_what_a_function_raises_is_its_own_failure_unless_it_is_known_better(error: Exception, code: str) -> None:
     assert failure_of(raised(error), "m:f", None).code == code
 
 

@@ -131,9 +131,7 @@ def test_a_stream_flows_through(run: Run, step: Any, tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "out" / "2013-02-11.parquet").num_rows == 2
 
 
-def test_several_reads_and_writes_go_by_their_bindings(
-    run: Run, step: Any, tmp_path: Path, orders: Path
-) -> None:
+def test_several_reads_and_writes_go_by_their_bindings(run: Run, step: Any, tmp_path: Path, orders: Path) -> None:
     (tmp_path / "customers.jsonl").write_text('{"id": 1, "name": "Ada"}\n')
     run(step("joined", reads={"orders": str(orders), "customers": f"{tmp_path}/customers.jsonl"}))
     assert "name" in pq.read_schema(tmp_path / "out" / "2013-02-11.parquet").names
@@ -187,9 +185,7 @@ def test_a_dry_run_without_its_input_is_skipped(run: Run, step: Any, tmp_path: P
 
 
 @pytest.mark.parametrize("function", ["broken", "half"])
-def test_a_function_that_fails_leaves_the_old_output(
-    run: Run, step: Any, tmp_path: Path, function: str
-) -> None:
+def test_a_function_that_fails_leaves_the_old_output(run: Run, step: Any, tmp_path: Path, function: str) -> None:
     (tmp_path / "out").mkdir()
     old = tmp_path / "out" / "2013-02-11.parquet"
     old.write_text("old")
@@ -213,18 +209,14 @@ def test_a_result_that_does_not_fit_the_writes_says_so(run: Run, step: Any, tmp_
     assert "has to return a mapping" in fails(run, step("clean", writes=two)).detail
 
 
-def test_a_source_that_breaks_in_the_stream_is_blamed_not_the_function(
-    run: Run, step: Any, tmp_path: Path
-) -> None:
+def test_a_source_that_breaks_in_the_stream_is_blamed_not_the_function(run: Run, step: Any, tmp_path: Path) -> None:
     whole = gzip.compress(b"id,x\n" + b"".join(b"%d,1\n" % n for n in range(500_000)))
     (tmp_path / "cut.csv.gz").write_bytes(whole[: len(whole) // 2])
     error = fails(run, step("stream", reads={"orders": f"{tmp_path}/cut.csv.gz"}))
     assert error.code == "SOURCE_UNREADABLE"
 
 
-def test_a_signature_that_does_not_fit_is_told_before_anything_is_read(
-    run: Run, step: Any, tmp_path: Path
-) -> None:
+def test_a_signature_that_does_not_fit_is_told_before_anything_is_read(run: Run, step: Any, tmp_path: Path) -> None:
     error = fails(run, step("clean", reads={"order": f"{tmp_path}/no-such-file.csv"}))
     assert error.code == "WRONG_USE"
     assert "did you mean 'orders'?" in error.detail

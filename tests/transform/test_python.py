@@ -96,12 +96,8 @@ def test_an_error_is_the_functions_failure_with_its_traceback(run: Run, step: An
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-@pytest.mark.parametrize(
-    ("function", "kind"), [("skips", AirflowSkipException), ("fails", AirflowFailException)]
-)
-def test_a_function_may_use_airflows_own_words(
-    run: Run, step: Any, function: str, kind: type[Exception]
-) -> None:
+@pytest.mark.parametrize(("function", "kind"), [("skips", AirflowSkipException), ("fails", AirflowFailException)])
+def test_a_function_may_use_airflows_own_words(run: Run, step: Any, function: str, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         run(step(function))
 

@@ -85,17 +85,13 @@ def test_zeros_in_front_stay(write: Write) -> None:
 
 def test_the_format_is_followed(write: Write) -> None:
     text = "1;NA;é\n-;2;b\n".encode("latin-1")
-    found = rows(
-        write("a.txt", text), type="csv", header=False, delimiter=";", null=["NA", "-"], encoding="latin-1"
-    )
+    found = rows(write("a.txt", text), type="csv", header=False, delimiter=";", null=["NA", "-"], encoding="latin-1")
     assert [list(row.values()) for row in found] == [[1, None, "é"], [None, 2, "b"]]
 
 
 def test_gzip_is_unpacked_in_every_encoding(write: Write) -> None:
     assert rows(write("a.csv.gz", gzip.compress(b"id\n1\n"))) == [{"id": 1}]
-    assert rows(write("b.csv.gz", gzip.compress("id\né\n".encode("cp1252"))), encoding="cp1252") == [
-        {"id": "é"}
-    ]
+    assert rows(write("b.csv.gz", gzip.compress("id\né\n".encode("cp1252"))), encoding="cp1252") == [{"id": "é"}]
 
 
 def test_a_tsv_is_separated_by_tabs(write: Write) -> None:

@@ -33,9 +33,7 @@ TABLE = pa.table(
 
 def written(path: Path, table: pa.Table, slices: int = 1, **how: object) -> bytes:
     step = max(1, -(-table.num_rows // slices))
-    batches = [
-        batch for start in range(0, table.num_rows, step) for batch in table.slice(start, step).to_batches()
-    ]
+    batches = [batch for start in range(0, table.num_rows, step) for batch in table.slice(start, step).to_batches()]
     said = Format.model_validate(how) if how else None
     assert write_file(path, table.schema, batches, file_type(path.name, said), said) == table.num_rows
     return path.read_bytes()

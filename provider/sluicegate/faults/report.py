@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 
 def playbook_section(pipeline: str, code: str) -> str:
-    """Where the playbook of `pipeline` treats `code`: `playbooks/orders.md#source-missing`."""
-    return f"playbooks/{pipeline}.md#{code.lower().replace('_', '-')}"
+    """Where the playbook of `pipeline` treats `code`: `playbooks/orders.md#source_missing`."""
+    return f"playbooks/{pipeline}.md#{code.lower()}"
 
 
 def describe(error: FaultError, *, pipeline: str) -> str:

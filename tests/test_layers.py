@@ -1,0 +1,154 @@
+"""Imports point one way, and what builds a DAG imports nothing that only a task needs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import sluicegate
+
+PACKAGE = Path(sluicegate.__file__).parent
+ROOT = Path(__file__).parents[1]
+
+_BASE = frozenset({"pipeline", "faults"})
+_RECORDS = _BASE | {"checks", "ledger"}
+_SHARED = _RECORDS | {"storage", "operator"}
+_WORK = _SHARED | {"load", "emr", "transform"}
+_FACTORY = _WORK | {"factory"}
+MAY_IMPORT = {
+    "pipeline": frozenset[str](),
+    "faults": frozenset[str](),
+    "checks": _BASE,
+    "ledger": _BASE,
+    "storage": _RECORDS,
+    "operator": _RECORDS,
+    "load": _SHARED,
+    "emr": _SHARED,
+    "transform": _SHARED,
+    "factory": _WORK,
+    "local": _FACTORY,
+    "cli": _FACTORY | {"local"},
+}
+"""By layer, the layers that it may import beside itself."""
+
+HEAVY = ("duckdb", "pandas", "pyarrow", "boto3", "botocore", "great_expectations", "psycopg", "moto", "pyspark")
+PARSE_TIME = (
+    "sluicegate.factory.build",
+    "sluicegate.factory.bundle",
+    "sluicegate.factory.load",
+    "sluicegate.factory.stub",
+    "sluicegate.operator",
+    "sluicegate.load.operator",
+    "sluicegate.emr.operator",
+    "sluicegate.transform.operator",
+    "sluicegate.transform.python",
+)
+
+
+def imported(source: str, module: str) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything that `source` imports, also inside functions and by `import_module`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module.split(".")[: -node.level]
+                base = ".".join([*package, *filter(None, [base])])
+            # `from sluicegate import load` names a layer; of `from sluicegate.load import x` the module is enough.
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "import_module":
+            words = node.args[0] if node.args else None
+            first = words.values[0] if isinstance(words, ast.JoinedStr) else words
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                yield node.lineno, first.value
+
+
+def layer_of(name: str) -> str | None:
+    """The layer of a module of ours; None for the package itself (its version) and for all others."""
+    root, _, rest = name.partition(".")
+    layer = rest.partition(".")[0]
+    return layer if root == "sluicegate" and (layer in MAY_IMPORT or (PACKAGE / layer).is_dir() and layer) else None
+
+
+def module_of(path: Path) -> str:
+    """`sluicegate.load.plan`; a package's `__init__` keeps that name, so that relative imports resolve."""
+    return ".".join(("sluicegate", *path.relative_to(PACKAGE).with_suffix("").parts))
+
+
+def wrong_imports(source: str, module: str) -> list[str]:
+    ours = layer_of(module)
+    if ours is None:
+        return []
+    return [
+        f"{module}:{line} imports {name}"
+        for line, name in imported(source, module)
+        if (theirs := layer_of(name)) is not None and theirs != ours and theirs not in MAY_IMPORT[ours]
+    ]
+
+
+def test_every_package_and_module_belongs_to_a_layer() -> None:
+    entries = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert entries - {"__init__"} == set(MAY_IMPORT)
+
+
+def test_imports_point_one_way() -> None:
+    found = [
+        wrong
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for wrong in wrong_imports(path.read_text(encoding="utf-8"), module_of(path))
+    ]
+    assert found == []
+
+
+def test_the_package_itself_imports_none_of_its_layers() -> None:
+    source = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    assert [name for _, name in imported(source, "sluicegate.__init__") if layer_of(name)] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from sluicegate.load import LoadOperator",
+        "def late():\n    from sluicegate.load.load import load",
+        "import sluicegate.load.load",
+        "from sluicegate import load",
+        "from ..load import plan",
+        "from importlib import import_module\nimport_module(f'sluicegate.load.{1}')",
+    ],
+)
+def test_a_wrong_import_is_found_in_any_form(source: str) -> None:
+    assert wrong_imports(source, "sluicegate.faults.catalogue")
+    assert not wrong_imports(source, "sluicegate.factory.steps")
+
+
+def test_pipelines_are_read_without_airflow() -> None:
+    found = [
+        f"{path.name}:{line} imports {name}"
+        for path in sorted((PACKAGE / "pipeline").glob("*.py"))
+        for line, name in imported(path.read_text(encoding="utf-8"), module_of(path))
+        if name.partition(".")[0] == "airflow"
+    ]
+    assert found == []
+
+
+def heavy_after(code: str) -> list[str]:
+    script = f"{code}\nimport sys\nprint([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    return list(ast.literal_eval(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("module", PARSE_TIME)
+def test_a_module_that_is_imported_at_parse_time_is_light(module: str) -> None:
+    assert heavy_after(f"import {module}") == []
+
+
+def test_building_the_samples_imports_nothing_heavy() -> None:
+    files = ["delays.yaml", "flights.yaml", "inbox.yaml"]
+    code = "from sluicegate.factory.load import load_dag\n"
+    assert heavy_after(code + "\n".join(f"load_dag({str(ROOT / 'dags')!r}, {name!r})" for name in files)) == []
