@@ -120,18 +120,20 @@ class Warehouse:
         return caught.value
 
     def letters(self) -> list[tuple[Any, ...]]:
-        return self.rows("SELECT line, record, failures, key, status FROM sluicegate.dead_letters ORDER BY source, line")
+        return self.rows(
+            "SELECT line, record, failures, key, status FROM sluicegate.dead_letters ORDER BY source, line"
+        )
 
     def rules(self) -> list[tuple[int, list[str]]]:
         return [(line, [f["rule"] for f in failures]) for line, _, failures, *_ in self.letters()]
 
 
 @pytest.fixture
-def warehouse(server: str, tmp_path: Path) -> Iterator[Warehouse]:
+def warehouse(server: str, tmp_path: Path) -> Warehouse:
     name = f"w{uuid.uuid4().hex[:12]}"
     with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # type: ignore[call-overload]
-    yield Warehouse(f"{server} dbname={name}", tmp_path)
+    return Warehouse(f"{server} dbname={name}", tmp_path)
 
 
 Loads = Callable[..., LoadReport]

@@ -16,13 +16,20 @@ import pytest
 
 LOADER = str(Path(__file__).with_name("loader.py"))
 COLUMNS = {"id": "bigint", "v": "text", "at": "bigint"}
-BALANCED = (
-    "SELECT bool_and(read = inserted + updated + unchanged + stale + deduplicated + dead + rejected) FROM sluicegate.loads"
-)
+SUM = "inserted + updated + unchanged + stale + deduplicated + dead + rejected"
+BALANCED = f"SELECT bool_and(read = {SUM}) FROM sluicegate.loads"
+SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
 
 
 def start(warehouse: Any, source: Path, run: str = "r", **words: object) -> subprocess.Popen[str]:
-    facts = {"conninfo": warehouse.conninfo, "source": str(source), "table": "t", "run": run, "columns": COLUMNS, **words}
+    facts = {
+        "conninfo": warehouse.conninfo,
+        "source": str(source),
+        "table": "t",
+        "run": run,
+        "columns": COLUMNS,
+        **words,
+    }
     process = subprocess.Popen([sys.executable, LOADER, json.dumps(facts)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -89,7 +96,7 @@ def test_a_retry_waits_for_a_hung_holder_and_completes_when_it_is_killed(warehou
         # A row lock of somebody else holds the first loader in its upsert.
         row_lock.execute("SELECT * FROM t WHERE id = 1 FOR UPDATE")
         first = start(warehouse, source, "first")
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'WITH merged%%'"
+        waiting = f"{SESSIONS} AND wait_event_type = 'Lock' AND query LIKE 'WITH merged%%'"
         wait_for(warehouse, waiting)
         first.send_signal(signal.SIGSTOP)
         second = start(warehouse, source, "second")
@@ -115,7 +122,9 @@ def test_the_server_notices_a_killed_client_in_a_statement_that_waits(warehouse:
     with psycopg.connect(warehouse.conninfo) as row_lock:
         row_lock.execute("SELECT * FROM t WHERE id = 1 FOR UPDATE")
         first = start(warehouse, source, "first")
-        running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'WITH merged%%'"
+        running = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'WITH merged%%'"
+        )
         wait_for(warehouse, running)
         first.kill()
         first.communicate()
@@ -148,7 +157,7 @@ def test_a_writer_without_our_lock_turns_a_copy_into_a_merge(warehouse: Any) -> 
         loader = start(warehouse, source)
         wait_for(
             warehouse,
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY%%' AND wait_event_type = 'Lock'",
+            f"{SESSIONS} AND query LIKE 'COPY%%' AND wait_event_type = 'Lock'",
         )
         foreign.commit()
     report = result(loader)
@@ -202,7 +211,10 @@ def test_cancel_stops_a_load_and_nothing_is_kept(warehouse: Any) -> None:
         holder.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_of(target.inspect())])
         thread = threading.Thread(target=run)
         thread.start()
-        wait_for(warehouse, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'")
+        wait_for(
+            warehouse,
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'",
+        )
         loader.cancel()
         thread.join(20)
     assert isinstance(raised[0], psycopg.errors.QueryCanceled)

@@ -35,7 +35,8 @@ def test_every_kind_of_bad_line_is_set_aside_with_its_own_line_number(warehouse:
     report = warehouse.load(path, key="id", columns=COLUMNS)
     assert warehouse.rules() == [
         (3, ["malformed"]), (4, ["malformed"]), (6, ["malformed"]), (8, ["malformed"]), (9, ["malformed"]),
-        (10, ["type:n", "type:day"]), (11, ["required:id"]), (12, ["type:n"]), (13, ["type:n", "type:day"]), (14, ["type:n"]),
+        (10, ["type:n", "type:day"]), (11, ["required:id"]), (12, ["type:n"]),
+        (13, ["type:n", "type:day"]), (14, ["type:n"]),
     ]  # fmt: skip
     assert warehouse.rows("SELECT id, n FROM t ORDER BY 1") == [(1, 1), (5, 5), (13, 13)]
     assert (report.counts.read, report.counts.dead) == (13, 10)
@@ -66,7 +67,9 @@ def test_line_numbers_are_physical_in_a_regular_file(warehouse: Any) -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_all_ends_of_lines_are_read(warehouse: Any, end: str) -> None:
-    warehouse.load(warehouse.file("e.csv", end.join(["id,s", "1,a", "x,b", "3,c", ""])), key="id", columns={"id": "integer"})
+    warehouse.load(
+        warehouse.file("e.csv", end.join(["id,s", "1,a", "x,b", "3,c", ""])), key="id", columns={"id": "integer"}
+    )
     assert warehouse.rows("SELECT * FROM t ORDER BY 1") == [(1, "a"), (3, "c")]
     assert warehouse.rules() == [(3, ["type:id"])]
 
@@ -99,7 +102,8 @@ def test_gzip_is_unpacked_and_a_damaged_one_is_unreadable(warehouse: Any) -> Non
 
 def test_a_file_that_is_not_what_its_name_says_is_unreadable(warehouse: Any) -> None:
     for name, content in {
-        "a.parquet": b"id\n1\n", "b.csv": b"PK\x03\x04....", "c.csv": b"id,id\n1,2\n", "d.csv": b"id,\n1,2\n", "e.csv": b'"id\n1\n',
+        "a.parquet": b"id\n1\n", "b.csv": b"PK\x03\x04....", "c.csv": b"id,id\n1,2\n", "d.csv": b"id,\n1,2\n",
+        "e.csv": b'"id\n1\n',
     }.items():  # fmt: skip
         assert warehouse.fails(warehouse.file(name, content), key="id").code == "SOURCE_UNREADABLE", name
     assert warehouse.fails(warehouse.file("a.txt", b"id\n1\n"), key="id").code == "WRONG_USE"
@@ -182,10 +186,13 @@ def test_a_record_that_is_too_long_is_set_aside(warehouse: Any) -> None:
 
 def test_all_failing_rules_of_a_record_are_listed(warehouse: Any) -> None:
     columns = {
-        "c": {"type": "text", "matches": "^[A-Z]{2}$", "in": ["AA", "BB"]}, "n": {"type": "integer", "between": [0, 10]},
+        "c": {"type": "text", "matches": "^[A-Z]{2}$", "in": ["AA", "BB"]},
+        "n": {"type": "integer", "between": [0, 10]},
         "d": {"type": "integer", "required": True},
     }  # fmt: skip
-    path = warehouse.csv("1.csv", ["id", "c", "n", "d"], [[1, "AA", 5, 1], [2, "x", 11, ""], [3, "", "", 1], [4, "CC", "y", 2]])
+    path = warehouse.csv(
+        "1.csv", ["id", "c", "n", "d"], [[1, "AA", 5, 1], [2, "x", 11, ""], [3, "", "", 1], [4, "CC", "y", 2]]
+    )
     report = warehouse.load(path, key="id", columns=columns)
     assert warehouse.rules() == [
         (3, ["in:c", "matches:c", "between:n", "required:d"]),
@@ -198,7 +205,9 @@ def test_all_failing_rules_of_a_record_are_listed(warehouse: Any) -> None:
 
 
 def test_copies_of_a_unique_value_are_all_set_aside_with_their_raw_record(warehouse: Any) -> None:
-    path = warehouse.csv("1.csv", ["id", "mail", "x"], [[1, "a", "007"], [2, "b", "01"], [3, "a", "1"], [4, "", "1"], [5, "", "2"]])
+    path = warehouse.csv(
+        "1.csv", ["id", "mail", "x"], [[1, "a", "007"], [2, "b", "01"], [3, "a", "1"], [4, "", "1"], [5, "", "2"]]
+    )
     report = warehouse.load(path, key="id", columns={"mail": {"unique": True}, "x": "integer"})
     assert warehouse.rules() == [(2, ["unique:mail"]), (4, ["unique:mail"])]
     assert json.loads(warehouse.letters()[0][1])["x"] == "007"
@@ -208,7 +217,10 @@ def test_copies_of_a_unique_value_are_all_set_aside_with_their_raw_record(wareho
 def test_mostly_sets_nothing_aside_while_it_holds(warehouse: Any) -> None:
     path = warehouse.csv("1.csv", ["id", "n"], [[i, 1 if i % 10 else 99] for i in range(100)])
     for mostly, dead in ((0.9, 0), (0.91, 10)):
-        check = {"expectation": "expect_column_values_to_be_between", "kwargs": {"column": "n", "max_value": 5, "mostly": mostly}}
+        check = {
+            "expectation": "expect_column_values_to_be_between",
+            "kwargs": {"column": "n", "max_value": 5, "mostly": mostly},
+        }
         from sluicegate.pipeline.model import Check
 
         report = warehouse.load(path, key="id", checks=(Check.model_validate(check),))

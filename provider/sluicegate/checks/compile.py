@@ -18,12 +18,17 @@ from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
 from sluicegate.faults import FaultError, fault
 
-__all__ = ["CheckedColumn", "CompiledRule", "compile_rule"]
+__all__ = ["SEARCH", "CheckedColumn", "CompiledRule", "compile_rule", "search"]
 
 _ABOUT = {"meta", "notes", "description", "severity", "id", "rendered_content", "result_format", "catch_exceptions"}
 """Arguments that say nothing about which records are bad."""
 _ELSEWHERE = {"row_condition", "condition_parser", "windows", "batch_id"}
 """Arguments that only Great Expectations itself understands; those without a value do not count."""
+
+SEARCH = "sluicegate_search"
+"""The SQL function that `search` has to be registered as."""
+_READ_OTHERWISE = ("{,", "[:")
+"""What RE2 takes, and takes for something else than Python does."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,18 @@ def _pattern(rule: Rule, kwargs: Mapping[str, Any], column: CheckedColumn) -> st
         re.compile(pattern)
     except re.error as error:
         raise _broken(rule, f"{pattern!r} is not a regular expression: {error}") from error
-    return f"regexp_matches(CAST({column.value} AS VARCHAR), {literal(pattern)})"
+    text, constant = f"CAST({column.value} AS VARCHAR)", literal(pattern)
+    theirs = f"{SEARCH}({text}, {constant})"
+    if any(odd in pattern for odd in _READ_OTHERWISE):
+        return theirs
+    # Of letters beyond ASCII and of line ends, RE2 says other things than Python (\w, \d, \s, $, (?i)).
+    ours = f"regexp_matches({text}, {constant})"
+    return f"CASE WHEN regexp_full_match({text}, '[ -~]*') THEN {ours} ELSE {theirs} END"
+
+
+def search(text: str, pattern: str) -> bool:
+    """Python's own `re.search`, which is what a regular expression means to Great Expectations. `SEARCH` in SQL."""
+    return re.search(pattern, text) is not None
 
 
 def _lengths(rule: Rule, kwargs: Mapping[str, Any], columns: Sequence[CheckedColumn]) -> CompiledRule:
@@ -217,7 +233,9 @@ def _constant(rule: Rule, column: CheckedColumn, value: object) -> tuple[str, tu
         kind = "DOUBLE" if isinstance(value, float) or column.type in {"FLOAT", "DOUBLE"} else _decimal(text)
         return f"CAST({literal(text)} AS {kind})", (text, kind)
     if column.kind == "text" and not isinstance(value, str):
-        raise _broken(rule, f"column {name!r} is text and cannot be compared with {value!r}; give it a type in columns:")
+        raise _broken(
+            rule, f"column {name!r} is text and cannot be compared with {value!r}; give it a type in columns:"
+        )
     text = str(value)
     return f"CAST({literal(text)} AS {column.type})", (text, column.type)
 

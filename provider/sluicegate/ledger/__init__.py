@@ -1,4 +1,4 @@
-"""The ledger: which source version was loaded where, and which records were set aside. Databases are imported lazily."""
+"""The ledger: which source version was loaded where, and which records were set aside."""
 
 from __future__ import annotations
 

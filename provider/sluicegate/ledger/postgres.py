@@ -121,9 +121,7 @@ def record(connection: Connection, load: Load) -> None:
     )
 
 
-def set_aside(
-    connection: Connection, target: str, digest: str, origin: Origin, letters: Iterable[DeadLetter]
-) -> None:
+def set_aside(connection: Connection, target: str, digest: str, origin: Origin, letters: Iterable[DeadLetter]) -> None:
     """Keep `letters`. One that is known already keeps what it says: only `attempts` and `last_seen` move."""
     rows = _rows(target, letters)
     first = next(rows, None)

@@ -18,12 +18,14 @@ def parse_table(uri: str) -> tuple[str, str]:
     """
     match = _TABLE.fullmatch(uri)
     if match is None:
-        raise fault("WRONG_USE", f"into: {uri!r} is not a table; a load goes into table://<connection>/<[schema.]table>")
+        raise fault(
+            "WRONG_USE", f"into: {uri!r} is not a table; a load goes into table://<connection>/<[schema.]table>"
+        )
     return match["connection"], match["table"]
 
 
 def conninfo_of(connection_id: str) -> str:
-    """libpq's connection string of the Airflow connection.
+    """Libpq's connection string of the Airflow connection.
 
     :raises FaultError: WRONG_USE when it is not one to Postgres.
     :raises AirflowNotFoundException: when there is no such connection.

@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sluicegate.load.source import JsonReader, Reader
+from sluicegate.load.jsonlines import JsonReader
+from sluicegate.load.reader import Reader
 from sluicegate.load.types import ColumnType, parse_type
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _WHOLE = r"[+-]?(0|[1-9][0-9]{0,18})"
 _NUMBER = r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]+|[0-9]\.)?([eE][+-]?[0-9]+)?"
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME = rf"{_DATE}[T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\.[0-9]{{1,6}})?)?"
+_ZONE = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
 _TRIALS: tuple[tuple[str, str], ...] = (
     ("bigint", f"regexp_full_match($c, '{_WHOLE}') AND TRY_CAST($c AS BIGINT) IS NOT NULL"),
     ("double", f"regexp_full_match($c, '{_NUMBER}') AND isfinite(TRY_CAST($c AS DOUBLE))"),
@@ -30,7 +32,7 @@ _TRIALS: tuple[tuple[str, str], ...] = (
     ("timestamp", f"regexp_full_match($c, '{_TIME}') AND TRY_CAST($c AS TIMESTAMP) IS NOT NULL"),
     (
         "timestamptz",
-        f"regexp_full_match($c, '{_TIME}(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)') AND TRY_CAST($c AS TIMESTAMPTZ) IS NOT NULL",
+        f"regexp_full_match($c, '{_TIME}{_ZONE}') AND TRY_CAST($c AS TIMESTAMPTZ) IS NOT NULL",
     ),
 )
 _OF_TEXT = {"date", "timestamp", "timestamptz"}

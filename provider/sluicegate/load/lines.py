@@ -41,7 +41,6 @@ class Look:
     """Whether there is a carriage return that does not belong to a line's end."""
     crlf: bool
     nul: bool
-    quotes: bool
 
     @property
     def newline(self) -> str:
@@ -78,7 +77,7 @@ def look_through(path: Path, unpacked: Path, *, uri: str) -> Look:
 
 def _look(file: IO[bytes], path: Path, copy: IO[bytes] | None) -> Look:
     feeds = crlfs = returns = 0
-    blank = nul = quotes = False
+    blank = nul = False
     last = b"\n"
     while block := file.read(_BLOCK):
         if copy is not None:
@@ -90,11 +89,10 @@ def _look(file: IO[bytes], path: Path, copy: IO[bytes] | None) -> Look:
         seam = last[-3:] + block
         blank = blank or b"\n\n" in seam or b"\n\r\n" in seam
         nul = nul or b"\0" in block or rb"\u0000" in seam
-        quotes = quotes or b'"' in block
         last = seam[-6:]
     lines = feeds + (last[-1:] != b"\n")
     crlf = crlfs > 0 and crlfs == feeds
-    return Look(path, lines, blank, returns != (crlfs if crlf else 0), crlf, nul, quotes)
+    return Look(path, lines, blank, returns != (crlfs if crlf else 0), crlf, nul)
 
 
 class _Lines:

@@ -6,7 +6,6 @@ Safe to be killed anywhere and to be run again: whatever is kept is kept by one 
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -18,12 +17,15 @@ from typing import TYPE_CHECKING, Protocol
 from sluicegate.checks.rule import Rule, number_twins
 from sluicegate.faults import FaultError, fault
 from sluicegate.ledger.entries import Counts, Load
+from sluicegate.load.engine import open_duckdb
+from sluicegate.load.folder import work_folder
 from sluicegate.load.infer import infer_types
 from sluicegate.load.plan import plan_columns
+from sluicegate.load.reader import LocalPart, Reader
 from sluicegate.load.report import LoadReport, reasons_text
 from sluicegate.load.request import LoadRequest
-from sluicegate.load.source import LocalPart, Reader, open_part
-from sluicegate.load.stage import Stage, open_duckdb
+from sluicegate.load.source import open_part
+from sluicegate.load.stage import Stage
 from sluicegate.load.target import Merge, Outcome, Session, Table, Target
 from sluicegate.load.types import ColumnType
 from sluicegate.pipeline.model import Mode
@@ -99,7 +101,7 @@ class Loader:
                 if done is not None:
                     return self._skipped(table, done)
             with ExitStack() as stack:
-                folder = request.work_folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sluicegate-load-")))
+                folder = request.work_folder or stack.enter_context(work_folder())
                 self._duck = stack.enter_context(open_duckdb(folder, request.memory_limit))
                 try:
                     report = self._load(self._duck, folder, parts, table)
@@ -117,13 +119,13 @@ class Loader:
     def _load(self, duck: DuckDBPyConnection, folder: Path, parts: Sequence[Part], table: Table) -> LoadReport | None:
         """None when the table is not as it was any more, so that the plan may be wrong."""
         request = self._request
-        local = [LocalPart(number, part.uri, part.version, self._source.fetch(part, folder)) for number, part in enumerate(parts)]
+        local = [
+            LocalPart(number, part.uri, part.version, self._source.fetch(part, folder))
+            for number, part in enumerate(parts)
+        ]
         readers = [open_part(duck, part, request.format, folder, self._names_of_headerless(table)) for part in local]
         names = tuple(dict.fromkeys(name for reader in readers for name in reader.names))
-        if names or not parts:
-            columns = self._plan(duck, readers, names, table)
-        else:
-            columns = {}
+        columns = self._plan(duck, readers, names, table)
         stage = self._stage(duck, columns, readers, table)
         for part in parts:
             self._source.verify(part)
@@ -146,8 +148,8 @@ class Loader:
     def _plan(
         self, duck: DuckDBPyConnection, readers: Sequence[Reader], names: Sequence[str], table: Table
     ) -> dict[str, ColumnType]:
-        if not readers:
-            return {}
+        if not names:
+            return {}  # an empty source
         return plan_columns(self._request, table, names, lambda some: infer_types(duck, readers, some) if some else {})
 
     def _stage(
@@ -159,7 +161,9 @@ class Loader:
         refused = [name for name, column in table.columns.items() if column.required and name in columns]
         required = [Rule("expect_column_values_to_not_be_null", {"column": name}) for name in refused]
         rules = number_twins([*self._rules, *required]) if columns else ()
-        stage = Stage(duck, columns, rules, key=request.key if columns else (), newest_by=request.newest_by, sensitive=sensitive)
+        stage = Stage(
+            duck, columns, rules, key=request.key if columns else (), newest_by=request.newest_by, sensitive=sensitive
+        )
         stage.fill(readers)
         return stage
 
@@ -216,7 +220,9 @@ class Loader:
         request = self._request
         outcome = Outcome()
         if prepared.columns:
-            types = {name: table.columns[name].type if name in table.columns else t for name, t in prepared.columns.items()}
+            types = {
+                name: table.columns[name].type if name in table.columns else t for name, t in prepared.columns.items()
+            }
             assert request.mode is not None
             outcome = session.merge(
                 Merge(prepared.file, prepared.rows, types, request.key, request.mode, request.newest_by)
@@ -227,7 +233,9 @@ class Loader:
         session.record(self._entry(table, parts, "loaded", counts, None))
         if not request.dry_run:
             session.commit()
-        return self._report("dry_run" if request.dry_run else "loaded", table, parts, counts, prepared.reasons, resolved)
+        return self._report(
+            "dry_run" if request.dry_run else "loaded", table, parts, counts, prepared.reasons, resolved
+        )
 
     def _resolve(self, session: Session, stage: Stage) -> int:
         """Close the dead letters whose key came in now: all but those of this very load."""
@@ -250,7 +258,13 @@ class Loader:
         return time.monotonic() - self._started
 
     def _report(
-        self, status: str, table: Table, parts: Sequence[Part], counts: Counts, reasons: Mapping[str, int], resolved: int = 0
+        self,
+        status: str,
+        table: Table,
+        parts: Sequence[Part],
+        counts: Counts,
+        reasons: Mapping[str, int],
+        resolved: int = 0,
     ) -> LoadReport:
         return LoadReport(
             status,  # type: ignore[arg-type]
@@ -263,5 +277,3 @@ class Loader:
         return LoadReport(
             "skipped", table.name, done.source, done.source_version, done.counts, seconds=self._seconds(), loaded_by=by
         )
-
-

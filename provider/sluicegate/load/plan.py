@@ -33,7 +33,9 @@ def plan_columns(
     ]
     extra = [name for name in names if table.exists and name not in table.columns]
     if extra and request.on_schema_change is OnSchemaChange.FAIL:
-        problems += [f"{table.name} has no column {name!r}, which the source has{_near(name, table.columns)}" for name in extra]
+        problems += [
+            f"{table.name} has no column {name!r}, which the source has{_near(name, table.columns)}" for name in extra
+        ]
     kept = [name for name in names if not (name in extra and request.on_schema_change is OnSchemaChange.IGNORE)]
     for name, column in table.columns.items():
         if name in kept and not column.written:
@@ -95,8 +97,8 @@ def _takes(target: ColumnType, declared: ColumnType) -> bool:
 
 def _named(request: LoadRequest) -> dict[str, str]:
     """Columns that the request names, with where. A check that names an unknown one says so itself."""
-    named = {name: "columns:" for name in request.columns}
-    named |= {name: "key:" for name in request.key}
+    named = dict.fromkeys(request.columns, "columns:")
+    named |= dict.fromkeys(request.key, "key:")
     if request.newest_by is not None:
         named[request.newest_by] = "newest_by:"
     return named

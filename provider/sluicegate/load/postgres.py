@@ -20,6 +20,7 @@ from sluicegate.ledger import postgres as ledger
 from sluicegate.ledger.entries import DeadLetter, Load, Origin
 from sluicegate.load.target import Merge, Outcome, Session, Table, TableColumn
 from sluicegate.load.types import ColumnType, parse_type
+from sluicegate.load.upsert import STAGE, is_newer, names, upsert, version_of
 from sluicegate.load.watch import Watch
 from sluicegate.pipeline.model import Mode
 
@@ -30,7 +31,6 @@ log = logging.getLogger("sluicegate.load")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 _CHUNK = 1 << 18
-_STAGE = sql.Identifier("pg_temp", "sluicegate_stage")
 _PLACE = """
 SELECT coalesce((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                  WHERE c.oid = to_regclass(quote_ident(%s))), current_schema(), 'public')
@@ -41,7 +41,8 @@ WHERE n.nspname = %s AND c.relname = %s
 """
 _COLUMNS = """
 SELECT a.attname,
-       CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) ELSE format_type(a.atttypid, a.atttypmod) END,
+       CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
+            ELSE format_type(a.atttypid, a.atttypmod) END,
        a.attnotnull OR t.typnotnull,
        a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
        a.attgenerated = '' AND a.attidentity <> 'a'
@@ -74,7 +75,6 @@ _SETTINGS = {
 _SYNCHRONOUS = (
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 )
-_NO_EQUALITY = {"json", "xml", "point", "polygon", "path", "box", "line", "circle", "lseg"}
 
 
 class PostgresTarget:
@@ -131,7 +131,9 @@ class PostgresTarget:
         try:
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             for name, value in _SETTINGS.items():
-                with contextlib.suppress(errors.InvalidParameterValue, errors.UndefinedObject, errors.FeatureNotSupported):
+                with contextlib.suppress(
+                    errors.InvalidParameterValue, errors.UndefinedObject, errors.FeatureNotSupported
+                ):
                     connection.execute("SELECT set_config(%s, %s, false)", [name, value])
             connection.execute(_SYNCHRONOUS)
             yield connection
@@ -148,7 +150,10 @@ class PostgresTarget:
             raise fault("SCHEMA_MISMATCH", f"{name} is not a table that records can be loaded into (relkind {kind[0]})")
         columns = {
             str(column): TableColumn(
-                parse_type(type_, foreign=True), required=required and written, fillable=not required or default, written=written
+                parse_type(type_, foreign=True),
+                required=required and written,
+                fillable=not required or default,
+                written=written,
             )
             for column, type_, required, default, written in connection.execute(_COLUMNS, [schema, self._table])
         }
@@ -184,14 +189,14 @@ class _PostgresSession:
     def _create(self, wanted: Mapping[str, ColumnType], key: Sequence[str]) -> bool:
         parts = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(t.postgres)) for name, t in wanted.items()]
         if key:
-            parts.append(sql.SQL("PRIMARY KEY ({})").format(_names(key)))
+            parts.append(sql.SQL("PRIMARY KEY ({})").format(names(key)))
         try:
             with self._connection.transaction():
-                if not self._connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [self._seen.schema]).fetchone():
+                if not self._connection.execute(
+                    "SELECT 1 FROM pg_namespace WHERE nspname = %s", [self._seen.schema]
+                ).fetchone():
                     self._connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self._seen.schema)))
-                self._connection.execute(
-                    sql.SQL("CREATE TABLE {} ({})").format(self._name, sql.SQL(", ").join(parts))
-                )
+                self._connection.execute(sql.SQL("CREATE TABLE {} ({})").format(self._name, sql.SQL(", ").join(parts)))
         except (errors.DuplicateTable, errors.DuplicateSchema, errors.UniqueViolation):
             return False  # Somebody who does not take our lock was quicker.
         log.info("created %s (%s)", self._seen.name, ", ".join(f"{name} {t}" for name, t in wanted.items()))
@@ -213,10 +218,10 @@ class _PostgresSession:
                     raise
         self._connection.execute(
             sql.SQL("CREATE TEMP TABLE sluicegate_stage ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
-                _names(merge.columns), self._name
+                names(merge.columns), self._name
             )
         )
-        self._copy(_STAGE, merge)
+        self._copy(STAGE, merge)
         return self._upsert(merge)
 
     def _is_empty(self) -> bool:
@@ -224,7 +229,7 @@ class _PostgresSession:
         return row is None
 
     def _copy(self, into: sql.Identifier, merge: Merge) -> int:
-        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(into, _names(merge.columns))
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(into, names(merge.columns))
         with self._connection.cursor() as cursor:
             with merge.file.open("rb") as file, cursor.copy(statement) as sink:
                 while chunk := file.read(_CHUNK):
@@ -240,8 +245,8 @@ class _PostgresSession:
             )
         return count
 
-    def _upsert(self, merge: Merge) -> Outcome:
-        statement = _upsert(self._name, merge)
+    def upsert(self, merge: Merge) -> Outcome:
+        statement = upsert(self._name, merge)
         try:
             row = self._connection.execute(statement).fetchone()
         except errors.CardinalityViolation as error:
@@ -259,16 +264,14 @@ class _PostgresSession:
 
     def _stale(self, merge: Merge) -> int:
         assert merge.newest_by is not None
-        self._connection.execute(sql.SQL("ANALYZE {}").format(_STAGE))
-        older, newer = (_version(alias, merge) for alias in ("s", "t"))
-        same_key = sql.SQL(" AND ").join(
-            sql.SQL("s.{0} = t.{0}").format(sql.Identifier(name)) for name in merge.key
-        )
+        self._connection.execute(sql.SQL("ANALYZE {}").format(STAGE))
+        older, newer = (version_of(alias, merge) for alias in ("s", "t"))
+        same_key = sql.SQL(" AND ").join(sql.SQL("s.{0} = t.{0}").format(sql.Identifier(name)) for name in merge.key)
         return int(
             _one(
                 self._connection,
                 sql.SQL("SELECT count(*) FROM {} s JOIN {} t ON {} WHERE {}").format(
-                    _STAGE, self._name, same_key, _is_newer(newer, older)
+                    STAGE, self._name, same_key, is_newer(newer, older)
                 ),
             )
         )
@@ -277,7 +280,7 @@ class _PostgresSession:
         found = self._connection.execute(_UNIQUE, [self._seen.schema, self._seen.table]).fetchall()
         if any(set(columns) == set(key) for (columns,) in found):
             return
-        remedy = sql.SQL("ALTER TABLE {} ADD UNIQUE ({})").format(self._name, _names(key))
+        remedy = sql.SQL("ALTER TABLE {} ADD UNIQUE ({})").format(self._name, names(key))
         raise fault(
             "SCHEMA_MISMATCH",
             f"{self._seen.name} has no unique constraint on exactly its key ({', '.join(key)}), so a merge cannot be "
@@ -300,63 +303,6 @@ class _PostgresSession:
     def commit(self) -> None:
         self._watch.phase = "committing"
         self._connection.commit()
-
-
-def _upsert(table: sql.Identifier, merge: Merge) -> sql.Composed:
-    """The merge from the stage; returns the numbers of inserted and of touched rows.
-
-    The stage is read as it was written, which is in key order: the index is walked once, and two merges that
-    do not know each other's lock take their row locks in the same order.
-    """
-    others = [name for name in merge.columns if name not in merge.key]
-    if merge.mode is Mode.INSERT_ONLY or not others:
-        action: sql.Composable = sql.SQL("DO NOTHING")
-    else:
-        assignments = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others)
-        action = sql.SQL("DO UPDATE SET {} WHERE {}").format(assignments, _guard(merge, others))
-    return sql.SQL(
-        "WITH merged AS (INSERT INTO {table} AS t ({columns}) SELECT {columns} FROM {stage} "
-        "ON CONFLICT ({key}) {action} RETURNING (t.xmax = 0) AS fresh) "
-        "SELECT count(*) FILTER (WHERE fresh), count(*) FROM merged"
-    ).format(table=table, columns=_names(merge.columns), stage=_STAGE, key=_names(merge.key), action=action)
-
-
-def _guard(merge: Merge, others: Sequence[str]) -> sql.Composable:
-    """When an existing row gives way: to a newer version, or to another content of the same version."""
-    rows = [
-        sql.SQL(", ").join(_comparable(alias, name, merge.columns[name]) for name in others)
-        for alias in ("t", "excluded")
-    ]
-    differs = sql.SQL("({}) IS DISTINCT FROM ({})").format(*rows)
-    if merge.newest_by is None:
-        return differs
-    mine, theirs = _version("excluded", merge), _version("t", merge)
-    return sql.SQL("({} OR ({} IS NOT DISTINCT FROM {} AND {}))").format(
-        _is_newer(mine, theirs), mine, theirs, differs
-    )
-
-
-def _is_newer(one: sql.Composable, other: sql.Composable) -> sql.Composable:
-    """Whether `one` is a later version than `other`; no version is the earliest."""
-    return sql.SQL("({0} > {1} OR ({1} IS NULL AND {0} IS NOT NULL))").format(one, other)
-
-
-def _version(alias: str, merge: Merge) -> sql.Composable:
-    assert merge.newest_by is not None
-    value = sql.Identifier(alias, merge.newest_by)
-    # DuckDB, which picked the newest within the file, compares texts by their bytes.
-    is_text = merge.columns[merge.newest_by].name in {"text", "varchar", "char"}
-    return sql.SQL('{} COLLATE "C"').format(value) if is_text else value
-
-
-def _comparable(alias: str, name: str, type_: ColumnType) -> sql.Composable:
-    value = sql.Identifier(alias, name)
-    without = type_.name in _NO_EQUALITY or type_.postgres_name in _NO_EQUALITY
-    return sql.SQL("{}::text").format(value) if without else value
-
-
-def _names(names: Iterable[str]) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier(name) for name in names)
 
 
 def _lock_of(table: Table) -> int:

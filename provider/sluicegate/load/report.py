@@ -63,7 +63,9 @@ class LoadReport:
             parts.append(f"{counts.rejected:,} rejected")
         if self.resolved:
             parts.append(f"{self.resolved:,} earlier dead letters resolved")
-        word = {"loaded": "loaded", "failed": "failed: loaded", "dry_run": "dry run, nothing kept: would load"}[self.status]
+        word = {"loaded": "loaded", "failed": "failed: loaded", "dry_run": "dry run, nothing kept: would load"}[
+            self.status
+        ]
         brought = counts.read - counts.dead - counts.rejected
         return f"{word} {brought:,} of {counts.read:,} into {self.target}: {', '.join(parts) or 'the source is empty'}"
 

@@ -37,13 +37,13 @@ class LoadRequest:
     key: tuple[str, ...] = ()
     mode: Mode | None = None
     newest_by: str | None = None
-    format: Format = Format()
+    format: Format = field(default_factory=Format)
     columns: Mapping[str, Column] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     suite: Path | None = None
     max_dead: Limit = DeadLetters().max
     on_schema_change: OnSchemaChange = OnSchemaChange.FAIL
-    origin: Origin = Origin()
+    origin: Origin = field(default_factory=Origin)
     dry_run: bool = False
     force: bool = False
     memory_limit: str = "400MB"
@@ -55,7 +55,10 @@ class LoadRequest:
         object.__setattr__(self, "mode", Mode(str(self.mode)))
         object.__setattr__(self, "on_schema_change", OnSchemaChange(self.on_schema_change))
         if self.mode is Mode.REPLACE_WINDOW:
-            raise fault("WRONG_USE", "mode: replace_window is not carried out by this version; merge, insert_only and append are")
+            raise fault(
+                "WRONG_USE",
+                "mode: replace_window is not carried out by this version; merge, insert_only and append are",
+            )
         if self.mode in {Mode.MERGE, Mode.INSERT_ONLY} and not self.key:
             raise fault("WRONG_USE", f"mode: {self.mode} needs a key")
         if len(set(self.key)) != len(self.key):

@@ -18,37 +18,17 @@ from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import DeadLetter
-from sluicegate.load.source import MALFORMED, JsonReader, Reader
+from sluicegate.load.letters import failures_of, record_sql
+from sluicegate.load.reader import MALFORMED, Reader
 from sluicegate.load.types import ColumnType
 
 if TYPE_CHECKING:
     import pandas as pd
     from duckdb import DuckDBPyConnection
 
-__all__ = ["MASK", "Stage", "open_duckdb"]
+__all__ = ["Stage"]
 
-MASK = "***"
-"""What stands in a dead letter for the value of a sensitive column."""
 _FETCH = 5_000
-
-
-def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
-    """A DuckDB of its own in this process, which spills into `folder`.
-
-    :raises FaultError: WRONG_USE when `memory_limit` is none.
-    """
-    import duckdb
-
-    spill = folder / "spill"
-    spill.mkdir(exist_ok=True)
-    config: dict[str, Any] = {"temp_directory": str(spill), "threads": 2, "autoinstall_known_extensions": False}
-    try:
-        duck = duckdb.connect(":memory:", config={**config, "memory_limit": memory_limit})
-    except duckdb.Error as error:
-        raise fault("WRONG_USE", f"load_memory_limit is {memory_limit!r}, not a size such as 400MB: {error}") from error
-    duck.execute("SET TimeZone = 'UTC'")
-    duck.execute("SET enable_progress_bar = false")
-    return duck
 
 
 class Stage:
@@ -86,7 +66,12 @@ class Stage:
                 self._compiled.append(compiled)
         # A failure is kept as the number of its rule: malformed, then the types, then the rules.
         self._types = [Rule("type", {"column": name}, f"type:{name}") for name in self.columns]
-        self._rules = [Rule(MALFORMED, {}, MALFORMED), *self._types, *(c.rule for c in self._compiled), *self._expectations]
+        self._rules = [
+            Rule(MALFORMED, {}, MALFORMED),
+            *self._types,
+            *(c.rule for c in self._compiled),
+            *self._expectations,
+        ]
         self._rows = [c for c in self._compiled if not c.unique]
         values = "".join(f", {self._places[name]} {type_.duck}" for name, type_ in self.columns.items())
         duck.execute(f"CREATE TABLE staged (part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR)")
@@ -112,7 +97,9 @@ class Stage:
         self.dead = self._number(f"SELECT count(*) FROM staged s WHERE NOT {self._good()}")
 
     def _insert(self, reader: Reader, relation: str) -> int:
-        raw = {name: f"r{reader.names.index(name)}" if name in reader.names else "NULL::VARCHAR" for name in self.columns}
+        raw = {
+            name: f"r{reader.names.index(name)}" if name in reader.names else "NULL::VARCHAR" for name in self.columns
+        }
         values = "".join(f", {type_.cast(raw[name])} AS {self._places[name]}" for name, type_ in self.columns.items())
         missing = "".join(f", {raw[name]} IS NULL AS m{place[1:]}" for name, place in self._places.items())
         tests = [("why IS NOT NULL", 0)]
@@ -126,7 +113,7 @@ class Stage:
         places = "".join(f", {place}" for place in self._places.values())
         inner = f"SELECT *{values}{missing} FROM ({relation})"
         failed = f"CASE WHEN {some} THEN list_filter([{every}], lambda x: x IS NOT NULL) END"
-        record = f"CASE WHEN failed IS NOT NULL THEN {self._record(reader)} END"
+        record = f"CASE WHEN failed IS NOT NULL THEN {record_sql(reader, self._sensitive)} END"
         cursor = self._duck.execute(
             f"INSERT INTO staged SELECT {reader.part.number}, line{places}, failed, {record} AS raw "
             f"FROM (SELECT *, {failed} AS failed FROM ({inner}))"
@@ -134,20 +121,6 @@ class Stage:
         row = cursor.fetchone()
         assert row is not None
         return int(row[0])
-
-    def _record(self, reader: Reader) -> str:
-        """SQL of a record's raw form: a malformed line as it is, JSON as it was written, else JSON of the values."""
-        whole = literal(MASK) if self._sensitive else "coalesce(text, '')"
-        parts = []
-        for number, name in enumerate(reader.names):
-            value = f"r{number}"
-            if name in self._sensitive:
-                value = f"CASE WHEN {value} IS NOT NULL THEN {literal(MASK)} END"
-            parts.append(f"{literal(name)}, {value}")
-        values = f"CAST(json_object({', '.join(parts)}) AS VARCHAR)"
-        if isinstance(reader, JsonReader) and not self._sensitive:
-            values = "text"
-        return f"CASE WHEN why IS NOT NULL THEN {whole} ELSE {values} END"
 
     def _check_unique(self, compiled: CompiledRule) -> None:
         """All copies of a value are bad, as Great Expectations has it."""
@@ -199,8 +172,8 @@ class Stage:
             self._duck.execute("INSERT INTO positions SELECT unnest($1::BIGINT[])", [list(bad)])
             self._duck.execute(
                 f"INSERT INTO more_failed SELECT part, line, {self._rules.index(rule)} FROM (SELECT part, line, "
-                f"row_number() OVER (ORDER BY part, line) - 1 AS position FROM staged s WHERE NOT {self._is_malformed()}) "
-                "SEMI JOIN positions USING (position)"
+                "row_number() OVER (ORDER BY part, line) - 1 AS position FROM staged s "
+                f"WHERE NOT {self._is_malformed()}) SEMI JOIN positions USING (position)"
             )
             self._duck.execute("DROP TABLE positions")
 
@@ -248,8 +221,8 @@ class Stage:
     def reasons(self) -> dict[str, int]:
         """How many records each rule set aside."""
         rows = self._duck.execute(
-            "SELECT rule, count(*) FROM (SELECT unnest(failed) AS rule FROM staged UNION ALL SELECT rule FROM more_failed) "
-            "GROUP BY rule ORDER BY rule"
+            "SELECT rule, count(*) FROM (SELECT unnest(failed) AS rule FROM staged "
+            "UNION ALL SELECT rule FROM more_failed) GROUP BY rule ORDER BY rule"
         ).fetchall()
         counts: Counter[str] = Counter()
         for number, count in rows:
@@ -275,15 +248,20 @@ class Stage:
         parts_by_number = {reader.part.number: reader for reader in self._readers}
         while rows := cursor.fetchmany(_FETCH):
             for part, line, failed, raw, key_text in rows:
-                reader = parts_by_number[part]
+                source = parts_by_number[part].part
+                broken = [self._rules[number] for number in sorted(set(failed))]
                 yield DeadLetter(
-                    reader.part.uri, reader.part.version, line, raw, self._failures(failed, raw, reader),
+                    source.uri, source.version, line, raw, failures_of(broken, raw, self._sensitive),
                     json.loads(key_text) if key_text else None,
                 )  # fmt: skip
 
     def keys_that_came_in(self, open_keys: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
         """Those ids of `open_keys` whose key is among the records that stay."""
-        asked = [(identity, *(key.get(name) for name in self._key)) for identity, key in open_keys if set(key) == set(self._key)]
+        asked = [
+            (identity, *(key.get(name) for name in self._key))
+            for identity, key in open_keys
+            if set(key) == set(self._key)
+        ]
         if not asked or not self._key:
             return []
         names = [f"k{number}" for number in range(len(self._key))]
@@ -328,8 +306,9 @@ class Stage:
 
         for text, type_ in compiled.constants:
             if self._duck.execute(f"SELECT TRY_CAST(? AS {type_}) IS NULL", [text]).fetchone() != (False,):
-                detail = f"{compiled.rule.expectation}: {text!r} is not a {type_.lower()}, which {compiled.rule.columns[0]!r} is"
-                raise fault("CHECK_BROKEN", detail, rule=compiled.rule.name)
+                rule = compiled.rule
+                detail = f"{rule.expectation}: {text!r} is not a {type_.lower()}, which {rule.columns[0]!r} is"
+                raise fault("CHECK_BROKEN", detail, rule=rule.name)
         if compiled.pattern is None:
             return True
         try:
@@ -367,24 +346,6 @@ class Stage:
         assert self._newest_by is not None
         return self.columns[self._newest_by].comparable(self._places[self._newest_by])
 
-    def _failures(self, failed: Sequence[int], raw: str, reader: Reader) -> tuple[Mapping[str, object], ...]:
-        values: Mapping[str, object] = {}
-        if 0 not in failed:
-            values = json.loads(raw)
-        found: list[Mapping[str, object]] = []
-        for number in sorted(set(failed)):
-            rule = self._rules[number]
-            columns = rule.columns
-            shown = [MASK if name in self._sensitive and values.get(name) is not None else values.get(name) for name in columns]
-            found.append(
-                {
-                    "rule": rule.name,
-                    "column": ", ".join(columns) or None,
-                    "value": shown[0] if len(shown) == 1 else (shown or None),
-                }
-            )
-        return tuple(found)
-
     def _complete_records(self) -> None:
         """The raw form of records that only a rule over several records set aside, read once more."""
         lacking = "SELECT part, line FROM staged s WHERE raw IS NULL AND NOT " + self._good()
@@ -395,7 +356,8 @@ class Stage:
 
             def use(relation: str, reader: Reader = reader, number: int = number) -> int:
                 self._duck.execute(
-                    f"UPDATE staged SET raw = found.record FROM (SELECT line, {self._record(reader)} AS record "
+                    "UPDATE staged SET raw = found.record "
+                    f"FROM (SELECT line, {record_sql(reader, self._sensitive)} AS record "
                     f"FROM ({relation}) WHERE line IN (SELECT line FROM ({lacking}) WHERE part = {number})) AS found "
                     f"WHERE staged.part = {number} AND staged.line = found.line"
                 )

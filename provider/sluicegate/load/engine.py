@@ -1,0 +1,34 @@
+"""The DuckDB that a load works with: in this process, under a fixed memory limit, spilling into the load's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.checks.compile import SEARCH, search
+from sluicegate.faults import fault
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["open_duckdb"]
+
+
+def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
+    """A DuckDB of its own in this process, which spills into `folder`.
+
+    :raises FaultError: WRONG_USE when `memory_limit` is none.
+    """
+    import duckdb
+
+    spill = folder / "spill"
+    spill.mkdir(exist_ok=True)
+    config: dict[str, Any] = {"temp_directory": str(spill), "threads": 2, "autoinstall_known_extensions": False}
+    try:
+        duck = duckdb.connect(":memory:", config={**config, "memory_limit": memory_limit})
+    except duckdb.Error as error:
+        raise fault("WRONG_USE", f"load_memory_limit is {memory_limit!r}, not a size such as 400MB: {error}") from error
+    duck.create_function(SEARCH, search, ["VARCHAR", "VARCHAR"], "BOOLEAN")
+    duck.execute("SET TimeZone = 'UTC'")
+    duck.execute("SET enable_progress_bar = false")
+    return duck

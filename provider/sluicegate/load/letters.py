@@ -1,0 +1,53 @@
+"""What stands in a dead letter: the record in its raw form and the rules it breaks. Sensitive values are masked.
+
+A malformed line cannot be told apart into its values: where any column is sensitive, all of it is masked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from sluicegate.checks.rule import Rule
+from sluicegate.checks.sql import literal
+from sluicegate.load.jsonlines import JsonReader
+from sluicegate.load.reader import MALFORMED, Reader
+
+__all__ = ["MASK", "failures_of", "record_sql"]
+
+MASK = "***"
+"""What stands in a dead letter for the value of a sensitive column."""
+
+
+def record_sql(reader: Reader, sensitive: frozenset[str]) -> str:
+    """SQL of a record's raw form: a malformed line as it is, JSON as it was written, else JSON of the values."""
+    whole = literal(MASK) if sensitive else "coalesce(text, '')"
+    parts = []
+    for number, name in enumerate(reader.names):
+        value = f"r{number}"
+        if name in sensitive:
+            value = f"CASE WHEN {value} IS NOT NULL THEN {literal(MASK)} END"
+        parts.append(f"{literal(name)}, {value}")
+    values = f"CAST(json_object({', '.join(parts)}) AS VARCHAR)"
+    if isinstance(reader, JsonReader) and not sensitive:
+        values = "text"
+    return f"CASE WHEN why IS NOT NULL THEN {whole} ELSE {values} END"
+
+
+def failures_of(rules: Sequence[Rule], raw: str, sensitive: frozenset[str]) -> tuple[Mapping[str, object], ...]:
+    """Each of the broken `rules` with its column and the raw value there."""
+    malformed = any(rule.name == MALFORMED for rule in rules)
+    values: Mapping[str, object] = {} if malformed else json.loads(raw)
+    found: list[Mapping[str, object]] = []
+    for rule in rules:
+        shown = [
+            MASK if name in sensitive and values.get(name) is not None else values.get(name) for name in rule.columns
+        ]
+        found.append(
+            {
+                "rule": rule.name,
+                "column": ", ".join(rule.columns) or None,
+                "value": shown[0] if len(shown) == 1 else (shown or None),
+            }
+        )
+    return tuple(found)

@@ -1,0 +1,47 @@
+"""What a part of a source looks like once it is opened: DuckDB relations of raw records. Only reading.
+
+A relation has the columns `line`, `why` (it is malformed), `text` (the line, where it is known) and `r0`, `r1`, ... in
+the order of `names`. Values of CSV and JSON are texts. Nothing is cast or checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+__all__ = ["MALFORMED", "LocalPart", "Reader"]
+
+MALFORMED = "malformed"
+"""The rule that a record breaks which could not be split into values."""
+
+
+@dataclass(frozen=True)
+class LocalPart:
+    """One part of the source, fetched. `number` is its place in the order of reading, from 0."""
+
+    number: int
+    uri: str
+    version: str
+    path: Path
+
+
+class Reader(Protocol):
+    """One part, opened. `names` are its columns; `is_text` whether raw values are texts."""
+
+    part: LocalPart
+    names: tuple[str, ...]
+    is_text: bool
+    types: dict[str, str]
+    """DuckDB's types of the columns, where the file has types."""
+
+    @property
+    def may_hold_nul(self) -> bool: ...
+
+    def read(self, use: Callable[[str], int]) -> None:
+        """Call `use` with the relation's SQL; it returns how many records it saw.
+
+        When they are not as many as the file has lines, or DuckDB refuses the file, what `use` did is rolled
+        back and it is called once more with a relation that was put right.
+        """

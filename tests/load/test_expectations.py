@@ -1,0 +1,80 @@
+"""What is not compiled is carried out by Great Expectations, within a load: nothing is skipped."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sluicegate.pipeline.model import Check
+
+
+def check(expectation: str, **kwargs: object) -> Check:
+    return Check(expectation=expectation, kwargs=kwargs)
+
+
+def test_row_level_expectations_set_records_aside_beside_the_compiled_ones(warehouse: Any) -> None:
+    path = warehouse.file("1.csv", "id,s,n\n1,2024,1\nbad\n2,x,07\n3,,3\n4,2020,x\n5,nope,5\n")
+    report = warehouse.load(
+        path,
+        key="id",
+        columns={"n": "integer"},
+        checks=(
+            check("expect_column_values_to_match_strftime_format", column="s", strftime_format="%Y"),
+            check("expect_column_values_to_match_regex", column="s", regex="^(?!nope)"),
+        ),
+    )
+    assert warehouse.rules() == [
+        (3, ["malformed"]),
+        (4, ["expect_column_values_to_match_strftime_format:s"]),
+        (6, ["type:n"]),
+        (7, ["expect_column_values_to_match_strftime_format:s", "matches:s"]),
+    ]
+    assert json.loads(warehouse.letters()[1][1]) == {"id": "2", "s": "x", "n": "07"}
+    assert report.counts.inserted == 2
+
+
+def test_an_expectation_about_the_table_that_does_not_hold_fails_the_load(warehouse: Any) -> None:
+    path = warehouse.csv("1.csv", ["id", "n"], [[1, 1], [1, 2], [2, 3]])
+    rows = check("expect_table_row_count_to_be_between", min_value=2, max_value=2)
+    mean = check("expect_column_mean_to_be_between", column="n", min_value=100)
+    assert warehouse.load(path, key="id", checks=(rows,), dry_run=True).counts.inserted == 2, "after deduplication"
+    failed = warehouse.fails(path, key="id", checks=(rows, mean))
+    assert failed.code == "CHECK_FAILED"
+    assert "expect_column_mean_to_be_between:n does not hold: saw 2.5" in failed.detail
+    assert "row_count" not in failed.detail
+    assert warehouse.one("SELECT to_regclass('t') IS NULL")
+    assert warehouse.rows("SELECT status, fault, read, rejected FROM sluicegate.loads") == [
+        ("failed", "CHECK_FAILED", 3, 3)
+    ]
+
+
+def test_a_suite_is_a_file_of_expectations(warehouse: Any) -> None:
+    suite = {
+        "name": "s",
+        "expectations": [
+            {"type": "expect_column_values_to_be_between", "kwargs": {"column": "n", "max_value": 5}},
+            {"expectation_type": "expect_column_values_to_be_in_set", "kwargs": {"column": "n", "value_set": [1, 9]}},
+        ],
+    }
+    file = warehouse.file("suite.json", json.dumps(suite))
+    path = warehouse.csv("1.csv", ["id", "n"], [[1, 1], [2, 9], [3, 2]])
+    report = warehouse.load(path, key="id", suite=file)
+    assert report.reasons == {"between:n": 1, "in:n": 1}
+    file.write_text(json.dumps({"expectations": suite["expectations"][:1]}))
+    assert warehouse.load(path, key="id", suite=file).status == "loaded", (
+        "the content of the suite is part of the digest"
+    )
+    assert warehouse.fails(path, key="id", suite=warehouse.file("no.json", "[1]")).code == "CHECK_BROKEN"
+
+
+def test_a_misspelt_expectation_is_broken_before_anything_is_changed(warehouse: Any) -> None:
+    path = warehouse.csv("1.csv", ["id", "n"], [[1, 1]])
+    failed = warehouse.fails(path, key="id", checks=(check("expect_column_values_to_be_betwen", column="n"),))
+    assert failed.code == "CHECK_BROKEN"
+    assert "did you mean 'expect_column_values_to_be_between'" in failed.detail
+    assert warehouse.one("SELECT to_regclass('t') IS NULL")
+
+
+def test_references_are_refused_and_not_skipped(warehouse: Any) -> None:
+    path = warehouse.csv("1.csv", ["id"], [[1]])
+    assert warehouse.fails(path, key="id", columns={"id": {"references": "a.b"}}).code == "CHECK_BROKEN"

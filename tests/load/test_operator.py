@@ -1,0 +1,90 @@
+"""The load step in a task: connection, window, dry run and force, report and faults."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from sluicegate.faults import FaultError
+from sluicegate.load.connection import conninfo_of, parse_table
+from sluicegate.load.operator import LoadOperator
+from sluicegate.operator import StepContext
+from sluicegate.pipeline.window import Window
+
+
+class TaskInstance:
+    def __init__(self) -> None:
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
+@pytest.fixture
+def connection(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    words = conninfo_to_dict(warehouse.conninfo)
+    uri = f"postgres://{words['user']}@{words['host']}:{words['port']}/{words['dbname']}?sslmode=disable&cursor=x"
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", uri)
+    return "warehouse"
+
+
+def run(operator: LoadOperator, **words: Any) -> tuple[Any, TaskInstance]:
+    ti = TaskInstance()
+    window = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))
+    step = StepContext("orders", "load_orders", "run-1", 2, -1, window, **words)
+    return operator.run({"ti": ti}, step), ti  # type: ignore[typeddict-item]
+
+
+@pytest.mark.usefixtures("connection")
+def test_a_step_loads_and_returns_its_report(warehouse: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "sluicegate.load")
+    operator = LoadOperator(
+        task_id="load_orders",
+        source=str(warehouse.csv("o.csv", ["id", "n"], [[1, 1], [2, ""], *[[n, 1] for n in range(3, 30)]])),
+        into="table://warehouse/sales.orders",
+        key="id",
+        columns={"id": "integer", "n": {"type": "integer", "required": True}},
+        checks=[{"expect_column_values_to_be_between": {"column": "n", "min_value": 0}}],
+    )
+    report, _ = run(operator)
+    assert (report["status"], report["read"], report["inserted"], report["dead"]) == ("loaded", 29, 28, 1)
+    assert "loaded 28 of 29 into sales.orders: 28 inserted, 1 dead (required:n 1)" in caplog.text
+    ledger = warehouse.rows("SELECT pipeline, step, run_id, try_number, window_start FROM sluicegate.loads")
+    assert ledger == [("orders", "load_orders", "run-1", 2, datetime(2024, 1, 1, tzinfo=UTC))]
+    assert run(operator)[0]["status"] == "skipped"
+    assert run(operator, force=True)[0]["unchanged"] == 28
+    assert run(operator, force=True, dry_run=True)[0]["status"] == "dry_run"
+
+
+@pytest.mark.usefixtures("connection")
+def test_a_failed_step_raises_its_fault_and_still_gives_its_report(warehouse: Any) -> None:
+    operator = LoadOperator(
+        task_id="load_orders", source=str(warehouse.csv("o.csv", ["id"], [[1], [""]])), into="table://warehouse/t",
+        key="id", dead_letters={"max": 0},
+    )  # fmt: skip
+    ti = TaskInstance()
+    window = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))
+    with pytest.raises(FaultError, match="TOO_MANY_DEAD_LETTERS"):
+        operator.run({"ti": ti}, StepContext("p", "s", "r", 1, -1, window))  # type: ignore[typeddict-item]
+    assert ti.pushed["return_value"]["status"] == "failed"
+
+
+def test_only_a_table_of_a_postgres_connection_is_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse_table("table://Ware-House/public.Orders") == ("Ware-House", "public.Orders")
+    for uri in ("s3://bucket/folder/", "table://warehouse", "table://warehouse/a/b"):
+        with pytest.raises(FaultError, match="WRONG_USE"):
+            parse_table(uri)
+    monkeypatch.setenv("AIRFLOW_CONN_FILES", "ftp://host")
+    with pytest.raises(FaultError, match="WRONG_USE"):
+        conninfo_of("files")
+
+
+def test_importing_the_operator_is_light() -> None:
+    heavy = "{'duckdb', 'pandas', 'pyarrow', 'boto3', 'great_expectations', 'psycopg'}"
+    program = f"import sys, sluicegate.load.operator; assert not (found := {heavy} & set(sys.modules)), found"
+    subprocess.run([sys.executable, "-c", program], check=True)
