@@ -358,9 +358,7 @@ class Task:
         operator, context = self.new(), self.context()
         operator.render_template_fields(context)
         try:
-            return operator.resume_execution(
-                deferred.method_name, (deferred.kwargs or {}) | {"event": event}, context
-            )
+            return operator.resume_execution(deferred.method_name, (deferred.kwargs or {}) | {"event": event}, context)
         except TaskDeferred as again:
             return again
 

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.emr.conftest import AwsError, LostAnswerError
 
 from sluicegate.emr.client import EmrClient
 from sluicegate.emr.connection import Aws
 from sluicegate.emr.names import RunKey
 from sluicegate.faults import FatalFault, TransientFault
+from tests.emr.conftest import AwsError, LostAnswerError
 
 KEY = RunKey("d", "p", "r", "t")
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -67,9 +67,7 @@ def test_throttling_is_waited_out_inside_the_call(aws: Any, client: EmrClient, p
     assert pauses == [2.0, 5.0]
 
 
-def test_a_lost_answer_is_found_before_a_second_call(
-    aws: Any, client: EmrClient, pauses: list[float]
-) -> None:
+def test_a_lost_answer_is_found_before_a_second_call(aws: Any, client: EmrClient, pauses: list[float]) -> None:
     aws.after["RunJobFlow"] = [LostAnswerError()]
     assert start(client) == "j-0001"
     assert aws.calls.count("RunJobFlow") == 1
@@ -130,9 +128,7 @@ def test_other_tasks_clusters_are_left_alone(aws: Any, client: EmrClient) -> Non
 
 
 def test_steps_come_in_the_order_in_which_they_run(aws: Any, client: EmrClient) -> None:
-    wanted = request(KEY.name(1)) | {
-        "Steps": [{"Name": n, "HadoopJarStep": {"Jar": "x"}} for n in ("a", "b", "c")]
-    }
+    wanted = request(KEY.name(1)) | {"Steps": [{"Name": n, "HadoopJarStep": {"Jar": "x"}} for n in ("a", "b", "c")]}
     client.start(KEY, 1, wanted, since=SINCE)
     assert [step.name for step in client.steps("j-0001")] == ["a", "b", "c"]
     aws.run_step("j-0001", 0)

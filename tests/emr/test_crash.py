@@ -28,9 +28,7 @@ class Worker:
         )  # fmt: skip
         assert self._line() == "ready"
 
-    def run(
-        self, *, kill_at: int | None = None, event: dict[str, Any] | None = None
-    ) -> dict[str, Any] | None:
+    def run(self, *, kill_at: int | None = None, event: dict[str, Any] | None = None) -> dict[str, Any] | None:
         """What the try says in the end; None when it was killed."""
         self.tries += 1
         self.calls.clear()

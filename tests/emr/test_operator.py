@@ -46,9 +46,7 @@ def test_a_failed_step_is_a_fault_with_the_tail_of_its_log(
 ) -> None:
     deferred = task.execute()
     (cluster_id,) = aws.live()
-    aws.fail_step(
-        cluster_id, stdout="Traceback\n  line 3\nZeroDivisionError: division by zero\n", stderr="INFO x"
-    )
+    aws.fail_step(cluster_id, stdout="Traceback\n  line 3\nZeroDivisionError: division by zero\n", stderr="INFO x")
     with pytest.raises(TransientFault) as failed:
         task.resume(deferred, fired(deferred))
     assert failed.value.code == "SPARK_STEP_FAILED"
@@ -95,9 +93,7 @@ def test_two_tries_at_once_keep_the_older_cluster(aws: Any, task: Any, make_task
     assert mine.trigger.cluster_id == racing[0].trigger.cluster_id == "j-0001"
 
 
-def test_who_waited_for_a_duplicate_goes_on_with_the_one_that_was_kept(
-    aws: Any, task: Any, fired: Any
-) -> None:
+def test_who_waited_for_a_duplicate_goes_on_with_the_one_that_was_kept(aws: Any, task: Any, fired: Any) -> None:
     deferred = task.execute()
     twin = aws.clusters["j-0001"]
     aws.clusters["j-0002"] = {
@@ -172,9 +168,7 @@ def test_a_deferred_task_that_is_marked_or_cleared_ends_its_cluster(aws: Any, ta
     assert aws.clusters["j-0001"]["Tags"]["sluicegate:ended-by"] == "killed"
 
 
-def test_a_clear_that_is_quicker_than_the_kill_still_gets_its_cluster(
-    aws: Any, task: Any, fired: Any
-) -> None:
+def test_a_clear_that_is_quicker_than_the_kill_still_gets_its_cluster(aws: Any, task: Any, fired: Any) -> None:
     old = task.execute()
     deferred = task.clear()
     assert deferred.trigger.cluster_id == "j-0001"
@@ -242,9 +236,7 @@ def test_a_job_that_ran_into_max_runtime_is_past_its_deadline(aws: Any, make_tas
     assert "max_runtime is 1m" in late.value.detail
 
 
-def test_the_step_timeout_counts_deferred_time_and_ends_the_cluster(
-    aws: Any, make_task: Any, fired: Any
-) -> None:
+def test_the_step_timeout_counts_deferred_time_and_ends_the_cluster(aws: Any, make_task: Any, fired: Any) -> None:
     task = make_task(timeout=timedelta(seconds=0.5))
     deferred = task.execute()
     event = fired(deferred)

@@ -16,8 +16,7 @@ def build(**cluster: Any) -> dict[str, Any]:
     return cluster_request(
         name="d-p-0-a1",
         cluster=Cluster.model_validate(
-            {"release": "emr-7.13.0", "instances": {"primary": "m7g.xlarge"}, "log_uri": "s3://logs/"}
-            | cluster
+            {"release": "emr-7.13.0", "instances": {"primary": "m7g.xlarge"}, "log_uri": "s3://logs/"} | cluster
         ),
         submits=[Submit("s3://code/1/a.py"), Submit("s3://code/2/b.py", ("--fast",))],
         bindings={"x": "s3://lake/x"},
@@ -50,9 +49,7 @@ def test_botocore_takes_the_request() -> None:
 
 
 def test_a_step_is_what_the_command_runner_runs() -> None:
-    command = step_command(
-        Submit("s3://code/h/a.py", ("--n", "1")), {"flights": "s3://lake/f"}, timedelta(minutes=2)
-    )
+    command = step_command(Submit("s3://code/h/a.py", ("--n", "1")), {"flights": "s3://lake/f"}, timedelta(minutes=2))
     assert command == [
         "timeout", "--signal=TERM", "--kill-after=60", "120",
         "spark-submit", "--deploy-mode", "client", "s3://code/h/a.py",

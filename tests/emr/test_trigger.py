@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.emr.conftest import AwsError
 
 from sluicegate.emr import trigger as module
 from sluicegate.emr.names import RunKey
 from sluicegate.emr.trigger import ClusterTrigger, pause, progress
 from sluicegate.emr.verdict import ClusterStatus, StepStatus
+from tests.emr.conftest import AwsError
 
 
 @given(st.floats(0, 1e7), st.integers(0, 1000))
@@ -133,6 +133,4 @@ def test_progress_says_which_step_runs() -> None:
     steps[1] = StepStatus("s-2", "b.py", "PENDING")
     assert progress(cluster, steps) == "RUNNING, 1 of 2 steps done"
     assert progress(ClusterStatus("j-1", "n", "STARTING"), []) == "STARTING"
-    assert (
-        progress(ClusterStatus("j-1", "n", "TERMINATED", "STEP_FAILURE"), []) == "TERMINATED (STEP_FAILURE)"
-    )
+    assert progress(ClusterStatus("j-1", "n", "TERMINATED", "STEP_FAILURE"), []) == "TERMINATED (STEP_FAILURE)"
