@@ -31,9 +31,3 @@ os.environ |= {
 def pytest_unconfigure(config: pytest.Config) -> None:
     del config
     shutil.rmtree(_HOME, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def airflow_home() -> Path:
-    """The temporary AIRFLOW_HOME that all tests of this process share."""
-    return _HOME

@@ -17,7 +17,7 @@ from airflow.sdk.execution_time.comms import (
     XComResult,
 )
 
-from sluicegate.operator import DRY_RUN_XCOM_KEY, OTHER_WINDOW_XCOM_KEY
+from sluicegate.operator import RUN_XCOM_KEY
 
 
 @dataclass
@@ -28,7 +28,8 @@ class Run:
     date: datetime
     states: dict[str, str | None]
     dry_run: bool = False
-    other_window: str | None = None
+    window: str | None = None
+    marked: bool = True
     state: str = "running"
 
 
@@ -46,9 +47,7 @@ class Supervisor:
             raise self.error
         match msg:
             case GetTaskStates():
-                return TaskStatesResult(
-                    task_states={run.run_id: self._states(run, msg) for run in self._runs(msg)}
-                )
+                return TaskStatesResult(task_states={run.run_id: self._states(run, msg) for run in self._runs(msg)})
             case GetTICount():
                 found = [state for run in self._runs(msg) for state in self._states(run, msg).values()]
                 return TICount(count=sum(state in (msg.states or ()) for state in found))
@@ -56,8 +55,9 @@ class Supervisor:
                 return DRCount(count=sum(run.state in (msg.states or ()) for run in self._runs(msg)))
             case GetXCom():
                 [run] = [run for run in self.runs if run.run_id == msg.run_id]
-                values = {DRY_RUN_XCOM_KEY: run.dry_run or None, OTHER_WINDOW_XCOM_KEY: run.other_window}
-                return XComResult(key=msg.key, value=values[msg.key])
+                assert msg.key == RUN_XCOM_KEY
+                mark = {"window": run.window or f"{run.date.isoformat()}/later", "dry_run": run.dry_run}
+                return XComResult(key=msg.key, value=mark if run.marked else None)
         raise AssertionError(f"not asked by a trigger of 3.3: {msg}")
 
     def _runs(self, msg: Any) -> list[Run]:
@@ -67,8 +67,4 @@ class Supervisor:
     @staticmethod
     def _states(run: Run, msg: Any) -> dict[str, str | None]:
         wanted = msg.task_ids[0]
-        return {
-            task: state
-            for task, state in run.states.items()
-            if task == wanted or task.startswith(f"{wanted}_")
-        }
+        return {task: state for task, state in run.states.items() if task == wanted or task.startswith(f"{wanted}_")}

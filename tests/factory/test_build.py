@@ -13,7 +13,6 @@ from airflow.models.serialized_dag import SerializedDagModel
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.serialization.serialized_objects import DagSerialization
-from tests.factory.files import DELAYS, FLIGHTS, write
 
 from sluicegate.emr.operator import SparkOperator
 from sluicegate.factory.build import build_dag
@@ -22,11 +21,12 @@ from sluicegate.factory.problems import BuildError
 from sluicegate.factory.sensor import SourceSensor, UpstreamSensor
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.load.operator import LoadOperator
-from sluicegate.operator import OTHER_WINDOW_XCOM_KEY
+from sluicegate.operator import RUN_XCOM_KEY
 from sluicegate.pipeline import read_together
 from sluicegate.pipeline.model import Mode
 from sluicegate.transform.operator import TransformOperator
 from sluicegate.transform.python import PythonStepOperator
+from tests.factory.files import DELAYS, FLIGHTS, write
 
 EMPTY = "operator: airflow.providers.standard.operators.empty.EmptyOperator"
 HEAD = 'sluicegate: 1\nschedule: {cron: "@daily", start: 2026-01-01}\n'
@@ -86,9 +86,7 @@ def test_a_source_is_waited_for_only_when_the_file_says_so(root: Path) -> None:
 
 
 def test_a_dag_that_is_not_ours_is_waited_for(root: Path) -> None:
-    dag = dag_of(
-        root, HEAD + "steps: {a: {load: 's3://b/c', into: 'table://w/t', after: {dag: old, task: export}}}"
-    )
+    dag = dag_of(root, HEAD + "steps: {a: {load: 's3://b/c', into: 'table://w/t', after: {dag: old, task: export}}}")
     assert edges(dag) == {("wait_for__old__export", "a")}
 
 
@@ -193,6 +191,14 @@ def test_building_does_not_warn(root: Path) -> None:
         load_dag(str(root), "delays.yaml")
 
 
+def test_a_waiting_task_links_to_what_it_waits_for(root: Path) -> None:
+    sensor = dag_of(root, DELAYS, "delays", flights=FLIGHTS).get_task("wait_for__flights__fetch")
+    [link] = sensor.operator_extra_links
+    assert link.get_link(sensor, ti_key=None).endswith("/dags/flights/runs")  # type: ignore[arg-type]
+    serialized = json.dumps(DagSerialization.to_dict(sensor.dag))
+    assert link.xcom_key in serialized
+
+
 def test_no_dag_is_scheduled_on_an_asset_but_lineage_is_declared(root: Path) -> None:
     dag = dag_of(root, FLIGHTS, "flights")
     assert [asset.name for asset in dag.get_task("fetch").outlets] == ["flights.raw"]
@@ -211,8 +217,7 @@ def test_a_wrong_operator_argument_is_placed(root: Path) -> None:
 
 def test_all_that_operators_object_to_is_said_at_once(root: Path) -> None:
     text = HEAD + (
-        "dag: {fail_fats: true}\n"
-        "steps: {a: {operator: airflow.providers.standard.operators.empty.EmptyOperator}}\n"
+        "dag: {fail_fats: true}\nsteps: {a: {operator: airflow.providers.standard.operators.empty.EmptyOperator}}\n"
     )
     write(root, it=text)
     together = read_together(root / "it.yaml", root)
@@ -253,19 +258,18 @@ def test_a_dry_run_leaves_foreign_operators_out(root: Path) -> None:
         hook({"params": {"dry_run": True}})
 
 
-def test_a_foreign_step_of_a_manual_run_says_which_window_it_had(root: Path) -> None:
+def test_a_foreign_step_marks_its_run_for_those_who_wait(root: Path) -> None:
     hook = dag_of(root, FLIGHTS, "flights").get_task("fetch")._pre_execute_hook
     pushed: dict[str, Any] = {}
-    context = {
-        "ti": SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value})),
-        "logical_date": datetime(2013, 2, 11, tzinfo=UTC),
-        "data_interval_start": datetime(2013, 2, 11, tzinfo=UTC),
-        "data_interval_end": datetime(2013, 2, 12, tzinfo=UTC),
-    }
-    hook(context)
-    assert pushed == {}
-    hook(context | {"logical_date": datetime(2013, 2, 12, tzinfo=UTC)})
-    assert list(pushed) == [OTHER_WINDOW_XCOM_KEY]
+    hook(
+        {
+            "ti": SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value})),
+            "data_interval_start": datetime(2013, 2, 11, tzinfo=UTC),
+            "data_interval_end": datetime(2013, 2, 12, tzinfo=UTC),
+        }
+    )
+    window = "2013-02-11T00:00:00+00:00/2013-02-12T00:00:00+00:00"
+    assert pushed == {RUN_XCOM_KEY: {"window": window, "dry_run": False}}
 
 
 def test_a_local_day_is_the_local_day_everywhere(root: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.bundles import base
 from airflow.dag_processing.dagbag import BundleDagBag
-from tests.factory.files import BAD_ARGUMENT, CYCLE, DELAYS, FLIGHTS, MISSPELT, SYNTAX, write
 
 from sluicegate.factory.bundle import PipelineBundle
+from tests.factory.files import BAD_ARGUMENT, CYCLE, DELAYS, FLIGHTS, MISSPELT, SYNTAX, write
 
 
 @pytest.fixture
@@ -83,12 +83,8 @@ def test_the_dag_names_the_yaml_and_the_stub(root: Path, bundle: PipelineBundle)
     assert dag.relative_fileloc == "flights.yaml.py"
 
 
-def test_a_change_rewrites_the_stub_also_of_those_that_read_from_it(
-    root: Path, bundle: PipelineBundle
-) -> None:
-    write(
-        root, flights=FLIGHTS, delays=DELAYS, apart=FLIGHTS.replace("lake", "pond").replace("warehouse", "w")
-    )
+def test_a_change_rewrites_the_stub_also_of_those_that_read_from_it(root: Path, bundle: PipelineBundle) -> None:
+    write(root, flights=FLIGHTS, delays=DELAYS, apart=FLIGHTS.replace("lake", "pond").replace("warehouse", "w"))
     bundle.initialize()
     before = {name: (bundle.path / name).read_text() for name in stubs(bundle)}
     write(root, flights=FLIGHTS.replace("lake", "sea"))
@@ -166,9 +162,7 @@ def test_a_worker_that_never_saw_the_folder_finds_everything(
     assert stubs(worker) == {"flights.yaml.py"}
 
 
-def test_a_missing_root_is_an_error_at_refresh_and_no_reason_to_forget(
-    root: Path, bundle: PipelineBundle
-) -> None:
+def test_a_missing_root_is_an_error_at_refresh_and_no_reason_to_forget(root: Path, bundle: PipelineBundle) -> None:
     write(root, flights=FLIGHTS)
     bundle.initialize()
     root.rename(root.with_name("unmounted"))

@@ -31,9 +31,7 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def names(root: Path) -> dict[str, str]:
-    return {
-        f"{path.relative_to(root).as_posix()}.py": path.read_text() for path in sorted(root.rglob("*.yaml"))
-    }
+    return {f"{path.relative_to(root).as_posix()}.py": path.read_text() for path in sorted(root.rglob("*.yaml"))}
 
 
 def mirrored(folder: Path) -> dict[str, str]:

@@ -9,11 +9,11 @@ import pytest
 from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 from airflow.sdk.execution_time import task_runner
-from tests.factory.supervisor import Run, Supervisor
 
 from sluicegate.factory.sensor import SourceSensor, UpstreamSensor, WaitSensor
 from sluicegate.faults import FaultError
 from sluicegate.pipeline.model import Schedule
+from tests.factory.supervisor import Run, Supervisor
 
 DAILY = Schedule(kind="cron", cron="@daily", start=datetime(2013, 1, 1, tzinfo=UTC))
 ELEVENTH = datetime(2013, 2, 11, tzinfo=UTC)
@@ -95,7 +95,9 @@ def test_latest_does_not_ask_for_a_window(supervisor: Supervisor) -> None:
 def test_a_dag_that_is_not_ours_is_asked_at_our_windows_start(supervisor: Supervisor) -> None:
     with pytest.raises(TaskDeferred) as deferred:
         execute(upstream_sensor(schedule=None), context())
-    assert deferred.value.trigger.serialize()[1]["dates"] == [(ELEVENTH + timedelta(hours=7)).isoformat()]
+    kwargs = deferred.value.trigger.serialize()[1]
+    assert kwargs["dates"] == [(ELEVENTH + timedelta(hours=7)).isoformat()]
+    assert kwargs["marked"] is False
 
 
 def test_a_dry_run_does_not_wait(supervisor: Supervisor) -> None:
@@ -142,9 +144,7 @@ def test_ready_ends_well() -> None:
 
 def test_a_source_that_is_there_is_not_waited_for(tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
-    sensor = SourceSensor(
-        task_id="wait_for__orders", pipeline="it", source=str(file), wait=timedelta(hours=1)
-    )
+    sensor = SourceSensor(task_id="wait_for__orders", pipeline="it", source=str(file), wait=timedelta(hours=1))
     with pytest.raises(TaskDeferred) as deferred:
         execute(sensor, context())
     assert deferred.value.trigger.serialize()[1]["uris"] == [str(file)]

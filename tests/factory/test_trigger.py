@@ -90,12 +90,8 @@ def test_an_error_that_no_waiting_mends_ends_the_wait_at_once() -> None:
         UpstreamTrigger(
             awaited_dag="flights", awaited_task="fetch", dates=["2026-01-05T00:00:00+00:00"], poke_interval=3
         ),
-        UpstreamTrigger(
-            awaited_dag="reference", awaited_task="load", dates=None, poke_interval=3, fail_fast=True
-        ),
-        SourceTrigger(
-            uris=["s3://b/k"], aws_conn_id="aws", poke_interval=3, deadline="2026-01-05T00:00:00+00:00"
-        ),
+        UpstreamTrigger(awaited_dag="reference", awaited_task="load", dates=None, poke_interval=3, fail_fast=True),
+        SourceTrigger(uris=["s3://b/k"], aws_conn_id="aws", poke_interval=3, deadline="2026-01-05T00:00:00+00:00"),
     ],
 )
 def test_a_trigger_moves_to_another_triggerer_unchanged(trigger: WaitTrigger) -> None:

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetXCom
-from tests.factory.supervisor import Run, Supervisor
 
 from sluicegate.factory.upstream import Upstream
 from sluicegate.factory.verdict import Outcome, verdict
+from tests.factory.supervisor import Run, Supervisor
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 TUESDAY = MONDAY + timedelta(days=1)
@@ -75,14 +75,26 @@ def test_a_dry_run_does_not_count(supervisor: Supervisor) -> None:
 
 def test_a_manual_run_with_another_window_does_not_count(supervisor: Supervisor) -> None:
     # Airflow gives a manual run at Monday's midnight Sunday's window: what is waited for was not written.
-    supervisor.runs = [Run("manual", MONDAY, {"fetch": "success"}, other_window="sunday/monday")]
+    window = f"{(MONDAY - timedelta(days=1)).isoformat()}/{MONDAY.isoformat()}"
+    supervisor.runs = [Run("manual", MONDAY, {"fetch": "success"}, window=window)]
     upstream = Upstream("flights", "fetch", (MONDAY,))
     assert outcome(upstream) is Outcome.WAITING
-    assert "the run's window is sunday/monday" in str(upstream.sightings()[0])
+    assert f"the run's window is {window}" in str(upstream.sightings()[0])
     assert outcome(Upstream("flights", "fetch", None)) is Outcome.READY
 
 
-def test_dry_runs_are_only_asked_about_when_nothing_else_is_missing(supervisor: Supervisor) -> None:
+def test_a_success_that_a_person_set_counts(supervisor: Supervisor) -> None:
+    supervisor.runs = [Run("r1", MONDAY, {"fetch": "success"}, marked=False)]
+    assert outcome(Upstream("flights", "fetch", (MONDAY,))) is Outcome.READY
+
+
+def test_a_dag_that_is_not_ours_is_not_asked_for_marks(supervisor: Supervisor) -> None:
+    supervisor.runs = [Run("r1", MONDAY, {"export": "success"}, marked=False)]
+    assert outcome(Upstream("old", "export", (MONDAY,), marked=False)) is Outcome.READY
+    assert not any(isinstance(question, GetXCom) for question in supervisor.asked)
+
+
+def test_marks_are_only_asked_for_when_nothing_else_is_missing(supervisor: Supervisor) -> None:
     supervisor.runs = [Run("r1", MONDAY, {"fetch": "success"})]
     Upstream("flights", "fetch", (MONDAY, TUESDAY)).sightings()
     assert not any(isinstance(question, GetXCom) for question in supervisor.asked)

@@ -6,13 +6,9 @@ from hypothesis import strategies as st
 
 from sluicegate.factory.verdict import Outcome, Sighting, state_of_all, verdict
 
-STATES = st.sampled_from(
-    [None, "queued", "running", "success", "failed", "upstream_failed", "skipped", "deferred"]
-)
+STATES = st.sampled_from([None, "queued", "running", "success", "failed", "upstream_failed", "skipped", "deferred"])
 SIGHTINGS = st.lists(
-    st.builds(
-        Sighting, what=st.just("w"), run_id=st.just("r"), state=STATES, uncounted=st.sampled_from(["", "dry"])
-    ),
+    st.builds(Sighting, what=st.just("w"), run_id=st.just("r"), state=STATES, uncounted=st.sampled_from(["", "dry"])),
     min_size=1,
 )
 

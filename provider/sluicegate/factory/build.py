@@ -27,9 +27,7 @@ _SENSOR_RETRIES = 2
 """At least: Airflow may fail a task that comes back from the triggerer for no reason of its own (#72716)."""
 
 
-def build_dag(
-    pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: Path | None = None
-) -> PipelineDAG:
+def build_dag(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: Path | None = None) -> PipelineDAG:
     """The DAG of `pipeline`.
 
     :param others: the pipelines that it reads from, by name

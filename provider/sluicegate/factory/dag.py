@@ -95,9 +95,7 @@ def schedule_arguments(schedule: Schedule) -> dict[str, Any]:
 
 def trigger_form(params: Mapping[str, PipelineParam]) -> dict[str, Param]:
     """The typed fields of the form that starts a run, and our two switches behind them."""
-    form = {
-        name: Param(each.default, each.description, schema=_schema(each)) for name, each in params.items()
-    }
+    form = {name: Param(each.default, each.description, schema=_schema(each)) for name, each in params.items()}
     form["dry_run"] = Param(
         default=False,
         description="Show what would happen: loads are rolled back, results are discarded, Spark is skipped.",

@@ -41,9 +41,7 @@ def placed(problems: Sequence[Problem], file: Path, root: Path) -> PipelineError
     """
     source = Source.open(file, root)
     mistakes = [
-        source.mistake(
-            problem.where, problem.code, problem.message, key=problem.key, suggestion=problem.suggestion
-        )
+        source.mistake(problem.where, problem.code, problem.message, key=problem.key, suggestion=problem.suggestion)
         for problem in problems
     ]
     return PipelineErrors(mistakes, root)

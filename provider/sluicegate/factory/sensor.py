@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
+from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -28,6 +29,7 @@ from sluicegate.pipeline.window import upstream_windows
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import TaskInstanceKey
 
 __all__ = ["SourceSensor", "UpstreamSensor", "WaitSensor"]
 
@@ -102,6 +104,16 @@ class WaitSensor(StepOperator):
         return "" if self.wait is None else f"after {format_duration(self.wait)} of waiting "
 
 
+class UpstreamLink(BaseOperatorLink):
+    """A button beside the waiting task that leads to the runs of the DAG it waits for."""
+
+    name = "Upstream runs"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        dag = operator.awaited_dag if isinstance(operator, UpstreamSensor) else ""
+        return f"{conf.get('api', 'base_url', fallback='/').rstrip('/')}/dags/{dag}/runs"
+
+
 class UpstreamSensor(WaitSensor):
     """Waits for a task of another DAG in its runs whose windows end inside this run's window.
 
@@ -112,6 +124,8 @@ class UpstreamSensor(WaitSensor):
     :param latest: only that the task has succeeded once, in any run
     :param fail_fast: fail as soon as the upstream has failed, instead of waiting until it was cleared
     """
+
+    operator_extra_links = (UpstreamLink(),)
 
     def __init__(
         self,
@@ -139,11 +153,13 @@ class UpstreamSensor(WaitSensor):
         return self._upstream(step).sightings()
 
     def trigger(self, step: StepContext, *, poke_interval: float, deadline: str | None) -> WaitTrigger:
-        dates = self._upstream(step).dates
+        upstream = self._upstream(step)
+        dates = upstream.dates
         return UpstreamTrigger(
             awaited_dag=self.awaited_dag,
             awaited_task=self.awaited_task,
             dates=None if dates is None else [date.isoformat() for date in dates],
+            marked=upstream.marked,
             poke_interval=poke_interval,
             deadline=deadline,
             fail_fast=self.fail_fast,
@@ -162,7 +178,7 @@ class UpstreamSensor(WaitSensor):
         if self.latest:
             return Upstream(self.awaited_dag, self.awaited_task, None)
         if self.schedule is None:
-            return Upstream(self.awaited_dag, self.awaited_task, (step.window.start.astimezone(UTC),))
+            return Upstream(self.awaited_dag, self.awaited_task, (step.window.start.astimezone(UTC),), marked=False)
         windows = upstream_windows(self.schedule, step.window)
         if not windows:
             raise fault(

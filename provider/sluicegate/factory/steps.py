@@ -15,7 +15,7 @@ from sluicegate.factory.arguments import argument_problems, operator_class
 from sluicegate.factory.problems import BuildError, Problem
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.load.operator import LoadOperator
-from sluicegate.operator import mark_other_window
+from sluicegate.operator import mark_run
 from sluicegate.pipeline import graph
 from sluicegate.pipeline.model import (
     LoadStep,
@@ -179,10 +179,10 @@ def before_foreign(context: Context) -> None:
 
 
 def _before_foreign(context: Context) -> None:
-    """Before an `operator:` step: leave it out of a dry run, and say which window a manual run has."""
+    """Before an `operator:` step: leave it out of a dry run; mark the run as our own steps do."""
     if (context.get("params") or {}).get("dry_run"):
         raise AirflowSkipException("a dry run leaves `operator:` steps out: they cannot be taken back")
-    mark_other_window(context)
+    mark_run(context)
 
 
 def _assets(datasets: Iterable[str], pipeline: Pipeline) -> list[Asset]:

@@ -62,9 +62,7 @@ def _good(name: str, pipeline: Pipeline, tree: Tree) -> str:
     for upstream in sorted(upstream_names(pipeline)):
         if upstream in tree.pipelines:
             digest.update(f"{upstream}={tree.pipelines[upstream].digest}".encode())
-    return _GOOD.format(
-        file=name, version=sluicegate.__version__, digest=digest.hexdigest(), root=str(tree.root)
-    )
+    return _GOOD.format(file=name, version=sluicegate.__version__, digest=digest.hexdigest(), root=str(tree.root))
 
 
 def _bad(name: str, mistakes: Iterable[Mistake], root: Path) -> str:

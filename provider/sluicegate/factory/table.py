@@ -24,9 +24,7 @@ def has_row(uri: str) -> bool:
     query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(*name.split(".")))
     options = f"-c statement_timeout={_SECONDS}s"
     try:
-        with psycopg.connect(
-            conninfo_of(connection_id), connect_timeout=_SECONDS, options=options
-        ) as connection:
+        with psycopg.connect(conninfo_of(connection_id), connect_timeout=_SECONDS, options=options) as connection:
             found = connection.execute(query).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return False

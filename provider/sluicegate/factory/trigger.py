@@ -18,6 +18,7 @@ from sluicegate.factory.source import Source
 from sluicegate.factory.upstream import Upstream
 from sluicegate.factory.verdict import Outcome, Sighting, verdict
 from sluicegate.faults import FaultClass, classify
+from sluicegate.faults.redact import redact
 
 __all__ = ["BROKEN", "LATE", "SourceTrigger", "UpstreamTrigger", "WaitTrigger"]
 
@@ -62,7 +63,7 @@ class WaitTrigger(BaseTrigger):
             except Exception as error:
                 # A triggerer serves many: what passes by itself is waited for here rather than by a retry.
                 found = classify(error)
-                outcome, text = Outcome.WAITING.value, f"could not be asked: {found}"
+                outcome, text = Outcome.WAITING.value, f"an answer: {redact(str(found))}"
                 errors += 1
                 if found.fault.kind is not FaultClass.TRANSIENT or errors > _PATIENCE:
                     return {"outcome": BROKEN, "seen": text, "code": found.code, "detail": found.detail}
@@ -98,6 +99,7 @@ class UpstreamTrigger(WaitTrigger):
         awaited_dag: str,
         awaited_task: str | None,
         dates: Sequence[str] | None,
+        marked: bool = True,
         poke_interval: float,
         deadline: str | None = None,
         fail_fast: bool = False,
@@ -105,9 +107,10 @@ class UpstreamTrigger(WaitTrigger):
         super().__init__(poke_interval=poke_interval, deadline=deadline, fail_fast=fail_fast)
         self.awaited_dag = awaited_dag
         self.awaited_task = awaited_task
+        self.marked = marked
         self.dates = None if dates is None else list(dates)
         moments = None if dates is None else tuple(datetime.fromisoformat(date) for date in dates)
-        self._upstream = Upstream(awaited_dag, awaited_task, moments)
+        self._upstream = Upstream(awaited_dag, awaited_task, moments, marked)
 
     def sightings(self) -> Sequence[Sighting]:
         return self._upstream.sightings()
@@ -117,6 +120,7 @@ class UpstreamTrigger(WaitTrigger):
             "awaited_dag": self.awaited_dag,
             "awaited_task": self.awaited_task,
             "dates": self.dates,
+            "marked": self.marked,
         } | self._shared()
         return (f"{__name__}.UpstreamTrigger", kwargs)
 

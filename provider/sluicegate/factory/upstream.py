@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from sluicegate.factory.verdict import Sighting, state_of_all
-from sluicegate.operator import DRY_RUN_XCOM_KEY, OTHER_WINDOW_XCOM_KEY
+from sluicegate.operator import RUN_XCOM_KEY
 
 __all__ = ["Upstream"]
 
@@ -24,13 +24,15 @@ _DATES_A_REQUEST = 100
 class Upstream:
     """A task of another DAG (all of the DAG when `task` is None) in the runs at `dates`.
 
-    `dates` are logical dates, aware; None means any run ever. `runs` remembers which run is at which date:
-    that never changes while the run exists.
+    `dates` are logical dates, aware; None means any run ever. `marked`: its steps say which run they had
+    (`RUN_XCOM_KEY`), as ours do. `runs` remembers which run is at which date: that never changes while the
+    run exists.
     """
 
     dag: str
     task: str | None
     dates: tuple[datetime, ...] | None
+    marked: bool = True
     runs: dict[str, datetime] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -55,28 +57,28 @@ class Upstream:
         states = _task_states(self.dag, task, dates)
         run_at = self._runs_by_date(task, dates, states)
         seen = [
-            Sighting(
-                self._at_date(date), run_at.get(date), state_of_all(states.get(run_at.get(date, ""), ()))
-            )
+            Sighting(self._at_date(date), run_at.get(date), state_of_all(states.get(run_at.get(date, ""), ())))
             for date in dates
         ]
         if not all(sighting.ready for sighting in seen):
             return tuple(seen)
-        # Asked only when nothing else is missing: it costs two questions a run.
-        return tuple(replace(each, uncounted=self._uncounted(task, each.run_id)) for each in seen)
+        # Asked only when nothing else is missing: it costs a question a run.
+        return tuple(
+            replace(each, uncounted=self._uncounted(task, each.run_id, date))
+            for each, date in zip(seen, dates, strict=True)
+        )
 
-    def _uncounted(self, task: str, run_id: str | None) -> str:
-        """Why the success of a run is none, or nothing."""
-        if run_id is None:
+    def _uncounted(self, task: str, run_id: str | None, date: datetime | None) -> str:
+        """Why the success of a run is none, or nothing. One without a mark was set by a person, and counts."""
+        mark = _mark(self.dag, task, run_id) if self.marked and run_id is not None else None
+        if mark is None:
             return ""
-        if _xcom(self.dag, task, run_id, DRY_RUN_XCOM_KEY):
+        if mark["dry_run"]:
             return "it was a dry run"
-        window = _xcom(self.dag, task, run_id, OTHER_WINDOW_XCOM_KEY)
-        return f"the run's window is {window}" if window and self.dates is not None else ""
+        start = datetime.fromisoformat(mark["window"].partition("/")[0])
+        return "" if date is None or start == date else f"the run's window is {mark['window']}"
 
-    def _runs_by_date(
-        self, task: str, dates: Sequence[datetime], states: Mapping[str, Any]
-    ) -> dict[datetime, str]:
+    def _runs_by_date(self, task: str, dates: Sequence[datetime], states: Mapping[str, Any]) -> dict[datetime, str]:
         """Airflow answers by run id alone: a run that is new is asked for by its date, once."""
         if len(dates) == 1:
             return dict.fromkeys(dates, next(iter(states))) if states else {}
@@ -106,7 +108,7 @@ class Upstream:
         successes = [run for run, state in reversed(states.items()) if state == "success"]
         seen = Sighting(what)
         for run in successes:
-            seen = Sighting(what, run, "success", self._uncounted(self.task, run))
+            seen = Sighting(what, run, "success", self._uncounted(self.task, run, None))
             if seen.ready:
                 break
         return seen
@@ -132,7 +134,9 @@ def _successes(dag: str, task: str) -> int:
     return RuntimeTaskInstance.get_ti_count(dag_id=dag, task_ids=[task], states=["success"])
 
 
-def _xcom(dag: str, task: str, run_id: str, key: str) -> object:
+def _mark(dag: str, task: str, run_id: str) -> dict[str, Any] | None:
+    """What `mark_run` left."""
     from airflow.sdk.bases.xcom import BaseXCom
 
-    return BaseXCom.get_one(key=key, dag_id=dag, task_id=task, run_id=run_id)
+    mark = BaseXCom.get_one(key=RUN_XCOM_KEY, dag_id=dag, task_id=task, run_id=run_id)
+    return mark if isinstance(mark, dict) else None
