@@ -74,9 +74,7 @@ def test_the_cluster_gives_way_to_this_machine_and_the_rest_of_the_conf_stays() 
 
 
 def test_a_job_cannot_turn_the_local_settings_off() -> None:
-    settings = conf(
-        command("--conf", "spark.hadoop.fs.s3.impl=other", "--conf", "spark.ui.enabled=true", "j.py")
-    )
+    settings = conf(command("--conf", "spark.hadoop.fs.s3.impl=other", "--conf", "spark.ui.enabled=true", "j.py"))
     assert settings["spark.ui.enabled"] == "false"
     assert "ViewFileSystem" in settings["spark.hadoop.fs.s3.impl"]
 
@@ -139,9 +137,7 @@ def test_the_builder_takes_spark_submit_of_command_runner_only(tmp_path: Path) -
     def step(jar: str, *args: str) -> Step:
         return Step("s-1", "n", NOW, jar=jar, args=list(args))
 
-    made = build(
-        cluster, step("command-runner.jar", "timeout", "9", "spark-submit", "s3://code/a/job.py"), tmp_path
-    )
+    made = build(cluster, step("command-runner.jar", "timeout", "9", "spark-submit", "s3://code/a/job.py"), tmp_path)
     assert Path(made.argv[-1]).read_text() == "print()"
     assert made.deadline == Deadline(9)
     with pytest.raises(StepRejectedError, match="spark-submit only, not 's3-dist-cp'"):

@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.local.test_aws_s3 import client_of, error_code
 
 from sluicegate.local.aws import LocalAws, RootInUseError
 from sluicegate.local.aws.clusters import Cluster, Step
 from sluicegate.local.aws.spark import Command, StepRejectedError, split_deadline
+from tests.local.test_aws_s3 import client_of, error_code
 
 
 def shell(cluster: Cluster, step: Step, work: Path) -> Command:
@@ -321,9 +321,7 @@ def test_only_the_given_key_from_this_machine_gets_in(tmp_path: Path) -> None:
         assert error_code(client_of(aws, "s3", "OTHER").list_buckets) == "InvalidAccessKeyId"
         assert error_code(client_of(aws, "emr", "OTHER").list_clusters) == "InvalidAccessKeyId"
         assert httpx.get(f"{aws.endpoint_url}/lake").status_code == 403
-        link = client_of(aws, "s3", "LOCALSECRET").generate_presigned_url(
-            "list_objects_v2", {"Bucket": "lake"}
-        )
+        link = client_of(aws, "s3", "LOCALSECRET").generate_presigned_url("list_objects_v2", {"Bucket": "lake"})
         assert httpx.get(link).status_code == 200
         health = f"{aws.endpoint_url}/_sluicegate/health"
         assert httpx.get(health).status_code == 200

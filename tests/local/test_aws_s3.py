@@ -64,9 +64,7 @@ def test_what_is_put_is_a_file_and_comes_back_with_its_md5(s3: Any, aws: LocalAw
     assert [row["Key"] for row in s3.list_objects_v2(Bucket="lake")["Contents"]] == ["a/ü %+&.csv"]
 
 
-def test_a_file_copied_into_the_folder_is_an_object_at_once_and_follows_its_changes(
-    s3: Any, aws: LocalAws
-) -> None:
+def test_a_file_copied_into_the_folder_is_an_object_at_once_and_follows_its_changes(s3: Any, aws: LocalAws) -> None:
     path = aws.root / "lake/drop/x.csv"
     path.parent.mkdir()
     for text in (b"first", b"other"):
@@ -93,9 +91,7 @@ def test_deleting_the_last_object_removes_its_folders_but_never_the_bucket(s3: A
 def test_listing_pages_and_rolls_up_folders(s3: Any) -> None:
     for key in ("a/1", "a/2", "a/b/3", "c", "d/e/f"):
         s3.put_object(Bucket="lake", Key=key, Body=b"x")
-    pages = s3.get_paginator("list_objects_v2").paginate(
-        Bucket="lake", Delimiter="/", PaginationConfig={"PageSize": 1}
-    )
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket="lake", Delimiter="/", PaginationConfig={"PageSize": 1})
     rows = [
         [c["Key"] for c in page.get("Contents", [])] + [p["Prefix"] for p in page.get("CommonPrefixes", [])]
         for page in pages
@@ -106,9 +102,7 @@ def test_listing_pages_and_rolls_up_folders(s3: Any) -> None:
     assert [row["Prefix"] for row in below["CommonPrefixes"]] == ["a/b/"]
     keys = [
         row["Key"]
-        for page in s3.get_paginator("list_objects_v2").paginate(
-            Bucket="lake", PaginationConfig={"PageSize": 2}
-        )
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket="lake", PaginationConfig={"PageSize": 2})
         for row in page["Contents"]
     ]
     assert keys == ["a/1", "a/2", "a/b/3", "c", "d/e/f"]
@@ -130,9 +124,7 @@ def test_ranges_and_conditions_of_reads(s3: Any) -> None:
 
 def test_conditions_of_writes(s3: Any) -> None:
     first = s3.put_object(Bucket="lake", Key="k", Body=b"1", IfNoneMatch="*")["ETag"]
-    assert (
-        error_code(s3.put_object, Bucket="lake", Key="k", Body=b"2", IfNoneMatch="*") == "PreconditionFailed"
-    )
+    assert error_code(s3.put_object, Bucket="lake", Key="k", Body=b"2", IfNoneMatch="*") == "PreconditionFailed"
     assert error_code(s3.put_object, Bucket="lake", Key="k", Body=b"2", IfMatch='"0"') == "PreconditionFailed"
     s3.put_object(Bucket="lake", Key="k", Body=b"2", IfMatch=first)
     assert error_code(s3.put_object, Bucket="lake", Key="no", Body=b"2", IfMatch=first) == "NoSuchKey"

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.local.test_aws_emr import ended, start, steps_of, wait_for
-from tests.local.test_aws_s3 import client_of
 
 from sluicegate.local.aws import LocalAws
+from tests.local.test_aws_emr import ended, start, steps_of, wait_for
+from tests.local.test_aws_s3 import client_of
 
 JOB = """
 import sys

@@ -66,9 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0 (default): the OS picks one")
     parser.add_argument("--logs", type=Path, help="plain logs of steps (default: emr-logs beside the root)")
     parser.add_argument("--state", type=Path, help="folder of cluster records (default: emr-state beside it)")
-    parser.add_argument(
-        "--ready", type=Path, help="file for port, endpoint_url and pid as JSON, once it answers"
-    )
+    parser.add_argument("--ready", type=Path, help="file for port, endpoint_url and pid as JSON, once it answers")
     parser.add_argument("--bucket", action="append", default=[], help="a bucket to create; may be repeated")
     parser.add_argument(
         "--create-buckets", action="store_true", help="make a missing bucket when something is written to it"

@@ -84,9 +84,7 @@ class EmrActions(ElasticMapReduceResponse):  # type: ignore[misc]  # moto is not
             if not cluster.protected:
                 self._fleet.terminate(cluster)
         if any(cluster.protected and not cluster.is_ending for cluster in clusters):
-            raise ValidationException(
-                "Could not shut down one or more job flows since they are termination protected."
-            )
+            raise ValidationException("Could not shut down one or more job flows since they are termination protected.")
         return EmptyResult()
 
     def set_termination_protection(self) -> ActionResult:
@@ -196,9 +194,7 @@ class EmrActions(ElasticMapReduceResponse):  # type: ignore[misc]  # moto is not
             done = step is not None and self._fleet.cancel(cluster, step)
             answer = {"StepId": step_id, "Status": "SUBMITTED" if done else "FAILED"}
             if not done:
-                answer["Reason"] = (
-                    "The step is neither pending nor running." if step else "There is no such step."
-                )
+                answer["Reason"] = "The step is neither pending nor running." if step else "There is no such step."
             answers.append(answer)
         return ActionResult({"CancelStepsInfoList": answers})
 

@@ -89,15 +89,11 @@ def _kill_descendants() -> None:
 def _descendants() -> list[int]:
     """All processes below this one; without /proc, its process group."""
     if not _LINUX:
-        listing = subprocess.run(
-            ["ps", "-axo", "pid=,pgid=,stat="], capture_output=True, text=True, check=False
-        )
+        listing = subprocess.run(["ps", "-axo", "pid=,pgid=,stat="], capture_output=True, text=True, check=False)
         rows = [line.split() for line in listing.stdout.splitlines()]
         group = str(os.getpgrp())
         return [
-            int(row[0])
-            for row in rows
-            if row[1] == group and int(row[0]) != os.getpid() and not row[2].startswith("Z")
+            int(row[0]) for row in rows if row[1] == group and int(row[0]) != os.getpid() and not row[2].startswith("Z")
         ]
     parents: dict[int, list[int]] = {}
     for pid, (parent, _) in _processes().items():

@@ -20,9 +20,7 @@ _TAIL = 256 * 1024
 _LOG_URI = re.compile(r"s3[an]?://([^/]+)/?(.*)")
 _TRACEBACK = "Traceback (most recent call last):"
 _PYTHON_ERROR = re.compile(r"^[\w.]*(?:Error|Exception|Exit|Interrupt)(?::.*)?$", re.MULTILINE)
-_JAVA_ERROR = re.compile(
-    r"^(?:Exception in thread .*|Error: .*|[\w.$]+(?:Exception|Error): .*)$", re.MULTILINE
-)
+_JAVA_ERROR = re.compile(r"^(?:Exception in thread .*|Error: .*|[\w.$]+(?:Exception|Error): .*)$", re.MULTILINE)
 # What Hadoop says of a bucket that has no folder.
 _NO_BUCKET = re.compile(r"Could not initialize target File System for URI : s3[an]?://([^/\s]+)")
 
@@ -90,9 +88,7 @@ def _python_error(text: str) -> str | None:
         # py4j puts the JVM's own error on a line of its own, which begins with a colon.
         cause = lines[1] if lines[1:] and lines[1].startswith(": ") else ""
         return lines[0] + cause if lines else None
-    syntax = [
-        line for line in _PYTHON_ERROR.findall(text) if "SyntaxError" in line or "IndentationError" in line
-    ]
+    syntax = [line for line in _PYTHON_ERROR.findall(text) if "SyntaxError" in line or "IndentationError" in line]
     return syntax[-1] if syntax else None
 
 

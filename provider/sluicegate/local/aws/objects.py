@@ -100,9 +100,7 @@ class Objects:
     # --- buckets
 
     def buckets(self) -> list[str]:
-        return sorted(
-            entry.name for entry in os.scandir(self.root) if entry.is_dir() and _BUCKET.fullmatch(entry.name)
-        )
+        return sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir() and _BUCKET.fullmatch(entry.name))
 
     def bucket(self, name: str) -> Path:
         """The folder of a bucket that exists, else NoSuchBucket."""
@@ -316,9 +314,7 @@ def _place(source: Path, path: Path, key: str) -> None:
             if path.is_dir():
                 raise _collision(key) from error
             raise
-    raise S3Error(
-        "OperationAborted", f"The folder of {key!r} is being removed again and again. Try again.", 409
-    )
+    raise S3Error("OperationAborted", f"The folder of {key!r} is being removed again and again. Try again.", 409)
 
 
 def _walk(folder: Path, base: str, prefix: str, flat: bool) -> Iterator[str]:

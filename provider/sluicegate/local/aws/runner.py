@@ -142,9 +142,7 @@ class SparkBuilder:
 
     def __call__(self, cluster: Cluster, step: Step, work: Path) -> Command:
         if step.jar.rpartition("/")[2] != "command-runner.jar":
-            message = (
-                f"The local EMR runs command-runner.jar with spark-submit only, not the jar {step.jar!r}."
-            )
+            message = f"The local EMR runs command-runner.jar with spark-submit only, not the jar {step.jar!r}."
             raise StepRejectedError(message)
         deadline, args = split_deadline(step.args)
         if not args or args[0].rpartition("/")[2] != "spark-submit":

@@ -195,9 +195,7 @@ class S3Api:
 
     def _create_upload(self, request: Request, bucket: str, key: str) -> Response:
         upload_id = self.uploads.begin(bucket, key)
-        return xml_response(
-            "InitiateMultipartUploadResult", ("Bucket", bucket), ("Key", key), ("UploadId", upload_id)
-        )
+        return xml_response("InitiateMultipartUploadResult", ("Bucket", bucket), ("Key", key), ("UploadId", upload_id))
 
     def _upload_part(self, request: Request, bucket: str, key: str) -> Response:
         upload_id = request.args["uploadId"]

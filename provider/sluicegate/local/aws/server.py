@@ -209,9 +209,7 @@ def _error(code: str, message: str, status: int, request: Request) -> Response:
     if _is_emr(request):
         body = json.dumps({"__type": code, "message": message})
         return Response(body, status, content_type="application/x-amz-json-1.1")
-    return Response(
-        xml("Error", ("Code", code), ("Message", message)), status, content_type="application/xml"
-    )
+    return Response(xml("Error", ("Code", code), ("Message", message)), status, content_type="application/xml")
 
 
 def _locked(root: Path) -> IO[str]:

@@ -285,9 +285,7 @@ def spark_home() -> Path:
     """The folder of the installed pyspark; raises StepRejectedError."""
     spec = importlib.util.find_spec("pyspark")
     if spec is None or not spec.submodule_search_locations:
-        raise StepRejectedError(
-            "Spark is not installed. Remedy: pip install 'airflow-provider-sluicegate[local]'"
-        )
+        raise StepRejectedError("Spark is not installed. Remedy: pip install 'airflow-provider-sluicegate[local]'")
     return Path(spec.submodule_search_locations[0])
 
 

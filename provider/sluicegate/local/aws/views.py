@@ -51,9 +51,7 @@ def step_view(step: Step) -> Json:
     status: Json = {
         "State": step.state.value,
         "StateChangeReason": {"Message": step.message} if step.message else {},
-        "Timeline": _present(
-            CreationDateTime=step.created, StartDateTime=step.started, EndDateTime=step.ended
-        ),
+        "Timeline": _present(CreationDateTime=step.created, StartDateTime=step.started, EndDateTime=step.ended),
     }
     if step.failure:
         details = {"Reason": step.failure.reason, "Message": step.failure.message}
@@ -70,12 +68,8 @@ def step_view(step: Step) -> Json:
 def _cluster_status(cluster: Cluster) -> Json:
     status: Json = {
         "State": cluster.state.value,
-        "StateChangeReason": _present(
-            Code=cluster.reason.value if cluster.reason else None, Message=cluster.message
-        ),
-        "Timeline": _present(
-            CreationDateTime=cluster.created, ReadyDateTime=cluster.ready, EndDateTime=cluster.ended
-        ),
+        "StateChangeReason": _present(Code=cluster.reason.value if cluster.reason else None, Message=cluster.message),
+        "Timeline": _present(CreationDateTime=cluster.created, ReadyDateTime=cluster.ready, EndDateTime=cluster.ended),
     }
     if cluster.error_code:
         status["ErrorDetails"] = [{"ErrorCode": cluster.error_code, "ErrorMessage": cluster.message or ""}]
