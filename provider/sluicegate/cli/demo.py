@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -23,11 +22,10 @@ def demo(
     Done before on the same state, the runs are cleared and run again. On a terminal everything stays up
     until Ctrl-C; otherwise it is stopped at the end.
     """
-    from sluicegate.cli.console import console, failing, progress
+    from sluicegate.cli.console import console, failing, progress, stop_on_sigterm
     from sluicegate.local.demo.session import Demo
 
-    # A supervisor's or a CI's SIGTERM is to stop the stack, not only this process.
-    signal.signal(signal.SIGTERM, _interrupt)
+    stop_on_sigterm()
     out = console()
     with failing(out):
         session = Demo(dags=dags, state=state, timeout=timeout, console=out)
@@ -38,7 +36,3 @@ def demo(
                 out.print("Everything stays up until Ctrl-C.")
                 stack.wait()
     raise typer.Exit(0 if well else 1)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

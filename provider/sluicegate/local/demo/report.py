@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sluicegate.local.demo.runs import Run
+from sluicegate.local.runs import Run
 
-__all__ = ["COUNTS", "ClusterLife", "DeadLetterCount", "DemoReport", "Load", "cluster_lives", "dead_letters", "load_of"]
+__all__ = [
+    "COUNTS",
+    "ClusterLife",
+    "DeadLetterCount",
+    "DemoReport",
+    "Load",
+    "cluster_lives",
+    "dead_letters",
+    "load_of",
+]
 
 COUNTS = ("inserted", "updated", "unchanged", "stale", "deduplicated", "dead", "rejected")
 
@@ -35,9 +43,9 @@ class Load:
     rejected: int
 
     @property
-    def balanced(self) -> bool:
-        """Every record that was read is in exactly one of the seven counts."""
-        return self.read == sum(getattr(self, name) for name in COUNTS)
+    def counts(self) -> tuple[int, ...]:
+        """`read`, then the seven that it is the sum of, in the order of `COUNTS`."""
+        return (self.read, *(getattr(self, name) for name in COUNTS))
 
 
 @dataclass(frozen=True)
@@ -73,19 +81,17 @@ class DemoReport:
         text = json.dumps(asdict(self), indent=2) + "\n"
         temporary = file.with_suffix(".tmp")
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, file)
+        temporary.replace(file)
 
 
 def load_of(run: Run, step: str, result: Mapping[str, Any]) -> Load:
-    """The load that a task's return value tells of."""
-    return Load(
-        pipeline=run.dag_id,
-        step=step,
-        window=run.start.isoformat(),
-        status=str(result["status"]),
-        read=int(result["read"]),
-        **{name: int(result[name]) for name in COUNTS},
-    )
+    """The load that a task's return value tells of.
+
+    A ledger hit reports the counts of the load that it found; this run did nothing, so zeros stand here.
+    """
+    status = str(result["status"])
+    counts = {name: 0 if status == "skipped" else int(result[name]) for name in ("read", *COUNTS)}
+    return Load(pipeline=run.dag_id, step=step, window=run.start.isoformat(), status=status, **counts)
 
 
 _DEAD_LETTERS = """
@@ -116,5 +122,10 @@ def cluster_lives(emr: Any, since: datetime) -> tuple[ClusterLife, ...]:
         timeline = entry["Status"]["Timeline"]
         made = timeline["CreationDateTime"]
         ended = timeline.get("EndDateTime") or datetime.now(UTC)
-        lives.append((made, ClusterLife(entry["Name"], entry["Status"]["State"], round((ended - made).total_seconds(), 1))))
+        lives.append(
+            (
+                made,
+                ClusterLife(entry["Name"], entry["Status"]["State"], round((ended - made).total_seconds(), 1)),
+            )
+        )
     return tuple(life for _, life in sorted(lives, key=lambda pair: pair[0]))

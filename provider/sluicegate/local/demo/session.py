@@ -1,4 +1,4 @@
-"""One demo, from nothing to the tables: start the stack, run the samples, report. Thin: what it asks for is elsewhere."""
+"""One demo, from nothing to the tables: start the stack, run the samples, report."""
 
 from __future__ import annotations
 
@@ -11,17 +11,10 @@ from pathlib import Path
 from rich.console import Console
 
 from sluicegate.local.demo import report, show
-from sluicegate.local.demo.runs import (
-    Run,
-    Runs,
-    TaskState,
-    expected_windows,
-    is_sample,
-    upstreams_first,
-    wait_until_finished,
-)
+from sluicegate.local.demo.samples import expected_windows, is_sample, upstreams_first
 from sluicegate.local.errors import StackError, WrongUse
 from sluicegate.local.events import Progress
+from sluicegate.local.runs import Run, Runs, TaskState, wait_until_finished
 from sluicegate.local.stack import Stack, running
 from sluicegate.pipeline import read_tree
 from sluicegate.pipeline.model import LoadStep, Pipeline
@@ -131,7 +124,7 @@ class Demo:
     ) -> None:
         loads = []
         order = upstreams_first(samples)
-        for run in sorted(done, key=lambda run: (order.index(run.dag_id), run.start)):
+        for run in sorted(_newest(done, samples), key=lambda run: (order.index(run.dag_id), run.start)):
             for step in samples[run.dag_id].steps.values():
                 result = runs.result(run, step.name) if isinstance(step, LoadStep) else None
                 if result is not None:
@@ -144,14 +137,19 @@ class Demo:
             seconds=round((datetime.now(UTC) - began).total_seconds(), 1),
         )
         outcome.write(stack.state.root / "demo.json")
-        show.print_report(
-            self._console, outcome, ui=stack.airflow_url, password_file=str(stack.state.passwords)
-        )
+        show.print_report(self._console, outcome, ui=stack.airflow_url, password_file=str(stack.state.passwords))
 
 
-def _first_failures(
-    runs: Runs, failed: list[Run], tasks: list[TaskState]
-) -> list[tuple[Run, TaskState, list[str]]]:
+def _newest(runs: list[Run], samples: Mapping[str, Pipeline]) -> list[Run]:
+    """One run a window; of a pipeline that runs once, the one that was made last."""
+    newest: dict[object, Run] = {}
+    for run in sorted(runs, key=lambda run: run.start):
+        windowed = samples[run.dag_id].schedule.kind == "cron"
+        newest[run.dag_id, run.start if windowed else None] = run
+    return list(newest.values())
+
+
+def _first_failures(runs: Runs, failed: list[Run], tasks: list[TaskState]) -> list[tuple[Run, TaskState, list[str]]]:
     by_id = {(run.dag_id, run.run_id): run for run in failed}
     return [
         (by_id[task.dag_id, task.run_id], task, runs.log_tail(task))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sluicegate.local.demo.report import COUNTS, DemoReport
-from sluicegate.local.demo.runs import Run, TaskState
+from sluicegate.local.demo.report import COUNTS, DemoReport, Load
+from sluicegate.local.runs import Run, TaskState
 
 __all__ = ["Watcher", "print_failures", "print_report"]
 
@@ -23,6 +24,15 @@ _MARKS = {
     "deferred": ("…", "cyan"),
     "up_for_retry": ("↻", "yellow"),
     "skipped": ("-", "dim"),
+}
+# A terminal of the usual 80 columns has room for short words only.
+_WIDE = 112
+_SHORT = {
+    "inserted": "ins",
+    "updated": "upd",
+    "unchanged": "same",
+    "deduplicated": "dup",
+    "rejected": "rej",
 }
 _TOLD = frozenset({"success", "failed", "up_for_retry", "skipped", "upstream_failed"})
 
@@ -58,7 +68,7 @@ class Watcher:
             line = Text("  ")
             line.append(*_MARKS[task.state])
             line.append(f" {start:%Y-%m-%d}  " if start else "  ")
-            line.append(f"{task.dag_id}.{task.task_id:32.32} {took}  {task.state}")
+            line.append(f"{f'{task.dag_id}.{task.task_id}':34} {took}  {task.state}")
             self._console.print(line, soft_wrap=True)
 
 
@@ -85,22 +95,25 @@ def _grid(runs: Sequence[Run], tasks: Sequence[TaskState]) -> Table:
     return table
 
 
+def _loads(loads: Sequence[Load], *, narrow: bool) -> Table:
+    table = Table(title="Loads", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("load", "day", "status"):
+        table.add_column(name, no_wrap=True)
+    for name in ("read", *COUNTS):
+        table.add_column(_SHORT.get(name, name) if narrow else name, justify="right", no_wrap=True)
+    for load in loads:
+        cells = [Text(f"{count:,}") if count else Text("·", style="dim") for count in load.counts]
+        status = Text(load.status, style={"loaded": "green", "skipped": "dim"}.get(load.status, "red"))
+        table.add_row(f"{load.pipeline}.{load.step}", load.window[:10], status, *cells)
+    return table
+
+
 def print_report(console: Console, report: DemoReport, *, ui: str, password_file: str) -> None:
     """The tables a person wants to read: loads, reasons for dead letters, clusters; and where to look next."""
-    loads = Table(title="Loads", title_justify="left")
-    for name in ("pipeline", "day", "load", "status"):
-        loads.add_column(name, no_wrap=True)
-    for name in ("read", *COUNTS):
-        loads.add_column(name, justify="right")
-    for load in report.loads:
-        counts = [load.read, *(getattr(load, name) for name in COUNTS)]
-        status = {"loaded": "green", "skipped": "dim"}.get(load.status, "red")
-        cells = [f"{count:,}" if count else Text("·", style="dim") for count in counts]
-        loads.add_row(load.pipeline, load.window[:10], load.step, Text(load.status, style=status), *cells)
-    console.print(loads)
+    console.print(_loads(report.loads, narrow=console.width < _WIDE))
 
     if report.dead_letters:
-        letters = Table(title="Set aside (open dead letters, by rule)", title_justify="left")
+        letters = Table(title="Set aside (open dead letters, by rule)", title_justify="left", box=box.SIMPLE_HEAD)
         for name in ("pipeline", "rule"):
             letters.add_column(name, no_wrap=True)
         letters.add_column("records", justify="right")
@@ -108,7 +121,7 @@ def print_report(console: Console, report: DemoReport, *, ui: str, password_file
             letters.add_row(letter.pipeline, letter.rule, f"{letter.count:,}")
         console.print(letters)
 
-    clusters = Table(title="Clusters of this run", title_justify="left")
+    clusters = Table(title="Clusters of this run", title_justify="left", box=box.SIMPLE_HEAD)
     clusters.add_column("name", overflow="fold")
     clusters.add_column("state", no_wrap=True)
     clusters.add_column("lived", justify="right", no_wrap=True)

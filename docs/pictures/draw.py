@@ -1,0 +1,31 @@
+"""Draws `demo.svg` from the report of a real demo: `python docs/pictures/draw.py .sluicegate/demo.json`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+
+from sluicegate.local.demo.report import ClusterLife, DeadLetterCount, DemoReport, Load
+from sluicegate.local.demo.show import print_report
+
+
+def main(file: Path) -> None:
+    said = json.loads(file.read_text())
+    report = DemoReport(
+        loads=tuple(Load(**load) for load in said["loads"]),
+        dead_letters=tuple(DeadLetterCount(**count) for count in said["dead_letters"]),
+        clusters=tuple(ClusterLife(**life) for life in said["clusters"]),
+        warehouse=said["warehouse"],
+        seconds=said["seconds"],
+    )
+    console = Console(record=True, width=124, file=StringIO(), force_terminal=True, highlight=False)
+    print_report(console, report, ui="http://127.0.0.1:8080", password_file=".sluicegate/airflow/passwords.json",  # noqa: S106)
+    (Path(__file__).parent / "demo.svg").write_text(console.export_svg(title="make demo"))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
