@@ -68,9 +68,7 @@ def test_up_on_a_taken_port_says_who_has_it_and_leaves_nothing_running(tmp_path:
         server.bind(("127.0.0.1", 0))
         server.listen()
         port = server.getsockname()[1]
-        done = sluicegate(
-            "up", detach, "--dags", tmp_path, "--state", tmp_path / "state", "--port", str(port)
-        )
+        done = sluicegate("up", detach, "--dags", tmp_path, "--state", tmp_path / "state", "--port", str(port))
     assert done.returncode == 3
     assert f"Port {port} on 127.0.0.1 is taken by" in done.stderr
     assert "Traceback" not in done.stderr

@@ -55,9 +55,7 @@ def test_rotation_keeps_one_older_log(tmp_path: Path) -> None:
     assert (tmp_path / "x.log.1").read_text() == "second"
 
 
-def test_a_log_that_grew_too_long_is_cut_under_its_writer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_log_that_grew_too_long_is_cut_under_its_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sluicegate.local.component.LOG_LIMIT", 100)
     log = tmp_path / "x.log"
     with log.open("ab", buffering=0) as writer:

@@ -19,9 +19,7 @@ def test_a_file_goes_where_the_uri_says(uri: str, where: tuple[str, str]) -> Non
     assert destination(uri, "mine.csv") == where
 
 
-@pytest.mark.parametrize(
-    "uri", ["landing/a", "s3://", "s3://x/a", "s3://Bucket/a", "s3:///a", "http://landing/a"]
-)
+@pytest.mark.parametrize("uri", ["landing/a", "s3://", "s3://x/a", "s3://Bucket/a", "s3:///a", "http://landing/a"])
 def test_what_is_no_s3_uri_is_wrong_use(uri: str) -> None:
     with pytest.raises(WrongUse, match="not an S3 URI"):
         destination(uri, "mine.csv")

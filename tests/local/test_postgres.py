@@ -100,9 +100,7 @@ def test_the_databases_are_durable_private_and_made_once(state: State) -> None:
             ("postgres", "", "postgres"),
         ):
             with pytest.raises(psycopg.OperationalError):
-                psycopg.connect(
-                    host="127.0.0.1", port=where.postgres, user=role, password=password, dbname=database
-                )
+                psycopg.connect(host="127.0.0.1", port=where.postgres, user=role, password=password, dbname=database)
 
 
 def test_a_half_migrated_metadata_database_is_made_anew_and_a_finished_one_is_remembered(
@@ -157,9 +155,7 @@ def test_binaries_that_nobody_can_read_are_copied_to_where_it_can(
 
 
 @as_root
-def test_when_no_way_works_every_reason_is_given(
-    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_when_no_way_works_every_reason_is_given(state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     denied = tmp_path / "unshare"
     denied.write_text("#!/bin/sh\necho 'unshare failed: Operation not permitted' >&2; exit 1\n")
     denied.chmod(0o755)

@@ -89,9 +89,7 @@ def test_a_direct_child_is_told_when_the_supervisor_is_killed(tmp_path: Path) ->
         "child = processes.spawn(['sleep', '60'], env=os.environ, log=Path('log'), cwd=Path('.'));"
         "print(child.pid, flush=True); time.sleep(60)"
     )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=tmp_path
-    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
     with parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())

@@ -117,9 +117,7 @@ def test_a_second_one_says_that_one_is_running_and_where(stack: Stack, dags: Pat
     assert stack.is_running
 
 
-def test_a_persons_file_is_put_where_a_task_finds_it_and_the_warehouse_takes_it(
-    stack: Stack, tmp_path: Path
-) -> None:
+def test_a_persons_file_is_put_where_a_task_finds_it_and_the_warehouse_takes_it(stack: Stack, tmp_path: Path) -> None:
     mine = tmp_path / "mine.csv"
     mine.write_text("a,b\n1,2\n")
     program = "from sluicegate.cli import main; main()"
@@ -191,9 +189,7 @@ def test_a_killed_component_is_started_again(stack: Stack) -> None:
     assert "scheduler died (killed by SIGKILL); starting it again in 1 s" in log
 
 
-def test_the_next_start_clears_up_after_a_killed_supervisor_and_keeps_the_data(
-    stack: Stack, dags: Path
-) -> None:
+def test_the_next_start_clears_up_after_a_killed_supervisor_and_keeps_the_data(stack: Stack, dags: Path) -> None:
     state = stack.state.root
     os.kill(stack.run.supervisor.pid, signal.SIGKILL)
 

@@ -75,9 +75,7 @@ def test_the_lock_is_free_again_after_its_holder_was_killed(state: State) -> Non
         "import sys,time; from pathlib import Path; from sluicegate.local.state import Lock;"
         "lock = Lock.take(Path(sys.argv[1])); print(lock is not None, flush=True); time.sleep(60)"
     )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", program, str(state.lock)], stdout=subprocess.PIPE, text=True
-    )
+    holder = subprocess.Popen([sys.executable, "-c", program, str(state.lock)], stdout=subprocess.PIPE, text=True)
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "True\n"
@@ -95,9 +93,7 @@ def test_the_lock_is_not_inherited_by_what_its_holder_starts(state: State) -> No
     lock = Lock.take(state.lock)
     assert lock is not None
     program = "import time; print('runs', flush=True); time.sleep(60)"
-    child = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, close_fds=False
-    )
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, close_fds=False)
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == "runs\n"

@@ -169,9 +169,7 @@ def test_a_watch_with_a_holder_stops_when_the_holder_is_gone(tmp_path: Path) -> 
         """
     )
     command = [sys.executable, "-c", source, "holder"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path
-    ) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

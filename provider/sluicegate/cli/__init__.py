@@ -22,9 +22,7 @@ class _Entry:
 
 
 _COMMANDS = {
-    "up": _Entry(
-        "stack", "up", "Start Postgres, Airflow and a local AWS that runs Spark, all on this machine."
-    ),
+    "up": _Entry("stack", "up", "Start Postgres, Airflow and a local AWS that runs Spark, all on this machine."),
     "down": _Entry("stack", "down", "Stop what `sluicegate up` started."),
     "put": _Entry("stack", "put", "Put a file into the local S3, for a pipeline to load."),
     "demo": _Entry("demo", "demo", "Run the sample pipelines on real data and show what was loaded."),

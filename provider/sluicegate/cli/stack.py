@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sluicegate.cli.console import console, failing, progress
+from sluicegate.cli.console import console, failing, progress, stop_on_sigterm
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +30,7 @@ def up(
     """Start Postgres, Airflow and a local AWS that runs Spark, all on this machine."""
     from sluicegate.local.stack import Stack
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    stop_on_sigterm()
     out = console()
     with failing(out):
         stack = Stack(state, dags, port=port, detached=detach)
@@ -63,28 +62,29 @@ def down(state: StateOption = Path(".sluicegate")) -> None:
 
 
 def put(
-    file: Annotated[
-        Path, typer.Argument(help="A file of yours.", exists=True, dir_okay=False, readable=True)
-    ],
-    uri: Annotated[
-        str, typer.Argument(help="Where to: s3://bucket/key; with a / at the end the file keeps its name.")
-    ],
+    file: Annotated[Path, typer.Argument(help="A file of yours.", exists=True, dir_okay=False, readable=True)],
+    uri: Annotated[str, typer.Argument(help="Where to: s3://bucket/key; with a / at the end the file keeps its name.")],
+    run: Annotated[str | None, typer.Option(help="Then run this pipeline, and wait for it.")] = None,
+    param: Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value for that run.")] = None,
     state: StateOption = Path(".sluicegate"),
 ) -> None:
     """Put a file into the local S3 of the stack that runs, for a pipeline to load."""
     from sluicegate.local.errors import NotRunning
     from sluicegate.local.objects import put_file
     from sluicegate.local.stack import running
+    from sluicegate.local.started import run_pipeline
 
     out = console()
     with failing(out):
         stack = running(state)
         if stack is None:
-            raise NotRunning(
-                f"No stack runs on {state}.", "Start one with `sluicegate up`, or say which with --state."
-            )
+            raise NotRunning(f"No stack runs on {state}.", "Start one with `sluicegate up`, or say which with --state.")
         written = put_file(stack, file, uri)
         out.print(f"{file} is now {written}", markup=False)
+        if run is not None:
+            for line in run_pipeline(stack, run, param or ()):
+                out.print(line, markup=False)
+            return
         out.print(
             f"A pipeline that waits for it goes on by itself; start any other at {stack.airflow_url}, "
             f"or give a pipeline of yours a step with `load: {written}`.",
@@ -104,7 +104,3 @@ def _say_where(out: Console, stack: Stack) -> None:
     }
     for name, where in rows.items():
         out.print(f"{name:<11} {where}", markup=False)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

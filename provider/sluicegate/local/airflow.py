@@ -108,9 +108,7 @@ def environment(
 
     What is measured gives way to the caller's settings (`base`), what the stack stands on does not.
     """
-    database = (
-        f"postgresql+psycopg://{AIRFLOW}:{secrets.airflow_password}@127.0.0.1:{ports.postgres}/{AIRFLOW}"
-    )
+    database = f"postgresql+psycopg://{AIRFLOW}:{secrets.airflow_password}@127.0.0.1:{ports.postgres}/{AIRFLOW}"
     foundation = {
         "AIRFLOW_HOME": str(state.airflow),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
@@ -166,9 +164,7 @@ def write_home(state: State, secrets: Secrets) -> None:
     """AIRFLOW_HOME: all settings come from the environment, so its configuration file says only that."""
     for folder in ("config", "dags", "plugins", "bundles"):
         (state.airflow / folder).mkdir(exist_ok=True)
-    (state.airflow / "airflow.cfg").write_text(
-        "# Empty on purpose: `sluicegate up` sets AIRFLOW__... variables.\n"
-    )
+    (state.airflow / "airflow.cfg").write_text("# Empty on purpose: `sluicegate up` sets AIRFLOW__... variables.\n")
     (state.airflow / "config" / "airflow_local_settings.py").write_text(_LOCAL_SETTINGS)
     # A forked scheduler inherits a compiled copy as well; a stale one would be trusted by its time stamp.
     shutil.rmtree(state.airflow / "config" / "__pycache__", ignore_errors=True)
@@ -204,9 +200,7 @@ class Health:
         """Whether it has reported as healthy after `since` (seconds since 1970), not in an earlier life."""
         if component == "api-server":
             # The API of the tasks is built on its first request, for seconds: not while a task waits for it.
-            return self._report("metadatabase").get("status") == "healthy" and bool(
-                self._get("/execution/health", 30)
-            )
+            return self._report("metadatabase").get("status") == "healthy" and bool(self._get("/execution/health", 30))
         key = component.replace("-", "_")
         report = self._report(key)
         beat = report.get(f"latest_{key}_heartbeat")

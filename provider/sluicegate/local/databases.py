@@ -56,8 +56,7 @@ def _ensure_database(connection: psycopg.Connection, name: str) -> None:
 def migrated_to(connection: psycopg.Connection) -> str:
     """The Airflow version whose migration of the metadata database was finished last; empty if none was."""
     row = connection.execute(
-        "SELECT pg_catalog.shobj_description(oid, 'pg_database')"
-        " FROM pg_catalog.pg_database WHERE datname = %s",
+        "SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database WHERE datname = %s",
         [AIRFLOW],
     ).fetchone()
     return str(row[0]) if row and row[0] else ""

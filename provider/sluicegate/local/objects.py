@@ -21,9 +21,7 @@ def destination(uri: str, file_name: str) -> tuple[str, str]:
     """
     match = _URI.fullmatch(uri)
     if match is None:
-        raise WrongUse(
-            f"{uri!r} is not an S3 URI.", "Write s3://bucket/key; a bucket is 3 to 63 of a-z 0-9 . -"
-        )
+        raise WrongUse(f"{uri!r} is not an S3 URI.", "Write s3://bucket/key; a bucket is 3 to 63 of a-z 0-9 . -")
     key = match["key"]
     return match["bucket"], key + file_name if not key or key.endswith("/") else key
 
@@ -43,7 +41,5 @@ def put_file(stack: Stack, file: Path, uri: str) -> str:
             client.create_bucket(Bucket=bucket)
         client.upload_file(str(file), bucket, key)
     except (BotoCoreError, ClientError, Boto3Error, OSError) as error:
-        raise StackError(
-            f"The local S3 did not take it: {error}", f"Its log: {stack.state.log('aws')}"
-        ) from error
+        raise StackError(f"The local S3 did not take it: {error}", f"Its log: {stack.state.log('aws')}") from error
     return f"s3://{bucket}/{key}"

@@ -1,4 +1,4 @@
-"""The sample runs, over Airflow's REST API alone: which are expected, starting them again, how far they are."""
+"""The runs of DAGs, over Airflow's REST API alone: starting them, starting them again, how far they are."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 
 import httpx
 
-from sluicegate.pipeline.model import Pipeline, Schedule
-from sluicegate.pipeline.window import Window, windows
+from sluicegate.pipeline.model import Pipeline
 
-__all__ = ["Run", "Runs", "TaskState", "expected_windows", "is_sample", "upstreams_first", "wait_until_finished"]
+__all__ = ["Run", "Runs", "TaskState", "wait_until_finished"]
 
 _FINISHED = frozenset({"success", "failed"})
 
@@ -42,40 +41,6 @@ class TaskState:
     state: str | None
     try_number: int
     seconds: float | None
-
-
-def is_sample(pipeline: Pipeline, now: datetime) -> bool:
-    """Whether all runs of a pipeline lie in the past: a demo of it comes to an end."""
-    schedule = pipeline.schedule
-    return schedule.kind == "once" or (
-        schedule.kind == "cron" and schedule.catchup and schedule.end is not None and schedule.end < now
-    )
-
-
-def expected_windows(schedule: Schedule) -> tuple[Window, ...]:
-    """The windows of a schedule that has an end; none for `once`, whose single run has no window of its own."""
-    if schedule.start is None or schedule.end is None:
-        return ()
-    return tuple(windows(schedule, schedule.start))
-
-
-def upstreams_first(pipelines: Mapping[str, Pipeline]) -> list[str]:
-    """The names in an order in which nobody comes before a pipeline that it reads from."""
-    order: list[str] = []
-
-    def visit(name: str) -> None:
-        if name in order or name not in pipelines:
-            return
-        for step in pipelines[name].steps.values():
-            for read in step.reads.values():
-                other, dot, _ = read.dataset.partition(".")
-                if dot and other != name and other in pipelines:
-                    visit(other)
-        order.append(name)
-
-    for name in sorted(pipelines):
-        visit(name)
-    return order
 
 
 class Runs:
@@ -113,15 +78,26 @@ class Runs:
 
     def log_tail(self, task: TaskState, lines: int = 15) -> list[str]:
         """The last lines of a task's log; empty where it has none."""
-        path = (
-            f"/dags/{task.dag_id}/dagRuns/{task.run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
-        )
+        path = f"/dags/{task.dag_id}/dagRuns/{task.run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
         answer = self._api.get(path, headers={"Accept": "application/json"})
         if answer.is_error:
             return []
         content = answer.json().get("content") or []
         events = [entry["event"] if isinstance(entry, dict) else str(entry) for entry in content]
         return [line for event in events for line in event.splitlines()][-lines:]
+
+    def params(self, dag_id: str) -> dict[str, Mapping[str, Any]] | None:
+        """The JSON Schemas of a DAG's params, or None where Airflow knows no such DAG."""
+        answer = self._api.get(f"/dags/{dag_id}/details")
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        params: Mapping[str, Any] = answer.raise_for_status().json()["params"] or {}
+        return {name: param.get("schema") or {} for name, param in params.items()}
+
+    def trigger(self, dag_id: str, conf: Mapping[str, object]) -> str:
+        """Start a run without a window; its id."""
+        body = {"logical_date": None, "conf": dict(conf)}
+        return str(self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
     def start_again(self, pipeline: Pipeline, runs: Sequence[Run], *, force: bool) -> None:
         """Clear the runs of one pipeline, so that they run once more with or without `force`.
@@ -138,8 +114,7 @@ class Runs:
             if run.kind == "manual":
                 self._call("DELETE", f"/dags/{run.dag_id}/dagRuns/{run.run_id}")
         if force:
-            body = {"logical_date": None, "conf": {"force": True}}
-            self._call("POST", f"/dags/{pipeline.name}/dagRuns", json=body)
+            self.trigger(pipeline.name, {"force": True})
         else:
             self._clear([run for run in runs if run.kind != "manual"])
 
@@ -186,16 +161,19 @@ def wait_until_finished(
     *,
     on_change: Callable[[list[Run], list[TaskState]], None],
     timeout: float,
+    only: str | None = None,
     poll: float = 1.0,
 ) -> list[Run]:
     """Every run, once there are as many finished ones as `expected` (by DAG) and none is under way.
+
+    With `only`, the run of that id is the one that counts.
 
     :raises TimeoutError: when that takes longer than `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
     while True:
-        found, tasks = runs.all(), runs.tasks()
-        on_change(found, tasks)
+        found = [run for run in runs.all() if only in (None, run.run_id)]
+        on_change(found, runs.tasks())
         counts = {name: sum(run.dag_id == name for run in found) for name in expected}
         if all(counts[name] >= count for name, count in expected.items()) and all(r.finished for r in found):
             return found

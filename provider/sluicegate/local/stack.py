@@ -78,9 +78,7 @@ class Stack:
         folder, `StackError` if it cannot start: with the reason, what to do, and nothing left running.
         """
         if not self._settings.dags.is_dir():
-            raise WrongUse(
-                f"There is no folder {self._settings.dags}.", "Say where the pipelines are with --dags."
-            )
+            raise WrongUse(f"There is no folder {self._settings.dags}.", "Say where the pipelines are with --dags.")
         with self._supervisor_log() as errors:
             self._supervisor = subprocess.Popen(
                 self._settings.command(),
@@ -115,9 +113,7 @@ class Stack:
                 rotate(log)
             return log.open("a", encoding="utf-8")
         except OSError as error:
-            raise StackError(
-                f"{self._state.root} cannot be used: {error}", "Choose another with --state."
-            ) from error
+            raise StackError(f"{self._state.root} cannot be used: {error}", "Choose another with --state.") from error
 
     def events(self) -> Iterator[Event]:
         """What the supervisor says, until it ends. Only for the `Stack` that started it."""
@@ -155,9 +151,7 @@ class Stack:
             self._stop_other(run)
         self._run = None
         if Lock.held(self._state.lock):
-            raise StackError(
-                f"The stack on {self._state.root} has not ended.", "Run `sluicegate down` once more."
-            )
+            raise StackError(f"The stack on {self._state.root} has not ended.", "Run `sluicegate down` once more.")
         count, left = clean_up(self._state)
         if left:
             numbers = ", ".join(str(one.pid) for one in left)

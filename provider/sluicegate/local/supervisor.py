@@ -72,9 +72,7 @@ class Supervisor:
         if not isinstance(error, StackError):
             traceback.print_exception(error)  # to the supervisor's log
             full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-            remedy = (
-                "Free some space, then try again." if full else f"More is in {self._state.log('supervisor')}."
-            )
+            remedy = "Free some space, then try again." if full else f"More is in {self._state.log('supervisor')}."
             error = StackError(f"The stack cannot go on: {error}", remedy)
         self._say(Event("failed", error.message, remedy=error.remedy, exit_code=error.exit_code))
         return error.exit_code
@@ -85,9 +83,7 @@ class Supervisor:
         if lock is None:
             run = Run.load(self._state)
             where = f" at {airflow_url(run.ports)}" if run else ""
-            raise AlreadyRunning(
-                f"A stack runs already on {self._state.root}{where}.", "`sluicegate down` stops it."
-            )
+            raise AlreadyRunning(f"A stack runs already on {self._state.root}{where}.", "`sluicegate down` stops it.")
         return lock
 
     # ---- starting ----
@@ -111,9 +107,7 @@ class Supervisor:
         base = airflow.caller_environment() | {processes.STATE_MARK: str(self._state.root)}
         self._watch.launch(self._aws(base, chosen, secrets))
         self._start_postgres(base, chosen, secrets)
-        self._start_airflow(
-            airflow.environment(base, self._state, secrets, chosen, self._run.bundles), chosen, secrets
-        )
+        self._start_airflow(airflow.environment(base, self._state, secrets, chosen, self._run.bundles), chosen, secrets)
         self._watch.wait_for_all(self._settings.start_timeout)
         self._run = replace(self._run, healthy=True)
         self._run.save(self._state)
@@ -124,9 +118,7 @@ class Supervisor:
         count, left = clean_up(self._state)
         if left:
             numbers = ", ".join(str(one.pid) for one in left)
-            raise StackError(
-                f"An earlier stack's processes cannot be ended: {numbers}.", "End them, then try again."
-            )
+            raise StackError(f"An earlier stack's processes cannot be ended: {numbers}.", "End them, then try again.")
         if count:
             self._say(Event("note", f"ended {count} processes that an earlier stack had left behind"))
         # Its process is gone, but the number in it may by now be another's, which would keep Postgres out.
@@ -159,9 +151,7 @@ class Supervisor:
                 return True
             return False
 
-        server = self._postgres(
-            "postgres", base, run_as, postgres.server(self._state, run_as, chosen.postgres)
-        )
+        server = self._postgres("postgres", base, run_as, postgres.server(self._state, run_as, chosen.postgres))
         self._watch.launch(replace(server, ready=ready))
         self._watch.wait_for("postgres", 60)
         with databases.connect(chosen, secrets) as connection:
@@ -172,9 +162,7 @@ class Supervisor:
         shutil.rmtree(draft, ignore_errors=True)
         password_file = postgres.write_password_file(self._state, secrets, run_as)
         try:
-            self._watch.run(
-                self._postgres("initdb", base, run_as, postgres.initdb(self._state, run_as, password_file))
-            )
+            self._watch.run(self._postgres("initdb", base, run_as, postgres.initdb(self._state, run_as, password_file)))
         finally:
             password_file.unlink(missing_ok=True)
         draft.rename(postgres.data_folder(self._state))

@@ -32,9 +32,7 @@ class Watch:
     `started` is told of every process of a component.
     """
 
-    def __init__(
-        self, logs: Path, say: Progress, started: Callable[[str, ProcessId], None], holder: bool
-    ) -> None:
+    def __init__(self, logs: Path, say: Progress, started: Callable[[str, ProcessId], None], holder: bool) -> None:
         self._logs = logs
         self._say = say
         self._started = started
@@ -78,14 +76,10 @@ class Watch:
     def wait_for_all(self, timeout: float) -> None:
         """Until every component is ready. Raises as `wait_for`."""
         children = list(self._children.values())
-        self._until(
-            lambda: all(child.is_ready for child in children), timeout, "The stack is not up", children
-        )
+        self._until(lambda: all(child.is_ready for child in children), timeout, "The stack is not up", children)
         self._is_up = True
 
-    def _until(
-        self, done: Callable[[], bool], timeout: float, otherwise: str, children: Sequence[Child]
-    ) -> None:
+    def _until(self, done: Callable[[], bool], timeout: float, otherwise: str, children: Sequence[Child]) -> None:
         until = time.monotonic() + timeout
         while not done():
             self.tick()
@@ -136,9 +130,7 @@ class Watch:
 
     def _after_death(self, child: Child, code: int) -> None:
         component = child.component
-        processes.kill(
-            processes.orphans(self._popens())
-        )  # what it has left to us would work against its successor
+        processes.kill(processes.orphans(self._popens()))  # what it has left to us would work against its successor
         pause = child.died(time.monotonic(), MAX_DEATHS if self._is_up else MAX_DEATHS_AT_START)
         last_words = child.last_words()
         if pause is None:
@@ -148,16 +140,10 @@ class Watch:
                 f"The whole log: {component.log}",
             )
         text = f"{component.name} died ({describe_exit(code)}); starting it again in {pause:.0f} s"
-        self._say(
-            Event(
-                "died", f"{text}. Its log ends:\n{last_words}" if last_words else f"{text}.", component.name
-            )
-        )
+        self._say(Event("died", f"{text}. Its log ends:\n{last_words}" if last_words else f"{text}.", component.name))
 
     def _popens(self) -> list[subprocess.Popen[bytes]]:
-        return [
-            child.process for child in (*self._children.values(), *self._jobs) if child.process is not None
-        ]
+        return [child.process for child in (*self._children.values(), *self._jobs) if child.process is not None]
 
     # ---- stopping ----
 
