@@ -80,9 +80,7 @@ def test_nothing_starts_without_a_secret(compose: Any, env: Env) -> None:
 
 def test_no_password_stands_in_the_file(compose: Any) -> None:
     text = compose.without_variables()
-    named = re.findall(
-        r"^ *\w*(?:PASSWORD|SECRET|SECRET_KEY|FERNET_KEY|LOCAL_KEY): *(.*)$", text, re.MULTILINE
-    )
+    named = re.findall(r"^ *\w*(?:PASSWORD|SECRET|SECRET_KEY|FERNET_KEY|LOCAL_KEY): *(.*)$", text, re.MULTILINE)
     assert len(named) == 9
     assert not [value for value in named if value]
     assert re.findall(r"://\w+:([^@/\s]*)@", text) == [""]
@@ -144,9 +142,7 @@ def test_no_service_has_more_rights_than_it_needs(services: Services) -> None:
         assert service.get("network_mode", "service:tasks") == "service:tasks", name
 
 
-def test_only_the_ui_is_published_and_only_to_this_machine(
-    compose: Any, services: Services, env: Env
-) -> None:
+def test_only_the_ui_is_published_and_only_to_this_machine(compose: Any, services: Services, env: Env) -> None:
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert published == {"api-server": ["127.0.0.1:8080:8080"]}
     moved = compose.read(env | {"AIRFLOW_PORT": "9090"})["services"]["api-server"]
@@ -225,10 +221,7 @@ def test_airflow_is_set_up_as_in_the_embedded_stack(name: str, services: Service
 
 def as_values(environment: Mapping[str, str]) -> dict[str, Any]:
     """What is JSON, as what it means."""
-    return {
-        key: json.loads(value) if value.startswith(("{", "[{")) else value
-        for key, value in environment.items()
-    }
+    return {key: json.loads(value) if value.startswith(("{", "[{")) else value for key, value in environment.items()}
 
 
 def test_postgres_is_set_up_as_in_the_embedded_stack(services: Services, tmp_path: Path) -> None:
@@ -236,9 +229,7 @@ def test_postgres_is_set_up_as_in_the_embedded_stack(services: Services, tmp_pat
     embedded = postgres.initdb(State(tmp_path), run_as, tmp_path / "password")
     options = dict(zip(embedded[1::2], embedded[2::2], strict=True))
     # The image names the user, the folder and the password itself, and asks for scram over the network.
-    expected = {
-        key: options[key] for key in ("--encoding", "--locale", "--locale-provider", "--builtin-locale")
-    }
+    expected = {key: options[key] for key in ("--encoding", "--locale", "--locale-provider", "--builtin-locale")}
     given = services["postgres"]["environment"]["POSTGRES_INITDB_ARGS"].split()
     assert dict(one.split("=") for one in given) == expected
 
@@ -265,9 +256,7 @@ def test_the_local_aws_is_where_the_connection_points(services: Services, env: E
 def test_the_local_aws_has_the_buckets_of_the_samples(root: Path, services: Services) -> None:
     texts = [file.read_text() for file in (root / "dags").rglob("*.yaml")]
     named = {bucket for text in texts for bucket in re.findall(r"\bs3://([a-z0-9.-]+)", text)}
-    created = {
-        option.split("=")[1] for option in services["aws"]["command"] if option.startswith("--bucket=")
-    }
+    created = {option.split("=")[1] for option in services["aws"]["command"] if option.startswith("--bucket=")}
     assert created == named
 
 

@@ -107,9 +107,7 @@ def test_it_may_run_again_and_takes_a_changed_password(server: Server, tmp_path:
     assert init(tmp_path / "state", server.env | PASSWORDS).returncode == 0
     with server.login("warehouse", "warehouse-secret", "warehouse") as warehouse:
         warehouse.execute("CREATE TABLE IF NOT EXISTS kept (id int)")
-    assert (
-        init(tmp_path / "state", server.env | PASSWORDS | {"WAREHOUSE_PASSWORD": "another"}).returncode == 0
-    )
+    assert init(tmp_path / "state", server.env | PASSWORDS | {"WAREHOUSE_PASSWORD": "another"}).returncode == 0
     with server.login("warehouse", "another", "warehouse") as warehouse:
         assert warehouse.execute("SELECT count(*) FROM kept").fetchone() == (0,)
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):

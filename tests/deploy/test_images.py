@@ -75,11 +75,7 @@ def test_the_build_has_what_the_project_says_it_needs(root: Path, stages: dict[s
     assert needed | {package.split("/")[0] for package in wheel} <= sources(stages["build"])
     script = " ".join(value for stage in stages.values() for value in values(stage, "RUN"))
     assert set(re.findall(r"--group (\w+)", script)) == {"samples"} <= set(project["dependency-groups"])
-    assert (
-        set(re.findall(r"--extra (\w+)", script))
-        == {"local"}
-        <= set(project["project"]["optional-dependencies"])
-    )
+    assert set(re.findall(r"--extra (\w+)", script)) == {"local"} <= set(project["project"]["optional-dependencies"])
 
 
 def test_the_images_are_of_the_locked_versions(stages: dict[str, Stage]) -> None:

@@ -1,0 +1,97 @@
+"""kill -9 of a worker in the middle of a load: no partial rows, the retry completes, the counts are right."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import psycopg
+import pytest
+
+from tests.airflow.conftest import Airflow, wait_until
+
+PIPELINE = """\
+sluicegate: 1
+owner: tests
+schedule: none
+retries: {count: 3, delay: 1s, max_delay: 2s}
+steps:
+  load_it:
+    load: s3://landing/NAME.csv
+    into: table://warehouse/NAME
+    key: id
+    columns: {id: integer, value: {type: text, required: true}}
+"""
+
+
+def rows(count: int, value: str) -> bytes:
+    """A bad record among `count` good ones."""
+    lines = [f"{number},{value}" for number in range(count)]
+    return "\n".join(["id,value", *lines, f"{count},", ""]).encode()
+
+
+def blocked_loader(airflow: Airflow) -> int | None:
+    """The pid of the process whose load waits for the table, while its transaction is open."""
+    query = (
+        "SELECT client_port FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = 'relation' "
+        "AND application_name LIKE 'sluicegate%%'"
+    )
+    for (port,) in airflow.sql(query):
+        for process in psutil.process_iter(["name"]):
+            try:
+                if any(c.laddr and c.laddr.port == port for c in process.net_connections("tcp")) and (
+                    "postgres" not in (process.info["name"] or "")
+                ):
+                    return process.pid
+            except psutil.Error:
+                continue
+    return None
+
+
+@contextmanager
+def table_locked(airflow: Airflow, table: str) -> Iterator[None]:
+    """Until the end of the block every write to the table waits."""
+    with psycopg.connect(airflow.stack.warehouse_dsn) as connection:
+        connection.execute(f"LOCK TABLE {table} IN SHARE MODE")  # type: ignore[arg-type]
+        yield
+
+
+def waiting_for_load(airflow: Airflow) -> bool:
+    """Whether a second attempt waits for the first one's lock on the target."""
+    query = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory' AND application_name LIKE 'sluicegate%%'"
+    return bool(airflow.sql(query))
+
+
+@pytest.mark.parametrize("victim", ["task", "worker"])
+def test_a_load_is_whole_whoever_is_killed(airflow: Airflow, victim: str) -> None:
+    name = f"killed_{victim}"
+    airflow.put("landing", f"{name}.csv", rows(100, "old"))
+    airflow.write(f"{name}.yaml", PIPELINE.replace("NAME", name))
+    airflow.wait_for_dag(name)
+    first = airflow.trigger(name)
+    assert airflow.wait(name, first, "load_it") == "success"
+
+    airflow.put("landing", f"{name}.csv", rows(1000, "new"))
+    with table_locked(airflow, name):
+        run = airflow.trigger(name)
+        loader = wait_until(lambda: blocked_loader(airflow), 60, "the load to wait for its table")
+        if victim == "task":
+            os.kill(loader, signal.SIGKILL)
+            wait_until(lambda: airflow.task(name, run, "load_it")["try_number"] == 2, 60, "the retry")
+        else:
+            # The loader lives on as an orphan with its transaction open; the retry must wait for it.
+            parent = psutil.Process(loader).parent()
+            assert parent is not None
+            parent.kill()
+            wait_until(lambda: waiting_for_load(airflow), 120, "the retry to wait for the orphan")
+        assert airflow.sql(f"SELECT count(*), max(value) FROM {name}") == [(100, "old")]
+    assert airflow.wait(name, run, "load_it") == "success"
+    assert airflow.task(name, run, "load_it")["try_number"] >= 2
+    assert airflow.sql(f"SELECT count(*), min(value), max(value) FROM {name}") == [(1000, "new", "new")]
+    ledger = "SELECT status, read, inserted, updated, dead FROM sluicegate.loads WHERE pipeline = %s ORDER BY id"
+    assert airflow.sql(ledger, name) == [("loaded", 101, 100, 0, 1), ("loaded", 1001, 900, 100, 1)]
+    letters = "SELECT source_version, status, count(*) FROM sluicegate.dead_letters WHERE pipeline = %s GROUP BY 1, 2"
+    assert [count for _, _, count in airflow.sql(letters, name)] == [1, 1]

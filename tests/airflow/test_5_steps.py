@@ -1,0 +1,168 @@
+"""All kinds of steps, waits and dry runs in pipelines of the tests' own, in a real Airflow."""
+
+from __future__ import annotations
+
+from tests.airflow.conftest import Airflow, wait_until
+
+CODE = '''\
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def total(orders: pa.Table, factor: int) -> pa.Table:
+    """Amounts by customer, times a factor."""
+    sums = orders.group_by("customer").aggregate([("amount", "sum")]).sort_by("customer")
+    return pa.table({"customer": sums["customer"], "total": pc.multiply(sums["amount_sum"], factor)})
+
+
+def announce(reads: dict, window, greeting: str) -> str:
+    return f"{greeting} {reads['totals']} of {window.ds}"
+'''
+PRODUCER = """\
+sluicegate: 1
+owner: tests
+schedule: {cron: "@daily", start: 2026-03-01, end: 2026-03-02, catchup: true}
+datasets:
+  totals: s3://lake/totals/{{ ds }}.parquet
+steps:
+  sum_up:
+    transform: steps_code:total
+    reads: {orders: "s3://landing/steps/{{ ds }}.csv"}
+    writes: totals
+    with: {factor: 2}
+    wait: 1h
+  load_totals:
+    load: totals
+    into: table://warehouse/steps.totals
+    key: customer
+  announce:
+    python: steps_code:announce
+    reads: totals
+    with: {greeting: hello}
+    after: load_totals
+  shout:
+    operator: airflow.providers.standard.operators.bash.BashOperator
+    with: {bash_command: "echo window {{ window.start.isoformat() }} to {{ window.end.isoformat() }}"}
+    after: announce
+"""
+CONSUMER = """\
+sluicegate: 1
+owner: tests
+schedule: {cron: "0 5 * * *", start: 2026-03-01, end: 2026-03-02, catchup: true}
+steps:
+  load_again:
+    load: steps_producer.totals
+    into: table://warehouse/steps.copies
+    key: customer
+"""
+
+
+def test_a_file_that_comes_late_goes_all_the_way_through(airflow: Airflow) -> None:
+    airflow.write("steps_code.py", CODE)
+    airflow.write("steps_producer.yaml", PRODUCER)
+    airflow.write("steps_consumer.yaml", CONSUMER)
+    for dag in ("steps_producer", "steps_consumer"):
+        airflow.wait_for_dag(dag)
+    run = wait_until(lambda: first_run(airflow, "steps_producer"), 60, "the scheduled run")
+    reader = wait_until(lambda: first_run(airflow, "steps_consumer"), 60, "the reader's run")
+    waits = [task for task in tasks(airflow, "steps_producer", run) if task.startswith("wait_for")]
+    assert len(waits) == 1
+    wait_until(lambda: airflow.task("steps_producer", run, waits[0])["state"] == "deferred", 60, "the wait")
+    assert airflow.task("steps_producer", run, "sum_up")["state"] is None
+
+    airflow.put("landing", "steps/2026-03-01.csv", b"customer,amount\nann,1\nbob,2\nann,3\n")
+    for dag, its_run, task in (
+        ("steps_producer", run, "shout"),
+        ("steps_consumer", reader, "load_again"),
+    ):
+        assert airflow.wait(dag, its_run, task, timeout=180) == "success"
+    assert airflow.sql("SELECT customer, total FROM steps.totals ORDER BY 1") == [("ann", 8), ("bob", 4)]
+    assert airflow.sql("SELECT customer, total FROM steps.copies ORDER BY 1") == [("ann", 8), ("bob", 4)]
+    assert (
+        airflow.result("steps_producer", run, "announce") == "hello s3://lake/totals/2026-03-01.parquet of 2026-03-01"
+    )
+    assert "window 2026-03-01T00:00:00+00:00 to 2026-03-02T00:00:00+00:00" in airflow.log(
+        "steps_producer", run, "shout"
+    )
+
+
+DRY_PRODUCER = """\
+sluicegate: 1
+owner: tests
+schedule: {cron: "@daily", start: 2026-03-01}
+datasets: {file: "s3://landing/dry/{{ ds }}.csv"}
+steps:
+  make:
+    python: dry_code:make
+    writes: file
+  load_it:
+    load: file
+    into: table://warehouse/dry.rows
+    key: id
+"""
+DRY_CONSUMER = """\
+sluicegate: 1
+owner: tests
+schedule: {cron: "@daily", start: 2026-03-01}
+steps:
+  read_it: {load: dry_producer.file, into: table://warehouse/dry.copies, key: id}
+"""
+DRY_CODE = """\
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+
+def make(writes, dry_run):
+    if not dry_run:
+        bucket, key = S3Hook.parse_s3_url(writes["file"])
+        S3Hook("aws_default").load_bytes(b"id\\n1\\n2\\n", key, bucket, replace=True)
+"""
+DAY = "2026-03-05T00:00:00+00:00"
+
+
+def test_a_dry_run_changes_nothing_and_no_reader_counts_it(airflow: Airflow) -> None:
+    airflow.write("dry_code.py", DRY_CODE)
+    airflow.write("dry_producer.yaml", DRY_PRODUCER)
+    airflow.write("dry_consumer.yaml", DRY_CONSUMER)
+    for dag in ("dry_producer", "dry_consumer"):
+        airflow.wait_for_dag(dag)
+    reader = backfill(airflow, "dry_consumer", dry_run=False)
+    dry = backfill(airflow, "dry_producer", dry_run=True)
+    assert airflow.wait("dry_producer", dry, "make") == "success"
+    airflow.wait("dry_producer", dry, "load_it")
+    assert airflow.sql("SELECT to_regclass('dry.rows')") == [(None,)]
+    wait = next(task for task in tasks(airflow, "dry_consumer", reader) if task.startswith("wait_for"))
+    wait_until(lambda: "dry run" in airflow.log("dry_consumer", reader, wait), 60, "the wait to see a dry run")
+    assert airflow.task("dry_consumer", reader, wait)["state"] == "deferred"
+
+    # The same window for real: the reader goes on.
+    backfill(airflow, "dry_producer", dry_run=False)
+    assert airflow.wait("dry_consumer", reader, "read_it", timeout=120) == "success"
+    assert airflow.sql("SELECT count(*) FROM dry.copies") == [(2,)]
+
+
+def backfill(airflow: Airflow, dag_id: str, *, dry_run: bool) -> str:
+    """A run of the window that begins on DAY, as a person starts one; its id."""
+    body = {
+        "dag_id": dag_id, "from_date": DAY, "to_date": DAY,
+        "reprocess_behavior": "completed", "dag_run_conf": {"dry_run": dry_run},
+    }  # fmt: skip
+    airflow.api.post("/backfills", json=body).raise_for_status()
+    return airflow.run_of(dag_id, DAY[:10])
+
+
+def test_force_loads_again_what_the_ledger_knows(airflow: Airflow) -> None:
+    airflow.put("inbox", "forced.csv", b"id,name\n1,Ann\n")
+    for number, (force, status) in enumerate([(False, "loaded"), (False, "skipped"), (True, "loaded")]):
+        run = airflow.trigger("inbox", file="forced.csv", table="forced", force=force)
+        assert airflow.wait("inbox", run, "load_file") == "success"
+        assert airflow.result("inbox", run, "load_file")["status"] == status, number
+
+
+def first_run(airflow: Airflow, dag_id: str) -> str | None:
+    found = airflow.api.post("/dags/~/dagRuns/list", json={"dag_ids": [dag_id]}).raise_for_status().json()["dag_runs"]
+    return str(found[0]["dag_run_id"]) if found else None
+
+
+def tasks(airflow: Airflow, dag_id: str, run_id: str) -> list[str]:
+    found = airflow.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
+    return [task["task_id"] for task in found]

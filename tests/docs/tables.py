@@ -1,0 +1,54 @@
+"""The tables of the docs that come out of the code. `python tests/docs/tables.py` writes them anew."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import sluicegate
+from sluicegate.faults import CATALOGUE
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def fault_table() -> str:
+    rows = ["| code | class | what happened | what to do |", "|---|---|---|---|"]
+    rows += [f"| {one.code} | {one.kind} | {one.sentence} | {one.remedy} |" for one in CATALOGUE.values()]
+    return "\n".join(rows)
+
+
+def settings_table() -> str:
+    config = cast("Mapping[str, Any]", sluicegate.get_provider_info()["config"])
+    rows = ["| `[sluicegate]` | default | for instance | |", "|---|---|---|---|"]
+    for name, option in config["sluicegate"]["options"].items():
+        words = " ".join(option["description"].replace("``", "`").split())
+        default = f"`{option['default']}`" if option["default"] else "(empty)"
+        rows.append(f"| `{name}` | {default} | `{option['example']}` | {words} |")
+    return "\n".join(rows)
+
+
+TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
+    ("operator.md", "faults"): fault_table,
+    ("platform.md", "settings"): settings_table,
+}
+"""By page and the name between its `<!-- name:begin -->` and `<!-- name:end -->`."""
+
+
+def between(text: str, name: str) -> re.Match[str]:
+    found = re.search(rf"(?<=<!-- {name}:begin -->\n).*?(?=\n<!-- {name}:end -->)", text, re.DOTALL)
+    assert found is not None, f"there are no marks for {name}"
+    return found
+
+
+def main() -> None:
+    for (page, name), table in TABLES.items():
+        path = DOCS / page
+        text = path.read_text(encoding="utf-8")
+        found = between(text, name)
+        path.write_text(text[: found.start()] + table() + text[found.end() :], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
