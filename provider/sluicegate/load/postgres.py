@@ -20,7 +20,7 @@ from sluicegate.ledger import postgres as ledger
 from sluicegate.ledger.entries import DeadLetter, Load, Origin
 from sluicegate.load.target import Merge, Outcome, Session, Table, TableColumn
 from sluicegate.load.types import ColumnType, parse_type
-from sluicegate.load.upsert import STAGE, is_newer, names, upsert, version_of
+from sluicegate.load.upsert import STAGE, identifiers, is_newer, upsert, version_of
 from sluicegate.load.watch import Watch
 from sluicegate.pipeline.model import Mode
 
@@ -189,7 +189,7 @@ class _PostgresSession:
     def _create(self, wanted: Mapping[str, ColumnType], key: Sequence[str]) -> bool:
         parts = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(t.postgres)) for name, t in wanted.items()]
         if key:
-            parts.append(sql.SQL("PRIMARY KEY ({})").format(names(key)))
+            parts.append(sql.SQL("PRIMARY KEY ({})").format(identifiers(key)))
         try:
             with self._connection.transaction():
                 if not self._connection.execute(
@@ -218,18 +218,18 @@ class _PostgresSession:
                     raise
         self._connection.execute(
             sql.SQL("CREATE TEMP TABLE sluicegate_stage ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
-                names(merge.columns), self._name
+                identifiers(merge.columns), self._name
             )
         )
         self._copy(STAGE, merge)
-        return self._upsert(merge)
+        return self._merge_stage(merge)
 
     def _is_empty(self) -> bool:
         row = self._connection.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(self._name)).fetchone()
         return row is None
 
     def _copy(self, into: sql.Identifier, merge: Merge) -> int:
-        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(into, names(merge.columns))
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(into, identifiers(merge.columns))
         with self._connection.cursor() as cursor:
             with merge.file.open("rb") as file, cursor.copy(statement) as sink:
                 while chunk := file.read(_CHUNK):
@@ -245,7 +245,7 @@ class _PostgresSession:
             )
         return count
 
-    def upsert(self, merge: Merge) -> Outcome:
+    def _merge_stage(self, merge: Merge) -> Outcome:
         statement = upsert(self._name, merge)
         try:
             row = self._connection.execute(statement).fetchone()
@@ -280,7 +280,7 @@ class _PostgresSession:
         found = self._connection.execute(_UNIQUE, [self._seen.schema, self._seen.table]).fetchall()
         if any(set(columns) == set(key) for (columns,) in found):
             return
-        remedy = sql.SQL("ALTER TABLE {} ADD UNIQUE ({})").format(self._name, names(key))
+        remedy = sql.SQL("ALTER TABLE {} ADD UNIQUE ({})").format(self._name, identifiers(key))
         raise fault(
             "SCHEMA_MISMATCH",
             f"{self._seen.name} has no unique constraint on exactly its key ({', '.join(key)}), so a merge cannot be "

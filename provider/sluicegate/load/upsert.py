@@ -10,7 +10,7 @@ from sluicegate.load.target import Merge
 from sluicegate.load.types import ColumnType
 from sluicegate.pipeline.model import Mode
 
-__all__ = ["STAGE", "is_newer", "names", "upsert", "version_of"]
+__all__ = ["STAGE", "identifiers", "is_newer", "upsert", "version_of"]
 
 STAGE = sql.Identifier("pg_temp", "sluicegate_stage")
 _NO_EQUALITY = {"json", "xml", "point", "polygon", "path", "box", "line", "circle", "lseg"}
@@ -32,7 +32,7 @@ def upsert(table: sql.Identifier, merge: Merge) -> sql.Composed:
         "WITH merged AS (INSERT INTO {table} AS t ({columns}) SELECT {columns} FROM {stage} "
         "ON CONFLICT ({key}) {action} RETURNING (t.xmax = 0) AS fresh) "
         "SELECT count(*) FILTER (WHERE fresh), count(*) FROM merged"
-    ).format(table=table, columns=names(merge.columns), stage=STAGE, key=names(merge.key), action=action)
+    ).format(table=table, columns=identifiers(merge.columns), stage=STAGE, key=identifiers(merge.key), action=action)
 
 
 def _guard(merge: Merge, others: Sequence[str]) -> sql.Composable:
@@ -67,5 +67,5 @@ def _comparable(alias: str, name: str, type_: ColumnType) -> sql.Composable:
     return sql.SQL("{}::text").format(value) if without else value
 
 
-def names(names: Iterable[str]) -> sql.Composed:
+def identifiers(names: Iterable[str]) -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier(name) for name in names)

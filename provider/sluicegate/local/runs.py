@@ -10,10 +10,12 @@ from typing import Any
 
 import httpx
 
+from sluicegate.local.errors import StackError
 from sluicegate.pipeline.model import Pipeline
 
 __all__ = ["Run", "Runs", "TaskState", "wait_until_finished"]
 
+_BACKFILL_TIMEOUT = 90.0
 _FINISHED = frozenset({"success", "failed"})
 
 
@@ -44,7 +46,7 @@ class TaskState:
 
 
 class Runs:
-    """The runs of some DAGs in one Airflow."""
+    """The runs of some DAGs in one Airflow. Raises `StackError` where that refuses."""
 
     def __init__(self, api: httpx.Client, dag_ids: Sequence[str]) -> None:
         self._api = api
@@ -132,15 +134,26 @@ class Runs:
             "reprocess_behavior": "completed",
             "dag_run_conf": dict(conf),
         }
-        self._call("POST", "/backfills", json=body)
+        # The scheduler looks twice a minute whether an earlier backfill is over; until then a new one conflicts.
+        deadline = time.monotonic() + _BACKFILL_TIMEOUT
+        while (answer := self._api.post("/backfills", json=body)).status_code == httpx.codes.CONFLICT:
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"A backfill of {pipeline.name} still runs.", "Wait for it or cancel it in Airflow, then try again."
+                )
+            time.sleep(1)
+        self._checked(answer)
 
     def _call(self, method: str, path: str, **kwargs: Any) -> Any:
-        answer = self._api.request(method, path, **kwargs)
+        return self._checked(self._api.request(method, path, **kwargs))
+
+    @staticmethod
+    def _checked(answer: httpx.Response) -> Any:
         if answer.is_error:
-            raise httpx.HTTPStatusError(
-                f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:500]}",
-                request=answer.request,
-                response=answer,
+            request = f"{answer.request.method} {answer.request.url.path}"
+            raise StackError(
+                f"Airflow answered {answer.status_code} to {request}: {answer.text[:500]}",
+                "The log of the api-server may say why.",
             )
         return answer.json() if answer.content else None
 
