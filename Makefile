@@ -43,8 +43,8 @@ lint: .venv/ready
 	@.venv/bin/mypy
 
 bench: .venv/ready
-	@for script in benchmarks/*/run.py; do echo "== $$script"; .venv/bin/python $$script || exit 1; done
+	@for script in benchmarks/*/*.py; do echo "== $$script"; .venv/bin/python $$script || exit 1; done
 
 clean:
-	@if [ -x .venv/bin/sluicegate ]; then .venv/bin/sluicegate down --quiet || true; fi
+	@if [ -x .venv/bin/sluicegate ]; then .venv/bin/sluicegate down >/dev/null || true; fi
 	@rm -rf .venv .uv .sluicegate dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

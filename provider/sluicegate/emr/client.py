@@ -68,12 +68,8 @@ class EmrClient:
             entries = list(self._list([*LIVE_STATES, "TERMINATING"], None))
             if since is not None:
                 entries += self._list(list(TERMINAL_STATES), since - CLOCK_SKEW)
-        ours = {
-            entry["Id"]: attempt for entry in entries if (attempt := key.attempt(entry["Name"])) is not None
-        }
-        return [
-            found for id_, attempt in ours.items() if (found := self._found(key, id_, attempt)) is not None
-        ]
+        ours = {entry["Id"]: attempt for entry in entries if (attempt := key.attempt(entry["Name"])) is not None}
+        return [found for id_, attempt in ours.items() if (found := self._found(key, id_, attempt)) is not None]
 
     def describe(self, cluster_id: str) -> ClusterStatus:
         with _faults():
@@ -144,9 +140,7 @@ class EmrClient:
     def terminate_by_name(self, key: RunKey, *, why: str) -> list[str]:
         """End every cluster of `key` that runs, and return their ids: also one whose id nobody knows yet."""
         with _faults():
-            live = [
-                e["Id"] for e in self._list(list(LIVE_STATES), None) if key.attempt(e["Name"]) is not None
-            ]
+            live = [e["Id"] for e in self._list(list(LIVE_STATES), None) if key.attempt(e["Name"]) is not None]
         self.terminate(live, why=why)
         return live
 

@@ -140,9 +140,7 @@ class SparkOperator(StepOperator):
             if traceback := given.get("traceback"):
                 self.log.error("The trigger failed:\n%s", "".join(traceback))
             late = given.get("error") == TriggerFailureReason.TRIGGER_TIMEOUT
-            event = (
-                {"outcome": "deadline"} if late else {"outcome": "failed", "detail": str(given.get("error"))}
-            )
+            event = {"outcome": "deadline"} if late else {"outcome": "failed", "detail": str(given.get("error"))}
             next_method, next_kwargs = "resume", {"event": event}
         return super().resume_execution(next_method, next_kwargs, context)
 
@@ -224,9 +222,7 @@ class SparkOperator(StepOperator):
         tag = cluster.tags.get(f"{TAG}not-after")
         end = datetime.fromisoformat(tag) if tag else not_after(now, self.max_runtime, len(self.jobs))
         deadline = end if until is None else min(end, until)
-        self.log.info(
-            "Waiting for %s until %s at the latest", cluster.name, f"{deadline:%Y-%m-%d %H:%M:%S %Z}"
-        )
+        self.log.info("Waiting for %s until %s at the latest", cluster.name, f"{deadline:%Y-%m-%d %H:%M:%S %Z}")
         self.defer(
             trigger=ClusterTrigger(
                 aws_conn_id=self.aws_conn_id,

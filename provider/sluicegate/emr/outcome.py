@@ -35,17 +35,13 @@ def outcome(
     found = verdict(cluster, steps, max_runtime=max_runtime, log_tail=tail)
     if found is not None:
         raise found
-    lived = (
-        "" if cluster.seconds is None else f" in {format_duration(timedelta(seconds=round(cluster.seconds)))}"
-    )
+    lived = "" if cluster.seconds is None else f" in {format_duration(timedelta(seconds=round(cluster.seconds)))}"
     log.info("%s did its work%s", cluster.name, lived)
     return {
         "cluster_id": cluster.cluster_id,
         "name": cluster.name,
         "seconds": _rounded(cluster.seconds),
-        "steps": [
-            {"name": step.name, "state": step.state, "seconds": _rounded(step.seconds)} for step in steps
-        ],
+        "steps": [{"name": step.name, "state": step.state, "seconds": _rounded(step.seconds)} for step in steps],
     }
 
 

@@ -157,9 +157,7 @@ def _instances(cluster: Cluster) -> dict[str, Any]:
         }
     ]
     if (core := cluster.instances.core) is not None:
-        groups.append(
-            {"Name": "core", "InstanceRole": "CORE", "InstanceType": core.type, "InstanceCount": core.count}
-        )
+        groups.append({"Name": "core", "InstanceRole": "CORE", "InstanceType": core.type, "InstanceCount": core.count})
     subnet = {"Ec2SubnetId": cluster.subnet} if cluster.subnet else {}
     return {
         "InstanceGroups": groups,
@@ -175,13 +173,9 @@ def _refuse_reserved(cluster: Cluster) -> None:
         for part in path.split("."):
             node = node.get(part) if isinstance(node, Mapping) else None
         if node is not None:
-            raise fault(
-                "WRONG_USE", f"`run_job_flow` of the cluster must not set {path}: Sluicegate does", key=path
-            )
+            raise fault("WRONG_USE", f"`run_job_flow` of the cluster must not set {path}: Sluicegate does", key=path)
     if ours := next((key for key in cluster.tags if key.startswith(TAG)), None):
-        raise fault(
-            "WRONG_USE", f"`tags` of the cluster must not set {ours}: {TAG} is Sluicegate's own", key=ours
-        )
+        raise fault("WRONG_USE", f"`tags` of the cluster must not set {ours}: {TAG} is Sluicegate's own", key=ours)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

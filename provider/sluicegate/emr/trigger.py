@@ -37,9 +37,7 @@ def progress(cluster: ClusterStatus, steps: list[StepStatus]) -> str:
         done = sum(step.state == "COMPLETED" for step in steps)
         return f"{cluster.state}, {done} of {len(steps)} steps done"
     if running is None:
-        return cluster.state + (
-            f" ({cluster.reason_code})" if cluster.terminal and cluster.reason_code else ""
-        )
+        return cluster.state + (f" ({cluster.reason_code})" if cluster.terminal and cluster.reason_code else "")
     return f"{cluster.state}, step {running + 1} of {len(steps)} ({steps[running].name})"
 
 

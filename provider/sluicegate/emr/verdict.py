@@ -96,9 +96,7 @@ def verdict(
     if step.seconds is not None and step.seconds >= max_runtime.total_seconds() - _BLUR:
         detail = f"{step.name} ran for {step.seconds:.0f} s; max_runtime is {format_duration(max_runtime)}"
         return fault("CLUSTER_DEADLINE", detail, **facts)
-    found = emr_fault(
-        "STEP_FAILURE", None, step.failure_reason or None, step.message or None, log_tail or None
-    )
+    found = emr_fault("STEP_FAILURE", None, step.failure_reason or None, step.message or None, log_tail or None)
     return _with_facts(found, facts)
 
 

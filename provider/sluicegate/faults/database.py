@@ -64,10 +64,7 @@ def _without_state(error: BaseException, names: tuple[str, ...]) -> str:
     if "does not exist" in words and any(noun in words for noun in _ROLE_OR_DATABASE):
         return "WAREHOUSE_DENIED"
     kind = next((name.rpartition(".")[2] for name in names if name.startswith(("psycopg.", "psycopg2."))), "")
-    if (
-        starts_with(names, "psycopg.OperationalError", "psycopg2.OperationalError")
-        or kind == "InterfaceError"
-    ):
+    if starts_with(names, "psycopg.OperationalError", "psycopg2.OperationalError") or kind == "InterfaceError":
         return "WAREHOUSE_UNREACHABLE"
     if starts_with(names, "psycopg.DataError", "psycopg2.DataError"):
         return "CONSTRAINT_VIOLATED"

@@ -67,9 +67,7 @@ def match(error: BaseException, names: tuple[str, ...]) -> Match | None:
 
 
 def _os_error(error: OSError) -> Match | None:
-    facts: dict[str, object] = (
-        {} if error.errno is None else {"errno": errno.errorcode.get(error.errno, error.errno)}
-    )
+    facts: dict[str, object] = {} if error.errno is None else {"errno": errno.errorcode.get(error.errno, error.errno)}
     if code := _BY_ERRNO.get(error.errno or 0):
         return Match(code, None, facts)
     if isinstance(error, TimeoutError):

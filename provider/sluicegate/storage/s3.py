@@ -46,9 +46,7 @@ def s3_client(aws_conn_id: str) -> S3Client:
         except Exception as missing:
             raise classify(missing) from missing
     hook: Any = AwsBaseHook(aws_conn_id=aws_conn_id, client_type="s3")
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=10, read_timeout=60
-    )
+    config = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=10, read_timeout=60)
     client: S3Client = hook.get_client_type(config=config.merge(hook.config))
     return client
 
@@ -74,8 +72,7 @@ class S3Objects:
             if not address.folder:
                 return self._head(address) is not None
             return any(
-                relative == MARKER or is_part(relative, entry["Size"])
-                for relative, entry in self._entries(address)
+                relative == MARKER or is_part(relative, entry["Size"]) for relative, entry in self._entries(address)
             )
 
     def fetch(self, part: Part, address: Address, into: Path) -> Path:
@@ -139,14 +136,10 @@ class S3Objects:
     def _parts_below(self, address: Address) -> Iterator[Part]:
         for relative, entry in self._entries(address):
             if is_part(relative, entry["Size"]):
-                yield Part(
-                    address.child(relative), entry["Size"], _etag(entry["ETag"]), entry["LastModified"]
-                )
+                yield Part(address.child(relative), entry["Size"], _etag(entry["ETag"]), entry["LastModified"])
 
     def _entries(self, address: Address) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=address.bucket, Prefix=address.key
-        )
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=address.bucket, Prefix=address.key)
         for page in pages:
             for entry in page.get("Contents", ()):
                 yield entry["Key"].removeprefix(address.key), entry
@@ -157,9 +150,7 @@ class S3Objects:
             return
         # A range keeps a resumed download to the bytes that are missing; IfMatch keeps it to one version.
         wanted = {"Range": f"bytes={offset}-"} if offset else {}
-        answer = self.client.get_object(
-            Bucket=address.bucket, Key=address.key, IfMatch=f'"{part.version}"', **wanted
-        )
+        answer = self.client.get_object(Bucket=address.bucket, Key=address.key, IfMatch=f'"{part.version}"', **wanted)
         # Not the body's own `with`: that hands out what is below it and does not notice a short body.
         with closing(answer["Body"]) as body:
             for chunk in body.iter_chunks(_CHUNK):

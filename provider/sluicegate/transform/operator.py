@@ -102,9 +102,7 @@ class TransformOperator(StepOperator):
         log.info("%s: %s", "Dry run, nothing was written" if step.dry_run else "Transformed", report)
         return report
 
-    def _open_reads(
-        self, storage: Storage, step: StepContext, scratch: Path
-    ) -> tuple[dict[str, Source], list[Part]]:
+    def _open_reads(self, storage: Storage, step: StepContext, scratch: Path) -> tuple[dict[str, Source], list[Part]]:
         from sluicegate.transform.read import open_source
 
         sources: dict[str, Source] = {}
@@ -140,8 +138,7 @@ class TransformOperator(StepOperator):
         from sluicegate.transform.write import write_file
 
         reads = {
-            name: source.reader() if streams(function, name) else source.table()
-            for name, source in sources.items()
+            name: source.reader() if streams(function, name) else source.table() for name, source in sources.items()
         }
         returned = by_binding(function(**reads, **arguments), tuple(targets), self.function)
         written = {}

@@ -80,8 +80,7 @@ def _same_columns(items: Iterable[Any], schema: pa.Schema, reference: str) -> It
         if not item.schema.equals(schema):
             raise fault(
                 "WRONG_USE",
-                f"{reference} yielded batches of different columns: "
-                f"first {_shown(schema)}, then {_shown(item.schema)}",
+                f"{reference} yielded batches of different columns: first {_shown(schema)}, then {_shown(item.schema)}",
             )
         if isinstance(item, pa.Table):
             yield from item.to_batches()

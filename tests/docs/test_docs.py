@@ -1,0 +1,334 @@
+"""What the docs say is so: their pipelines are right, their code runs, their commands, tables and links exist."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+import psycopg
+import pyarrow as pa
+import pytest
+import typer
+from airflow.cli.cli_parser import get_parser
+from airflow.configuration import conf
+from typer.testing import CliRunner
+
+from sluicegate.cli import app
+from sluicegate.factory.load import build_mistakes
+from sluicegate.faults import CATALOGUE, fault
+from sluicegate.faults.report import describe, playbook_section
+from sluicegate.ledger import postgres as ledger
+from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin
+from sluicegate.load.load import load
+from sluicegate.load.postgres import PostgresTarget
+from sluicegate.load.request import LoadRequest
+from sluicegate.pipeline import Window, read_tree
+from sluicegate.storage import Storage
+from sluicegate.transform.code import find_function, on_path, streams
+from tests.docs.pages import GUIDES, PAGES, PLAYBOOKS, ROOT, Page, page, write_dags
+from tests.docs.tables import TABLES, between
+
+WITH_PIPELINES = tuple(each for each in PAGES if any(name.endswith(".yaml") for name in each.files()))
+WINDOW = Window(datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC))
+
+
+def named(each: Page) -> str:
+    return each.name
+
+
+# --- pipelines and code ------------------------------------------------------------------------------------------
+
+
+def test_there_are_pipelines_to_check() -> None:
+    assert {each.name for each in WITH_PIPELINES} == {"README.md", "docs/author.md"}
+
+
+@pytest.mark.parametrize("of", WITH_PIPELINES, ids=named)
+def test_every_pipeline_in_the_docs_is_right(of: Page, tmp_path: Path) -> None:
+    tree = read_tree(write_dags(of, tmp_path))
+    assert [str(mistake) for mistake in tree.mistakes] == []
+    assert {file.name for file in tree.files} == {
+        Path(name).name for name in of.files() if name.endswith(".yaml") and Path(name).name != "defaults.yaml"
+    }
+    built = [build_mistakes(pipeline, tree.readable) for pipeline in tree.pipelines.values()]
+    assert [str(mistake) for mistakes in built for mistake in mistakes] == []
+
+
+@pytest.mark.parametrize("of", PAGES, ids=named)
+def test_every_yaml_and_python_block_says_which_file_it_is(of: Page) -> None:
+    assert [(block.line, block.text) for block in of.blocks("yaml", "python") if block.file is None] == []
+
+
+def test_the_guide_shows_each_kind_of_step(tmp_path: Path) -> None:
+    tree = read_tree(write_dags(page("author.md"), tmp_path))
+    kinds = {step.kind for pipeline in tree.pipelines.values() for step in pipeline.steps.values()}
+    assert kinds == {"load", "spark", "transform", "python", "operator"}
+
+
+def test_every_key_that_is_named_as_missing_is_an_error_of_check(tmp_path: Path) -> None:
+    section = page("author.md").text.partition("An error of `check` with its place:")[2].partition("\n")[0]
+    assert re.findall(r"`([^`]+)`", section) == ["matrix", "for_each", "group", "${env:NAME}"]
+    (tmp_path / "p.yaml").write_text(
+        "sluicegate: 1\ndescription: ${env:NAME}\nmatrix: {}\nsteps:\n"
+        "  a: {load: s3://b/a.csv, into: table://w/a, for_each: [1], group: g}\n"
+    )
+    mistakes = [mistake for mistake in read_tree(tmp_path).mistakes if mistake.code == "not-supported"]
+    assert {mistake.line for mistake in mistakes} == {2, 3, 5}
+    assert len(mistakes) == 4
+
+
+def test_what_is_refused_only_in_the_run_is_refused_there(tmp_path: Path) -> None:
+    from sluicegate.faults import FaultError
+    from sluicegate.load.connection import parse_table
+    from sluicegate.pipeline.model import Column, Mode
+    from sluicegate.storage import parse_uri
+
+    file = tmp_path / "a.csv"
+    file.write_text("a\n1\n")
+    refused: list[tuple[str, Any]] = [
+        ("WRONG_USE", lambda: LoadRequest((str(file),), "t", mode=Mode.REPLACE_WINDOW)),
+        ("CHECK_BROKEN", lambda: LoadRequest((str(file),), "t", columns={"a": Column(references="x.y")}).rules()),
+        ("WRONG_USE", lambda: LoadRequest((str(file),), "t", columns={"a": Column(type="strang")})),
+        ("WRONG_USE", lambda: parse_table("s3://bucket/folder/")),
+        *(("WRONG_USE", lambda uri=uri: parse_uri(uri)) for uri in ("gs://b/a.csv", "https://h/a.csv", "table://w/a")),
+    ]
+    for code, refuse in refused:
+        with pytest.raises(FaultError) as caught:
+            refuse()
+        assert caught.value.code == code
+
+
+def test_the_transform_of_the_guide_runs(tmp_path: Path) -> None:
+    root = write_dags(page("author.md"), tmp_path)
+    customers = pa.table({"id": [1, 2, 3], "country": ["DE", "FR", "DE"]})
+    with on_path(str(root)):
+        whole = find_function("transforms.customers:clean_up", str(root))
+        large = find_function("transforms.customers:clean_up_large", str(root))
+        assert not streams(whole, "customers")
+        assert streams(large, "customers")
+        assert whole(customers=customers, country="DE")["id"].to_pylist() == [1, 3]
+        reader = pa.RecordBatchReader.from_batches(customers.schema, customers.to_batches(max_chunksize=2))
+        assert pa.Table.from_batches(large(customers=reader, country="DE"))["id"].to_pylist() == [1, 3]
+
+
+def test_the_python_function_of_the_guide_runs(tmp_path: Path) -> None:
+    root = write_dags(page("author.md"), tmp_path)
+    reads = {"by_country": "s3://lake/countries/2026-01-02/", "orders": "table://warehouse/orders"}
+    with posts() as (url, seen), on_path(str(root)):
+        post = find_function("announce:post", str(root))
+        said = post(url=url, reads=reads, window=WINDOW, dry_run=True)
+        assert seen == []
+        assert post(url=url, reads=reads, window=WINDOW, dry_run=False) == said
+    assert seen == [{"text": "Customers of 2026-01-02: s3://lake/countries/2026-01-02/"}]
+
+
+@contextmanager
+def posts() -> Iterator[tuple[str, list[Any]]]:
+    """A server that keeps the JSON it is sent."""
+    seen: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            seen.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/", seen
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+# --- commands ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("of", GUIDES, ids=named)
+def test_every_command_in_the_docs_exists(of: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_dags(of, tmp_path).mkdir(exist_ok=True)
+    for line, words in of.commands():
+        program, *rest = words
+        match program:
+            case "sluicegate":
+                parse(rest, tmp_path)
+            case "airflow":
+                get_parser().parse_args(rest)
+            case "pip":
+                assert rest[0] == "install"
+                assert rest[1].partition("[")[0] == "airflow-provider-sluicegate"
+            case "aws":
+                assert rest[:2] == ["emr", "list-clusters"]
+            case _:
+                pytest.fail(f"{of.name}:{line}: nobody checks {program}")
+
+
+def parse(words: list[str], folder: Path) -> None:
+    """A command of ours with its arguments; files that it is given are made."""
+    for word in words:
+        if word.endswith(".csv") and "://" not in word:
+            (folder / word).touch()
+    group = typer.main.get_command(app)
+    with click.Context(group, info_name="sluicegate") as context:
+        name, command, rest = group.resolve_command(context, list(words))  # type: ignore[attr-defined]
+        assert command is not None
+        assert rest is not None
+        command.make_context(name, list(rest), parent=context)
+
+
+def test_the_first_command_of_the_guide_finds_nothing_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_dags(page("author.md"), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    [words] = [words for _, words in page("author.md").commands()]
+    done = CliRunner().invoke(app, words[1:])
+    assert (done.exit_code, done.output) == (0, "")
+
+
+@pytest.mark.parametrize("of", GUIDES, ids=named)
+def test_the_commands_named_in_the_text_exist(of: Page) -> None:
+    group = typer.main.get_command(app)
+    known = set(group.commands)  # type: ignore[attr-defined]
+    assert set(re.findall(r"`sluicegate ([a-z][a-z-]*)", of.text)) <= known
+
+
+# --- tables, settings, faults ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "mark"), TABLES)
+def test_a_table_is_what_the_code_says(name: str, mark: str) -> None:
+    written = between(page(name).text, mark)[0]
+    assert written == TABLES[name, mark](), "python tests/docs/tables.py writes it anew"
+
+
+def test_the_log_block_is_the_one_that_is_logged() -> None:
+    [block] = page("operator.md").blocks("text")
+    detail = re.search(r"what happened: (.*)", block.text)
+    assert detail is not None
+    assert block.text == describe(fault("TOO_MANY_DEAD_LETTERS", detail[1]), pipeline="orders") + "\n"
+
+
+@pytest.mark.parametrize("of", GUIDES, ids=named)
+def test_every_fault_that_is_named_is_in_the_catalogue(of: Page) -> None:
+    words = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", re.sub(r"```.*?```", "", of.text, flags=re.DOTALL)))
+    others = {"AIRFLOW_HOME", "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", "TERMINATE_CLUSTER"}
+    assert {word for word in words if "AIRFLOW" not in word} - others <= set(CATALOGUE)
+
+
+def test_the_settings_of_airflow_in_the_docs_exist() -> None:
+    options = conf.configuration_description
+    for block in page("platform.md").blocks("ini"):
+        section = ""
+        for line in block.text.splitlines():
+            if heading := re.fullmatch(r"\[(\w+)\]", line):
+                section = heading[1]
+            elif setting := re.match(r"(\w+) = ", line):
+                assert setting[1] in options[section]["options"], f"[{section}] {setting[1]}"
+    for of in GUIDES:
+        for section, name in re.findall(r"`\[(\w+)\] (\w+)`", of.text):
+            assert name in options[section]["options"], f"{of.name}: [{section}] {name}"
+
+
+def test_the_bundles_in_the_docs_can_be_made() -> None:
+    [block] = page("platform.md").blocks("json")
+    for bundle in json.loads(block.text):
+        module, _, name = bundle["classpath"].rpartition(".")
+        made = getattr(import_module(module), name)(name=bundle["name"], **bundle["kwargs"])
+        assert made.name == bundle["name"]
+
+
+def test_the_operators_named_for_hand_written_dags_exist() -> None:
+    named_ = re.findall(r"`(sluicegate(?:\.\w+)+\.\w+Operator)`", page("platform.md").text)
+    assert len(named_) == 4
+    for path in named_:
+        module, _, name = path.rpartition(".")
+        assert isinstance(getattr(import_module(module), name), type)
+
+
+# --- SQL ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def warehouse(server: str) -> str:
+    """A database called as in the docs, with the ledger, a failed load and an open dead letter of `orders`."""
+    with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE warehouse TEMPLATE template0")
+    conninfo = f"{server} dbname=warehouse"
+    origin = Origin("orders", "load_orders", "run", 1, WINDOW)
+    failures = ({"rule": "required:amount", "column": "amount", "value": None},)
+    letter = DeadLetter("s3://landing/orders/a.csv", "v", 3, '{"order_id": "3"}', failures, {"order_id": "3"})
+    with psycopg.connect(conninfo, application_name="sluicegate orders.load_orders run") as connection:
+        ledger.ensure(connection)
+        for status, counts in (("loaded", Counts(2, 1, 1)), ("failed", Counts(read=2, dead=1, rejected=1))):
+            ledger.record(connection, Load("public.orders", letter.source, "v", "d", status, counts, 0.1, origin))
+        ledger.set_aside(connection, "public.orders", "d", origin, [letter])
+    return conninfo
+
+
+SQL = [(each.name, block.line, block.text) for each in (*PAGES, *PLAYBOOKS) for block in each.blocks("sql")]
+
+
+@pytest.mark.parametrize(("where", "line", "text"), SQL, ids=[f"{where}:{line}" for where, line, _ in SQL])
+def test_the_sql_of_the_docs_runs_and_finds_what_it_says(warehouse: str, where: str, line: int, text: str) -> None:
+    with psycopg.connect(warehouse, application_name="sluicegate orders.load_orders run") as connection:
+        cursor = connection.execute(text.encode())
+        if where == "docs/operator.md":
+            assert cursor.fetchall(), f"{where}:{line} finds nothing"
+        connection.rollback()
+
+
+def test_the_rights_of_the_docs_are_enough_for_a_load(warehouse: str, tmp_path: Path) -> None:
+    [block] = page("platform.md").blocks("sql")
+    with psycopg.connect(warehouse, autocommit=True) as connection:
+        # What the ledger's schema was made by must not matter: the role makes its own.
+        connection.execute("CREATE DATABASE rights TEMPLATE template0")
+    admin = warehouse.replace("dbname=warehouse", "dbname=rights")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(block.text.replace("DATABASE warehouse", "DATABASE rights").encode())
+    file = tmp_path / "a.csv"
+    loader = admin.replace("user=postgres", "user=loader")
+    for text, status in (("id,v\n1,a\n", "loaded"), ("id,v\n1,b\n2,c\n", "loaded"), ("id,v\n1,b\n2,c\n", "skipped")):
+        file.write_text(text)
+        request = LoadRequest((str(file),), "sales.orders", key=("id",))
+        assert load(request, Storage(), PostgresTarget(loader, "sales.orders")).status == status
+
+
+# --- links -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("of", (*PAGES, *PLAYBOOKS), ids=named)
+def test_every_link_leads_somewhere(of: Page) -> None:
+    lost = []
+    for link in of.links():
+        target, _, anchor = link.partition("#")
+        if "://" in target:
+            continue
+        path = (of.path.parent / target).resolve() if target else of.path
+        if not path.exists() or (anchor and anchor not in Page(path).anchors()):
+            lost.append(link)
+    assert lost == []
+
+
+@pytest.mark.parametrize("of", PLAYBOOKS, ids=named)
+def test_the_playbook_has_a_section_where_the_log_says(of: Page) -> None:
+    headings = re.findall(r"^## (\S+)$", of.text, re.MULTILINE)
+    assert headings
+    assert set(headings) <= set(CATALOGUE)
+    for code in headings:
+        path, _, anchor = playbook_section(of.path.stem, code).partition("#")
+        assert (ROOT / path) == of.path
+        assert anchor in of.anchors()
