@@ -73,7 +73,7 @@ def layer_of(name: str) -> str | None:
     """The layer of a module of ours; None for the package itself (its version) and for all others."""
     root, _, rest = name.partition(".")
     layer = rest.partition(".")[0]
-    return layer if root == "sluicegate" and (layer in MAY_IMPORT or (PACKAGE / layer).is_dir() and layer) else None
+    return layer if root == "sluicegate" and layer in MAY_IMPORT else None
 
 
 def module_of(path: Path) -> str:

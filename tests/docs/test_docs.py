@@ -13,7 +13,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import click
 import psycopg
 import pyarrow as pa
 import pytest
@@ -24,15 +23,17 @@ from typer.testing import CliRunner
 
 from sluicegate.cli import app
 from sluicegate.factory.load import build_mistakes
-from sluicegate.faults import CATALOGUE, fault
+from sluicegate.faults import CATALOGUE, FaultError, fault
 from sluicegate.faults.report import describe, playbook_section
 from sluicegate.ledger import postgres as ledger
 from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin
+from sluicegate.load.connection import parse_table
 from sluicegate.load.load import load
 from sluicegate.load.postgres import PostgresTarget
 from sluicegate.load.request import LoadRequest
 from sluicegate.pipeline import Window, read_tree
-from sluicegate.storage import Storage
+from sluicegate.pipeline.model import Column, LoadStep, Mode
+from sluicegate.storage import Storage, parse_uri
 from sluicegate.transform.code import find_function, on_path, streams
 from tests.docs.pages import GUIDES, PAGES, PLAYBOOKS, ROOT, Page, page, write_dags
 from tests.docs.tables import TABLES, between
@@ -87,10 +88,6 @@ def test_every_key_that_is_named_as_missing_is_an_error_of_check(tmp_path: Path)
 
 
 def test_what_is_refused_only_in_the_run_is_refused_there(tmp_path: Path) -> None:
-    from sluicegate.faults import FaultError
-    from sluicegate.load.connection import parse_table
-    from sluicegate.pipeline.model import Column, Mode
-    from sluicegate.storage import parse_uri
 
     file = tmp_path / "a.csv"
     file.write_text("a\n1\n")
@@ -142,7 +139,7 @@ def posts() -> Iterator[tuple[str, list[Any]]]:
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its base's word
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
@@ -183,12 +180,10 @@ def parse(words: list[str], folder: Path) -> None:
     for word in words:
         if word.endswith(".csv") and "://" not in word:
             (folder / word).touch()
-    group = typer.main.get_command(app)
-    with click.Context(group, info_name="sluicegate") as context:
-        name, command, rest = group.resolve_command(context, list(words))  # type: ignore[attr-defined]
-        assert command is not None
-        assert rest is not None
-        command.make_context(name, list(rest), parent=context)
+    group: Any = typer.main.get_command(app)
+    context = group.make_context("sluicegate", list(words), resilient_parsing=True)
+    name, command, rest = group.resolve_command(context, list(words))
+    command.make_context(name, list(rest), parent=context, resilient_parsing=False)
 
 
 def test_the_first_command_of_the_guide_finds_nothing_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,10 +302,28 @@ def test_the_rights_of_the_docs_are_enough_for_a_load(warehouse: str, tmp_path: 
         assert load(request, Storage(), PostgresTarget(loader, "sales.orders")).status == status
 
 
+def test_the_load_of_the_guide_keeps_its_contract(warehouse: str, tmp_path: Path) -> None:
+    step = read_tree(write_dags(page("author.md"), tmp_path)).pipelines["payments"].steps["load_payments"]
+    assert isinstance(step, LoadStep)
+    good = {"payment_id": "", "amount": 10, "fee": 1, "currency": "EUR", "iban": "DE00", "changed_at": "2026-01-02"}
+    payments = [{**good, "payment_id": f"00000000-0000-0000-0000-{number:012}"} for number in range(200)]
+    payments[7] |= {"amount": 200_000}
+    payments[9] |= {"fee": 11}
+    file = tmp_path / "payments.jsonl"
+    file.write_text("".join(f"{json.dumps(one)}\n" for one in payments))
+    request = LoadRequest(
+        (str(file),), "finance.payments", key=step.key, mode=step.mode, newest_by=step.newest_by,
+        columns=step.columns, checks=step.checks, max_dead=step.dead_letters.max,
+    )  # fmt: skip
+    report = load(request, Storage(), PostgresTarget(warehouse, "finance.payments"))
+    assert (report.counts.inserted, report.counts.dead) == (198, 2)
+    assert report.reasons == {"between:amount": 1, "expect_column_pair_values_a_to_be_greater_than_b:amount+fee": 1}
+
+
 # --- links -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("of", (*PAGES, *PLAYBOOKS), ids=named)
+@pytest.mark.parametrize("of", [*PAGES, *PLAYBOOKS], ids=named)
 def test_every_link_leads_somewhere(of: Page) -> None:
     lost = []
     for link in of.links():
@@ -321,6 +334,12 @@ def test_every_link_leads_somewhere(of: Page) -> None:
         if not path.exists() or (anchor and anchor not in Page(path).anchors()):
             lost.append(link)
     assert lost == []
+
+
+def test_the_modules_that_the_architecture_names_exist() -> None:
+    modules = re.findall(r"`([\w/]+\.py)`", page("architecture.md").text)
+    assert modules
+    assert [m for m in modules if not (ROOT / m).is_file() and not (ROOT / "provider/sluicegate" / m).is_file()] == []
 
 
 @pytest.mark.parametrize("of", PLAYBOOKS, ids=named)
