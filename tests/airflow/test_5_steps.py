@@ -146,7 +146,8 @@ def backfill(airflow: Airflow, dag_id: str, *, dry_run: bool) -> str:
         "dag_id": dag_id, "from_date": DAY, "to_date": DAY,
         "reprocess_behavior": "completed", "dag_run_conf": {"dry_run": dry_run},
     }  # fmt: skip
-    airflow.api.post("/backfills", json=body).raise_for_status()
+    # Airflow takes up to half a minute to see that an earlier backfill is over.
+    wait_until(lambda: airflow.api.post("/backfills", json=body).status_code != 409, 60, "the earlier backfill")
     return airflow.run_of(dag_id, DAY[:10])
 
 

@@ -49,6 +49,9 @@ class CsvReader(TextReader):
                 )
             return names or tuple(f"column_{number}" for number in range(1, len(first) + 1))
         header = tuple(text.strip() for text in first)
+        if not all(text.isprintable() for text in header):
+            detail = "its first line holds what is no text: it is not CSV, or not in the encoding that `format:` says"
+            raise fault("SOURCE_UNREADABLE", f"{self.part.uri}: {detail}", uri=self.part.uri)
         if "" in header:
             detail = f"column {header.index('') + 1} of its header has no name"
             raise fault("SOURCE_UNREADABLE", f"{self.part.uri}: {detail}", uri=self.part.uri)

@@ -26,11 +26,7 @@ def plan_columns(
     :raises FaultError: SCHEMA_MISMATCH, with all mismatches at once, when source, `columns:`, key and target do not
         go together.
     """
-    problems = [
-        f"the source has no column {name!r}, which {where} names{_near(name, names)}"
-        for name, where in _named(request).items()
-        if name not in names
-    ]
+    problems = _missing(_named(request), names)
     extra = [name for name in names if table.exists and name not in table.columns]
     if extra and request.on_schema_change is OnSchemaChange.FAIL:
         problems += [
@@ -102,6 +98,17 @@ def _named(request: LoadRequest) -> dict[str, str]:
     if request.newest_by is not None:
         named[request.newest_by] = "newest_by:"
     return named
+
+
+def _missing(named: Mapping[str, str], names: Sequence[str]) -> list[str]:
+    """What is named and the source does not have; where it has nothing of it, that alone."""
+    missing = {name: where for name, where in named.items() if name not in names}
+    if len(missing) > 1 and len(missing) == len(named):
+        shown = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
+        return [f"the source has none of the columns that the pipeline names; it has {shown}"]
+    return [
+        f"the source has no column {name!r}, which {where} names{_near(name, names)}" for name, where in missing.items()
+    ]
 
 
 def _near(name: str, known: Iterable[str]) -> str:
