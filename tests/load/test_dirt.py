@@ -227,15 +227,15 @@ def test_mostly_sets_nothing_aside_while_it_holds(warehouse: Any) -> None:
         assert report.counts.dead == dead
 
 
-def test_a_file_that_is_no_text_at_all_is_not_taken_for_csv(warehouse: Warehouse) -> None:
+def test_a_file_that_is_no_text_at_all_is_not_taken_for_csv(warehouse: Any) -> None:
     failed = warehouse.fails(warehouse.file("b.csv", b"PAR1" + bytes(range(256)) * 4), key="id")
     assert failed.code == "SOURCE_UNREADABLE"
     assert "its first line" in failed.detail
 
 
-def test_a_file_of_something_else_is_said_to_be_so_once(warehouse: Warehouse) -> None:
+def test_a_file_of_something_else_is_said_to_be_so_once(warehouse: Any) -> None:
     columns = {"id": "integer", "name": "text", "city": "text"}
     failed = warehouse.fails(warehouse.file("o.csv", b"other,things\n1,2\n"), key="id", columns=columns)
     assert failed.code == "SCHEMA_MISMATCH"
     assert "none of the columns that the pipeline names; it has 'other', 'things'" in failed.detail
-    assert failed.detail.count("source has no") == 0
+    assert "has no column" not in failed.detail
