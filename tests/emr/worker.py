@@ -52,7 +52,9 @@ def work(order: dict[str, Any]) -> dict[str, Any]:
         )
     start = datetime(2013, 2, 11, tzinfo=UTC)
     context: Any = {
-        "ti": SimpleNamespace(try_number=order["try_number"], max_tries=order["max_tries"], map_index=-1),
+        "ti": SimpleNamespace(
+            try_number=order["try_number"], max_tries=order["max_tries"], map_index=-1, xcom_push=lambda **_: None
+        ),
         "run_id": "scheduled__2013-02-11",
         "params": {},
         "data_interval_start": start,

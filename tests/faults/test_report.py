@@ -60,7 +60,7 @@ def test_the_log_has_the_fault_its_remedy_and_the_playbooks_section(caplog: pyte
     assert caplog.records[0].levelno == logging.ERROR
     text = caplog.records[0].getMessage()
     for part in ("SOURCE_MISSING (data)", "s3://landing/orders/1.csv", "clear the step",
-                 "playbooks/orders.md#source-missing"):  # fmt: skip
+                 "playbooks/orders.md#source_missing"):  # fmt: skip
         assert part in text
 
 
