@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -96,6 +97,10 @@ class Airflow:
         return next(run["dag_run_id"] for run in found if (run["data_interval_start"] or "").startswith(day))
 
     def clear(self, dag_id: str, run_id: str, *task_ids: str, downstream: bool = True) -> None:
+        # A clear in the moment in which the scheduler ends the run is lost: Airflow then has an ended run with
+        # a task that nobody looks at.
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: self.get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"] in FINISHED, 15, "its end")
         body = {
             "dry_run": False, "only_failed": False, "dag_run_id": run_id,
             "task_ids": list(task_ids), "include_downstream": downstream,
