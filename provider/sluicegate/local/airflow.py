@@ -56,6 +56,8 @@ _TUNING = {
     "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
     "AIRFLOW__DAG_PROCESSOR__PRINT_STATS_INTERVAL": "600",
     "AIRFLOW__API__WORKERS": "1",
+    # One person looks at it: how soon a waiting run goes on matters more than the polling.
+    "AIRFLOW__SLUICEGATE__SENSOR_POKE_INTERVAL": "2",
     "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
     # setproctitle would overwrite the environment by which leftovers are found.
     "SPT_NOENV": "1",
