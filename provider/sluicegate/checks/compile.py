@@ -18,7 +18,7 @@ from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
 from sluicegate.faults import FaultError, fault
 
-__all__ = ["SEARCH", "CheckedColumn", "CompiledRule", "compile_rule", "search"]
+__all__ = ["SEARCH", "CheckedColumn", "CompiledRule", "check_rule", "compile_rule", "search", "unknown_arguments"]
 
 _ABOUT = {"meta", "notes", "description", "severity", "id", "rendered_content", "result_format", "catch_exceptions"}
 """Arguments that say nothing about which records are bad."""
@@ -65,15 +65,12 @@ def compile_rule(rule: Rule, columns: Mapping[str, CheckedColumn]) -> CompiledRu
 
     :raises FaultError: CHECK_BROKEN for unknown arguments, a column that does not exist, or bounds of a wrong type.
     """
-    if rule.expectation not in _COMPILERS:
+    kwargs = _arguments(rule)
+    if kwargs is None:
         return None
     compiler, known, needed = _COMPILERS[rule.expectation]
-    kwargs = {key: value for key, value in rule.kwargs.items() if key not in _ABOUT}
-    if any(kwargs.pop(key, None) for key in _ELSEWHERE):
-        return None
-    for key in kwargs:
-        if key not in known | {"mostly"}:
-            raise _broken(rule, f"it has no argument {key!r}{_near(key, known | {'mostly'})}")
+    for key in unknown_arguments(rule):
+        raise _broken(rule, f"it has no argument {key!r}{_near(key, known | {'mostly'})}")
     if missing := sorted(needed - kwargs.keys()):
         raise _broken(rule, f"it needs the argument {missing[0]!r}")
     for name in rule.columns:
@@ -83,6 +80,34 @@ def compile_rule(rule: Rule, columns: Mapping[str, CheckedColumn]) -> CompiledRu
         raise _broken(rule, "it names no column")
     compiled = compiler(rule, kwargs, [columns[name] for name in rule.columns])
     return replace(compiled, mostly=_mostly(rule, kwargs))
+
+
+def check_rule(rule: Rule, columns: Mapping[str, CheckedColumn]) -> None:
+    """Say what is wrong with `rule` whatever the source holds; `columns` are those whose types are known.
+
+    :raises FaultError: CHECK_BROKEN, as `compile_rule` does.
+    """
+    kind: Literal["text", "other"] = "text" if rule.expectation in _TEXT_ONLY else "other"
+    any_column = CheckedColumn("value", "missing", "VARCHAR", kind)
+    compile_rule(rule, {name: columns.get(name, any_column) for name in rule.columns})
+
+
+def unknown_arguments(rule: Rule) -> dict[str, str | None]:
+    """The arguments that an expectation of ours does not have, each with the one that was probably meant."""
+    kwargs = _arguments(rule)
+    if kwargs is None:
+        return {}
+    known = _COMPILERS[rule.expectation][1] | {"mostly"}
+    close = {key: difflib.get_close_matches(key, known, n=1, cutoff=0.5) for key in kwargs if key not in known}
+    return {key: found[0] if found else None for key, found in close.items()}
+
+
+def _arguments(rule: Rule) -> dict[str, Any] | None:
+    """The arguments that decide, or None when only Great Expectations can judge them."""
+    if rule.expectation not in _COMPILERS:
+        return None
+    kwargs = {key: value for key, value in rule.kwargs.items() if key not in _ABOUT}
+    return None if any([kwargs.pop(key, None) for key in _ELSEWHERE]) else kwargs
 
 
 def _not_null(rule: Rule, kwargs: Mapping[str, Any], columns: Sequence[CheckedColumn]) -> CompiledRule:
@@ -212,6 +237,7 @@ _COMPILERS: Mapping[str, tuple[_Compiler, set[str], set[str]]] = {
     "expect_column_values_to_be_unique": (_unique, {"column"}, {"column"}),
     "expect_compound_columns_to_be_unique": (_compound_unique, {"column_list", "ignore_row_if"}, {"column_list"}),
 }
+_TEXT_ONLY = {"expect_column_value_lengths_to_be_between"}
 
 
 def _unless(

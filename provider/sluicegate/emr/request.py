@@ -15,7 +15,7 @@ from typing import Any
 from sluicegate.faults import fault
 from sluicegate.pipeline.model import Cluster, Job
 
-__all__ = ["TAG", "Submit", "cluster_request", "flags", "not_after", "plain_job", "step_command"]
+__all__ = ["TAG", "Submit", "cluster_request", "flags", "not_after", "plain_job", "refuse_reserved", "step_command"]
 
 TAG = "sluicegate:"
 """Our tags begin with this."""
@@ -122,7 +122,7 @@ def cluster_request(
     }
     if cluster.log_uri:
         request["LogUri"] = cluster.log_uri
-    _refuse_reserved(cluster)
+    refuse_reserved(cluster)
     request = _merged(request, cluster.run_job_flow)
     if "InstanceFleets" in request["Instances"]:
         # EMR takes groups or fleets, never both: whoever writes fleets wants fleets.
@@ -167,7 +167,11 @@ def _instances(cluster: Cluster) -> dict[str, Any]:
     }
 
 
-def _refuse_reserved(cluster: Cluster) -> None:
+def refuse_reserved(cluster: Cluster) -> None:
+    """Whether the pipeline file sets something that is Sluicegate's to set.
+
+    :raises FatalFault: WRONG_USE; its fact `key` is the key in `run_job_flow` or in `tags`.
+    """
     for path in _RESERVED:
         node: object = cluster.run_job_flow
         for part in path.split("."):

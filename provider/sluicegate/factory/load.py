@@ -9,9 +9,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from sluicegate.factory.abilities import shortcomings
 from sluicegate.factory.build import build_dag
 from sluicegate.factory.dag import PipelineDAG
-from sluicegate.factory.problems import BuildError, placed
+from sluicegate.factory.problems import BuildError, Problem, placed
 from sluicegate.pipeline import Mistake, Pipeline, PipelineErrors, read_together
 
 __all__ = ["PipelineFileError", "build_mistakes", "find_code", "load_dag", "refuse"]
@@ -51,13 +52,13 @@ def refuse(text: str) -> None:
 
 
 def build_mistakes(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Mistake, ...]:
-    """What keeps a pipeline that reads well from becoming a DAG: operators and their arguments."""
+    """What keeps a pipeline that reads well from becoming a DAG, or its steps from doing what they are asked to.
+
+    Operators and their arguments, and what our own steps cannot do; warnings too.
+    """
     find_code(pipeline.root)
-    try:
-        build_dag(pipeline, others)
-    except BuildError as error:
-        return placed(error.problems, pipeline.file, pipeline.root).mistakes
-    return ()
+    _, problems = _attempt(pipeline, others)
+    return placed(problems, pipeline.file, pipeline.root).mistakes if problems else ()
 
 
 def find_code(root: Path) -> None:
@@ -71,7 +72,17 @@ def find_code(root: Path) -> None:
 
 def _build(file: Path, root: Path) -> PipelineDAG:
     together = read_together(file, root)
+    dag, problems = _attempt(together.pipeline, together.upstreams)
+    if dag is None:
+        raise placed(problems, file, root)
+    return dag
+
+
+def _attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[PipelineDAG | None, list[Problem]]:
+    """The DAG, unless there is an error, and all that is wrong."""
+    problems = list(shortcomings(pipeline, others))
     try:
-        return build_dag(together.pipeline, together.upstreams)
+        dag = build_dag(pipeline, others)
     except BuildError as error:
-        raise placed(error.problems, file, root) from None
+        return None, [*problems, *error.problems]
+    return (None if any(problem.is_error for problem in problems) else dag), problems

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluicegate.pipeline.errors import PipelineErrors, Where
+from sluicegate.pipeline.errors import PipelineErrors, Severity, Where
+from sluicegate.pipeline.rules import read_place, write_place
 from sluicegate.pipeline.source import Source
 
 __all__ = ["BuildError", "Problem", "placed"]
@@ -17,13 +18,21 @@ __all__ = ["BuildError", "Problem", "placed"]
 
 @dataclass(frozen=True)
 class Problem:
-    """`where` is the path in the file; `key` points at the key there rather than at its value."""
+    """`where` is the path in the file; `key` points at the key there rather than at its value.
+
+    What a step reads or writes is always at `("steps", step, "reads", binding)`, in whichever form the file says it.
+    """
 
     where: Where
     code: str
     message: str
     key: bool = False
     suggestion: str | None = None
+    severity: Severity = "error"
+
+    @property
+    def is_error(self) -> bool:
+        return self.severity == "error"
 
 
 class BuildError(Exception):
@@ -41,7 +50,23 @@ def placed(problems: Sequence[Problem], file: Path, root: Path) -> PipelineError
     """
     source = Source.open(file, root)
     mistakes = [
-        source.mistake(problem.where, problem.code, problem.message, key=problem.key, suggestion=problem.suggestion)
+        source.mistake(
+            _written(problem.where, source),
+            problem.code,
+            problem.message,
+            key=problem.key,
+            suggestion=problem.suggestion,
+            severity=problem.severity,
+        )
         for problem in problems
     ]
     return PipelineErrors(mistakes, root)
+
+
+def _written(where: Where, source: Source) -> Where:
+    match where:
+        case ("steps", str(step), "reads", str(binding)):
+            return read_place(source, step, binding)
+        case ("steps", str(step), "writes", str(binding)):
+            return write_place(source, step, binding)
+    return where

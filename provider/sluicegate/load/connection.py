@@ -21,6 +21,9 @@ def parse_table(uri: str) -> tuple[str, str]:
         raise fault(
             "WRONG_USE", f"into: {uri!r} is not a table; a load goes into table://<connection>/<[schema.]table>"
         )
+    schema, dot, name = match["table"].rpartition(".")
+    if not name or (dot and not schema):
+        raise fault("WRONG_USE", f"{match['table']!r} is not a table: write [schema.]table")
     return match["connection"], match["table"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from sluicegate.load.types import parse_type
 from sluicegate.pipeline.model import Check, Column, DeadLetters, Format, Mode, OnSchemaChange
 from sluicegate.pipeline.text import Limit
 
-__all__ = ["LoadRequest"]
+__all__ = ["LoadRequest", "contradictions"]
 
 _CASTS = 1
 """Part of the digest: to be raised when the same file and configuration would come out differently."""
@@ -54,19 +54,8 @@ class LoadRequest:
             object.__setattr__(self, "mode", Mode.MERGE if self.key else Mode.APPEND)
         object.__setattr__(self, "mode", Mode(str(self.mode)))
         object.__setattr__(self, "on_schema_change", OnSchemaChange(self.on_schema_change))
-        if self.mode is Mode.REPLACE_WINDOW:
-            raise fault(
-                "WRONG_USE",
-                "mode: replace_window is not carried out by this version; merge, insert_only and append are",
-            )
-        if self.mode in {Mode.MERGE, Mode.INSERT_ONLY} and not self.key:
-            raise fault("WRONG_USE", f"mode: {self.mode} needs a key")
-        if len(set(self.key)) != len(self.key):
-            raise fault("WRONG_USE", f"key: names a column twice: {', '.join(self.key)}")
-        if self.newest_by is not None and self.mode is not Mode.MERGE:
-            raise fault("WRONG_USE", "newest_by: says which version of a key wins, and goes with mode: merge")
-        if self.newest_by in self.key:
-            raise fault("WRONG_USE", f"newest_by: {self.newest_by} is part of the key, so it can choose nothing")
+        for _, why in contradictions(Mode(str(self.mode)), self.key, self.newest_by):
+            raise fault("WRONG_USE", why)
         for name, column in self.columns.items():
             if column.type is not None:
                 try:
@@ -103,3 +92,17 @@ class LoadRequest:
         }
         text = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def contradictions(mode: Mode, key: Sequence[str], newest_by: str | None) -> Iterator[tuple[str, str]]:
+    """What does not go together or is not carried out: the pipeline file's key that says it, and why."""
+    if mode is Mode.REPLACE_WINDOW:
+        yield "mode", "mode: replace_window is not carried out by this version; merge, insert_only and append are"
+    if mode in {Mode.MERGE, Mode.INSERT_ONLY} and not key:
+        yield "mode", f"mode: {mode} needs a key"
+    if len(set(key)) != len(key):
+        yield "key", f"key: names a column twice: {', '.join(key)}"
+    if newest_by is not None and mode not in {Mode.MERGE, Mode.REPLACE_WINDOW}:
+        yield "newest_by", "newest_by: says which version of a key wins, and goes with mode: merge"
+    if newest_by in key:
+        yield "newest_by", f"newest_by: {newest_by} is part of the key, so it can choose nothing"

@@ -15,6 +15,7 @@ from sluicegate.load.lines import look_through
 from sluicegate.load.parquet import ParquetReader
 from sluicegate.load.reader import LocalPart, Reader
 from sluicegate.pipeline.model import Format
+from sluicegate.storage.filetype import file_type
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -27,16 +28,17 @@ def open_part(duck: DuckDBPyConnection, part: LocalPart, form: Format, folder: P
 
     :raises FaultError: SOURCE_UNREADABLE when it is not in the format, WRONG_USE for an unknown format.
     """
-    kind = form.type or _kind_of(part.uri)
+    kind = file_type(part.uri, form)
     part = replace(part, path=_without_wildcards(part, folder))
-    if kind == "parquet":
+    if kind.kind == "parquet":
         return ParquetReader(duck, part)
     try:
         codecs.lookup(form.encoding)
     except LookupError as error:
         raise fault("WRONG_USE", f"unknown encoding {form.encoding!r} in format:") from error
     look = look_through(part.path, folder / f"part{part.number}.unpacked", uri=part.uri)
-    if kind == "csv":
+    if kind.kind == "csv":
+        form = form.model_copy(update={"delimiter": kind.delimiter(form)})
         return CsvReader(duck, part, form, look, folder, tuple(names))
     return JsonReader(duck, part, form, look, folder)
 
@@ -49,22 +51,3 @@ def _without_wildcards(part: LocalPart, folder: Path) -> Path:
     link.unlink(missing_ok=True)
     link.symlink_to(part.path.absolute())
     return link
-
-
-def _kind_of(uri: str) -> str:
-    suffixes = Path(uri.lower().removesuffix(".gz").removesuffix(".gzip")).suffix
-    kinds = {
-        ".csv": "csv",
-        ".jsonl": "jsonl",
-        ".ndjson": "jsonl",
-        ".json": "jsonl",
-        ".parquet": "parquet",
-        ".pq": "parquet",
-    }
-    if suffixes in kinds:
-        return kinds[suffixes]
-    raise fault(
-        "WRONG_USE",
-        f"the suffix of {uri} does not say its format; say `format: csv`, `jsonl` or `parquet` in the pipeline",
-        uri=uri,
-    )

@@ -287,15 +287,7 @@ class Stage:
         if type_.name in {"real", "double"}:
             value = f"CASE WHEN isnan({place}) THEN NULL ELSE {place} END"
             missing = f"({missing} OR coalesce(isnan({place}), false))"
-        if type_.is_number:
-            kind = "number"
-        elif type_.name in {"text", "varchar", "char"}:
-            kind = "text"
-        elif type_.is_moment:
-            kind = "moment"
-        else:
-            kind = "boolean" if type_.name == "boolean" else "other"
-        return CheckedColumn(value, missing, type_.duck, kind)  # type: ignore[arg-type]
+        return CheckedColumn(value, missing, type_.duck, type_.kind)
 
     def _understood(self, compiled: CompiledRule) -> bool:
         """Whether DuckDB knows the rule's regular expression.

@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["ColumnType", "parse_type"]
+__all__ = ["ColumnType", "UnknownTypeError", "parse_type"]
 
 _ALIASES = {
     "string": "text", "str": "text", "int2": "smallint", "int": "integer", "int4": "integer", "int8": "bigint",
@@ -30,8 +31,19 @@ _NUMBER = r"\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?|NaN)\s*"
 # jsonb takes neither U+0000 nor half of a surrogate pair: what is left of these without whole pairs and `\\\\`.
 _WHOLE_ESCAPES = r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _BAD_ESCAPES = r"\\u(0000|[dD][89a-fA-F])"
+_LENGTHS = {"numeric": 2, "varchar": 1, "char": 1, "time": 1, "timestamp": 1, "timestamptz": 1}
+"""How many numbers may stand in brackets behind a name; none behind the others."""
 MAX_PRECISION = 38
 """DuckDB's widest decimal. A wider or an unbounded `numeric` travels as checked text."""
+
+
+class UnknownTypeError(ValueError):
+    """A text that names no type. `suggestion` is what was probably meant, its numbers included."""
+
+    def __init__(self, text: str, suggestion: str | None) -> None:
+        self.message = f"unknown type {text!r} (known: {', '.join(sorted([*_DUCK, 'numeric']))})"
+        self.suggestion = suggestion
+        super().__init__(f"{self.message}; did you mean {suggestion}?" if suggestion else self.message)
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,17 @@ class ColumnType:
     @property
     def is_moment(self) -> bool:
         return self.name in {"date", "timestamp", "timestamptz"}
+
+    @property
+    def kind(self) -> Literal["number", "text", "moment", "boolean", "other"]:
+        """What a check may compare its values with."""
+        if self.is_number:
+            return "number"
+        if self.name in {"text", "varchar", "char"}:
+            return "text"
+        if self.is_moment:
+            return "moment"
+        return "boolean" if self.name == "boolean" else "other"
 
     @property
     def duck(self) -> str:
@@ -136,7 +159,8 @@ def parse_type(text: str, *, foreign: bool = False) -> ColumnType:
     """The type that `text` names, in the words of a pipeline file or of Postgres' `format_type`.
 
     :param foreign: take an unknown name for a type of the server's own instead of refusing it.
-    :raises ValueError: for an unknown name; the message suggests a known one.
+    :raises UnknownTypeError: a ValueError, which suggests a known name.
+    :raises ValueError: for a scale that is larger than the precision.
     """
     words = " ".join(text.strip().lower().split())
     match = _SIZED.fullmatch(words)
@@ -154,6 +178,12 @@ def parse_type(text: str, *, foreign: bool = False) -> ColumnType:
         return ColumnType(name)
     if foreign:
         return ColumnType("foreign", postgres_name=text)
-    near = difflib.get_close_matches(name, [*_DUCK, *_ALIASES, "numeric"], n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise ValueError(f"unknown type {text!r}{hint} (known: {', '.join(sorted([*_DUCK, 'numeric']))})")
+    raise UnknownTypeError(text, _near(name, [number for number in (first, second) if number is not None]))
+
+
+def _near(name: str, numbers: list[int]) -> str | None:
+    close = difflib.get_close_matches(name, [*_DUCK, *_ALIASES, "numeric"], n=1)
+    if not close:
+        return None
+    fitting = numbers[: _LENGTHS.get(_ALIASES.get(close[0], close[0]), 0)]
+    return f"{close[0]}({','.join(map(str, fitting))})" if fitting else close[0]

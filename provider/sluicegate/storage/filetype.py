@@ -35,6 +35,10 @@ class FileType:
         """With the dot: what a file of this type is called."""
         return f".{self.kind}.gz" if self.gzip else f".{self.kind}"
 
+    def delimiter(self, format: Format) -> str:  # noqa: A002 - the word of the pipeline file
+        """Between the values of a CSV file: what `format` says, and a tab where only the suffix says something."""
+        return "\t" if self.tab and format.delimiter == Format().delimiter else format.delimiter
+
 
 def file_type(name: str, format: Format | None = None) -> FileType:  # noqa: A002 - the word of the pipeline file
     """The type of the file called `name` (a name, path or URI).
@@ -42,7 +46,7 @@ def file_type(name: str, format: Format | None = None) -> FileType:  # noqa: A00
     :raises FaultError: WRONG_USE when neither `format` nor the suffix tells.
     """
     words = name.rpartition("/")[2].lower().split(".")
-    gzip = words[-1] == "gz"
+    gzip = words[-1] in {"gz", "gzip"}
     if gzip:
         words.pop()
     suffix = words[-1] if len(words) > 1 else ""

@@ -152,7 +152,7 @@ def _text(
     connection = _connect(scratch)
     try:
         if file_type.kind == "csv":
-            arguments |= {"delimiter": _delimiter(file_type, how), "header": how.header}
+            arguments |= {"delimiter": file_type.delimiter(how), "header": how.header}
             arguments["null"] = list(how.null)
             relation = connection.sql(_CSV, params=arguments)
         else:
@@ -189,10 +189,6 @@ def _connect(scratch: Path) -> duckdb.DuckDBPyConnection:
     )
     connection.execute("SET TimeZone = 'UTC'")
     return connection
-
-
-def _delimiter(file_type: FileType, how: Format) -> str:
-    return "\t" if file_type.tab and how.delimiter == "," else how.delimiter
 
 
 def _as_utf8(path: Path, file_type: FileType, encoding: str, copy: Path) -> Path:
