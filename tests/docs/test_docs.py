@@ -87,7 +87,32 @@ def test_every_key_that_is_named_as_missing_is_an_error_of_check(tmp_path: Path)
     assert len(mistakes) == 4
 
 
-def test_what_is_refused_only_in_the_run_is_refused_there(tmp_path: Path) -> None:
+def test_all_that_is_named_as_refused_is_an_error_of_check_and_in_a_hand_written_dag_of_the_run(
+    tmp_path: Path,
+) -> None:
+    section = page("author.md").text.partition("what a step of ours cannot do:")[2].partition("\n\n")[0]
+    said = ["mode: replace_window", "references", "gs://", "https://", "load", "transform", "wait", "python", "load"]
+    assert re.findall(r"`([^`]+)`", section) == [*said, "table://", "load", "transform", "format"]
+    (tmp_path / "f.py").write_text("def f(x):\n    return x\n")
+    (tmp_path / "p.yaml").write_text(
+        "sluicegate: 1\nsteps:\n"
+        "  c: {load: s3://b/a.csv, into: table://w/c, key: a, mode: replace_window}\n"
+        "  d: {load: s3://b/b.csv, into: table://w/d, columns: {a: {references: x.y}}}\n"
+        "  e: {load: s3://b/c.csv, into: table://w/e, columns: {a: strang}}\n"
+        "  f: {load: gs://b/a.csv, into: table://w/f}\n"
+        "  g: {transform: 'f:f', reads: {x: https://h/a.csv}, writes: {y: s3://b/y.csv}}\n"
+        "  h: {python: 'f:f', with: {x: 1}, reads: {z: https://h/b.csv}, wait: 1h}\n"
+        "  i: {load: s3://b/d.csv, into: s3://b/folder/}\n"
+        "  j: {load: table://w/a, into: table://w/j}\n"
+        "  k: {transform: 'f:f', reads: {x: s3://b/e.csv}, writes: {y: table://w/k}}\n"
+        "  l: {load: s3://b/a.xlsx, into: table://w/l}\n"
+        "  m: {load: s3://b/f.csv, into: table://w/m, checks: [expect_column_values_to_be_unique: {colum: a}]}\n"
+    )
+    tree = read_tree(tmp_path)
+    assert [str(mistake) for mistake in tree.mistakes] == []
+    mistakes = build_mistakes(tree.pipelines["p"], {})
+    assert {mistake.severity for mistake in mistakes} == {"error"}
+    assert [mistake.line for mistake in mistakes] == list(range(3, 14))
 
     file = tmp_path / "a.csv"
     file.write_text("a\n1\n")

@@ -86,7 +86,7 @@ def test_a_source_is_waited_for_only_when_the_file_says_so(root: Path) -> None:
 
 
 def test_a_dag_that_is_not_ours_is_waited_for(root: Path) -> None:
-    dag = dag_of(root, HEAD + "steps: {a: {load: 's3://b/c', into: 'table://w/t', after: {dag: old, task: export}}}")
+    dag = dag_of(root, HEAD + "steps: {a: {load: 's3://b/c.pq', into: 'table://w/t', after: {dag: old, task: export}}}")
     assert edges(dag) == {("wait_for__old__export", "a")}
 
 
@@ -145,7 +145,7 @@ def test_every_kind_of_step_becomes_its_operator(root: Path) -> None:
         "steps:\n"
         "  s: {spark: jobs/job.py, cluster: small, max_runtime: 1h, writes: {out: a}, timeout: 2h}\n"
         "  x: {transform: 'shapes:shape', reads: {raw: a}, writes: {out: b}, with: {more: 1}}\n"
-        "  l: {load: b, into: t, key: [k], mode: insert_only, newest_by: at, dead_letters: {max: 2%},\n"
+        "  l: {load: b, into: t, key: [k], mode: insert_only, dead_letters: {max: 2%},\n"
         "      columns: {k: text, at: timestamptz}}\n"
         "  p: {python: 'shapes:tell', reads: {t: t}, with: {n: 3}, pool: slow, trigger_rule: all_done,\n"
         "      description: Tells somebody.}\n"

@@ -106,7 +106,23 @@ def test_a_file_that_is_not_what_its_name_says_is_unreadable(warehouse: Any) -> 
         "e.csv": b'"id\n1\n',
     }.items():  # fmt: skip
         assert warehouse.fails(warehouse.file(name, content), key="id").code == "SOURCE_UNREADABLE", name
-    assert warehouse.fails(warehouse.file("a.txt", b"id\n1\n"), key="id").code == "WRONG_USE"
+    assert warehouse.fails(warehouse.file("a.xlsx", b"id\n1\n"), key="id").code == "WRONG_USE"
+
+
+def test_the_suffix_says_the_same_to_a_load_as_to_a_transform(warehouse: Any) -> None:
+    for number, (name, content) in enumerate(
+        {
+            "a.tsv": b"id\ts\n0\ta,b\n",
+            "b.tsv.gz": gzip.compress(b"id\ts\n1\ta,b\n"),
+            "c.txt": b'id,s\n2,"a,b"\n',
+            "d.csv.gzip": gzip.compress(b'id,s\n3,"a,b"\n'),
+        }.items()
+    ):
+        warehouse.load(warehouse.file(name, content), key="id", columns={"id": "integer", "s": "text"})
+        assert warehouse.rows(f"SELECT s FROM t WHERE id = {number}") == [("a,b",)], name
+    said = warehouse.file("e.tsv", b"id;s\n4;a\tb\n")
+    warehouse.load(said, key="id", format={"delimiter": ";"}, columns={"id": "integer", "s": "text"})
+    assert warehouse.rows("SELECT s FROM t WHERE id = 4") == [("a\tb",)]
 
 
 def test_json_lines(warehouse: Any) -> None:

@@ -14,6 +14,8 @@ from sluicegate.storage import FileType, file_type
     [
         ("s3://l/a.csv", FileType("csv")),
         ("a.CSV.GZ", FileType("csv", gzip=True)),
+        ("a.csv.gzip", FileType("csv", gzip=True)),
+        ("a.txt", FileType("csv")),
         ("a.tsv", FileType("csv", tab=True)),
         ("a.jsonl", FileType("jsonl")),
         ("a.ndjson.gz", FileType("jsonl", gzip=True)),
@@ -28,6 +30,12 @@ def test_the_suffix_tells(name: str, expected: FileType) -> None:
 def test_the_format_wins_over_the_suffix() -> None:
     assert file_type("export.dat", Format(type="csv")) == FileType("csv")
     assert file_type("export.json.gz", Format(type="csv")) == FileType("csv", gzip=True)
+
+
+def test_a_tab_separates_where_only_the_suffix_says_something() -> None:
+    assert file_type("a.tsv").delimiter(Format()) == "\t"
+    assert file_type("a.tsv").delimiter(Format(delimiter=";")) == ";"
+    assert file_type("a.csv").delimiter(Format()) == ","
 
 
 @pytest.mark.parametrize("name", ["a", "s3://l.csv/a", "a.xlsx", "a.gz", "a.parquet.gz"])

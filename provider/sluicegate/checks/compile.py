@@ -106,8 +106,9 @@ def _arguments(rule: Rule) -> dict[str, Any] | None:
     """The arguments that decide, or None when only Great Expectations can judge them."""
     if rule.expectation not in _COMPILERS:
         return None
-    kwargs = {key: value for key, value in rule.kwargs.items() if key not in _ABOUT}
-    return None if any([kwargs.pop(key, None) for key in _ELSEWHERE]) else kwargs
+    if any(rule.kwargs.get(key) for key in _ELSEWHERE):
+        return None
+    return {key: value for key, value in rule.kwargs.items() if key not in _ABOUT | _ELSEWHERE}
 
 
 def _not_null(rule: Rule, kwargs: Mapping[str, Any], columns: Sequence[CheckedColumn]) -> CompiledRule:

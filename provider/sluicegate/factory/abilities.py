@@ -58,8 +58,8 @@ def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) ->
     source = graph.read_locations(pipeline, step, others)["load"]
     where: Where = ("steps", step.name, "reads", "load")
     form_where = _format_place(source, pipeline, where) if step.format is None else ("steps", step.name, "format")
-    yield from _place(source, "read", step, where)
-    yield from _file(source, step.format or source.format, where, form_where)
+    form = step.format or source.format
+    yield from _place(source, "read", step, where) or _file(source, form, where, form_where)
     yield from _target(pipeline.datasets[step.into].uri, ("steps", step.name, "writes", "into"))
     yield from contract_problems(step, pipeline.root)
 
@@ -72,8 +72,8 @@ def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pip
     for side, verb, places in sides:
         for binding, place in places.items():
             where: Where = ("steps", step.name, side, binding)
-            yield from _place(place, verb, step, where)
-            yield from _file(place, place.format, where, _format_place(place, pipeline, where))
+            form_where = _format_place(place, pipeline, where)
+            yield from _place(place, verb, step, where) or _file(place, place.format, where, form_where)
 
 
 def _wait(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
@@ -102,39 +102,39 @@ def _spark(step: SparkStep, pipeline: Pipeline) -> Iterator[Problem]:
         yield Problem(("artifacts",), "uri", message)
 
 
-def _place(place: Location, verb: str, step: Step, where: Where) -> Iterator[Problem]:
+def _place(place: Location, verb: str, step: Step, where: Where) -> list[Problem]:
     """Whether files can be read or written there at all."""
     uri = place.template
     scheme = _scheme(uri)
     if scheme == "table":
-        yield Problem(where, "not-supported", f"a {step.kind} {verb}s files, and {uri!r} is a table")
-    elif not _is_carried(scheme):
+        return [Problem(where, "not-supported", f"a {step.kind} {verb}s files, and {uri!r} is a table")]
+    if not _is_carried(scheme):
         message = f"a {step.kind} cannot {verb} {uri!r} yet: s3:// and file:// are what it {verb}s"
         remedy = "; let a `python` step copy the file" if verb == "read" else "; let a `python` step copy it from there"
-        yield Problem(where, "not-supported", message + remedy)
-    elif "{" not in uri:
+        return [Problem(where, "not-supported", message + remedy)]
+    if "{" not in uri:
         try:
             parse_uri(uri)
         except FaultError as refused:
-            yield Problem(where, "uri", refused.detail)
+            return [Problem(where, "uri", refused.detail)]
+    return []
 
 
 def _file(place: Location, form: Format | None, where: Where, form_where: Where) -> Iterator[Problem]:
     """Whether the kind of file is known, and what is said about it makes sense."""
-    scheme = _scheme(place.template)
     kind: FileType | None = None
-    if _is_carried(scheme) and (name := _static_name(place.template, form)) is not None:
+    if (name := _static_name(place.template, form)) is not None:
         try:
             kind = file_type(name, form)
         except FaultError as refused:
             detail = refused.detail.partition(": ")[2] or refused.detail
             yield Problem(where, "format", f"{place.template!r}: {detail}")
-    if form is None or (kind or form.type) == "parquet" or (kind is not None and kind.kind == "parquet"):
+    if form is None or (kind.kind if kind is not None else form.type) == "parquet":
         return
     try:
         codecs.lookup(form.encoding)
     except LookupError:
-        way = (*form_where, "encoding") if form_where is not where else where
+        way = (*form_where, "encoding") if form_where != where else where
         yield Problem(way, "format", f"there is no encoding {form.encoding!r}")
 
 

@@ -39,16 +39,16 @@ def _column(name: str, column: Column, known: Mapping[str, CheckedColumn], where
         parse_type(column.type or "text")
     except UnknownTypeError as error:
         yield Problem((*where, "type"), "type", error.message, suggestion=error.suggestion)
-        return
     except ValueError as error:
         yield Problem((*where, "type"), "type", str(error))
-        return
     if column.references is not None:
         message = "`references` is not carried out by this version: remove it, or check it in a step of its own"
         yield Problem((*where, "references"), "not-supported", message, key=True)
     for rule in rules_of_contract({name: column.model_copy(update={"references": None})}):
         if (why := _why_broken(rule, known)) is not None:
-            yield Problem((*where, SHORT_NAMES[rule.expectation]), "check", why)
+            contract = SHORT_NAMES[rule.expectation]
+            told = why.removeprefix(f"{rule.expectation}: ")
+            yield Problem((*where, contract), "check", f"`{contract}` of `{name}`: {told}")
 
 
 def _check(rule: Rule, known: Mapping[str, CheckedColumn], where: Where) -> Iterator[Problem]:

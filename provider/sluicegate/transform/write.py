@@ -91,9 +91,7 @@ def _csv(path: Path, schema: pa.Schema, file_type: FileType, how: Format) -> Ite
     if nested:
         names = ", ".join(nested)
         raise fault("WRONG_USE", f"CSV cannot hold nested columns: {names}; write Parquet or JSON lines")
-    options = csv.WriteOptions(
-        include_header=how.header, delimiter=file_type.delimiter(how), quoting_style="needed"
-    )
+    options = csv.WriteOptions(include_header=how.header, delimiter=file_type.delimiter(how), quoting_style="needed")
     null = "" if not how.null or "" in how.null else how.null[0]
     written = pa.schema([pa.field(name, pa.string()) for name in schema.names]) if null else schema
     with (

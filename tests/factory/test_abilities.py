@@ -1,0 +1,318 @@
+"""What the steps of a file could not do in a run is said when it is read, with its place."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sluicegate.factory.abilities import shortcomings
+from sluicegate.factory.load import PipelineFileError, build_mistakes, load_dag
+from sluicegate.load.types import UnknownTypeError, parse_type
+from sluicegate.pipeline import Mistake, read_together, read_tree
+from tests.factory.files import write
+
+ROOT = Path(__file__).parents[2]
+LOAD = "  a: {{load: {source}, into: {into}{more}}}\n"
+SUITE = {"name": "s", "expectations": [{"type": "expect_column_values_to_be_unique", "kwargs": {"colum": "a"}}]}
+
+
+def mistakes_of(root: Path, text: str, **others: str) -> tuple[Mistake, ...]:
+    write(root, it=text, **others)
+    together = read_together(root / "it.yaml", root)
+    return build_mistakes(together.pipeline, together.upstreams)
+
+
+def of_load(root: Path, more: str = "", source: str = "s3://b/a.csv", into: str = "table://w/t") -> tuple[Mistake, ...]:
+    """The mistakes of a file whose only step, a load, is its third line."""
+    return mistakes_of(root, "sluicegate: 1\nsteps:\n" + LOAD.format(source=source, into=into, more=more))
+
+
+def of_transform(root: Path, reads: str, writes: str, datasets: str = "") -> tuple[Mistake, ...]:
+    """The mistakes of a file whose only step, a transform, is its third line."""
+    (root / "mine.py").write_text("def f(x):\n    return x\n")
+    step = f"  a: {{transform: 'mine:f', reads: {reads}, writes: {writes}}}\n"
+    return mistakes_of(root, f"sluicegate: 1\nsteps:\n{step}{datasets}")
+
+
+def pointed_at(mistake: Mistake) -> str:
+    """The rest of the line from where the mistake stands."""
+    return mistake.source[mistake.column - 1 :]
+
+
+@pytest.mark.parametrize(
+    ("more", "at", "words", "suggestion"),
+    [
+        (", key: id, mode: replace_window", "replace_window}", "not carried out", None),
+        (", key: [id, id]", "[id, id]", "twice", None),
+        (", newest_by: at", "at}", "mode: merge", None),
+        (", key: id, newest_by: id", "id}", "part of the key", None),
+        (", columns: {n: {references: x.y}}", "references: x.y", "not carried out", None),
+        (", columns: {n: strang}", "strang", "unknown type 'strang'", "string"),
+        (", columns: {n: {type: tekst}}", "tekst", "unknown type", "text"),
+        (', columns: {n: "nmeric(10,2)"}', '"nmeric(10,2)"', "unknown type", "numeric(10,2)"),
+        (', columns: {n: "numeric(2,10)"}', '"numeric(2,10)"', "larger than its precision", None),
+        (", columns: {n: {type: integer, between: [5, 1]}}", "[5, 1]", "lower bound 5 is above", None),
+        (", columns: {n: {type: integer, in: [x]}}", "[x]", "not a number", None),
+        (", columns: {n: {type: text, between: [1, 5]}}", "[1, 5]", "cannot be compared", None),
+        (', columns: {n: {matches: "("}}', '"("', "not a regular expression", None),
+        (", format: {encoding: utf9}", "utf9", "no encoding", None),
+    ],
+)
+def test_what_a_load_refuses_is_told_where_it_stands(
+    root: Path, more: str, at: str, words: str, suggestion: str | None
+) -> None:
+    [mistake] = of_load(root, more)
+    assert (mistake.line, mistake.severity, mistake.suggestion) == (3, "error", suggestion)
+    assert pointed_at(mistake).startswith(at)
+    assert words in mistake.message
+
+
+@pytest.mark.parametrize(
+    ("check", "at", "words", "suggestion"),
+    [
+        ("expect_column_values_to_be_between: {column: x, min: 3}", "min: 3", "no argument `min`", "min_value"),
+        ("expect_column_values_to_be_unique: {column: x, zzzzz: 3}", "zzzzz", "no argument `zzzzz`", None),
+        ("expect_column_values_to_be_in_set: {column: x}", "expect_", "needs the argument 'value_set'", None),
+        ("expect_column_values_to_be_unique", "expect_", "needs the argument 'column'", None),
+        ("expect_column_values_to_not_be_null: {column: x, mostly: 2}", "expect_", "mostly is 2", None),
+        ("expect_column_value_lengths_to_be_between: {column: x, min_value: 1.5}", "expect_", "whole number", None),
+        ("expect_column_value_lengths_to_be_between: {column: n, min_value: 1}", "expect_", "not text", None),
+        ("expect_column_values_to_be_between: {column: n, min_value: a}", "expect_", "not a number", None),
+    ],
+)
+def test_wrong_arguments_of_a_compiled_check_are_told_where_they_stand(
+    root: Path, check: str, at: str, words: str, suggestion: str | None
+) -> None:
+    [mistake] = of_load(root, f", columns: {{n: integer}}, checks: [{check}]")
+    assert (mistake.line, mistake.severity, mistake.suggestion) == (3, "error", suggestion)
+    assert pointed_at(mistake).startswith(at)
+    assert words in mistake.message
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "expect_column_values_to_be_between: {column: x, min_value: 1, max_value: 5, mostly: 0.9, meta: {a: b}}",
+        "expect_column_values_to_be_between: {column: x, min_value: '2026-01-01'}",
+        "expect_column_value_lengths_to_be_between: {column: x, max_value: 5}",
+        "expect_column_values_to_be_unique: {column: x, row_condition: 'y > 1', condition_parser: pandas, other: 1}",
+        "expect_column_values_to_match_regex: {column: x, regex: '^(?!a)'}",
+        "expect_column_mean_to_be_between: {column: x, minimum: 3}",  # for Great Expectations to judge
+    ],
+)
+def test_what_the_file_cannot_show_is_left_to_the_run(root: Path, check: str) -> None:
+    assert of_load(root, f", checks: [{check}]") == ()
+
+
+def test_a_suite_is_judged_where_it_is_named(root: Path) -> None:
+    (root / "suite.json").write_text(json.dumps(SUITE))
+    [mistake] = of_load(root, ", suite: suite.json")
+    assert pointed_at(mistake).startswith("suite.json")
+    assert "'column'" in mistake.message
+    (root / "suite.json").write_text("[]")
+    [mistake] = of_load(root, ", suite: suite.json")
+    assert "not one of Great Expectations" in mistake.message
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("https://host/a.csv", "cannot read 'https://host/a.csv' yet"),
+        ("gs://bucket/{{ ds }}.csv", "cannot read"),
+        ("table://w/other", "is a table"),
+        ("s3://bucket", "expected s3://<bucket>/<key>"),
+        ("s3://b/a.xlsx", "what kind of file"),
+        ("s3://b/a", "what kind of file"),
+        ("s3://b/{{ ds }}.xlsx", "what kind of file"),
+        ("s3://b/{{ ds }}/a", "what kind of file"),
+        ("s3://b/{{ ds }}.parquet.gz", "leave the .gz away"),
+    ],
+)
+def test_what_a_step_cannot_read_is_told_where_it_reads_it(root: Path, source: str, words: str) -> None:
+    [mistake] = of_load(root, source=f'"{source}"')
+    assert (mistake.line, mistake.column, mistake.severity) == (3, 13, "error")
+    assert words in mistake.message
+    [mistake] = of_transform(root, f'{{x: "{source}"}}', "{y: s3://b/y.csv}")
+    assert (mistake.line, mistake.column, mistake.severity) == (3, 39, "error")
+    assert words in mistake.message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "s3://b/folder/",
+        "s3://{{ ds }}/",
+        "file:///tmp/a.tsv",
+        "s3://b/{{ ds }}",
+        "s3://b/a.{{ ds }}",
+        "s3://b/{{ ds }}.gz",
+        "s3://b/{{ ds }}csv",
+        "s3://b/{{ window.start.strftime('%Y/%m.%d') }}.txt",
+        "s3://b/x.CSV.GZ",
+    ],
+)
+def test_only_the_text_around_a_template_is_judged(root: Path, source: str) -> None:
+    assert of_load(root, source=f'"{source}"') == ()
+    assert of_transform(root, f'{{x: "{source}"}}', "{y: s3://b/y.csv}") == ()
+
+
+def test_the_format_says_what_the_suffix_does_not(root: Path) -> None:
+    assert of_load(root, ", format: csv", source="s3://b/a.dat") == ()
+    [mistake] = of_load(root, ", format: parquet", source='"s3://b/{{ ds }}.gz"')
+    assert "leave the .gz away" in mistake.message
+    assert of_load(root, ", format: {type: parquet, encoding: utf9}", source="s3://b/a.dat") == ()
+
+
+@pytest.mark.parametrize(
+    ("into", "words"),
+    [
+        ("s3://b/folder/", "a load goes into table://"),
+        ('"gs://b/{{ ds }}.csv"', "a load goes into table://"),
+        ('"table://w/orders."', "write [schema.]table"),
+    ],
+)
+def test_a_load_goes_into_a_table(root: Path, into: str, words: str) -> None:
+    [mistake] = of_load(root, into=into)
+    assert (mistake.line, mistake.column, mistake.severity) == (3, 33, "error")
+    assert words in mistake.message
+
+
+def test_a_table_may_have_a_templated_name(root: Path) -> None:
+    assert of_load(root, into='"table://w/{{ ds }}"') == ()
+
+
+@pytest.mark.parametrize("writes", ["table://w/t", "https://h/y.csv", "gs://b/", "s3://b/y.xlsx"])
+def test_what_a_transform_cannot_write_is_told_where_it_writes_it(root: Path, writes: str) -> None:
+    [mistake] = of_transform(root, "{x: s3://b/a.csv}", f"{{y: {writes}}}")
+    assert mistake.line == 3
+    assert pointed_at(mistake).startswith(writes)
+
+
+def test_a_dataset_is_judged_where_a_step_uses_it_and_its_format_where_it_stands(root: Path) -> None:
+    datasets = (
+        "datasets:\n"
+        "  x: https://host/a.csv\n"
+        "  unused: https://host/b.csv\n"
+        "  y: {uri: s3://b/y.csv, format: {encoding: utf9}}\n"
+    )
+    first, second = of_transform(root, "[x]", "y", datasets)
+    assert (first.line, pointed_at(first)[:2]) == (3, "x]")
+    assert (second.line, pointed_at(second)) == (7, "utf9}}")
+
+
+def test_what_another_pipeline_writes_is_judged_too(root: Path) -> None:
+    (root / "mine.py").write_text("def f():\n    pass\n")
+    head = "sluicegate: 1\nschedule: {cron: '@daily', start: 2026-01-01}\n"
+    other = "datasets: {web: 'gs://b/a.csv'}\nsteps: {a: {python: 'mine:f', writes: web}}\n"
+    text = "steps:\n" + LOAD.format(source="other.web", into="table://w/t", more="")
+    [mistake] = mistakes_of(root, head + text, other=head + other)
+    assert (mistake.line, pointed_at(mistake)[:9]) == (4, "other.web")
+
+
+def test_a_source_that_nothing_can_look_for_is_not_waited_for(root: Path) -> None:
+    (root / "mine.py").write_text("def f():\n    pass\n")
+    step = "sluicegate: 1\nsteps:\n  a: {{python: 'mine:f', reads: {{x: {uri}}}{wait}}}\n"
+    [mistake] = mistakes_of(root, step.format(uri="https://h/a.csv", wait=", wait: 1h"))
+    assert (mistake.line, pointed_at(mistake)[:5]) == (3, "https")
+    assert mistakes_of(root, step.format(uri="https://h/a.csv", wait="")) == ()
+    assert mistakes_of(root, step.format(uri="table://w/t", wait=", wait: 1h")) == ()
+
+
+SPARK = """\
+sluicegate: 1
+steps:
+  a:
+    spark: {job}
+    cluster:
+      release: emr-7.13.0
+      instances: {{primary: m7g.xlarge}}
+      {more}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "at"),
+    [
+        ("run_job_flow: {Instances: {KeepJobFlowAliveWhenNoSteps: true}}", "KeepJobFlowAliveWhenNoSteps: true"),
+        ('tags: {"sluicegate:run": x}', '"sluicegate:run"'),
+    ],
+)
+def test_what_a_cluster_may_not_set_is_told_where_it_is_set(root: Path, more: str, at: str) -> None:
+    [mistake] = mistakes_of(root, SPARK.format(job="s3://code/j.py", more=more))
+    assert (mistake.line, mistake.severity) == (8, "error")
+    assert pointed_at(mistake).startswith(at)
+
+
+def test_job_files_are_uploaded_to_s3(root: Path) -> None:
+    (root / "j.py").write_text("")
+    (root / "defaults.yaml").write_text("artifacts: file:///tmp/\n")
+    [mistake] = mistakes_of(root, SPARK.format(job="j.py", more="tags: {}"))
+    assert (mistake.file.name, mistake.line, mistake.column) == ("defaults.yaml", 1, 12)
+    assert mistakes_of(root, SPARK.format(job="s3://code/j.py", more="tags: {}")) == ()
+
+
+def test_alerts_are_a_warning_and_no_import_error(root: Path) -> None:
+    text = "sluicegate: 1\nsteps:\n" + LOAD.format(source="s3://b/a.csv", into="table://w/t", more="")
+    [mistake] = mistakes_of(root, text + "alerts: {slack: '#data'}\n")
+    assert (mistake.line, mistake.column, mistake.severity) == (4, 1, "warning")
+    assert "does not send alerts" in mistake.message
+    assert load_dag(str(root), "it.yaml").dag_id == "it"
+
+
+def test_airflow_shows_them_all_at_once_with_what_the_operators_say(root: Path) -> None:
+    text = (
+        "sluicegate: 1\nalerts: {slack: x}\nsteps:\n"
+        + LOAD.format(source="https://h/a.csv", into="table://w/t", more=", columns: {n: tekst}")
+        + "  b:\n    operator: airflow.providers.standard.operators.bash.BashOperator\n    with: {bash_comand: echo}\n"
+    )
+    write(root, it=text)
+    with pytest.raises(PipelineFileError) as error:
+        load_dag(str(root), "it.yaml")
+    places = re.findall(r"^it\.yaml:(\d+):(\d+): (\w+)", str(error.value), re.MULTILINE)
+    assert places == [("4", "13", "error"), ("4", "62", "error"), ("7", "12", "error")]
+    assert "did you mean `text`?" in str(error.value)
+
+
+def test_the_samples_are_without_fault() -> None:
+    tree = read_tree(ROOT / "dags")
+    assert len(tree.pipelines) >= 5
+    for pipeline in tree.pipelines.values():
+        assert shortcomings(pipeline, tree.readable) == ()
+
+
+def test_the_pipelines_that_run_in_a_real_airflow_are_not_refused(root: Path) -> None:
+    texts = [
+        node.value
+        for file in sorted((ROOT / "tests/airflow").glob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("sluicegate: 1")
+    ]
+    assert len(texts) >= 5
+    (root / "defaults.yaml").write_text((ROOT / "dags/defaults.yaml").read_text())
+    write(root, **{f"p{number}": text for number, text in enumerate(texts)})
+    tree = read_tree(root)
+    for pipeline in tree.pipelines.values():
+        assert shortcomings(pipeline, tree.readable) == ()
+
+
+def test_judging_imports_nothing_that_only_a_run_needs() -> None:
+    heavy = ("duckdb", "pandas", "pyarrow", "boto3", "botocore", "great_expectations", "psycopg", "pyspark")
+    code = f"import sys, sluicegate.factory.abilities; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "suggestion"),
+    [("varchr(10)", "varchar(10)"), ("text(10)", "text"), ("integr", "integer"), ("qqq", None)],
+)
+def test_an_unknown_type_is_suggested_with_its_numbers(text: str, suggestion: str | None) -> None:
+    with pytest.raises(UnknownTypeError) as error:
+        parse_type(text)
+    assert error.value.suggestion == suggestion
