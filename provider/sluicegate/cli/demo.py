@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -30,9 +31,11 @@ def demo(
     with failing(out):
         session = Demo(dags=dags, state=state, timeout=timeout, console=out)
         samples = session.samples(datetime.now(UTC))
-        with session.stack(progress(out)) as (stack, ours):
+        show = progress(out)
+        with session.stack(show) as (stack, ours):
             well = session.run(stack, samples, force=force)
             if out.is_terminal and ours:
                 out.print("Everything stays up until Ctrl-C.")
-                stack.wait()
+                with suppress(KeyboardInterrupt):
+                    stack.wait(show)
     raise typer.Exit(0 if well else 1)
