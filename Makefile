@@ -7,13 +7,14 @@ UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
 
-.PHONY: demo test lint bench clean env
+.PHONY: demo test unit lint bench clean env
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help:
 	@echo "make demo    YAML to warehouse on real data, on this machine (FORCE=1 merges again)"
 	@echo "make test    all tests"
+	@echo "make unit    the tests that start no server"
 	@echo "make lint    ruff, mypy, the lock file"
 	@echo "make bench   the benchmarks, each against its peers"
 	@echo "make clean   remove what make and the demo made"
@@ -35,6 +36,10 @@ demo: .venv/ready
 
 test: .venv/ready
 	@.venv/bin/pytest $(ARGS)
+
+# What needs no server: a minute.
+unit: .venv/ready
+	@.venv/bin/pytest -m "not system" $(ARGS)
 
 lint: .venv/ready
 	@$(UV) lock --check --quiet

@@ -28,6 +28,21 @@ os.environ |= {
 }
 
 
+# These start servers, Spark or a whole Airflow, or kill processes. `make unit` leaves them out.
+_SYSTEM = (
+    "airflow/", "checks/test_compile.py", "deploy/test_container.py", "docs/", "emr/test_crash.py", "load/",
+    "local/test_airflow.py", "local/test_aws_", "local/test_postgres.py", "local/test_processes.py",
+    "local/test_stack.py", "local/test_watch.py", "storage/test_s3.py", "transform/",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).as_posix().startswith(_SYSTEM):
+            item.add_marker(pytest.mark.system)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     del config
     shutil.rmtree(_HOME, ignore_errors=True)

@@ -1,9 +1,9 @@
 """A load against raw COPY of the same unsorted file into the same keyed table, in turns: prints seconds and ratios.
 
-    python benchmarks/load/against_copy.py postgresql://user@host/scratch --rows 1000000 --rounds 3
+    python benchmarks/load/against_copy.py --rows 1000000 --rounds 3 [postgresql://user@host/scratch]
 
-The database is written to (tables `bench_*`, schema `sluicegate`). COPY is given a clean file: it can neither cast,
-check, dedupe nor be repeated, which the load does.
+Without a database one is started for the time. It is written to (tables `bench_*`, schema `sluicegate`). COPY is
+given a clean file: it can neither cast, check, dedupe nor be repeated, which the load does.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import duckdb
@@ -22,6 +23,7 @@ import psycopg
 from sluicegate.load.load import load
 from sluicegate.load.postgres import PostgresTarget
 from sluicegate.load.request import LoadRequest
+from sluicegate.local.scratch import scratch_postgres
 from sluicegate.pipeline.model import Check, Column
 from sluicegate.storage import Storage
 
@@ -56,19 +58,26 @@ def timed(work: Callable[[], object]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("url")
+    parser.add_argument("url", nargs="?")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     words = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        url = words.url or f"{stack.enter_context(scratch_postgres(folder / 'server'))} dbname=postgres"
+        compare(url, folder, words.rows, words.rounds)
+
+
+def compare(url: str, folder: Path, rows: int, rounds: int) -> None:
     seconds: dict[str, list[float]] = {
         "raw COPY": [],
         "load, empty target": [],
         "load, same rows again": [],
         "ledger hit": [],
     }
-    with tempfile.TemporaryDirectory() as folder, psycopg.connect(words.url, autocommit=True) as connection:
-        path = Path(folder, "rows.csv")
-        write(path, words.rows)
+    with psycopg.connect(url, autocommit=True) as connection:
+        path = folder / "rows.csv"
+        write(path, rows)
 
         def copy() -> None:
             statement = "COPY bench_raw FROM STDIN (FORMAT csv, HEADER)"
@@ -80,9 +89,9 @@ def main() -> None:
             request = LoadRequest(
                 (str(path),), "bench_load", ("id",), newest_by="updated_at", columns=COLUMNS, checks=CHECKS, force=force
             )
-            load(request, Storage(), PostgresTarget(words.url, "bench_load"))
+            load(request, Storage(), PostgresTarget(url, "bench_load"))
 
-        for _ in range(words.rounds):
+        for _ in range(rounds):
             for table in ("bench_raw", "bench_load"):
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
                 connection.execute(CREATE.format(table))
@@ -94,7 +103,7 @@ def main() -> None:
             seconds["ledger hit"].append(timed(lambda: bring(False)))
         connection.execute("DROP TABLE bench_raw, bench_load")
     base = statistics.median(seconds["raw COPY"])
-    print(f"{words.rows:,} rows of {len(TYPES)} columns, {words.rounds} rounds")
+    print(f"{rows:,} rows of {len(TYPES)} columns, {rounds} rounds")
     for name, some in seconds.items():
         middle = statistics.median(some)
         print(f"{name:24}{middle:8.2f} s {middle / base:6.2f} x   ({', '.join(f'{each:.2f}' for each in some)})")

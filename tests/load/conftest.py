@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv
-import socket
-import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,8 +17,7 @@ from sluicegate.load.load import load
 from sluicegate.load.postgres import PostgresTarget
 from sluicegate.load.report import LoadReport
 from sluicegate.load.request import LoadRequest
-from sluicegate.local.postgres import STOP_SIGNAL, Binaries, choose_run_as
-from sluicegate.local.state import State
+from sluicegate.local.scratch import scratch_postgres
 from sluicegate.pipeline.model import Column, Format
 from sluicegate.pipeline.text import Limit
 from sluicegate.storage import Storage
@@ -30,37 +26,8 @@ from sluicegate.storage import Storage
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The connection string of a Postgres on a port of its own, without a database name."""
-    state = State.at(tmp_path_factory.mktemp("server"))
-    state.postgres.mkdir(parents=True)
-    run_as = choose_run_as(state, Binaries.find())
-    data = state.postgres / "data"
-    subprocess.run(
-        run_as.command("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C.UTF-8"),
-        check=True, capture_output=True, user=run_as.user, group=run_as.group, cwd="/",
-    )  # fmt: skip
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off"}
-    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    log = (state.root / "log").open("w")
-    process = subprocess.Popen(
-        run_as.command("postgres", "-D", str(data), *options),
-        stdout=log, stderr=log, user=run_as.user, group=run_as.group, cwd="/",
-    )  # fmt: skip
-    conninfo = f"host=127.0.0.1 port={port} user=postgres"
-    try:
-        for _ in range(200):
-            try:
-                psycopg.connect(f"{conninfo} dbname=postgres").close()
-                break
-            except psycopg.OperationalError:
-                time.sleep(0.05)
+    with scratch_postgres(tmp_path_factory.mktemp("server")) as conninfo:
         yield conninfo
-    finally:
-        process.send_signal(STOP_SIGNAL)
-        process.wait(20)
-        log.close()
 
 
 class Warehouse:
