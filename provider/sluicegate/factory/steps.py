@@ -96,12 +96,19 @@ def _spark(step: SparkStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) 
         jobs=step.jobs,
         cluster=step.cluster,
         cluster_name=step.cluster_name,
-        reads=graph.read_locations(pipeline, step, others),
-        writes=graph.write_locations(pipeline, step),
+        **_bound(step, pipeline, others),
         max_runtime=step.max_runtime,
         artifacts=pipeline.artifacts,
         aws_conn_id=pipeline.connections.aws,
     )
+
+
+def _bound(step: StepBase, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> dict[str, Any]:
+    """The datasets that a step names, by binding."""
+    return {
+        "reads": graph.read_locations(pipeline, step, others),
+        "writes": graph.write_locations(pipeline, step),
+    }
 
 
 def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> BaseOperator:
@@ -109,8 +116,7 @@ def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pip
         **_common(step, pipeline),
         **_ours(pipeline),
         function=step.function,
-        reads=graph.read_locations(pipeline, step, others),
-        writes=graph.write_locations(pipeline, step),
+        **_bound(step, pipeline, others),
         with_=dict(step.with_),
         aws_conn_id=pipeline.connections.aws,
     )
@@ -121,8 +127,7 @@ def _python(step: PythonStep, pipeline: Pipeline, others: Mapping[str, Pipeline]
         **_common(step, pipeline),
         **_ours(pipeline),
         function=step.function,
-        reads=graph.read_locations(pipeline, step, others),
-        writes=graph.write_locations(pipeline, step),
+        **_bound(step, pipeline, others),
         with_=dict(step.with_),
     )
 

@@ -76,7 +76,7 @@ class Runs:
         answer = self._api.get(path, params={"deserialize": "true"})
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
-        return answer.raise_for_status().json()["value"]
+        return self._checked(answer)["value"]
 
     def log_tail(self, task: TaskState, lines: int = 15) -> list[str]:
         """The last lines of a task's log; empty where it has none."""
@@ -93,7 +93,7 @@ class Runs:
         answer = self._api.get(f"/dags/{dag_id}/details")
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
-        params: Mapping[str, Any] = answer.raise_for_status().json()["params"] or {}
+        params: Mapping[str, Any] = self._checked(answer)["params"] or {}
         return {name: param.get("schema") or {} for name, param in params.items()}
 
     def trigger(self, dag_id: str, conf: Mapping[str, object]) -> str:
