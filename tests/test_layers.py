@@ -19,7 +19,8 @@ _BASE = frozenset({"pipeline", "faults"})
 _RECORDS = _BASE | {"checks", "ledger"}
 _SHARED = _RECORDS | {"storage", "operator"}
 _WORK = _SHARED | {"load", "emr", "transform"}
-_FACTORY = _WORK | {"factory"}
+_BUILT_WITH = _WORK | {"wait", "dag"}
+_FACTORY = _BUILT_WITH | {"factory"}
 MAY_IMPORT = {
     "pipeline": frozenset[str](),
     "faults": frozenset[str](),
@@ -30,7 +31,9 @@ MAY_IMPORT = {
     "load": _SHARED,
     "emr": _SHARED,
     "transform": _SHARED,
-    "factory": _WORK,
+    "wait": _SHARED | {"load"},
+    "dag": _SHARED,
+    "factory": _BUILT_WITH,
     "local": _FACTORY,
     "cli": _FACTORY | {"local"},
 }
@@ -47,6 +50,9 @@ PARSE_TIME = (
     "sluicegate.emr.operator",
     "sluicegate.transform.operator",
     "sluicegate.transform.python",
+    "sluicegate.wait.sensor",
+    "sluicegate.wait.trigger",
+    "sluicegate.dag",
 )
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
 
 from sluicegate.faults.errors import fault
 from sluicegate.faults.report import forget, reported
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.sdk import Context
 
-__all__ = ["RUN_XCOM_KEY", "StepContext", "StepOperator", "mark_run", "run_window"]
+__all__ = ["RUN_XCOM_KEY", "StepContext", "StepOperator", "before_operator_step", "mark_run", "run_window"]
 
 RUN_XCOM_KEY = "sluicegate_run"
 """XCom of every step: its run's `window` (start and end) and whether it was a `dry_run`.
@@ -189,6 +190,16 @@ def mark_run(context: Context) -> None:
     """Leave under `RUN_XCOM_KEY` what those who wait for this step need to know of its run."""
     dry_run = bool((context.get("params") or {}).get("dry_run"))
     context["ti"].xcom_push(key=RUN_XCOM_KEY, value={"window": str(run_window(context)), "dry_run": dry_run})
+
+
+def before_operator_step(context: Context) -> None:
+    """The `pre_execute` of operators that are not ours: leave the step out of a dry run; mark the run as ours do.
+
+    :raises AirflowSkipException: in a dry run
+    """
+    if (context.get("params") or {}).get("dry_run"):
+        raise AirflowSkipException("a dry run leaves `operator:` steps out: they cannot be taken back")
+    mark_run(context)
 
 
 def _succeeded(context: Context) -> None:

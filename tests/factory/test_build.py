@@ -18,7 +18,6 @@ from sluicegate.emr.operator import SparkOperator
 from sluicegate.factory.build import build_dag
 from sluicegate.factory.load import PipelineFileError, build_mistakes, load_dag
 from sluicegate.factory.problems import BuildError
-from sluicegate.factory.sensor import SourceSensor, UpstreamSensor
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.load.operator import LoadOperator
 from sluicegate.operator import RUN_XCOM_KEY
@@ -26,6 +25,7 @@ from sluicegate.pipeline import read_together
 from sluicegate.pipeline.model import Mode
 from sluicegate.transform.operator import TransformOperator
 from sluicegate.transform.python import PythonStepOperator
+from sluicegate.wait.sensor import SourceSensor, UpstreamSensor
 from tests.factory.files import DELAYS, FLIGHTS, write
 
 EMPTY = "operator: airflow.providers.standard.operators.empty.EmptyOperator"

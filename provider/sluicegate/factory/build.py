@@ -11,15 +11,16 @@ from pathlib import Path
 
 from airflow.sdk import BaseOperator
 
+from sluicegate.dag import PipelineDAG
 from sluicegate.factory.arguments import dag_argument_problems
-from sluicegate.factory.dag import PipelineDAG, dag_arguments, trigger_form
+from sluicegate.factory.dag import dag_arguments, trigger_form
 from sluicegate.factory.docs import doc_md, playbooks_folder
 from sluicegate.factory.problems import BuildError, Problem
-from sluicegate.factory.sensor import SourceSensor, UpstreamSensor, WaitSensor
 from sluicegate.factory.steps import operator_of, retry_arguments
 from sluicegate.factory.waits import SourceWait, Wait, waits
 from sluicegate.pipeline import graph
 from sluicegate.pipeline.model import Pipeline
+from sluicegate.wait.sensor import SourceSensor, UpstreamSensor, WaitSensor
 
 __all__ = ["build_dag"]
 
@@ -47,8 +48,10 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> PipelineDAG:
     if problems := dag_argument_problems(pipeline.dag, ("dag",)):
         raise BuildError(problems)
     try:
-        dag = PipelineDAG(
+        return PipelineDAG(
             pipeline.name,
+            source=str(pipeline.file),
+            window_timezone=pipeline.schedule.timezone,
             **dag_arguments(pipeline),
             params=trigger_form(pipeline.params),
             doc_md=doc_md(pipeline, playbooks),
@@ -58,8 +61,6 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> PipelineDAG:
         where = ("dag",) if pipeline.dag else ("params",) if pipeline.params else ()
         message = f"Airflow does not take this DAG: {type(error).__name__}: {error}"
         raise BuildError([Problem(where, "dag", message, key=True)]) from error
-    dag.source, dag.window_timezone = str(pipeline.file), pipeline.schedule.timezone
-    return dag
 
 
 def _steps(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> dict[str, BaseOperator]:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
-from jinja2.runtime import Context as TemplateContext
+from airflow.sdk import CronDataIntervalTimetable, Param
 
-from sluicegate.operator import run_window
 from sluicegate.pipeline.model import Param as PipelineParam
 from sluicegate.pipeline.model import Pipeline, Schedule
 
-if TYPE_CHECKING:
-    import jinja2
-
-__all__ = ["MAX_ACTIVE_RUNS", "PipelineDAG", "dag_arguments", "schedule_arguments", "trigger_form"]
+__all__ = ["MAX_ACTIVE_RUNS", "dag_arguments", "schedule_arguments", "trigger_form"]
 
 MAX_ACTIVE_RUNS = 16
 """Runs of one pipeline at once, unless it says otherwise. Airflow's own default, written out: a run that
@@ -25,36 +20,6 @@ waits for an upstream counts too, so a small number would let one late day hold 
 large one would let a catchup of years start at once."""
 
 _SMALLEST = timedelta(microseconds=1)
-
-
-class _StepTemplateContext(TemplateContext):
-    """What a template of an `operator:` step sees: Airflow's names, and `window`, which is ours."""
-
-    def resolve_or_missing(self, key: str) -> Any:
-        ours = key == "window" and key not in self.vars and key not in self.parent
-        if ours and "dag_run" in self.parent:
-            window = run_window(self.parent)  # type: ignore[arg-type]
-            return window.in_zone(self.environment.window_timezone)  # type: ignore[attr-defined]
-        return super().resolve_or_missing(key)
-
-
-class PipelineDAG(DAG):
-    """A DAG whose source is a pipeline file: Airflow's Code tab shows the YAML and not the stub."""
-
-    source: str = ""
-    window_timezone: str = "UTC"
-
-    def validate(self) -> None:
-        # Called after the importer has said that the stub is the source, and before anything is stored.
-        super().validate()  # type: ignore[no-untyped-call]
-        if self.source:
-            self.fileloc = self.source
-
-    def get_template_env(self, *, force_sandboxed: bool = False) -> jinja2.Environment:
-        environment = super().get_template_env(force_sandboxed=force_sandboxed)
-        environment.context_class = _StepTemplateContext
-        environment.extend(window_timezone=self.window_timezone)
-        return environment
 
 
 def dag_arguments(pipeline: Pipeline) -> dict[str, Any]:

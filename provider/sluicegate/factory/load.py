@@ -9,9 +9,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from sluicegate.dag import PipelineDAG
 from sluicegate.factory.abilities import shortcomings
 from sluicegate.factory.build import build_dag
-from sluicegate.factory.dag import PipelineDAG
 from sluicegate.factory.problems import BuildError, Problem, placed
 from sluicegate.pipeline import Mistake, Pipeline, PipelineErrors, read_together
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.bases.sensor import BaseSensorOperator
-from airflow.sdk.exceptions import AirflowSkipException
 
 from sluicegate.emr.operator import SparkOperator
 from sluicegate.factory.arguments import argument_problems, operator_class
 from sluicegate.factory.problems import BuildError, Problem
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.load.operator import LoadOperator
-from sluicegate.operator import mark_run
+from sluicegate.operator import before_operator_step
 from sluicegate.pipeline import graph
 from sluicegate.pipeline.model import (
     LoadStep,
@@ -31,11 +30,9 @@ from sluicegate.transform.operator import TransformOperator
 from sluicegate.transform.python import PythonStepOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
     from sluicegate.pipeline.model import Step
 
-__all__ = ["before_foreign", "operator_of", "retry_arguments"]
+__all__ = ["operator_of", "retry_arguments"]
 
 
 def operator_of(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> BaseOperator:
@@ -137,7 +134,7 @@ def _foreign(step: OperatorStep, pipeline: Pipeline) -> BaseOperator:
     operator = operator_class(step.operator, (*where, "operator"))
     if problems := argument_problems(operator, step.with_, (*where, "with")):
         raise BuildError(problems)
-    arguments = _common(step, pipeline) | {"pre_execute": before_foreign}
+    arguments = _common(step, pipeline) | {"pre_execute": before_operator_step}
     if step.timeout is not None and issubclass(operator, BaseSensorOperator):
         # A sensor's own timeout also counts the time in which it does not run.
         arguments["timeout"] = step.timeout
@@ -177,17 +174,6 @@ def retry_arguments(retries: Retries, *, at_least: int = 0) -> dict[str, Any]:
         "retry_exponential_backoff": 2.0,
         "retry_policy": FaultRetryPolicy(delay=retries.delay, max_delay=longest),
     }
-
-
-def before_foreign(context: Context) -> None:
-    _before_foreign(context)
-
-
-def _before_foreign(context: Context) -> None:
-    """Before an `operator:` step: leave it out of a dry run; mark the run as our own steps do."""
-    if (context.get("params") or {}).get("dry_run"):
-        raise AirflowSkipException("a dry run leaves `operator:` steps out: they cannot be taken back")
-    mark_run(context)
 
 
 def _assets(datasets: Iterable[str], pipeline: Pipeline) -> list[Asset]:

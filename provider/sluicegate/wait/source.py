@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sluicegate.factory.verdict import Sighting
+from sluicegate.wait.verdict import Sighting
 
 __all__ = ["Source"]
 
@@ -27,7 +27,7 @@ class Source:
 
     def _exists(self, uri: str) -> bool:
         if uri.startswith("table://"):
-            from sluicegate.factory.table import has_row
+            from sluicegate.wait.table import has_row
 
             return has_row(uri)
         from sluicegate.storage import Storage

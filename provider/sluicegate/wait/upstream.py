@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sluicegate.factory.verdict import Sighting, state_of_all
 from sluicegate.operator import RUN_XCOM_KEY
+from sluicegate.wait.verdict import Sighting, state_of_all
 
 __all__ = ["Upstream"]
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from airflow.sdk._shared.module_loading import import_string
 
-from sluicegate.factory.trigger import SourceTrigger, UpstreamTrigger, WaitTrigger
-from sluicegate.factory.verdict import Sighting
 from sluicegate.faults import fault
+from sluicegate.wait.trigger import SourceTrigger, UpstreamTrigger, WaitTrigger
+from sluicegate.wait.verdict import Sighting
 
 
 class Scripted(WaitTrigger):

@@ -16,16 +16,16 @@ from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.exceptions import AirflowSkipException
 
-from sluicegate.factory.source import Source
-from sluicegate.factory.trigger import BROKEN, LATE, SourceTrigger, UpstreamTrigger, WaitTrigger
-from sluicegate.factory.upstream import Upstream
-from sluicegate.factory.verdict import Outcome, Sighting, verdict
 from sluicegate.faults import FaultError, fault
 from sluicegate.operator import StepContext, StepOperator
 from sluicegate.pipeline.location import Location
 from sluicegate.pipeline.model import Schedule
 from sluicegate.pipeline.text import format_duration
 from sluicegate.pipeline.window import upstream_windows
+from sluicegate.wait.source import Source
+from sluicegate.wait.trigger import BROKEN, LATE, SourceTrigger, UpstreamTrigger, WaitTrigger
+from sluicegate.wait.upstream import Upstream
+from sluicegate.wait.verdict import Outcome, Sighting, verdict
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -6,9 +6,9 @@ import pytest
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetXCom
 
-from sluicegate.factory.upstream import Upstream
-from sluicegate.factory.verdict import Outcome, verdict
-from tests.factory.supervisor import Run, Supervisor
+from sluicegate.wait.upstream import Upstream
+from sluicegate.wait.verdict import Outcome, verdict
+from tests.wait.supervisor import Run, Supervisor
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 TUESDAY = MONDAY + timedelta(days=1)

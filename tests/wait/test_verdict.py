@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.factory.verdict import Outcome, Sighting, state_of_all, verdict
+from sluicegate.wait.verdict import Outcome, Sighting, state_of_all, verdict
 
 STATES = st.sampled_from([None, "queued", "running", "success", "failed", "upstream_failed", "skipped", "deferred"])
 SIGHTINGS = st.lists(

@@ -14,11 +14,11 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from sluicegate.factory.source import Source
-from sluicegate.factory.upstream import Upstream
-from sluicegate.factory.verdict import Outcome, Sighting, verdict
 from sluicegate.faults import FaultClass, classify
 from sluicegate.faults.redact import redact
+from sluicegate.wait.source import Source
+from sluicegate.wait.upstream import Upstream
+from sluicegate.wait.verdict import Outcome, Sighting, verdict
 
 __all__ = ["BROKEN", "LATE", "SourceTrigger", "UpstreamTrigger", "WaitTrigger"]
 

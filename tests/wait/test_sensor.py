@@ -10,10 +10,10 @@ from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 from airflow.sdk.execution_time import task_runner
 
-from sluicegate.factory.sensor import SourceSensor, UpstreamSensor, WaitSensor
 from sluicegate.faults import FaultError
 from sluicegate.pipeline.model import Schedule
-from tests.factory.supervisor import Run, Supervisor
+from sluicegate.wait.sensor import SourceSensor, UpstreamSensor, WaitSensor
+from tests.wait.supervisor import Run, Supervisor
 
 DAILY = Schedule(kind="cron", cron="@daily", start=datetime(2013, 1, 1, tzinfo=UTC))
 ELEVENTH = datetime(2013, 2, 11, tzinfo=UTC)
