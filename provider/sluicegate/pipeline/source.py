@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from sluicegate.pipeline.errors import Mistake, PipelineErrors, Severity, Where, dotted
 from sluicegate.pipeline.yaml import Document, Place, parse
 
-__all__ = ["DEFAULTS", "Report", "Source", "defaults_of"]
+__all__ = ["DEFAULTS", "Report", "Source", "content_digest", "defaults_of"]
 
 DEFAULTS = "defaults.yaml"
 
@@ -34,12 +34,10 @@ class Source:
         :raises PipelineErrors: when one of them is not YAML; with the mistakes of all that are not.
         :raises OSError: when `file` cannot be read.
         """
-        digest = hashlib.sha256()
         layers: list[Document] = []
         broken: list[Mistake] = []
-        for path in (file, *defaults_of(file, root)):
-            data = path.read_bytes()
-            digest.update(len(data).to_bytes(8, "big") + data)
+        texts = _texts(file, root)
+        for path, data in texts.items():
             try:
                 layers.append(parse(data, path) if path == file else _parse_defaults(data, path))
             except PipelineErrors as errors:
@@ -49,7 +47,7 @@ class Source:
         value: Mapping[str, Any] = {}
         for layer in reversed(layers):
             value = _merge(value, _long(layer.value))
-        return cls(file, root, tuple(layers), value, digest.hexdigest())
+        return cls(file, root, tuple(layers), value, _digest(texts.values()))
 
     @property
     def mistakes(self) -> tuple[Mistake, ...]:
@@ -115,6 +113,25 @@ class Report:
         self.mistakes.append(
             self.source.mistake(where, code, message, key=key, suggestion=suggestion, severity="warning")
         )
+
+
+def content_digest(file: Path, root: Path) -> str:
+    """sha256 (hex) of a pipeline file and of the defaults that hold for it, without reading them as YAML.
+
+    :raises OSError: when `file` cannot be read.
+    """
+    return _digest(_texts(file, root).values())
+
+
+def _texts(file: Path, root: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in (file, *defaults_of(file, root))}
+
+
+def _digest(texts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for data in texts:
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()
 
 
 def defaults_of(file: Path, root: Path) -> tuple[Path, ...]:

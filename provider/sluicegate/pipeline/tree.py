@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -14,14 +13,13 @@ from sluicegate.pipeline.model import Pipeline
 from sluicegate.pipeline.read import DEFAULTS_KEYS, KEYS, Draft, read_draft
 from sluicegate.pipeline.source import DEFAULTS
 from sluicegate.pipeline.upstreams import Neighbours, check_cycles, check_reads, check_shared_places
+from sluicegate.pipeline.walk import SUFFIXES, yaml_files
 from sluicegate.pipeline.yaml import parse
 
 __all__ = ["Stems", "Together", "Tree", "is_pipeline_file", "read_together", "read_tree", "stems"]
 
-SUFFIXES = (".yaml", ".yml")
 _MARK = re.compile(rb"^(?:\xef\xbb\xbf)?sluicegate:", re.MULTILINE)
 _KEY = re.compile(r"^([A-Za-z_-]+):", re.MULTILINE)
-_SKIPPED = frozenset({"__pycache__", "node_modules"})
 
 Stems = Mapping[str, tuple[Path, ...]]
 """The YAML files below a root by their stem. They need not be pipelines: only their names are known."""
@@ -60,7 +58,7 @@ class Tree:
 def stems(root: Path) -> dict[str, tuple[Path, ...]]:
     """The YAML files below `root` by stem: one walk over the folders, no file is opened."""
     found: dict[str, tuple[Path, ...]] = {}
-    for file in _yaml_files(root.absolute()):
+    for file in yaml_files(root.absolute()):
         if file.stem != Path(DEFAULTS).stem:
             found[file.stem] = (*found.get(file.stem, ()), file)
     return found
@@ -105,7 +103,7 @@ def read_tree(root: Path) -> Tree:
         raise NotADirectoryError(f"{root} is no folder")
     files: dict[str, tuple[Path, ...]] = {}
     others: list[Mistake] = []
-    for file in _yaml_files(root):
+    for file in yaml_files(root):
         if file.stem == Path(DEFAULTS).stem:
             others += _defaults_mistakes(file)
         elif _says_so(file):
@@ -135,21 +133,6 @@ def read_tree(root: Path) -> Tree:
         files=tuple(draft.file for draft in drafts),
         by_file={file: in_order(own) for file, own in by_file.items()},
     )
-
-
-def _yaml_files(root: Path) -> list[Path]:
-    """The YAML files below `root` in a stable order, without hidden ones; a linked folder is read once."""
-    found: list[Path] = []
-    seen: set[str] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
-        found += [Path(folder, name) for name in sorted(names) if name.endswith(SUFFIXES) and name[0] != "."]
-    return found
 
 
 def _says_so(file: Path) -> bool:

@@ -7,7 +7,7 @@ keys (`<<` is YAML 1.1) and no aliases that explode. Knows nothing of pipelines.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,13 +59,26 @@ class _Parser(CParser):
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed file. `mistakes` are those that left a readable document: duplicate keys, tags, `<<`."""
+    """A parsed file. `mistakes` are those that left a readable document: duplicate keys, tags, `<<`.
+
+    Can be pickled: the places, which only mistakes need, are then found in the text again.
+    """
 
     file: Path
     text: str
     value: dict[str, Any]
     mistakes: tuple[Mistake, ...] = ()
-    root: MappingNode | None = field(default=None, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @cached_property
+    def root(self) -> Node | None:
+        """The nodes, which know their places; None where there are none."""
+        try:
+            return _Parser(self.text).get_single_node()
+        except YAMLError:
+            return None
 
     @cached_property
     def lines(self) -> list[str]:
@@ -81,10 +94,10 @@ class Document:
         :return: how many of its parts exist, whether a value other than a mapping ended the way, and the
             places of the key and of the value reached.
         """
-        node: Node | None = self.root
+        node = self.root
         key = value = Place(1, 1)
-        if self.root is not None and self.root.value:
-            key = value = _place(self.root.value[0][0])
+        if isinstance(node, MappingNode) and node.value:
+            key = value = _place(node.value[0][0])
         for depth, part in enumerate(where):
             found: tuple[Node, Node] | None = None
             if isinstance(node, MappingNode):
@@ -138,7 +151,9 @@ def parse(data: bytes, file: Path) -> Document:
         raise PipelineErrors([blank.mistake("syntax", message, _place(node))])
     builder = _Builder(blank)
     value = builder.mapping(node)
-    return Document(file, text, value, tuple(builder.mistakes), node)
+    document = Document(file, text, value, tuple(builder.mistakes))
+    document.__dict__["root"] = node  # as composed already
+    return document
 
 
 class _Builder:
