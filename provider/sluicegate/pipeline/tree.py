@@ -8,32 +8,39 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sluicegate.pipeline.errors import Mistake, PipelineErrors, did_you_mean, in_order
+from sluicegate.pipeline.environment import Environment
+from sluicegate.pipeline.errors import Mistake, PipelineErrors, Where, did_you_mean, in_order
 from sluicegate.pipeline.graph import upstream_names
+from sluicegate.pipeline.matrix import merged
 from sluicegate.pipeline.model import Pipeline
-from sluicegate.pipeline.read import DEFAULTS_KEYS, KEYS, Draft, read_draft
+from sluicegate.pipeline.near import SUFFIXES, Near, Stems, has_matrix, is_pipeline_file, says_so
+from sluicegate.pipeline.read import DEFAULTS_KEYS, KEYS, Draft, Variant, read_draft
 from sluicegate.pipeline.source import DEFAULTS
 from sluicegate.pipeline.upstreams import Neighbours, check_cycles, check_reads, check_shared_places
 from sluicegate.pipeline.yaml import parse
 
 __all__ = ["Stems", "Together", "Tree", "is_pipeline_file", "read_together", "read_tree", "stems"]
 
-SUFFIXES = (".yaml", ".yml")
-_MARK = re.compile(rb"^(?:\xef\xbb\xbf)?sluicegate:", re.MULTILINE)
 _KEY = re.compile(r"^([A-Za-z_-]+):", re.MULTILINE)
 _SKIPPED = frozenset({"__pycache__", "node_modules"})
-
-Stems = Mapping[str, tuple[Path, ...]]
-"""The YAML files below a root by their stem. They need not be pipelines: only their names are known."""
 
 
 @dataclass(frozen=True)
 class Together:
-    """A pipeline that is right, with those that it reads from, as far as they could be read."""
+    """The pipelines of a file that is right, with those that they read from, as far as they could be read."""
 
-    pipeline: Pipeline
+    pipelines: tuple[Pipeline, ...]
     upstreams: Mapping[str, Pipeline]
     warnings: tuple[Mistake, ...]
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The only one.
+
+        :raises ValueError: when the file makes several.
+        """
+        (only,) = self.pipelines
+        return only
 
 
 @dataclass(frozen=True)
@@ -66,62 +73,58 @@ def stems(root: Path) -> dict[str, tuple[Path, ...]]:
     return found
 
 
-def is_pipeline_file(file: Path) -> bool:
-    """Whether a line of `file` begins with `sluicegate:` and its name is that of a pipeline file.
-
-    :raises OSError: when it cannot be read.
-    """
-    named = file.suffix in SUFFIXES and file.stem != Path(DEFAULTS).stem
-    return named and _MARK.search(file.read_bytes()) is not None
-
-
-def read_together(file: Path, root: Path, index: Stems | None = None) -> Together:
-    """Read one pipeline and just those that it reads from.
+def read_together(
+    file: Path,
+    root: Path,
+    index: Stems | None = None,
+    environment: Environment | None = None,
+    only: str | None = None,
+) -> Together:
+    """Read one file and just those that its pipelines read from.
 
     :param index: what `stems(root)` gave, where the caller has it already
+    :param environment: what `${env:NAME}` may see; this process's unless it is given
+    :param only: of the pipelines that a `matrix:` makes, read just the one of this name
     :raises PipelineErrors: with all mistakes of the file, those in what it reads from others included.
     """
     root = root.absolute()
-    known = stems(root) if index is None else index
-    draft = read_draft(file, root)
-    mistakes = [*draft.mistakes, *_name_mistakes(draft, _pipelines_called(draft.file.stem, known), root)]
-    upstreams: Mapping[str, Pipeline] = {}
-    if draft.pipeline is not None:
-        neighbours = _neighbours(draft.pipeline, known, root)
-        mistakes += check_reads(draft, neighbours)
-        upstreams = {name: each.pipeline for name, each in neighbours.drafts.items() if each.pipeline is not None}
-    if draft.pipeline is None or any(mistake.is_error for mistake in mistakes):
+    near = Near(stems(root) if index is None else index, root, environment)
+    draft = near.read(file.absolute(), only)
+    neighbours = near.neighbours(name for each in draft.pipelines for name in upstream_names(each))
+    mistakes = [*draft.mistakes, *_name_mistakes(draft, near.neighbours(draft.names)), *_reading(draft, neighbours)]
+    if not draft.variants or any(mistake.is_error for mistake in mistakes):
         raise PipelineErrors(mistakes, root)
-    return Together(draft.pipeline, upstreams, in_order(mistakes))
+    found = {name: each.variant(name) for name, each in neighbours.drafts.items()}
+    upstreams = {name: variant.pipeline for name, variant in found.items() if variant is not None}
+    return Together(draft.pipelines, upstreams, in_order(mistakes))
 
 
-def read_tree(root: Path) -> Tree:
+def read_tree(root: Path, environment: Environment | None = None) -> Tree:
     """Read every pipeline below `root`. Never raises for a mistake: the good are there beside the bad.
 
+    :param environment: what `${env:NAME}` may see; this process's unless it is given
     :raises NotADirectoryError: when `root` is no folder.
     """
     root = root.absolute()
     if not root.is_dir():
         raise NotADirectoryError(f"{root} is no folder")
-    files: dict[str, tuple[Path, ...]] = {}
+    paths: list[Path] = []
     others: list[Mistake] = []
     for file in _yaml_files(root):
         if file.stem == Path(DEFAULTS).stem:
             others += _defaults_mistakes(file)
-        elif _says_so(file):
-            files[file.stem] = (*files.get(file.stem, ()), file)
+        elif says_so(file):
+            paths.append(file)
         else:
             others += _near_miss(file)
-    drafts = [read_draft(file, root) for same in files.values() for file in same]
-    by_file = {draft.file: [*draft.mistakes, *_name_mistakes(draft, files[draft.file.stem], root)] for draft in drafts}
-    alone = {draft.file.stem: draft for draft in drafts if len(files[draft.file.stem]) == 1}
-    neighbours = Neighbours(alone, files, root)
+    drafts = [read_draft(file, root, environment) for file in paths]
+    neighbours = _all_neighbours(drafts, root)
+    by_file = {draft.file: [*draft.mistakes, *_name_mistakes(draft, neighbours)] for draft in drafts}
     for draft in drafts:
-        by_file[draft.file] += check_reads(draft, neighbours)
-    readable = {name: draft.pipeline for name, draft in alone.items() if draft.pipeline is not None}
-    sources = {name: draft.source for name, draft in alone.items() if draft.source is not None}
-    for mistake in (*check_cycles(readable, sources), *check_shared_places(readable, sources)):
-        by_file[mistake.file].append(mistake)
+        by_file[draft.file] += _reading(draft, neighbours)
+    alone = [variant for draft in drafts for variant in draft.variants if variant.name in neighbours.drafts]
+    readable = {variant.name: variant.pipeline for variant in alone}
+    _add_across(alone, by_file)
     good = {
         name: pipeline
         for name, pipeline in readable.items()
@@ -152,36 +155,60 @@ def _yaml_files(root: Path) -> list[Path]:
     return found
 
 
-def _says_so(file: Path) -> bool:
-    """`is_pipeline_file`, where one that cannot be read is none."""
-    try:
-        return is_pipeline_file(file)
-    except OSError:
-        return False
+def _all_neighbours(drafts: Iterable[Draft], root: Path) -> Neighbours:
+    files: dict[str, tuple[Path, ...]] = {}
+    by_name: dict[str, Draft] = {}
+    for draft in drafts:
+        for name in draft.names:
+            files[name] = (*files.get(name, ()), draft.file)
+            by_name[name] = draft
+    return Neighbours(
+        drafts={name: draft for name, draft in by_name.items() if len(files[name]) == 1},
+        files=files,
+        matrices={draft.file.stem: draft for draft in drafts if has_matrix(draft)},
+        root=root,
+    )
 
 
-def _pipelines_called(name: str, index: Stems) -> tuple[Path, ...]:
-    """The pipeline files of that name: of the files with that stem, those that say so."""
-    return tuple(file for file in index.get(name, ()) if _says_so(file))
+def _reading(draft: Draft, neighbours: Neighbours) -> tuple[Mistake, ...]:
+    """What is wrong in what the pipelines of one file read from others."""
+    return merged([(each.source.matrix, tuple(check_reads(each, neighbours))) for each in draft.variants])
 
 
-def _neighbours(pipeline: Pipeline, index: Stems, root: Path) -> Neighbours:
-    names = upstream_names(pipeline)
-    # Those that are not asked for are known by name only: enough to suggest one.
-    files = {name: _pipelines_called(name, index) if name in names else found for name, found in index.items()}
-    drafts = {name: read_draft(files[name][0], root) for name in names if len(files.get(name, ())) == 1}
-    return Neighbours(drafts, files, root)
+def _add_across(variants: Iterable[Variant], by_file: Mapping[Path, list[Mistake]]) -> None:
+    """What only shows over all pipelines, added to the mistakes of the files where it stands."""
+    pipelines = {variant.name: variant.pipeline for variant in variants}
+    sources = {variant.name: variant.source for variant in variants}
+    for mistake in (*check_cycles(pipelines, sources), *check_shared_places(pipelines, sources)):
+        by_file[mistake.file].append(mistake)
 
 
-def _name_mistakes(draft: Draft, same: Iterable[Path], root: Path) -> list[Mistake]:
-    """A pipeline's name is its DAG's: of two files with one name, neither is the right one."""
-    others = [str(file.relative_to(root)) for file in same if file != draft.file and file.is_relative_to(root)]
-    if not others:
-        return []
-    message = f"the name `{draft.file.stem}` is taken twice: here and by {', '.join(others)}"
-    if draft.source is None:
-        return [Mistake("duplicate-name", message, draft.file)]
-    return [draft.source.mistake((), "duplicate-name", message)]
+def _name_mistakes(draft: Draft, neighbours: Neighbours) -> tuple[Mistake, ...]:
+    """A pipeline's name is its DAG's: of two files that make one name, neither is the right one."""
+    if not draft.variants:
+        taken = _taken(draft.file.stem, draft, neighbours)
+        return (Mistake("duplicate-name", taken, draft.file),) if taken else ()
+    found = []
+    for variant in draft.variants:
+        where: Where = ("matrix",) if variant.source.matrix else ()
+        taken = _taken(variant.name, draft, neighbours)
+        mistakes = (variant.source.mistake(where, "duplicate-name", taken, key=True),) if taken else ()
+        found.append((variant.source.matrix, mistakes))
+    return merged(found)
+
+
+def _taken(name: str, draft: Draft, neighbours: Neighbours) -> str | None:
+    """Who else makes a pipeline of that name, in words."""
+    others = []
+    for file in neighbours.files.get(name, ()):
+        if file != draft.file and file.is_relative_to(neighbours.root):
+            shown = str(file.relative_to(neighbours.root))
+            matrix = neighbours.matrices.get(file.stem)
+            if matrix is not None and matrix.file == file and matrix.variants:
+                place = matrix.variants[0].source.mistake(("matrix",), "", "", key=True)
+                shown = f"the matrix of {shown}:{place.line}:{place.column}"
+            others.append(shown)
+    return f"the name `{name}` is taken twice: here and by {', '.join(others)}" if others else None
 
 
 def _near_miss(file: Path) -> list[Mistake]:
