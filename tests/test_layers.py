@@ -150,10 +150,10 @@ from importlib import import_module
 for name in {modules!r}:
     import_module(name)
     print(name, [heavy for heavy in {heavy!r} if heavy in sys.modules])
-from sluicegate.factory.load import load_dag
+from sluicegate.factory.load import load_dags
 
 for file in {files!r}:
-    load_dag({dags!r}, file)
+    load_dags({dags!r}, file)[0]
     print(file, [heavy for heavy in {heavy!r} if heavy in sys.modules])
 """
 

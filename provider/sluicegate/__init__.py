@@ -23,6 +23,15 @@ def get_provider_info() -> dict[str, object]:
                         "example": "/srv/pipelines/playbooks",
                         "default": "",
                     },
+                    "env_allowlist": {
+                        "description": "Environment variables that pipeline files may read with ``${env:NAME}``,\n"
+                        "separated by commas; those that begin with ``SLUICEGATE_`` need not be named. What is read\n"
+                        "lands in serialized DAGs: no secrets.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "BUCKET,STAGE",
+                        "default": "",
+                    },
                     "sensor_poke_interval": {
                         "description": "Seconds between two looks of a step that waits for another pipeline\n"
                         "or a source. It waits in the triggerer and takes no worker slot.\n",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate.factory.abilities import shortcomings
-from sluicegate.factory.load import PipelineFileError, build_mistakes, load_dag
+from sluicegate.factory.load import PipelineFileError, build_mistakes, load_dags
 from sluicegate.load.types import UnknownTypeError, parse_type
 from sluicegate.pipeline import Mistake, read_together, read_tree
 from tests.factory.files import write
@@ -262,7 +262,7 @@ def test_alerts_are_a_warning_and_no_import_error(root: Path) -> None:
     [mistake] = mistakes_of(root, text + "alerts: {slack: '#data'}\n")
     assert (mistake.line, mistake.column, mistake.severity) == (4, 1, "warning")
     assert "does not send alerts" in mistake.message
-    assert load_dag(str(root), "it.yaml").dag_id == "it"
+    assert load_dags(str(root), "it.yaml")[0].dag_id == "it"
 
 
 def test_airflow_shows_them_all_at_once_with_what_the_operators_say(root: Path) -> None:
@@ -273,7 +273,7 @@ def test_airflow_shows_them_all_at_once_with_what_the_operators_say(root: Path) 
     )
     write(root, it=text)
     with pytest.raises(PipelineFileError) as error:
-        load_dag(str(root), "it.yaml")
+        load_dags(str(root), "it.yaml")[0]
     places = re.findall(r"^it\.yaml:(\d+):(\d+): (\w+)", str(error.value), re.MULTILINE)
     assert places == [("4", "13", "error"), ("4", "62", "error"), ("7", "12", "error")]
     assert "did you mean `text`?" in str(error.value)

@@ -16,7 +16,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from sluicegate.emr.operator import SparkOperator
 from sluicegate.factory.build import build_dag
-from sluicegate.factory.load import PipelineFileError, build_mistakes, load_dag
+from sluicegate.factory.load import PipelineFileError, build_mistakes, load_dags
 from sluicegate.factory.problems import BuildError
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.load.operator import LoadOperator
@@ -34,7 +34,7 @@ HEAD = 'sluicegate: 1\nschedule: {cron: "@daily", start: 2026-01-01}\n'
 
 def dag_of(root: Path, text: str, name: str = "it", **others: str) -> DAG:
     write(root, **{name: text}, **others)
-    dag = load_dag(str(root), f"{name}.yaml")
+    dag = load_dags(str(root), f"{name}.yaml")[0]
     dag.validate()
     return dag
 
@@ -123,7 +123,7 @@ def test_every_task_asks_the_catalogue_what_to_retry(root: Path) -> None:
 
 def test_the_code_tab_shows_the_yaml_and_the_worker_still_finds_the_stub(root: Path) -> None:
     write(root, flights=FLIGHTS)
-    dag = load_dag(str(root), "flights.yaml")
+    dag = load_dags(str(root), "flights.yaml")[0]
     dag.fileloc = "/bundle/stubs/flights.yaml.py"
     dag.relative_fileloc = "flights.yaml.py"
     dag.validate()
@@ -169,7 +169,7 @@ def test_serialization_is_stable_and_comes_back(root: Path) -> None:
     write(root, flights=FLIGHTS, delays=DELAYS)
 
     def serialized(name: str) -> Any:
-        dag = load_dag(str(root), f"{name}.yaml")
+        dag = load_dags(str(root), f"{name}.yaml")[0]
         dag.validate()
         return json.loads(json.dumps(DagSerialization.to_dict(dag)))
 
@@ -187,8 +187,8 @@ def test_building_does_not_warn(root: Path) -> None:
     write(root, flights=FLIGHTS, delays=DELAYS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        load_dag(str(root), "flights.yaml")
-        load_dag(str(root), "delays.yaml")
+        load_dags(str(root), "flights.yaml")[0]
+        load_dags(str(root), "delays.yaml")[0]
 
 
 def test_a_waiting_task_links_to_what_it_waits_for(root: Path) -> None:

@@ -334,8 +334,7 @@ MISTAKES = [
     ("sluicegate: 2\nsteps: {a: LOAD}", "2", "version", None),
     ("sluicegate: 1\nshedule: none\nsteps: {a: LOAD}", "shedule", "unknown-key", "schedule"),
     ("sluicegate: 1\nclusters: {}\nsteps: {a: LOAD}", "clusters", "unknown-key", None),
-    ("sluicegate: 1\nmatrix: {region: [eu]}\nsteps: {a: LOAD}", "matrix", "not-supported", None),
-    ("sluicegate: 1\nowner: ${env:WHO}\nsteps: {a: LOAD}", "${env:WHO}", "not-supported", None),
+    ("sluicegate: 1\nowner: ${env:WHO}\nsteps: {a: LOAD}", "${env:WHO}", "env", None),
     ("sluicegate: 1\nowner: 5\nsteps: {a: LOAD}", "5", "type", None),
     ("sluicegate: 1\ntags: x\nsteps: {a: LOAD}", "x", "type", None),
     ("sluicegate: 1\ntags: [x, 5]\nsteps: {a: LOAD}", "5", "type", None),
@@ -378,11 +377,11 @@ MISTAKES = [
     ("sluicegate: 1\ndatasets: {x: s3:///}\nsteps: {a: LOAD}", "s3:///", "uri", None),
     ("sluicegate: 1\ndatasets: {x: {url: s3://b/c}}\nsteps: {a: LOAD}", "url", "unknown-key", "uri"),
     ("sluicegate: 1\ndatasets: {x: {uri: s3://b/c, format: {type: cvs}}}\nsteps: {a: LOAD}", "cvs", "value", "csv"),
-    ("sluicegate: 1\ndatasets: {x: 's3://b/{{ dss }}'}\nsteps: {a: LOAD}", "'s3://b/{{ dss }}'", "template", "ds"),
-    ("sluicegate: 1\ndatasets: {x: 's3://b/{{ ds }'}\nsteps: {a: LOAD}", "'s3://b/{{ ds }'", "template", None),
-    ("sluicegate: 1\ndatasets: {x: 's3://b/{{ window.strt }}'}\nsteps: {a: LOAD}", "'s3://b", "template", "start"),
-    ("sluicegate: 1\nparams: {carrier: AA}\ndatasets: {x: 's3://b/{{ params.carier }}'}\nsteps: {a: LOAD}", "'s3://b", "template", "carrier"),
-    ("sluicegate: 1\ndatasets: {x: 's3://b/{{ ds | uper }}'}\nsteps: {a: LOAD}", "'s3://b", "template", "upper"),
+    ("sluicegate: 1\ndatasets: {x: 's3://b/{{ dss }}'}\nsteps: {a: LOAD}", "dss }}'", "template", "ds"),
+    ("sluicegate: 1\ndatasets: {x: 's3://b/{{ ds }'}\nsteps: {a: LOAD}", "{{ ds }'", "template", None),
+    ("sluicegate: 1\ndatasets: {x: 's3://b/{{ window.strt }}'}\nsteps: {a: LOAD}", "strt", "template", "start"),
+    ("sluicegate: 1\nparams: {carrier: AA}\ndatasets: {x: 's3://b/{{ params.carier }}'}\nsteps: {a: LOAD}", "carier", "template", "carrier"),
+    ("sluicegate: 1\ndatasets: {x: 's3://b/{{ ds | uper }}'}\nsteps: {a: LOAD}", "uper", "template", "upper"),
 ]  # fmt: skip
 
 STEP_MISTAKES = [
@@ -427,7 +426,7 @@ STEP_MISTAKES = [
     ("spark: jobs/a.py\ncluster: smal", "smal", "missing-cluster", "small"),
     ("spark: jobs/b.py\ncluster: small", "jobs/b.py", "missing-file", "jobs/a.py"),
     ("spark: []\ncluster: small", "[]", "value", None),
-    ("spark: jobs/a.py\ncluster: small\nargs: [x, '{{ dss }}']", "'{{ dss }}'", "template", "ds"),
+    ("spark: jobs/a.py\ncluster: small\nargs: [x, '{{ dss }}']", "dss }}'", "template", "ds"),
     ("spark: jobs/a.py\ncluster: small\nargs: [true]", "true", "type", None),
     ("spark: jobs/a.py\ncluster: {release: x}", "cluster", "missing-key", None),
     ("spark: jobs/a.py\ncluster: small\nmax_runtime: long", "long", "value", None),
@@ -439,13 +438,13 @@ STEP_MISTAKES = [
     ("transform: broken:f\nwrites: {out: s3://b/o}", "broken:f", "import", None),
     ("python: work:waits", "work:waits", "arguments", None),
     ("python: work:go\nwith: {limt: 5}", "work:go", "arguments", "limit"),
-    ("python: work:go\nwith: {limit: '{{ dss }}'}", "'{{ dss }}'", "template", "ds"),
+    ("python: work:go\nwith: {limit: '{{ dss }}'}", "dss }}'", "template", "ds"),
     ("operator: BashOperator", "BashOperator", "import", None),
     ("operator: airflow.providers.standard.operators.bash.BashOperater", "airflow.providers", "import",
      "airflow.providers.standard.operators.bash.BashOperator"),
     ("operator: airflow.providers.standard.operators.bsh.BashOperator", "airflow.providers", "import",
      "airflow.providers.standard.operators.bash"),
-    ("operator: airflow.providers.standard.operators.bash.BashOperator\nwith: {bash_command: '{{ x'}", "'{{ x'", "template", None),
+    ("operator: airflow.providers.standard.operators.bash.BashOperator\nwith: {bash_command: '{{ x'}", "{{ x'", "template", None),
 ]  # fmt: skip
 
 

@@ -15,7 +15,9 @@ from typing import Annotated
 
 import typer
 
+from sluicegate.pipeline.advice import advice
 from sluicegate.pipeline.errors import Mistake, draw, in_order
+from sluicegate.pipeline.matrix import merged
 from sluicegate.pipeline.model import Pipeline
 from sluicegate.pipeline.tree import Tree, is_pipeline_file, read_tree
 
@@ -46,6 +48,13 @@ def check(
     root: Annotated[
         Path | None, typer.Option(help="The dags root; the nearest folder named `dags` if it is not given.")
     ] = None,
+    playbooks: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="AIRFLOW__SLUICEGATE__PLAYBOOKS_FOLDER",
+            help="The folder of playbooks; `playbooks` beside the dags root if it is not given.",
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
 ) -> None:
     """Check pipeline files. Exit code 1 when there is an error, 2 when a path does not exist."""
@@ -57,7 +66,7 @@ def check(
     if root is not None and not root.is_dir():
         typer.echo(f"sluicegate check: the root {_shown(root)} is no folder", err=True)
         raise typer.Exit(_WRONG_USE)
-    found = _look(given, root)
+    found = _look(given, root, playbooks)
     _tell(found, format)
     if any(mistake.is_error or strict for mistake in found.mistakes):
         raise typer.Exit(1)
@@ -74,7 +83,7 @@ def _root_of(path: Path) -> Path:
     return next((above for above in (folder, *folder.parents) if above.name == "dags"), folder)
 
 
-def _look(paths: Sequence[Path], root: Path | None) -> _Found:
+def _look(paths: Sequence[Path], root: Path | None, playbooks: Path | None) -> _Found:
     files: list[Path] = []
     mistakes: list[Mistake] = []
     by_root: dict[Path, list[Path]] = {}
@@ -88,6 +97,7 @@ def _look(paths: Sequence[Path], root: Path | None) -> _Found:
                 _say_left_alone(path, folder)
             files += wanted
             mistakes += _mistakes_at(tree, wanted, path)
+            mistakes += _advice(tree, wanted, playbooks or folder.parent / "playbooks")
     return _Found(tuple(dict.fromkeys(files)), in_order(mistakes))
 
 
@@ -103,9 +113,23 @@ def _mistakes_at(tree: Tree, files: Sequence[Path], path: Path) -> list[Mistake]
     """The mistakes of the files, of what else lies at `path`, and those that building the DAGs finds."""
     found = [mistake for file in files for mistake in tree.mistakes_of(file)]
     found += [mistake for mistake in tree.mistakes if mistake.file == path or path in mistake.file.parents]
-    for pipeline in tree.pipelines.values():
-        if pipeline.file in files:
-            found += _build_mistakes(pipeline, tree.readable)
+    for own in _by_file(tree.pipelines.values(), files).values():
+        found += merged([(pipeline.matrix, _build_mistakes(pipeline, tree.readable)) for pipeline in own])
+    return found
+
+
+def _advice(tree: Tree, files: Sequence[Path], playbooks: Path) -> Iterator[Mistake]:
+    """What the files lack, errors or none."""
+    by_file = _by_file(tree.readable.values(), files)
+    for file in files:
+        yield from advice(file, tree.root, [pipeline.name for pipeline in by_file[file]], playbooks)
+
+
+def _by_file(pipelines: Iterable[Pipeline], files: Sequence[Path]) -> dict[Path, list[Pipeline]]:
+    found: dict[Path, list[Pipeline]] = {file: [] for file in files}
+    for pipeline in pipelines:
+        if pipeline.file in found:
+            found[pipeline.file].append(pipeline)
     return found
 
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sluicegate.factory.build import build_dag
     from sluicegate.factory.bundle import PipelineBundle
-    from sluicegate.factory.load import PipelineFileError, build_mistakes, load_dag
+    from sluicegate.factory.load import PipelineFileError, build_mistakes, load_dags
 
-__all__ = ["PipelineBundle", "PipelineFileError", "build_dag", "build_mistakes", "load_dag"]
+__all__ = ["PipelineBundle", "PipelineFileError", "build_dag", "build_mistakes", "load_dags"]
 
 _HOME = {
     "PipelineBundle": "bundle",
     "PipelineFileError": "load",
     "build_dag": "build",
     "build_mistakes": "load",
-    "load_dag": "load",
+    "load_dags": "load",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from airflow.providers.common.compat.sdk import conf
@@ -9,7 +10,7 @@ from airflow.providers.common.compat.sdk import conf
 from sluicegate.pipeline.model import Pipeline
 from sluicegate.pipeline.text import format_duration
 
-__all__ = ["doc_md", "playbooks_folder"]
+__all__ = ["doc_md", "older_version", "playbooks_folder"]
 
 
 def playbooks_folder(root: Path) -> Path:
@@ -25,6 +26,14 @@ def doc_md(pipeline: Pipeline, playbooks: Path) -> str:
         parts.insert(0, pipeline.description.strip())
     parts.append(_playbook(playbooks / f"{pipeline.name}.md"))
     return "\n\n".join(parts) + "\n"
+
+
+def older_version(file: str, version: str, since: datetime) -> str:
+    """Markdown to stand above the rest where the newest version of a file is not good."""
+    return (
+        f"> **This DAG runs an older version of `{file}`:** {version}, good since {since:%Y-%m-%d %H:%M} UTC. What is "
+        "in the file now has mistakes, and is not run before they are mended: see the import errors.\n\n"
+    )
 
 
 def _facts(pipeline: Pipeline) -> str:

@@ -1,21 +1,34 @@
-"""From a pipeline file to its DAG: what a stub calls.
-
-How Airflow comes to the file is the bundle's matter. A worker reads one file and those it reads from.
-"""
+"""From a pipeline file to its DAGs, and what is wrong where there are none: what all ways into Airflow share."""
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from airflow.providers.common.compat.sdk import conf
 
 from sluicegate.dag import PipelineDAG
 from sluicegate.factory.abilities import shortcomings
 from sluicegate.factory.build import build_dag
 from sluicegate.factory.problems import BuildError, Problem, placed
 from sluicegate.pipeline import Mistake, Pipeline, PipelineErrors, read_together
+from sluicegate.pipeline.environment import Environment
 
-__all__ = ["PipelineFileError", "build_mistakes", "find_code", "load_dag", "refuse"]
+__all__ = [
+    "PipelineFileError",
+    "attempt",
+    "build_mistakes",
+    "environment",
+    "find_code",
+    "import_shared",
+    "load_dags",
+    "refuse",
+]
+
+_SHARED = ("airflow.providers.standard.operators.trigger_dagrun", "airflow.providers.standard.sensors.external_task")
+"""What Airflow imports whenever it serializes a DAG."""
 
 
 class PipelineFileError(Exception):
@@ -28,8 +41,8 @@ class PipelineFileError(Exception):
         return "\n" + super().__str__()
 
 
-def load_dag(root: str, file: str) -> PipelineDAG:
-    """The DAG of `file`, a path relative to the dags root `root`.
+def load_dags(root: str, file: str) -> list[PipelineDAG]:
+    """The DAGs of `file`, a path relative to the dags root `root`; several where it has a `matrix:`.
 
     :raises PipelineFileError: with every mistake of the file
     """
@@ -57,7 +70,7 @@ def build_mistakes(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[
     Operators and their arguments, and what our own steps cannot do; warnings too.
     """
     find_code(pipeline.root)
-    _, problems = _attempt(pipeline, others)
+    _, problems = attempt(pipeline, others)
     return placed(problems, pipeline.file, pipeline.root).mistakes if problems else ()
 
 
@@ -70,15 +83,25 @@ def find_code(root: Path) -> None:
         sys.path.append(entry)
 
 
-def _build(file: Path, root: Path) -> PipelineDAG:
-    together = read_together(file, root)
-    dag, problems = _attempt(together.pipeline, together.upstreams)
-    if dag is None:
-        raise placed(problems, file, root)
-    return dag
+def environment() -> Environment:
+    """The variables that pipeline files may ask for."""
+    return Environment.of_process(conf.get("sluicegate", "env_allowlist", fallback=""))
 
 
-def _attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[PipelineDAG | None, list[Problem]]:
+def import_shared(modules: Iterable[str]) -> None:
+    """Import what the processes that parse would import each for itself, before they are forked.
+
+    :param modules: of Airflow and its providers, as Airflow itself imports those that a DAG file names
+    """
+    if conf.getboolean("dag_processor", "parsing_pre_import_modules", fallback=True):
+        for module in (*_SHARED, *sorted(modules)):
+            try:
+                importlib.import_module(module)
+            except Exception:  # noqa: S112 - whoever needs it says so at its own place
+                continue
+
+
+def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[PipelineDAG | None, list[Problem]]:
     """The DAG, unless there is an error, and all that is wrong."""
     problems = list(shortcomings(pipeline, others))
     try:
@@ -86,3 +109,18 @@ def _attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Pipeli
     except BuildError as error:
         return None, [*problems, *error.problems]
     return (None if any(problem.is_error for problem in problems) else dag), problems
+
+
+def _build(file: Path, root: Path) -> list[PipelineDAG]:
+    together = read_together(file, root, environment=environment())
+    made: list[PipelineDAG] = []
+    wrong: list[Mistake] = []
+    for pipeline in together.pipelines:
+        dag, problems = attempt(pipeline, together.upstreams)
+        if dag is None:
+            wrong += placed(problems, file, root).mistakes
+        else:
+            made.append(dag)
+    if wrong:
+        raise PipelineErrors(wrong, root)
+    return made

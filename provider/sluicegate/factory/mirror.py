@@ -1,7 +1,7 @@
-"""A folder of stubs, one a pipeline file, kept the same as the files of a dags root.
+"""A folder of stubs kept the same as the pipeline files of a dags root: shards of good ones, one for each bad file.
 
-Airflow 3.3 lists Python files only. Every stub is a pure function of the tree, is written whole or not at
-all, and is only written when it changes: its time of change is what makes Airflow parse it at once.
+Airflow 3.3 lists Python files only. A stub is only written when it changes: its time of change is what makes Airflow
+parse it at once. Where nothing changed, a refresh costs one walk through the tree.
 """
 
 from __future__ import annotations
@@ -10,113 +10,159 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import sluicegate
+from sluicegate.factory.home import Home, write_whole
+from sluicegate.factory.snapshot import publish, version_of
+from sluicegate.factory.stub import STUB_SUFFIX, by_shard, error_stub, shard_name, shard_stub
+from sluicegate.factory.survey import Survey, survey, walk
+from sluicegate.pipeline.environment import Environment
+from sluicegate.pipeline.walk import yaml_files
 
-__all__ = ["FINGERPRINT", "STUB_SUFFIX", "mirror"]
+__all__ = ["SHARD_SIZE", "Mirror"]
 
-STUB_SUFFIX = ".py"
-FINGERPRINT = ".tree.json"
-"""What the tree was when the stubs were written; beside them, of no interest to Airflow."""
+SHARD_SIZE = 50
+"""Pipelines a shard, on average. Fewer: more processes to parse all of them; more: more to parse when one changes."""
 
 _SETTLED = 2.0
 """Seconds after which a second change of a file cannot have the same time of change as the first."""
 
-Stubs = Mapping[str, str]
-"""By path relative to the folder of stubs, with forward slashes: the text of each."""
+_LEAST = 128
+"""Shards for which a worker that knows nothing yet keeps a stub: whoever parsed may have counted more than it sees."""
+
+_SHRINK = 4
 
 
-def mirror(
-    root: Path, folder: Path, stubs: Callable[[Path], Stubs], lock: Callable[[], AbstractContextManager[None]]
-) -> bool:
-    """Make `folder` hold exactly what `stubs(root)` says. Returns whether anything had to be looked at.
+@dataclass(frozen=True)
+class Mirror:
+    """Keeps `home` up to date with `root`. Any number of processes may do so at once.
 
-    Where neither the tree nor the folder changed since the last time, that costs one walk through both.
-    Any number of processes may call it at once, also for a folder that does not exist yet.
-
-    :raises FileNotFoundError: when `root` does not exist; what was mirrored stays as it is
+    :param size: pipelines a shard
+    :param snapshots: where each state of the tree is kept, for runs that are pinned to it
     """
-    if not root.is_dir():
-        raise FileNotFoundError(f"the dags root {root} does not exist; its pipelines stay as they were")
-    if _is_current(root, folder):
-        return False
-    with lock():
-        # Taken before the files are read: a change while they are read is then seen the next time.
-        state, newest = _state(root)
-        if _is_current(root, folder):
+
+    root: Path
+    home: Home
+    lock: Callable[[], AbstractContextManager[None]]
+    environment: Environment
+    size: int = SHARD_SIZE
+    snapshots: Path | None = None
+
+    def refresh(self) -> Survey | None:
+        """Make the stubs what the tree says. None where nothing had to be looked at.
+
+        :raises FileNotFoundError: when the root does not exist; what was mirrored stays as it is
+        """
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"the dags root {self.root} does not exist; its pipelines stay as they were")
+        if self._is_current():
+            return None
+        with self.lock():
+            # Taken before the files are read: a change while they are read is then seen the next time.
+            state, newest = self._state()
+            if self._is_current():
+                return None
+            found = survey(self.root, self.home, self.environment)
+            shards = self._count(len(found.entries))
+            wanted = _stubs(self.root, found, shards)
+            for name, text in wanted.items():
+                write_whole(self.home.stubs / name, text.encode())
+            for name in sorted(self._present() - wanted.keys()):
+                _remove(self.home.stubs / name, self.home.stubs)
+            version = self._publish(found)
+            settled = state if state == self._state()[0] and time.time() - newest > _SETTLED else ""
+            self._remember(settled, shards, wanted, version)
+        return found
+
+    def provide_stubs(self) -> None:
+        """Let a worker have the stub of any shard: what it needs of its pipeline it finds out when it parses one."""
+        if not (self.home.stubs / shard_name(_LEAST - 1)).exists() and not self._known():
+            count = (
+                max(_LEAST, _SHRINK * ceil(len(yaml_files(self.root)) / self.size)) if self.root.is_dir() else _LEAST
+            )
+            for number in reversed(range(count)):
+                write_whole(self.home.stubs / shard_name(number), shard_stub(self.root, {}).encode())
+
+    def version(self) -> str | None:
+        """Of the tree as it was mirrored last; None where no snapshots are kept."""
+        found = self._known().get("version")
+        return str(found) if found else None
+
+    @property
+    def _fingerprint(self) -> Path:
+        return self.home.folder / "tree.json"
+
+    def _known(self) -> dict[str, object]:
+        try:
+            known = json.loads(self._fingerprint.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+    def _is_current(self) -> bool:
+        known = self._known()
+        state, names = known.get("state"), known.get("stubs")
+        if not state or not isinstance(names, list) or bool(self.snapshots) != bool(known.get("version")):
             return False
-        wanted = stubs(root)
-        for name, text in wanted.items():
-            _write(folder / name, text)
-        for name in sorted(_present(folder) - wanted.keys()):
-            _remove(folder / name, folder)
-        _remember(folder, state if time.time() - newest > _SETTLED else "", wanted)
-    return True
+        return state == self._state()[0] and set(names) == self._present()
+
+    def _remember(self, state: str, shards: int, wanted: Mapping[str, str], version: str) -> None:
+        known = {"state": state, "shards": shards, "stubs": sorted(wanted), "version": version}
+        write_whole(self._fingerprint, json.dumps(known).encode())
+
+    def _state(self) -> tuple[str, float]:
+        """A digest that changes with any file below the root, and when the newest of them changed.
+
+        The time of change, unlike that of modification, cannot be set: not by a checkout, not by a copy.
+        """
+        seen = self.environment.digest()
+        digest = hashlib.sha256(
+            f"{sluicegate.__version__}\0{self.root}\0{self.size}\0{seen}\0".encode(errors="surrogateescape")
+        )
+        newest = 0.0
+        for path, status in walk(self.root):
+            newest = max(newest, status.st_ctime)
+            entry = f"{path}\0{status.st_ctime_ns}\0{status.st_size}\0{status.st_ino}\0"
+            digest.update(entry.encode(errors="surrogateescape"))
+        if self.home.complaints.is_dir():
+            for each in sorted(os.scandir(self.home.complaints), key=lambda entry: entry.name):
+                digest.update(f"{each.name}\0{each.stat().st_mtime_ns}\0".encode(errors="surrogateescape"))
+        return digest.hexdigest(), newest
+
+    def _count(self, pipelines: int) -> int:
+        """How many shards: as many as are needed, but a few pipelines less do not move all the others."""
+        needed = ceil(pipelines / self.size)
+        before = self._known().get("shards")
+        return before if isinstance(before, int) and needed <= before <= needed * _SHRINK else needed
+
+    def _present(self) -> set[str]:
+        stubs = self.home.stubs
+        return {
+            path.relative_to(stubs).as_posix()
+            for path in stubs.rglob(f"*{STUB_SUFFIX}")
+            if "__pycache__" not in path.parts
+        }
+
+    def _publish(self, found: Survey) -> str:
+        if self.snapshots is None:
+            return ""
+        version = version_of(self.root, found.entries)
+        publish(self.snapshots, version, self.root, self.home, before=self.version())
+        return version
 
 
-def _is_current(root: Path, folder: Path) -> bool:
-    try:
-        known = json.loads((folder / FINGERPRINT).read_text(encoding="utf-8"))
-        state, names = known["state"], set(known["stubs"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return bool(state) and state == _state(root)[0] and names == _present(folder)
-
-
-def _remember(folder: Path, state: str, wanted: Stubs) -> None:
-    _write(folder / FINGERPRINT, json.dumps({"state": state, "stubs": sorted(wanted)}))
-
-
-def _state(root: Path) -> tuple[str, float]:
-    """A digest that changes with any file below `root`, and when the newest of them changed.
-
-    The time of change, unlike that of modification, cannot be set: not by a checkout, not by a copy.
-    """
-    digest = hashlib.sha256(f"{sluicegate.__version__}\0{root}\0".encode(errors="surrogateescape"))
-    newest = 0.0
-    for path, status in _walk(root):
-        newest = max(newest, status.st_ctime)
-        entry = f"{path}\0{status.st_ctime_ns}\0{status.st_size}\0{status.st_ino}\0"
-        digest.update(entry.encode(errors="surrogateescape"))
-    return digest.hexdigest(), newest
-
-
-def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """All files that may matter, in a stable order; what is hidden or compiled does not."""
-    for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if name != "__pycache__" and not name.startswith("."))
-        for name in sorted(files):
-            if name.startswith(".") and name != ".airflowignore":
-                continue
-            path = os.path.join(folder, name)  # noqa: PTH118 - called for every file at every refresh
-            try:
-                yield path, os.stat(path)  # noqa: PTH116
-            except FileNotFoundError:
-                continue  # deleted meanwhile, or a link to nowhere
-
-
-def _present(folder: Path) -> set[str]:
-    return {
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob(f"*{STUB_SUFFIX}")
-        if "__pycache__" not in path.parts
+def _stubs(root: Path, found: Survey, shards: int) -> dict[str, str]:
+    """The text of every stub, by its path relative to the folder of stubs."""
+    texts = {
+        shard_name(number): shard_stub(root, {name: found.entries[name].digest() for name in names})
+        for number, names in by_shard(found.entries, shards).items()
     }
-
-
-def _write(path: Path, text: str) -> None:
-    """Write `text` if it is not there already: all of it, or nothing."""
-    try:
-        if path.read_text(encoding="utf-8") == text:
-            return
-    except (OSError, UnicodeDecodeError):
-        pass
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    return texts | {file + STUB_SUFFIX: error_stub(file, text) for file, text in found.errors.items()}
 
 
 def _remove(path: Path, folder: Path) -> None:

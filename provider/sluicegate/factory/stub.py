@@ -1,38 +1,33 @@
-"""The text of the Python file by which Airflow 3.3 finds a pipeline: a pure function of the tree's files.
+"""The text of the Python files by which Airflow 3.3 finds pipelines: a shard for some good ones, one for each bad file.
 
-A good file's stub changes with its content and that of what it reads from, so that Airflow parses it at
-once. A bad file's carries the mistakes, also those that only show beside other files.
+A shard's text changes with each pipeline in it, so that Airflow parses it at once. Which shard a pipeline is in
+follows from its name and the number of shards alone, so that every machine finds the same one.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import sluicegate
-from sluicegate.pipeline import Pipeline, PipelineErrors, Tree, read_tree
-from sluicegate.pipeline.errors import Mistake
-from sluicegate.pipeline.graph import upstream_names
 
-__all__ = ["stubs"]
+__all__ = ["SHARDS", "STUB_SUFFIX", "error_stub", "shard_name", "shard_of", "shard_stub"]
 
-SUFFIX = ".py"
+STUB_SUFFIX = ".py"
+SHARDS = "shards"
 
-# "airflow" and "dag" are the words that Airflow's safe mode looks for; what is imported from `airflow` is
-# imported once, before the processes that parse are forked.
-_GOOD = """\
-# The airflow dag of {file!r}. Made by sluicegate {version}: a change here is lost.
-# digest {digest}
-import airflow.sdk
+# "airflow" and "dag" are the words that Airflow's safe mode looks for.
+_SHARD = """\
+# Airflow dags of pipeline files. Made by sluicegate {version}: a change here is lost.
+from sluicegate.factory.shard import dags
 
-from sluicegate.factory.load import load_dag
-
-dag = load_dag({root!r}, {file!r})
+pipelines = {pipelines}
+globals().update(dags(__file__, {root!r}, pipelines))
 """
 
-_BAD = """\
-# There is no airflow dag of {file!r}: it has mistakes. Made by sluicegate {version}: a change here is lost.
+_ERROR = """\
+# What keeps {file!r} from becoming an airflow dag. Made by sluicegate {version}: a change here is lost.
 from sluicegate.factory.load import refuse
 
 mistakes = {text!r}
@@ -40,31 +35,40 @@ refuse(mistakes)
 """
 
 
-def stubs(root: Path) -> dict[str, str]:
-    """The text of every stub, by its path relative to the folder of stubs; one for each pipeline file.
+def shard_stub(root: Path, pipelines: Mapping[str, str]) -> str:
+    """The stub of the pipelines of those names, each with the digest of its entry."""
+    lines = "".join(f"    {name!r}: {digest!r},\n" for name, digest in sorted(pipelines.items()))
+    told = f"{{\n{lines}}}" if lines else "{}"
+    return _SHARD.format(version=sluicegate.__version__, root=str(root), pipelines=told)
 
-    :raises NotADirectoryError: when `root` is no folder
+
+def error_stub(file: str, text: str) -> str:
+    """The stub of a file with mistakes: it raises their drawing."""
+    return _ERROR.format(file=file, version=sluicegate.__version__, text=text)
+
+
+def shard_name(number: int) -> str:
+    """The path of a shard's stub relative to the folder of stubs."""
+    return f"{SHARDS}/{number:03}{STUB_SUFFIX}"
+
+
+def shard_of(name: str, count: int) -> int:
+    """Which of `count` shards a pipeline is in. One more shard moves as few pipelines as can be.
+
+    Jump consistent hash (Lamping and Veach, https://arxiv.org/abs/1406.2294).
     """
-    tree = read_tree(root)
-    good = {pipeline.file: pipeline for pipeline in tree.pipelines.values()}
-    texts = {}
-    for file in tree.files:
-        name = file.relative_to(tree.root).as_posix()
-        pipeline = good.get(file)
-        texts[name + SUFFIX] = (
-            _bad(name, tree.mistakes_of(file), tree.root) if pipeline is None else _good(name, pipeline, tree)
-        )
-    return texts
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    found, jump = -1, 0
+    while jump < count:
+        found = jump
+        key = (key * 2862933555777941757 + 1) & 0xFFFFFFFFFFFFFFFF
+        jump = int((found + 1) * ((1 << 31) / ((key >> 33) + 1)))
+    return found
 
 
-def _good(name: str, pipeline: Pipeline, tree: Tree) -> str:
-    digest = hashlib.sha256(pipeline.digest.encode())
-    for upstream in sorted(upstream_names(pipeline)):
-        if upstream in tree.pipelines:
-            digest.update(f"{upstream}={tree.pipelines[upstream].digest}".encode())
-    return _GOOD.format(file=name, version=sluicegate.__version__, digest=digest.hexdigest(), root=str(tree.root))
-
-
-def _bad(name: str, mistakes: Iterable[Mistake], root: Path) -> str:
-    text = str(PipelineErrors((mistake for mistake in mistakes if mistake.is_error), root))
-    return _BAD.format(file=name, version=sluicegate.__version__, text=text)
+def by_shard(names: Iterable[str], count: int) -> dict[int, list[str]]:
+    """The names in each of `count` shards, also in those that have none."""
+    shards: dict[int, list[str]] = {number: [] for number in range(count)}
+    for name in names:
+        shards[shard_of(name, count)].append(name)
+    return shards

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.errors import Mistake, PipelineErrors
 from sluicegate.pipeline.location import Location
 from sluicegate.pipeline.model import Pipeline
@@ -10,6 +11,7 @@ from sluicegate.pipeline.tree import Together, Tree, read_together, read_tree
 from sluicegate.pipeline.window import Window
 
 __all__ = [
+    "Environment",
     "Location",
     "Mistake",
     "Pipeline",

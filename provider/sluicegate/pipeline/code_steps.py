@@ -53,7 +53,7 @@ def read_operator(given: Raw, made: Raw, where: Where, site: Site) -> Step | Non
     arguments = mapping(given.get("with"), (*where, "with"), site.report)
     for words, place in leaves(arguments, (*where, "with")):
         if problem := template.syntax_problem(words):
-            site.report.error(place, "template", problem.message)
+            site.report.error(place, "template", problem.message, inside=problem.at)
     made |= {"operator": path, "with": arguments}
     return validate(OperatorStep, made, where, site.report)
 

@@ -88,7 +88,7 @@ class Datasets:
         """Whether a template of ours parses and uses only what exists."""
         found = template.problems(words, self.params)
         for problem in found:
-            self.report.error(where, "template", problem.message, suggestion=problem.suggestion)
+            self.report.error(where, "template", problem.message, inside=problem.at, suggestion=problem.suggestion)
         return not found
 
     def refer(self, words: str, where: Where, side: Side) -> str | None:

@@ -16,8 +16,8 @@ from sluicegate.pipeline.template import uses
 from sluicegate.pipeline.window import Window, upstream_windows
 
 __all__ = [
-    "Wait", "cycles", "edges", "is_foreign", "narrowed_by", "params_in", "read_locations", "sources", "split",
-    "upstream_names", "waits", "write_locations", "writers",
+    "Wait", "as_read", "cycles", "edges", "is_foreign", "narrowed_by", "params_in", "read_locations", "sources",
+    "split", "upstream_names", "waits", "write_locations", "writers",
 ]  # fmt: skip
 
 NodeT = TypeVar("NodeT", bound=Hashable)
@@ -58,6 +58,24 @@ def upstream_names(pipeline: Pipeline) -> frozenset[str]:
     """The pipelines whose datasets this one reads."""
     reads = (read for step in pipeline.steps.values() for read in step.reads.values())
     return frozenset(split(read.dataset)[0] for read in reads if is_foreign(read.dataset))
+
+
+def as_read(upstream: Pipeline, reader: Pipeline) -> Pipeline:
+    """As much of `upstream` as `reader` needs to know: what it reads there, and the steps that write that."""
+    read = {
+        split(each.dataset)[1]
+        for step in reader.steps.values()
+        for each in step.reads.values()
+        if is_foreign(each.dataset) and split(each.dataset)[0] == upstream.name
+    }
+    steps = {
+        name: StepBase(name=name, writes={binding: key for binding, key in step.writes.items() if key in read})
+        for name, step in upstream.steps.items()
+        if read & set(step.writes.values())
+    }
+    datasets = {key: dataset for key, dataset in upstream.datasets.items() if key in read}
+    blank: dict[str, object] = {"params": {}, "alerts": {}, "dag": {}, "description": None}
+    return upstream.model_copy(update={**blank, "datasets": datasets, "steps": steps})
 
 
 def writers(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:

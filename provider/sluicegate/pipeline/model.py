@@ -255,7 +255,11 @@ class Pipeline(Head):
     root: Path
     """The dags root: code, jobs and suites are found from here."""
     digest: str
-    """sha256 (hex) of the file and of the defaults that hold for it."""
+    """sha256 (hex) of the file, of the defaults that hold for it, and of what `${env:…}` stands for in them."""
+    env: tuple[str, ...] = ()
+    """The names of the variables that it asks for."""
+    matrix: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
+    """Its own combination, where a file makes several pipelines."""
     schedule: Schedule = Schedule()
     params: Mapping[str, Param] = Field(default_factory=dict)
     datasets: Mapping[str, Dataset] = Field(default_factory=dict)

@@ -5,13 +5,15 @@ What concerns other pipelines is checked in `tree`; nothing of the user's code i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sluicegate.pipeline.datasets import Datasets
+from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.errors import Mistake, PipelineErrors, did_you_mean, in_order
+from sluicegate.pipeline.matrix import combined_name, merged, read_matrix, sources_of
 from sluicegate.pipeline.model import Connections, Head, Pipeline, Retries
 from sluicegate.pipeline.params import read_params
 from sluicegate.pipeline.rules import check_pipeline
@@ -19,78 +21,124 @@ from sluicegate.pipeline.schedule import read_schedule
 from sluicegate.pipeline.site import Site
 from sluicegate.pipeline.source import DEFAULTS, Report, Source
 from sluicegate.pipeline.steps import Steps
-from sluicegate.pipeline.validate import leaves, mapping, name_problem, shown, validate
+from sluicegate.pipeline.validate import mapping, name_problem, shown, validate
 
-__all__ = ["DEFAULTS_KEYS", "KEYS", "Draft", "read_draft", "read_pipeline"]
+__all__ = ["DEFAULTS_KEYS", "KEYS", "Draft", "Variant", "read_draft", "read_pipeline"]
 
 KEYS = (
     "sluicegate", "description", "owner", "tags", "schedule", "fresh_within", "params", "datasets", "steps",
-    "alerts", "retries", "max_active_runs", "paused", "dag",
+    "alerts", "retries", "max_active_runs", "paused", "matrix", "dag",
 )  # fmt: skip
-DEFAULTS_KEYS = (*KEYS, "connections", "artifacts", "clusters")
-_LATER = ("matrix",)
+DEFAULTS_KEYS = (*(key for key in KEYS if key != "matrix"), "connections", "artifacts", "clusters")
 Part = TypeVar("Part", Retries, Connections)
 
 
 @dataclass(frozen=True)
-class Draft:
-    """What a file says as far as it could be read. `pipeline` has only those parts that are right.
+class Variant:
+    """One pipeline of a file: the only one, or that of one combination of its `matrix:`.
 
-    `source` and `pipeline` are None where the file, or a default of it, is not YAML.
+    `pipeline` has only those parts that are right.
     """
 
-    file: Path
-    source: Source | None
-    pipeline: Pipeline | None
+    name: str
+    source: Source
+    pipeline: Pipeline
     mistakes: tuple[Mistake, ...]
-
-    @property
-    def is_good(self) -> bool:
-        return self.pipeline is not None and not any(mistake.is_error for mistake in self.mistakes)
 
     def is_wrong_at(self, *tops: str) -> bool:
         """Whether there is an error at or below one of these top-level keys."""
         return any(mistake.is_error and mistake.where.partition(".")[0] in tops for mistake in self.mistakes)
 
 
-def read_pipeline(file: Path, root: Path) -> Pipeline:
+@dataclass(frozen=True)
+class Draft:
+    """What a file says as far as it could be read.
+
+    There are no `variants` where the file, or a default of it, is not YAML, or its matrix makes none. `env` are the
+    variables that the file asks for, and what they are.
+    """
+
+    file: Path
+    variants: tuple[Variant, ...]
+    mistakes: tuple[Mistake, ...]
+    env: Mapping[str, str | None]
+
+    @property
+    def pipelines(self) -> tuple[Pipeline, ...]:
+        return tuple(variant.pipeline for variant in self.variants)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its pipelines; the one it would have where it has none."""
+        return tuple(variant.name for variant in self.variants) or (self.file.stem,)
+
+    def variant(self, name: str) -> Variant | None:
+        """The pipeline of that name, if this file makes it."""
+        return next((variant for variant in self.variants if variant.name == name), None)
+
+    @property
+    def is_good(self) -> bool:
+        return bool(self.variants) and not any(mistake.is_error for mistake in self.mistakes)
+
+
+def read_pipeline(file: Path, root: Path, environment: Environment | None = None) -> Pipeline:
     """The pipeline that `file` describes; code, jobs and defaults are looked for from `root`, the dags root.
 
+    :param environment: what `${env:NAME}` may see; this process's unless it is given
     :raises PipelineErrors: with all mistakes of the file and of the defaults that hold for it.
+    :raises ValueError: when its `matrix:` makes several; `read_draft` has them.
     """
-    draft = read_draft(file, root)
-    if draft.pipeline is None or not draft.is_good:
+    draft = read_draft(file, root, environment)
+    if not draft.is_good:
         raise PipelineErrors(draft.mistakes, root)
-    return draft.pipeline
+    (only,) = draft.pipelines
+    return only
 
 
-def read_draft(file: Path, root: Path) -> Draft:
-    """Read as much of `file` as is right, and note all that is not."""
+def read_draft(file: Path, root: Path, environment: Environment | None = None, only: str | None = None) -> Draft:
+    """Read as much of `file` as is right, and note all that is not.
+
+    :param only: of the pipelines that a `matrix:` makes, read just the one of this name, if there is one
+    """
     file, root = file.absolute(), root.absolute()
     try:
-        source = Source.open(file, root)
+        source = Source.open(file, root, environment)
     except PipelineErrors as errors:
-        return Draft(file, None, None, errors.mistakes)
+        return Draft(file, (), errors.mistakes, {})
     except OSError as error:
         lost = Mistake("unreadable", f"this cannot be read: {error.strerror or error}", file)
-        return Draft(file, None, None, (lost,))
+        return Draft(file, (), (lost,), {})
+    if not any("matrix" in layer.text for layer in source.layers):
+        alone = _variant(source)
+        return Draft(file, (alone,), alone.mistakes, source.env)
+    report = Report(source)
+    has_matrix = "matrix" in source.layers[0].value
+    combinations = read_matrix(source, report) if has_matrix else ()
+    if any(combined_name(file.stem, combination) == only for combination in combinations):
+        combinations = tuple(each for each in combinations if combined_name(file.stem, each) == only)
+    sources = sources_of(source, combinations, report)
+    variants = tuple(_variant(each, report.mistakes) for each in sources)
+    mistakes = in_order(merged([(variant.source.matrix, variant.mistakes) for variant in variants]))
+    return Draft(file, variants if combinations or not has_matrix else (), mistakes, source.env)
+
+
+def _variant(source: Source, told: Iterable[Mistake] = ()) -> Variant:
     report = Report(source)
     pipeline = _pipeline(source, report)
+    report.mistakes += told
     report.mistakes += check_pipeline(pipeline, source)
-    return Draft(file, source, pipeline, in_order(report.mistakes))
+    return Variant(source.name, source, pipeline, in_order(report.mistakes))
 
 
 def _pipeline(source: Source, report: Report) -> Pipeline:
-    name = source.file.stem
     value = _top_level(source, report)
-    if problem := name_problem(name):
+    if problem := name_problem(source.file.stem):
         report.error((), "name", f"{problem}: rename the file, its stem is the pipeline's name")
     _check_version(value, report)
-    _find_expansions(source, report)
     schedule = read_schedule(value.get("schedule"), report)
     params = read_params(value.get("params"), schedule.kind != "none", report)
     retries = _part(Retries, value, "retries", report) or Retries()
-    datasets = Datasets(name, _names(value.get("params")), report)
+    datasets = Datasets(source.name, _names(value.get("params")), report)
     datasets.declare(value.get("datasets"))
     clusters = mapping(value.get("clusters"), ("clusters",), report)
     steps = Steps(Site(source.root, datasets, clusters, retries, report)).read(value.get("steps"))
@@ -104,8 +152,10 @@ def _pipeline(source: Source, report: Report) -> Pipeline:
         "alerts": mapping(value.get("alerts"), ("alerts",), report),
         "dag": mapping(value.get("dag"), ("dag",), report),
         "connections": _part(Connections, value, "connections", report) or Connections(),
+        "matrix": source.matrix,
+        "env": tuple(source.env),
     }
-    return Pipeline(name=name, file=source.file, root=source.root, digest=source.digest, **made)
+    return Pipeline(name=source.name, file=source.file, root=source.root, digest=source.digest, **made)
 
 
 def _top_level(source: Source, report: Report) -> dict[str, Any]:
@@ -114,11 +164,9 @@ def _top_level(source: Source, report: Report) -> dict[str, Any]:
         own = document is source.layers[0]
         allowed = KEYS if own else DEFAULTS_KEYS
         for key in document.value:
-            if key in _LATER:
-                report.error((key,), "not-supported", f"`{key}` is not supported yet", key=True)
-            elif key in allowed:
+            if key in allowed:
                 continue
-            elif key in DEFAULTS_KEYS:
+            if key in DEFAULTS_KEYS:
                 report.error((key,), "unknown-key", f"`{key}` belongs in `{DEFAULTS}`", key=True)
             else:
                 what = "a pipeline" if own else f"`{DEFAULTS}`"
@@ -131,16 +179,6 @@ def _check_version(value: Mapping[str, Any], report: Report) -> None:
     version = value.get("sluicegate")
     if version != 1 or isinstance(version, bool):
         report.error(("sluicegate",), "version", f"this reads version 1 of the file, not {shown(version)}")
-
-
-def _find_expansions(source: Source, report: Report) -> None:
-    """`${env:NAME}` would be taken literally, and its value land somewhere else than meant."""
-    for document in source.layers:
-        if "${env:" not in document.text:
-            continue
-        for words, where in leaves(document.value, ()):
-            if "${env:" in words:
-                report.error(where, "not-supported", "`${env:…}` is not supported yet")
 
 
 def _names(value: object) -> frozenset[str]:

@@ -46,7 +46,9 @@ def _place(source: Source, step: str, side: str, own: str, binding: str) -> Wher
         return (*where, binding)
     if isinstance(value, list):
         names = [item.get("dataset") if isinstance(item, dict) else item for item in value]
-        return (*where, [str(name).rpartition(".")[2] for name in names].index(binding))
+        bound = [str(name).rpartition(".")[2] for name in names]
+        # Not there where the name comes out of a matrix that `source` is without.
+        return (*where, bound.index(binding)) if binding in bound else where
     return where
 
 

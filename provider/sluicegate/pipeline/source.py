@@ -4,33 +4,44 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from sluicegate.pipeline.environment import Environment, expand
 from sluicegate.pipeline.errors import Mistake, PipelineErrors, Severity, Where, dotted
 from sluicegate.pipeline.yaml import Document, Place, parse
 
-__all__ = ["DEFAULTS", "Report", "Source", "content_digest", "defaults_of"]
+__all__ = ["DEFAULTS", "Report", "Source", "defaults_of", "source_digest"]
 
 DEFAULTS = "defaults.yaml"
 
 
 @dataclass(frozen=True)
 class Source:
-    """`layers`: the file itself, then its defaults from the deepest folder up."""
+    """`layers`: the file itself, then its defaults from the deepest folder up.
+
+    `env` are the names that `${env:NAME}` asked for, None where nothing is known under them. `unclear` are the
+    values that are not known because of a mistake that is told already. Of a file with a `matrix:` there is one for
+    each combination, with `matrix` and its own `name` and `value`.
+    """
 
     file: Path
     root: Path
     layers: tuple[Document, ...]
     value: Mapping[str, Any]
     digest: str
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    unclear: frozenset[tuple[Path, Where]] = frozenset()
+    name: str = ""
+    matrix: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, file: Path, root: Path) -> Source:
+    def open(cls, file: Path, root: Path, environment: Environment | None = None) -> Source:
         """Read `file` and its defaults.
 
+        :param environment: what `${env:NAME}` may see; this process's unless it is given
         :raises PipelineErrors: when one of them is not YAML; with the mistakes of all that are not.
         :raises OSError: when `file` cannot be read.
         """
@@ -44,10 +55,19 @@ class Source:
                 broken += errors.mistakes
         if broken:
             raise PipelineErrors(broken, root)
+        env: dict[str, str | None] = {}
+        unclear: set[tuple[Path, Where]] = set()
+        for index, layer in enumerate(layers):
+            if "${env:" in layer.text:
+                expanded = expand(layer, environment or Environment.of_process())
+                layers[index] = expanded.document
+                env |= expanded.used
+                unclear |= {(layer.file, where) for where in expanded.unclear}
         value: Mapping[str, Any] = {}
         for layer in reversed(layers):
             value = _merge(value, _long(layer.value))
-        return cls(file, root, tuple(layers), value, _digest(texts.values()))
+        digest = _digest(texts.values(), env)
+        return cls(file, root, tuple(layers), value, digest, env, frozenset(unclear), file.stem)
 
     @property
     def mistakes(self) -> tuple[Mistake, ...]:
@@ -61,15 +81,19 @@ class Source:
         message: str,
         *,
         key: bool = False,
+        inside: str | None = None,
         suggestion: str | None = None,
         severity: Severity = "error",
     ) -> Mistake:
         """A mistake at `where`, in the layer that decides it; at the nearest place above if there is none.
 
         :param key: point at the key rather than at its value.
+        :param inside: point at these words inside the value, if they can be found there.
         """
         document, reached, key_place, value_place = self._find(where)
         place = key_place if key or reached < len(where) else value_place
+        if inside is not None:
+            place = document.inside(where, inside) or place
         return Mistake(
             code=code,
             message=message,
@@ -104,33 +128,51 @@ class Report:
         self.source = source
         self.mistakes: list[Mistake] = list(source.mistakes)
 
-    def error(self, where: Where, code: str, message: str, *, key: bool = False, suggestion: str | None = None) -> None:
-        self.mistakes.append(self.source.mistake(where, code, message, key=key, suggestion=suggestion))
+    def error(
+        self,
+        where: Where,
+        code: str,
+        message: str,
+        *,
+        key: bool = False,
+        inside: str | None = None,
+        suggestion: str | None = None,
+    ) -> None:
+        self._add(self.source.mistake(where, code, message, key=key, inside=inside, suggestion=suggestion), where)
 
     def warning(
         self, where: Where, code: str, message: str, *, key: bool = False, suggestion: str | None = None
     ) -> None:
-        self.mistakes.append(
-            self.source.mistake(where, code, message, key=key, suggestion=suggestion, severity="warning")
-        )
+        mistake = self.source.mistake(where, code, message, key=key, suggestion=suggestion, severity="warning")
+        self._add(mistake, where)
+
+    def _add(self, mistake: Mistake, where: Where) -> None:
+        # What a value is that could not be filled in, nobody knows: there is no second mistake in it.
+        if (mistake.file, where) not in self.source.unclear:
+            self.mistakes.append(mistake)
 
 
-def content_digest(file: Path, root: Path) -> str:
-    """sha256 (hex) of a pipeline file and of the defaults that hold for it, without reading them as YAML.
+def source_digest(file: Path, root: Path, env: Mapping[str, str | None]) -> str:
+    """sha256 (hex) of a pipeline file, of the defaults that hold for it and of the variables that they ask for.
 
+    The same as `Source.digest`, without reading them as YAML.
+
+    :param env: those variables, as `Source.env` has them
     :raises OSError: when `file` cannot be read.
     """
-    return _digest(_texts(file, root).values())
+    return _digest(_texts(file, root).values(), env)
 
 
 def _texts(file: Path, root: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in (file, *defaults_of(file, root))}
 
 
-def _digest(texts: Iterable[bytes]) -> str:
+def _digest(texts: Iterable[bytes], env: Mapping[str, str | None]) -> str:
     digest = hashlib.sha256()
     for data in texts:
         digest.update(len(data).to_bytes(8, "big") + data)
+    for name, found in sorted(env.items()):
+        digest.update(f"{name}={found!r}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

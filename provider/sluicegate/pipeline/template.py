@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +17,7 @@ from sluicegate.pipeline.window import Window
 __all__ = ["Problem", "problems", "render", "syntax_problem", "uses"]
 
 NAMES = ("window", "ds", "params")
+_EXPRESSION = re.compile(r"\{\{.*?(?:\}\}|$)", re.DOTALL)
 _WINDOW = ("start", "end", "ds")
 
 _environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
@@ -23,10 +25,11 @@ _environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_new
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a template, and what was probably meant."""
+    """What is wrong with a template, what was probably meant, and the words in it that are meant."""
 
     message: str
     suggestion: str | None = None
+    at: str | None = None
 
 
 def render(template: str, *, window: Window, params: Mapping[str, Any]) -> str:
@@ -62,7 +65,17 @@ def syntax_problem(template: str) -> Problem | None:
     try:
         _environment.parse(template)
     except TemplateError as error:
-        return Problem(f"the template does not parse: {error.message}")
+        return Problem(f"the template does not parse: {error.message}", at=_first_broken(template))
+    return None
+
+
+def _first_broken(template: str) -> str | None:
+    """The first expression that does not parse by itself; None where it is the blocks that do not fit."""
+    for found in _EXPRESSION.finditer(template):
+        try:
+            _environment.parse(found[0])
+        except TemplateError:
+            return found[0]
     return None
 
 
@@ -80,22 +93,24 @@ def problems(template: str, params: frozenset[str]) -> tuple[Problem, ...]:
 def _wrong_functions(tree: nodes.Template) -> Iterator[Problem]:
     for used in tree.find_all(nodes.Filter):
         if used.name not in _environment.filters:
-            yield Problem(f"there is no filter `{used.name}`", did_you_mean(used.name, _environment.filters))
+            yield Problem(f"there is no filter `{used.name}`", did_you_mean(used.name, _environment.filters), used.name)
     for tested in tree.find_all(nodes.Test):
         if tested.name not in _environment.tests:
-            yield Problem(f"there is no test `{tested.name}`", did_you_mean(tested.name, _environment.tests))
+            yield Problem(
+                f"there is no test `{tested.name}`", did_you_mean(tested.name, _environment.tests), tested.name
+            )
 
 
 def _wrong_names(tree: nodes.Template, params: frozenset[str]) -> Iterator[Problem]:
     known = "a template knows `ds`, `window.start`, `window.end` and `params`"
     for name in sorted(meta.find_undeclared_variables(tree) - {*NAMES, *_environment.globals}):
-        yield Problem(f"`{name}` is unknown: {known}", did_you_mean(name, NAMES))
+        yield Problem(f"`{name}` is unknown: {known}", did_you_mean(name, NAMES), name)
     for attribute in _attributes(tree, "window"):
         if attribute not in _WINDOW:
-            yield Problem(f"`window.{attribute}` is unknown: {known}", did_you_mean(attribute, _WINDOW))
+            yield Problem(f"`window.{attribute}` is unknown: {known}", did_you_mean(attribute, _WINDOW), attribute)
     for attribute in _attributes(tree, "params"):
         if attribute not in params:
-            yield Problem(f"there is no param `{attribute}`", did_you_mean(attribute, params))
+            yield Problem(f"there is no param `{attribute}`", did_you_mean(attribute, params), attribute)
 
 
 def _attributes(tree: nodes.Template, name: str) -> list[str]:

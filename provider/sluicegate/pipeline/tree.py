@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sluicegate.pipeline.errors import Mistake, PipelineErrors, did_you_mean, in_order
+from sluicegate.pipeline.environment import Environment
+from sluicegate.pipeline.errors import Mistake, PipelineErrors, Where, did_you_mean, in_order
 from sluicegate.pipeline.graph import upstream_names
+from sluicegate.pipeline.matrix import merged
 from sluicegate.pipeline.model import Pipeline
-from sluicegate.pipeline.read import DEFAULTS_KEYS, KEYS, Draft, read_draft
-from sluicegate.pipeline.source import DEFAULTS
+from sluicegate.pipeline.near import Near, Stems, has_matrix, is_pipeline_file, says_so
+from sluicegate.pipeline.read import DEFAULTS_KEYS, KEYS, Draft, Variant, read_draft
+from sluicegate.pipeline.source import DEFAULTS, Source
 from sluicegate.pipeline.upstreams import Neighbours, check_cycles, check_reads, check_shared_places
-from sluicegate.pipeline.walk import SUFFIXES, yaml_files
-from sluicegate.pipeline.yaml import parse
+from sluicegate.pipeline.walk import yaml_files
+from sluicegate.pipeline.yaml import Document, parse
 
 __all__ = ["Stems", "Together", "Tree", "is_pipeline_file", "read_together", "read_tree", "stems"]
 
-_MARK = re.compile(rb"^(?:\xef\xbb\xbf)?sluicegate:", re.MULTILINE)
 _KEY = re.compile(r"^([A-Za-z_-]+):", re.MULTILINE)
 
-Stems = Mapping[str, tuple[Path, ...]]
-"""The YAML files below a root by their stem. They need not be pipelines: only their names are known."""
+
+Reader = Callable[[Path, Path, Environment | None], Draft]
+"""How a file is read: `read_draft`, or one that remembers."""
 
 
 @dataclass(frozen=True)
 class Together:
-    """A pipeline that is right, with those that it reads from, as far as they could be read."""
+    """The pipelines of a file that is right, with those that they read from, as far as they could be read."""
 
-    pipeline: Pipeline
+    pipelines: tuple[Pipeline, ...]
     upstreams: Mapping[str, Pipeline]
     warnings: tuple[Mistake, ...]
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The only one.
+
+        :raises ValueError: when the file makes several.
+        """
+        (only,) = self.pipelines
+        return only
 
 
 @dataclass(frozen=True)
@@ -39,12 +51,14 @@ class Tree:
     """All pipelines below a root: the good ones by name, and what is wrong with the others.
 
     `readable` are the good ones and, as far as they could be read, those with mistakes: enough to read from.
+    `running` are the good ones and, of files with mistakes, those of before: what other pipelines were checked against.
     `files` are the pipeline files, `by_file` the mistakes of each, defaults that hold for it included.
     """
 
     root: Path
     pipelines: Mapping[str, Pipeline]
     readable: Mapping[str, Pipeline]
+    running: Mapping[str, Pipeline]
     mistakes: tuple[Mistake, ...]
     files: tuple[Path, ...]
     by_file: Mapping[Path, tuple[Mistake, ...]]
@@ -64,62 +78,62 @@ def stems(root: Path) -> dict[str, tuple[Path, ...]]:
     return found
 
 
-def is_pipeline_file(file: Path) -> bool:
-    """Whether a line of `file` begins with `sluicegate:` and its name is that of a pipeline file.
-
-    :raises OSError: when it cannot be read.
-    """
-    named = file.suffix in SUFFIXES and file.stem != Path(DEFAULTS).stem
-    return named and _MARK.search(file.read_bytes()) is not None
-
-
-def read_together(file: Path, root: Path, index: Stems | None = None) -> Together:
-    """Read one pipeline and just those that it reads from.
+def read_together(
+    file: Path,
+    root: Path,
+    index: Stems | None = None,
+    environment: Environment | None = None,
+    only: str | None = None,
+) -> Together:
+    """Read one file and just those that its pipelines read from.
 
     :param index: what `stems(root)` gave, where the caller has it already
+    :param environment: what `${env:NAME}` may see; this process's unless it is given
+    :param only: of the pipelines that a `matrix:` makes, read just the one of this name
     :raises PipelineErrors: with all mistakes of the file, those in what it reads from others included.
     """
     root = root.absolute()
-    known = stems(root) if index is None else index
-    draft = read_draft(file, root)
-    mistakes = [*draft.mistakes, *_name_mistakes(draft, _pipelines_called(draft.file.stem, known), root)]
-    upstreams: Mapping[str, Pipeline] = {}
-    if draft.pipeline is not None:
-        neighbours = _neighbours(draft.pipeline, known, root)
-        mistakes += check_reads(draft, neighbours)
-        upstreams = {name: each.pipeline for name, each in neighbours.drafts.items() if each.pipeline is not None}
-    if draft.pipeline is None or any(mistake.is_error for mistake in mistakes):
+    near = Near(stems(root) if index is None else index, root, environment)
+    draft = near.read(file.absolute(), only)
+    neighbours = near.neighbours(name for each in draft.pipelines for name in upstream_names(each))
+    mistakes = [*draft.mistakes, *_name_mistakes(draft, near.neighbours(draft.names)), *_reading(draft, neighbours)]
+    if not draft.variants or any(mistake.is_error for mistake in mistakes):
         raise PipelineErrors(mistakes, root)
-    return Together(draft.pipeline, upstreams, in_order(mistakes))
+    found = {name: each.variant(name) for name, each in neighbours.drafts.items()}
+    upstreams = {name: variant.pipeline for name, variant in found.items() if variant is not None}
+    return Together(draft.pipelines, upstreams, in_order(mistakes))
 
 
-def read_tree(root: Path) -> Tree:
+def read_tree(
+    root: Path,
+    environment: Environment | None = None,
+    *,
+    read: Reader = read_draft,
+    last_good: Mapping[Path, Sequence[Pipeline]] | None = None,
+) -> Tree:
     """Read every pipeline below `root`. Never raises for a mistake: the good are there beside the bad.
 
+    :param environment: what `${env:NAME}` may see; this process's unless it is given
+    :param last_good: the pipelines of files as they were before, which go on where a file has mistakes now: others
+        are then checked against these
     :raises NotADirectoryError: when `root` is no folder.
     """
     root = root.absolute()
     if not root.is_dir():
         raise NotADirectoryError(f"{root} is no folder")
-    files: dict[str, tuple[Path, ...]] = {}
+    paths: list[Path] = []
     others: list[Mistake] = []
     for file in yaml_files(root):
         if file.stem == Path(DEFAULTS).stem:
             others += _defaults_mistakes(file)
-        elif _says_so(file):
-            files[file.stem] = (*files.get(file.stem, ()), file)
+        elif says_so(file):
+            paths.append(file)
         else:
             others += _near_miss(file)
-    drafts = [read_draft(file, root) for same in files.values() for file in same]
-    by_file = {draft.file: [*draft.mistakes, *_name_mistakes(draft, files[draft.file.stem], root)] for draft in drafts}
-    alone = {draft.file.stem: draft for draft in drafts if len(files[draft.file.stem]) == 1}
-    neighbours = Neighbours(alone, files, root)
-    for draft in drafts:
-        by_file[draft.file] += check_reads(draft, neighbours)
-    readable = {name: draft.pipeline for name, draft in alone.items() if draft.pipeline is not None}
-    sources = {name: draft.source for name, draft in alone.items() if draft.source is not None}
-    for mistake in (*check_cycles(readable, sources), *check_shared_places(readable, sources)):
-        by_file[mistake.file].append(mistake)
+    drafts = [read(file, root, environment) for file in paths]
+    by_file, before = _judge(drafts, root, last_good or {})
+    called = _all_neighbours(drafts, root).drafts
+    readable = {each.name: each.pipeline for draft in drafts for each in draft.variants if each.name in called}
     good = {
         name: pipeline
         for name, pipeline in readable.items()
@@ -129,42 +143,116 @@ def read_tree(root: Path) -> Tree:
         root=root,
         pipelines=good,
         readable=readable,
+        running={**{each.name: each for own in before.values() for each in own}, **good},
         mistakes=in_order([*others, *(mistake for own in by_file.values() for mistake in own)]),
         files=tuple(draft.file for draft in drafts),
         by_file={file: in_order(own) for file, own in by_file.items()},
     )
 
 
-def _says_so(file: Path) -> bool:
-    """`is_pipeline_file`, where one that cannot be read is none."""
-    try:
-        return is_pipeline_file(file)
-    except OSError:
-        return False
+def _judge(
+    drafts: Sequence[Draft], root: Path, last_good: Mapping[Path, Sequence[Pipeline]]
+) -> tuple[dict[Path, list[Mistake]], dict[Path, Sequence[Pipeline]]]:
+    """All mistakes by file, and the files whose pipelines go on as they were before.
+
+    A file that others no longer fit goes on as it was, which those see that read from it: until nothing changes.
+    """
+    called = _all_neighbours(drafts, root)
+    alone: dict[Path, list[Mistake]] = {
+        draft.file: [*draft.mistakes, *_name_mistakes(draft, called)] for draft in drafts
+    }
+    _add_across([each for draft in drafts for each in draft.variants if each.name in called.drafts], alone)
+    before = {file: last_good[file] for file in _bad(alone) & last_good.keys()}
+    while True:
+        around = _with(called, before)
+        by_file = {draft.file: [*alone[draft.file], *_reading(draft, around)] for draft in drafts}
+        turned = _bad(by_file) & last_good.keys() - before.keys()
+        if not turned:
+            return by_file, before
+        # One that only reads from another of them may be right once that one goes on as it was.
+        reading = {draft.file: _upstream_files(draft, around) for draft in drafts if draft.file in turned}
+        first = {file for file in turned if not reading[file] & turned - {file}} or turned
+        before |= {file: last_good[file] for file in first}
 
 
-def _pipelines_called(name: str, index: Stems) -> tuple[Path, ...]:
-    """The pipeline files of that name: of the files with that stem, those that say so."""
-    return tuple(file for file in index.get(name, ()) if _says_so(file))
+def _bad(by_file: Mapping[Path, Sequence[Mistake]]) -> set[Path]:
+    return {file for file, own in by_file.items() if any(mistake.is_error for mistake in own)}
 
 
-def _neighbours(pipeline: Pipeline, index: Stems, root: Path) -> Neighbours:
-    names = upstream_names(pipeline)
-    # Those that are not asked for are known by name only: enough to suggest one.
-    files = {name: _pipelines_called(name, index) if name in names else found for name, found in index.items()}
-    drafts = {name: read_draft(files[name][0], root) for name in names if len(files.get(name, ())) == 1}
-    return Neighbours(drafts, files, root)
+def _upstream_files(draft: Draft, neighbours: Neighbours) -> set[Path]:
+    names = (name for each in draft.pipelines for name in upstream_names(each))
+    return {file for name in names for file in neighbours.files.get(name, ())}
 
 
-def _name_mistakes(draft: Draft, same: Iterable[Path], root: Path) -> list[Mistake]:
-    """A pipeline's name is its DAG's: of two files with one name, neither is the right one."""
-    others = [str(file.relative_to(root)) for file in same if file != draft.file and file.is_relative_to(root)]
-    if not others:
-        return []
-    message = f"the name `{draft.file.stem}` is taken twice: here and by {', '.join(others)}"
-    if draft.source is None:
-        return [Mistake("duplicate-name", message, draft.file)]
-    return [draft.source.mistake((), "duplicate-name", message)]
+def _with(neighbours: Neighbours, before: Mapping[Path, Sequence[Pipeline]]) -> Neighbours:
+    """The neighbours, of whom some are as they were before."""
+    drafts, files = dict(neighbours.drafts), dict(neighbours.files)
+    for file, pipelines in before.items():
+        as_it_was = Draft(file, tuple(_as_it_was(pipeline) for pipeline in pipelines), (), {})
+        drafts |= {pipeline.name: as_it_was for pipeline in pipelines}
+        files |= {pipeline.name: (file,) for pipeline in pipelines}
+    return replace(neighbours, drafts=drafts, files=files)
+
+
+def _as_it_was(pipeline: Pipeline) -> Variant:
+    blank = Source(pipeline.file, pipeline.root, (Document(pipeline.file, "", {}),), {}, pipeline.digest)
+    return Variant(pipeline.name, replace(blank, name=pipeline.name, matrix=pipeline.matrix), pipeline, ())
+
+
+def _all_neighbours(drafts: Iterable[Draft], root: Path) -> Neighbours:
+    files: dict[str, tuple[Path, ...]] = {}
+    by_name: dict[str, Draft] = {}
+    for draft in drafts:
+        for name in draft.names:
+            files[name] = (*files.get(name, ()), draft.file)
+            by_name[name] = draft
+    return Neighbours(
+        drafts={name: draft for name, draft in by_name.items() if len(files[name]) == 1},
+        files=files,
+        matrices={draft.file.stem: draft for draft in drafts if has_matrix(draft)},
+        root=root,
+    )
+
+
+def _reading(draft: Draft, neighbours: Neighbours) -> tuple[Mistake, ...]:
+    """What is wrong in what the pipelines of one file read from others."""
+    return merged([(each.source.matrix, tuple(check_reads(each, neighbours))) for each in draft.variants])
+
+
+def _add_across(variants: Iterable[Variant], by_file: Mapping[Path, list[Mistake]]) -> None:
+    """What only shows over all pipelines, added to the mistakes of the files where it stands."""
+    pipelines = {variant.name: variant.pipeline for variant in variants}
+    sources = {variant.name: variant.source for variant in variants}
+    for mistake in (*check_cycles(pipelines, sources), *check_shared_places(pipelines, sources)):
+        by_file[mistake.file].append(mistake)
+
+
+def _name_mistakes(draft: Draft, neighbours: Neighbours) -> tuple[Mistake, ...]:
+    """A pipeline's name is its DAG's: of two files that make one name, neither is the right one."""
+    if not draft.variants:
+        taken = _taken(draft.file.stem, draft, neighbours)
+        return (Mistake("duplicate-name", taken, draft.file),) if taken else ()
+    found = []
+    for variant in draft.variants:
+        where: Where = ("matrix",) if variant.source.matrix else ()
+        taken = _taken(variant.name, draft, neighbours)
+        mistakes = (variant.source.mistake(where, "duplicate-name", taken, key=True),) if taken else ()
+        found.append((variant.source.matrix, mistakes))
+    return merged(found)
+
+
+def _taken(name: str, draft: Draft, neighbours: Neighbours) -> str | None:
+    """Who else makes a pipeline of that name, in words."""
+    others = []
+    for file in neighbours.files.get(name, ()):
+        if file != draft.file and file.is_relative_to(neighbours.root):
+            shown = str(file.relative_to(neighbours.root))
+            matrix = neighbours.matrices.get(file.stem)
+            if matrix is not None and matrix.file == file and matrix.variants:
+                place = matrix.variants[0].source.mistake(("matrix",), "", "", key=True)
+                shown = f"the matrix of {shown}:{place.line}:{place.column}"
+            others.append(shown)
+    return f"the name `{name}` is taken twice: here and by {', '.join(others)}" if others else None
 
 
 def _near_miss(file: Path) -> list[Mistake]:

@@ -19,7 +19,7 @@ from sluicegate.pipeline.graph import (
     writers,
 )
 from sluicegate.pipeline.model import Pipeline, Read, Schedule
-from sluicegate.pipeline.read import Draft
+from sluicegate.pipeline.read import Draft, Variant
 from sluicegate.pipeline.rules import read_place, same_place, write_place
 from sluicegate.pipeline.source import Source
 from sluicegate.pipeline.template import uses
@@ -30,23 +30,26 @@ __all__ = ["Neighbours", "check_cycles", "check_reads", "check_shared_places"]
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The other pipelines, as far as they were read. `files` has all there are, by name."""
+    """The other pipelines, as far as they were read.
+
+    `files` has all there are, by name, each with the files that make it; `drafts` those that one file makes.
+    `matrices` are the files with a `matrix:`, by stem.
+    """
 
     drafts: Mapping[str, Draft]
     files: Mapping[str, tuple[Path, ...]]
+    matrices: Mapping[str, Draft]
     root: Path
 
 
-def check_reads(draft: Draft, neighbours: Neighbours) -> Iterator[Mistake]:
+def check_reads(variant: Variant, neighbours: Neighbours) -> Iterator[Mistake]:
     """The mistakes in what one pipeline reads from others."""
-    pipeline, source = draft.pipeline, draft.source
-    if pipeline is None or source is None:
-        return
+    pipeline, source = variant.pipeline, variant.source
     for name, step in pipeline.steps.items():
         for binding, read in step.reads.items():
             if is_foreign(read.dataset):
                 where = read_place(source, name, binding)
-                schedule = None if draft.is_wrong_at("schedule") else pipeline.schedule
+                schedule = None if variant.is_wrong_at("schedule") else pipeline.schedule
                 yield from _check_read(schedule, source, read, where, neighbours)
 
 
@@ -59,24 +62,24 @@ def _check_read(
         yield _no_pipeline(source, where, read, neighbours)
         return
     draft = neighbours.drafts[name]
-    other = draft.pipeline
-    if other is None or draft.is_wrong_at("schedule"):
-        yield _broken(source, where, draft, neighbours)
-    elif dataset not in other.datasets:
-        if draft.is_wrong_at("datasets"):
-            yield _broken(source, where, draft, neighbours)
+    variant = draft.variant(name)
+    if variant is None or variant.is_wrong_at("schedule"):
+        yield _broken(source, where, name, draft, neighbours)
+    elif dataset not in variant.pipeline.datasets:
+        if variant.is_wrong_at("datasets"):
+            yield _broken(source, where, name, draft, neighbours)
         else:
-            named = [key for key, value in other.datasets.items() if value.name]
+            named = [key for key, value in variant.pipeline.datasets.items() if value.name]
             meant = did_you_mean(dataset, named)
             message = f"`{name}` has no dataset `{dataset}`"
             whole = f"{name}.{meant}" if meant else None
             yield source.mistake(where, "missing-dataset", message, suggestion=whole)
-    elif dataset not in writers(other) and draft.is_wrong_at("steps"):
-        yield _broken(source, where, draft, neighbours)
+    elif dataset not in writers(variant.pipeline) and variant.is_wrong_at("steps"):
+        yield _broken(source, where, name, draft, neighbours)
     else:
-        yield from _check_place(source, read, where, other)
+        yield from _check_place(source, read, where, variant.pipeline)
         if schedule is not None and not read.latest:
-            yield from _check_windows(schedule, source, read, where, other)
+            yield from _check_windows(schedule, source, read, where, variant.pipeline)
 
 
 def _no_pipeline(source: Source, where: Where, read: Read, neighbours: Neighbours) -> Mistake:
@@ -85,17 +88,24 @@ def _no_pipeline(source: Source, where: Where, read: Read, neighbours: Neighbour
     if files:
         named = ", ".join(str(file.relative_to(neighbours.root)) for file in files)
         return source.mistake(where, "ambiguous", f"`{name}` may be any of {named}")
-    meant = did_you_mean(name, neighbours.files)
+    for stem, draft in neighbours.matrices.items():
+        if not draft.variants and name.startswith(f"{stem}_"):
+            return _broken(source, where, name, draft, neighbours)
+        if stem == name:
+            told = ", ".join(f"`{each}`" for each in draft.names[:3]) + (", ..." if len(draft.names) > 3 else "")
+            message = f"the file of `{name}` makes several pipelines: {told}"
+            return source.mistake(where, "missing-pipeline", message, suggestion=f"{draft.names[0]}.{dataset}")
+    meant = did_you_mean(name, (each for each, there in neighbours.files.items() if there))
     whole = f"{meant}.{dataset}" if meant else None
     return source.mistake(where, "missing-pipeline", f"there is no pipeline `{name}`", suggestion=whole)
 
 
-def _broken(source: Source, where: Where, draft: Draft, neighbours: Neighbours) -> Mistake:
+def _broken(source: Source, where: Where, name: str, draft: Draft, neighbours: Neighbours) -> Mistake:
     """The upstream cannot be understood as far as this reader needs it; the mistake itself stands there."""
     first = next(mistake for mistake in draft.mistakes if mistake.is_error)
     file = first.file
     shown = file.relative_to(neighbours.root) if file.is_relative_to(neighbours.root) else file
-    message = f"`{draft.file.stem}` has mistakes of its own: see {shown}:{first.line}:{first.column}"
+    message = f"`{name}` has mistakes of its own: see {shown}:{first.line}:{first.column}"
     return source.mistake(where, "upstream-broken", message)
 
 
@@ -176,9 +186,14 @@ def check_shared_places(pipelines: Mapping[str, Pipeline], sources: Mapping[str,
         names = list(dict.fromkeys(name for name, _, _ in writing))
         if len(names) < 2:
             continue
+        told_of: set[tuple[Path, Where]] = set()  # a file says once what all its combinations do
         for name, key, step in writing:
             binding = next(b for b, value in pipelines[name].steps[step].writes.items() if value == key)
-            others = ", ".join(f"`{other}`" for other in names if other != name)
-            message = f"{others} writes here too: say `shared: true` on the dataset if that is meant"
             where = write_place(sources[name], step, binding)
+            if (sources[name].file, where) in told_of:
+                continue
+            told_of.add((sources[name].file, where))
+            others = [f"`{other}`" for other in names if other != name]
+            told = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+            message = f"{told} writes here too: say `shared: true` on the dataset if that is meant"
             yield sources[name].mistake(where, "same-place", message, severity="warning")

@@ -7,6 +7,7 @@ keys (`<<` is YAML 1.1) and no aliases that explode. Knows nothing of pipelines.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +18,14 @@ from yaml.error import MarkedYAMLError, YAMLError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.tokens import ScalarToken
 
-from sluicegate.pipeline.errors import Mistake, PipelineErrors, Where, dotted
+from sluicegate.pipeline.errors import Mistake, PipelineErrors, Severity, Where, dotted
 
-__all__ = ["Document", "Place", "parse"]
+__all__ = ["Document", "Place", "Written", "parse", "plain_value"]
 
 _MAX_VALUES = 100_000
 _MAX_DEPTH = 100
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what libyaml counts as the end of a line
+_OPENED = re.compile(r"\{[{%]|\$\{")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
@@ -44,6 +46,15 @@ class Place(NamedTuple):
 
     line: int
     column: int
+
+
+class Written(NamedTuple):
+    """A scalar as the file has it. `plain`: without quotes, so that its text may mean a number."""
+
+    where: Where
+    text: str
+    plain: bool
+    is_key: bool
 
 
 class _Parser(CParser):
@@ -88,6 +99,27 @@ class Document:
         """The text of a line, counted from 1; empty beyond the end."""
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
+    def scalars(self, mark: str) -> Iterator[Written]:
+        """The scalars whose text has `mark` in it, keys too, each at every place that an alias gives it."""
+        if self.root is not None:
+            yield from _scalars(self.root, (), mark)
+
+    def inside(self, where: Where, words: str) -> Place | None:
+        """Where `words` stand in the scalar at `where`, from its first template or `${` on; None if nowhere.
+
+        Looked for in the file's own text, since quotes, escapes and folded lines move what is in them.
+        """
+        node: Node | None = self.root
+        for part in where:
+            node = _child(node, part)
+        if not isinstance(node, ScalarNode):
+            return None
+        text = self.text[: node.end_mark.index]
+        opened = _OPENED.search(text, node.start_mark.index)
+        word = rf"(?<!\w){re.escape(words)}(?!\w)" if words.isidentifier() else re.escape(words)
+        found = re.compile(word).search(text, opened.start() if opened else node.start_mark.index)
+        return None if found is None else _place_after(text[: found.start()])
+
     def follow(self, where: Where) -> tuple[int, bool, Place, Place]:
         """How far `where` leads here.
 
@@ -110,7 +142,9 @@ class Document:
             key, value = _place(found[0]), _place(node)
         return len(where), True, key, value
 
-    def mistake(self, code: str, message: str, place: Place, where: Where = ()) -> Mistake:
+    def mistake(
+        self, code: str, message: str, place: Place, where: Where = (), severity: Severity = "error"
+    ) -> Mistake:
         return Mistake(
             code=code,
             message=message,
@@ -119,6 +153,7 @@ class Document:
             column=place.column,
             where=dotted(where),
             source=self.line(place.line),
+            severity=severity,
         )
 
 
@@ -192,9 +227,7 @@ class _Builder:
         text: str = node.value
         if node.style or (text and text[0] not in _FIRST):
             return text
-        if len(text) > _LONGEST_INT:
-            return text
-        return _resolve(text)
+        return plain_value(text)
 
     def mapping(self, node: MappingNode) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -220,8 +253,10 @@ class _Builder:
         return result
 
 
-def _resolve(text: str) -> Any:
+def plain_value(text: str) -> Any:
     """A plain scalar by YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema)."""
+    if len(text) > _LONGEST_INT:
+        return text
     if text in _NULL:
         return None
     if text in _TRUE:
@@ -239,6 +274,32 @@ def _resolve(text: str) -> Any:
     if _INFINITY.fullmatch(text):
         return float("-inf" if text[0] == "-" else "inf")
     return float("nan") if text in _NAN else text
+
+
+def _child(node: Node | None, part: str | int) -> Node | None:
+    if isinstance(node, MappingNode):
+        return next((value for key, value in node.value if key.value == part), None)
+    if isinstance(node, SequenceNode) and isinstance(part, int) and 0 <= part < len(node.value):
+        item: Node = node.value[part]
+        return item
+    return None
+
+
+def _scalars(node: Node, where: Where, mark: str) -> Iterator[Written]:
+    if isinstance(node, ScalarNode):
+        if mark in node.value:
+            yield Written(where, node.value, not node.style, False)
+    elif isinstance(node, MappingNode):
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                continue
+            way = (*where, key.value)
+            if mark in key.value:
+                yield Written(way, key.value, not key.style, True)
+            yield from _scalars(value, way, mark)
+    else:
+        for index, item in enumerate(node.value):
+            yield from _scalars(item, (*where, index), mark)
 
 
 def _place(node: Node) -> Place:
@@ -261,6 +322,8 @@ def _explain(error: MarkedYAMLError, text: str) -> tuple[str, Place]:
         return "this quote is never closed", cause
     if quote := _swallowing_quote(text, noticed.line):
         return f"this quote is closed only on line {noticed.line}: is one missing before?", quote
+    if mark is not None and "flow" in context and text[mark.index : mark.index + 1] == "{":
+        return "inside `{}` and `[]` a value with a `{` in it has to be quoted", noticed
     if "flow" in context and "node" not in context:
         bracket = "[" if "sequence" in context else "{"
         return f"this `{bracket}` is not closed, or a `,` is missing before line {noticed.line}", cause

@@ -1,0 +1,56 @@
+"""One pipeline read from its file, now, with nothing of the tree but what it reads from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sluicegate.factory.entry import Entry, Reading
+from sluicegate.pipeline import Pipeline, PipelineErrors, read_together
+from sluicegate.pipeline.environment import Environment
+from sluicegate.pipeline.errors import Mistake
+from sluicegate.pipeline.graph import as_read, upstream_names
+from sluicegate.pipeline.tree import stems
+
+__all__ = ["entry_of", "read_entry"]
+
+
+def read_entry(name: str, root: Path, environment: Environment, near: str | None = None) -> Entry:
+    """The entry of the pipeline `name`.
+
+    :param near: the file that it was in before, relative to `root`: looked at first
+    :raises PipelineErrors: when its file is not good, or there is none
+    """
+    known = stems(root)
+    for file in _candidates(name, root, known, near):
+        together = read_together(file, root, known, environment, only=name)
+        for pipeline in together.pipelines:
+            if pipeline.name == name:
+                return entry_of(pipeline, together.upstreams, datetime.now(UTC))
+    raise PipelineErrors([Mistake("missing-pipeline", f"no file below the dags root makes `{name}`", root)], root)
+
+
+def entry_of(pipeline: Pipeline, others: Mapping[str, Pipeline], since: datetime) -> Entry:
+    """The entry of a good pipeline.
+
+    :param others: at least those that it reads from
+    """
+    names = sorted(name for name in upstream_names(pipeline) if name in others)
+    read = (pipeline, *(others[name] for name in names))
+    return Entry(
+        pipeline=pipeline,
+        upstreams={name: as_read(others[name], pipeline) for name in names},
+        text=pipeline.file.read_bytes(),
+        good_since=since,
+        readings={each.file.relative_to(each.root).as_posix(): Reading.of(each) for each in read},
+    )
+
+
+def _candidates(name: str, root: Path, known: Mapping[str, tuple[Path, ...]], near: str | None) -> Iterable[Path]:
+    """The files that may make a pipeline of that name: by its stem, or one with a `matrix:` by its first words."""
+    words = name.split("_")
+    stems_ = ["_".join(words[:count]) for count in range(len(words), 0, -1)]
+    found = [root / near] if near is not None and (root / near).is_file() else []
+    found += [file for stem in stems_ for file in known.get(stem, ())]
+    return dict.fromkeys(found)

@@ -1,0 +1,113 @@
+"""What a shard's stub calls when Airflow parses it: entries become DAGs, all of the shard's or just a task's own.
+
+One pipeline that cannot be built must not take the others along: it is left out and complained of, and the next look
+at the tree files it under its own name.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+from airflow.sdk import get_parsing_context
+
+from sluicegate.dag import PipelineDAG
+from sluicegate.factory.build import build_dag
+from sluicegate.factory.docs import older_version, playbooks_folder
+from sluicegate.factory.entry import Entry
+from sluicegate.factory.fresh import read_entry
+from sluicegate.factory.home import Home
+from sluicegate.factory.load import PipelineFileError, environment, find_code
+from sluicegate.pipeline import PipelineErrors
+
+__all__ = ["OLDER", "dag_of", "dags", "dags_of", "task_dag"]
+
+OLDER = "older version"
+"""The tag, followed by which one, of a DAG whose file has a newer one that is not good."""
+
+log = logging.getLogger(__name__)
+
+
+def dags(stub: str, root: str, names: Iterable[str]) -> dict[str, PipelineDAG]:
+    """The DAGs of the pipelines `names`, by name; where a task is about to start, its own DAG alone.
+
+    :param stub: the file that asks, which stands in its bundle's storage
+    :param root: the dags root; a snapshot has its own
+    """
+    home = Home(Path(stub).parents[2])
+    wanted = get_parsing_context().dag_id
+    if home.tree.is_dir():  # a snapshot: what it says is right for ever
+        find_code(home.tree)
+        return dags_of(home, [wanted] if wanted else names, below=home.tree)
+    find_code(Path(root))
+    if wanted is not None:
+        return {wanted: task_dag(home, Path(root), wanted)}
+    return dags_of(home, names)
+
+
+def dags_of(home: Home, names: Iterable[str], below: Path | None = None) -> dict[str, PipelineDAG]:
+    """The DAGs of those of `names` that there are entries of and that can be built.
+
+    :param below: the dags root, where it is not the one that the pipelines were read from
+    """
+    made = {}
+    playbooks: Path | None = None
+    for name in names:
+        entry = home.entry(name)
+        if entry is None:
+            continue  # its file was deleted a moment ago
+        playbooks = playbooks or playbooks_folder(entry.pipeline.root)
+        try:
+            made[name] = dag_of(entry if below is None else entry.at(below), playbooks)
+        except Exception as error:
+            log.exception("The pipeline %s cannot be built any more", name)
+            home.complain(entry, "".join(traceback.format_exception_only(error)).strip())
+    return made
+
+
+def task_dag(home: Home, root: Path, name: str) -> PipelineDAG:
+    """The DAG of one pipeline as its file is now, or, where that is not good, as it was when it was last good.
+
+    Costs the same however many pipelines there are.
+
+    :raises PipelineFileError: when it is not good and nothing is known here of an earlier version
+    """
+    entry = home.entry(name)
+    seen = environment()
+    if entry is not None and entry.is_current(root, seen):
+        return dag_of(entry, playbooks_folder(root))
+    try:
+        now = read_entry(name, root, seen, near=None if entry is None else entry.file)
+        dag = dag_of(now, playbooks_folder(root))
+    except Exception as error:
+        if entry is None:
+            raise PipelineFileError(_unknown(name, error, root)) from None
+        log.warning("The file of %s is not good, its version %s goes on: %s", name, entry.version, error)
+        return dag_of(entry, playbooks_folder(root))
+    home.put(now)
+    return dag
+
+
+def dag_of(entry: Entry, playbooks: Path) -> PipelineDAG:
+    """The DAG of an entry; one of an older version says so.
+
+    :raises BuildError: for what the pipeline asks for and is not there any more
+    """
+    dag = build_dag(entry.pipeline, entry.upstreams, playbooks=playbooks)
+    if entry.older:
+        dag.tags = {*dag.tags, f"{OLDER} {entry.version}"}
+        dag.doc_md = older_version(entry.file, entry.version, entry.good_since) + (dag.doc_md or "")
+    return dag
+
+
+def _unknown(name: str, error: Exception, root: Path) -> str:
+    if isinstance(error, PipelineErrors):
+        told = str(PipelineErrors((mistake for mistake in error.mistakes if mistake.is_error), root))
+    else:
+        told = f"{type(error).__name__}: {error}"
+    return (
+        f"{told}\n\nNo earlier version of `{name}` is known on this machine. The last good one is kept in the bundle's "
+        "storage where the file was parsed. Mend the file; the bundle's `snapshots` let all machines know it."
+    )
