@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sluicegate.factory.abilities import shortcomings
-from sluicegate.factory.load import PipelineFileError, build_mistakes, load_dags
+from sluicegate.factory.load import build_mistakes, load_dags
+from sluicegate.factory.site import PipelineFileError
 from sluicegate.load.types import UnknownTypeError, parse_type
 from sluicegate.pipeline import Mistake, read_together, read_tree
 from tests.factory.files import write

@@ -16,8 +16,9 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from sluicegate.emr.operator import SparkOperator
 from sluicegate.factory.build import build_dag
-from sluicegate.factory.load import PipelineFileError, build_mistakes, load_dags
+from sluicegate.factory.load import build_mistakes, load_dags
 from sluicegate.factory.problems import BuildError
+from sluicegate.factory.site import PipelineFileError
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.load.operator import LoadOperator
 from sluicegate.operator import RUN_XCOM_KEY

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sluicegate.factory.build import build_dag
     from sluicegate.factory.bundle import PipelineBundle
-    from sluicegate.factory.load import PipelineFileError, build_mistakes, load_dags
+    from sluicegate.factory.load import build_mistakes, load_dags
+    from sluicegate.factory.site import PipelineFileError
 
 __all__ = ["PipelineBundle", "PipelineFileError", "build_dag", "build_mistakes", "load_dags"]
 
 _HOME = {
     "PipelineBundle": "bundle",
-    "PipelineFileError": "load",
+    "PipelineFileError": "site",
     "build_dag": "build",
     "build_mistakes": "load",
     "load_dags": "load",

@@ -54,7 +54,7 @@ class PipelineBundle(BaseDagBundle):
         return self.home / "stubs"
 
     def initialize(self) -> None:
-        from sluicegate.factory.load import find_code
+        from sluicegate.factory.site import find_code
 
         if self.version:
             self._fetch(self.version)
@@ -74,7 +74,8 @@ class PipelineBundle(BaseDagBundle):
         """
         if self.version:
             return
-        from sluicegate.factory.load import find_code, import_shared
+        from sluicegate.factory.load import import_shared
+        from sluicegate.factory.site import find_code
 
         find_code(self.root)
         found = self._mirror().refresh()
@@ -90,8 +91,8 @@ class PipelineBundle(BaseDagBundle):
 
     def _mirror(self) -> Mirror:
         from sluicegate.factory.home import Home
-        from sluicegate.factory.load import environment
         from sluicegate.factory.mirror import SHARD_SIZE, Mirror
+        from sluicegate.factory.site import environment
 
         return Mirror(
             root=self.root,
@@ -104,7 +105,7 @@ class PipelineBundle(BaseDagBundle):
 
     def _fetch(self, version: str) -> None:
         from sluicegate.factory.home import Home
-        from sluicegate.factory.load import find_code
+        from sluicegate.factory.site import find_code
         from sluicegate.factory.snapshot import fetch
 
         if self.snapshots is None:

@@ -9,19 +9,22 @@ from __future__ import annotations
 import hashlib
 import pickle
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import airflow
 import pydantic
 
 import sluicegate
-from sluicegate.pipeline.environment import Environment
+from sluicegate.pipeline.digest import source_digest
 from sluicegate.pipeline.model import Pipeline
-from sluicegate.pipeline.source import source_digest
+
+if TYPE_CHECKING:
+    from sluicegate.pipeline.environment import Environment
 
 __all__ = ["Entry", "Reading", "dump", "form", "load"]
 
@@ -38,9 +41,10 @@ class Reading:
     def of(cls, pipeline: Pipeline) -> Reading:
         return cls(pipeline.digest, pipeline.env)
 
-    def still_holds(self, file: Path, root: Path, environment: Environment) -> bool:
+    def still_holds(self, file: Path, root: Path, environment: Callable[[], Environment]) -> bool:
         try:
-            return source_digest(file, root, environment.values(self.env)) == self.digest
+            values = environment().values(self.env) if self.env else {}
+            return source_digest(file, root, values) == self.digest
         except OSError:
             return False
 
@@ -82,8 +86,8 @@ class Entry:
             digest.update(f"\0{name}={self.upstreams[name].digest}".encode())
         return digest.hexdigest()
 
-    def is_current(self, root: Path, environment: Environment) -> bool:
-        """Whether the files below `root` and the variables still say what this was made from."""
+    def is_current(self, root: Path, environment: Callable[[], Environment]) -> bool:
+        """Whether the files below `root` and the variables, if there are any, still say what this was made from."""
         return all(reading.still_holds(root / path, root, environment) for path, reading in self.readings.items())
 
     def at(self, root: Path) -> Entry:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -13,32 +12,18 @@ from sluicegate.dag import PipelineDAG
 from sluicegate.factory.abilities import shortcomings
 from sluicegate.factory.build import build_dag
 from sluicegate.factory.problems import BuildError, Problem, placed
+from sluicegate.factory.site import PipelineFileError, environment, find_code
 from sluicegate.pipeline import Mistake, Pipeline, PipelineErrors, read_together
-from sluicegate.pipeline.environment import Environment
 
 __all__ = [
-    "PipelineFileError",
     "attempt",
     "build_mistakes",
-    "environment",
-    "find_code",
     "import_shared",
     "load_dags",
-    "refuse",
 ]
 
 _SHARED = ("airflow.providers.standard.operators.trigger_dagrun", "airflow.providers.standard.sensors.external_task")
 """What Airflow imports whenever it serializes a DAG."""
-
-
-class PipelineFileError(Exception):
-    """What Airflow shows as the import error of a pipeline file: the drawing of its mistakes."""
-
-    # A traceback names the class with its module, which says nothing to the file's author.
-    __module__ = "sluicegate"
-
-    def __str__(self) -> str:
-        return "\n" + super().__str__()
 
 
 def load_dags(root: str, file: str) -> list[PipelineDAG]:
@@ -56,14 +41,6 @@ def load_dags(root: str, file: str) -> list[PipelineDAG]:
     raise PipelineFileError(text)
 
 
-def refuse(text: str) -> None:
-    """Raise what is wrong with a file, also what only the whole tree shows: a name taken twice.
-
-    :raises PipelineFileError: always
-    """
-    raise PipelineFileError(text)
-
-
 def build_mistakes(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Mistake, ...]:
     """What keeps a pipeline that reads well from becoming a DAG, or its steps from doing what they are asked to.
 
@@ -72,20 +49,6 @@ def build_mistakes(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[
     find_code(pipeline.root)
     _, problems = attempt(pipeline, others)
     return placed(problems, pipeline.file, pipeline.root).mistakes if problems else ()
-
-
-def find_code(root: Path) -> None:
-    """Make functions of pipelines importable from the dags root.
-
-    At the end of `sys.path`: a folder of a pipeline must not hide an installed package.
-    """
-    if (entry := str(root)) not in sys.path:
-        sys.path.append(entry)
-
-
-def environment() -> Environment:
-    """The variables that pipeline files may ask for."""
-    return Environment.of_process(conf.get("sluicegate", "env_allowlist", fallback=""))
 
 
 def import_shared(modules: Iterable[str]) -> None:

@@ -17,10 +17,8 @@ from sluicegate.dag import PipelineDAG
 from sluicegate.factory.build import build_dag
 from sluicegate.factory.docs import older_version, playbooks_folder
 from sluicegate.factory.entry import Entry
-from sluicegate.factory.fresh import read_entry
 from sluicegate.factory.home import Home
-from sluicegate.factory.load import PipelineFileError, environment, find_code
-from sluicegate.pipeline import PipelineErrors
+from sluicegate.factory.site import PipelineFileError, environment, find_code
 
 __all__ = ["OLDER", "dag_of", "dags", "dags_of", "task_dag"]
 
@@ -75,11 +73,12 @@ def task_dag(home: Home, root: Path, name: str) -> PipelineDAG:
     :raises PipelineFileError: when it is not good and nothing is known here of an earlier version
     """
     entry = home.entry(name)
-    seen = environment()
-    if entry is not None and entry.is_current(root, seen):
+    if entry is not None and entry.is_current(root, environment):
         return dag_of(entry, playbooks_folder(root))
+    from sluicegate.factory.fresh import read_entry
+
     try:
-        now = read_entry(name, root, seen, near=None if entry is None else entry.file)
+        now = read_entry(name, root, environment(), near=None if entry is None else entry.file)
         dag = dag_of(now, playbooks_folder(root))
     except Exception as error:
         if entry is None:
@@ -103,6 +102,8 @@ def dag_of(entry: Entry, playbooks: Path) -> PipelineDAG:
 
 
 def _unknown(name: str, error: Exception, root: Path) -> str:
+    from sluicegate.pipeline import PipelineErrors
+
     if isinstance(error, PipelineErrors):
         told = str(PipelineErrors((mistake for mistake in error.mistakes if mistake.is_error), root))
     else:

@@ -23,11 +23,11 @@ from sluicegate.factory.needs import needs
 from sluicegate.factory.problems import Problem, placed
 from sluicegate.factory.trial import trial
 from sluicegate.pipeline import Pipeline, PipelineErrors, read_tree
+from sluicegate.pipeline.digest import source_digest
 from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.errors import Mistake, in_order
 from sluicegate.pipeline.model import OperatorStep
 from sluicegate.pipeline.read import Draft, read_draft
-from sluicegate.pipeline.source import source_digest
 from sluicegate.pipeline.walk import SUFFIXES
 
 __all__ = ["Survey", "survey", "walk"]
@@ -158,7 +158,7 @@ class _Look:
         known = self._memory.drafts.get(key)
         if known is not None:
             reading, judged, draft = known
-            same = draft.file == file and reading.still_holds(file, root, self.environment)
+            same = draft.file == file and reading.still_holds(file, root, lambda: self.environment)
             if same and judged == self._code.of(draft):
                 self._now.drafts[key] = known
                 return draft

@@ -23,7 +23,8 @@ LimitField = Annotated[Limit, BeforeValidator(Limit.parse)]
 class Model(BaseModel):
     """Frozen, and closed: an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    # What validates is built when something is first validated: a task that starts validates nothing.
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
 
 class Mode(StrEnum):

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from sluicegate.pipeline.digest import DEFAULTS
 from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.read import Draft, read_draft
-from sluicegate.pipeline.source import DEFAULTS
 from sluicegate.pipeline.upstreams import Neighbours
 from sluicegate.pipeline.walk import SUFFIXES
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sluicegate.pipeline.datasets import Datasets
+from sluicegate.pipeline.digest import DEFAULTS
 from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.errors import Mistake, PipelineErrors, did_you_mean, in_order
 from sluicegate.pipeline.matrix import combined_name, merged, read_matrix, sources_of
@@ -19,7 +20,7 @@ from sluicegate.pipeline.params import read_params
 from sluicegate.pipeline.rules import check_pipeline
 from sluicegate.pipeline.schedule import read_schedule
 from sluicegate.pipeline.site import Site
-from sluicegate.pipeline.source import DEFAULTS, Report, Source
+from sluicegate.pipeline.source import Report, Source
 from sluicegate.pipeline.steps import Steps
 from sluicegate.pipeline.validate import mapping, name_problem, shown, validate
 

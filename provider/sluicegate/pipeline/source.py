@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from sluicegate.pipeline.digest import digest_of, texts_of
 from sluicegate.pipeline.environment import Environment, expand
 from sluicegate.pipeline.errors import Mistake, PipelineErrors, Severity, Where, dotted
 from sluicegate.pipeline.yaml import Document, Place, parse
 
-__all__ = ["DEFAULTS", "Report", "Source", "defaults_of", "source_digest"]
-
-DEFAULTS = "defaults.yaml"
+__all__ = ["Report", "Source"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Source:
         """
         layers: list[Document] = []
         broken: list[Mistake] = []
-        texts = _texts(file, root)
+        texts = texts_of(file, root)
         for path, data in texts.items():
             try:
                 layers.append(parse(data, path) if path == file else _parse_defaults(data, path))
@@ -66,7 +64,7 @@ class Source:
         value: Mapping[str, Any] = {}
         for layer in reversed(layers):
             value = _merge(value, _long(layer.value))
-        digest = _digest(texts.values(), env)
+        digest = digest_of(texts.values(), env)
         return cls(file, root, tuple(layers), value, digest, env, frozenset(unclear), file.stem)
 
     @property
@@ -150,41 +148,6 @@ class Report:
         # What a value is that could not be filled in, nobody knows: there is no second mistake in it.
         if (mistake.file, where) not in self.source.unclear:
             self.mistakes.append(mistake)
-
-
-def source_digest(file: Path, root: Path, env: Mapping[str, str | None]) -> str:
-    """sha256 (hex) of a pipeline file, of the defaults that hold for it and of the variables that they ask for.
-
-    The same as `Source.digest`, without reading them as YAML.
-
-    :param env: those variables, as `Source.env` has them
-    :raises OSError: when `file` cannot be read.
-    """
-    return _digest(_texts(file, root).values(), env)
-
-
-def _texts(file: Path, root: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in (file, *defaults_of(file, root))}
-
-
-def _digest(texts: Iterable[bytes], env: Mapping[str, str | None]) -> str:
-    digest = hashlib.sha256()
-    for data in texts:
-        digest.update(len(data).to_bytes(8, "big") + data)
-    for name, found in sorted(env.items()):
-        digest.update(f"{name}={found!r}\0".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
-
-
-def defaults_of(file: Path, root: Path) -> tuple[Path, ...]:
-    """The `defaults.yaml` that hold for `file`, the deepest first; nothing above `root` counts."""
-    folder = file.parent
-    folders = [folder]
-    if folder.is_relative_to(root):
-        while folder != root:
-            folder = folder.parent
-            folders.append(folder)
-    return tuple(path for path in (folder / DEFAULTS for folder in folders) if path.is_file() and path != file)
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sluicegate.pipeline.digest import DEFAULTS
 from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.errors import Mistake, PipelineErrors, Where, did_you_mean, in_order
 from sluicegate.pipeline.graph import upstream_names
@@ -14,7 +15,7 @@ from sluicegate.pipeline.matrix import merged
 from sluicegate.pipeline.model import Pipeline
 from sluicegate.pipeline.near import Near, Stems, has_matrix, is_pipeline_file, says_so
 from sluicegate.pipeline.read import DEFAULTS_KEYS, KEYS, Draft, Variant, read_draft
-from sluicegate.pipeline.source import DEFAULTS, Source
+from sluicegate.pipeline.source import Source
 from sluicegate.pipeline.upstreams import Neighbours, check_cycles, check_reads, check_shared_places
 from sluicegate.pipeline.walk import yaml_files
 from sluicegate.pipeline.yaml import Document, parse
