@@ -119,7 +119,7 @@ def test_columns_count_characters() -> None:
         ("a: !!int 3\n", "tag", 1, 4, "a"),
         ("a:\n  - !env HOME\n", "tag", 2, 5, "a.0"),
         ("a: {<<: {b: 1}}\n", "merge-key", 1, 5, "a"),
-        ("a: {{ ds }}\n", "key", 1, 5, "a"),
+        ("a: {{ ds }}\n", "key", 1, 4, "a"),
     ],
 )
 def test_what_yaml_allows_but_we_do_not_is_placed(text: str, code: str, line: int, column: int, where: str) -> None:

@@ -70,13 +70,17 @@ class _Parser(CParser):
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed file. `mistakes` are those that left a readable document: duplicate keys, tags, `<<`."""
+    """A parsed file. `mistakes` are those that left a readable document: duplicate keys, tags, `<<`.
+
+    `unclear` are the values that are not known because of one of them.
+    """
 
     file: Path
     text: str
     value: dict[str, Any]
     mistakes: tuple[Mistake, ...] = ()
     root: MappingNode | None = field(default=None, repr=False)
+    unclear: frozenset[Where] = frozenset()
 
     @cached_property
     def lines(self) -> list[str]:
@@ -173,7 +177,7 @@ def parse(data: bytes, file: Path) -> Document:
         raise PipelineErrors([blank.mistake("syntax", message, _place(node))])
     builder = _Builder(blank)
     value = builder.mapping(node)
-    return Document(file, text, value, tuple(builder.mistakes), node)
+    return Document(file, text, value, tuple(builder.mistakes), node, frozenset(builder.unclear))
 
 
 class _Builder:
@@ -182,6 +186,7 @@ class _Builder:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.mistakes: list[Mistake] = []
+        self.unclear: set[Where] = set()
         self.way: list[str | int] = []
         self.count = 0
 
@@ -218,8 +223,11 @@ class _Builder:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, ScalarNode):
-                hint = '; a template has to be quoted: "{{ ds }}"' if isinstance(key_node, MappingNode) else ""
-                self.note("key", f"a key has to be text{hint}", key_node)
+                if isinstance(key_node, MappingNode):
+                    self.note("key", 'a template has to be quoted: "{{ ds }}"', node)
+                else:
+                    self.note("key", "a key has to be text", key_node)
+                self.unclear.add(tuple(self.way))
                 continue
             key: str = key_node.value
             if key_node.tag is not None:
