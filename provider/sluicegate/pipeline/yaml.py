@@ -26,6 +26,7 @@ _MAX_VALUES = 100_000
 _MAX_DEPTH = 100
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what libyaml counts as the end of a line
 _OPENED = re.compile(r"\{[{%]|\$\{")
+_AFTER_A_QUOTE = " \t\r\n,]}:"  # or nothing at all
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
@@ -314,7 +315,9 @@ def _explain(error: MarkedYAMLError, text: str) -> tuple[str, Place]:
     if "quoted scalar" in context and "unexpected end" in problem:
         return "this quote is never closed", cause
     if quote := _swallowing_quote(text, noticed.line):
-        return f"this quote is closed only on line {noticed.line}: is one missing before?", quote
+        opens, closes = quote
+        where = f"on line {closes.line}" if closes.line > opens.line else f"in column {closes.column}"
+        return f"this quote is closed only {where}: is one missing before?", opens
     if mark is not None and "flow" in context and text[mark.index : mark.index + 1] == "{":
         return "inside `{}` and `[]` a value with a `{` in it has to be quoted", noticed
     if "flow" in context and "node" not in context:
@@ -336,16 +339,20 @@ def _explain(error: MarkedYAMLError, text: str) -> tuple[str, Place]:
     return " ".join(part for part in (context, problem) if part), noticed
 
 
-def _swallowing_quote(text: str, line: int) -> Place | None:
-    """Where a quote opens that runs on and ends on `line`: most likely it was meant to end before."""
+def _swallowing_quote(text: str, line: int) -> tuple[Place, Place] | None:
+    """The first quote that ends on `line` and was most likely meant to end before, and where it ends.
+
+    Either it runs over several lines, or something stands right behind it that nothing can be.
+    """
     parser = _Parser(text)
-    found: Place | None = None
     try:
         while (token := parser.get_token()) is not None:
             start, end = token.start_mark, token.end_mark
             quoted = isinstance(token, ScalarToken) and token.style in ("'", '"')
-            if quoted and start.line < end.line == line - 1:
-                found = Place(start.line + 1, start.column + 1)
+            if not quoted or end.line != line - 1:
+                continue
+            if start.line < end.line or text[end.index : end.index + 1] not in _AFTER_A_QUOTE:
+                return Place(start.line + 1, start.column + 1), Place(end.line + 1, end.column)
     except YAMLError:
         pass
-    return found
+    return None
