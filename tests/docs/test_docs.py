@@ -77,14 +77,13 @@ def test_the_guide_shows_each_kind_of_step(tmp_path: Path) -> None:
 
 def test_every_key_that_is_named_as_missing_is_an_error_of_check(tmp_path: Path) -> None:
     section = page("author.md").text.partition("An error of `check` with its place:")[2].partition("\n")[0]
-    assert re.findall(r"`([^`]+)`", section) == ["matrix", "for_each", "group", "${env:NAME}"]
+    assert re.findall(r"`([^`]+)`", section) == ["for_each", "group"]
     (tmp_path / "p.yaml").write_text(
-        "sluicegate: 1\ndescription: ${env:NAME}\nmatrix: {}\nsteps:\n"
-        "  a: {load: s3://b/a.csv, into: table://w/a, for_each: [1], group: g}\n"
+        "sluicegate: 1\nsteps:\n  a: {load: s3://b/a.csv, into: table://w/a, for_each: [1], group: g}\n"
     )
     mistakes = [mistake for mistake in read_tree(tmp_path).mistakes if mistake.code == "not-supported"]
-    assert {mistake.line for mistake in mistakes} == {2, 3, 5}
-    assert len(mistakes) == 4
+    assert {mistake.line for mistake in mistakes} == {3}
+    assert len(mistakes) == 2
 
 
 def test_all_that_is_named_as_refused_is_an_error_of_check_and_in_a_hand_written_dag_of_the_run(
@@ -211,12 +210,17 @@ def parse(words: list[str], folder: Path) -> None:
     command.make_context(name, list(rest), parent=context, resilient_parsing=False)
 
 
-def test_the_first_command_of_the_guide_finds_nothing_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_command_of_the_guide_finds_nothing_wrong_but_what_the_guide_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_dags(page("author.md"), tmp_path)
     monkeypatch.chdir(tmp_path)
     [words] = [words for _, words in page("author.md").commands()]
     done = CliRunner().invoke(app, words[1:])
-    assert (done.exit_code, done.output) == (0, "")
+    assert done.exit_code == 0
+    said = set(re.findall(r"^\| `(no-[a-z-]+)` \|", page("author.md").text, re.MULTILINE))
+    assert said == {"no-owner", "no-fresh-within", "no-checks", "no-playbook"}
+    assert set(re.findall(r"(?:error|warning)\[([a-z-]+)\]", done.output)) == said - {"no-owner"}
 
 
 @pytest.mark.parametrize("of", GUIDES, ids=named)
@@ -246,7 +250,7 @@ def test_the_log_block_is_the_one_that_is_logged() -> None:
 def test_every_fault_that_is_named_is_in_the_catalogue(of: Page) -> None:
     words = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", re.sub(r"```.*?```", "", of.text, flags=re.DOTALL)))
     others = {"AIRFLOW_HOME", "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", "TERMINATE_CLUSTER"}
-    assert {word for word in words if "AIRFLOW" not in word} - others <= set(CATALOGUE)
+    assert {word for word in words if not re.match("AIRFLOW__|SLUICEGATE_", word)} - others <= set(CATALOGUE)
 
 
 def test_the_settings_of_airflow_in_the_docs_exist() -> None:

@@ -298,3 +298,24 @@ def test_the_playbook_is_shown(root: Path) -> None:
 
 def test_a_missing_playbook_is_said_to_be_missing(root: Path) -> None:
     assert "playbooks/flights.md" in (dag_of(root, FLIGHTS, "flights").doc_md or "")
+
+
+def test_each_combination_of_a_matrix_is_a_dag_with_its_own_or_the_common_playbook(root: Path) -> None:
+    text = HEAD + (
+        "matrix: {region: [eu, us]}\n"
+        "datasets: {raw: 's3://b/{{ matrix.region }}/{{ ds }}.csv'}\n"
+        "steps: {l: {load: raw, into: 'table://w/{{ matrix.region }}.t'}}\n"
+    )
+    reader = HEAD + "steps: {l: {load: it_us.raw, into: 'table://w/r'}}\n"
+    write(root, it=text, reader=reader)
+    playbooks = root.parent / "playbooks"
+    playbooks.mkdir()
+    (playbooks / "it.md").write_text("Of all.")
+    (playbooks / "it_us.md").write_text("Of one.")
+    together = read_together(root / "it.yaml", root)
+    dags = {pipeline.name: build_dag(pipeline, together.upstreams) for pipeline in together.pipelines}
+    assert list(dags) == ["it_eu", "it_us"]
+    assert [dag.dag_id for dag in dags.values()] == ["it_eu", "it_us"]
+    assert "Of all." in (dags["it_eu"].doc_md or "")
+    assert "Of one." in (dags["it_us"].doc_md or "")
+    assert "l" in dag_of(root, reader, "reader").task_ids

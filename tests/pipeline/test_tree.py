@@ -142,7 +142,7 @@ def test_what_is_read_from_others_is_checked(
         return
     [mistake] = in_tree
     assert (mistake.code, mistake.suggestion) == (code, meant), mistake
-    assert stands_at(mistake, reads if reads.startswith("w") else "{dataset"), mistake
+    assert stands_at(mistake, reads if reads.startswith("w") else "weather.x"), mistake
     with pytest.raises(PipelineErrors) as errors:
         dags.together("reader.yaml")
     assert errors.value.mistakes == in_tree

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,37 @@ def test_what_is_no_yaml_is_placed_at_its_cause(text: str, line: int, column: in
     assert mistake.source == text.split("\n")[line - 1]
 
 
+QUOTED = """\
+description: "first words"
+schedule: {cron: "0 7 * * *", start: "2013-02-11", catchup: true}
+raw: {uri: "s3://x/{{ ds }}", format: {null: ["", "NA", "-"]}}
+steps:
+  join:
+    args: ["--x", "{{ window.end }}"]
+    with:
+      - "one"
+      - "two"
+  load:
+    columns:
+      carrier: {type: text, matches: "^[A-Z0-9]{2}$"}
+    checks:
+      - expect_x: {column: carrier, regex: "^x$"}
+      - expect_y: {column: "a", regex: plain}
+    last: "end"
+"""
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_whichever_quote_is_not_closed_is_told_where_it_opens(quote: str) -> None:
+    whole = QUOTED.replace('"', quote)
+    for found in re.finditer(f"{quote}[^{quote}]*{quote}", whole):
+        mistake = refused(whole[: found.end() - 1] + whole[found.end() :])
+        opened = whole[: found.start()]
+        place = (opened.count("\n") + 1, len(opened) - opened.rfind("\n"))
+        assert (mistake.line, mistake.column) == place, mistake
+        assert "quote" in mistake.message
+
+
 def test_what_is_not_utf_8_is_placed() -> None:
     mistake = refused("a: ü\nb: ä\n".encode() + b"c: \xfc\n")
     assert (mistake.code, mistake.line, mistake.column) == ("encoding", 3, 4)
@@ -119,7 +151,7 @@ def test_columns_count_characters() -> None:
         ("a: !!int 3\n", "tag", 1, 4, "a"),
         ("a:\n  - !env HOME\n", "tag", 2, 5, "a.0"),
         ("a: {<<: {b: 1}}\n", "merge-key", 1, 5, "a"),
-        ("a: {{ ds }}\n", "key", 1, 5, "a"),
+        ("a: {{ ds }}\n", "key", 1, 4, "a"),
     ],
 )
 def test_what_yaml_allows_but_we_do_not_is_placed(text: str, code: str, line: int, column: int, where: str) -> None:

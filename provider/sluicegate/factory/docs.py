@@ -24,7 +24,10 @@ def doc_md(pipeline: Pipeline, playbooks: Path) -> str:
     parts = [_facts(pipeline)]
     if pipeline.description:
         parts.insert(0, pipeline.description.strip())
-    parts.append(_playbook(playbooks / f"{pipeline.name}.md"))
+    page = playbooks / f"{pipeline.name}.md"
+    if pipeline.matrix and not page.is_file():
+        page = page.with_stem(pipeline.file.stem)  # one page for all combinations
+    parts.append(_playbook(page))
     return "\n\n".join(parts) + "\n"
 
 

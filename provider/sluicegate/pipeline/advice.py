@@ -47,13 +47,11 @@ def _fresh_within(source: Source) -> Iterator[Mistake]:
 def _checks(source: Source) -> Iterator[Mistake]:
     steps = source.value.get("steps")
     for name, step in steps.items() if isinstance(steps, dict) else ():
-        if (
-            isinstance(step, dict)
-            and "load" in step
-            and not any(step.get(key) for key in ("columns", "checks", "suite"))
-        ):
+        if not isinstance(step, dict) or "load" not in step or step.get("checks") == []:
+            continue  # an empty list says that nothing is expected, and that this is meant
+        if not any(step.get(key) for key in ("columns", "checks", "suite")):
             message = f"`{name}` loads whatever comes: say what is expected with `columns`, `checks` or `suite`"
-            yield _warning(source, ("steps", name), "no-checks", message)
+            yield _warning(source, ("steps", name), "no-checks", f"{message}; `checks: []` if that is meant")
 
 
 def _playbooks(source: Source, names: Iterable[str], playbooks: Path) -> Iterator[Mistake]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from sluicegate.pipeline.errors import Mistake, Where
 from sluicegate.pipeline.graph import cycles, edges, narrowed_by, params_in, writers
@@ -28,7 +29,11 @@ def check_pipeline(pipeline: Pipeline, source: Source) -> list[Mistake]:
 
 def read_place(source: Source, step: str, binding: str) -> Where:
     """Where a file says what `binding` of `step` reads, in whichever form it says so."""
-    return _place(source, step, "reads", "load", binding)
+    where = _place(source, step, "reads", "load", binding)
+    value: Any = source.value
+    for part in where:
+        value = value[part]
+    return (*where, "dataset") if isinstance(value, dict) and "dataset" in value else where
 
 
 def write_place(source: Source, step: str, binding: str) -> Where:

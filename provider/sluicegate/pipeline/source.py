@@ -56,6 +56,7 @@ class Source:
         env: dict[str, str | None] = {}
         unclear: set[tuple[Path, Where]] = set()
         for index, layer in enumerate(layers):
+            unclear |= {(layer.file, where) for where in layer.unclear}
             if "${env:" in layer.text:
                 expanded = expand(layer, environment or Environment.of_process())
                 layers[index] = expanded.document

@@ -26,6 +26,7 @@ _MAX_VALUES = 100_000
 _MAX_DEPTH = 100
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what libyaml counts as the end of a line
 _OPENED = re.compile(r"\{[{%]|\$\{")
+_AFTER_A_QUOTE = " \t\r\n,]}:"  # or nothing at all
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
@@ -72,13 +73,15 @@ class _Parser(CParser):
 class Document:
     """A parsed file. `mistakes` are those that left a readable document: duplicate keys, tags, `<<`.
 
-    Can be pickled: the places, which only mistakes need, are then found in the text again.
+    `unclear` are the values that are not known because of one of them. Can be pickled: the places, which only
+    mistakes need, are then found in the text again.
     """
 
     file: Path
     text: str
     value: dict[str, Any]
     mistakes: tuple[Mistake, ...] = ()
+    unclear: frozenset[Where] = frozenset()
 
     def __getstate__(self) -> dict[str, Any]:
         return {each.name: getattr(self, each.name) for each in fields(self)}
@@ -186,7 +189,7 @@ def parse(data: bytes, file: Path) -> Document:
         raise PipelineErrors([blank.mistake("syntax", message, _place(node))])
     builder = _Builder(blank)
     value = builder.mapping(node)
-    document = Document(file, text, value, tuple(builder.mistakes))
+    document = Document(file, text, value, tuple(builder.mistakes), frozenset(builder.unclear))
     document.__dict__["root"] = node  # as composed already
     return document
 
@@ -197,6 +200,7 @@ class _Builder:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.mistakes: list[Mistake] = []
+        self.unclear: set[Where] = set()
         self.way: list[str | int] = []
         self.count = 0
 
@@ -233,8 +237,11 @@ class _Builder:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, ScalarNode):
-                hint = '; a template has to be quoted: "{{ ds }}"' if isinstance(key_node, MappingNode) else ""
-                self.note("key", f"a key has to be text{hint}", key_node)
+                if isinstance(key_node, MappingNode):
+                    self.note("key", 'a template has to be quoted: "{{ ds }}"', node)
+                else:
+                    self.note("key", "a key has to be text", key_node)
+                self.unclear.add(tuple(self.way))
                 continue
             key: str = key_node.value
             if key_node.tag is not None:
@@ -321,7 +328,9 @@ def _explain(error: MarkedYAMLError, text: str) -> tuple[str, Place]:
     if "quoted scalar" in context and "unexpected end" in problem:
         return "this quote is never closed", cause
     if quote := _swallowing_quote(text, noticed.line):
-        return f"this quote is closed only on line {noticed.line}: is one missing before?", quote
+        opens, closes = quote
+        where = f"on line {closes.line}" if closes.line > opens.line else f"in column {closes.column}"
+        return f"this quote is closed only {where}: is one missing before?", opens
     if mark is not None and "flow" in context and text[mark.index : mark.index + 1] == "{":
         return "inside `{}` and `[]` a value with a `{` in it has to be quoted", noticed
     if "flow" in context and "node" not in context:
@@ -343,16 +352,20 @@ def _explain(error: MarkedYAMLError, text: str) -> tuple[str, Place]:
     return " ".join(part for part in (context, problem) if part), noticed
 
 
-def _swallowing_quote(text: str, line: int) -> Place | None:
-    """Where a quote opens that runs on and ends on `line`: most likely it was meant to end before."""
+def _swallowing_quote(text: str, line: int) -> tuple[Place, Place] | None:
+    """The first quote that ends on `line` and was most likely meant to end before, and where it ends.
+
+    Either it runs over several lines, or something stands right behind it that nothing can be.
+    """
     parser = _Parser(text)
-    found: Place | None = None
     try:
         while (token := parser.get_token()) is not None:
             start, end = token.start_mark, token.end_mark
             quoted = isinstance(token, ScalarToken) and token.style in ("'", '"')
-            if quoted and start.line < end.line == line - 1:
-                found = Place(start.line + 1, start.column + 1)
+            if not quoted or end.line != line - 1:
+                continue
+            if start.line < end.line or text[end.index : end.index + 1] not in _AFTER_A_QUOTE:
+                return Place(start.line + 1, start.column + 1), Place(end.line + 1, end.column)
     except YAMLError:
         pass
-    return found
+    return None
