@@ -16,13 +16,16 @@ __all__ = ["PipelineDAG"]
 
 
 class _StepTemplateContext(TemplateContext):
-    """What a template of an `operator:` step sees: Airflow's names, and `window`, which is ours."""
+    """What a template of an `operator:` step sees: Airflow's names, and `window` and `item`, which are ours."""
 
     def resolve_or_missing(self, key: str) -> Any:
-        ours = key == "window" and key not in self.vars and key not in self.parent
-        if ours and "dag_run" in self.parent:
-            window = run_window(self.parent)  # type: ignore[arg-type]
-            return window.in_zone(self.environment.window_timezone)  # type: ignore[attr-defined]
+        if key in ("window", "item") and key not in self.vars and key not in self.parent:
+            if key == "window" and "dag_run" in self.parent:
+                window = run_window(self.parent)  # type: ignore[arg-type]
+                return window.in_zone(self.environment.window_timezone)  # type: ignore[attr-defined]
+            task: Any = self.parent.get("task")
+            if key == "item" and hasattr(task, "item"):
+                return task.item
         return super().resolve_or_missing(key)
 
 

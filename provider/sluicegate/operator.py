@@ -48,6 +48,12 @@ class StepContext:
     dry_run: bool = False
     force: bool = False
     store: Any = None
+    item: Any = None
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the step is one of several that its task was expanded into, each with an `item`."""
+        return self.map_index >= 0
 
 
 class StepOperator(BaseOperator):
@@ -60,12 +66,14 @@ class StepOperator(BaseOperator):
 
     :param pipeline: the pipeline that the step belongs to; the DAG's id unless given
     :param timezone: IANA name of the schedule's time zone; `ds` is the day there
+    :param item: what a mapped task works on, for `.expand(item=…)`; templates know it by that name
     """
 
-    def __init__(self, *, pipeline: str | None = None, timezone: str = "UTC", **kwargs: Any) -> None:
+    def __init__(self, *, pipeline: str | None = None, timezone: str = "UTC", item: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.timezone = timezone
+        self.item = item
         if self.retry_policy is None:
             self.retry_policy = FaultRetryPolicy(
                 delay=self.retry_delay, max_delay=max(self.retry_delay, _seconds(self.max_retry_delay))
@@ -100,18 +108,18 @@ class StepOperator(BaseOperator):
         """
         ti = context["ti"]
         params = dict(context.get("params") or {})
-        map_index = getattr(ti, "map_index", None)
         return StepContext(
             pipeline=self._pipeline_name(),
             step=self.task_id,
             run_id=context["run_id"],
             try_number=ti.try_number,
-            map_index=-1 if map_index is None else map_index,
+            map_index=_map_index(context),
             window=run_window(context).in_zone(self.timezone),
             params=params,
             dry_run=_flag(params, "dry_run"),
             force=_flag(params, "force"),
             store=context.get("task_state_store"),
+            item=self.item,
         )
 
     def render_template(
@@ -124,7 +132,8 @@ class StepOperator(BaseOperator):
         if not isinstance(content, Location):
             return super().render_template(content, context, jinja_env, seen_oids)
         try:
-            uris = content.render(run_window(context), dict(context.get("params") or {}))
+            names = {"item": self.item} if _map_index(context) >= 0 else {}
+            uris = content.render(run_window(context), dict(context.get("params") or {}), **names)
         except ValueError as unrendered:
             raise fault("WRONG_USE", f"{content.dataset}: {content.template}: {unrendered}") from unrendered
         return uris[0] if len(uris) == 1 else list(uris)
@@ -144,7 +153,8 @@ class StepOperator(BaseOperator):
         with self.reported(context):
             window = run_window(context).in_zone(self.timezone)
             # A copy: Airflow keeps its context for callbacks and `operator:` steps, where `ds` is its own.
-            ours = cast("Context", {**context, "window": window, "ds": window.ds})
+            own = {"window": window, "ds": window.ds} | ({"item": self.item} if _map_index(context) >= 0 else {})
+            ours = cast("Context", {**context, **own})
             super()._do_render_template_fields(parent, template_fields, ours, jinja_env, seen_oids)
 
     def _pipeline_name(self) -> str:
@@ -165,6 +175,12 @@ def run_window(context: Context) -> Window:
             raise fault("WRONG_USE", "the run has neither a data interval nor a time to run after")
         start = end = moment
     return Window(_utc(start), _utc(end))
+
+
+def _map_index(context: Context) -> int:
+    """-1 unless the task is mapped."""
+    index = getattr(context.get("ti"), "map_index", None)
+    return -1 if index is None else int(index)
 
 
 def _utc(moment: datetime) -> datetime:

@@ -75,17 +75,6 @@ def test_the_guide_shows_each_kind_of_step(tmp_path: Path) -> None:
     assert kinds == {"load", "spark", "transform", "python", "operator"}
 
 
-def test_every_key_that_is_named_as_missing_is_an_error_of_check(tmp_path: Path) -> None:
-    section = page("author.md").text.partition("An error of `check` with its place:")[2].partition("\n")[0]
-    assert re.findall(r"`([^`]+)`", section) == ["for_each", "group"]
-    (tmp_path / "p.yaml").write_text(
-        "sluicegate: 1\nsteps:\n  a: {load: s3://b/a.csv, into: table://w/a, for_each: [1], group: g}\n"
-    )
-    mistakes = [mistake for mistake in read_tree(tmp_path).mistakes if mistake.code == "not-supported"]
-    assert {mistake.line for mistake in mistakes} == {3}
-    assert len(mistakes) == 2
-
-
 def test_all_that_is_named_as_refused_is_an_error_of_check_and_in_a_hand_written_dag_of_the_run(
     tmp_path: Path,
 ) -> None:

@@ -390,8 +390,6 @@ STEP_MISTAKES = [
     ("load: s3://in/x\ninto: table://w/x\nclustr: small", "clustr", "unknown-key", None),
     ("load: s3://in/x\ninto: table://w/x\ncluster: small", "cluster", "unknown-key", None),
     ("load: s3://in/x\ninto: table://w/x\ncheks: []", "cheks", "unknown-key", "checks"),
-    ("load: s3://in/x\ninto: table://w/x\nfor_each: [1]", "for_each", "not-supported", None),
-    ("load: s3://in/x\ninto: table://w/x\ngroup: g", "group", "not-supported", None),
     ("load: s3://in/x", "a:", "missing-key", None),
     ("load: s3://in/x\ninto: table://w/x\nmode: merge", "merge", "missing-key", None),
     ("load: s3://in/x\ninto: table://w/x\nkey: a\nmode: mrge", "mrge", "value", "merge"),

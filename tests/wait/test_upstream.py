@@ -136,3 +136,18 @@ def test_dates_travel_in_bounded_requests(supervisor: Supervisor) -> None:
     sightings = Upstream("flights", "fetch", dates).sightings()
     assert [seen.run_id for seen in sightings] == [f"r{n}" for n in range(744)]
     assert max(len(getattr(question, "logical_dates", None) or ()) for question in supervisor.asked) <= 100
+
+
+def test_a_dry_run_of_a_mapped_step_does_not_count(supervisor: Supervisor) -> None:
+    states: dict[str, str | None] = {"load_0": "success", "load_1": "success"}
+    supervisor.runs = [Run("r1", MONDAY, states, dry_run=True)]
+    for upstream in (Upstream("flights", "load", (MONDAY,)), Upstream("flights", "load", None)):
+        assert outcome(upstream) is Outcome.WAITING
+        assert "dry run" in str(upstream.sightings()[0])
+
+
+def test_a_mapped_step_that_has_not_been_expanded_is_waited_for(supervisor: Supervisor) -> None:
+    supervisor.runs = [Run("r1", MONDAY, {"load": None})]
+    assert outcome(Upstream("flights", "load", (MONDAY,))) is Outcome.WAITING
+    supervisor.runs[0].states = {"load": "skipped"}  # it had no items
+    assert outcome(Upstream("flights", "load", (MONDAY,))) is Outcome.WAITING

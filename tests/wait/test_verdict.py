@@ -67,6 +67,8 @@ def test_the_text_names_what_is_missing_and_its_state() -> None:
         ({"a_0": "success", "a_1": "running"}, "running"),
         ({"a_0": "running", "a_1": "failed"}, "failed"),
         ({"a_0": "success", "a_1": None}, None),
+        ({"a_0": "success", "a_1": "removed"}, "success"),
+        ({"a_0": "removed"}, None),
     ],
 )
 def test_a_mapped_step_has_one_state(states: dict[str, str | None], expected: str | None) -> None:

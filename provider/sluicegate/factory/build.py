@@ -7,19 +7,21 @@ comes out as a `BuildError` with all of it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import TaskGroup
 
 from sluicegate.dag import PipelineDAG
 from sluicegate.factory.arguments import dag_argument_problems
 from sluicegate.factory.dag import dag_arguments, trigger_form
 from sluicegate.factory.docs import doc_md, playbooks_folder
 from sluicegate.factory.problems import BuildError, Problem
-from sluicegate.factory.steps import operator_of, retry_arguments
-from sluicegate.factory.waits import SourceWait, Wait, waits
+from sluicegate.factory.steps import Task, files_task, retry_arguments, task_of
+from sluicegate.factory.waits import SourceWait, Wait, listings, waits
 from sluicegate.pipeline import graph
-from sluicegate.pipeline.model import Pipeline
+from sluicegate.pipeline.groups import around, group_id
+from sluicegate.pipeline.model import Pipeline, Step
 from sluicegate.wait.sensor import SourceSensor, UpstreamSensor, WaitSensor
 
 __all__ = ["build_dag"]
@@ -36,11 +38,13 @@ def build_dag(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: 
     :raises BuildError: for operators and arguments that Airflow does not have or does not take
     """
     dag = _dag(pipeline, playbooks or playbooks_folder(pipeline.root))
-    tasks = _steps(pipeline, others)
+    groups = _groups(pipeline, dag)
+    steps = _steps(pipeline, others, dag, groups)
     awaited = waits(pipeline, others)
-    sensors = {wait.task_id: _sensor(wait, pipeline) for wait in awaited}
-    dag.add_tasks([*sensors.values(), *tasks.values()])
-    _join([*_edges_of_waits(awaited), *graph.edges(pipeline)], tasks | sensors)
+    sensors = _sensors(awaited, pipeline, dag, groups)
+    links = [*_edges_of_waits(awaited), *graph.edges(pipeline)]
+    _join([*links, *_edges_of_listings(links, listings(pipeline))], steps | sensors)
+    _undo(pipeline, steps)
     return dag
 
 
@@ -63,16 +67,43 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> PipelineDAG:
         raise BuildError([Problem(where, "dag", message, key=True)]) from error
 
 
-def _steps(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> dict[str, BaseOperator]:
-    """Every step's task.
+def _groups(pipeline: Pipeline, dag: PipelineDAG) -> dict[str, TaskGroup]:
+    """By name, those that steps are in and those around them. A step's task keeps the step's name as its id."""
+    found: dict[str, TaskGroup] = {}
+    for step in pipeline.steps.values():
+        outer: TaskGroup | None = None
+        for group in around(step.group) if step.group is not None else ():
+            if group not in found:
+                label = group.rpartition(".")[2]
+                found[group] = TaskGroup(
+                    group_id(group), prefix_group_id=False, parent_group=outer, dag=dag, group_display_name=label
+                )
+            outer = found[group]
+    return found
+
+
+def _steps(
+    pipeline: Pipeline, others: Mapping[str, Pipeline], dag: PipelineDAG, groups: Mapping[str, TaskGroup]
+) -> dict[str, Task]:
+    """Every step's task, in `dag`, and the listings of files beside them.
 
     :raises BuildError: with what is wrong in all of them, not only in the first
     """
-    tasks: dict[str, BaseOperator] = {}
+    tasks: dict[str, Task] = {}
     problems: list[Problem] = []
-    for name, step in pipeline.steps.items():
+    listed = listings(pipeline)
+    for step in _makers_first(pipeline):
+        group = groups.get(step.group or "")
+        if step.name in listed:
+            tasks[listed[step.name]] = files_task(step, listed[step.name], pipeline, group=group)
+            dag.add_task(tasks[listed[step.name]])
+        maker = listed.get(step.name) or (step.for_each.output_of if step.for_each is not None else None)
+        if maker is not None and maker not in tasks:
+            continue  # its own problem is told
         try:
-            tasks[name] = operator_of(step, pipeline, others)
+            items = None if maker is None else tasks[maker].output
+            tasks[step.name] = task_of(step, pipeline, others, group=group, items=items)
+            _add(dag, tasks[step.name])
         except BuildError as error:
             problems += error.problems
     if problems:
@@ -80,9 +111,42 @@ def _steps(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> dict[str, Base
     return tasks
 
 
-def _sensor(wait: Wait, pipeline: Pipeline) -> WaitSensor:
+def _add(dag: PipelineDAG, task: Task) -> None:
+    try:
+        dag.add_task(task)
+    except Exception as error:
+        # The DAG's objections to a step: a `trigger_rule` that does not go with `fail_fast`.
+        message = f"Airflow does not take this step: {type(error).__name__}: {error}"
+        raise BuildError([Problem(("steps", task.task_id), "operator", message, key=True)]) from error
+
+
+def _makers_first(pipeline: Pipeline) -> Iterable[Step]:
+    """The steps in the file's order, but what another is mapped over before that."""
+    if all(step.for_each is None or step.for_each.output_of is None for step in pipeline.steps.values()):
+        return pipeline.steps.values()
+    before = {
+        name: [step.for_each.output_of] if step.for_each is not None and step.for_each.output_of else []
+        for name, step in pipeline.steps.items()
+    }
+    return [pipeline.steps[name] for name in TopologicalSorter(before).static_order()]
+
+
+def _sensors(
+    awaited: Iterable[Wait], pipeline: Pipeline, dag: PipelineDAG, groups: Mapping[str, TaskGroup]
+) -> dict[str, Task]:
+    """Every wait's task, in `dag`; in a group where all who wait are in that one."""
+    sensors: dict[str, Task] = {}
+    for wait in awaited:
+        names = {pipeline.steps[reader].group for reader in wait.readers}
+        group = groups.get(names.pop() or "") if len(names) == 1 else None
+        sensors[wait.task_id] = _sensor(wait, pipeline, group)
+        dag.add_task(sensors[wait.task_id])
+    return sensors
+
+
+def _sensor(wait: Wait, pipeline: Pipeline, group: TaskGroup | None) -> WaitSensor:
     shared = retry_arguments(pipeline.retries, at_least=_SENSOR_RETRIES)
-    shared |= {"pipeline": pipeline.name, "timezone": pipeline.schedule.timezone}
+    shared |= {"pipeline": pipeline.name, "timezone": pipeline.schedule.timezone, "task_group": group}
     if pipeline.owner:
         shared["owner"] = pipeline.owner
     if isinstance(wait, SourceWait):
@@ -90,6 +154,7 @@ def _sensor(wait: Wait, pipeline: Pipeline) -> WaitSensor:
             task_id=wait.task_id,
             source=wait.place,
             wait=wait.limit,
+            matching=wait.matching,
             aws_conn_id=pipeline.connections.aws,
             doc=f"Waits until {wait.place.dataset} is there.",
             **shared,
@@ -114,7 +179,23 @@ def _edges_of_waits(awaited: Iterable[Wait]) -> Iterator[tuple[str, str]]:
             yield wait.task_id, reader
 
 
-def _join(edges: Iterable[tuple[str, str]], tasks: Mapping[str, BaseOperator]) -> None:
+def _edges_of_listings(edges: Iterable[tuple[str, str]], listed: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Files are looked for when all that comes before their step is done: that may be what makes them."""
+    for before, after in edges if listed else ():
+        if after in listed:
+            yield before, listed[after]
+
+
+def _join(edges: Iterable[tuple[str, str]], tasks: Mapping[str, Task]) -> None:
     """Every edge once: Airflow warns about a second."""
     for before, after in dict.fromkeys(edges):
         tasks[before] >> tasks[after]
+
+
+def _undo(pipeline: Pipeline, tasks: Mapping[str, Task]) -> None:
+    """Setups and their teardowns; the edges between them are there."""
+    for name, step in pipeline.steps.items():
+        if step.teardown_of is not None:
+            for setup in step.teardown_of.steps:
+                tasks[setup].as_setup()  # type: ignore[no-untyped-call]
+            tasks[name].as_teardown(on_failure_fail_dagrun=step.teardown_of.fail_run)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sluicegate.pipeline.errors import PipelineErrors, Severity, Where
-from sluicegate.pipeline.rules import read_place, write_place
+from sluicegate.pipeline.places import read_place, write_place
 from sluicegate.pipeline.source import Source
 
 __all__ = ["BuildError", "Problem", "placed"]

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.bases.sensor import BaseSensorOperator
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from sluicegate.emr.operator import SparkOperator
 from sluicegate.factory.arguments import argument_problems, operator_class
+from sluicegate.factory.files import FilesOperator
+from sluicegate.factory.mapping import mapped
 from sluicegate.factory.problems import BuildError, Problem
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.load.operator import LoadOperator
@@ -30,18 +33,37 @@ from sluicegate.transform.operator import TransformOperator
 from sluicegate.transform.python import PythonStepOperator
 
 if TYPE_CHECKING:
+    from airflow.sdk import TaskGroup, XComArg
+
     from sluicegate.pipeline.model import Step
 
-__all__ = ["operator_of", "retry_arguments"]
+__all__ = ["Task", "files_task", "retry_arguments", "task_of"]
+
+Task = BaseOperator | MappedOperator
+Made = tuple[type[BaseOperator], dict[str, Any]]
+"""An operator, and what it is to be called with."""
 
 
-def operator_of(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> BaseOperator:
+def task_of(
+    step: Step,
+    pipeline: Pipeline,
+    others: Mapping[str, Pipeline],
+    *,
+    group: TaskGroup | None = None,
+    items: XComArg | None = None,
+) -> Task:
     """The task of `step`, in no DAG yet.
 
+    :param items: what the step is mapped over, unless the file lists it
     :raises BuildError: when an operator or its arguments do not exist, or Airflow refuses them.
     """
     try:
-        return _operator_of(step, pipeline, others)
+        operator, arguments = _operator_of(step, pipeline, others)
+        if group is not None:
+            arguments["task_group"] = group
+        if step.for_each is not None:
+            return mapped(operator, arguments, step.for_each, items)
+        return operator(**arguments)
     except BuildError:
         raise
     except Exception as error:
@@ -49,7 +71,26 @@ def operator_of(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) 
         raise BuildError([Problem(("steps", step.name), "operator", _reason(error), key=True)]) from error
 
 
-def _operator_of(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> BaseOperator:
+def files_task(step: StepBase, task_id: str, pipeline: Pipeline, *, group: TaskGroup | None = None) -> FilesOperator:
+    """What lists the files that `step` is mapped over."""
+    if step.for_each is None or step.for_each.files is None:
+        raise ValueError(f"{step.name} is not mapped over files")
+    arguments: dict[str, Any] = {"owner": pipeline.owner} if pipeline.owner else {}
+    return FilesOperator(
+        **arguments,
+        **retry_arguments(step.retries),
+        pipeline=pipeline.name,
+        timezone=pipeline.schedule.timezone,
+        task_id=task_id,
+        files=graph.files_location(pipeline, step.for_each.files),
+        empty=step.for_each.empty,
+        aws_conn_id=pipeline.connections.aws,
+        doc=f"Lists the files that `{step.name}` runs for.",
+        task_group=group,
+    )
+
+
+def _operator_of(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Made:
     match step:
         case LoadStep():
             return _load(step, pipeline, others)
@@ -65,10 +106,10 @@ def _operator_of(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline])
             assert_never(step)
 
 
-def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> BaseOperator:
+def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Made:
     source = graph.read_locations(pipeline, step, others)["load"]
     into = graph.write_locations(pipeline, step)["into"]
-    return LoadOperator(
+    arguments = dict(
         **_common(step, pipeline),
         **_ours(pipeline),
         source=source,
@@ -84,10 +125,11 @@ def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) ->
         on_schema_change=step.on_schema_change,
         aws_conn_id=pipeline.connections.aws,
     )
+    return LoadOperator, arguments
 
 
-def _spark(step: SparkStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> BaseOperator:
-    return SparkOperator(
+def _spark(step: SparkStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Made:
+    arguments = dict(
         **_common(step, pipeline),
         **_ours(pipeline),
         jobs=step.jobs,
@@ -98,6 +140,7 @@ def _spark(step: SparkStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) 
         artifacts=pipeline.artifacts,
         aws_conn_id=pipeline.connections.aws,
     )
+    return SparkOperator, arguments
 
 
 def _bound(step: StepBase, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> dict[str, Any]:
@@ -108,8 +151,8 @@ def _bound(step: StepBase, pipeline: Pipeline, others: Mapping[str, Pipeline]) -
     }
 
 
-def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> BaseOperator:
-    return TransformOperator(
+def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Made:
+    arguments = dict(
         **_common(step, pipeline),
         **_ours(pipeline),
         function=step.function,
@@ -117,19 +160,21 @@ def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pip
         with_=dict(step.with_),
         aws_conn_id=pipeline.connections.aws,
     )
+    return TransformOperator, arguments
 
 
-def _python(step: PythonStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> BaseOperator:
-    return PythonStepOperator(
+def _python(step: PythonStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Made:
+    arguments = dict(
         **_common(step, pipeline),
         **_ours(pipeline),
         function=step.function,
         **_bound(step, pipeline, others),
         with_=dict(step.with_),
     )
+    return PythonStepOperator, arguments
 
 
-def _foreign(step: OperatorStep, pipeline: Pipeline) -> BaseOperator:
+def _foreign(step: OperatorStep, pipeline: Pipeline) -> Made:
     where = ("steps", step.name)
     operator = operator_class(step.operator, (*where, "operator"))
     if problems := argument_problems(operator, step.with_, (*where, "with")):
@@ -138,7 +183,7 @@ def _foreign(step: OperatorStep, pipeline: Pipeline) -> BaseOperator:
     if step.timeout is not None and issubclass(operator, BaseSensorOperator):
         # A sensor's own timeout also counts the time in which it does not run.
         arguments["timeout"] = step.timeout
-    return operator(**arguments | dict(step.with_))
+    return operator, arguments | dict(step.with_)
 
 
 def _common(step: StepBase, pipeline: Pipeline) -> dict[str, Any]:
@@ -151,7 +196,7 @@ def _common(step: StepBase, pipeline: Pipeline) -> dict[str, Any]:
         "pool": step.pool,
         "trigger_rule": step.trigger_rule,
         "inlets": _assets((read.dataset for read in step.reads.values()), pipeline),
-        "outlets": _assets(step.writes.values(), pipeline),
+        "outlets": _assets((*step.writes.values(), *graph.folders_of(pipeline, step)), pipeline),
     }
     return arguments | {name: value for name, value in optional.items() if value}
 

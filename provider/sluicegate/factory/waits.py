@@ -1,4 +1,5 @@
-"""What the runs of a pipeline wait for, as values: steps of other pipelines, other DAGs, sources.
+"""The tasks that a pipeline has beside its steps, as values: waits for steps of other pipelines, other DAGs and
+sources, listings of files.
 
 One wait is one task, upstream of all the steps that need it.
 """
@@ -10,10 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sluicegate.pipeline import graph
+from sluicegate.pipeline.groups import around, group_id
 from sluicegate.pipeline.location import Location
 from sluicegate.pipeline.model import OnUpstreamFailure, Pipeline, Schedule, StepBase
+from sluicegate.pipeline.template import needs_item
 
-__all__ = ["SourceWait", "UpstreamWait", "Wait", "waits"]
+__all__ = ["SourceWait", "UpstreamWait", "Wait", "listings", "waits"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class SourceWait:
     readers: tuple[str, ...]
     place: Location
     limit: timedelta
+    matching: bool = False
+    """The place has wildcards: a file that matches is waited for."""
 
 
 Wait = UpstreamWait | SourceWait
@@ -50,7 +55,23 @@ def waits(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Wait, ...
         *_together(_other_dags(pipeline)),
         *_sources(pipeline, others),
     ]
-    return tuple(_with_unique_ids(found, taken=set(pipeline.steps)))
+    return tuple(_with_unique_ids(found, taken=_taken(pipeline) | set(listings(pipeline).values())))
+
+
+def listings(pipeline: Pipeline) -> dict[str, str]:
+    """By step that is mapped over files, the id of the task that lists them."""
+    taken = _taken(pipeline)
+    found = {}
+    for step in pipeline.steps.values():
+        if step.for_each is not None and step.for_each.files is not None:
+            found[step.name] = _free(f"files_of__{step.name}", taken)
+    return found
+
+
+def _taken(pipeline: Pipeline) -> set[str]:
+    """The ids that the file itself gives: to tasks, and to groups with their ends."""
+    groups = {step.group for step in pipeline.steps.values() if step.group is not None}
+    return {*pipeline.steps, *(group_id(each) for group in groups for each in around(group))}
 
 
 def _upstream_steps(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[UpstreamWait]:
@@ -109,14 +130,26 @@ def _sources(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> list[SourceW
     unwritten = graph.sources(pipeline, others)
     joined: dict[str, SourceWait] = {}
     for step in pipeline.steps.values():
-        places = graph.read_locations(pipeline, step, others) if step.wait is not None else {}
+        if step.wait is None:
+            continue
+        files = step.for_each.files if step.for_each is not None else None
+        if files is not None:
+            place = graph.files_location(pipeline, files)
+            joined[f"{step.name} {files}"] = SourceWait(
+                f"wait_for__{step.name}", (step.name,), place, step.wait, matching=True
+            )
+        places = graph.read_locations(pipeline, step, others)
         for binding, place in places.items():
             key = step.reads[binding].dataset
-            if step.wait is None or key not in unwritten:
+            if key not in unwritten:
                 continue
+            if step.for_each is not None and needs_item(place.template):
+                if step.for_each.items is None:
+                    continue  # a file that was listed is there
+                place, key = replace(place, items=step.for_each.items), f"{step.name} {key}"
             before = joined.get(key)
             if before is None:
-                task_id = f"wait_for__{_source_name(key, binding, step, pipeline)}"
+                task_id = f"wait_for__{_source_name(step.reads[binding].dataset, binding, step, pipeline)}"
                 joined[key] = SourceWait(task_id, (step.name,), place, step.wait)
             else:
                 readers = tuple(dict.fromkeys((*before.readers, step.name)))
@@ -136,9 +169,14 @@ def _source_name(key: str, binding: str, step: StepBase, pipeline: Pipeline) -> 
 
 def _with_unique_ids(found: Iterable[Wait], taken: set[str]) -> Iterator[Wait]:
     for wait in found:
-        task_id, count = wait.task_id, 1
-        while task_id in taken:
-            count += 1
-            task_id = f"{wait.task_id}_{count}"
-        taken.add(task_id)
-        yield replace(wait, task_id=task_id)
+        yield replace(wait, task_id=_free(wait.task_id, taken))
+
+
+def _free(task_id: str, taken: set[str]) -> str:
+    """`task_id`, with a number behind it where it is taken; taken from then on."""
+    free, count = task_id, 1
+    while free in taken:
+        count += 1
+        free = f"{task_id}_{count}"
+    taken.add(free)
+    return free

@@ -23,7 +23,8 @@ def read_transform(given: Raw, made: Raw, where: Where, site: Site) -> Step | No
         message = f"`{twice}` is both read and given by `with`"
         site.report.error((*where, "with", twice), "arguments", message, key=True)
     passed = {*given["reads"], *arguments}
-    function = _function(given["transform"], (*where, "transform"), passed, _TRANSFORM_GETS, site)
+    offered = _TRANSFORM_GETS | _item(site)
+    function = _function(given["transform"], (*where, "transform"), passed, offered, site)
     if function is None:
         return None
     made |= {"function": function, "with": arguments}
@@ -33,7 +34,8 @@ def read_transform(given: Raw, made: Raw, where: Where, site: Site) -> Step | No
 def read_python(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
     """A function with side effects: gets `with` by name, and what else it names of what is offered."""
     arguments = _with(given, where, site)
-    function = _function(given["python"], (*where, "python"), set(arguments), _PYTHON_GETS, site)
+    offered = _PYTHON_GETS | _item(site)
+    function = _function(given["python"], (*where, "python"), set(arguments), offered, site)
     if function is None:
         return None
     made |= {"function": function, "with": arguments}
@@ -54,8 +56,14 @@ def read_operator(given: Raw, made: Raw, where: Where, site: Site) -> Step | Non
     for words, place in leaves(arguments, (*where, "with")):
         if problem := template.syntax_problem(words):
             site.report.error(place, "template", problem.message, inside=problem.at)
+        elif not site.datasets.mapped and template.needs_item(words):
+            site.report.error(place, "template", "there is no `item`: only a step with `for_each` has one")
     made |= {"operator": path, "with": arguments}
     return validate(OperatorStep, made, where, site.report)
+
+
+def _item(site: Site) -> frozenset[str]:
+    return frozenset({template.ITEM} if site.datasets.mapped else ())
 
 
 def _with(given: Raw, where: Where, site: Site) -> Raw:

@@ -32,6 +32,8 @@ class Datasets:
         self.report = report
         self.known: dict[str, Dataset] = {}
         self.declared: frozenset[str] = frozenset()
+        self.mapped = False
+        """Whether the step that is being read has an `item`."""
 
     def declare(self, value: object) -> None:
         """Read the `datasets:` section."""
@@ -56,12 +58,15 @@ class Datasets:
         else:
             given, at = {"uri": raw}, where
         uri = text(given["uri"], at, self.report)
-        if uri is None or not self._check_uri(uri, at):
+        # Which steps use it, and whether they have an `item`, is seen when they do.
+        if uri is None or not self._check_uri(uri, at, mapped=True):
             return None
         made = {**given, "name": name, "format": long_format(given.get("format"))}
         return validate(Dataset, made, where, self.report)
 
-    def _check_uri(self, uri: str, where: Where) -> bool:
+    def _check_uri(self, uri: str, where: Where, *, mapped: bool) -> bool:
+        if uri.lstrip().startswith("{{") and template.needs_item(uri):
+            return self.check_template(uri, where, mapped=mapped)  # a place that is an item itself
         found = _URI.match(uri)
         scheme = found[1] if found else ""
         known = "s3:// gs:// file:// https:// table://"
@@ -82,11 +87,14 @@ class Datasets:
         if not rest.strip("/"):
             self.report.error(where, "uri", f"{shown(uri)} names no place")
             return False
-        return self.check_template(uri, where)
+        return self.check_template(uri, where, mapped=mapped)
 
-    def check_template(self, words: str, where: Where) -> bool:
-        """Whether a template of ours parses and uses only what exists."""
-        found = template.problems(words, self.params)
+    def check_template(self, words: str, where: Where, *, mapped: bool | None = None) -> bool:
+        """Whether a template of ours parses and uses only what exists.
+
+        :param mapped: whether it may use `item`; as the step that is being read unless given
+        """
+        found = template.problems(words, self.params, self.mapped if mapped is None else mapped)
         for problem in found:
             self.report.error(where, "template", problem.message, inside=problem.at, suggestion=problem.suggestion)
         return not found
@@ -96,10 +104,11 @@ class Datasets:
 
         A name of this pipeline, a URI (then known from here on), or, in reads, `pipeline.dataset`.
         """
-        if ":/" in words:
-            if words not in self.known and self._check_uri(words, where):
-                self.known[words] = Dataset(uri=words)
-            return words if words in self.known else None
+        if ":/" in words or template.needs_item(words):
+            if (words not in self.known or not self.mapped) and not self._check_uri(words, where, mapped=self.mapped):
+                return None
+            self.known.setdefault(words, Dataset(uri=words))
+            return words
         pipeline, dot, name = words.partition(".")
         if dot and pipeline == self.pipeline:
             words, dot = name, ""
@@ -117,6 +126,11 @@ class Datasets:
 
     def _named(self, name: str, where: Where) -> str | None:
         if name in self.known:
+            if template.needs_item(self.known[name].uri) and not self.mapped:
+                message = f"`{name}` has a place for each `item`, and this step has no `for_each`"
+                folder = "; a folder around them can be read as a whole"
+                self.report.error(where, "item-place", message + folder)
+                return None
             return name
         if name not in self.declared:  # one that is declared, but wrong, has its mistake already
             meant = did_you_mean(name, self.declared)
@@ -142,7 +156,7 @@ class Datasets:
             if not isinstance(name, str):
                 self.report.error(at, "type", f"expected the name of a dataset, not {shown(item)}")
                 continue
-            if ":/" in name:
+            if ":/" in name or "{{" in name:
                 message = f"a URI has no name of its own: `{side}: {{name: {name}}}`"
                 self.report.error(at, "missing-binding", message)
                 continue

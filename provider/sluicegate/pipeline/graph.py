@@ -5,19 +5,19 @@ Pure: values in, values out. What may not be is `rules`' and `upstreams`' matter
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeVar
 
 from sluicegate.pipeline.location import Location
 from sluicegate.pipeline.model import OnUpstreamFailure, Pipeline, Read, Schedule, StepBase
-from sluicegate.pipeline.template import uses
+from sluicegate.pipeline.template import before_item, needs_item, same_place, uses
 from sluicegate.pipeline.window import Window, upstream_windows
 
 __all__ = [
-    "Wait", "as_read", "cycles", "edges", "is_foreign", "narrowed_by", "params_in", "read_locations", "sources",
-    "split", "upstream_names", "waits", "write_locations", "writers",
+    "Wait", "as_read", "binding_of", "cycles", "edges", "files_location", "folders_of", "is_foreign", "narrowed_by",
+    "params_in", "read_locations", "sources", "split", "upstream_names", "waits", "write_locations", "writers",
 ]  # fmt: skip
 
 NodeT = TypeVar("NodeT", bound=Hashable)
@@ -45,7 +45,7 @@ class Wait:
 
 def is_foreign(dataset: str) -> bool:
     """Whether a dataset key means another pipeline's: `flights.raw`."""
-    return "." in dataset and ":/" not in dataset
+    return "." in dataset and ":/" not in dataset and "{" not in dataset
 
 
 def split(dataset: str) -> tuple[str, str]:
@@ -79,12 +79,37 @@ def as_read(upstream: Pipeline, reader: Pipeline) -> Pipeline:
 
 
 def writers(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
-    """The steps that write each dataset, by dataset key."""
+    """The steps that write each dataset, by dataset key; a folder is written by who writes its parts by `item`."""
     found: dict[str, tuple[str, ...]] = {}
     for name, step in pipeline.steps.items():
-        for dataset in dict.fromkeys(step.writes.values()):
+        for dataset in dict.fromkeys((*step.writes.values(), *folders_of(pipeline, step))):
             found[dataset] = (*found.get(dataset, ()), name)
     return found
+
+
+def folders_of(pipeline: Pipeline, step: StepBase) -> tuple[str, ...]:
+    """The datasets that are made of the places which a mapped step writes, one for each `item`."""
+    if step.for_each is None:
+        return ()
+    return tuple(folder for dataset in step.writes.values() for folder in _folders_around(pipeline, dataset))
+
+
+def binding_of(pipeline: Pipeline, step: StepBase, dataset: str) -> str:
+    """Under which binding `step`, one of its `writers`, writes `dataset`, whole or in part."""
+    exact = [binding for binding, key in step.writes.items() if key == dataset]
+    parts = [binding for binding, key in step.writes.items() if dataset in _folders_around(pipeline, key)]
+    return (*exact, *parts)[0]
+
+
+def _folders_around(pipeline: Pipeline, dataset: str) -> list[str]:
+    uri = pipeline.datasets[dataset].uri
+    if not needs_item(uri):
+        return []
+    return [key for key in _folders(pipeline) if before_item(uri).startswith(same_place(pipeline.datasets[key].uri))]
+
+
+def _folders(pipeline: Pipeline) -> list[str]:
+    return [key for key, dataset in pipeline.datasets.items() if dataset.uri.endswith("/")]
 
 
 def sources(pipeline: Pipeline, others: Mapping[str, Pipeline] | None = None) -> tuple[str, ...]:
@@ -107,14 +132,58 @@ def sources(pipeline: Pipeline, others: Mapping[str, Pipeline] | None = None) ->
 
 
 def edges(pipeline: Pipeline) -> tuple[tuple[str, str], ...]:
-    """Each (step, step that comes after it), by the data and by `after`, once, in the file's order."""
+    """Each (step, step that comes after it), once, in the file's order.
+
+    By the data, by what a step is mapped over, by `after`, and from what comes after a setup to its teardown.
+    """
     written = writers(pipeline)
     found = []
     for name, step in pipeline.steps.items():
         before = [writer for read in step.reads.values() for writer in written.get(read.dataset, ())]
-        before += [after.step for after in step.after if after.step is not None and after.step in pipeline.steps]
-        found += [(upstream, name) for upstream in before if upstream != name]
+        before += _before_items(pipeline, step, written) if step.for_each is not None else ()
+        before += [after.step for after in step.after if after.step is not None]
+        before += step.teardown_of.steps if step.teardown_of is not None else ()
+        found += [(upstream, name) for upstream in before if upstream != name and upstream in pipeline.steps]
+    if any(step.teardown_of is not None for step in pipeline.steps.values()):
+        found += list(_into_teardowns(pipeline, found))
     return tuple(dict.fromkeys(found))
+
+
+def _before_items(pipeline: Pipeline, step: StepBase, written: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The steps that make the items, or write the files among which they are looked for."""
+    if step.for_each is None:
+        return []
+    if step.for_each.output_of is not None:
+        return [step.for_each.output_of]
+    wanted = same_place(step.for_each.files or "")
+    around = [key for key in _folders(pipeline) if wanted.startswith(same_place(pipeline.datasets[key].uri))]
+    return [writer for key in around for writer in written.get(key, ())]
+
+
+def _into_teardowns(pipeline: Pipeline, links: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """From the last of the steps that come after a teardown's setups; not from those that come after itself."""
+    after: dict[str, list[str]] = {}
+    for first, second in links:
+        after.setdefault(first, []).append(second)
+    ends = {name: set(step.teardown_of.steps) for name, step in pipeline.steps.items() if step.teardown_of}
+    for teardown, setups in ends.items():
+        rivals = {name for name, theirs in ends.items() if theirs & setups}
+        scope = _reached(after, setups) - _reached(after, {teardown}) - rivals
+        yield from (
+            (step, teardown) for step in pipeline.steps if step in scope and not scope & set(after.get(step, ()))
+        )
+
+
+def _reached(after: Mapping[str, Iterable[str]], starts: Iterable[str]) -> set[str]:
+    """All that comes after `starts`."""
+    found: set[str] = set()
+    ahead = [step for start in starts for step in after.get(start, ())]
+    while ahead:
+        step = ahead.pop()
+        if step not in found:
+            found.add(step)
+            ahead += after.get(step, ())
+    return found
 
 
 def waits(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Wait, ...]:
@@ -153,6 +222,11 @@ def read_locations(pipeline: Pipeline, step: StepBase, others: Mapping[str, Pipe
     :raises KeyError: when `others` lacks a pipeline that the step reads from.
     """
     return {binding: _read_location(pipeline, read, others) for binding, read in step.reads.items()}
+
+
+def files_location(pipeline: Pipeline, files: str) -> Location:
+    """Where a step that is mapped over files looks for them."""
+    return Location(files, files, timezone=pipeline.schedule.timezone)
 
 
 def write_locations(pipeline: Pipeline, step: StepBase) -> dict[str, Location]:

@@ -174,6 +174,30 @@ class Job(Model):
     args: tuple[str, ...] = ()
 
 
+class ForEach(Model):
+    """What a step is mapped over: exactly one of `items`, `output_of` and `files`."""
+
+    items: tuple[Any, ...] | None = None
+    output_of: str | None = None
+    """A step whose result, a list, has the items."""
+    files: str | None = None
+    """A URI with `*`, `?`, `[…]` or `**`: the files that match when the run comes to it."""
+    empty: Literal["fail", "skip"] = "fail"
+    """What becomes of the step when no file matches."""
+    max_active: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """How many items of a run are worked on at once; Airflow's limits hold without it."""
+    label: str | None = None
+    """A template: how the UI calls an item."""
+
+
+class TeardownOf(Model):
+    """The steps that a teardown undoes."""
+
+    steps: tuple[str, ...]
+    fail_run: StrictBool = False
+    """Whether a run fails whose teardown does."""
+
+
 class StepBase(Model):
     name: str
     description: str | None = None
@@ -186,6 +210,10 @@ class StepBase(Model):
     wait: Duration | None = None
     pool: str | None = None
     trigger_rule: str | None = None
+    for_each: ForEach | None = None
+    group: str | None = None
+    """Groups within groups are joined by dots: `ingest.raw`."""
+    teardown_of: TeardownOf | None = None
 
 
 class LoadStep(StepBase):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import Any
 
 from sluicegate.pipeline.errors import Mistake, Where
-from sluicegate.pipeline.graph import cycles, edges, narrowed_by, params_in, writers
+from sluicegate.pipeline.graph import binding_of, cycles, edges, folders_of, narrowed_by, params_in, writers
+from sluicegate.pipeline.groups import check_groups
+from sluicegate.pipeline.mapped import check_mapped
 from sluicegate.pipeline.model import LoadStep, Mode, Pipeline
+from sluicegate.pipeline.places import read_place, write_place
 from sluicegate.pipeline.source import Source
+from sluicegate.pipeline.teardowns import check_teardowns
+from sluicegate.pipeline.template import same_place
 
-__all__ = ["check_pipeline", "read_place", "same_place", "write_place"]
-
-_TEMPLATE = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
+__all__ = ["check_pipeline"]
 
 
 def check_pipeline(pipeline: Pipeline, source: Source) -> list[Mistake]:
@@ -24,42 +25,10 @@ def check_pipeline(pipeline: Pipeline, source: Source) -> list[Mistake]:
         *_self_reads(pipeline, source),
         *_cycles(pipeline, source),
         *_narrow_replacements(pipeline, source),
+        *check_mapped(pipeline, source),
+        *check_teardowns(pipeline, source),
+        *check_groups(pipeline, source),
     ]
-
-
-def read_place(source: Source, step: str, binding: str) -> Where:
-    """Where a file says what `binding` of `step` reads, in whichever form it says so."""
-    where = _place(source, step, "reads", "load", binding)
-    value: Any = source.value
-    for part in where:
-        value = value[part]
-    return (*where, "dataset") if isinstance(value, dict) and "dataset" in value else where
-
-
-def write_place(source: Source, step: str, binding: str) -> Where:
-    """Where a file says what `binding` of `step` writes."""
-    return _place(source, step, "writes", "into", binding)
-
-
-def _place(source: Source, step: str, side: str, own: str, binding: str) -> Where:
-    raw = source.value["steps"][step]
-    where: Where = ("steps", step, side)
-    if binding == own and own in raw:
-        return ("steps", step, own)
-    value = raw.get(side)
-    if isinstance(value, dict) and binding in value:
-        return (*where, binding)
-    if isinstance(value, list):
-        names = [item.get("dataset") if isinstance(item, dict) else item for item in value]
-        bound = [str(name).rpartition(".")[2] for name in names]
-        # Not there where the name comes out of a matrix that `source` is without.
-        return (*where, bound.index(binding)) if binding in bound else where
-    return where
-
-
-def same_place(uri: str) -> str:
-    """A URI as it is compared with others: without the blanks inside its templates."""
-    return _TEMPLATE.sub(r"{{\1}}", uri)
 
 
 def _two_writers(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
@@ -67,7 +36,7 @@ def _two_writers(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
         if pipeline.datasets[dataset].name is None:
             continue
         for second in steps[1:]:
-            binding = next(key for key, value in pipeline.steps[second].writes.items() if value == dataset)
+            binding = binding_of(pipeline, pipeline.steps[second], dataset)
             first = source.mistake(("steps", steps[0]), "", "", key=True)
             message = f"`{dataset}` has a writer already, `{steps[0]}` on line {first.line}: a dataset has only one"
             yield source.mistake(write_place(source, second, binding), "two-writers", message)
@@ -82,7 +51,7 @@ def _two_names(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
         uri = same_place(dataset.uri)
         if dataset.name is None and len(steps) > 1:
             message = f"`{steps[0]}` and `{steps[1]}` both write this: name it with `shared: true` if that is meant"
-            binding = next(name for name, value in pipeline.steps[steps[1]].writes.items() if value == key)
+            binding = binding_of(pipeline, pipeline.steps[steps[1]], key)
             where = write_place(source, steps[1], binding)
             yield source.mistake(where, "same-place", message, severity="warning")
         if uri in seen:
@@ -94,13 +63,13 @@ def _two_names(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
 
 
 def _first_place(pipeline: Pipeline, source: Source, dataset: str, step: str) -> Where:
-    binding = next(name for name, value in pipeline.steps[step].writes.items() if value == dataset)
-    return write_place(source, step, binding)
+    return write_place(source, step, binding_of(pipeline, pipeline.steps[step], dataset))
 
 
 def _self_reads(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
     for name, step in pipeline.steps.items():
-        written = {same_place(pipeline.datasets[key].uri) for key in step.writes.values()}
+        keys = (*step.writes.values(), *folders_of(pipeline, step))
+        written = {same_place(pipeline.datasets[key].uri) for key in keys}
         for binding, read in step.reads.items():
             dataset = pipeline.datasets.get(read.dataset)
             if dataset is not None and same_place(dataset.uri) in written:
@@ -117,13 +86,20 @@ def _cycles(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
 
 def _link_place(pipeline: Pipeline, source: Source, before: str, after: str) -> Where:
     """Where the file says that one step comes after another."""
-    written = set(pipeline.steps[before].writes.values())
-    for binding, read in pipeline.steps[after].reads.items():
+    first, second = pipeline.steps[before], pipeline.steps[after]
+    written = {*first.writes.values(), *folders_of(pipeline, first)}
+    for binding, read in second.reads.items():
         if read.dataset in written:
             return read_place(source, after, binding)
-    raw = source.value["steps"][after]["after"]
+    if second.for_each is not None and second.for_each.output_of == before:
+        return ("steps", after, "for_each", "output_of")
+    raw = source.value["steps"][after].get("after")
     where: Where = ("steps", after, "after")
-    return (*where, raw.index(before)) if isinstance(raw, list) else where
+    if isinstance(raw, list) and before in raw:
+        return (*where, raw.index(before))
+    if raw == before:
+        return where
+    return ("steps", after, "for_each") if second.teardown_of is None else ("steps", after, "teardown_of")
 
 
 def _narrow_replacements(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:

@@ -9,10 +9,13 @@ from typing import Any
 from sluicegate.pipeline.code_steps import read_operator, read_python, read_transform
 from sluicegate.pipeline.datasets import Bound, Side
 from sluicegate.pipeline.errors import Where, did_you_mean
+from sluicegate.pipeline.groups import read_group
 from sluicegate.pipeline.load_step import read_load
+from sluicegate.pipeline.mapped import read_for_each
 from sluicegate.pipeline.model import After, Read, Retries, Step
 from sluicegate.pipeline.site import Raw, Site
 from sluicegate.pipeline.spark_step import read_spark
+from sluicegate.pipeline.teardowns import read_teardown_of
 from sluicegate.pipeline.validate import known_keys, mapping, name_problem, shown, text, validate
 
 __all__ = ["KINDS", "TRIGGER_RULES", "Steps"]
@@ -27,8 +30,10 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "python": ("with",),
     "operator": ("with",),
 }  # fmt: skip
-COMMON = ("reads", "writes", "after", "retries", "timeout", "wait", "pool", "trigger_rule", "description")
-LATER = {"for_each": "mapping over a list is", "group": "groups of steps are"}
+COMMON = (
+    "reads", "writes", "after", "retries", "timeout", "wait", "pool", "trigger_rule", "for_each", "group",
+    "teardown_of", "description",
+)  # fmt: skip
 TRIGGER_RULES = (
     "all_success", "all_failed", "all_done", "all_done_min_one_success", "all_done_setup_success",
     "one_success", "one_failed", "one_done", "none_failed", "none_skipped", "always",
@@ -89,6 +94,7 @@ class Steps:
         kind = kinds[0]
         before = len(self.site.report.mistakes)
         given = self._known(raw, kind, where)
+        self.site.datasets.mapped = given.get("for_each") is not None
         for side in _SIDES:
             given[side] = self.site.datasets.bindings(given.get(side), (*where, side), side)
         made = self._common(name, given, where, names)
@@ -101,11 +107,7 @@ class Steps:
         rest = {}
         for key, value in raw.items():
             owners = [other for other, keys in KINDS.items() if key in keys and other != kind]
-            if key in LATER:
-                self.site.report.error(
-                    (*where, key), "not-supported", f"`{key}`: {LATER[key]} not supported yet", key=True
-                )
-            elif key not in allowed and owners:
+            if key not in allowed and owners:
                 message = f"`{key}` belongs to {' and '.join(owners)} steps, this is a {kind} step"
                 self.site.report.error((*where, key), "unknown-key", message, key=True)
             else:
@@ -123,6 +125,13 @@ class Steps:
         made |= {key: given[key] for key in ("timeout", "wait", "pool", "description") if given.get(key) is not None}
         made["after"] = self._after(given.get("after"), name, (*where, "after"), names)
         made["retries"] = self._retries(given.get("retries"), (*where, "retries"))
+        if given.get("for_each") is not None:
+            made["for_each"] = read_for_each(given["for_each"], name, names, (*where, "for_each"), self.site)
+        if given.get("group") is not None:
+            made["group"] = read_group(given["group"], (*where, "group"), self.site)
+        if given.get("teardown_of") is not None:
+            at = (*where, "teardown_of")
+            made["teardown_of"] = read_teardown_of(given["teardown_of"], name, names, at, self.site)
         rule = given.get("trigger_rule")
         if rule is not None:
             if rule not in TRIGGER_RULES:

@@ -1,4 +1,7 @@
-"""Templates in URIs and arguments: a sandboxed Jinja that knows `window`, `ds` and `params`, nothing else."""
+"""Templates in URIs and arguments: a sandboxed Jinja that knows `window`, `ds` and `params`, nothing else.
+
+In a step with `for_each` it knows `item` as well.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,16 @@ from jinja2.sandbox import SandboxedEnvironment
 from sluicegate.pipeline.errors import did_you_mean
 from sluicegate.pipeline.window import Window
 
-__all__ = ["Problem", "problems", "render", "syntax_problem", "uses"]
+__all__ = [
+    "Problem", "before_item", "needs_item", "problems", "render", "same_place", "syntax_problem", "uses",
+]  # fmt: skip
 
 NAMES = ("window", "ds", "params")
 _EXPRESSION = re.compile(r"\{\{.*?(?:\}\}|$)", re.DOTALL)
+ITEM = "item"
 _WINDOW = ("start", "end", "ds")
+_INSIDE = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
+_WITH_ITEM = re.compile(r"\{[{%](?:(?![}%]\}).)*\bitem\b", re.DOTALL)
 
 _environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
 
@@ -32,15 +40,15 @@ class Problem:
     at: str | None = None
 
 
-def render(template: str, *, window: Window, params: Mapping[str, Any]) -> str:
-    """`template` with `window`, `ds` and `params` filled in.
+def render(template: str, *, window: Window, params: Mapping[str, Any], **names: Any) -> str:
+    """`template` with `window`, `ds`, `params` and further `names` (the `item` of a mapped step) filled in.
 
     :raises ValueError: when the template does not parse or uses a name that does not exist.
     """
     if "{" not in template:
         return template
     try:
-        return _compiled(template).render(window=window, ds=window.ds, params=params)
+        return _compiled(template).render(window=window, ds=window.ds, params=params, **names)
     except TemplateError as error:
         raise ValueError(f"cannot fill in {template!r}: {error}") from error
 
@@ -56,6 +64,28 @@ def uses(template: str) -> frozenset[str]:
         return frozenset()
     names = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "load"}
     return frozenset(names | {f"params.{attribute}" for attribute in _attributes(tree, "params")})
+
+
+@lru_cache(maxsize=4096)
+def needs_item(template: str) -> bool:
+    """Whether `template` cannot be filled in without the `item` of a mapped step."""
+    if ITEM not in template or "{" not in template:
+        return False
+    try:
+        return ITEM in meta.find_undeclared_variables(_environment.parse(template))
+    except TemplateError:
+        return False
+
+
+def same_place(uri: str) -> str:
+    """A URI as it is compared with others: without the blanks inside its templates."""
+    return _INSIDE.sub(r"{{\1}}", uri)
+
+
+def before_item(uri: str) -> str:
+    """What all items have in common at the beginning of a URI, as `same_place` has it."""
+    found = _WITH_ITEM.search(uri)
+    return same_place(uri[: found.start()] if found else uri)
 
 
 def syntax_problem(template: str) -> Problem | None:
@@ -80,14 +110,17 @@ def _first_broken(template: str) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def problems(template: str, params: frozenset[str]) -> tuple[Problem, ...]:
-    """Everything wrong with a template of ours, given the names of the pipeline's params."""
+def problems(template: str, params: frozenset[str], mapped: bool = False) -> tuple[Problem, ...]:
+    """Everything wrong with a template of ours, given the names of the pipeline's params.
+
+    :param mapped: whether there is an `item`
+    """
     if "{" not in template:
         return ()
     if problem := syntax_problem(template):
         return (problem,)
     tree = _environment.parse(template)
-    return tuple(_wrong_functions(tree)) or tuple(_wrong_names(tree, params))
+    return tuple(_wrong_functions(tree)) or tuple(_wrong_names(tree, params, mapped))
 
 
 def _wrong_functions(tree: nodes.Template) -> Iterator[Problem]:
@@ -101,10 +134,14 @@ def _wrong_functions(tree: nodes.Template) -> Iterator[Problem]:
             )
 
 
-def _wrong_names(tree: nodes.Template, params: frozenset[str]) -> Iterator[Problem]:
+def _wrong_names(tree: nodes.Template, params: frozenset[str], mapped: bool) -> Iterator[Problem]:
+    names = (*NAMES, ITEM) if mapped else NAMES
     known = "a template knows `ds`, `window.start`, `window.end` and `params`"
-    for name in sorted(meta.find_undeclared_variables(tree) - {*NAMES, *_environment.globals}):
-        yield Problem(f"`{name}` is unknown: {known}", did_you_mean(name, NAMES), name)
+    for name in sorted(meta.find_undeclared_variables(tree) - {*names, *_environment.globals}):
+        if name == ITEM:
+            yield Problem("there is no `item`: only a step with `for_each` has one", at=name)
+        else:
+            yield Problem(f"`{name}` is unknown: {known}", did_you_mean(name, names), name)
     for attribute in _attributes(tree, "window"):
         if attribute not in _WINDOW:
             yield Problem(f"`window.{attribute}` is unknown: {known}", did_you_mean(attribute, _WINDOW), attribute)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sluicegate.pipeline.errors import Mistake, Where, did_you_mean
 from sluicegate.pipeline.graph import (
+    binding_of,
     cycles,
     edges,
     is_foreign,
@@ -19,10 +20,10 @@ from sluicegate.pipeline.graph import (
     writers,
 )
 from sluicegate.pipeline.model import Pipeline, Read, Schedule
+from sluicegate.pipeline.places import read_place, write_place
 from sluicegate.pipeline.read import Draft, Variant
-from sluicegate.pipeline.rules import read_place, same_place, write_place
 from sluicegate.pipeline.source import Source
-from sluicegate.pipeline.template import uses
+from sluicegate.pipeline.template import before_item, needs_item, same_place, uses
 from sluicegate.pipeline.window import endless, unmatched
 
 __all__ = ["Neighbours", "check_cycles", "check_reads", "check_shared_places"]
@@ -117,6 +118,11 @@ def _check_place(source: Source, read: Read, where: Where, other: Pipeline) -> I
         message = f"where `{read.dataset}` is depends on its param `{params[0]}`: it cannot be read from outside"
         yield source.mistake(where, "param-place", message)
         return
+    if needs_item(uri):
+        folder = f": read the folder {before!r}" if (before := before_item(uri)).endswith("/") else ""
+        message = f"`{read.dataset}` has a place for each `item` of its step{folder}"
+        yield source.mistake(where, "item-place", message)
+        return
     if read.latest and uses(uri) & {"ds", "window"}:
         message = f"the place of `{read.dataset}` changes with each window: there is no latest one"
         yield source.mistake(where, "latest", message)
@@ -188,7 +194,7 @@ def check_shared_places(pipelines: Mapping[str, Pipeline], sources: Mapping[str,
             continue
         told_of: set[tuple[Path, Where]] = set()  # a file says once what all its combinations do
         for name, key, step in writing:
-            binding = next(b for b, value in pipelines[name].steps[step].writes.items() if value == key)
+            binding = binding_of(pipelines[name], pipelines[name].steps[step], key)
             where = write_place(sources[name], step, binding)
             if (sources[name].file, where) in told_of:
                 continue

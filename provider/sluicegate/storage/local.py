@@ -39,6 +39,18 @@ class LocalFiles:
             return address.path.is_file()
         return (address.path / MARKER).is_file() or any(is_part(*found) for found in _walk(address.path))
 
+    def below(self, address: Address, depth: int | None) -> Iterator[str]:
+        """The paths of all files below a folder that are not empty, `depth` names deep where that is known."""
+        for place, folders, names in os.walk(address.path):
+            deep = len(Path(place).relative_to(address.path).parts) + 1
+            for name in names if depth in (None, deep) else ():
+                path = Path(place) / name
+                with contextlib.suppress(FileNotFoundError):  # gone since the listing
+                    if path.stat().st_size:
+                        yield path.relative_to(address.path).as_posix()
+            if depth is not None and deep >= depth:
+                folders.clear()
+
     def fetch(self, part: Part, address: Address, into: Path) -> Path:
         self.verify(part, address)
         return address.path

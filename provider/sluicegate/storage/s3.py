@@ -75,6 +75,13 @@ class S3Objects:
                 relative == MARKER or is_part(relative, entry["Size"]) for relative, entry in self._entries(address)
             )
 
+    def below(self, address: Address, depth: int | None) -> Iterator[str]:
+        """The paths of all objects below a folder that are not empty, `depth` names deep where that is known."""
+        with _faults_of(address.uri):
+            for relative, entry in self._entries(address):
+                if entry["Size"] and depth in (None, relative.count("/") + 1):
+                    yield relative
+
     def fetch(self, part: Part, address: Address, into: Path) -> Path:
         """Download `part` to a new file in `into`; its name keeps the suffix.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from sluicegate.faults.errors import fault
+from sluicegate.storage.glob import Glob
 from sluicegate.storage.local import LocalFiles
 from sluicegate.storage.part import Part
 from sluicegate.storage.s3 import S3Client, S3Objects, s3_client
@@ -51,6 +53,15 @@ class Storage:
         """Whether a file is at `uri`; for a folder, a part or the marker that it was written whole."""
         place, address = self._at(uri)
         return place.exists(address)
+
+    def matching(self, uri: str) -> tuple[str, ...]:
+        """The URIs of the files that match `uri`, which has wildcards, sorted by name; empty ones are left out."""
+        wanted = Glob(uri)
+        place, address = self._at(uri)
+        # Not parsed from the folder's own URI: that may be a whole bucket.
+        inside = address.key.removesuffix(uri.removeprefix(wanted.folder))
+        folder = replace(address, uri=wanted.folder, key=inside, folder=True)
+        return tuple(folder.child(name) for name in sorted(place.below(folder, wanted.depth)) if wanted.matches(name))
 
     def fetch(self, part: Part, into: Path) -> Path:
         """The content of `part` as a local file: a local one in place, an S3 object as a new file in `into`.

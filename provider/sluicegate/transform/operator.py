@@ -32,8 +32,8 @@ class TransformOperator(StepOperator):
     """Calls a pure function over Arrow data.
 
     The function gets every read by its binding (`pa.Table`, or `pa.RecordBatchReader` where its annotation
-    says so), the arguments of `with_`, and `window` and `params` if it names them. It returns a table, a
-    reader, an iterator of batches, or a mapping of these by the bindings of several writes.
+    says so), the arguments of `with_`, and `window`, `params` and, in a mapped task, `item` if it names them. It
+    returns a table, a reader, an iterator of batches, or a mapping of these by the bindings of several writes.
 
     :param function: `module:function`, found from `root`
     :param reads: dataset by binding; a file or, with a trailing slash, a folder of parts
@@ -80,10 +80,10 @@ class TransformOperator(StepOperator):
         with on_path(root), TemporaryDirectory(prefix="sluicegate-") as scratch:
             function = find_function(self.function, root)
             given = {"reads": self.reads, "with": self.with_}
-            passed = arguments_for(self.function, function, given, _OFFERED)
+            passed = arguments_for(self.function, function, given, (*_OFFERED, "item") if step.mapped else _OFFERED)
             targets = {name: self._target(name) for name in self.writes}
             sources, parts = self._open_reads(storage, step, Path(scratch))
-            offered = {"window": step.window, "params": step.params}
+            offered = {"window": step.window, "params": step.params, "item": step.item}
             extra = {name: offered[name] for name in passed if name in offered and name not in self.with_}
             try:
                 written = self._call(function, sources, self.with_ | extra, targets, Path(scratch))

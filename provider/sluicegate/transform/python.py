@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["PythonStepOperator"]
 
 _OFFERED = ("reads", "writes", "params", "window", "dry_run")
+"""And `item`, when the task is mapped."""
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ class PythonStepOperator(StepOperator):
     """Calls a function with side effects.
 
     It gets the arguments of `with_` and what it names of `reads` and `writes` (URI, or list of URIs, by
-    binding), `params`, `window` and `dry_run`; with a `**kwargs` all of them. In a dry run it is called
-    only if it names `dry_run`. What it returns is the task's XCom.
+    binding), `params`, `window`, `dry_run` and, in a mapped task, `item`; with a `**kwargs` all of them. In a
+    dry run it is called only if it names `dry_run`. What it returns is the task's XCom.
 
     :param function: `module:function`, found from `root`
     :param root: the dags root; the folder of the DAG's file unless given
@@ -63,7 +64,8 @@ class PythonStepOperator(StepOperator):
         with on_path(root):
             function = find_function(self.function, root)
             given = {"with": self.with_}
-            passed = arguments_for(self.function, function, given, _OFFERED, all_to_kwargs=True)
+            names = (*_OFFERED, "item") if step.mapped else _OFFERED
+            passed = arguments_for(self.function, function, given, names, all_to_kwargs=True)
             if step.dry_run and not names_parameter(function, "dry_run"):
                 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -74,6 +76,7 @@ class PythonStepOperator(StepOperator):
                 "params": step.params,
                 "window": step.window,
                 "dry_run": step.dry_run,
+                "item": step.item,
             }
             known = offered | self.with_
             log.info("Calling %s with %s", self.function, ", ".join(passed) or "nothing")

@@ -193,22 +193,27 @@ class SourceSensor(WaitSensor):
     """Waits until a source exists: a file, an object, a folder with something in it, or a row in a table.
 
     :param source: the place; rendered before the step runs
+    :param matching: the place has wildcards: wait until a file matches
     """
 
     template_fields = ("source",)
 
-    def __init__(self, *, source: str | Location, aws_conn_id: str = "aws_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, source: str | Location, aws_conn_id: str = "aws_default", matching: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.source: Any = source
         self.aws_conn_id = aws_conn_id
+        self.matching = matching
 
     def sightings(self, step: StepContext) -> Sequence[Sighting]:
-        return Source(self._uris(), self.aws_conn_id).sightings()
+        return Source(self._uris(), self.aws_conn_id, self.matching).sightings()
 
     def trigger(self, step: StepContext, *, poke_interval: float, deadline: str | None) -> WaitTrigger:
         return SourceTrigger(
             uris=self._uris(),
             aws_conn_id=self.aws_conn_id,
+            matching=self.matching,
             poke_interval=poke_interval,
             deadline=deadline,
         )

@@ -13,10 +13,14 @@ _THERE, _ABSENT = "success", "not there"
 
 @dataclass(frozen=True)
 class Source:
-    """Places that nobody of ours writes. `aws_conn_id` is the connection that reaches those on S3."""
+    """Places that nobody of ours writes. `aws_conn_id` is the connection that reaches those on S3.
+
+    `matching`: the URIs have wildcards, and each needs a file that matches.
+    """
 
     uris: tuple[str, ...]
     aws_conn_id: str
+    matching: bool = False
 
     def sightings(self) -> tuple[Sighting, ...]:
         """One for each URI, in their order.
@@ -32,4 +36,5 @@ class Source:
             return has_row(uri)
         from sluicegate.storage import Storage
 
-        return Storage(self.aws_conn_id).exists(uri)
+        storage = Storage(self.aws_conn_id)
+        return bool(storage.matching(uri)) if self.matching else storage.exists(uri)

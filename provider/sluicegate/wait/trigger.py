@@ -133,6 +133,7 @@ class SourceTrigger(WaitTrigger):
         *,
         uris: Sequence[str],
         aws_conn_id: str,
+        matching: bool = False,
         poke_interval: float,
         deadline: str | None = None,
         fail_fast: bool = False,
@@ -140,11 +141,13 @@ class SourceTrigger(WaitTrigger):
         super().__init__(poke_interval=poke_interval, deadline=deadline, fail_fast=fail_fast)
         self.uris = list(uris)
         self.aws_conn_id = aws_conn_id
-        self._source = Source(tuple(uris), aws_conn_id)
+        self.matching = matching
+        self._source = Source(tuple(uris), aws_conn_id, matching)
 
     def sightings(self) -> Sequence[Sighting]:
         return self._source.sightings()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        kwargs = {"uris": self.uris, "aws_conn_id": self.aws_conn_id} | self._shared()
+        own = {"uris": self.uris, "aws_conn_id": self.aws_conn_id, "matching": self.matching}
+        kwargs = own | self._shared()
         return (f"{__name__}.SourceTrigger", kwargs)

@@ -5,7 +5,7 @@ The same questions work in a worker and, from a thread, in the triggerer; nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -64,13 +64,17 @@ class Upstream:
             return tuple(seen)
         # Asked only when nothing else is missing: it costs a question a run.
         return tuple(
-            replace(each, uncounted=self._uncounted(task, each.run_id, date))
+            replace(each, uncounted=self._uncounted(task, each.run_id, date, states[each.run_id or ""]))
             for each, date in zip(seen, dates, strict=True)
         )
 
-    def _uncounted(self, task: str, run_id: str | None, date: datetime | None) -> str:
-        """Why the success of a run is none, or nothing. One without a mark was set by a person, and counts."""
-        mark = _mark(self.dag, task, run_id) if self.marked and run_id is not None else None
+    def _uncounted(self, task: str, run_id: str | None, date: datetime | None, instances: Iterable[str]) -> str:
+        """Why the success of a run is none, or nothing. One without a mark was set by a person, and counts.
+
+        All `instances` of a mapped task have the same to say of their run.
+        """
+        asked = self.marked and run_id is not None
+        mark = _mark(self.dag, task, run_id, min(_map_index(task, each) for each in instances)) if asked else None
         if mark is None:
             return ""
         if mark["dry_run"]:
@@ -104,11 +108,12 @@ class Upstream:
             raise ValueError("a whole DAG is waited for at a date")
         if not _successes(self.dag, self.task):
             return Sighting(what)
-        states = {run: state_of_all(each) for run, each in _task_states(self.dag, self.task, None).items()}
+        found = _task_states(self.dag, self.task, None)
+        states = {run: state_of_all(each) for run, each in found.items()}
         successes = [run for run, state in reversed(states.items()) if state == "success"]
         seen = Sighting(what)
         for run in successes:
-            seen = Sighting(what, run, "success", self._uncounted(self.task, run, None))
+            seen = Sighting(what, run, "success", self._uncounted(self.task, run, None, found[run]))
             if seen.ready:
                 break
         return seen
@@ -134,9 +139,15 @@ def _successes(dag: str, task: str) -> int:
     return RuntimeTaskInstance.get_ti_count(dag_id=dag, task_ids=[task], states=["success"])
 
 
-def _mark(dag: str, task: str, run_id: str) -> dict[str, Any] | None:
+def _map_index(task: str, instance: str) -> int:
+    """Of one of the keys of `_task_states`: -1 for a task that is not mapped."""
+    index = instance.removeprefix(task).removeprefix("_")
+    return int(index) if index else -1
+
+
+def _mark(dag: str, task: str, run_id: str | None, map_index: int) -> dict[str, Any] | None:
     """What `mark_run` left."""
     from airflow.sdk.bases.xcom import BaseXCom
 
-    mark = BaseXCom.get_one(key=RUN_XCOM_KEY, dag_id=dag, task_id=task, run_id=run_id)
+    mark = BaseXCom.get_one(key=RUN_XCOM_KEY, dag_id=dag, task_id=task, run_id=run_id or "", map_index=map_index)
     return mark if isinstance(mark, dict) else None

@@ -10,6 +10,8 @@ __all__ = ["Outcome", "Sighting", "Verdict", "state_of_all", "verdict"]
 
 _SUCCESS = "success"
 _FAILED = frozenset({"failed", "upstream_failed"})
+_REMOVED = "removed"
+"""Of a mapped step's instance whose item is no longer there."""
 
 
 class Outcome(StrEnum):
@@ -75,7 +77,8 @@ def state_of_all(states: Mapping[str, str | None] | Iterable[str | None]) -> str
 
     Several instances are a mapped step's; the order in which Airflow lists them does not matter.
     """
-    values = list(states.values()) if isinstance(states, Mapping) else list(states)
+    each = states.values() if isinstance(states, Mapping) else states
+    values = [value for value in each if value != _REMOVED]
     open_ = sorted({value or "" for value in values if value != _SUCCESS})
     if not open_:
         return _SUCCESS if values else None

@@ -1,0 +1,52 @@
+"""The task that a step over files gets beside it: lists, when the run comes to it, the files that match."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from sluicegate.faults import fault
+from sluicegate.operator import StepContext, StepOperator
+from sluicegate.pipeline.location import Location
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["FilesOperator"]
+
+
+class FilesOperator(StepOperator):
+    """Returns the URIs of the files that match, sorted by name.
+
+    :param files: a URI with wildcards; rendered before the step runs
+    :param empty: without a match `fail` with SOURCE_MISSING, or `skip` what is mapped over them
+    """
+
+    template_fields: Sequence[str] = ("files",)
+    ui_color = "#e6f1f2"
+
+    def __init__(
+        self,
+        *,
+        files: str | Location,
+        empty: Literal["fail", "skip"] = "fail",
+        aws_conn_id: str = "aws_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.files: Any = files
+        self.empty = empty
+        self.aws_conn_id = aws_conn_id
+
+    def run(self, context: Context, step: StepContext) -> list[str]:
+        from sluicegate.storage import Storage
+
+        found = list(Storage(self.aws_conn_id).matching(self.files))
+        self.log.info("%d files match %s", len(found), self.files)
+        if not found and step.dry_run:
+            raise AirflowSkipException(f"Dry run: skipped, for no file matches {self.files}")
+        if not found and self.empty == "fail":
+            raise fault("SOURCE_MISSING", f"no file matches {self.files}", uri=self.files)
+        return found

@@ -1,0 +1,48 @@
+"""`group:` of steps: how it is read, and the ids that Airflow gets for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sluicegate.pipeline.errors import Mistake, Where
+from sluicegate.pipeline.model import Pipeline
+from sluicegate.pipeline.site import Site
+from sluicegate.pipeline.source import Source
+from sluicegate.pipeline.validate import name_problem, text
+
+__all__ = ["around", "check_groups", "group_id", "read_group"]
+
+
+def read_group(raw: object, where: Where, site: Site) -> str | None:
+    """The group's name; one within another is called `outer.inner`."""
+    group = text(raw, where, site.report)
+    if group is None:
+        return None
+    for name in group.split("."):
+        if problem := name_problem(name):
+            hint = "; groups within groups are joined by dots" if "/" in group else ""
+            meant = group.replace("/", ".") if hint else None
+            site.report.error(where, "name", problem + hint, suggestion=meant)
+            return None
+    return group
+
+
+def group_id(group: str) -> str:
+    """Airflow's: it may have no dots, and shares its names with the tasks."""
+    return group.replace(".", "__")
+
+
+def around(group: str) -> tuple[str, ...]:
+    """The groups that a group is in, the outermost first, and itself."""
+    parts = group.split(".")
+    return tuple(".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+
+
+def check_groups(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
+    """A group that is called as a step is."""
+    for name, step in pipeline.steps.items():
+        for group in around(step.group) if step.group is not None else ():
+            if (taken := group_id(group)) in pipeline.steps:
+                message = f"there is a step `{taken}`: a group needs a name of its own"
+                yield source.mistake(("steps", name, "group"), "name", message)
+                break
