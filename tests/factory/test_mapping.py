@@ -16,7 +16,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow.serialization.serialized_objects import DagSerialization
 
 from sluicegate.factory.files import FilesOperator
-from sluicegate.factory.load import PipelineFileError, load_dag
+from sluicegate.factory.load import load_dags
+from sluicegate.factory.site import PipelineFileError
 from sluicegate.faults import FaultError
 from sluicegate.load.operator import LoadOperator
 from sluicegate.transform.operator import TransformOperator
@@ -39,7 +40,7 @@ def functions(root: Path) -> None:
 
 def dag_of(root: Path, text: str, name: str = "it", **others: str) -> DAG:
     write(root, **{name: HEAD + text}, **others)
-    dag = load_dag(str(root), f"{name}.yaml")
+    dag = load_dags(str(root), f"{name}.yaml")[0]
     dag.validate()
     return dag
 

@@ -57,7 +57,8 @@ def read_operator(given: Raw, made: Raw, where: Where, site: Site) -> Step | Non
         if problem := template.syntax_problem(words):
             site.report.error(place, "template", problem.message, inside=problem.at)
         elif not site.datasets.mapped and template.needs_item(words):
-            site.report.error(place, "template", "there is no `item`: only a step with `for_each` has one")
+            message = "there is no `item`: only a step with `for_each` has one"
+            site.report.error(place, "template", message, inside="item")
     made |= {"operator": path, "with": arguments}
     return validate(OperatorStep, made, where, site.report)
 
