@@ -208,14 +208,20 @@ def mark_run(context: Context) -> None:
     context["ti"].xcom_push(key=RUN_XCOM_KEY, value={"window": str(run_window(context)), "dry_run": dry_run})
 
 
-def before_operator_step(context: Context) -> None:
-    """The `pre_execute` of operators that are not ours: leave the step out of a dry run; mark the run as ours do.
+class _StepHook(str):
+    """A hook that Airflow stores by its name. Of a function it would store the source, with every task there is."""
 
-    :raises AirflowSkipException: in a dry run
-    """
-    if (context.get("params") or {}).get("dry_run"):
-        raise AirflowSkipException("a dry run leaves `operator:` steps out: they cannot be taken back")
-    mark_run(context)
+    __slots__ = ()
+
+    def __call__(self, context: Context) -> None:
+        if (context.get("params") or {}).get("dry_run"):
+            raise AirflowSkipException("a dry run leaves `operator:` steps out: they cannot be taken back")
+        mark_run(context)
+
+
+before_operator_step = _StepHook("before_operator_step")
+"""The `pre_execute` of operators that are not ours: leaves the step out of a dry run (AirflowSkipException), and marks
+the run as our own steps do."""
 
 
 def _succeeded(context: Context) -> None:

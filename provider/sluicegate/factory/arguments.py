@@ -92,6 +92,8 @@ def argument_problems(operator: type[BaseOperator], given: Mapping[str, Any], wh
 
 def dag_argument_problems(given: Mapping[str, Any], where: Where) -> list[Problem]:
     """What is wrong with the names in `given` as further arguments of Airflow's DAG."""
+    if not given:
+        return []
     known = set(inspect.signature(DAG).parameters)
     problems = []
     for name in given:

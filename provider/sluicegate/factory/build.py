@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow.sdk import TaskGroup
 
@@ -22,7 +23,9 @@ from sluicegate.factory.waits import SourceWait, Wait, listings, waits
 from sluicegate.pipeline import graph
 from sluicegate.pipeline.groups import around, group_id
 from sluicegate.pipeline.model import Pipeline, Step
-from sluicegate.wait.sensor import SourceSensor, UpstreamSensor, WaitSensor
+
+if TYPE_CHECKING:
+    from sluicegate.wait.sensor import WaitSensor
 
 __all__ = ["build_dag"]
 
@@ -52,19 +55,20 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> PipelineDAG:
     if problems := dag_argument_problems(pipeline.dag, ("dag",)):
         raise BuildError(problems)
     try:
-        return PipelineDAG(
+        dag = PipelineDAG(
             pipeline.name,
             source=str(pipeline.file),
             window_timezone=pipeline.schedule.timezone,
             **dag_arguments(pipeline),
-            params=trigger_form(pipeline.params),
             doc_md=doc_md(pipeline, playbooks),
         )
     except Exception as error:
-        # The DAG's own checks: a default that its schema forbids, a value of the wrong type.
-        where = ("dag",) if pipeline.dag else ("params",) if pipeline.params else ()
+        # The DAG's own checks: a value of the wrong type.
         message = f"Airflow does not take this DAG: {type(error).__name__}: {error}"
-        raise BuildError([Problem(where, "dag", message, key=True)]) from error
+        raise BuildError([Problem(("dag",) if pipeline.dag else (), "dag", message, key=True)]) from error
+    # Their defaults were checked when the file was read: the DAG would check them by JSON Schema at every parse.
+    dag.params.update(trigger_form(pipeline.params))
+    return dag
 
 
 def _groups(pipeline: Pipeline, dag: PipelineDAG) -> dict[str, TaskGroup]:
@@ -145,6 +149,8 @@ def _sensors(
 
 
 def _sensor(wait: Wait, pipeline: Pipeline, group: TaskGroup | None) -> WaitSensor:
+    from sluicegate.wait.sensor import SourceSensor, UpstreamSensor
+
     shared = retry_arguments(pipeline.retries, at_least=_SENSOR_RETRIES)
     shared |= {"pipeline": pipeline.name, "timezone": pipeline.schedule.timezone, "task_group": group}
     if pipeline.owner:

@@ -63,12 +63,12 @@ def trigger_form(params: Mapping[str, PipelineParam]) -> dict[str, Param]:
     form = {name: Param(each.default, each.description, schema=_schema(each)) for name, each in params.items()}
     form["dry_run"] = Param(
         default=False,
-        description="Show what would happen: loads are rolled back, results are discarded, Spark is skipped.",
+        description="Show what would happen, and keep nothing.",
         schema={"type": "boolean"},
     )
     form["force"] = Param(
         default=False,
-        description="Load again what the ledger says was loaded already.",
+        description="Load again what was loaded already.",
         schema={"type": "boolean"},
     )
     return form

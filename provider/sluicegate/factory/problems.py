@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sluicegate.pipeline.errors import PipelineErrors, Severity, Where
-from sluicegate.pipeline.places import read_place, write_place
-from sluicegate.pipeline.source import Source
+if TYPE_CHECKING:
+    from sluicegate.pipeline.errors import PipelineErrors, Severity, Where
+    from sluicegate.pipeline.source import Source
 
 __all__ = ["BuildError", "Problem", "placed"]
 
@@ -48,6 +49,9 @@ def placed(problems: Sequence[Problem], file: Path, root: Path) -> PipelineError
 
     :raises PipelineErrors: when the file, changed meanwhile, is no YAML any more.
     """
+    from sluicegate.pipeline.errors import PipelineErrors
+    from sluicegate.pipeline.source import Source
+
     source = Source.open(file, root)
     mistakes = [
         source.mistake(
@@ -64,6 +68,8 @@ def placed(problems: Sequence[Problem], file: Path, root: Path) -> PipelineError
 
 
 def _written(where: Where, source: Source) -> Where:
+    from sluicegate.pipeline.places import read_place, write_place
+
     match where:
         case ("steps", str(step), "reads", str(binding)):
             return read_place(source, step, binding)

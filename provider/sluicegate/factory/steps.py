@@ -1,4 +1,7 @@
-"""From a step of the file to its operator: one function for each kind. Nothing is joined here."""
+"""From a step of the file to its operator: one function for each kind. Nothing is joined here.
+
+A task that starts pays for what is imported: each kind's operator is imported where it is made.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,9 @@ from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
-from sluicegate.emr.operator import SparkOperator
 from sluicegate.factory.arguments import argument_problems, operator_class
-from sluicegate.factory.files import FilesOperator
-from sluicegate.factory.mapping import mapped
 from sluicegate.factory.problems import BuildError, Problem
 from sluicegate.faults.retry import FaultRetryPolicy
-from sluicegate.load.operator import LoadOperator
 from sluicegate.operator import before_operator_step
 from sluicegate.pipeline import graph
 from sluicegate.pipeline.model import (
@@ -29,12 +28,11 @@ from sluicegate.pipeline.model import (
     StepBase,
     TransformStep,
 )
-from sluicegate.transform.operator import TransformOperator
-from sluicegate.transform.python import PythonStepOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import TaskGroup, XComArg
 
+    from sluicegate.factory.files import FilesOperator
     from sluicegate.pipeline.model import Step
 
 __all__ = ["Task", "files_task", "retry_arguments", "task_of"]
@@ -62,6 +60,8 @@ def task_of(
         if group is not None:
             arguments["task_group"] = group
         if step.for_each is not None:
+            from sluicegate.factory.mapping import mapped
+
             return mapped(operator, arguments, step.for_each, items)
         return operator(**arguments)
     except BuildError:
@@ -75,6 +75,8 @@ def files_task(step: StepBase, task_id: str, pipeline: Pipeline, *, group: TaskG
     """What lists the files that `step` is mapped over."""
     if step.for_each is None or step.for_each.files is None:
         raise ValueError(f"{step.name} is not mapped over files")
+    from sluicegate.factory.files import FilesOperator
+
     arguments: dict[str, Any] = {"owner": pipeline.owner} if pipeline.owner else {}
     return FilesOperator(
         **arguments,
@@ -107,6 +109,8 @@ def _operator_of(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline])
 
 
 def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Made:
+    from sluicegate.load.operator import LoadOperator
+
     source = graph.read_locations(pipeline, step, others)["load"]
     into = graph.write_locations(pipeline, step)["into"]
     arguments = dict(
@@ -129,6 +133,8 @@ def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) ->
 
 
 def _spark(step: SparkStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Made:
+    from sluicegate.emr.operator import SparkOperator
+
     arguments = dict(
         **_common(step, pipeline),
         **_ours(pipeline),
@@ -152,6 +158,8 @@ def _bound(step: StepBase, pipeline: Pipeline, others: Mapping[str, Pipeline]) -
 
 
 def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Made:
+    from sluicegate.transform.operator import TransformOperator
+
     arguments = dict(
         **_common(step, pipeline),
         **_ours(pipeline),
@@ -164,6 +172,8 @@ def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pip
 
 
 def _python(step: PythonStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Made:
+    from sluicegate.transform.python import PythonStepOperator
+
     arguments = dict(
         **_common(step, pipeline),
         **_ours(pipeline),

@@ -5,7 +5,6 @@ Reading collects mistakes and raises them together, as `PipelineErrors`, whose t
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +91,8 @@ def did_you_mean(word: object, options: Iterable[str]) -> str | None:
     """The option that `word` was probably meant to be, or None."""
     if not isinstance(word, str):
         return None
+    import difflib  # a task that starts has nothing to suggest
+
     candidates: Sequence[str] = sorted(set(options))
     close = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
     if close:

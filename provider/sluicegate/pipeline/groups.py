@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from sluicegate.pipeline.errors import Mistake, Where
-from sluicegate.pipeline.model import Pipeline
-from sluicegate.pipeline.site import Site
-from sluicegate.pipeline.source import Source
-from sluicegate.pipeline.validate import name_problem, text
+if TYPE_CHECKING:
+    from sluicegate.pipeline.errors import Mistake, Where
+    from sluicegate.pipeline.model import Pipeline
+    from sluicegate.pipeline.site import Site
+    from sluicegate.pipeline.source import Source
 
 __all__ = ["around", "check_groups", "group_id", "read_group"]
 
 
 def read_group(raw: object, where: Where, site: Site) -> str | None:
     """The group's name; one within another is called `outer.inner`."""
+    # A task that starts wants the ids alone.
+    from sluicegate.pipeline.validate import name_problem, text
+
     group = text(raw, where, site.report)
     if group is None:
         return None
