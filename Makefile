@@ -52,4 +52,4 @@ bench: .venv/ready
 
 clean:
 	@if [ -x .venv/bin/sluicegate ]; then .venv/bin/sluicegate down >/dev/null || true; fi
-	@rm -rf .venv .uv .sluicegate dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .uv .bench .sluicegate dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What the benchmarks of the factory share: the workload, the contenders, and processes that parse like Airflow."""
