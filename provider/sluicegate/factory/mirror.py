@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import ceil
@@ -76,7 +76,8 @@ class Mirror:
                 _remove(self.home.stubs / name, self.home.stubs)
             version = self._publish(found)
             settled = state if state == self._state()[0] and time.time() - newest > _SETTLED else ""
-            self._remember(settled, shards, wanted, version)
+            known = {"state": settled, "shards": shards, "version": version, "errors": dict(found.errors)}
+            self._remember(known, wanted)
         return found
 
     def provide_stubs(self) -> None:
@@ -92,6 +93,11 @@ class Mirror:
         """Of the tree as it was mirrored last; None where no snapshots are kept."""
         found = self._known().get("version")
         return str(found) if found else None
+
+    def errors(self) -> dict[str, str]:
+        """What was wrong with which file when the tree was mirrored last."""
+        found = self._known().get("errors")
+        return {str(file): str(text) for file, text in found.items()} if isinstance(found, dict) else {}
 
     @property
     def _fingerprint(self) -> Path:
@@ -111,9 +117,8 @@ class Mirror:
             return False
         return state == self._state()[0] and set(names) == self._present()
 
-    def _remember(self, state: str, shards: int, wanted: Mapping[str, str], version: str) -> None:
-        known = {"state": state, "shards": shards, "stubs": sorted(wanted), "version": version}
-        write_whole(self._fingerprint, json.dumps(known).encode())
+    def _remember(self, known: Mapping[str, object], wanted: Iterable[str]) -> None:
+        write_whole(self._fingerprint, json.dumps({**known, "stubs": sorted(wanted)}).encode())
 
     def _state(self) -> tuple[str, float]:
         """A digest that changes with any file below the root, and when the newest of them changed.

@@ -175,17 +175,19 @@ class _Look:
         known = self.before.get(pipeline.name)
         same = known is not None and known.pipeline.digest == pipeline.digest
         made = entry_of(pipeline, running, known.good_since if same and known is not None else datetime.now(UTC))
-        return (
-            known if known is not None and (known.digest(), known.readings) == (made.digest(), made.readings) else made
-        )
+        made = replace(made, readings=self._judged(made))
+        if known is not None and (known.digest(), known.readings) == (made.digest(), made.readings):
+            return known
+        return made
 
     def older(self, entry: Entry) -> Entry:
         """The last good version of a pipeline, beside the file as it was judged now."""
-        readings = {
-            path: self._now.drafts[path][0] if path in self._now.drafts else reading
-            for path, reading in entry.readings.items()
-        }
-        return replace(entry, older=True, readings=readings)
+        return replace(entry, older=True, readings=self._judged(entry))
+
+    def _judged(self, entry: Entry) -> dict[str, Reading]:
+        """What its files say now, also those of which an older version goes on."""
+        known = self._now.drafts
+        return {path: known[path][0] if path in known else before for path, before in entry.readings.items()}
 
     def trials(self, wanted: Mapping[str, Entry]) -> dict[str, tuple[Problem, ...]]:
         """What building finds, by name; what was built before is not built again."""
