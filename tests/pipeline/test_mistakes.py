@@ -357,6 +357,15 @@ def test_a_mistake_between_files_is_told_in_each_that_makes_it(
     )
 
 
+def test_one_of_several_is_ambiguous(dags: Dags) -> None:
+    for folder in ("a", "b"):
+        dags.write(f"{folder}/weather.yaml", WEATHER)
+    file = dags.write("r.yaml", READER.replace(HERE, ""))
+    [mistake] = dags.tree().mistakes_of(file)
+    assert (mistake.line, mistake.column, mistake.code) == (4, 13, "ambiguous")
+    assert "a/weather.yaml, b/weather.yaml" in mistake.message
+
+
 def test_a_cycle_is_told_with_its_whole_path(dags: Dags) -> None:
     for name, reads in (("a", "c"), ("b", "a"), ("c", "b")):
         dags.write(
