@@ -219,7 +219,8 @@ FILES = [
     step("a callable with a syntax error", "python: ▸broken:f", "import"),
     step("a callable that is async", "python: ▸work:waits", "arguments"),
     step("a callable that needs more", "transform: ▸work:clean\nwrites: {out: s3://b/o}", "arguments"),
-    step("a callable that does not take it", "python: ▸work:go\nwith: {limt: 5}", "arguments", "limit"),
+    step("a callable that does not take what is read", "transform: work:clean\nreads: {orders: raw, ▸mor: raw}\nwrites: {out: s3://b/o}", "arguments"),
+    step("a callable that does not take it", "python: work:go\nwith: {▸limt: 5}", "arguments", "limit"),
     # names and references
     step("a dataset that is not there", "load: ▸rw\ninto: table://wh/x", "missing-dataset", "raw"),
     step("a dataset that is not there in a list", LOAD + "reads: [raw, ▸rw]", "missing-dataset", "raw"),

@@ -448,7 +448,7 @@ STEP_MISTAKES = [
     ("transform: work.clean\nreads: {orders: raw}\nwrites: {out: s3://b/o}", "work.clean", "import", "work.clean:function"),
     ("transform: broken:f\nwrites: {out: s3://b/o}", "broken:f", "import", None),
     ("python: work:waits", "work:waits", "arguments", None),
-    ("python: work:go\nwith: {limt: 5}", "work:go", "arguments", "limit"),
+    ("python: work:go\nwith: {limt: 5}", "limt", "arguments", "limit"),
     ("python: work:go\nwith: {limit: '{{ dss }}'}", "dss }}'", "template", "ds"),
     ("operator: BashOperator", "BashOperator", "import", None),
     ("operator: airflow.providers.standard.operators.bash.BashOperater", "airflow.providers", "import",
