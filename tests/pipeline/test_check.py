@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from sluicegate.cli.check import check
+from sluicegate.cli.check import _allowlist, check
 from sluicegate.pipeline import Mistake, Pipeline
 from tests.pipeline.conftest import Dags
 
@@ -203,3 +203,18 @@ def test_what_building_finds_in_some_combinations_says_in_which(shop: Dags, monk
     monkeypatch.setattr("sluicegate.cli.check._build_mistakes", build)
     told = [each["message"] for each in json.loads(run("--format", "json").output) if each["code"] == "x"]
     assert sorted(told) == ["in both", "in one (with n=2)"]
+
+
+def test_variables_that_airflows_configuration_allows_may_be_read(shop: Dags, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGE", "prod")
+    monkeypatch.delenv("AIRFLOW__SLUICEGATE__ENV_ALLOWLIST", raising=False)
+    shop.write("good.yaml", GOOD.replace("owner: me", "owner: ${env:STAGE}"))
+    monkeypatch.setattr("sluicegate.cli.check._allowlist", lambda: "")
+    assert "error[env]" in run().output
+    monkeypatch.setattr("sluicegate.cli.check._allowlist", lambda: "A,STAGE")
+    assert run().output == ""
+
+
+def test_the_allowlist_is_that_of_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__SLUICEGATE__ENV_ALLOWLIST", "A, B")
+    assert _allowlist() == "A, B"

@@ -167,6 +167,7 @@ MISTAKES = [
     ("matrix: {region: [eu, us]}\nowner: '{{ matrix.region | upper }}'", "matrix.region | upper", "matrix", None),
     ("matrix: {region: [eu, us]}\nowner: '{% if matrix.region %}x{% endif %}'", "matrix.region %}", "matrix", None),
     ("matrix: {region: [eu, us]}\nparams: {'{{ matrix.region }}': 1}", "'{{ matrix.region }}'", "matrix", None),
+    ("matrix: {region: [eu, us]}\nparams: {'${env:X}': '{{ matrix.regoin }}'}", "'${env:X}'", "env", None),
     ("owner: '{{ matrix.region }}'", "matrix.region", "matrix", None),
     ("matrix: {region: [eu, us]}\nonwer: x", "onwer", "unknown-key", "owner"),
 ]  # fmt: skip

@@ -219,7 +219,8 @@ FILES = [
     step("a callable with a syntax error", "python: ▸broken:f", "import"),
     step("a callable that is async", "python: ▸work:waits", "arguments"),
     step("a callable that needs more", "transform: ▸work:clean\nwrites: {out: s3://b/o}", "arguments"),
-    step("a callable that does not take it", "python: ▸work:go\nwith: {limt: 5}", "arguments", "limit"),
+    step("a callable that does not take what is read", "transform: work:clean\nreads: {orders: raw, ▸mor: raw}\nwrites: {out: s3://b/o}", "arguments"),
+    step("a callable that does not take it", "python: work:go\nwith: {▸limt: 5}", "arguments", "limit"),
     # names and references
     step("a dataset that is not there", "load: ▸rw\ninto: table://wh/x", "missing-dataset", "raw"),
     step("a dataset that is not there in a list", LOAD + "reads: [raw, ▸rw]", "missing-dataset", "raw"),
@@ -355,6 +356,15 @@ def test_a_mistake_between_files_is_told_in_each_that_makes_it(
     assert {(str(m.file.relative_to(dags.root)), m.line, m.column, m.code, m.suggestion) for m in told} == expected, (
         "\n".join(map(str, told))
     )
+
+
+def test_one_of_several_is_ambiguous(dags: Dags) -> None:
+    for folder in ("a", "b"):
+        dags.write(f"{folder}/weather.yaml", WEATHER)
+    file = dags.write("r.yaml", READER.replace(HERE, ""))
+    [mistake] = dags.tree().mistakes_of(file)
+    assert (mistake.line, mistake.column, mistake.code) == (4, 13, "ambiguous")
+    assert "a/weather.yaml, b/weather.yaml" in mistake.message
 
 
 def test_a_cycle_is_told_with_its_whole_path(dags: Dags) -> None:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.pipeline import Mistake, PipelineErrors, read_pipeline
+from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.model import (
     After,
     Check,
@@ -27,6 +28,7 @@ from sluicegate.pipeline.model import (
     SparkStep,
     TransformStep,
 )
+from sluicegate.pipeline.read import read_draft
 from sluicegate.pipeline.steps import TRIGGER_RULES
 from sluicegate.pipeline.template import problems
 from tests.pipeline.conftest import Dags
@@ -75,6 +77,15 @@ DELAYS = """
         checks:                                               # or in Great Expectations' own words
           - expect_column_values_to_match_regex: {column: carrier, regex: "^[A-Z0-9]{2}$"}
         dead_letters: {max: 5%}
+    """
+MATRIX = """
+    sluicegate: 1
+    matrix: {region: [eu, us], size: [1, 2]}
+    max_active_runs: "{{ matrix.size }}"
+    description: ${env:SLUICEGATE_X} and ${env:SLUICEGATE_Y:2}
+    datasets: {raw: "s3://in/{{ matrix.region }}/{{ ds }}.csv"}
+    steps:
+      a: {load: raw, into: "table://wh/{{ matrix.region }}.t", wait: "${env:SLUICEGATE_Y:6h}"}
     """
 DEFAULTS = """
     connections: {aws: aws_default, ledger: warehouse}
@@ -435,7 +446,7 @@ STEP_MISTAKES = [
     ("transform: work.clean\nreads: {orders: raw}\nwrites: {out: s3://b/o}", "work.clean", "import", "work.clean:function"),
     ("transform: broken:f\nwrites: {out: s3://b/o}", "broken:f", "import", None),
     ("python: work:waits", "work:waits", "arguments", None),
-    ("python: work:go\nwith: {limt: 5}", "work:go", "arguments", "limit"),
+    ("python: work:go\nwith: {limt: 5}", "limt", "arguments", "limit"),
     ("python: work:go\nwith: {limit: '{{ dss }}'}", "dss }}'", "template", "ds"),
     ("operator: BashOperator", "BashOperator", "import", None),
     ("operator: airflow.providers.standard.operators.bash.BashOperater", "airflow.providers", "import",
@@ -548,23 +559,22 @@ def test_templates_know_the_window_and_the_params() -> None:
 
 TOKENS = [
     "{", "}", "[", "]", ":", ": ", "\n", "  ", "- ", "'", '"', "&a ", "*a", "!!x ", "null", "true", "5", "x", "|", "#",
-    "{{", "}}", "${env:X}", "<<: ", "\t", "s3://", "table://", "load", "reads: [", "writes", "5%", "6h", "\ud83d\ude00",
+    "{{", "}}", "${env:X}", "${env:SLUICEGATE_X:1}", "matrix: ", "{{ matrix.region }}", "<<: ", "\t", "s3://", "table://", "load", "reads: [", "writes", "5%", "6h", "\ud83d\ude00",
 ]  # fmt: skip
 
 
 def found_in(file: Path, root: Path) -> tuple[Mistake, ...]:
-    """The mistakes of a file, none if it reads well; everything else than `PipelineErrors` is a crash."""
-    try:
-        read_pipeline(file, root)
-    except PipelineErrors as errors:
-        return errors.mistakes or pytest.fail("refused without a mistake")
-    return ()
+    """The mistakes of a file, none if it reads well; an exception is a crash."""
+    draft = read_draft(file, root, Environment({"SLUICEGATE_X": "x"}))
+    assert draft.is_good or any(mistake.is_error for mistake in draft.mistakes)
+    assert draft.pipelines or draft.mistakes
+    return draft.mistakes
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_mutated_file_gives_a_pipeline_or_placed_mistakes(shop: Dags, data: st.DataObject) -> None:
-    text = dedent(data.draw(st.sampled_from([ORDERS, DELAYS.replace("delays.py", "a.py"), DEFAULTS]))).lstrip()
+    text = dedent(data.draw(st.sampled_from([ORDERS, DELAYS.replace("delays.py", "a.py"), DEFAULTS, MATRIX]))).lstrip()
     for _ in range(data.draw(st.integers(1, 3))):
         begin = data.draw(st.integers(0, len(text)))
         end = begin + data.draw(st.integers(0, 12))

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from sluicegate.pipeline.advice import advice
+from sluicegate.pipeline.environment import ALLOWLIST, Environment
 from sluicegate.pipeline.errors import Mistake, draw, in_order
 from sluicegate.pipeline.matrix import merged
 from sluicegate.pipeline.model import Pipeline
@@ -90,7 +91,7 @@ def _look(paths: Sequence[Path], root: Path | None, playbooks: Path | None) -> _
     for path in paths:
         by_root.setdefault((root or _root_of(path)).absolute(), []).append(path)
     for folder, inside in by_root.items():
-        tree = read_tree(folder)
+        tree = _tree(folder)
         for path in inside:
             wanted = [file for file in tree.files if file == path or path in file.parents]
             if not wanted and path.is_file():
@@ -99,6 +100,21 @@ def _look(paths: Sequence[Path], root: Path | None, playbooks: Path | None) -> _
             mistakes += _mistakes_at(tree, wanted, path)
             mistakes += _advice(tree, wanted, playbooks or folder.parent / "playbooks")
     return _Found(tuple(dict.fromkeys(files)), in_order(mistakes))
+
+
+def _tree(root: Path) -> Tree:
+    """All pipelines, with the variables that Airflow lets them read; its configuration is asked where that matters."""
+    tree = read_tree(root)
+    if ALLOWLIST in os.environ or not any(mistake.code == "env" for mistake in tree.mistakes):
+        return tree
+    return read_tree(root, Environment.of_process(_allowlist()))
+
+
+def _allowlist() -> str:
+    with _airflow_home():
+        from airflow.providers.common.compat.sdk import conf
+
+        return str(conf.get("sluicegate", "env_allowlist", fallback=""))
 
 
 def _say_left_alone(path: Path, root: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sluicegate.pipeline import code, template
 from sluicegate.pipeline.errors import Where, did_you_mean
 from sluicegate.pipeline.model import OperatorStep, PythonStep, Step, TransformStep
@@ -107,4 +109,15 @@ def _check_arguments(
     if not signature.takes_any:
         for name in sorted(passed - set(signature.parameters)):
             meant = did_you_mean(name, signature.parameters)
-            site.report.error(where, "arguments", f"`{function}` takes no `{name}`", suggestion=meant)
+            at = _passed_at(name, where, site)
+            site.report.error(at, "arguments", f"`{function}` takes no `{name}`", key=True, suggestion=meant)
+
+
+def _passed_at(name: str, where: Where, site: Site) -> Where:
+    """Where the step whose function stands at `where` says that it passes `name`: in `with`, else in `reads`."""
+    *way, _ = where
+    step: Any = site.report.source.value
+    for part in way:
+        step = step[part]
+    given = step.get("with")
+    return (*way, "with" if isinstance(given, dict) and name in given else "reads", name)

@@ -150,18 +150,19 @@ def _templated_keys(value: object, way: Where) -> Iterator[Where]:
 
 
 def _is_right(words: str, where: Where, axes: Mapping[str, Any], report: Report) -> bool:
-    before = len(report.mistakes)
-    for name in dict.fromkeys(_EXPRESSION.findall(words)):
+    unknown = [name for name in dict.fromkeys(_EXPRESSION.findall(words)) if name not in axes]
+    for name in unknown:
         if not axes:
             message = f"`matrix.{name}` is unknown: this file has no `matrix:`"
             report.error(where, "matrix", message, inside=f"matrix.{name}")
-        elif name not in axes:
+        else:
             message = f"`matrix.{name}` is unknown: the matrix has {', '.join(axes)}"
             report.error(where, "matrix", message, inside=name, suggestion=did_you_mean(name, axes))
-    if "matrix" in uses(_EXPRESSION.sub("", words)):
+    more = "matrix" in uses(_EXPRESSION.sub("", words))
+    if more:
         message = "`matrix` stands alone in its braces: `{{ matrix.region }}`, without filters or conditions"
         report.error(where, "matrix", message, inside="matrix")
-    return len(report.mistakes) == before
+    return not unknown and not more
 
 
 def _replaced(words: str, combination: Combination) -> str | int | float | bool:

@@ -15,7 +15,6 @@ from sluicegate.pipeline.walk import SUFFIXES
 __all__ = ["Near", "Stems", "has_matrix", "is_pipeline_file", "says_so"]
 
 _MARK = re.compile(rb"^(?:\xef\xbb\xbf)?sluicegate:", re.MULTILINE)
-_MATRIX = re.compile(rb"^[\"']?matrix[\"']?\s*:", re.MULTILINE)
 
 Stems = Mapping[str, tuple[Path, ...]]
 """The YAML files below a root by their stem. They need not be pipelines: only their names are known."""
@@ -44,8 +43,9 @@ def has_matrix(draft: Draft) -> bool:
 
 
 def _mentions(file: Path) -> bool:
+    """Whether a file speaks of a matrix in any way: only reading it tells whether it has one."""
     try:
-        return _MATRIX.search(file.read_bytes()) is not None
+        return b"matrix" in file.read_bytes()
     except OSError:
         return False
 

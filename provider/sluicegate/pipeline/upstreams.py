@@ -103,7 +103,8 @@ def _no_pipeline(source: Source, where: Where, read: Read, neighbours: Neighbour
 
 def _broken(source: Source, where: Where, name: str, draft: Draft, neighbours: Neighbours) -> Mistake:
     """The upstream cannot be understood as far as this reader needs it; the mistake itself stands there."""
-    first = next(mistake for mistake in draft.mistakes if mistake.is_error)
+    said = draft.variant(name) or draft
+    first = next(mistake for mistake in said.mistakes if mistake.is_error)
     file = first.file
     shown = file.relative_to(neighbours.root) if file.is_relative_to(neighbours.root) else file
     message = f"`{name}` has mistakes of its own: see {shown}:{first.line}:{first.column}"
