@@ -12,12 +12,13 @@ from pathlib import Path
 
 from airflow.sdk import TaskGroup
 
-from sluicegate.factory.arguments import dag_argument_problems
+from sluicegate.factory.arguments import dag_argument_problems, typed_dag_arguments
 from sluicegate.factory.dag import PipelineDAG, dag_arguments, trigger_form
 from sluicegate.factory.docs import doc_md, playbooks_folder
 from sluicegate.factory.problems import BuildError, Problem
 from sluicegate.factory.sensor import SourceSensor, UpstreamSensor, WaitSensor
 from sluicegate.factory.steps import Task, files_task, retry_arguments, task_of
+from sluicegate.factory.typed import Typist
 from sluicegate.factory.waits import SourceWait, Wait, listings, waits
 from sluicegate.pipeline import graph
 from sluicegate.pipeline.groups import around, group_id
@@ -48,12 +49,14 @@ def build_dag(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: 
 
 
 def _dag(pipeline: Pipeline, playbooks: Path) -> PipelineDAG:
-    if problems := dag_argument_problems(pipeline.dag, ("dag",)):
-        raise BuildError(problems)
+    typist = Typist(pipeline.root, pipeline.schedule.timezone, dag_argument_problems(pipeline.dag, ("dag",)))
+    further = typed_dag_arguments(pipeline.dag, ("dag",), typist)
+    if typist.problems:
+        raise BuildError(typist.problems)
     try:
         dag = PipelineDAG(
             pipeline.name,
-            **dag_arguments(pipeline),
+            **dag_arguments(pipeline) | further,
             params=trigger_form(pipeline.params),
             doc_md=doc_md(pipeline, playbooks),
         )
