@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 from airflow.sdk import TaskGroup
 
@@ -21,8 +22,9 @@ from sluicegate.factory.steps import Task, files_task, retry_arguments, task_of
 from sluicegate.factory.typed import Typist
 from sluicegate.factory.waits import SourceWait, Wait, listings, waits
 from sluicegate.pipeline import graph
+from sluicegate.pipeline.errors import Where
 from sluicegate.pipeline.groups import around, group_id
-from sluicegate.pipeline.model import Pipeline, Step
+from sluicegate.pipeline.model import Pipeline, Step, Timetable
 
 __all__ = ["build_dag"]
 
@@ -51,6 +53,8 @@ def build_dag(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: 
 def _dag(pipeline: Pipeline, playbooks: Path) -> PipelineDAG:
     typist = Typist(pipeline.root, pipeline.schedule.timezone, dag_argument_problems(pipeline.dag, ("dag",)))
     further = typed_dag_arguments(pipeline.dag, ("dag",), typist)
+    if pipeline.schedule.timetable is not None:
+        further["schedule"] = _timetable(pipeline.schedule.timetable, typist)
     if typist.problems:
         raise BuildError(typist.problems)
     try:
@@ -67,6 +71,21 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> PipelineDAG:
         raise BuildError([Problem(where, "dag", message, key=True)]) from error
     dag.source, dag.window_timezone = str(pipeline.file), pipeline.schedule.timezone
     return dag
+
+
+def _timetable(said: Timetable, typist: Typist) -> Any:
+    """Airflow's schedule; one that its scheduler could not read back is a problem."""
+    from airflow.serialization.encoders import encode_timetable
+
+    where: Where = ("schedule",)
+    made = typist.object({"timetable": said.path, "with": said.with_}, where, key="timetable")
+    if made is not None:
+        try:
+            encode_timetable(made)
+        except Exception as error:
+            message = f"Airflow's scheduler cannot read `{said.path}` back: {error}"
+            typist.problems.append(Problem((*where, "timetable"), "schedule", message))
+    return made
 
 
 def _groups(pipeline: Pipeline, dag: PipelineDAG) -> dict[str, TaskGroup]:

@@ -61,7 +61,7 @@ class PipelineDAG(DAG):
 
 
 def dag_arguments(pipeline: Pipeline) -> dict[str, Any]:
-    """The keyword arguments of Airflow's DAG that the pipeline says, without those under `dag`."""
+    """The keyword arguments of Airflow's DAG that the pipeline says, without those under `dag` and a timetable."""
     arguments: dict[str, Any] = {
         "description": _first_line(pipeline.description),
         "max_active_runs": pipeline.max_active_runs or MAX_ACTIVE_RUNS,

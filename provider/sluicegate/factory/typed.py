@@ -90,9 +90,12 @@ class Typist:
             self._refuse(value, target, where)
         return value
 
-    def object(self, value: Mapping[str, Any], where: Where) -> Any:
-        """What `{class: import.path, with: {…}}` makes."""
-        path, at = value["class"], (*where, "class")
+    def object(self, value: Mapping[str, Any], where: Where, key: str = "class") -> Any:
+        """What `{class: import.path, with: {…}}` makes.
+
+        :param key: what stands there for `class`
+        """
+        path, at = value[key], (*where, key)
         given = value.get("with") or {}
         try:
             kind = imported(path, at)
