@@ -231,11 +231,11 @@ def test_what_airflow_refuses_is_placed_at_its_step(root: Path) -> None:
         "steps:\n"
         "  a:\n"
         "    operator: airflow.providers.standard.operators.empty.EmptyOperator\n"
-        "    with: {retries: many}\n"
+        "    with: {pool_slots: 0}\n"
     )
     write(root, it=text)
     together = read_together(root / "it.yaml", root)
-    with pytest.raises(BuildError, match="retries"):
+    with pytest.raises(BuildError, match="pool slots"):
         build_dag(together.pipeline, together.upstreams)
     [mistake] = build_mistakes(together.pipeline, together.upstreams)
     assert (mistake.line, mistake.where) == (4, "steps.a")

@@ -81,8 +81,8 @@ def test_every_kind_of_step_has_its_item_at_run_time(root: Path) -> None:
         "steps:\n"
         "  load: {load: raw, into: 'table://w/t', for_each: &all [{region: eu, n: 1}, {region: us, n: 2}]}\n"
         "  shape: {transform: 'mapped_work:clean', reads: {r: raw}, writes: out, for_each: *all}\n"
-        "  tell: {python: 'mapped_work:use', writes: {o: 's3://o/{{ item.n }}'}, with: {n: '{{ item.n }}'},"
-        " for_each: *all}\n"
+        "  tell: {python: 'mapped_work:use', writes: {o: 's3://o/{{ item.n }}'},\n"
+        "    with: {n: '{{ item.n }}'}, for_each: *all}\n"
         f"  shell:\n    {BASH}\n    with: {{bash_command: 'echo {{{{ item.n }}}} {{{{ window.start.day }}}}'}}\n"
         "    for_each: *all\n",
     )
@@ -120,8 +120,8 @@ def test_a_mapped_task_keeps_what_the_step_says(root: Path) -> None:
     dag = dag_of(
         root,
         "datasets: {part: 's3://lake/x/{{ item }}.csv', whole: s3://lake/x/}\n"
-        f"steps:\n  a: {{{EMPTY}, for_each: {{items: [eu], max_active: 2}}, writes: part, group: g, retries: 7,"
-        " pool: p}\n"
+        f"steps:\n  a: {{{EMPTY}, for_each: {{items: [eu], max_active: 2}}, writes: part, group: g,\n"
+        "    retries: 7, pool: p}\n"
         "  b: {load: whole, into: 'table://w/t'}\n",
     )
     task = dag.get_task("a")

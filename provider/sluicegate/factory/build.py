@@ -9,20 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TaskGroup
 
 from sluicegate.dag import PipelineDAG
-from sluicegate.factory.arguments import dag_argument_problems
+from sluicegate.factory.arguments import dag_argument_problems, typed_dag_arguments
 from sluicegate.factory.dag import dag_arguments, trigger_form
 from sluicegate.factory.docs import doc_md, playbooks_folder
 from sluicegate.factory.problems import BuildError, Problem
 from sluicegate.factory.steps import Task, files_task, retry_arguments, task_of
+from sluicegate.factory.typed import Typist
 from sluicegate.factory.waits import SourceWait, Wait, listings, waits
 from sluicegate.pipeline import graph
+from sluicegate.pipeline.errors import Where
 from sluicegate.pipeline.groups import around, group_id
-from sluicegate.pipeline.model import Pipeline, Step
+from sluicegate.pipeline.model import Pipeline, Step, Timetable
 
 if TYPE_CHECKING:
     from sluicegate.wait.sensor import WaitSensor
@@ -52,14 +54,18 @@ def build_dag(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: 
 
 
 def _dag(pipeline: Pipeline, playbooks: Path) -> PipelineDAG:
-    if problems := dag_argument_problems(pipeline.dag, ("dag",)):
-        raise BuildError(problems)
+    typist = Typist(pipeline.root, pipeline.schedule.timezone, dag_argument_problems(pipeline.dag, ("dag",)))
+    further = typed_dag_arguments(pipeline.dag, ("dag",), typist)
+    if pipeline.schedule.timetable is not None:
+        further["schedule"] = _timetable(pipeline.schedule.timetable, typist)
+    if typist.problems:
+        raise BuildError(typist.problems)
     try:
         dag = PipelineDAG(
             pipeline.name,
             source=str(pipeline.file),
             window_timezone=pipeline.schedule.timezone,
-            **dag_arguments(pipeline),
+            **dag_arguments(pipeline) | further,
             doc_md=doc_md(pipeline, playbooks),
         )
     except Exception as error:
@@ -69,6 +75,21 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> PipelineDAG:
     # Their defaults were checked when the file was read: the DAG would check them by JSON Schema at every parse.
     dag.params.update(trigger_form(pipeline.params))
     return dag
+
+
+def _timetable(said: Timetable, typist: Typist) -> Any:
+    """Airflow's schedule; one that its scheduler could not read back is a problem."""
+    from airflow.serialization.encoders import encode_timetable
+
+    where: Where = ("schedule",)
+    made = typist.object({"timetable": said.path, "with": said.with_}, where, key="timetable")
+    if made is not None:
+        try:
+            encode_timetable(made)
+        except Exception as error:
+            message = f"Airflow's scheduler cannot read `{said.path}` back: {error}"
+            typist.problems.append(Problem((*where, "timetable"), "schedule", message))
+    return made
 
 
 def _groups(pipeline: Pipeline, dag: PipelineDAG) -> dict[str, TaskGroup]:

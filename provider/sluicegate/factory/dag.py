@@ -23,7 +23,7 @@ _SMALLEST = timedelta(microseconds=1)
 
 
 def dag_arguments(pipeline: Pipeline) -> dict[str, Any]:
-    """The keyword arguments of Airflow's DAG that the pipeline says, its further ones included."""
+    """The keyword arguments of Airflow's DAG that the pipeline says, without those under `dag` and a timetable."""
     arguments: dict[str, Any] = {
         "description": _first_line(pipeline.description),
         "max_active_runs": pipeline.max_active_runs or MAX_ACTIVE_RUNS,
@@ -34,7 +34,7 @@ def dag_arguments(pipeline: Pipeline) -> dict[str, Any]:
         # The file is the DAG: a module that merely imports it must not register it again.
         "auto_register": False,
     }
-    return arguments | schedule_arguments(pipeline.schedule) | dict(pipeline.dag)
+    return arguments | schedule_arguments(pipeline.schedule)
 
 
 def schedule_arguments(schedule: Schedule) -> dict[str, Any]:

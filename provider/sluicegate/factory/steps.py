@@ -13,8 +13,9 @@ from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
-from sluicegate.factory.arguments import argument_problems, operator_class
+from sluicegate.factory.arguments import argument_problems, operator_class, typed_arguments
 from sluicegate.factory.problems import BuildError, Problem
+from sluicegate.factory.typed import Typist
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.operator import before_operator_step
 from sluicegate.pipeline import graph
@@ -187,13 +188,21 @@ def _python(step: PythonStep, pipeline: Pipeline, others: Mapping[str, Pipeline]
 def _foreign(step: OperatorStep, pipeline: Pipeline) -> Made:
     where = ("steps", step.name)
     operator = operator_class(step.operator, (*where, "operator"))
-    if problems := argument_problems(operator, step.with_, (*where, "with")):
-        raise BuildError(problems)
+    typist = Typist(
+        pipeline.root, pipeline.schedule.timezone, argument_problems(operator, step.with_, (*where, "with"))
+    )
+    given = typed_arguments(operator, step.with_, (*where, "with"), typist)
+    if typist.problems:
+        raise BuildError(typist.problems)
     arguments = _common(step, pipeline) | {"pre_execute": before_operator_step}
     if step.timeout is not None and issubclass(operator, BaseSensorOperator):
         # A sensor's own timeout also counts the time in which it does not run.
         arguments["timeout"] = step.timeout
-    return operator, arguments | dict(step.with_)
+    for own in ("inlets", "outlets"):  # what the file reads and writes, and what it says besides
+        if given.get(own) and own in arguments:
+            more = given[own] if isinstance(given[own], list) else [given[own]]
+            given[own] = [*arguments[own], *more]
+    return operator, arguments | given
 
 
 def _common(step: StepBase, pipeline: Pipeline) -> dict[str, Any]:

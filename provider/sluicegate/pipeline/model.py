@@ -49,11 +49,19 @@ class OnSchemaChange(StrEnum):
     IGNORE = "ignore"
 
 
-class Schedule(Model):
-    """When runs start. `once` and `none` have no cron; a cron has a start. `end` is exclusive."""
+class Timetable(Model):
+    """A timetable of Airflow's or of one's own, by import path. What its windows are, only Airflow knows."""
 
-    kind: Literal["cron", "once", "none"] = "none"
+    path: str
+    with_: Mapping[str, Any] = Field(default_factory=dict, alias="with")
+
+
+class Schedule(Model):
+    """When runs start. Only `cron` has windows that can be known here; it has a start. `end` is exclusive."""
+
+    kind: Literal["cron", "timetable", "once", "none"] = "none"
     cron: str | None = None
+    timetable: Timetable | None = None
     timezone: str = "UTC"
     start: datetime | None = None
     end: datetime | None = None

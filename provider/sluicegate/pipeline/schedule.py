@@ -1,4 +1,4 @@
-"""The `schedule:` of a file: `none`, `once`, a cron, or a mapping; its cron, time zone and limits checked."""
+"""The `schedule:` of a file: `none`, `once`, a cron, or a mapping; its cron, timetable, zone and limits checked."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import available_timezones
 
+from sluicegate.pipeline import code
 from sluicegate.pipeline.cron import PRESETS, expand_cron, zone
 from sluicegate.pipeline.errors import Where, did_you_mean
 from sluicegate.pipeline.model import Schedule
 from sluicegate.pipeline.source import Report
-from sluicegate.pipeline.validate import known_keys, shown, text, validate
+from sluicegate.pipeline.validate import known_keys, mapping, shown, text, validate
 
 __all__ = ["KEYS", "read_schedule"]
 
-KEYS = ("cron", "timezone", "start", "end", "catchup")
+KEYS = ("cron", "timetable", "with", "timezone", "start", "end", "catchup")
 _AT: Where = ("schedule",)
 
 
@@ -33,11 +34,18 @@ def read_schedule(value: object, report: Report) -> Schedule:
     start = _instant(given, "start", timezone, report)
     end = _instant(given, "end", timezone, report)
     cron = _cron(given.get("cron"), report) if "cron" in given else None
+    timetable = _timetable(given, report)
     if start is not None and end is not None and end <= start:
         report.error((*_AT, "end"), "schedule", "`end` is not after `start`")
     if cron is not None and start is None and given.get("start") is None:
         report.error((*_AT, "cron"), "missing-key", "a cron needs a `start`: {cron: …, start: 2026-01-01}")
-    if "cron" not in given:
+    if timetable is not None and start is None and given.get("start") is None:
+        message = "a timetable needs a `start`: {timetable: …, start: 2026-01-01}"
+        report.error((*_AT, "timetable"), "missing-key", message)
+    kind: dict[str, Any]
+    if timetable is not None:
+        kind = {"kind": "timetable", "timetable": timetable}
+    elif "cron" not in given:
         kind = {"kind": "none", "cron": None}
     else:
         kind = {"kind": "cron", "cron": cron} if cron is not None else {"kind": "none", "cron": None}
@@ -61,6 +69,27 @@ def _cron(value: object, report: Report) -> str | None:
     except ValueError as error:
         report.error(where, "cron", str(error), suggestion=_meant(words))
         return None
+
+
+def _timetable(given: dict[str, Any], report: Report) -> dict[str, Any] | None:
+    """Its import path and arguments; that it takes them is for the factory to check, which imports it."""
+    if "timetable" not in given:
+        if "with" in given:
+            report.error((*_AT, "with"), "value", "`with` holds the arguments of a `timetable`", key=True)
+        return None
+    if "cron" in given:
+        report.error((*_AT, "timetable"), "two-kinds", "`cron` says already when runs start", key=True)
+        return None
+    where = (*_AT, "timetable")
+    path = text(given["timetable"], where, report)
+    if path is None:
+        return None
+    try:
+        code.find_attribute(path, report.source.root)
+    except code.CodeError as error:
+        report.error(where, "import", str(error), suggestion=error.suggestion)
+        return None
+    return {"path": path, "with": mapping(given.get("with"), (*_AT, "with"), report)}
 
 
 def _meant(cron: str) -> str | None:

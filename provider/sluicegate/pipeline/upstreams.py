@@ -140,7 +140,8 @@ def _check_windows(ours: Schedule, source: Source, read: Read, where: Where, oth
     remedy = f"read it as {{dataset: {read.dataset}, latest: true}} if having been written once is enough"
     theirs = other.schedule
     if theirs.cron is None:
-        message = f"`{other.name}` has no cron, so none of its windows can be waited for: {remedy}"
+        kind = "has a timetable" if theirs.timetable is not None else "has no cron"
+        message = f"`{other.name}` {kind}, so none of its windows can be waited for: {remedy}"
         yield source.mistake(where, "window", message)
     elif ours.cron is None:
         message = f"without a cron a run has no window in which those of `{other.name}` could end: {remedy}"

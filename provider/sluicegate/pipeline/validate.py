@@ -31,7 +31,7 @@ _EXPECTED = {
     "model_type": "keys and values",
     "model_attributes_type": "keys and values",
 }
-_BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
 def validate(model: type[Built], value: Mapping[str, Any], where: Where, report: Report) -> Built | None:
@@ -164,7 +164,7 @@ def _note(model: type[BaseModel], detail: ErrorDetails, where: Where, report: Re
         message = f"expected one of {', '.join(options)}, not {shown(given)}"
         report.error(where, "value", message, suggestion=did_you_mean(given, options))
     elif kind in _EXPECTED:
-        meant = _BOOLEANS.get(str(given).lower()) if kind == "bool_type" else None
+        meant = BOOLEANS.get(str(given).lower()) if kind == "bool_type" else None
         report.error(where, "type", f"expected {_EXPECTED[kind]}, not {shown(given)}", suggestion=meant)
     elif kind == "value_error":
         report.error(where, "value", str(context.get("error", detail["msg"])))
