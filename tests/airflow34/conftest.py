@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 import psycopg
 import pytest
 
@@ -42,13 +43,14 @@ def python34() -> Path:
     return ENVIRONMENT / "bin" / "python"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Airflow34:
     """An Airflow whose bundle `pipelines` has our importer, and whose bundle `theirs` has Airflow's own for YAML."""
 
     python: Path
     folder: Path
     conninfo: str
+    port: int
     stack: ExitStack
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -63,8 +65,6 @@ class Airflow34:
     @property
     def environment(self) -> dict[str, str]:
         home = self.folder / "home"
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = self._port = getattr(self, "_port", None) or probe.getsockname()[1]
         info = psycopg.conninfo.conninfo_to_dict(self.conninfo)
         database = f"postgresql+psycopg://postgres@127.0.0.1:{info['port']}/airflow"
         warehouse = {"conn_type": "postgres", "host": "127.0.0.1", "port": int(info["port"] or 0), "login": "postgres"}
@@ -84,9 +84,9 @@ class Airflow34:
             "PYTHONUNBUFFERED": "1",
             "AIRFLOW_HOME": str(home),
             "AIRFLOW_CONN_WAREHOUSE": json.dumps({**warehouse, "schema": "warehouse"}),
-            "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+            "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{self.port}",
             "AIRFLOW__API__HOST": "127.0.0.1",
-            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__SECRET_KEY": "only for a test",
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API_AUTH__JWT_SECRET": "only for a test, and long enough for that",
@@ -95,7 +95,7 @@ class Airflow34:
             ),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.folder / "none"),
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{self.port}/execution/",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__FERNET_KEY": "",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -112,6 +112,7 @@ class Airflow34:
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "2",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
             "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(home / "parsing"),
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "AIRFLOW__SLUICEGATE__SENSOR_POKE_INTERVAL": "1",
         }
@@ -126,7 +127,7 @@ class Airflow34:
         return done
 
     def start(self, *names: str) -> None:
-        """Processes that end with the tests, whatever happens to these."""
+        """Start processes that end with the tests, whatever happens to these."""
         for name in names:
             process = spawn(
                 [str(self.python), "-m", "airflow", name],
@@ -134,6 +135,13 @@ class Airflow34:
             )  # fmt: skip
             self.processes[name] = process
             self.stack.callback(_end, process)
+
+    def serves_tasks(self) -> bool:
+        """Whether tasks can talk to the api-server; a task that starts earlier fails."""
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/execution/health", timeout=30).is_success
+        except httpx.HTTPError:
+            return False
 
     def query(self, text: str, *values: Any, database: str = "airflow") -> list[tuple[Any, ...]]:
         with psycopg.connect(f"{self.conninfo} dbname={database}", autocommit=True) as connection:
@@ -165,7 +173,7 @@ class Airflow34:
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(10)
+        process.wait(5)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -186,8 +194,12 @@ def airflow34(python34: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         with psycopg.connect(f"{conninfo} dbname=postgres", autocommit=True) as connection:
             connection.execute("CREATE DATABASE airflow")
             connection.execute("CREATE DATABASE warehouse")
-        airflow = Airflow34(python34, folder, conninfo, stack)
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        airflow = Airflow34(python34, folder, conninfo, port, stack)
         for each in (airflow.dags, airflow.theirs, folder / "none", folder / "home"):
             each.mkdir()
         airflow.run("db", "migrate")
         yield airflow
+        for process in airflow.processes.values():
+            process.terminate()

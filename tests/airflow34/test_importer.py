@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -33,7 +32,7 @@ BAD = {
 
 
 @pytest.fixture(scope="module")
-def airflow(airflow34: Airflow34) -> Iterator[Airflow34]:
+def airflow(airflow34: Airflow34) -> Airflow34:
     """The dag-processor has seen all files once."""
     files = {
         "defaults.yaml": "tags: [first]\n",
@@ -56,11 +55,13 @@ def airflow(airflow34: Airflow34) -> Iterator[Airflow34]:
     }
     write(airflow34.dags, files)
     write(airflow34.theirs, {"theirs.yaml": THEIRS})
-    airflow34.start("dag-processor", "api-server")
+    airflow34.start("api-server", "dag-processor")
+    airflow34.until(airflow34.serves_tasks, 90, "the api-server")
+    airflow34.start("scheduler", "triggerer")
     airflow34.until(
         lambda: airflow34.active() == GOOD and airflow34.errors().keys() == BAD.keys(), 90, "all files to be seen"
     )
-    yield airflow34
+    return airflow34
 
 
 def places(text: str, file: str) -> list[str]:
@@ -128,8 +129,6 @@ def test_changed_defaults_reach_the_files_below_them(airflow: Airflow34) -> None
 
 
 def test_workers_find_the_pipeline_by_the_importer_and_run_it(airflow: Airflow34) -> None:
-    airflow.start("scheduler", "triggerer")
-
     def ended() -> dict[str, str]:
         states = dict(airflow.query("SELECT dag_id, state FROM dag_run WHERE dag_id IN ('numbers', 'sums')"))
         return states if states and set(states.values()) <= {"success", "failed"} and len(states) == 2 else {}
