@@ -110,6 +110,9 @@ class Airflow34:
             ),
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "2",
+            # What Airflow takes for gone is gone soon.
+            "AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "3",
+            "AIRFLOW__SCHEDULER__PARSING_CLEANUP_INTERVAL": "3",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
             "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(home / "parsing"),
             "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",

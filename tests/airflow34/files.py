@@ -32,12 +32,36 @@ steps:
 """
 
 CODE = """\
+import time
 from pathlib import Path
 
 
 def make(writes, window):
     Path(writes["raw"].removeprefix("file://")).write_text("id,value\\n1,10\\n2,20\\n")
     return str(window.start)
+
+
+def hold(gate):
+    deadline = time.monotonic() + 60
+    while not Path(gate).exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+"""
+
+STEADY = """\
+sluicegate: 1
+steps:
+  hold: {python: "work.numbers:hold", with: {gate: FOLDER/gate}}
+  then:
+    operator: airflow.providers.standard.operators.bash.BashOperator
+    with: {bash_command: "echo then"}
+    after: hold
+"""
+
+MATRIX = """\
+sluicegate: 1
+matrix: {region: [eu, us]}
+steps:
+  a: {load: "s3://x/{{ matrix.region }}.csv", into: "table://warehouse/t_{{ matrix.region }}"}
 """
 
 TWO_MISTAKES = """\

@@ -10,8 +10,10 @@ from tests.airflow34.conftest import Airflow34, write
 from tests.airflow34.files import (
     BAD_ARGUMENT,
     CODE,
+    MATRIX,
     NUMBERS,
     SMALL,
+    STEADY,
     SUMS,
     SYNTAX,
     THEIRS,
@@ -19,7 +21,14 @@ from tests.airflow34.files import (
     reader_of,
 )
 
-GOOD = {"numbers": "team/numbers.yaml", "sums": "sums.yml", "theirs": "theirs.yaml"}
+GOOD = {
+    "numbers": "team/numbers.yaml",
+    "sums": "sums.yml",
+    "sales_eu": "sales.yaml",
+    "sales_us": "sales.yaml",
+    "steady": "steady.yaml",
+    "theirs": "theirs.yaml",
+}
 BAD = {
     "two.yaml": ["2:1", "4:56"],
     "open.yaml": ["3:6"],
@@ -39,6 +48,8 @@ def airflow(airflow34: Airflow34) -> Airflow34:
         "work/numbers.py": CODE,
         "team/numbers.yaml": NUMBERS.replace("FOLDER", str(airflow34.folder)),
         "sums.yml": SUMS,
+        "sales.yaml": MATRIX,
+        "steady.yaml": STEADY.replace("FOLDER", str(airflow34.folder)),
         "two.yaml": TWO_MISTAKES,
         "open.yaml": SYNTAX,
         "argument.yaml": BAD_ARGUMENT,
@@ -97,10 +108,9 @@ def test_an_edit_is_seen_at_once_good_or_bad(airflow: Airflow34) -> None:
     write(airflow.dags, {"edited.yaml": SMALL.replace("into:", "onto:")})
     airflow.until(lambda: "edited.yaml" in airflow.errors(), 20, "the file to turn bad")
     assert places(airflow.errors()["edited.yaml"], "edited.yaml")
-    assert "edited" not in airflow.active()
     write(airflow.dags, {"edited.yaml": SMALL.replace("sluicegate: 1", "sluicegate: 1\ndescription: mended")})
-    airflow.until(lambda: "edited" in airflow.active(), 20, "the file to be mended")
-    assert "edited.yaml" not in airflow.errors()
+    airflow.until(lambda: "edited.yaml" not in airflow.errors(), 20, "the file to be mended")
+    assert airflow.active()["edited"] == "edited.yaml"
     assert "mended" in airflow.code("edited")[0]
 
 
@@ -140,6 +150,30 @@ def test_workers_find_the_pipeline_by_the_importer_and_run_it(airflow: Airflow34
     assert {state for _, state in tasks} == {"success"}, tasks
     assert len(tasks) == 5
     assert airflow.query("SELECT id, value FROM again ORDER BY id", database="warehouse") == [(1, 10), (2, 20)]
+
+
+def test_a_bad_edit_stops_neither_the_run_that_goes_on_nor_the_next(airflow: Airflow34) -> None:
+    good = STEADY.replace("FOLDER", str(airflow.folder))
+    runs = "SELECT state FROM dag_run WHERE dag_id = 'steady' ORDER BY id"
+    tags = "SELECT name FROM dag_tag WHERE dag_id = 'steady' AND name LIKE 'older version %%'"
+    airflow.run("dags", "trigger", "steady")
+    held = "SELECT 1 FROM task_instance WHERE task_id = 'hold' AND state = 'running'"
+    airflow.until(lambda: airflow.query(held), 40, "its first task to run")
+    write(airflow.dags, {"steady.yaml": TWO_MISTAKES})
+    airflow.until(lambda: "steady.yaml" in airflow.errors(), 20, "the file to turn bad")
+    assert places(airflow.errors()["steady.yaml"], "steady.yaml") == BAD["two.yaml"]
+    assert airflow.active()["steady"] == "steady.yaml/older version"
+    assert airflow.code("steady") == (good, "yaml")
+    assert airflow.query(tags)
+    (airflow.folder / "gate").touch()
+    airflow.until(lambda: airflow.query(runs) == [("success",)], 60, "the run that was going on")
+    airflow.run("dags", "trigger", "steady")
+    airflow.until(lambda: airflow.query(runs) == [("success",)] * 2, 60, "the next run")
+    write(airflow.dags, {"steady.yaml": good.replace("echo then", "echo mended")})
+    airflow.until(lambda: airflow.active()["steady"] == "steady.yaml", 20, "the file to be mended")
+    assert "steady.yaml" not in airflow.errors()
+    assert "mended" in airflow.code("steady")[0]
+    assert not airflow.query(tags)
 
 
 def test_airflows_own_commands_find_the_pipeline(airflow: Airflow34) -> None:
