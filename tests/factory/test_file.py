@@ -7,6 +7,7 @@ import pytest
 from sluicegate.factory.file import build_file, dag_of_task, entries_of, older_dags
 from sluicegate.factory.home import Home
 from sluicegate.pipeline import PipelineErrors
+from sluicegate.pipeline.tree import stems
 from tests.factory.files import BAD_ARGUMENT, DELAYS, FLIGHTS, MISSPELT, SYNTAX, write
 
 MATRIX = """\
@@ -87,3 +88,10 @@ def test_a_run_that_is_pinned_has_the_files_of_its_version_and_keeps_nothing(
     assert next(entries_of(file, root, home)).text.decode() == FLIGHTS
     write(pinned, flights=SYNTAX)
     assert dag_of_task("flights", pinned / "flights.yaml", pinned, home).task_ids == ["fetch", "load_flights"]
+
+
+def test_a_file_that_came_after_the_index_was_made_is_found(root: Path, home: Home) -> None:
+    write(root, delays=DELAYS)
+    index = stems(root)
+    write(root, flights=FLIGHTS)
+    assert build_file(root / "delays.yaml", root, home, index).dags[0].dag_id == "delays"

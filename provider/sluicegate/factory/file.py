@@ -23,6 +23,8 @@ from sluicegate.pipeline import Mistake, PipelineErrors, read_together
 from sluicegate.pipeline.ancestors import cycle_mistakes
 from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.errors import in_order
+from sluicegate.pipeline.near import Stems
+from sluicegate.pipeline.tree import stems
 
 __all__ = ["Built", "build_file", "dag_of_task", "entries_of", "older_dags"]
 
@@ -37,15 +39,16 @@ class Built:
     warnings: tuple[Mistake, ...]
 
 
-def build_file(file: Path, root: Path, home: Home) -> Built:
+def build_file(file: Path, root: Path, home: Home, index: Stems | None = None) -> Built:
     """Read, check and build what `file` makes; `home` keeps it, for when the file turns bad.
 
+    :param index: what `stems(root)` gave a while ago: a file that is not good by it is looked at again without it
     :raises PipelineErrors: with all errors of the file, and with nothing else
     """
     find_code(root)
     before = tuple(entries_of(file, root, home))
     try:
-        entries, mistakes = _read(file, root, environment())
+        entries, mistakes = _read(file, root, environment(), index)
     except PipelineErrors as errors:
         wrong = [mistake for mistake in errors.mistakes if mistake.is_error]
         if not _only_upstreams_are_wrong(wrong, before, root):
@@ -102,10 +105,18 @@ def dag_of_task(name: str, file: Path, root: Path, home: Home) -> PipelineDAG:
     return dag_of(entry.at(root), playbooks_folder(root))
 
 
-def _read(file: Path, root: Path, seen: Environment) -> tuple[tuple[Entry, ...], tuple[Mistake, ...]]:
-    together = read_together(file, root, environment=seen)
-    if cycles := cycle_mistakes(file, root, seen):
-        raise PipelineErrors(cycles, root)
+def _read(
+    file: Path, root: Path, seen: Environment, index: Stems | None
+) -> tuple[tuple[Entry, ...], tuple[Mistake, ...]]:
+    try:
+        known = stems(root) if index is None else index
+        together = read_together(file, root, known, seen)
+        if cycles := cycle_mistakes(file, root, known, seen):
+            raise PipelineErrors(cycles, root)
+    except PipelineErrors:
+        if index is None:
+            raise
+        return _read(file, root, seen, None)
     now = datetime.now(UTC)
     return tuple(entry_of(each, together.upstreams, now) for each in together.pipelines), together.warnings
 

@@ -20,8 +20,9 @@ from sluicegate.factory.home import Home
 from sluicegate.factory.load import PipelineFileError, import_shared
 from sluicegate.factory.shard import OLDER
 from sluicegate.pipeline import Mistake, PipelineErrors
-from sluicegate.pipeline.near import is_pipeline_file
-from sluicegate.pipeline.walk import SUFFIXES, yaml_files
+from sluicegate.pipeline.near import Stems, is_pipeline_file
+from sluicegate.pipeline.tree import stems
+from sluicegate.pipeline.walk import SUFFIXES
 
 try:
     from airflow.sdk.importers import (  # type: ignore[import-not-found, unused-ignore]
@@ -75,6 +76,7 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
         if AbstractDagImporter is object:
             raise RuntimeError(_NO_IMPORTERS)
         self.supported_extensions = list(SUFFIXES)
+        self._indexes: dict[Path, Stems] = {}
         self._good: set[Path] = set()
         self._older: dict[str, str] = {}
 
@@ -90,9 +92,11 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
         if root.is_file():
             yield from self._definitions([root])
             return
+        # What parses is forked from the process that lists a whole bundle: it has both of these from there.
         import_shared(())
-        yield from self._definitions(files := yaml_files(root))
-        _forget_deleted(files, _home(bundle))
+        index = self._indexes[root] = stems(root)
+        yield from self._definitions(file for same in index.values() for file in same)
+        _forget_deleted(index, _home(bundle))
 
     def import_definition(self, definition: FilesystemDagDefinition, bundle: Any) -> Any:
         """The DAGs of a file, or one error with all its mistakes: of several Airflow keeps the last."""
@@ -105,7 +109,7 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
                 result.dags += self._older_dags(definition.path, root, home)
             else:
                 self._good.discard(definition.path)
-                built = build_file(definition.path, root, home)
+                built = build_file(definition.path, root, home, self._indexes.get(root))
                 self._good.add(definition.path)
                 result.dags += built.dags
                 result.warnings += _warnings(built.warnings, definition, root)
@@ -147,12 +151,11 @@ def _home(bundle: Any) -> Home:
     return Home(bundle.base_dir / "sluicegate")
 
 
-def _forget_deleted(files: Iterable[Path], home: Home) -> None:
+def _forget_deleted(index: Stems, home: Home) -> None:
     """A file that comes back under an old name is a new one."""
-    stems = {file.stem for file in files}
-    for name in list(home.names()) if stems else ():
+    for name in list(home.names()) if index else ():
         words = name.split("_")
-        if stems.isdisjoint("_".join(words[:count]) for count in range(1, len(words) + 1)):
+        if index.keys().isdisjoint("_".join(words[:count]) for count in range(1, len(words) + 1)):
             home.forget(name)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.errors import Mistake
 from sluicegate.pipeline.graph import upstream_names
-from sluicegate.pipeline.near import Near
+from sluicegate.pipeline.near import Near, Stems
 from sluicegate.pipeline.read import Draft, Variant
 from sluicegate.pipeline.tree import stems
 from sluicegate.pipeline.upstreams import check_cycles
@@ -15,13 +15,16 @@ from sluicegate.pipeline.upstreams import check_cycles
 __all__ = ["cycle_mistakes"]
 
 
-def cycle_mistakes(file: Path, root: Path, environment: Environment | None = None) -> tuple[Mistake, ...]:
+def cycle_mistakes(
+    file: Path, root: Path, index: Stems | None = None, environment: Environment | None = None
+) -> tuple[Mistake, ...]:
     """What `read_tree` says of the cycles that go through `file`, without reading the tree.
 
+    :param index: what `stems(root)` gave, where the caller has it already
     :param environment: what `${env:NAME}` may see; this process's unless it is given
     """
     root = root.absolute()
-    near = Near(stems(root), root, environment)
+    near = Near(stems(root) if index is None else index, root, environment)
     start = near.read(file.absolute())
     around = _ancestors(start, near)
     if not any(set(start.names) & upstream_names(variant.pipeline) for variant in around.values()):
