@@ -43,6 +43,7 @@ unit: .venv/ready
 
 lint: .venv/ready
 	@$(UV) lock --check --quiet
+	@$(UV) lock --check --quiet --project tests/airflow34
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
@@ -52,4 +53,4 @@ bench: .venv/ready
 
 clean:
 	@if [ -x .venv/bin/sluicegate ]; then .venv/bin/sluicegate down >/dev/null || true; fi
-	@rm -rf .venv .uv .bench .sluicegate dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv34 .uv .bench .sluicegate dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -43,6 +43,8 @@ HEAVY = ("duckdb", "pandas", "pyarrow", "boto3", "botocore", "great_expectations
 PARSE_TIME = (
     "sluicegate.factory.build",
     "sluicegate.factory.bundle",
+    "sluicegate.factory.file",
+    "sluicegate.factory.importer",
     "sluicegate.factory.load",
     "sluicegate.factory.stub",
     "sluicegate.operator",

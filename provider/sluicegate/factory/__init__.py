@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sluicegate.factory.build import build_dag
     from sluicegate.factory.bundle import PipelineBundle
+    from sluicegate.factory.importer import PipelineImporter
     from sluicegate.factory.load import build_mistakes, load_dags
     from sluicegate.factory.site import PipelineFileError
 
-__all__ = ["PipelineBundle", "PipelineFileError", "build_dag", "build_mistakes", "load_dags"]
+__all__ = ["PipelineBundle", "PipelineFileError", "PipelineImporter", "build_dag", "build_mistakes", "load_dags"]
 
 _HOME = {
     "PipelineBundle": "bundle",
     "PipelineFileError": "site",
+    "PipelineImporter": "importer",
     "build_dag": "build",
     "build_mistakes": "load",
     "load_dags": "load",
