@@ -27,6 +27,7 @@ _COMMANDS = {
     "put": _Entry("stack", "put", "Put a file into the local S3, for a pipeline to load."),
     "demo": _Entry("demo", "demo", "Run the sample pipelines on real data and show what was loaded."),
     "check": _Entry("check", "check", "Check pipeline files; every mistake with file:line:column."),
+    "schema": _Entry("schema", "schema", "Print the JSON Schema of a pipeline file, for editors."),
 }
 
 
