@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "transform": _SHARED,
     "factory": _WORK,
     "local": _FACTORY,
-    "cli": _FACTORY | {"local"},
+    "migrate": frozenset({"pipeline"}),
+    "cli": _FACTORY | {"local", "migrate"},
 }
 """By layer, the layers that it may import beside itself."""
 
