@@ -73,7 +73,7 @@ def _one(identifier: str, name: str, item: Item, defaults: Item, options: Option
     if name != identifier:
         notes.add(item, ("sluicegate",), f"the DAG `{identifier}` is called `{name}`, as its file is")
     dag = item.holding(merged(item.items, defaults.items))
-    pipeline = pipeline_of(dag, notes, options.lookup, options.today)
+    pipeline = pipeline_of(dag, identifier if name != identifier else None, notes, options.lookup, options.today)
     comments: dict[Where, list[str]] = {}
     for note in notes.all:
         place = _existing(note.where, pipeline)

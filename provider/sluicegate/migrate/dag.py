@@ -25,14 +25,7 @@ __all__ = ["pipeline_of"]
 
 _OF_THE_FILE = frozenset({"owner", "start_date", "end_date", "timezone", *RETRY_KEYS})
 """Keys of `default_args` that the pipeline says for all of its steps."""
-_PASSED_ON = {
-    "dag_display_name": "dag_display_name",
-    "max_active_tasks": "max_active_tasks",
-    "concurrency": "max_active_tasks",
-    "template_searchpath": "template_searchpath",
-    "render_template_as_native_obj": "render_template_as_native_obj",
-    "access_control": "access_control",
-}
+_PASSED_ON = ("dag_display_name", "template_searchpath", "render_template_as_native_obj", "access_control")
 """DAG arguments that go to Airflow as they are."""
 _WITHOUT = {
     "default_view": "Airflow 3 has one view",
@@ -49,14 +42,16 @@ _WITHOUT = {
 }
 _READ = frozenset({
     "default_args", "description", "doc_md", "doc_md_file_path", "tags", "max_active_runs", "is_paused_upon_creation",
-    "params", "tasks", "task_groups", "user_defined_macros", "dagrun_timeout", "dagrun_timeout_sec",
-    "on_success_callback", "on_failure_callback", *TIMING_KEYS, *_PASSED_ON,
+    "params", "tasks", "task_groups", "user_defined_macros", "concurrency", "max_active_tasks", "dagrun_timeout",
+    "dagrun_timeout_sec", "on_success_callback", "on_failure_callback", *TIMING_KEYS, *_PASSED_ON,
 })  # fmt: skip
 _PARAMS = ("Param",)
 
 
-def pipeline_of(dag: Item, notes: Notes, lookup: Lookup, today: date) -> dict[str, Any]:
+def pipeline_of(dag: Item, label: str | None, notes: Notes, lookup: Lookup, today: date) -> dict[str, Any]:
     """The pipeline. What has no counterpart is noted.
+
+    :param label: what Airflow shows in place of the pipeline's name, unless the DAG says it
 
     :raises PipelineErrors: for what dag-factory itself would refuse
     :raises Lost: for a value of the DAG that is none
@@ -81,11 +76,12 @@ def pipeline_of(dag: Item, notes: Notes, lookup: Lookup, today: date) -> dict[st
             pipeline[ours] = values.plain(conf[key], (ours,))
     if params := _params(conf, pipeline["schedule"], values):
         pipeline["params"] = params
-    pipeline["retries"] = retries_of(default_args)
+    pipeline["retries"] = retries_of(default_args, notes, ("retries",))
     if pipeline["retries"]:
         message = "the fault decides whether a step is tried again at all: bad data and wrong code are not"
         notes.add(default_args["retries"], ("retries",), message)
-    if arguments := _dag_arguments(conf, values):
+    shown = {"dag_display_name": label} if label is not None else {}
+    if arguments := {**shown, **_dag_arguments(conf, values)}:
         pipeline["dag"] = arguments
     lineage = Lineage(values, _all_before(grouping.upstream))
     steps = _steps(grouping, conf, default_args, values, lookup, lineage)
@@ -148,11 +144,13 @@ def _param(item: Item, values: Values, where: Where) -> Any:
 
 def _dag_arguments(conf: Items, values: Values) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for key, argument in _PASSED_ON.items():
-        if key in conf and conf[key].value is not None and argument not in found:
-            found[argument] = values.plain(conf[key], ("dag", argument))
-    limit = conf.get("dagrun_timeout") or conf.get("dagrun_timeout_sec")
-    if limit is not None and limit.value is not None:
+    for key in _PASSED_ON:
+        if key in conf and conf[key].value is not None:
+            found[key] = values.plain(conf[key], ("dag", key))
+    # dag-factory takes `concurrency` where there are both.
+    if (most := values.notes.first(conf, ("concurrency", "max_active_tasks"), ("dag",))) is not None:
+        found["max_active_tasks"] = values.plain(most, ("dag", "max_active_tasks"))
+    if (limit := values.notes.first(conf, ("dagrun_timeout", "dagrun_timeout_sec"), ("dag",))) is not None:
         found["dagrun_timeout"] = format_duration(duration(limit))
     for key in ("on_success_callback", "on_failure_callback"):
         if key in conf and conf[key].value is not None:
@@ -196,7 +194,8 @@ def _steps(
     inherited = {key: item for key, item in default_args.items() if key not in _OF_THE_FILE}
     retry = {key: item for key, item in default_args.items() if key in RETRY_KEYS}
     lineage.expect(grouping.tasks)
-    tasks = Tasks(values, lookup, grouping.steps, {**inherited, **retry}, native, lineage)
+    many = [task for task, item in grouping.tasks.items() if "expand" in item.items]
+    tasks = Tasks(values, lookup, grouping.steps, many, {**inherited, **retry}, native, lineage)
     steps: dict[str, Any] = {}
     for task, item in grouping.tasks.items():
         name = grouping.steps[task]

@@ -103,7 +103,7 @@ class Grouping:
         :raises PipelineErrors: for one that is not there, and for a cycle
         """
         plain = {task: self._named(item, groups=False) for task, item in self.tasks.items()}
-        before = {task: list(names) for task, names in plain.items()}
+        before: dict[str, list[str]] = {task: [] for task in self.tasks}
         for task, item in self.tasks.items():
             for name in self._named(item, groups=True):
                 before[task] += [name] if name in self.tasks else self._ends(name, plain)

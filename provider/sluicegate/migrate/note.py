@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluicegate.migrate.item import Item
+from sluicegate.migrate.item import Item, Items
 from sluicegate.pipeline.errors import Where
 
 __all__ = ["Note", "Notes"]
@@ -36,3 +37,10 @@ class Notes:
         """:param once: the first that says this is enough"""
         if not (once and any(note.message == message for note in self.all)):
             self.all[Note(message, item.file, item.line, where, lost)] = None
+
+    def first(self, conf: Items, keys: Sequence[str], where: Where) -> Item | None:
+        """The first of `keys`, which all say the same thing, that says something; the others are noted."""
+        given = [key for key in keys if key in conf and conf[key].value is not None]
+        for key in given[1:]:
+            self.add(conf[key], where, f"`{key}` left out: `{given[0]}` says it")
+        return conf[given[0]] if given else None

@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from sluicegate.migrate.item import Items
+from sluicegate.migrate.note import Notes
 from sluicegate.migrate.values import Lost, duration
+from sluicegate.pipeline.errors import Where
 from sluicegate.pipeline.text import format_duration
 
 __all__ = ["RETRY_KEYS", "retries_of"]
@@ -16,7 +18,7 @@ _AIRFLOWS_DELAY = timedelta(minutes=5)
 _AIRFLOWS_LONGEST = timedelta(hours=24)
 
 
-def retries_of(conf: Items) -> Any:
+def retries_of(conf: Items, notes: Notes, where: Where) -> Any:
     """A count, or count and pauses; without any, none at all, which is Airflow's default and not ours.
 
     :raises Lost: when one of the values is none
@@ -29,7 +31,7 @@ def retries_of(conf: Items) -> Any:
         raise Lost(given["retries"], f"`retries` is a number, not {count!r}")
     if count == 0:
         return 0
-    pause = given.get("retry_delay") or given.get("retry_delay_sec")
+    pause = notes.first(conf, ("retry_delay", "retry_delay_sec"), where)
     delay = duration(pause) if pause is not None else _AIRFLOWS_DELAY
     longest = delay
     if "retry_exponential_backoff" in given and given["retry_exponential_backoff"].value:

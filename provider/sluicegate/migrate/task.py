@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sluicegate.migrate.item import Item, Items
 from sluicegate.migrate.lineage import Lineage
-from sluicegate.migrate.mapping import Mapped, mapped, reference
+from sluicegate.migrate.mapping import Mapped, Reference, mapped, reference
 from sluicegate.migrate.notifying import CALLBACKS, callback
 from sluicegate.migrate.operators import BASE_ARGUMENTS, DECORATORS, Known, Lookup, present_path
 from sluicegate.migrate.retrying import RETRY_KEYS, retries_of
@@ -47,11 +47,15 @@ _OURS = frozenset({
 
 @dataclass(frozen=True)
 class Tasks:
-    """What all tasks of a DAG have in common. `steps` are the steps by task, `native` is the DAG's own setting."""
+    """What all tasks of a DAG have in common.
+
+    `steps` are the steps by task, `many` the tasks that are mapped, `native` is the DAG's own setting.
+    """
 
     values: Values
     lookup: Lookup
     steps: Mapping[str, str]
+    many: Collection[str]
     defaults: Items
     native: bool
     lineage: Lineage
@@ -131,8 +135,7 @@ class Tasks:
             own = decorated and key not in (BASE_ARGUMENTS | _CALLED_WITH | _FUNCTIONS)
             found = reference(item, self.steps, plus=decorated) if own else None
             if found is not None:
-                key_said = f", key='{found.key}'" if found.key is not None else ""
-                called[key] = f"{{{{ ti.xcom_pull(task_ids='{self.steps[found.task]}'{key_said}) }}}}"
+                called[key] = self._result(found)
                 before.append(found.task)
             elif own:
                 called[key] = self.values.plain(item, (*within, "op_kwargs", key))
@@ -150,6 +153,13 @@ class Tasks:
         arguments |= self._variables(conf, within)
         self._json_data(conf, arguments)
         return arguments, before
+
+    def _result(self, found: Reference) -> str:
+        """A template that is the result; of a mapped task a list, also when there was one item."""
+        step = f"'{self.steps[found.task]}'"
+        pulled = f"[{step}]" if found.task in self.many else step
+        key = f", key='{found.key}'" if found.key is not None else ""
+        return f"{{{{ ti.xcom_pull(task_ids={pulled}{key}) }}}}"
 
     def _argument(self, key: str, item: Item, within: Where) -> Any:
         if key in _FUNCTIONS and isinstance(item.value, str):
@@ -204,11 +214,11 @@ class Tasks:
             found["trigger_rule"] = word
         if (pool := conf.get("pool")) is not None and pool.value is not None:
             found["pool"] = self.values.plain(pool, (*where, "pool"))
-        limit = conf.get("execution_timeout") or conf.get("execution_timeout_secs")
-        if limit is not None and limit.value is not None:
+        limit = self.values.notes.first(conf, ("execution_timeout", "execution_timeout_secs"), where)
+        if limit is not None:
             found["timeout"] = format_duration(duration(limit))
         if {*own, *group} & set(RETRY_KEYS):
-            found["retries"] = retries_of(conf)
+            found["retries"] = retries_of(conf, self.values.notes, (*where, "retries"))
         for key, reason in _DROPPED.items():
             if key in conf:
                 self.values.notes.add(conf[key], where, f"`{key}` left out: {reason}")
@@ -229,4 +239,6 @@ def readdressed(value: Any, ids: Mapping[str, str]) -> Any:
         return [readdressed(item, ids) for item in value]
     if not isinstance(value, str) or not ("{{" in value or "{%" in value):
         return value
-    return re.sub(r"""(['"])(.+?)\1""", lambda found: f"{found[1]}{ids.get(found[2], found[2])}{found[1]}", value)
+    for old, new in ids.items():
+        value = re.sub(rf"""(['"]){re.escape(old)}\1""", rf"\1{new}\1", value)
+    return value

@@ -18,8 +18,9 @@ _CRON_TIMETABLES = ("CronTriggerTimetable", "CronDataIntervalTimetable")
 _ANNUAL = "@annually"
 _AT = ("schedule",)
 _TICKS = (
-    "a cron here makes windows: a run covers the time from the tick before, and `ds`, `ts` and `logical_date` in its "
-    "templates are the start of it. dag-factory's run had them at its own tick, the end: `window.end` is that one"
+    "a cron here makes windows: a run covers the time since the tick before, and `ds`, `ts` and `logical_date` in its "
+    "templates are the beginning of that; they were the run's own tick, which is `window.end`. The first run comes a "
+    "tick after `start`"
 )
 
 
@@ -42,8 +43,11 @@ def schedule_of(dag: Items, default_args: Items, notes: Notes, today: date) -> A
         _limit("end_date", dag, default_args, notes, today),
     )
     timed = _timed(dag, start, notes)
-    zone = dag.get("timezone") or default_args.get("timezone")
+    # The zone that stands beside the start is the one that counts.
+    zone = (default_args if "start_date" not in dag else dag).get("timezone")
     timezone = timed.timezone or (str(zone.value) if zone is not None else None)
+    if zone is None and (other := dag.get("timezone") or default_args.get("timezone")) is not None:
+        notes.add(other, _AT, "`timezone` left out: it counts beside `start_date` only")
     if timed.once:
         if start is not None or end is not None:
             item = dag.get("start_date") or default_args.get("start_date") or dag["schedule"]
@@ -60,7 +64,10 @@ def schedule_of(dag: Items, default_args: Items, notes: Notes, today: date) -> A
     if timezone is not None and timezone != "UTC":
         said["timezone"] = timezone
     said |= {"start": _shown(start)} if start is not None else {}
-    said |= {"end": _shown(end)} if end is not None else {}
+    if end is not None:
+        said["end"] = _shown(end)
+        message = "`end_date` was the last moment at which a run could be; no window begins at `end` or later"
+        notes.add(next(each["end_date"] for each in (dag, default_args) if "end_date" in each), (*_AT, "end"), message)
     catchup = dag.get("catchup")
     if catchup is not None and catchup.value is not None:
         if not isinstance(catchup.value, bool):
@@ -94,8 +101,8 @@ def _shown(value: date) -> str:
 
 
 def _timed(dag: Items, start: date | None, notes: Notes) -> _Timed:
-    item = next((dag[key] for key in ("schedule", "schedule_interval", "timetable") if key in dag), None)
-    if item is None or item.value is None:
+    item = notes.first(dag, ("schedule", "schedule_interval", "timetable"), _AT)
+    if item is None:
         return _Timed()
     if isinstance(item.value, dict) and set(item.value) == {"type", "value"}:
         item = item.value["value"]

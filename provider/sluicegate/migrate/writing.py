@@ -17,7 +17,7 @@ __all__ = ["write"]
 
 _WIDTH = 116
 _PLAIN = re.compile(r"[A-Za-z_/.<(][^\n\r\t\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]*")
-_WORDS = re.compile(r"(?i:true|false|yes|no|on|off|y|n|null|nan|\.nan|[-+]?\.inf)")
+_WORDS = re.compile(r"(?i:true|false|yes|no|on|off|null|nan|\.nan|[-+]?\.inf)")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:]+(\.[0-9]+)?([+-][0-9:]+|Z)?)?")
 _DURATION = re.compile(r"([0-9]+[smhdw])+")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
