@@ -35,7 +35,8 @@ MAY_IMPORT = {
     "dag": _SHARED,
     "factory": _BUILT_WITH,
     "local": _FACTORY,
-    "cli": _FACTORY | {"local"},
+    "migrate": frozenset({"pipeline"}),
+    "cli": _FACTORY | {"local", "migrate"},
 }
 """By layer, the layers that it may import beside itself."""
 

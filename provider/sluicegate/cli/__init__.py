@@ -14,7 +14,7 @@ __all__ = ["app", "main"]
 
 @dataclass(frozen=True)
 class _Entry:
-    """A subcommand: where its function is, and its line in the help."""
+    """A subcommand: where its function is, or the group of its own subcommands, and its line in the help."""
 
     module: str
     function: str
@@ -27,6 +27,8 @@ _COMMANDS = {
     "put": _Entry("stack", "put", "Put a file into the local S3, for a pipeline to load."),
     "demo": _Entry("demo", "demo", "Run the sample pipelines on real data and show what was loaded."),
     "check": _Entry("check", "check", "Check pipeline files; every mistake with file:line:column."),
+    "import": _Entry("migrate", "app", "Turn the files of another DAG factory into pipeline files."),
+    "schema": _Entry("schema", "schema", "Print the JSON Schema of a pipeline file, for editors."),
 }
 
 
@@ -44,8 +46,11 @@ class _LazyGroup(TyperGroup):
 
 def _load(name: str) -> Any:
     entry = _COMMANDS[name]
+    found = getattr(import_module(f"sluicegate.cli.{entry.module}"), entry.function)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_command(found)
     single = typer.Typer(add_completion=False)
-    single.command(name)(getattr(import_module(f"sluicegate.cli.{entry.module}"), entry.function))
+    single.command(name)(found)
     return typer.main.get_command(single)
 
 

@@ -1,0 +1,472 @@
+"""The JSON Schema and the reference say what the reader does: each key, each form, each default, each example."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from textwrap import dedent, indent
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator, Draft202012Validator  # type: ignore[import-untyped]
+from typer.testing import CliRunner
+
+from sluicegate.cli import app
+from sluicegate.pipeline import PipelineErrors, datasets, schedule
+from sluicegate.pipeline.model import (
+    Cluster,
+    Column,
+    Connections,
+    CoreInstances,
+    DeadLetters,
+    Format,
+    Instances,
+    Job,
+    LoadStep,
+    Mode,
+    Model,
+    OnSchemaChange,
+    OnUpstreamFailure,
+    Pipeline,
+    Read,
+    Retries,
+    Schedule,
+    SparkStep,
+)
+from sluicegate.pipeline.read import DEFAULTS_KEYS, KEYS, read_draft
+from sluicegate.pipeline.reference import _flow
+from sluicegate.pipeline.schema import defaults_schema, pipeline_schema
+from sluicegate.pipeline.step_words import COMMON_WORDS, KIND_SECTIONS, PART_SECTIONS
+from sluicegate.pipeline.steps import COMMON, KINDS, TRIGGER_RULES
+from sluicegate.pipeline.validate import keys_of
+from sluicegate.pipeline.words import DEFAULTS_ONLY, FILE_SECTIONS, PIPELINE, UNSAID, Word
+from sluicegate.pipeline.yaml import parse
+from tests.docs.pages import PAGES
+from tests.pipeline.conftest import Dags
+
+ROOT = Path(__file__).parents[2]
+SCHEMA, DEFAULTS_SCHEMA = pipeline_schema(), defaults_schema()
+TEXTS_IN = ("tests/pipeline", "tests/factory")
+
+
+def faults(value: object, schema: Mapping[str, Any] = SCHEMA) -> list[str]:
+    return [f"{error.json_path}: {error.message[:200]}" for error in Draft7Validator(schema).iter_errors(value)]
+
+
+def value_of(text: str | bytes) -> Any:
+    return parse(text.encode() if isinstance(text, str) else text, Path("x.yaml")).value
+
+
+# --- what is kept in the repository ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file", "options"),
+    [
+        ("docs/pipeline.schema.json", []),
+        ("docs/defaults.schema.json", ["--defaults"]),
+        ("docs/yaml.md", ["--markdown"]),
+    ],
+)
+def test_what_is_in_the_docs_is_what_the_command_prints(file: str, options: list[str]) -> None:
+    done = CliRunner().invoke(app, ["schema", *options])
+    assert done.exit_code == 0
+    assert (ROOT / file).read_text("utf-8") == done.output, f"sluicegate schema {' '.join(options)} > {file}"
+
+
+def test_the_page_and_the_defaults_are_not_printed_at_once() -> None:
+    done = CliRunner().invoke(app, ["schema", "--defaults", "--markdown"])
+    assert done.exit_code == 2
+    assert "give one of them" in done.output
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, DEFAULTS_SCHEMA], ids=["pipeline", "defaults"])
+def test_it_is_a_schema_of_draft_07_and_of_2020_12(schema: dict[str, Any]) -> None:
+    Draft7Validator.check_schema(schema)
+    Draft202012Validator.check_schema({**schema, "$schema": "https://json-schema.org/draft/2020-12/schema"})
+
+
+def test_nothing_stands_beside_a_reference_and_each_leads_somewhere() -> None:
+    def references(value: object) -> Iterator[dict[str, Any]]:
+        if isinstance(value, dict):
+            if isinstance(value.get("$ref"), str):
+                yield value
+            value = list(value.values())
+        for item in value if isinstance(value, list) else ():
+            yield from references(item)
+
+    for schema in (SCHEMA, DEFAULTS_SCHEMA):
+        found = list(references(schema))
+        assert [each for each in found if set(each) != {"$ref"}] == []
+        used = {each["$ref"].removeprefix("#/definitions/") for each in found}
+        assert used <= set(schema["definitions"])
+
+
+# --- the words are those of the reader ---------------------------------------------------------------------------
+
+AHEAD: frozenset[str] = frozenset()
+"""Keys that the words have and the reader does not yet."""
+
+
+def test_every_key_of_the_reader_has_its_words_and_no_other_has() -> None:
+    assert set(PIPELINE.words) - AHEAD == set(KEYS) - AHEAD
+    assert {*PIPELINE.words, *DEFAULTS_ONLY.words} - AHEAD == set(DEFAULTS_KEYS) - AHEAD
+    assert set(COMMON_WORDS) - AHEAD == set(COMMON) - AHEAD
+    assert set(KIND_SECTIONS) == set(KINDS)
+    for kind, section in KIND_SECTIONS.items():
+        assert set(section.words) - AHEAD == {kind, *KINDS[kind]} - AHEAD
+
+
+MODELS: Mapping[str, type[Model]] = {
+    "retries": Retries,
+    "format": Format,
+    "connections": Connections,
+    "cluster": Cluster,
+    "instances": Instances,
+    "core": CoreInstances,
+    "read": Read,
+    "job": Job,
+    "column": Column,
+    "dead_letters": DeadLetters,
+}
+OTHERS: Mapping[str, tuple[str, ...]] = {
+    "schedule": schedule.KEYS,
+    "dataset": datasets._KEYS,
+    "param": ("type", "default", "description"),  # and all of JSON Schema
+    "after": ("dag", "task"),
+}
+
+
+def test_every_key_of_a_section_has_its_words_and_no_other_has() -> None:
+    sections = {**FILE_SECTIONS, **PART_SECTIONS}
+    assert set(sections) == {*MODELS, *OTHERS}
+    for name, section in sections.items():
+        assert set(section.words) == set(keys_of(MODELS[name]) if name in MODELS else OTHERS[name]), name
+
+
+def test_the_defaults_are_those_that_hold() -> None:
+    sections = {**FILE_SECTIONS, **PART_SECTIONS}
+    told = [(model, sections[name].words) for name, model in MODELS.items()]
+    told += [(Schedule, FILE_SECTIONS["schedule"].words), (Pipeline, {**PIPELINE.words, **DEFAULTS_ONLY.words})]
+    told += [(LoadStep, KIND_SECTIONS["load"].words), (SparkStep, KIND_SECTIONS["spark"].words)]
+    for model, words in told:
+        for name, field in model.model_fields.items():
+            key = field.alias or name
+            if key in words and words[key].default is not UNSAID and key != "schedule":
+                default = field.get_default(call_default_factory=True)
+                assert says(default, words[key].default), f"{model.__name__}.{key}: {default!r}"
+
+
+def says(value: Any, written: Any) -> bool:
+    """Whether `written`, in a file, is the value that holds."""
+    if isinstance(value, tuple):
+        value = list(value)
+    if hasattr(value, "total_seconds"):
+        from sluicegate.pipeline.text import format_duration
+
+        return format_duration(value) == written
+    return bool(value == written or str(value) == written)
+
+
+@pytest.mark.parametrize(
+    ("word", "options"),
+    [
+        (COMMON_WORDS["trigger_rule"], TRIGGER_RULES),
+        (KIND_SECTIONS["load"].words["mode"], Mode),
+        (KIND_SECTIONS["load"].words["on_schema_change"], OnSchemaChange),
+        (PART_SECTIONS["read"].words["on_upstream_failure"], OnUpstreamFailure),
+        (FILE_SECTIONS["format"].words["type"], ("csv", "jsonl", "parquet")),
+        (
+            FILE_SECTIONS["schedule"].words["cron"],
+            ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly"),
+        ),
+    ],
+)
+def test_the_options_are_those_of_the_reader(word: Word, options: Any) -> None:
+    assert set(word.shape.schema["anyOf"][0]["enum"]) == set(options)
+
+
+# --- every example is right ---------------------------------------------------------------------------------------
+
+HEAD = "sluicegate: 1\n"
+SUPPLIES = {
+    "defaults.yaml": "clusters: {small: {release: emr-7.13.0, instances: {primary: m7g.xlarge}}}\n",
+    "jobs/delays.py": "",
+    "suites/orders.json": "{}",
+    "transforms/customers.py": "def clean_up(**given): ...\n",
+    "announce.py": "def post(**given): ...\n",
+}
+STEP = {
+    "load": "load: s3://in/x.csv\ninto: table://wh/x\n",
+    "spark": "spark: jobs/delays.py\ncluster: small\n",
+    "transform": "transform: transforms.customers:clean_up\nwrites: {clean: s3://lake/x.csv}\n",
+    "python": "python: announce:post\n",
+    "operator": "operator: airflow.providers.standard.operators.bash.BashOperator\n",
+}
+
+
+def without(text: str, key: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(f"{key}:"))
+
+
+def in_a_step(kind: str, key: str, said: str) -> str:
+    named = "datasets: {clean: s3://lake/clean.csv}\n"
+    first = "  first: {python: 'announce:post'}\n"
+    rest = "key: id\n" if (kind, key) == ("load", "mode") and "append" not in said else ""
+    body = without(STEP[kind], key) + rest + f"{key}: {said}\n"
+    return f"{HEAD}{named}steps:\n{first}  a:\n{indent(body, '    ')}"
+
+
+def in_a_file(key: str, said: str) -> str:
+    return without(f"{HEAD}steps: {{a: {{load: s3://in/x.csv, into: table://wh/x}}}}\n", key) + f"{key}: {said}\n"
+
+
+NEEDED: Mapping[str, Mapping[str, str]] = {
+    "dataset": {"uri": "s3://in/x.csv"},
+    "schedule": {"start": "2026-01-01"},
+    "param": {"default": "null"},
+    "cluster": {"release": "emr-7", "instances": "{primary: m}"},
+    "instances": {"primary": "m"},
+    "core": {"type": "m"},
+    "read": {"dataset": "flights.raw"},
+    "after": {"dag": "old"},
+    "job": {"path": "jobs/delays.py"},
+}
+"""By section, what has to stand beside a key."""
+PLACES: Mapping[str, Callable[[str], str]] = {
+    "schedule": lambda said: in_a_file("schedule", said),
+    "retries": lambda said: in_a_file("retries", said),
+    "dataset": lambda said: in_a_file("datasets", f"{{x: {said}}}"),
+    "param": lambda said: in_a_file("params", f"{{x: {said}}}"),
+    "cluster": lambda said: in_a_step("spark", "cluster", said),
+    "instances": lambda said: in_a_step("spark", "cluster", f"{{release: e, instances: {said}}}"),
+    "core": lambda said: in_a_step("spark", "cluster", f"{{release: e, instances: {{primary: m, core: {said}}}}}"),
+    "read": lambda said: in_a_step("load", "load", said),
+    "after": lambda said: in_a_step("python", "after", said),
+    "job": lambda said: in_a_step("spark", "spark", said),
+    "column": lambda said: in_a_step("load", "columns", f"{{x: {said}}}"),
+    "format": lambda said: in_a_step("load", "format", said),
+    "dead_letters": lambda said: in_a_step("load", "dead_letters", said),
+}
+
+
+def inside(section: str, key: str, said: str) -> tuple[str, str]:
+    """The pipeline and the `defaults.yaml` in which one key of a section is said."""
+    given = {**NEEDED.get(section, {}), key: said}
+    body = "{" + ", ".join(f"{name}: {value}" for name, value in given.items()) + "}"
+    if section == "connections":
+        return in_a_file("tags", "[]"), f"{SUPPLIES['defaults.yaml']}connections: {body}\n"
+    return PLACES[section](body), SUPPLIES["defaults.yaml"]
+
+
+def said_in_all_places(values: Callable[[Word], list[str]]) -> list[Any]:
+    """For each key what `values` gives for it, in a file of its own: the file, and the defaults that hold for it."""
+    return [pytest.param(text, defaults, id=name) for name, text, defaults in _said(values)]
+
+
+def _said(values: Callable[[Word], list[str]]) -> Iterator[tuple[str, str, str]]:
+    supplies = SUPPLIES["defaults.yaml"]
+    for key, word in PIPELINE.words.items():
+        for value in values(word):
+            yield f"{key}: {value}", in_a_file(key, value), supplies
+    for key, word in DEFAULTS_ONLY.words.items():
+        for value in values(word):
+            other = supplies if key != "clusters" else ""
+            yield f"{key}: {value}", in_a_file("tags", "[]"), f"{other}{key}: {value}\n"
+    for kind, section in KIND_SECTIONS.items():
+        for key, word in {**section.words, **COMMON_WORDS}.items():
+            for value in values(word):
+                if (kind, key, value) != ("transform", "writes", "null"):  # it needs them, and not for their form
+                    yield f"{kind}.{key}: {value}", in_a_step(kind, key, value), supplies
+    for name, section in {**FILE_SECTIONS, **PART_SECTIONS}.items():
+        for key, word in section.words.items():
+            for value in values(word):
+                yield f"{name}.{key}: {value}", *inside(name, key, value)
+
+
+def is_read(dags: Dags, text: str, defaults: str) -> list[str]:
+    for name, supply in {**SUPPLIES, "defaults.yaml": defaults}.items():
+        dags.write(name, supply)
+    draft = read_draft(dags.write("orders.yaml", text), dags.root)
+    return [str(mistake) for mistake in draft.mistakes if mistake.is_error]
+
+
+@pytest.mark.parametrize(
+    ("text", "defaults"), said_in_all_places(lambda word: [_flow(example, inside=True) for example in word.examples])
+)
+def test_every_example_is_taken_by_the_reader_and_by_the_schema(dags: Dags, text: str, defaults: str) -> None:
+    assert is_read(dags, text, defaults) == []
+    assert faults(value_of(text)) == []
+    assert faults(value_of(defaults), DEFAULTS_SCHEMA) == []
+
+
+@pytest.mark.parametrize(("text", "defaults"), said_in_all_places(lambda word: ["null"]))
+def test_a_key_without_a_value_is_taken_where_the_reader_takes_it(dags: Dags, text: str, defaults: str) -> None:
+    fits = not faults(value_of(text)) and not faults(value_of(defaults), DEFAULTS_SCHEMA)
+    assert fits == (is_read(dags, text, defaults) == [])
+
+
+def test_an_example_on_the_page_is_what_it_is_in_yaml() -> None:
+    sections = (PIPELINE, DEFAULTS_ONLY, *FILE_SECTIONS.values(), *KIND_SECTIONS.values(), *PART_SECTIONS.values())
+    for word in (*(word for each in sections for word in each.words.values()), *COMMON_WORDS.values()):
+        for example in word.examples:
+            assert value_of(f"x: {_flow(example)}") == {"x": example}
+
+
+# --- what the reader takes, the schema takes ----------------------------------------------------------------------
+
+
+def test_the_samples_are_taken() -> None:
+    samples = sorted((ROOT / "dags").glob("*.yaml"))
+    assert len(samples) > 4
+    for file in samples:
+        schema = DEFAULTS_SCHEMA if file.name == "defaults.yaml" else SCHEMA
+        assert faults(value_of(file.read_bytes()), schema) == [], file.name
+
+
+def test_the_pipelines_of_the_docs_are_taken() -> None:
+    files = [(name, text) for page in PAGES for name, text in page.files().items() if name.endswith(".yaml")]
+    assert len(files) > 8
+    for name, text in files:
+        schema = DEFAULTS_SCHEMA if Path(name).name == "defaults.yaml" else SCHEMA
+        assert faults(value_of(text), schema) == [], name
+
+
+@cache
+def corpus() -> tuple[str, ...]:
+    """The pipelines that stand in the tests of the reader and of the factory, good and bad."""
+    found: dict[str, None] = {}
+    for path in (path for folder in TEXTS_IN for path in sorted((ROOT / folder).glob("*.py"))):
+        module = ast.parse(path.read_text("utf-8"))
+        names: dict[str, str] = {}
+        for node in module.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                text = text_of(node.value, names)
+                names |= {node.targets[0].id: text} if text is not None else {}
+        for each in ast.walk(module):
+            text = text_of(each, names)
+            if text is not None and "sluicegate: 1\n" in text and "steps:" in text:
+                found[dedent(text).lstrip("\n")] = None
+    return tuple(found)
+
+
+def text_of(node: ast.AST, names: Mapping[str, str]) -> str | None:
+    """The text that an expression is, as far as constants of its module make it."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.Name(id=name):
+            return names.get(name)
+        case ast.FormattedValue(value=inner):
+            return text_of(inner, names)
+        case ast.JoinedStr(values=parts):
+            return joined(parts, names)
+        case ast.BinOp(op=ast.Add(), left=first, right=second):
+            return joined([first, second], names)
+        case ast.Call(func=ast.Name(id="steps"), args=[body]):
+            text = text_of(body, names)
+            return text and f"{HEAD}steps:\n  a:\n{indent(dedent(text).strip(), '    ')}\n"
+    return None
+
+
+def joined(parts: Iterable[ast.AST], names: Mapping[str, str]) -> str | None:
+    texts = [text_of(part, names) for part in parts]
+    return None if None in texts else "".join(text or "" for text in texts)
+
+
+FORM = frozenset({"unknown-key", "type", "two-kinds", "version", "unknown-expectation"})
+"""Codes of mistakes that the form of a file alone makes."""
+ELSEWHERE = frozenset({"missing-file", "import", "arguments", "missing-cluster", "missing-dataset", "missing-step"})
+"""Codes of mistakes that are none of the file's form: what it names is not there."""
+
+
+def test_a_file_that_the_reader_takes_is_taken_by_the_schema(dags: Dags) -> None:
+    taken, refused = 0, 0
+    for text in corpus():
+        draft = read_draft(dags.write("orders.yaml", text), dags.root)
+        if draft.source is None:
+            continue
+        codes = {mistake.code for mistake in draft.mistakes if mistake.is_error}
+        if codes <= ELSEWHERE:
+            taken += 1
+            assert faults(value_of(text)) == [], text
+        elif codes & FORM:
+            refused += 1
+            assert faults(value_of(text)), f"{text}\n{codes}"
+    assert taken > 25
+    assert refused > 15
+
+
+BAD = {
+    "an unknown key": "shedule: none",
+    "a key of defaults.yaml": "artifacts: s3://x/",
+    "an unknown key of a schedule": "schedule: {cron: '@daily', start: 2026-01-01, until: 2027-01-01}",
+    "a word for true": "schedule: {cron: '@daily', start: 2026-01-01, catchup: yes}",
+    "a number for a cron": "schedule: 5",
+    "a duration without a unit": "retries: {delay: 30}",
+    "a count below none": "retries: -1",
+    "a fraction of a count": "retries: 1.5",
+    "runs at once": "max_active_runs: 0",
+    "one tag": "tags: daily",
+    "a place that is none": "datasets: {x: ftp://h/x}",
+    "a table without a connection": "datasets: {x: table://x}",
+    "a name that is none": "datasets: {X: s3://in/x}",
+    "a format that there is not": "datasets: {x: {uri: s3://in/x, format: xml}}",
+    "a list for a param": "params: {x: [1, 2]}",
+    "a list of steps": "steps: [a]",
+}
+BAD_STEPS = {
+    "no kind": "into: table://wh/x",
+    "two kinds": "{load: s3://in/x.csv, into: table://wh/x, python: 'a:b'}",
+    "a key of another kind": "{python: 'a:b', into: table://wh/x}",
+    "no target": "load: s3://in/x.csv",
+    "no cluster": "spark: jobs/x.py",
+    "a mode that there is not": "{load: s3://in/x.csv, into: table://wh/x, mode: upsert}",
+    "a rule that there is not": "{python: 'a:b', trigger_rule: all_good}",
+    "an unknown key of a column": "{load: s3://in/x.csv, into: table://wh/x, columns: {a: {typ: text}}}",
+    "one bound": "{load: s3://in/x.csv, into: table://wh/x, columns: {a: {between: [1]}}}",
+    "a check that is a list": "{load: s3://in/x.csv, into: table://wh/x, checks: [[a]]}",
+    "two checks in one": "{load: s3://in/x.csv, into: table://wh/x, checks: [{expect_a: {}, expect_b: {}}]}",
+    "a share that is none": "{load: s3://in/x.csv, into: table://wh/x, dead_letters: {max: 5 percent}}",
+    "no job": "{spark: [], cluster: small}",
+    "a cluster without machines": "{spark: jobs/x.py, cluster: {release: emr-7}}",
+    "a binding that is no name": "{python: 'a:b', reads: {A-b: x.y}}",
+    "text for arguments": "{operator: a.B, with: x}",
+    "a wait without a unit": "{python: 'a:b', wait: 60}",
+}
+
+
+@pytest.mark.parametrize("said", BAD.values(), ids=BAD)
+def test_a_file_of_a_wrong_form_is_refused_as_the_reader_refuses_it(dags: Dags, said: str) -> None:
+    text = in_a_file(said.partition(":")[0], said.partition(":")[2])
+    assert faults(value_of(text))
+    with pytest.raises(PipelineErrors):
+        dags.read(text)
+
+
+@pytest.mark.parametrize("said", BAD_STEPS.values(), ids=BAD_STEPS)
+def test_a_step_of_a_wrong_form_is_refused_as_the_reader_refuses_it(dags: Dags, said: str) -> None:
+    text = f"{HEAD}steps:\n  a:\n    {said}\n"
+    assert faults(value_of(text))
+    with pytest.raises(PipelineErrors):
+        dags.read(text)
+
+
+def test_a_step_is_told_what_it_lacks_in_the_words_of_its_kind() -> None:
+    error = next(Draft7Validator(SCHEMA).iter_errors(value_of(f"{HEAD}steps: {{a: {{load: s3://in/x.csv}}}}")))
+    kinds = {inner.message for inner in error.context or () if inner.schema_path[0] == 0}
+    assert kinds == {"'into' is a required property"}
+
+
+def test_the_schema_of_the_defaults_takes_what_stands_there_only() -> None:
+    assert faults({"artifacts": "s3://x/", "owner": "me"}, DEFAULTS_SCHEMA) == []
+    assert faults({"cluster": {}}, DEFAULTS_SCHEMA)
+
+
+def test_the_schema_is_json_that_no_editor_has_to_guess() -> None:
+    text = json.dumps(SCHEMA)
+    assert "NaN" not in text
+    assert json.loads(text) == SCHEMA
