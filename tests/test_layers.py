@@ -31,11 +31,12 @@ MAY_IMPORT = {
     "load": _SHARED,
     "emr": _SHARED,
     "transform": _SHARED,
+    "picture": frozenset({"pipeline"}),
     "wait": _SHARED | {"load"},
     "dag": _SHARED,
     "factory": _BUILT_WITH,
     "local": _FACTORY,
-    "cli": _FACTORY | {"local"},
+    "cli": _FACTORY | {"local", "picture"},
 }
 """By layer, the layers that it may import beside itself."""
 

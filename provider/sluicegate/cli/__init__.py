@@ -27,6 +27,7 @@ _COMMANDS = {
     "put": _Entry("stack", "put", "Put a file into the local S3, for a pipeline to load."),
     "demo": _Entry("demo", "demo", "Run the sample pipelines on real data and show what was loaded."),
     "check": _Entry("check", "check", "Check pipeline files; every mistake with file:line:column."),
+    "graph": _Entry("graph", "graph", "Draw the pipelines with their steps and datasets: SVG, PNG, Mermaid."),
 }
 
 
