@@ -31,12 +31,13 @@ MAY_IMPORT = {
     "load": _SHARED,
     "emr": _SHARED,
     "transform": _SHARED,
+    "picture": frozenset({"pipeline"}),
     "wait": _SHARED | {"load"},
     "dag": _SHARED,
     "factory": _BUILT_WITH,
     "local": _FACTORY,
     "migrate": frozenset({"pipeline"}),
-    "cli": _FACTORY | {"local", "migrate"},
+    "cli": _FACTORY | {"local", "migrate", "picture"},
 }
 """By layer, the layers that it may import beside itself."""
 

@@ -204,7 +204,7 @@ def test_the_first_command_of_the_guide_finds_nothing_wrong_but_what_the_guide_s
 ) -> None:
     write_dags(page("author.md"), tmp_path)
     monkeypatch.chdir(tmp_path)
-    [words] = [words for _, words in page("author.md").commands()]
+    words = next(words for _, words in page("author.md").commands())
     done = CliRunner().invoke(app, words[1:])
     assert done.exit_code == 0
     said = set(re.findall(r"^\| `(no-[a-z-]+)` \|", page("author.md").text, re.MULTILINE))

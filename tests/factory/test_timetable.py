@@ -10,7 +10,8 @@ import pytest
 from airflow.sdk import DeltaDataIntervalTimetable
 from airflow.serialization.serialized_objects import DagSerialization
 
-from sluicegate.factory.load import PipelineFileError, load_dag
+from sluicegate.factory.load import load_dags
+from sluicegate.factory.site import PipelineFileError
 from sluicegate.pipeline import read_tree
 from tests.factory.files import write
 
@@ -20,7 +21,7 @@ DELTA = "schedule: {timetable: airflow.sdk.DeltaDataIntervalTimetable, with: {de
 
 def test_a_timetable_decides_when_runs_start(root: Path) -> None:
     write(root, it="sluicegate: 1\n" + DELTA + STEPS)
-    dag = load_dag(str(root), "it.yaml")
+    dag = load_dags(str(root), "it.yaml")[0]
     dag.validate()
     assert isinstance(dag.timetable, DeltaDataIntervalTimetable)
     assert dag.start_date == datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,7 +38,7 @@ def test_what_has_a_timetable_is_read_only_as_the_latest(root: Path) -> None:
     [mistake] = read_tree(root).mistakes
     assert (mistake.file.stem, mistake.code) == ("waits", "window")
     assert "`it` has a timetable" in mistake.message
-    assert load_dag(str(root), "last.yaml").get_task("wait_for__it__a")
+    assert load_dags(str(root), "last.yaml")[0].get_task("wait_for__it__a")
 
 
 @pytest.mark.parametrize(
@@ -64,4 +65,4 @@ def test_mistakes_of_a_timetable_are_placed(root: Path, schedule: str, said: str
     )
     write(root, it=f"sluicegate: 1\nschedule: {schedule}\n{STEPS}")
     with pytest.raises(PipelineFileError, match=said):
-        load_dag(str(root), "it.yaml")
+        load_dags(str(root), "it.yaml")[0]

@@ -18,8 +18,9 @@ from airflow.sdk import DAG, Asset, BaseNotifier, BaseOperator, Param
 from airflow.serialization.serialized_objects import DagSerialization
 
 from sluicegate.factory.arguments import typed_arguments
-from sluicegate.factory.load import PipelineFileError, load_dag
+from sluicegate.factory.load import load_dags
 from sluicegate.factory.problems import Problem
+from sluicegate.factory.site import PipelineFileError
 from sluicegate.factory.typed import Typist
 from tests.factory.files import write
 
@@ -235,7 +236,7 @@ def functions(root: Path) -> Any:
 
 def dag_of(root: Path, text: str) -> DAG:
     write(root, it=HEAD + text)
-    dag = load_dag(str(root), "it.yaml")
+    dag = load_dags(str(root), "it.yaml")[0]
     dag.validate()
     assert DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag)))).dag_id == "it"
     return dag

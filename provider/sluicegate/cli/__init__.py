@@ -29,6 +29,7 @@ _COMMANDS = {
     "check": _Entry("check", "check", "Check pipeline files; every mistake with file:line:column."),
     "import": _Entry("migrate", "app", "Turn the files of another DAG factory into pipeline files."),
     "schema": _Entry("schema", "schema", "Print the JSON Schema of a pipeline file, for editors."),
+    "graph": _Entry("graph", "graph", "Draw the pipelines with their steps and datasets: SVG, PNG, Mermaid."),
 }
 
 

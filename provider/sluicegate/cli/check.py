@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,16 +13,17 @@ from typing import Annotated
 
 import typer
 
+from sluicegate.cli.home import airflow_home
+from sluicegate.cli.mistakes import tell
+from sluicegate.cli.places import WRONG_USE, existing, root_of, shown
 from sluicegate.pipeline.advice import advice
 from sluicegate.pipeline.environment import ALLOWLIST, Environment
-from sluicegate.pipeline.errors import Mistake, draw, in_order
+from sluicegate.pipeline.errors import Mistake, in_order
 from sluicegate.pipeline.matrix import merged
 from sluicegate.pipeline.model import Pipeline
 from sluicegate.pipeline.tree import Tree, is_pipeline_file, read_tree
 
 __all__ = ["CheckFormat", "check"]
-
-_WRONG_USE = 2
 
 
 class CheckFormat(StrEnum):
@@ -59,29 +58,11 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
 ) -> None:
     """Check pipeline files. Exit code 1 when there is an error, 2 when a path does not exist."""
-    given = [path.absolute() for path in paths or [_default_folder()]]
-    for path in [*given, *([root] if root else [])]:
-        if not path.exists():
-            typer.echo(f"sluicegate check: there is no {_shown(path)}", err=True)
-            raise typer.Exit(_WRONG_USE)
-    if root is not None and not root.is_dir():
-        typer.echo(f"sluicegate check: the root {_shown(root)} is no folder", err=True)
-        raise typer.Exit(_WRONG_USE)
+    given = existing(paths, root, "check")
     found = _look(given, root, playbooks)
     _tell(found, format)
     if any(mistake.is_error or strict for mistake in found.mistakes):
         raise typer.Exit(1)
-
-
-def _default_folder() -> Path:
-    dags = Path("dags")
-    return dags if dags.is_dir() else Path()
-
-
-def _root_of(path: Path) -> Path:
-    """The dags root that `path` belongs to: the nearest folder of that name, else its own folder."""
-    folder = path if path.is_dir() else path.parent
-    return next((above for above in (folder, *folder.parents) if above.name == "dags"), folder)
 
 
 def _look(paths: Sequence[Path], root: Path | None, playbooks: Path | None) -> _Found:
@@ -89,7 +70,7 @@ def _look(paths: Sequence[Path], root: Path | None, playbooks: Path | None) -> _
     mistakes: list[Mistake] = []
     by_root: dict[Path, list[Path]] = {}
     for path in paths:
-        by_root.setdefault((root or _root_of(path)).absolute(), []).append(path)
+        by_root.setdefault((root or root_of(path)).absolute(), []).append(path)
     for folder, inside in by_root.items():
         tree = _tree(folder)
         for path in inside:
@@ -111,7 +92,7 @@ def _tree(root: Path) -> Tree:
 
 
 def _allowlist() -> str:
-    with _airflow_home():
+    with airflow_home():
         from airflow.providers.common.compat.sdk import conf
 
         return str(conf.get("sluicegate", "env_allowlist", fallback=""))
@@ -119,10 +100,10 @@ def _allowlist() -> str:
 
 def _say_left_alone(path: Path, root: Path) -> None:
     if not path.is_relative_to(root):
-        typer.echo(f"{_shown(path)} is not below the dags root {_shown(root)}", err=True)
-        raise typer.Exit(_WRONG_USE)
+        typer.echo(f"{shown(path)} is not below the dags root {shown(root)}", err=True)
+        raise typer.Exit(WRONG_USE)
     if not (path.suffix in (".yaml", ".yml") and is_pipeline_file(path)):
-        typer.echo(f"{_shown(path)} is no pipeline file", err=True)
+        typer.echo(f"{shown(path)} is no pipeline file", err=True)
 
 
 def _mistakes_at(tree: Tree, files: Sequence[Path], path: Path) -> list[Mistake]:
@@ -150,21 +131,10 @@ def _by_file(pipelines: Iterable[Pipeline], files: Sequence[Path]) -> dict[Path,
 
 
 def _build_mistakes(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Mistake, ...]:
-    with _airflow_home():
+    with airflow_home():
         from sluicegate.factory.load import build_mistakes  # imports Airflow
 
         return build_mistakes(pipeline, others)
-
-
-@contextmanager
-def _airflow_home() -> Iterator[None]:
-    """Airflow makes its home when it is imported: a check leaves none behind where there was none."""
-    if "AIRFLOW_HOME" in os.environ or Path("~/airflow").expanduser().exists() or "airflow" in sys.modules:
-        yield
-        return
-    with tempfile.TemporaryDirectory(prefix="sluicegate-check-") as home:
-        os.environ["AIRFLOW_HOME"] = home
-        yield
 
 
 def _tell(found: _Found, format: CheckFormat) -> None:  # noqa: A002
@@ -175,11 +145,7 @@ def _tell(found: _Found, format: CheckFormat) -> None:  # noqa: A002
         for mistake in found.mistakes:
             typer.echo(_annotation(mistake))
         return
-    for mistake in found.mistakes:
-        head, *rest = draw(mistake, Path.cwd()).splitlines()
-        colour = typer.colors.RED if mistake.is_error else typer.colors.YELLOW
-        label = f"{mistake.severity}[{mistake.code}]"
-        typer.echo("\n".join([head.replace(label, typer.style(label, fg=colour, bold=True), 1), *rest, ""]))
+    tell(found.mistakes)
     if sys.stdout.isatty():
         typer.echo(_summary(found))
 
@@ -198,7 +164,7 @@ def _count(number: int, noun: str) -> str:
 
 def _plain(mistake: Mistake) -> dict[str, str | int | None]:
     return {
-        "file": _shown(mistake.file),
+        "file": shown(mistake.file),
         "line": mistake.line,
         "column": mistake.column,
         "severity": mistake.severity,
@@ -214,7 +180,7 @@ def _annotation(mistake: Mistake) -> str:
     words = mistake.message
     if mistake.suggestion is not None:
         words += f"; did you mean `{mistake.suggestion}`?"
-    place = {"file": _shown(mistake.file), "line": mistake.line, "col": mistake.column, "title": mistake.code}
+    place = {"file": shown(mistake.file), "line": mistake.line, "col": mistake.column, "title": mistake.code}
     told = ",".join(f"{key}={_escaped(str(value), ',:')}" for key, value in place.items())
     return f"::{mistake.severity} {told}::{_escaped(words)}"
 
@@ -223,9 +189,3 @@ def _escaped(words: str, more: Iterable[str] = "") -> str:
     for letter in ("%", "\r", "\n", *more):
         words = words.replace(letter, f"%{ord(letter):02X}")
     return words
-
-
-def _shown(path: Path) -> str:
-    """A path as a person would type it here."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -11,7 +11,7 @@ import typer
 
 from sluicegate.migrate import Converted, Known, Note, Options, convert
 from sluicegate.pipeline.errors import Mistake, PipelineErrors, draw
-from sluicegate.pipeline.tree import SUFFIXES
+from sluicegate.pipeline.walk import SUFFIXES
 
 __all__ = ["app"]
 
@@ -68,10 +68,11 @@ def _yaml_files(given: Sequence[Path]) -> list[Path]:
 
 def _known(path: str) -> Known | None:
     """What is known of an operator; it is imported, with Airflow."""
-    from sluicegate.cli.check import _airflow_home
+    from sluicegate.cli.home import airflow_home
 
-    with _airflow_home():
-        from sluicegate.factory.arguments import arguments_of, operator_class
+    with airflow_home():
+        from sluicegate.factory.arguments import operator_class
+        from sluicegate.factory.imports import arguments_of
         from sluicegate.factory.problems import BuildError
 
         try:

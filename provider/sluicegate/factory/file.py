@@ -16,9 +16,10 @@ from sluicegate.factory.docs import playbooks_folder
 from sluicegate.factory.entry import Entry
 from sluicegate.factory.fresh import entry_of, read_entry
 from sluicegate.factory.home import Home
-from sluicegate.factory.load import attempt, environment, find_code
+from sluicegate.factory.load import attempt
 from sluicegate.factory.problems import placed
 from sluicegate.factory.shard import dag_of, task_dag
+from sluicegate.factory.site import environment, find_code
 from sluicegate.pipeline import Mistake, PipelineErrors, read_together
 from sluicegate.pipeline.ancestors import cycle_mistakes
 from sluicegate.pipeline.environment import Environment
@@ -96,10 +97,9 @@ def dag_of_task(name: str, file: Path, root: Path, home: Home) -> PipelineDAG:
     if entry is None or entry.pipeline.root == root:
         return task_dag(home, root, name)
     # Of a version that a run is pinned to nothing is kept: what is kept is the newest that is good.
-    seen = environment()
-    if not entry.is_current(root, seen):
+    if not entry.is_current(root, environment):
         try:
-            entry = read_entry(name, root, seen, near=file.relative_to(root).as_posix())
+            entry = read_entry(name, root, environment(), near=file.relative_to(root).as_posix())
         except PipelineErrors as error:
             log.warning("The file of %s is not good, its version %s goes on: %s", name, entry.version, error)
     return dag_of(entry.at(root), playbooks_folder(root))
@@ -126,7 +126,7 @@ def _only_upstreams_are_wrong(mistakes: Sequence[Mistake], before: Sequence[Entr
     return (
         bool(before)
         and all(mistake.code == "upstream-broken" for mistake in mistakes)
-        and all(entry.readings[entry.file].still_holds(root / entry.file, root, environment()) for entry in before)
+        and all(entry.readings[entry.file].still_holds(root / entry.file, root, environment) for entry in before)
     )
 
 

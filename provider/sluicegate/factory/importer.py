@@ -17,8 +17,9 @@ from airflow.sdk import get_parsing_context
 from sluicegate.dag import PipelineDAG
 from sluicegate.factory.file import build_file, dag_of_task, older_dags
 from sluicegate.factory.home import Home
-from sluicegate.factory.load import PipelineFileError, import_shared
+from sluicegate.factory.load import import_shared
 from sluicegate.factory.shard import OLDER
+from sluicegate.factory.site import PipelineFileError
 from sluicegate.pipeline import Mistake, PipelineErrors
 from sluicegate.pipeline.near import Stems, is_pipeline_file
 from sluicegate.pipeline.tree import stems

@@ -1,0 +1,153 @@
+"""`sluicegate graph`: the pipelines with their steps and datasets as a picture, or as text that becomes one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sluicegate.cli.mistakes import tell
+from sluicegate.cli.places import existing, root_of, shown, wrong_use
+from sluicegate.picture import Picture, dot, mermaid, picture_of, pipelines_only, related
+from sluicegate.pipeline.errors import Mistake, did_you_mean, in_order
+from sluicegate.pipeline.tree import Tree, read_tree
+
+__all__ = ["GraphFormat", "graph"]
+
+_OUT_OF_REACH = 3
+
+
+class GraphFormat(StrEnum):
+    SVG = "svg"
+    PNG = "png"
+    MERMAID = "mermaid"
+    DOT = "dot"
+
+
+_SUFFIXES = {
+    ".svg": GraphFormat.SVG,
+    ".png": GraphFormat.PNG,
+    ".mmd": GraphFormat.MERMAID,
+    ".mermaid": GraphFormat.MERMAID,
+    ".dot": GraphFormat.DOT,
+    ".gv": GraphFormat.DOT,
+}
+
+
+def graph(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Pipeline files and folders; `dags` if none is given.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write; else it is printed.")
+    ] = None,
+    format: Annotated[  # noqa: A002
+        GraphFormat | None, typer.Option(help="By the file's suffix unless given; mermaid without a file.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="This pipeline, all it reads from and all who read from it."),
+    ] = None,
+    collapsed: Annotated[
+        bool, typer.Option("--pipelines-only", help="A node for each pipeline, without its steps and datasets.")
+    ] = False,
+    root: Annotated[
+        Path | None, typer.Option(help="The dags root; the nearest folder named `dags` if it is not given.")
+    ] = None,
+) -> None:
+    """Draw pipelines, also those with errors. Exit code 1 when one has an error, 3 without the extra `graph`."""
+    given = existing(paths, root, "graph")
+    shape = _format(output, format)
+    folder = _root(given, root)
+    tree = read_tree(folder)
+    files = [file for file in tree.files if any(file == path or path in file.parents for path in given)]
+    names = {name for name, pipeline in tree.readable.items() if pipeline.file in files}
+    if only:
+        names = _related(tree, names, only)
+        files = [tree.readable[name].file for name in sorted(names)]
+    picture = (pipelines_only if collapsed else picture_of)(tree, names, files)
+    drawn = _drawn(picture, shape)
+    if output is None:
+        typer.echo(drawn, nl=False)
+    else:
+        _write(output, drawn)
+    errors = _errors(tree, files, [] if only else given)
+    tell(errors, err=True)
+    if errors:
+        raise typer.Exit(1)
+
+
+def _format(output: Path | None, asked: GraphFormat | None) -> GraphFormat:
+    if asked is GraphFormat.PNG and output is None:
+        wrong_use("graph", "a PNG needs a file to be written to: -o FILE.png")
+    if asked is not None:
+        return asked
+    if output is None:
+        return GraphFormat.MERMAID
+    if output.suffix.lower() not in _SUFFIXES:
+        wrong_use("graph", f"{output} has none of the suffixes {', '.join(_SUFFIXES)}: say --format")
+    return _SUFFIXES[output.suffix.lower()]
+
+
+def _root(given: Sequence[Path], root: Path | None) -> Path:
+    roots = {(root or root_of(path)).absolute() for path in given}
+    if len(roots) > 1:
+        wrong_use("graph", f"one dags root at a time, not {', '.join(sorted(map(shown, roots)))}")
+    [folder] = roots
+    for path in given:
+        if not path.is_relative_to(folder):
+            wrong_use("graph", f"{shown(path)} is not below the dags root {shown(folder)}")
+    return folder
+
+
+def _related(tree: Tree, names: Collection[str], only: Sequence[str]) -> set[str]:
+    for name in only:
+        if name not in names:
+            meant = did_you_mean(name, names)
+            wrong_use("graph", f"there is no pipeline `{name}`" + (f"; did you mean `{meant}`?" if meant else ""))
+    return {each for name in only for each in related(tree.readable, name)}
+
+
+def _drawn(picture: Picture, shape: GraphFormat) -> str | bytes:
+    if shape is GraphFormat.MERMAID:
+        return mermaid(picture)
+    if shape is GraphFormat.DOT:
+        return dot(picture)
+    try:
+        from sluicegate.picture.layout import layout_of
+        from sluicegate.picture.png import png
+        from sluicegate.picture.svg import svg
+
+        layout = layout_of(picture)
+        return png(picture, layout) if shape is GraphFormat.PNG else svg(picture, layout)
+    except ModuleNotFoundError as missing:
+        typer.echo(
+            f"sluicegate graph: a picture needs the extra `graph` ({missing.name} is not installed): "
+            "pip install 'airflow-provider-sluicegate[graph]'. Mermaid and DOT need nothing: --format mermaid",
+            err=True,
+        )
+        raise typer.Exit(_OUT_OF_REACH) from missing
+
+
+def _write(output: Path, drawn: str | bytes) -> None:
+    try:
+        output.write_bytes(drawn if isinstance(drawn, bytes) else drawn.encode())
+    except OSError as error:
+        wrong_use("graph", f"{shown(output)} cannot be written: {error.strerror}")
+    if sys.stdout.isatty():
+        typer.echo(f"{shown(output)} is written")
+
+
+def _errors(tree: Tree, files: Sequence[Path], folders: Sequence[Path]) -> tuple[Mistake, ...]:
+    """Those of the files and of what else lies in the folders, such as a `defaults.yaml`."""
+    found = [mistake for file in files for mistake in tree.mistakes_of(file)]
+    found += [
+        mistake
+        for mistake in tree.mistakes
+        if any(mistake.file == path or path in mistake.file.parents for path in folders)
+    ]
+    return in_order(mistake for mistake in found if mistake.is_error)

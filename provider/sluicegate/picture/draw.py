@@ -1,0 +1,257 @@
+"""From a tree of pipelines to the picture of it: whole, collapsed to pipelines, or what is related to one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sluicegate.picture.model import Box, Edge, EdgeKind, Node, NodeKind, Picture
+from sluicegate.pipeline import graph
+from sluicegate.pipeline.errors import Mistake
+from sluicegate.pipeline.model import (
+    Dataset,
+    LoadStep,
+    OperatorStep,
+    Pipeline,
+    PythonStep,
+    Read,
+    SparkStep,
+    Step,
+    TransformStep,
+)
+from sluicegate.pipeline.tree import Tree
+
+__all__ = ["picture_of", "pipelines_only", "related"]
+
+_URI_LENGTH = 34
+_SHORT_CRONS = {
+    "0 * * * *": "@hourly",
+    "0 0 * * *": "@daily",
+    "0 0 * * 0": "@weekly",
+    "0 0 1 * *": "@monthly",
+    "0 0 1 1 *": "@yearly",
+}
+
+
+def related(pipelines: Mapping[str, Pipeline], name: str) -> frozenset[str]:
+    """`name`, all that it reads from and all that read from it, however far away."""
+    before = {each: graph.upstream_names(pipeline) & pipelines.keys() for each, pipeline in pipelines.items()}
+    after: dict[str, set[str]] = {each: set() for each in pipelines}
+    for each, upstreams in before.items():
+        for upstream in upstreams:
+            after[upstream].add(each)
+    return frozenset({name} | _reached(before, name) | _reached(after, name))
+
+
+def _reached(steps: Mapping[str, Collection[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = set(steps[waiting.pop()]) - found
+        found |= new
+        waiting += new
+    return found
+
+
+def picture_of(tree: Tree, names: Collection[str] | None = None, files: Collection[Path] | None = None) -> Picture:
+    """Every pipeline with its steps and datasets, those with mistakes as far as they could be read.
+
+    :param names: only these pipelines; of what they read elsewhere, the datasets alone are drawn
+    :param files: those to draw as files where they could not be read; all of the tree unless given
+    """
+    shown = _shown(tree, names)
+    drawing = _Drawing(tree, shown)
+    edges = tuple(dict.fromkeys(edge for name in shown for edge in drawing.edges_of(tree.readable[name])))
+    ends = {edge.tail for edge in edges}
+    boxes = [drawing.box(tree.readable[name]) for name in shown]
+    boxes += drawing.partial_boxes(ends)
+    outside = [*drawing.other_dags(), *drawing.missing(ends), *_unreadable(tree, files)]
+    return Picture(tuple(boxes), tuple(outside), edges)
+
+
+def pipelines_only(tree: Tree, names: Collection[str] | None = None, files: Collection[Path] | None = None) -> Picture:
+    """Every pipeline as one node; an edge where one reads from another, of kind `latest` when it reads only that.
+
+    :param names: only these pipelines
+    :param files: those to draw as files where they could not be read; all of the tree unless given
+    """
+    shown = _shown(tree, names)
+    drawing = _Drawing(tree, shown)
+    nodes = [drawing.collapsed(tree.readable[name]) for name in shown]
+    nodes += [*drawing.other_dags(), *_unreadable(tree, files)]
+    return Picture(nodes=tuple(nodes), edges=tuple(drawing.edges_between()))
+
+
+def _shown(tree: Tree, names: Collection[str] | None) -> tuple[str, ...]:
+    return tuple(sorted(name for name in tree.readable if names is None or name in names))
+
+
+def _unreadable(tree: Tree, files: Collection[Path] | None) -> list[Node]:
+    """Files of which nothing could be read, or of whose name there are several."""
+    read = {pipeline.file for pipeline in tree.readable.values()}
+    return [
+        Node(
+            f"file:{file.relative_to(tree.root)}",
+            NodeKind.UNREADABLE,
+            str(file.relative_to(tree.root)),
+            _count_of(tree.mistakes_of(file)),
+            _told(tree.mistakes_of(file)),
+            broken=True,
+        )
+        for file in tree.files
+        if file not in read and (files is None or file in files)
+    ]
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """Knows which pipelines are `shown`; gives their parts."""
+
+    tree: Tree
+    shown: tuple[str, ...]
+
+    def box(self, pipeline: Pipeline) -> Box:
+        mistakes = self._errors(pipeline)
+        nodes = [_step(pipeline, step) for step in pipeline.steps.values()]
+        nodes += [_dataset(pipeline, key, dataset) for key, dataset in pipeline.datasets.items()]
+        return Box(
+            f"pipeline:{pipeline.name}",
+            pipeline.name,
+            tuple(nodes),
+            _head(pipeline, mistakes),
+            _told(mistakes) or (pipeline.description or "").strip(),
+            broken=bool(mistakes),
+        )
+
+    def collapsed(self, pipeline: Pipeline) -> Node:
+        mistakes = self._errors(pipeline)
+        return Node(
+            f"pipeline:{pipeline.name}",
+            NodeKind.PIPELINE,
+            pipeline.name,
+            _head(pipeline, mistakes),
+            _told(mistakes) or (pipeline.description or "").strip(),
+            broken=bool(mistakes),
+        )
+
+    def edges_of(self, pipeline: Pipeline) -> Iterator[Edge]:
+        """Dataset -> step -> dataset, and step -> step where the file says `after`."""
+        for step in pipeline.steps.values():
+            here = _step_id(pipeline, step.name)
+            for read in step.reads.values():
+                yield Edge(_dataset_id(pipeline, read), here, EdgeKind.LATEST if read.latest else EdgeKind.DATA)
+            for key in dict.fromkeys(step.writes.values()):
+                yield Edge(here, f"dataset:{pipeline.name}.{key}")
+            for after in step.after:
+                if after.step in pipeline.steps:
+                    yield Edge(_step_id(pipeline, str(after.step)), here, EdgeKind.AFTER)
+                elif after.dag is not None:
+                    yield Edge(_other_dag(after.dag, after.task).id, here, EdgeKind.AFTER)
+
+    def edges_between(self) -> Iterator[Edge]:
+        for name in self.shown:
+            by_upstream: dict[str, list[Read]] = {}
+            for step in self.tree.readable[name].steps.values():
+                for read in step.reads.values():
+                    upstream = graph.split(read.dataset)[0] if graph.is_foreign(read.dataset) else ""
+                    if upstream in self.shown:
+                        by_upstream.setdefault(upstream, []).append(read)
+            for upstream, reads in by_upstream.items():
+                kind = EdgeKind.LATEST if all(read.latest for read in reads) else EdgeKind.DATA
+                yield Edge(f"pipeline:{upstream}", f"pipeline:{name}", kind)
+            for dag in self._waited_for(name):
+                yield Edge(dag.id, f"pipeline:{name}", EdgeKind.AFTER)
+
+    def other_dags(self) -> list[Node]:
+        return list(dict.fromkeys(dag for name in self.shown for dag in self._waited_for(name)))
+
+    def _waited_for(self, name: str) -> list[Node]:
+        afters = (after for step in self.tree.readable[name].steps.values() for after in step.after)
+        return list(dict.fromkeys(_other_dag(after.dag, after.task) for after in afters if after.dag is not None))
+
+    def partial_boxes(self, ends: Collection[str]) -> Iterator[Box]:
+        """Pipelines that are not shown themselves, with the datasets that are read of them."""
+        for name, pipeline in sorted(self.tree.readable.items()):
+            nodes = tuple(
+                _dataset(pipeline, key, dataset)
+                for key, dataset in pipeline.datasets.items()
+                if name not in self.shown and f"dataset:{name}.{key}" in ends
+            )
+            if nodes:
+                yield Box(f"pipeline:{name}", name, nodes, _head(pipeline, ()), partial=True)
+
+    def missing(self, ends: Iterable[str]) -> list[Node]:
+        """Datasets that are read and that are nowhere."""
+        there = {f"dataset:{name}.{key}" for name, pipeline in self.tree.readable.items() for key in pipeline.datasets}
+        lost = sorted(end for end in ends if end.startswith("dataset:") and end not in there)
+        return [
+            Node(end, NodeKind.FILE, end.removeprefix("dataset:"), "not found", source=True, broken=True)
+            for end in lost
+        ]
+
+    def _errors(self, pipeline: Pipeline) -> tuple[Mistake, ...]:
+        return tuple(mistake for mistake in self.tree.mistakes_of(pipeline.file) if mistake.is_error)
+
+
+def _step_id(pipeline: Pipeline, step: str) -> str:
+    return f"step:{pipeline.name}.{step}"
+
+
+def _dataset_id(pipeline: Pipeline, read: Read) -> str:
+    return f"dataset:{read.dataset}" if graph.is_foreign(read.dataset) else f"dataset:{pipeline.name}.{read.dataset}"
+
+
+def _other_dag(dag: str, task: str | None) -> Node:
+    label = f"{dag}.{task}" if task else dag
+    return Node(f"dag:{label}", NodeKind.OTHER_DAG, label, "another DAG", f"The DAG {label}, which is no pipeline.")
+
+
+def _step(pipeline: Pipeline, step: Step) -> Node:
+    told = (step.description or "").strip()
+    return Node(_step_id(pipeline, step.name), NodeKind(step.kind), step.name, _detail(step), told)
+
+
+def _detail(step: Step) -> str:
+    """The kind of a step, and what tells it from others of its kind."""
+    match step:
+        case LoadStep():
+            return f"load, {step.mode}"
+        case SparkStep():
+            return f"spark on {step.cluster_name}"
+        case TransformStep() | PythonStep():
+            return f"{step.kind} {step.function.rpartition(':')[2]}"
+        case OperatorStep():
+            return step.operator.rpartition(".")[2]
+
+
+def _dataset(pipeline: Pipeline, key: str, dataset: Dataset) -> Node:
+    kind = NodeKind.TABLE if dataset.uri.startswith("table://") else NodeKind.FILE
+    unwritten = key not in graph.writers(pipeline)
+    label = dataset.name or _short(dataset.uri)
+    return Node(f"dataset:{pipeline.name}.{key}", kind, label, "source" if unwritten else "", dataset.uri, unwritten)
+
+
+def _short(uri: str) -> str:
+    """A place without its scheme; the beginning of a long one is left out, its end tells more."""
+    place = uri.partition("://")[2] or uri
+    return place if len(place) <= _URI_LENGTH else f"…{place[1 - _URI_LENGTH :]}"
+
+
+def _head(pipeline: Pipeline, mistakes: Collection[Mistake]) -> str:
+    """`0 7 * * *, data-platform`: when it runs and whose it is."""
+    schedule = pipeline.schedule
+    cron = schedule.cron or ""
+    when = {"once": "once", "none": "no schedule"}.get(schedule.kind, _SHORT_CRONS.get(cron, cron))
+    if schedule.kind == "cron" and schedule.timezone != "UTC":
+        when += f" {schedule.timezone}"
+    return ", ".join(word for word in (when, pipeline.owner, _count_of(mistakes)) if word)
+
+
+def _count_of(mistakes: Collection[Mistake]) -> str:
+    errors = sum(mistake.is_error for mistake in mistakes)
+    return f"{errors} error{'' if errors == 1 else 's'}" if errors else ""
+
+
+def _told(mistakes: Iterable[Mistake]) -> str:
+    return "\n".join(f"{mistake.line}:{mistake.column}: {mistake.message}" for mistake in mistakes if mistake.is_error)

@@ -1,0 +1,28 @@
+"""A picture as PNG: its SVG drawn by resvg, with a font that is the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sluicegate.picture.layout import Layout
+from sluicegate.picture.model import Picture
+from sluicegate.picture.svg import size_of_svg, svg
+
+__all__ = ["png"]
+
+_FONTS = Path(__file__).parent / "fonts"
+_ZOOM = 2.0
+_LARGEST = 16_000
+"""Pixels on a side: what browsers and viewers still show."""
+
+
+def png(picture: Picture, layout: Layout) -> bytes:
+    """Twice as large as the SVG, unless that would be too large to be looked at.
+
+    :raises ModuleNotFoundError: when the extra `graph` is not installed
+    """
+    import resvg_py
+
+    zoom = min(_ZOOM, _LARGEST / max(size_of_svg(picture, layout)))
+    fonts = [str(file) for file in sorted(_FONTS.glob("*.ttf"))]
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg(picture, layout), zoom=zoom, font_files=fonts))

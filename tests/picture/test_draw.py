@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from sluicegate.picture import Edge, EdgeKind, Node, NodeKind, Picture, picture_of, pipelines_only, related
+from sluicegate.pipeline import Tree, read_tree
+
+
+def node(picture: Picture, name: str) -> Node:
+    [found] = [each for each in picture.all_nodes() if each.id == name]
+    return found
+
+
+def test_a_box_is_a_pipeline_with_when_it_runs_and_whose_it_is(tree: Tree) -> None:
+    picture = picture_of(tree)
+    assert [(box.title, box.detail) for box in picture.boxes] == [
+        ("late", "@daily"),
+        ("lone", "no schedule"),
+        ("raw", "@daily, sea"),
+        ("report", "@daily"),
+    ]
+
+
+def test_data_goes_from_step_to_dataset_to_step_also_across_pipelines(tree: Tree) -> None:
+    edges = picture_of(tree).edges
+    assert Edge("step:raw.fetch", "dataset:raw.ships") in edges
+    assert Edge("dataset:raw.ships", "step:report.count") in edges
+    assert Edge("dataset:raw.ships", "step:late.read") in edges
+    assert Edge("step:report.count", "dataset:report.s3://lake/counts/{{ ds }}.csv") in edges
+
+
+def test_latest_and_after_are_edges_of_their_own_kinds(tree: Tree) -> None:
+    edges = picture_of(tree).edges
+    assert Edge("dataset:raw.ports", "step:report.count", EdgeKind.LATEST) in edges
+    assert Edge("step:report.count", "step:report.tell", EdgeKind.AFTER) in edges
+    assert Edge("dag:legacy.export", "step:raw.ports", EdgeKind.AFTER) in edges
+
+
+def test_steps_are_told_apart_by_kind_and_what_they_do(tree: Tree) -> None:
+    picture = picture_of(tree)
+    assert (node(picture, "step:raw.fetch").kind, node(picture, "step:raw.fetch").detail) == (
+        "operator",
+        "BashOperator",
+    )
+    assert node(picture, "step:raw.land").detail == "load, append"
+    assert node(picture, "step:report.count").detail == "python count"
+    assert node(picture, "dag:legacy.export").kind is NodeKind.OTHER_DAG
+
+
+def test_a_source_is_what_nobody_writes(tree: Tree) -> None:
+    picture = picture_of(tree)
+    sources = {each.label for each in picture.all_nodes() if each.source}
+    assert sources == {"landing/ships.csv", "landing/ports.csv"}
+    assert node(picture, "dataset:raw.ports").kind is NodeKind.TABLE
+
+
+def test_a_pipeline_with_errors_is_drawn_as_far_as_it_is_readable(root: Path) -> None:
+    (root / "late.yaml").write_text(
+        "sluicegate: 1\nshedule: none\nsteps:\n  read: {python: harbour:tell, reads: {x: raw.nothing}}\n"
+    )
+    picture = picture_of(read_tree(root))
+    [late] = [box for box in picture.boxes if box.title == "late"]
+    assert late.broken
+    assert late.detail == "no schedule, 2 errors"
+    assert "2:1: " in late.tooltip
+    assert not any(box.broken for box in picture.boxes if box is not late)
+    lost = node(picture, "dataset:raw.nothing")
+    assert lost.broken
+    assert Edge(lost.id, "step:late.read") in picture.edges
+
+
+def test_a_file_that_cannot_be_read_is_drawn_too(root: Path) -> None:
+    (root / "late.yaml").write_text("sluicegate: 1\nsteps: [\n")
+    (root / "deep").mkdir()
+    (root / "deep" / "lone.yaml").write_text((root / "lone.yaml").read_text())
+    picture = picture_of(read_tree(root))
+    unreadable = {each.label for each in picture.nodes if each.kind is NodeKind.UNREADABLE}
+    assert unreadable == {"late.yaml", "lone.yaml", "deep/lone.yaml"}
+
+
+def test_of_a_pipeline_outside_only_what_is_read_is_drawn(tree: Tree) -> None:
+    picture = picture_of(tree, {"late"}, ())
+    assert [(box.title, box.partial, [each.label for each in box.nodes]) for box in picture.boxes] == [
+        ("late", False, ["read"]),
+        ("raw", True, ["ships"]),
+    ]
+
+
+def test_collapsed_pipelines_keep_their_edges(tree: Tree) -> None:
+    picture = pipelines_only(tree)
+    assert picture.boxes == ()
+    assert set(picture.edges) == {
+        Edge("pipeline:raw", "pipeline:late"),
+        Edge("pipeline:raw", "pipeline:report"),
+        Edge("dag:legacy.export", "pipeline:raw", EdgeKind.AFTER),
+    }
+
+
+def test_only_the_latest_is_dashed_between_pipelines(root: Path) -> None:
+    (root / "late.yaml").write_text(
+        "sluicegate: 1\nsteps:\n  read: {python: harbour:tell, reads: {x: {dataset: raw.ports, latest: true}}}\n"
+    )
+    assert Edge("pipeline:raw", "pipeline:late", EdgeKind.LATEST) in pipelines_only(read_tree(root)).edges
+
+
+def test_related_are_all_upstreams_and_downstreams_and_nobody_beside(tree: Tree) -> None:
+    assert related(tree.readable, "raw") == {"raw", "late", "report"}
+    assert related(tree.readable, "late") == {"raw", "late"}
+    assert related(tree.readable, "lone") == {"lone"}
