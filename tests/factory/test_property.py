@@ -20,9 +20,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sluicegate.factory.load import load_dag
-from sluicegate.factory.sensor import SourceSensor, UpstreamSensor
+from sluicegate.factory.load import load_dags
 from sluicegate.pipeline import read_tree
+from sluicegate.wait.sensor import SourceSensor, UpstreamSensor
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 some = settings(
@@ -173,7 +173,7 @@ def demanded(file: File, others: Mapping[str, File]) -> set[tuple[str, str]]:
 
 
 def built(file: File, root: Path) -> set[tuple[str, str]]:
-    dag = load_dag(str(root), f"{file.name}.yaml")
+    (dag,) = load_dags(str(root), f"{file.name}.yaml")
     called = {}
     for task in dag.tasks:
         if isinstance(task, UpstreamSensor):
