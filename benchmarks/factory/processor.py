@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from measure.airflow import Database, Processor, migrated
 from measure.contenders import BARE, OURS
+from measure.dag_processor import Database, Processor, migrated
 from measure.environments import BENCH
 from measure.layouts import LAYOUTS, Layout
 from measure.page import facts, write_section
@@ -70,10 +70,8 @@ class Run:
             with self._processor(layout, database, layout.settings) as processor:
                 processor.wait(lambda began=began: database.parsed_since(began) >= self.count)
                 found[when] = {"wall": time.time() - began, "cpu": processor.cpu()}
-            print(
-                f"one pass, {layout.name}, {when}: {found[when]['wall']:.1f} s, CPU {found[when]['cpu']:.1f} s",
-                flush=True,
-            )
+            told = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in found[when].items())
+            print(f"one pass, {layout.name}, {when}: {told}", flush=True)
         return found
 
     def changes(self, times: int) -> dict[str, list[float]]:
@@ -89,7 +87,7 @@ class Run:
                 time.sleep(3 + number)  # at another moment between two refreshes
                 before, began = database.serialized_at(name), time.time()
                 file.write_text(file.read_text().replace("description: ", f"description: {number} ", 1))
-                processor.wait(lambda before=before: database.serialized_at(name) != before)
+                processor.wait(lambda before=before: database.serialized_at(name) != before, patience=180)
                 seconds.append(time.time() - began)
                 print(f"one file changed: serialized after {seconds[-1]:.1f} s", flush=True)
         return {"seconds": seconds}
@@ -125,8 +123,7 @@ def _told(count: int, passes: dict[Layout, Any], changed: Any, idle: dict[str, f
     whole = next(each for each in passes if each.is_for_all)
     ratio = passes[ours]["cold"]["wall"] / passes[whole]["cold"]["wall"]
     warm = passes[ours]["warm"]["wall"] / passes[whole]["warm"]["wall"]
-    spent = {name: seconds for name, seconds in idle.items()}
-    mine, theirs = spent[ours.name], next(seconds for name, seconds in spent.items() if name != ours.name)
+    mine, theirs = idle[ours.name], next(seconds for name, seconds in idle.items() if name != ours.name)
     slowest = max(changed["seconds"])
     return [
         f"#### One pass over {count:,} pipelines, seconds",
@@ -135,7 +132,7 @@ def _told(count: int, passes: dict[Layout, Any], changed: Any, idle: dict[str, f
         f"Serialized anew after {median(changed['seconds']):.1f} s (the slowest of {len(changed['seconds'])}: "
         f"{slowest:.1f} s).",
         f"#### {minutes:g} idle minutes, CPU seconds",
-        table(["", "seconds"], [[name, f"{seconds:.1f}"] for name, seconds in spent.items()]),
+        table(["", "seconds"], [[name, f"{seconds:.1f}"] for name, seconds in idle.items()]),
         "#### Asked and found",
         table(
             ["", "asked", "found", ""],
@@ -143,12 +140,7 @@ def _told(count: int, passes: dict[Layout, Any], changed: Any, idle: dict[str, f
                 ["one pass, against one stub for all, first time", "at most 1", f"{ratio:.2f}", _holds(ratio <= 1)],
                 ["one pass, against one stub for all, again", "at most 1", f"{warm:.2f}", _holds(warm <= 1)],
                 ["a changed file, seconds", "at most 10", f"{slowest:.1f}", _holds(slowest <= 10)],
-                [
-                    "idle, against hand-written files",
-                    "at most 0.1",
-                    f"{mine / theirs:.3f}",
-                    _holds(mine <= theirs / 10),
-                ],
+                ["idle, against files by hand", "at most 0.1", f"{mine / theirs:.3f}", _holds(mine <= theirs / 10)],
             ],
         ),
     ]

@@ -173,7 +173,7 @@ def demanded(file: File, others: Mapping[str, File]) -> set[tuple[str, str]]:
 
 
 def built(file: File, root: Path) -> set[tuple[str, str]]:
-    dag = load_dags(str(root), f"{file.name}.yaml")[0]
+    (dag,) = load_dags(str(root), f"{file.name}.yaml")
     called = {}
     for task in dag.tasks:
         if isinstance(task, UpstreamSensor):

@@ -34,6 +34,18 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
 # loses nothing when it is cut off: its triggers are in the database.
 PATIENCE: Mapping[str, float] = {"api-server": 5, "scheduler": 15, "dag-processor": 5, "triggerer": 2}
 
+# What a dag-processor of pipelines needs: their stubs change when a file does, and then are parsed at once. To parse
+# them again without a change finds only what is in no file, a newer provider for instance, and may take its time. So
+# each parse has to be stored: by default Airflow drops what comes within half a minute of the one before.
+DAG_PROCESSOR: Mapping[str, str] = {
+    "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3",
+    "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
+    "AIRFLOW__DAG_PROCESSOR__PRINT_STATS_INTERVAL": "600",
+    "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1",
+}
+
 # What the caller's own AIRFLOW__... variables may change.
 # Measured: the first saves the most, a second a task. The heartbeats: a killed worker is noticed within a
 # minute, while the api-server may be away for half of one. A task that ended unseen holds its slot for the
@@ -51,10 +63,7 @@ _TUNING = {
     "AIRFLOW__CORE__PARALLELISM": str(min(8, max(4, 2 * (os.cpu_count() or 2)))),
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-    "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3",
-    "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
-    "AIRFLOW__DAG_PROCESSOR__PRINT_STATS_INTERVAL": "600",
+    **DAG_PROCESSOR,
     "AIRFLOW__API__WORKERS": "1",
     # One person looks at it: how soon a waiting run goes on matters more than the polling.
     "AIRFLOW__SLUICEGATE__SENSOR_POKE_INTERVAL": "2",

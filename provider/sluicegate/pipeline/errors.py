@@ -67,7 +67,8 @@ def draw(mistake: Mistake, base: Path | None = None) -> str:
     file = mistake.file
     if base is not None and file.is_relative_to(base):
         file = file.relative_to(base)
-    lines = [f"{file}:{mistake.line}:{mistake.column}: {mistake.severity}[{mistake.code}]: {mistake.message}"]
+    place = f"{file}:{mistake.line}:{mistake.column}"
+    lines = [f"{place}: {mistake.severity}[{mistake.code}]: {_harmless(mistake.message)}"]
     if mistake.source.strip():
         text, column = _cropped(mistake.source, mistake.column)
         gutter = " " * len(str(mistake.line))
@@ -75,16 +76,20 @@ def draw(mistake: Mistake, base: Path | None = None) -> str:
         blank = "".join("\t" if letter == "\t" else " " for letter in text[: column - 1])
         lines += [f" {mistake.line} | {text}", f" {gutter} | {blank}^"]
     if mistake.suggestion is not None:
-        lines.append(f"   did you mean `{mistake.suggestion}`?")
+        lines.append(f"   did you mean `{_harmless(mistake.suggestion)}`?")
     return "\n".join(lines)
 
 
 def _cropped(source: str, column: int) -> tuple[str, int]:
     """A line that fits a terminal and cannot steer it, and the column in it."""
-    harmless = (letter if letter.isprintable() or letter == "\t" else "\N{REPLACEMENT CHARACTER}" for letter in source)
-    text = "".join(harmless)
+    text = _harmless(source)
     first = max(0, column - 1 - _WIDEST // 2) if len(text) > _WIDEST else 0
     return text[first : first + _WIDEST].rstrip(), column - first
+
+
+def _harmless(text: str) -> str:
+    """Without what would steer a terminal: a key or a value may hold any character, and a message names it."""
+    return "".join(letter if letter.isprintable() or letter == "\t" else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def did_you_mean(word: object, options: Iterable[str]) -> str | None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import psutil
@@ -94,9 +93,7 @@ class Processor:
             self._process = psutil.Popen(command, env=self._environment, stdout=output, stderr=output)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         below = self._process.children(recursive=True)
         self._process.terminate()
         try:
@@ -109,6 +106,10 @@ class Processor:
             except psutil.NoSuchProcess:
                 continue
 
+    def memory(self) -> float:
+        """MB that it alone holds, without those below it."""
+        return self._process.memory_full_info().uss / 1e6
+
     def cpu(self) -> float:
         """Seconds, user and system, that it and all below it have taken since its start."""
         total = 0.0
@@ -119,8 +120,8 @@ class Processor:
                 continue
         return total
 
-    def wait(self, until: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + _PATIENCE
+    def wait(self, until: Callable[[], bool], patience: float = _PATIENCE) -> None:
+        deadline = time.monotonic() + patience
         while not until():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 errors = self.database.import_errors()
