@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sluicegate.cli import app
-from sluicegate.factory.load import build_mistakes, load_dag
+from sluicegate.factory.load import build_mistakes, load_dags
 from sluicegate.pipeline import read_tree
 from tests.migrate.conftest import BASH, EMPTY, Shop, mapped_and_typed
 
@@ -279,7 +279,7 @@ def test_what_comes_out_is_a_dag(inputs: Path, name: str, monkeypatch: pytest.Mo
     for pipeline in tree.pipelines.values():
         errors = [str(one) for one in build_mistakes(pipeline, tree.readable) if one.is_error]
         assert errors == []
-        assert load_dag(str(inputs), pipeline.file.name).task_ids
+        assert load_dags(str(inputs), pipeline.file.name)[0].task_ids
 
 
 def test_what_needs_nothing_new_is_a_dag_already(inputs: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -110,8 +110,8 @@ def _mistakes_at(tree: Tree, files: Sequence[Path], path: Path) -> list[Mistake]
     """The mistakes of the files, of what else lies at `path`, and those that building the DAGs finds."""
     found = [mistake for file in files for mistake in tree.mistakes_of(file)]
     found += [mistake for mistake in tree.mistakes if mistake.file == path or path in mistake.file.parents]
-    for own in _by_file(tree.pipelines.values(), files).values():
-        found += merged([(pipeline.matrix, _build_mistakes(pipeline, tree.readable)) for pipeline in own])
+    for own in _by_file(tree.readable.values(), files).values():
+        found += merged([(pipeline.matrix, _build_mistakes(pipeline, tree)) for pipeline in own])
     return found
 
 
@@ -130,11 +130,13 @@ def _by_file(pipelines: Iterable[Pipeline], files: Sequence[Path]) -> dict[Path,
     return found
 
 
-def _build_mistakes(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Mistake, ...]:
+def _build_mistakes(pipeline: Pipeline, tree: Tree) -> tuple[Mistake, ...]:
     with airflow_home():
         from sluicegate.factory.load import build_mistakes  # imports Airflow
 
-        return build_mistakes(pipeline, others)
+        found = build_mistakes(pipeline, tree.readable)
+    # What of a part cannot be built for want of the rest is no mistake of its own.
+    return found if pipeline.name in tree.pipelines else tuple(each for each in found if each.code != "build")
 
 
 def _tell(found: _Found, format: CheckFormat) -> None:  # noqa: A002

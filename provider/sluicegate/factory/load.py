@@ -13,7 +13,7 @@ from sluicegate.factory.abilities import shortcomings
 from sluicegate.factory.build import build_dag
 from sluicegate.factory.problems import BuildError, Problem, placed
 from sluicegate.factory.site import PipelineFileError, environment, find_code
-from sluicegate.pipeline import Mistake, Pipeline, PipelineErrors, read_together
+from sluicegate.pipeline import Mistake, Pipeline, PipelineErrors, graph, read_together
 
 __all__ = [
     "attempt",
@@ -45,9 +45,11 @@ def build_mistakes(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[
     """What keeps a pipeline that reads well from becoming a DAG, or its steps from doing what they are asked to.
 
     Operators and their arguments, and what our own steps cannot do; warnings too.
+
+    :param pipeline: may be as much of a pipeline with mistakes as could be read: of the rest nothing is said
     """
     find_code(pipeline.root)
-    _, problems = attempt(pipeline, others)
+    _, problems = attempt(graph.located(pipeline, others), others)
     return placed(problems, pipeline.file, pipeline.root).mistakes if problems else ()
 
 
@@ -71,6 +73,8 @@ def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Pipelin
         dag = build_dag(pipeline, others)
     except BuildError as error:
         return None, [*problems, *error.problems]
+    except Exception as error:
+        return None, [*problems, Problem((), "build", f"this cannot be built: {type(error).__name__}: {error}")]
     return (None if any(problem.is_error for problem in problems) else dag), problems
 
 

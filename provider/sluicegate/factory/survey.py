@@ -22,7 +22,7 @@ from sluicegate.factory.home import Home, write_whole
 from sluicegate.factory.needs import needs
 from sluicegate.factory.problems import Problem, placed
 from sluicegate.factory.trial import trial
-from sluicegate.pipeline import Pipeline, PipelineErrors, read_tree
+from sluicegate.pipeline import Pipeline, PipelineErrors, graph, read_tree
 from sluicegate.pipeline.digest import source_digest
 from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.errors import Mistake, in_order
@@ -81,8 +81,13 @@ def survey(root: Path, home: Home, environment: Environment) -> Survey:
     tree = read_tree(root, environment, read=look.read, last_good=_by_file(look.before.values()))
     wanted = {name: look.entry(pipeline, tree.running) for name, pipeline in tree.pipelines.items()}
     mistakes = {file: list(found) for file, found in tree.by_file.items()}
-    for name, problems in look.trials(wanted).items():
-        file = tree.pipelines[name].file
+    parts = {
+        name: look.entry(graph.located(pipeline, tree.readable), tree.readable)
+        for name, pipeline in tree.readable.items()
+        if name not in wanted
+    }
+    for name, problems in look.trials(wanted, parts).items():
+        file = tree.readable[name].file
         mistakes[file] += placed(problems, file, root).mistakes
     bad = {file for file, found in mistakes.items() if any(mistake.is_error for mistake in found)}
     entries = {name: entry for name, entry in wanted.items() if entry.pipeline.file not in bad}
@@ -189,15 +194,25 @@ class _Look:
         known = self._now.drafts
         return {path: known[path][0] if path in known else before for path, before in entry.readings.items()}
 
-    def trials(self, wanted: Mapping[str, Entry]) -> dict[str, tuple[Problem, ...]]:
-        """What building finds, by name; what was built before is not built again."""
-        keys = {name: f"{entry.digest()} {self._code.of_pipeline(entry.pipeline)}" for name, entry in wanted.items()}
+    def trials(self, wanted: Mapping[str, Entry], parts: Mapping[str, Entry]) -> dict[str, tuple[Problem, ...]]:
+        """What building finds, by name; what was built before is not built again.
+
+        :param parts: of pipelines with mistakes, as much as could be read: what is wrong in it is told as well
+        """
+        tried = {**wanted, **parts}
+        keys = {
+            name: f"{entry.digest()} {name in parts} {self._code.of_pipeline(entry.pipeline)}"
+            for name, entry in tried.items()
+        }
         known = self._memory.trials
         complaints = {name: text for name, entry in wanted.items() if (text := self._complaint(entry)) is not None}
         again = self._memory.complaints.keys() - complaints.keys()
-        made = trial([entry for name, entry in wanted.items() if keys[name] not in known or name in again])
+        made = trial([entry for name, entry in tried.items() if keys[name] not in known or name in again])
         self._now.trials = {key: made[name] if name in made else known[key] for name, key in keys.items()}
         found = {name: self._now.trials[key] for name, key in keys.items() if self._now.trials[key]}
+        for name in found.keys() & parts.keys():
+            # What of a part cannot be built for want of the rest is no mistake of its own.
+            found[name] = tuple(problem for problem in found[name] if problem.code not in ("build", "dag"))
         return found | {name: (Problem((), "build", text),) for name, text in complaints.items()}
 
     def _complaint(self, entry: Entry) -> str | None:

@@ -16,8 +16,8 @@ from sluicegate.pipeline.template import before_item, needs_item, same_place, us
 from sluicegate.pipeline.window import Window, upstream_windows
 
 __all__ = [
-    "Wait", "as_read", "binding_of", "cycles", "edges", "files_location", "folders_of", "is_foreign", "narrowed_by",
-    "params_in", "read_locations", "sources", "split", "upstream_names", "waits", "write_locations", "writers",
+    "Wait", "as_read", "binding_of", "cycles", "edges", "files_location", "folders_of", "is_foreign", "located",
+    "narrowed_by", "params_in", "read_locations", "sources", "split", "upstream_names", "waits", "write_locations", "writers",
 ]  # fmt: skip
 
 NodeT = TypeVar("NodeT", bound=Hashable)
@@ -76,6 +76,23 @@ def as_read(upstream: Pipeline, reader: Pipeline) -> Pipeline:
     datasets = {key: dataset for key, dataset in upstream.datasets.items() if key in read}
     blank: dict[str, object] = {"params": {}, "alerts": {}, "dag": {}, "description": None}
     return upstream.model_copy(update={**blank, "datasets": datasets, "steps": steps})
+
+
+def located(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Pipeline:
+    """`pipeline` with just those steps that read and write datasets that are known."""
+
+    def is_known(key: str) -> bool:
+        if not is_foreign(key):
+            return key in pipeline.datasets
+        other, name = split(key)
+        return other in others and name in others[other].datasets
+
+    steps = {
+        name: step
+        for name, step in pipeline.steps.items()
+        if all(is_known(key) for key in (*(read.dataset for read in step.reads.values()), *step.writes.values()))
+    }
+    return pipeline if len(steps) == len(pipeline.steps) else pipeline.model_copy(update={"steps": steps})
 
 
 def writers(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
