@@ -221,6 +221,15 @@ def test_mistakes_in_some_combinations_say_in_which(dags: Dags) -> None:
     ]  # fmt: skip
 
 
+def test_of_many_mistakes_at_one_place_the_first_are_told_with_the_number_of_the_others(dags: Dags) -> None:
+    numbers = ", ".join(str(number) for number in range(200))
+    steps = "steps: {s: {load: 'gone_{{ matrix.n }}', into: 'table://w/{{ matrix.n }}'}}"
+    file = dags.write("a.yaml", f"sluicegate: 1\nmatrix: {{n: [{numbers}]}}\n{steps}\n")
+    told = [mistake.message for mistake in read_draft(file, dags.root).mistakes]
+    assert [message.partition(":")[0] for message in told] == [f"there is no dataset 'gone_{n}'" for n in range(3)]
+    assert all(message.endswith(f"(with n={n}); 197 more are like it") for n, message in enumerate(told))
+
+
 def test_a_place_that_all_combinations_write_is_one_warning(dags: Dags) -> None:
     dags.write(
         "a.yaml",

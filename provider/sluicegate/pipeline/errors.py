@@ -8,15 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-__all__ = ["Mistake", "PipelineErrors", "Severity", "Where", "did_you_mean", "dotted", "draw"]
+__all__ = ["Mistake", "PipelineErrors", "Place", "Severity", "Where", "did_you_mean", "dotted", "draw"]
 
 Severity = Literal["error", "warning"]
 Where = tuple[str | int, ...]
 """A path inside a file: `("steps", "join", "after", 0)`."""
 
 _WIDEST = 160
+
+
+class Place(NamedTuple):
+    """Where something stands, both counted from 1."""
+
+    line: int
+    column: int
 
 
 @dataclass(frozen=True)

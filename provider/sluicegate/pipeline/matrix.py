@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from sluicegate.pipeline.environment import filled
@@ -26,6 +27,7 @@ MOST = 1000
 Combination = Mapping[str, str | int | float | bool]
 _EXPRESSION = re.compile(r"\{\{-?\s*matrix\.([A-Za-z_]\w*)\s*-?\}\}")
 _PART = re.compile(r"[a-z0-9_]+")
+_ALIKE = 3  # of a thousand mistakes at one place that differ by a value, the first ones tell enough
 _LONGEST = 250  # Airflow's for the id of a DAG
 
 
@@ -179,12 +181,23 @@ def merged(found: Sequence[tuple[Combination, Iterable[Mistake]]]) -> tuple[Mist
         for mistake in dict.fromkeys(mistakes):
             by_mistake.setdefault(mistake, []).append(combination)
     every = [combination for combination, _ in found]
-    return tuple(
-        mistake
-        if len(having) == len(every)
-        else replace(mistake, message=f"{mistake.message} (with {_which(having, every)})")
-        for mistake, having in by_mistake.items()
-    )
+    told: list[Mistake] = []
+    alike: dict[tuple[Path, int, int, str], int] = {}
+    for mistake, having in by_mistake.items():
+        if len(having) == len(every):
+            told.append(mistake)
+            continue
+        place = (mistake.file, mistake.line, mistake.column, mistake.code)
+        alike[place] = alike.get(place, 0) + 1
+        if alike[place] <= _ALIKE:
+            told.append(replace(mistake, message=f"{mistake.message} (with {_which(having, every)})"))
+    return tuple(_with_count(mistake, alike) for mistake in told)
+
+
+def _with_count(mistake: Mistake, alike: Mapping[tuple[Path, int, int, str], int]) -> Mistake:
+    """How many more there are at the same place, in each of those that are told of it."""
+    more = alike.get((mistake.file, mistake.line, mistake.column, mistake.code), 0) - _ALIKE
+    return mistake if more <= 0 else replace(mistake, message=f"{mistake.message}; {more} more are like it")
 
 
 def _which(having: Sequence[Combination], every: Sequence[Combination]) -> str:

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from yaml._yaml import CParser
 from yaml.error import MarkedYAMLError, YAMLError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from yaml.tokens import ScalarToken
 
-from sluicegate.pipeline.errors import Mistake, PipelineErrors, Severity, Where, dotted
+from sluicegate.pipeline.errors import Mistake, PipelineErrors, Place, Severity, Where, dotted
+from sluicegate.pipeline.syntax import explain
 
 __all__ = ["Document", "Place", "Written", "parse", "plain_value"]
 
@@ -26,7 +26,6 @@ _MAX_VALUES = 100_000
 _MAX_DEPTH = 100
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what libyaml counts as the end of a line
 _OPENED = re.compile(r"\{[{%]|\$\{")
-_AFTER_A_QUOTE = " \t\r\n,]}:"  # or nothing at all
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
@@ -40,13 +39,6 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _NAN = frozenset({".nan", ".NaN", ".NAN"})
 _LONGEST_INT = 4000  # Python itself refuses to read more digits
-
-
-class Place(NamedTuple):
-    """Where something stands, both counted from 1."""
-
-    line: int
-    column: int
 
 
 class Written(NamedTuple):
@@ -180,7 +172,7 @@ def parse(data: bytes, file: Path) -> Document:
     try:
         node = _Parser(text).get_single_node()
     except MarkedYAMLError as error:
-        message, place = _explain(error, text)
+        message, place = explain(error, text, blank.lines)
         raise PipelineErrors([blank.mistake("syntax", message, place)]) from None
     if node is None:
         return blank
@@ -316,56 +308,3 @@ def _place(node: Node) -> Place:
 def _place_after(text: str) -> Place:
     lines = _BREAK.split(text)
     return Place(len(lines), len(lines[-1]) + 1)
-
-
-def _explain(error: MarkedYAMLError, text: str) -> tuple[str, Place]:
-    """The parser's error in our words, at the place of the cause rather than where it was noticed."""
-    problem, context = error.problem or "", error.context or ""
-    mark = error.problem_mark or error.context_mark
-    noticed = Place(mark.line + 1, mark.column + 1) if mark is not None else Place(1, 1)
-    opened = error.context_mark
-    cause = Place(opened.line + 1, opened.column + 1) if opened is not None else noticed
-    if "quoted scalar" in context and "unexpected end" in problem:
-        return "this quote is never closed", cause
-    if quote := _swallowing_quote(text, noticed.line):
-        opens, closes = quote
-        where = f"on line {closes.line}" if closes.line > opens.line else f"in column {closes.column}"
-        return f"this quote is closed only {where}: is one missing before?", opens
-    if mark is not None and "flow" in context and text[mark.index : mark.index + 1] == "{":
-        return "inside `{}` and `[]` a value with a `{` in it has to be quoted", noticed
-    if "flow" in context and "node" not in context:
-        bracket = "[" if "sequence" in context else "{"
-        return f"this `{bracket}` is not closed, or a `,` is missing before line {noticed.line}", cause
-    if "cannot start any token" in problem:
-        lines = _BREAK.split(text)
-        line = lines[noticed.line - 1] if noticed.line <= len(lines) else ""
-        letter = line[noticed.column - 1 : noticed.column]
-        if letter == "\t":
-            return "a tab cannot indent: use spaces", noticed
-        return f"a value that begins with `{letter}` has to be quoted", noticed
-    if "mapping values are not allowed" in problem:
-        return "a `:` cannot stand here: quote the value, or mend the indentation", noticed
-    if "did not find expected key" in problem or "expected '-'" in problem:
-        return "this does not fit what is above it: mend the indentation", noticed
-    if "another document" in problem or "<document start>" in problem:
-        return "one file is one document: nothing can follow a `---` or `...`", noticed
-    return " ".join(part for part in (context, problem) if part), noticed
-
-
-def _swallowing_quote(text: str, line: int) -> tuple[Place, Place] | None:
-    """The first quote that ends on `line` and was most likely meant to end before, and where it ends.
-
-    Either it runs over several lines, or something stands right behind it that nothing can be.
-    """
-    parser = _Parser(text)
-    try:
-        while (token := parser.get_token()) is not None:
-            start, end = token.start_mark, token.end_mark
-            quoted = isinstance(token, ScalarToken) and token.style in ("'", '"')
-            if not quoted or end.line != line - 1:
-                continue
-            if start.line < end.line or text[end.index : end.index + 1] not in _AFTER_A_QUOTE:
-                return Place(start.line + 1, start.column + 1), Place(end.line + 1, end.column)
-    except YAMLError:
-        pass
-    return None
