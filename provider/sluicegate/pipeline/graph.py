@@ -259,6 +259,7 @@ def _params_of(pipeline: Pipeline, step: StepBase) -> frozenset[str]:
     for job in getattr(step, "jobs", ()):
         words += job.args
     words += _texts(getattr(step, "with_", {}))
+    words += [step.for_each.files] if step.for_each is not None and step.for_each.files is not None else []
     return frozenset().union(*(params_in(word) for word in words))
 
 
