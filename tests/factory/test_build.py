@@ -218,12 +218,18 @@ def test_a_wrong_operator_argument_is_placed(root: Path) -> None:
 
 def test_all_that_operators_object_to_is_said_at_once(root: Path) -> None:
     text = HEAD + (
-        "dag: {fail_fats: true}\nsteps: {a: {operator: airflow.providers.standard.operators.empty.EmptyOperator}}\n"
+        "dag: {fail_fats: true}\nsteps:\n"
+        "  a: {operator: airflow.providers.standard.operators.empty.EmptyOperator, with: {pol: x}}\n"
+        "  b: {operator: airflow.providers.standard.operators.bash.BashOperator, with: {bash_command: 5}}\n"
     )
     write(root, it=text)
     together = read_together(root / "it.yaml", root)
-    [mistake] = build_mistakes(together.pipeline, together.upstreams)
-    assert (mistake.line, mistake.where, mistake.suggestion) == (3, "dag.fail_fats", "fail_fast")
+    mistakes = build_mistakes(together.pipeline, together.upstreams)
+    assert [(mistake.line, mistake.where, mistake.suggestion) for mistake in mistakes] == [
+        (3, "dag.fail_fats", "fail_fast"),
+        (5, "steps.a.with.pol", "pool"),
+        (6, "steps.b.with.bash_command", None),
+    ]
 
 
 def test_what_airflow_refuses_is_placed_at_its_step(root: Path) -> None:

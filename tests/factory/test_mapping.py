@@ -249,3 +249,24 @@ def test_a_rule_that_does_not_go_with_fail_fast_is_told_at_its_step(root: Path) 
     text = f"dag: {{fail_fast: true}}\nsteps:\n  a: {{{EMPTY}}}\n  b: {{{EMPTY}, after: a, trigger_rule: all_done}}\n"
     with pytest.raises(PipelineFileError, match=r"it\.yaml:7:3: error.*fail"):
         dag_of(root, text)
+
+
+def test_an_item_where_airflow_fills_in_nothing_is_told(root: Path) -> None:
+    text = f"steps:\n  a:\n    {BASH}\n    for_each: [1]\n    with: {{bash_command: x, pool: 'p{{{{ item }}}}'}}\n"
+    with pytest.raises(PipelineFileError, match=r"it\.yaml:8:\d+: error\[template\]: `pool` is no template field"):
+        dag_of(root, text)
+
+
+def test_a_cluster_of_its_own_for_each_item(root: Path) -> None:
+    (root / "job.py").touch()
+    (root / "defaults.yaml").write_text(
+        "artifacts: s3://code/\nclusters: {small: {release: emr-7.13.0, instances: {primary: m7g.xlarge}}}\n"
+    )
+    dag = dag_of(
+        root,
+        "steps:\n  s:\n    spark: job.py\n    cluster: small\n    args: [--region, '{{ item }}']\n"
+        "    writes: {out: 's3://lake/{{ item }}/'}\n    for_each: [eu, us]\n",
+    )
+    task = instance(dag, "s", 1)
+    assert task.jobs[0]["args"] == ["--region", "us"]
+    assert task.writes == {"out": "s3://lake/us/"}

@@ -41,7 +41,7 @@ class Colour(Enum):
 class Wide(BaseOperator):
     """One argument of each sort."""
 
-    template_fields = ("words", "number")
+    template_fields = ("words", "number", "table")
 
     def __init__(
         self,
@@ -116,6 +116,7 @@ def typed(name: str, value: Any) -> tuple[Any, list[Problem]]:
         ("several", ["a"], ["a"]),
         ("table", {"a": 1}, {"a": 1}),
         ("table", {"class": 1}, {"class": 1}),
+        ("table", {"a": "{{ params.n }}"}, {"a": "{{ params.n }}"}),
         ("where", "/tmp/x", Path("/tmp/x")),
         ("checked", {"any": ["thing"]}, {"any": ["thing"]}),
         ("free", 5, 5),

@@ -92,6 +92,18 @@ def test_one_item_s_place_cannot_be_read_by_another_pipeline(shop: Dags, stands_
     assert "read the folder 's3://lake/x/{{ds}}/'" in mistake.message
 
 
+def test_files_chosen_by_a_param_are_not_the_whole_window(shop: Dags, stands_at: StandsAt) -> None:
+    shop.write(
+        "lake.yaml",
+        f"{HEAD}params: {{c: {{type: string, default: null}}}}\ndatasets: {{t: s3://b/t.csv}}\nsteps:\n"
+        "  a: {python: 'work:g', for_each: {files: 's3://in/{{ params.c }}/*.csv'}, writes: t}\n",
+    )
+    shop.write("reader.yaml", f"{HEAD}steps: {{a: {{load: lake.t, into: 'table://w/u'}}}}\n")
+    [mistake] = shop.tree().mistakes
+    assert mistake.code == "param-narrows"
+    assert stands_at(mistake, "lake.t")
+
+
 MISTAKES = [
     ("for_each: []", "[]", "value", None),
     ("for_each: eu", "eu", "type", None),

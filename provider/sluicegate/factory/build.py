@@ -42,9 +42,11 @@ def build_dag(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: 
     :param playbooks: the folder of playbooks, unless it is where it is always
     :raises BuildError: for operators and arguments that Airflow does not have or does not take
     """
-    dag = _dag(pipeline, playbooks or playbooks_folder(pipeline.root))
+    dag, problems = _dag(pipeline, playbooks or playbooks_folder(pipeline.root))
     groups = _groups(pipeline, dag)
-    steps = _steps(pipeline, others, dag, groups)
+    steps, more = _steps(pipeline, others, dag, groups)
+    if problems or more:
+        raise BuildError([*problems, *more])
     awaited = waits(pipeline, others)
     sensors = _sensors(awaited, pipeline, dag, groups)
     links = [*_edges_of_waits(awaited), *graph.edges(pipeline)]
@@ -53,13 +55,14 @@ def build_dag(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: 
     return dag
 
 
-def _dag(pipeline: Pipeline, playbooks: Path) -> PipelineDAG:
+def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, list[Problem]]:
+    """With problems, a bare one stands in: what is wrong with the steps is told as well."""
     typist = Typist(pipeline.root, pipeline.schedule.timezone, dag_argument_problems(pipeline.dag, ("dag",)))
     further = typed_dag_arguments(pipeline.dag, ("dag",), typist)
     if pipeline.schedule.timetable is not None:
         further["schedule"] = _timetable(pipeline.schedule.timetable, typist)
     if typist.problems:
-        raise BuildError(typist.problems)
+        return PipelineDAG(pipeline.name, auto_register=False), typist.problems
     try:
         dag = PipelineDAG(
             pipeline.name,
@@ -71,10 +74,11 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> PipelineDAG:
     except Exception as error:
         # The DAG's own checks: a value of the wrong type.
         message = f"Airflow does not take this DAG: {type(error).__name__}: {error}"
-        raise BuildError([Problem(("dag",) if pipeline.dag else (), "dag", message, key=True)]) from error
+        where = ("dag",) if pipeline.dag else ()
+        return PipelineDAG(pipeline.name, auto_register=False), [Problem(where, "dag", message, key=True)]
     # Their defaults were checked when the file was read: the DAG would check them by JSON Schema at every parse.
     dag.params.update(trigger_form(pipeline.params))
-    return dag
+    return dag, []
 
 
 def _timetable(said: Timetable, typist: Typist) -> Any:
@@ -109,11 +113,8 @@ def _groups(pipeline: Pipeline, dag: PipelineDAG) -> dict[str, TaskGroup]:
 
 def _steps(
     pipeline: Pipeline, others: Mapping[str, Pipeline], dag: PipelineDAG, groups: Mapping[str, TaskGroup]
-) -> dict[str, Task]:
-    """Every step's task, in `dag`, and the listings of files beside them.
-
-    :raises BuildError: with what is wrong in all of them, not only in the first
-    """
+) -> tuple[dict[str, Task], list[Problem]]:
+    """Every step's task, in `dag`, and the listings of files beside them; what is wrong in all that have none."""
     tasks: dict[str, Task] = {}
     problems: list[Problem] = []
     listed = listings(pipeline)
@@ -131,9 +132,7 @@ def _steps(
             _add(dag, tasks[step.name])
         except BuildError as error:
             problems += error.problems
-    if problems:
-        raise BuildError(problems)
-    return tasks
+    return tasks, problems
 
 
 def _add(dag: PipelineDAG, task: Task) -> None:

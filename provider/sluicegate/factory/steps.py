@@ -5,7 +5,7 @@ A task that starts pays for what is imported: each kind's operator is imported w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -29,6 +29,7 @@ from sluicegate.pipeline.model import (
     StepBase,
     TransformStep,
 )
+from sluicegate.pipeline.template import needs_item
 
 if TYPE_CHECKING:
     from airflow.sdk import TaskGroup, XComArg
@@ -192,6 +193,7 @@ def _foreign(step: OperatorStep, pipeline: Pipeline) -> Made:
         pipeline.root, pipeline.schedule.timezone, argument_problems(operator, step.with_, (*where, "with"))
     )
     given = typed_arguments(operator, step.with_, (*where, "with"), typist)
+    typist.problems += _unfilled(step, operator)
     if typist.problems:
         raise BuildError(typist.problems)
     arguments = _common(step, pipeline) | {"pre_execute": before_operator_step}
@@ -203,6 +205,20 @@ def _foreign(step: OperatorStep, pipeline: Pipeline) -> Made:
             more = given[own] if isinstance(given[own], list) else [given[own]]
             given[own] = [*arguments[own], *more]
     return operator, arguments | given
+
+
+def _unfilled(step: OperatorStep, operator: type[BaseOperator]) -> Iterator[Problem]:
+    """Where a mapped step names its item, and Airflow fills in no template."""
+    if step.for_each is None:
+        return
+    from sluicegate.pipeline.validate import leaves
+
+    for name, value in step.with_.items():
+        if name not in operator.template_fields and name != "map_index_template":
+            for words, place in leaves(value, ("steps", step.name, "with", name)):
+                if needs_item(words):
+                    message = f"`{name}` is no template field of {operator.__name__}: no item is filled in here"
+                    yield Problem(place, "template", message)
 
 
 def _common(step: StepBase, pipeline: Pipeline) -> dict[str, Any]:

@@ -97,6 +97,7 @@ _KNOWN: dict[str, Any] = {
     # Names that Airflow's own annotations use without importing them.
     "TaskStateChangeCallback": collections.abc.Callable, "DagStateChangeCallback": collections.abc.Callable,
     "TaskPreExecuteHook": collections.abc.Callable, "TaskPostExecuteHook": collections.abc.Callable,
+    "ArgNotSet": type(None),
 }  # fmt: skip
 
 
@@ -165,7 +166,7 @@ def _class(origin: Any, arguments: tuple[Any, ...], names: Mapping[str, Any]) ->
         return Target(makes=_LISTS[origin], items=items, plain=plain)
     if origin is None or not isinstance(origin, type):
         return _NOTHING if origin is None else ANYTHING
-    if origin is type(None) or origin.__name__ == "ArgNotSet":
+    if origin.__name__ in ("NoneType", "ArgNotSet"):
         return _NOTHING
     if origin in _PLAIN:
         # To Python an int is a float. (And a bool an int, which in a file is a slip.)

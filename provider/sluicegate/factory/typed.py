@@ -64,25 +64,30 @@ class Typist:
         typed = {}
         for name, value in given.items():
             target = (targets or {}).get(name) or known.get(name, ANYTHING)
-            if type(value) in target.plain or (name in templates and _is_template(value)):
+            if type(value) in target.plain:
                 typed[name] = value
             else:
-                typed[name] = self.value(value, target, (*where, name))
+                typed[name] = self.value(value, target, (*where, name), templated=name in templates)
         return typed
 
-    def value(self, value: Any, target: Target, where: Where) -> Any:
-        """`value` as what `target` takes; as it is, with a problem, where it takes nothing of the kind."""
-        if value is None or type(value) in target.plain:
+    def value(self, value: Any, target: Target, where: Where, *, templated: bool = False) -> Any:
+        """`value` as what `target` takes; as it is, with a problem, where it takes nothing of the kind.
+
+        :param templated: whether a template is filled in before the value is used
+        """
+        if value is None or type(value) in target.plain or (templated and _is_template(value)):
             return value
         match value:
             case {"class": str(), **rest} if not target.mapping and rest.keys() <= _OBJECT:
                 return self.object(value, where)
             case dict() if target.mapping:
                 inner = target.values or ANYTHING
-                return {key: self.value(item, inner, (*where, key)) for key, item in value.items()}
+                return {key: self.value(item, inner, (*where, key), templated=templated) for key, item in value.items()}
             case list() if target.makes is not None or target.anything:
                 inner = target.items or ANYTHING
-                items = [self.value(item, inner, (*where, index)) for index, item in enumerate(value)]
+                items = [
+                    self.value(item, inner, (*where, index), templated=templated) for index, item in enumerate(value)
+                ]
                 return target.makes(items) if target.makes is not None else items
             case str():
                 return self._text(value, target, where)

@@ -17,7 +17,8 @@ from sluicegate.pipeline.window import Window, upstream_windows
 
 __all__ = [
     "Wait", "as_read", "binding_of", "cycles", "edges", "files_location", "folders_of", "is_foreign", "located",
-    "narrowed_by", "params_in", "read_locations", "sources", "split", "upstream_names", "waits", "write_locations", "writers",
+    "narrowed_by", "params_in", "read_locations", "sources", "split", "upstream_names", "waits", "write_locations",
+    "writers",
 ]  # fmt: skip
 
 NodeT = TypeVar("NodeT", bound=Hashable)
@@ -294,6 +295,7 @@ def _params_of(pipeline: Pipeline, step: StepBase) -> frozenset[str]:
     for job in getattr(step, "jobs", ()):
         words += job.args
     words += _texts(getattr(step, "with_", {}))
+    words += [step.for_each.files] if step.for_each is not None and step.for_each.files is not None else []
     return frozenset().union(*(params_in(word) for word in words))
 
 
