@@ -59,10 +59,13 @@ def rendered(dag: PipelineDAG, calls: Calls) -> Rendered:
 
     :param calls: recorded while the DAG was built
     """
+    given = dict(calls.dags[dag.dag_id])
+    # The form may be added after the DAG was made.
+    given["params"] = {name: dag.params.get_param(name) for name in dag.params}
     edges = sorted((task.task_id, after) for task in dag.tasks for after in task.downstream_task_ids)
     return Rendered(
         dag.dag_id,
-        {name: value for name, value in _differing(PipelineDAG, calls.dags[dag.dag_id]).items() if value is not None},
+        {name: value for name, value in _differing(PipelineDAG, given).items() if value is not None},
         tuple(_groups(dag.task_group)),
         tuple(_task(task, calls) for task in dag.tasks),
         tuple(edges),
