@@ -34,10 +34,11 @@ MAY_IMPORT = {
     "picture": frozenset({"pipeline"}),
     "wait": _SHARED | {"load"},
     "dag": _SHARED,
+    "render": _BUILT_WITH,
     "factory": _BUILT_WITH,
     "local": _FACTORY,
     "migrate": frozenset({"pipeline"}),
-    "cli": _FACTORY | {"local", "migrate", "picture"},
+    "cli": _FACTORY | {"local", "migrate", "picture", "render"},
 }
 """By layer, the layers that it may import beside itself."""
 

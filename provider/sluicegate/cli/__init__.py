@@ -30,6 +30,7 @@ _COMMANDS = {
     "import": _Entry("migrate", "app", "Turn the files of another DAG factory into pipeline files."),
     "schema": _Entry("schema", "schema", "Print the JSON Schema of a pipeline file, for editors."),
     "graph": _Entry("graph", "graph", "Draw the pipelines with their steps and datasets: SVG, PNG, Mermaid."),
+    "render": _Entry("render", "render", "Show the DAGs that pipelines become, as JSON or as plain Python."),
 }
 
 

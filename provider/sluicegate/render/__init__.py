@@ -1,0 +1,11 @@
+"""A built DAG told again: as JSON to compare, as a Python file that needs neither the factory nor a pipeline file."""
+
+from __future__ import annotations
+
+from sluicegate.render.literal import NotPythonError
+from sluicegate.render.plain import plain_dag
+from sluicegate.render.python import python_of
+from sluicegate.render.record import Calls, recording
+from sluicegate.render.rendered import Rendered, rendered
+
+__all__ = ["Calls", "NotPythonError", "Rendered", "plain_dag", "python_of", "recording", "rendered"]
