@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from sluicegate.cli import app
 from sluicegate.factory.load import build_mistakes, load_dags
 from sluicegate.pipeline import read_tree
+from tests.docs.pages import page
 from tests.migrate.conftest import BASH, EMPTY, Shop, mapped_and_typed
 
 GOOD = f"good:\n  tasks: {{t: {{operator: {EMPTY}}}}}\n"
@@ -280,6 +281,16 @@ def test_what_comes_out_is_a_dag(inputs: Path, name: str, monkeypatch: pytest.Mo
         errors = [str(one) for one in build_mistakes(pipeline, tree.readable) if one.is_error]
         assert errors == []
         assert load_dags(str(inputs), pipeline.file.name)[0].task_ids
+
+
+@mapped_and_typed
+def test_the_commands_of_the_docs_do_what_they_say(here: Shop) -> None:
+    guide = page("migrate.md")
+    here.write(guide.blocks("yml")[0].text, "dags/shop.yml")
+    here.write("def publish(): ...\n", "pipelines/shop.py")
+    for _, words in guide.commands():
+        done = CliRunner().invoke(app, words[1:])
+        assert done.exit_code == 0, done.output
 
 
 def test_what_needs_nothing_new_is_a_dag_already(inputs: Path) -> None:

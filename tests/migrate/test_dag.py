@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.docs.pages import page
 from tests.migrate.conftest import BASH, EMPTY, INPUTS, Shop
 
 DAY = "default_args: {start_date: 2025-01-01}"
@@ -76,6 +77,12 @@ steps:
     retries: 0
 """
     )
+
+
+def test_the_example_of_the_docs_is_what_comes_out(shop: Shop) -> None:
+    before, after = (block.text for block in page("migrate.md").blocks("yml"))
+    [made] = shop.convert(before).pipelines.values()
+    assert made.text == after
 
 
 def test_a_dag_gets_a_file_of_its_own_under_a_name_that_is_one(shop: Shop) -> None:

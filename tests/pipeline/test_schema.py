@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from jsonschema import Draft7Validator, Draft202012Validator  # type: ignore[imp
 from typer.testing import CliRunner
 
 from sluicegate.cli import app
-from sluicegate.pipeline import PipelineErrors, datasets, schedule
+from sluicegate.pipeline import PipelineErrors, datasets, model, schedule
 from sluicegate.pipeline.model import (
     Cluster,
     Column,
@@ -107,17 +108,22 @@ def test_nothing_stands_beside_a_reference_and_each_leads_somewhere() -> None:
 
 # --- the words are those of the reader ---------------------------------------------------------------------------
 
-AHEAD: frozenset[str] = frozenset()
+AHEAD = frozenset({"matrix", "for_each", "group", "teardown_of", "timetable", "with"}) - {
+    *KEYS,
+    *COMMON,
+    *schedule.KEYS,
+}
 """Keys that the words have and the reader does not yet."""
 
 
 def test_every_key_of_the_reader_has_its_words_and_no_other_has() -> None:
     assert set(PIPELINE.words) - AHEAD == set(KEYS) - AHEAD
-    assert {*PIPELINE.words, *DEFAULTS_ONLY.words} - AHEAD == set(DEFAULTS_KEYS) - AHEAD
+    shared = {key for key, word in PIPELINE.words.items() if word.shared}
+    assert {*shared, *DEFAULTS_ONLY.words} - AHEAD == set(DEFAULTS_KEYS) - AHEAD
     assert set(COMMON_WORDS) - AHEAD == set(COMMON) - AHEAD
     assert set(KIND_SECTIONS) == set(KINDS)
     for kind, section in KIND_SECTIONS.items():
-        assert set(section.words) - AHEAD == {kind, *KINDS[kind]} - AHEAD
+        assert set(section.words) == {kind, *KINDS[kind]}
 
 
 MODELS: Mapping[str, type[Model]] = {
@@ -132,6 +138,7 @@ MODELS: Mapping[str, type[Model]] = {
     "column": Column,
     "dead_letters": DeadLetters,
 }
+NEW_MODELS = {"for_each": "ForEach", "teardown_of": "TeardownOf"}
 OTHERS: Mapping[str, tuple[str, ...]] = {
     "schedule": schedule.KEYS,
     "dataset": datasets._KEYS,
@@ -142,22 +149,24 @@ OTHERS: Mapping[str, tuple[str, ...]] = {
 
 def test_every_key_of_a_section_has_its_words_and_no_other_has() -> None:
     sections = {**FILE_SECTIONS, **PART_SECTIONS}
-    assert set(sections) == {*MODELS, *OTHERS}
-    for name, section in sections.items():
-        assert set(section.words) == set(keys_of(MODELS[name]) if name in MODELS else OTHERS[name]), name
+    models = MODELS | {name: getattr(model, new) for name, new in NEW_MODELS.items() if hasattr(model, new)}
+    assert set(sections) == {*MODELS, *NEW_MODELS, *OTHERS}
+    for name in {*models, *OTHERS}:
+        known = set(keys_of(models[name]) if name in models else OTHERS[name])
+        assert set(sections[name].words) - AHEAD == known - AHEAD, name
 
 
 def test_the_defaults_are_those_that_hold() -> None:
     sections = {**FILE_SECTIONS, **PART_SECTIONS}
-    told = [(model, sections[name].words) for name, model in MODELS.items()]
+    told = [(each, sections[name].words) for name, each in MODELS.items()]
     told += [(Schedule, FILE_SECTIONS["schedule"].words), (Pipeline, {**PIPELINE.words, **DEFAULTS_ONLY.words})]
     told += [(LoadStep, KIND_SECTIONS["load"].words), (SparkStep, KIND_SECTIONS["spark"].words)]
-    for model, words in told:
-        for name, field in model.model_fields.items():
+    for each, words in told:
+        for name, field in each.model_fields.items():
             key = field.alias or name
             if key in words and words[key].default is not UNSAID and key != "schedule":
                 default = field.get_default(call_default_factory=True)
-                assert says(default, words[key].default), f"{model.__name__}.{key}: {default!r}"
+                assert says(default, words[key].default), f"{each.__name__}.{key}: {default!r}"
 
 
 def says(value: Any, written: Any) -> bool:
@@ -202,7 +211,7 @@ SUPPLIES = {
 STEP = {
     "load": "load: s3://in/x.csv\ninto: table://wh/x\n",
     "spark": "spark: jobs/delays.py\ncluster: small\n",
-    "transform": "transform: transforms.customers:clean_up\nwrites: {clean: s3://lake/x.csv}\n",
+    "transform": 'transform: transforms.customers:clean_up\nwrites: {clean: "s3://lake/x.csv"}\n',
     "python": "python: announce:post\n",
     "operator": "operator: airflow.providers.standard.operators.bash.BashOperator\n",
 }
@@ -213,10 +222,12 @@ def without(text: str, key: str) -> str:
 
 
 def in_a_step(kind: str, key: str, said: str) -> str:
+    """Behind a step `first`, a step that says it."""
     named = "datasets: {clean: s3://lake/clean.csv}\n"
     first = "  first: {python: 'announce:post'}\n"
     rest = "key: id\n" if (kind, key) == ("load", "mode") and "append" not in said else ""
-    body = without(STEP[kind], key) + rest + f"{key}: {said}\n"
+    step = STEP[kind].replace("lake/x", "lake/{{ item }}") if key == "for_each" and said != "null" else STEP[kind]
+    body = without(step, key) + rest + f"{key}: {said}\n"
     return f"{HEAD}{named}steps:\n{first}  a:\n{indent(body, '    ')}"
 
 
@@ -234,6 +245,8 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
     "read": {"dataset": "flights.raw"},
     "after": {"dag": "old"},
     "job": {"path": "jobs/delays.py"},
+    "for_each": {"items": "[{region: eu}]"},
+    "teardown_of": {"steps": "first"},
 }
 """By section, what has to stand beside a key."""
 PLACES: Mapping[str, Callable[[str], str]] = {
@@ -250,12 +263,19 @@ PLACES: Mapping[str, Callable[[str], str]] = {
     "column": lambda said: in_a_step("load", "columns", f"{{x: {said}}}"),
     "format": lambda said: in_a_step("load", "format", said),
     "dead_letters": lambda said: in_a_step("load", "dead_letters", said),
+    "for_each": lambda said: in_a_step("python", "for_each", said),
+    "teardown_of": lambda said: in_a_step("python", "teardown_of", said),
 }
 
 
 def inside(section: str, key: str, said: str) -> tuple[str, str]:
     """The pipeline and the `defaults.yaml` in which one key of a section is said."""
-    given = {**NEEDED.get(section, {}), key: said}
+    needed = dict(NEEDED.get(section, {}))
+    if section == "for_each" and key in ("output_of", "files", "empty"):
+        needed = {"files": '"s3://landing/*.csv"'} if key == "empty" else {}
+    if (section, key) == ("schedule", "with"):
+        needed["timetable"] = "airflow.sdk.DeltaDataIntervalTimetable"
+    given = {**needed, key: said}
     body = "{" + ", ".join(f"{name}: {value}" for name, value in given.items()) + "}"
     if section == "connections":
         return in_a_file("tags", "[]"), f"{SUPPLIES['defaults.yaml']}connections: {body}\n"
@@ -264,7 +284,11 @@ def inside(section: str, key: str, said: str) -> tuple[str, str]:
 
 def said_in_all_places(values: Callable[[Word], list[str]]) -> list[Any]:
     """For each key what `values` gives for it, in a file of its own: the file, and the defaults that hold for it."""
-    return [pytest.param(text, defaults, id=name) for name, text, defaults in _said(values)]
+    return [
+        pytest.param(text, defaults, id=name)
+        for name, text, defaults in _said(values)
+        if not AHEAD & set(re.split(r"[.:]", name)[:2])
+    ]
 
 
 def _said(values: Callable[[Word], list[str]]) -> Iterator[tuple[str, str, str]]:
@@ -386,16 +410,18 @@ ELSEWHERE = frozenset({"missing-file", "import", "arguments", "missing-cluster",
 def test_a_file_that_the_reader_takes_is_taken_by_the_schema(dags: Dags) -> None:
     taken, refused = 0, 0
     for text in corpus():
-        draft = read_draft(dags.write("orders.yaml", text), dags.root)
-        if draft.source is None:
+        try:
+            value = value_of(text)
+        except PipelineErrors:
             continue
-        codes = {mistake.code for mistake in draft.mistakes if mistake.is_error}
+        mistakes = read_draft(dags.write("orders.yaml", text), dags.root).mistakes
+        codes = {mistake.code for mistake in mistakes if mistake.is_error}
         if codes <= ELSEWHERE:
             taken += 1
-            assert faults(value_of(text)) == [], text
-        elif codes & FORM:
+            assert faults(value) == [], text
+        elif codes & FORM and "${env:" not in text and "matrix." not in text:  # what is filled in, only the reader sees
             refused += 1
-            assert faults(value_of(text)), f"{text}\n{codes}"
+            assert faults(value), f"{text}\n{codes}"
     assert taken > 25
     assert refused > 15
 
@@ -459,6 +485,28 @@ def test_a_step_is_told_what_it_lacks_in_the_words_of_its_kind() -> None:
     error = next(Draft7Validator(SCHEMA).iter_errors(value_of(f"{HEAD}steps: {{a: {{load: s3://in/x.csv}}}}")))
     kinds = {inner.message for inner in error.context or () if inner.schema_path[0] == 0}
     assert kinds == {"'into' is a required property"}
+
+
+FILLED_IN = """
+sluicegate: 1
+paused: ${env:SLUICEGATE_PAUSED:true}
+max_active_runs: ${env:SLUICEGATE_RUNS}
+schedule: {cron: "@daily", start: "${env:SLUICEGATE_START}", catchup: "{{ matrix.catchup }}"}
+datasets: {x: "${env:SLUICEGATE_BUCKET}/x.csv"}
+steps:
+  a:
+    load: x
+    into: table://wh/x
+    mode: "{{ matrix.mode }}"
+    timeout: ${env:SLUICEGATE_TIMEOUT}
+    dead_letters: {max: "{{- matrix.dead }}"}
+    retries: {count: "{{ matrix.tries }}"}
+"""
+
+
+def test_what_is_filled_in_when_the_file_is_read_may_be_anything() -> None:
+    assert faults(value_of(FILLED_IN)) == []
+    assert faults(value_of(FILLED_IN.replace("{{ matrix.mode }}", "{{ params.mode }}")))
 
 
 def test_the_schema_of_the_defaults_takes_what_stands_there_only() -> None:

@@ -32,8 +32,9 @@ def pipeline_schema() -> Schema:
 
 
 def defaults_schema() -> Schema:
-    """The schema of `defaults.yaml`: all that a pipeline says, what stands there only, and nothing required."""
-    return _root({**PIPELINE.words, **DEFAULTS_ONLY.words}, "Defaults of Sluicegate's pipelines", required=False)
+    """The schema of `defaults.yaml`: what pipelines share, what stands there only, and nothing required."""
+    shared = {key: word for key, word in PIPELINE.words.items() if word.shared}
+    return _root({**shared, **DEFAULTS_ONLY.words}, "Defaults of Sluicegate's pipelines", required=False)
 
 
 def _root(words: Mapping[str, Word], title: str, *, required: bool) -> Schema:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
-    "ANYTHING", "ARGUMENTS", "CHECK", "COUNT", "DURATION", "FILLED_IN", "FLAG", "FREE", "INSTANT", "LIMIT", "NAME",
-    "POSITIVE", "SCALAR", "TEXT", "TEXTS", "URI", "WORDS", "Schema", "Shape", "choice", "either", "exactly",
-    "known_or_text", "list_of", "mapping_of", "section",
+    "ANYTHING", "ARGUMENTS", "AXIS", "CHECK", "COUNT", "DURATION", "FILLED_IN", "FLAG", "FREE", "GROUP", "INSTANT",
+    "LIMIT", "NAME", "POSITIVE", "SCALAR", "TEXT", "TEXTS", "URI", "WORDS", "Schema", "Shape", "choice", "either",
+    "exactly", "known_or_text", "list_of", "mapping_of", "section",
 ]  # fmt: skip
 
 Schema = dict[str, Any]
@@ -66,28 +66,49 @@ def exactly(value: int | str) -> Shape:
     return Shape(f"`{value}`", {"const": value})
 
 
+def _filled(words: str, schema: Schema) -> Shape:
+    """A value that may be filled in when the file is read, and is judged afterwards then."""
+    return Shape(words, {"anyOf": [schema, FILLED_IN.schema]})
+
+
 def _written(words: str, pattern: str) -> Shape:
-    """A text of a small language; what is filled in when the file is read is judged afterwards."""
-    return Shape(words, {"anyOf": [{"type": "string", "pattern": pattern}, FILLED_IN.schema]})
+    """A text of a small language."""
+    return _filled(words, {"type": "string", "pattern": pattern})
 
 
 FILLED_IN = Shape("text", {"$ref": "#/definitions/filled_in"})
-"""A text that is something else once `${env:NAME}` is replaced."""
+"""A text that is something else once `${env:NAME}` and `{{ matrix.name }}` are replaced."""
 TEXT = Shape("text", {"type": "string"})
 WORDS = Shape("text", {"type": "string", "pattern": _SOME_TEXT})
 """A text that says something."""
 TEXTS = list_of(TEXT, "list of texts")
 SCALAR = Shape("text or number", {"type": ["string", "number"]})
-FLAG = Shape("`true` or `false`", {"type": "boolean"})
-COUNT = Shape("whole number", {"type": "integer", "minimum": 0})
-POSITIVE = Shape("whole number from 1", {"type": "integer", "minimum": 1})
+FLAG = _filled("`true` or `false`", {"type": "boolean"})
+COUNT = _filled("whole number", {"type": "integer", "minimum": 0})
+POSITIVE = _filled("whole number from 1", {"type": "integer", "minimum": 1})
 DURATION = _written("duration", r"^\s*([0-9]+[smhdw])+\s*$")
 LIMIT = Shape(
     "number of records, or share",
-    {"anyOf": [COUNT.schema, *_written("", r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$").schema["anyOf"]]},
+    {"anyOf": [{"type": "integer", "minimum": 0}, *_written("", r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$").schema["anyOf"]]},
 )
 INSTANT = _written("day or moment", "^[0-9]{4}")
-URI = _written("URI", r"^(s3|gs|file|https)://.*[^/\s]|^table://[^/]+/[^/]+$")
+URI = _written("URI", r"^(s3|gs|file|https)://.*[^/\s]|^table://[^/]+/[^/]+$|^\s*\{\{")
+GROUP = _written("group", r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$")
+AXIS = Shape(
+    "list of values",
+    {
+        "type": "array",
+        "items": {
+            "anyOf": [
+                {"type": "string", "pattern": "^[a-z0-9_]+$"},
+                {"type": "integer", "minimum": 0},
+                {"type": "boolean"},
+                FILLED_IN.schema,
+            ]
+        },
+        "minItems": 1,
+    },
+)
 ANYTHING = Shape("anything", {})
 FREE = Shape("keys and values", {"type": "object"})
 ARGUMENTS = Shape("arguments by name", {"type": "object"})

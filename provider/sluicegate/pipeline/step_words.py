@@ -54,6 +54,23 @@ COMMON_WORDS: Mapping[str, Word] = {
         shapes.DURATION, "How long it waits for sources that are not there, or for other pipelines, before it fails.",
         usual="sources have to be there; other pipelines are waited for without limit", examples=("6h",),
     ),
+    "for_each": Word(
+        either(
+            list_of(shapes.ANYTHING, "list of items", least=1), section("for_each", "keys of [for_each](#for_each)"),
+        ),
+        "Runs it once for each item, which its templates and functions know as `item`.",
+        examples=(["eu", "us"], {"files": "s3://landing/{{ ds }}/*.csv"}),
+    ),
+    "group": Word(
+        shapes.GROUP, "The box it is drawn in; `outer.inner` is a box in a box.", examples=("ingest", "ingest.raw")
+    ),
+    "teardown_of": Word(
+        either(
+            Shape("step", shapes.WORDS.schema), list_of(shapes.WORDS, "list of these", least=1),
+            section("teardown_of", "keys of [teardown_of](#teardown_of)"),
+        ),
+        "The steps that it undoes when all after them is done, whatever became of that.", examples=("first", ["first"]),
+    ),
     "pool": Word(shapes.TEXT, "The Airflow pool it takes a slot of.", examples=("warehouse",)),
     "trigger_rule": Word(
         choice(
@@ -254,6 +271,46 @@ PART_SECTIONS: Mapping[str, Section] = {
             "references": Word(shapes.TEXT, "Not there yet.", examples=("reference.airports",)),
             "sensitive": Word(
                 shapes.FLAG, "Its values stand as `***` in dead letters.", default=False, examples=(True,), empty=False
+            ),
+        },
+    ),
+    "for_each": Section(
+        title="for_each",
+        intro="The long form. One of `items`, `output_of`, `files` says what the items are; a list alone is `items`.",
+        words={
+            "items": Word(list_of(shapes.ANYTHING, "list", least=1), "These.", examples=(["eu", "us"],)),
+            "output_of": Word(
+                shapes.WORDS, "What that `python` or `operator` step returned: a list.", examples=("first",)
+            ),
+            "files": Word(
+                shapes.URI, "The URIs of the files that match when the run comes to it: `*`, `?`, `[ab]`, and `**` for "
+                "any folders. Only on `s3://` and `file://`.",
+                examples=("s3://landing/{{ ds }}/*.csv",),
+            ),
+            "empty": Word(
+                choice("fail", "skip"), "What becomes of the step when no file matches.",
+                default="fail", examples=("skip",),
+            ),
+            "max_active": Word(
+                shapes.POSITIVE, "How many items of a run are worked on at once.", usual="as Airflow's settings say",
+                examples=(4,),
+            ),
+            "label": Word(
+                shapes.TEXT, "A template: what Airflow's pages call an item.", usual="the item, or the file's name",
+                examples=("{{ item.region }}",),
+            ),
+        },
+    ),
+    "teardown_of": Section(
+        title="teardown_of",
+        intro="The long form. A step, or a list of them, is `steps`.",
+        words={
+            "steps": Word(
+                either(Shape("step", shapes.WORDS.schema), list_of(shapes.WORDS, "list of these", least=1)),
+                "The steps that it undoes.", examples=("first",), required=True, empty=False,
+            ),
+            "fail_run": Word(
+                shapes.FLAG, "Whether a run fails whose teardown does.", default=False, examples=(True,), empty=False
             ),
         },
     ),

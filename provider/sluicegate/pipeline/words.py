@@ -23,7 +23,7 @@ UNSAID = object()
 class Word:
     """One key. `default` is the value that holds without it, `usual` the same in words where it is no value.
 
-    `empty`: the key may stand without a value, which says nothing.
+    `empty`: the key may stand without a value, which says nothing. `shared`: it may stand in `defaults.yaml` too.
     """
 
     shape: Shape
@@ -33,6 +33,7 @@ class Word:
     examples: tuple[Any, ...] = ()
     required: bool = False
     empty: bool = True
+    shared: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,16 +111,23 @@ PIPELINE = Section(
         "paused": Word(
             shapes.FLAG, "Whether a new DAG starts paused.", usual="as Airflow's settings say", examples=(True,)
         ),
+        "matrix": Word(
+            mapping_of(shapes.AXIS, "lists of values by name", least=1),
+            "One file, several pipelines: one for each combination, with its values behind the name. "
+            "`{{ matrix.<name> }}` is replaced when the file is read.",
+            examples=({"region": ["eu", "us"]},), empty=False, shared=False,
+        ),
         "dag": Word(
-            shapes.ARGUMENTS, "Further arguments of Airflow's DAG, by their own names.",
-            examples=({"max_active_tasks": 4},),
+            shapes.ARGUMENTS, "Further arguments of Airflow's DAG, by their own names and typed by them.",
+            examples=({"max_active_tasks": 4, "dagrun_timeout": "2h"},),
         ),
     },
 )  # fmt: skip
 
 DEFAULTS_ONLY = Section(
     title="defaults.yaml",
-    intro="Holds for the pipelines in its folder and below: every key of a pipeline, and these, which stand here only.",
+    intro="Holds for the pipelines in its folder and below: all keys of a pipeline but `matrix`, and these, which "
+    "stand here only.",
     words={
         "connections": Word(
             section("connections", "keys of [connections](#connections)"), "Airflow connections.",
@@ -146,6 +154,11 @@ FILE_SECTIONS: Mapping[str, Section] = {
                 "Five fields, or a preset. It needs a `start`.",
                 examples=("0 7 * * *", "@daily"), empty=False,
             ),
+            "timetable": Word(
+                shapes.WORDS, "In place of a cron, a timetable of Airflow's or of a plugin by its import path.",
+                examples=("airflow.sdk.DeltaDataIntervalTimetable",), empty=False,
+            ),
+            "with": Word(shapes.ARGUMENTS, "The arguments of the timetable.", examples=({"delta": "90m"},)),
             "timezone": Word(
                 shapes.WORDS, "The time zone of `cron`, `start`, `end` and `ds`, by its IANA name.",
                 default="UTC", examples=("Europe/Berlin",), empty=False,
