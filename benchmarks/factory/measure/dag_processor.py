@@ -32,6 +32,10 @@ class Database:
         """Another of the same content."""
         with psycopg.connect(f"{self.server} dbname=postgres", autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{self.name}"')
+        return self.named(name)
+
+    def named(self, name: str) -> Database:
+        """Another on the same server."""
         return Database(self.server, name)
 
     @property

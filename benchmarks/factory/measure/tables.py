@@ -126,12 +126,9 @@ def _verdicts(results: Results, parse: Results, small: Results, large: Results, 
         ("refresh with nothing changed, CPU seconds", 0.5, median(results["refresh"]["nothing"]), _at_most),
         ("serialized, against hand-written Python", 1.1, ours["bytes"] / bare["bytes"], _at_most),
         ("serialized, against the same DAG by hand", 1.1, ours["bytes"] / same["bytes"], _at_most),
-        ("memory of the parse, peak, against hand-written Python", 1.3, ratio(ours["peak"], bare["peak"]), _at_most),
-        (
-            "memory of the parse, own, against hand-written Python",
-            1.3,
-            ratio(ours["private"], bare["private"]),
-            _at_most,
+        *(
+            (f"memory of the parse ({word}), against hand-written Python", 1.3, ratio(ours[key], bare[key]), _at_most)
+            for word, key in (("peak", "peak"), ("own", "private"))
         ),
     ]
     return table(
