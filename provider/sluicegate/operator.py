@@ -208,20 +208,18 @@ def mark_run(context: Context) -> None:
     context["ti"].xcom_push(key=RUN_XCOM_KEY, value={"window": str(run_window(context)), "dry_run": dry_run})
 
 
-class _StepHook(str):
-    """A hook that Airflow stores by its name. Of a function it would store the source, with every task there is."""
-
-    __slots__ = ()
-
-    def __call__(self, context: Context) -> None:
-        if (context.get("params") or {}).get("dry_run"):
-            raise AirflowSkipException("a dry run leaves `operator:` steps out: they cannot be taken back")
-        mark_run(context)
+# Airflow stores the source of a hook with every task that has it: this one is as short as can be.
+def before_operator_step(context: Context) -> None:
+    _before(context)
 
 
-before_operator_step = _StepHook("before_operator_step")
-"""The `pre_execute` of operators that are not ours: leaves the step out of a dry run (AirflowSkipException), and marks
-the run as our own steps do."""
+def _before(context: Context) -> None:
+    """The `pre_execute` of operators that are not ours: leaves the step out of a dry run (AirflowSkipException), and
+    marks the run as our own steps do.
+    """
+    if (context.get("params") or {}).get("dry_run"):
+        raise AirflowSkipException("a dry run leaves `operator:` steps out: they cannot be taken back")
+    mark_run(context)
 
 
 def _succeeded(context: Context) -> None:

@@ -92,6 +92,9 @@ steps:
 """
 
 
+WARNED = SMALL.replace("steps:", "alerts: {on_call: somebody}\nsteps:")
+
+
 def reader_of(other: str) -> str:
     """A pipeline that reads what `other` writes, and writes something that can be read."""
     return f"""\

@@ -18,8 +18,12 @@ from tests.airflow34.files import (
     SYNTAX,
     THEIRS,
     TWO_MISTAKES,
+    WARNED,
     reader_of,
 )
+
+WAIT = 120
+"""Seconds that anything may take on a busy machine; nearly all of it takes two."""
 
 GOOD = {
     "numbers": "team/numbers.yaml",
@@ -27,6 +31,7 @@ GOOD = {
     "sales_eu": "sales.yaml",
     "sales_us": "sales.yaml",
     "steady": "steady.yaml",
+    "warned": "warned.yaml",
     "theirs": "theirs.yaml",
 }
 BAD = {
@@ -50,6 +55,7 @@ def airflow(airflow34: Airflow34) -> Airflow34:
         "sums.yml": SUMS,
         "sales.yaml": MATRIX,
         "steady.yaml": STEADY.replace("FOLDER", str(airflow34.folder)),
+        "warned.yaml": WARNED,
         "two.yaml": TWO_MISTAKES,
         "open.yaml": SYNTAX,
         "argument.yaml": BAD_ARGUMENT,
@@ -67,10 +73,10 @@ def airflow(airflow34: Airflow34) -> Airflow34:
     write(airflow34.dags, files)
     write(airflow34.theirs, {"theirs.yaml": THEIRS})
     airflow34.start("api-server", "dag-processor")
-    airflow34.until(airflow34.serves_tasks, 90, "the api-server")
+    airflow34.until(airflow34.serves_tasks, WAIT, "the api-server")
     airflow34.start("scheduler", "triggerer")
     airflow34.until(
-        lambda: airflow34.active() == GOOD and airflow34.errors().keys() == BAD.keys(), 90, "all files to be seen"
+        lambda: airflow34.active() == GOOD and airflow34.errors().keys() == BAD.keys(), WAIT, "all files to be seen"
     )
     return airflow34
 
@@ -98,35 +104,41 @@ def test_the_code_tab_shows_the_yaml(airflow: Airflow34) -> None:
     assert airflow.code("sums") == (SUMS, "yaml")
 
 
+def test_a_warning_stands_on_the_page_of_its_dag(airflow: Airflow34) -> None:
+    [(kind, text)] = airflow.query("SELECT warning_type, message FROM dag_warning WHERE dag_id = 'warned'")
+    assert kind == "sluicegate:not-supported"
+    assert text.startswith("warned.yaml:2:1: warning[not-supported]: `alerts` has no effect")
+
+
 def test_airflows_own_yaml_format_lives_in_another_bundle(airflow: Airflow34) -> None:
     assert airflow.query("SELECT bundle_name FROM dag WHERE dag_id = 'theirs'") == [("theirs",)]
 
 
 def test_an_edit_is_seen_at_once_good_or_bad(airflow: Airflow34) -> None:
     write(airflow.dags, {"edited.yaml": SMALL})
-    airflow.until(lambda: "edited" in airflow.active(), 20, "a new file")
+    airflow.until(lambda: "edited" in airflow.active(), WAIT, "a new file")
     write(airflow.dags, {"edited.yaml": SMALL.replace("into:", "onto:")})
-    airflow.until(lambda: "edited.yaml" in airflow.errors(), 20, "the file to turn bad")
+    airflow.until(lambda: "edited.yaml" in airflow.errors(), WAIT, "the file to turn bad")
     assert places(airflow.errors()["edited.yaml"], "edited.yaml")
     write(airflow.dags, {"edited.yaml": SMALL.replace("sluicegate: 1", "sluicegate: 1\ndescription: mended")})
-    airflow.until(lambda: "edited.yaml" not in airflow.errors(), 20, "the file to be mended")
+    airflow.until(lambda: "edited.yaml" not in airflow.errors(), WAIT, "the file to be mended")
     assert airflow.active()["edited"] == "edited.yaml"
     assert "mended" in airflow.code("edited")[0]
 
 
 def test_a_deleted_file_takes_its_dag_or_its_error_with_it(airflow: Airflow34) -> None:
     write(airflow.dags, {"brief.yaml": SMALL, "wrong.yaml": TWO_MISTAKES})
-    airflow.until(lambda: "brief" in airflow.active() and "wrong.yaml" in airflow.errors(), 20, "two new files")
+    airflow.until(lambda: "brief" in airflow.active() and "wrong.yaml" in airflow.errors(), WAIT, "two new files")
     (airflow.dags / "brief.yaml").unlink()
     (airflow.dags / "wrong.yaml").unlink()
-    airflow.until(lambda: "brief" not in airflow.active() and "wrong.yaml" not in airflow.errors(), 20, "both to go")
+    airflow.until(lambda: "brief" not in airflow.active() and "wrong.yaml" not in airflow.errors(), WAIT, "both to go")
 
 
 def test_a_file_that_is_no_pipeline_any_more_is_left_alone(airflow: Airflow34) -> None:
     write(airflow.dags, {"brief.yaml": SMALL})
-    airflow.until(lambda: "brief" in airflow.active(), 20, "a new file")
+    airflow.until(lambda: "brief" in airflow.active(), WAIT, "a new file")
     write(airflow.dags, {"brief.yaml": "values: 1\n"})
-    airflow.until(lambda: "brief" not in airflow.active(), 20, "the DAG to go")
+    airflow.until(lambda: "brief" not in airflow.active(), WAIT, "the DAG to go")
     assert "brief.yaml" not in airflow.errors()
 
 
@@ -135,7 +147,7 @@ def test_changed_defaults_reach_the_files_below_them(airflow: Airflow34) -> None
     assert airflow.query(tags) == [("first",)]
     write(airflow.dags, {"defaults.yaml": "tags: [second]\n"})
     # Airflow looks at the time of change of the pipeline file alone: its `min_file_process_interval` decides, here 10.
-    airflow.until(lambda: airflow.query(tags) == [("second",)], 30, "the defaults")
+    airflow.until(lambda: airflow.query(tags) == [("second",)], WAIT, "the defaults")
 
 
 def test_workers_find_the_pipeline_by_the_importer_and_run_it(airflow: Airflow34) -> None:
@@ -143,7 +155,7 @@ def test_workers_find_the_pipeline_by_the_importer_and_run_it(airflow: Airflow34
         states = dict(airflow.query("SELECT dag_id, state FROM dag_run WHERE dag_id IN ('numbers', 'sums')"))
         return states if states and set(states.values()) <= {"success", "failed"} and len(states) == 2 else {}
 
-    airflow.until(ended, 90, "two runs to end")
+    airflow.until(ended, WAIT, "two runs to end")
     tasks = airflow.query(
         "SELECT dag_id || '.' || task_id, state FROM task_instance WHERE dag_id IN ('numbers', 'sums')"
     )
@@ -158,19 +170,19 @@ def test_a_bad_edit_stops_neither_the_run_that_goes_on_nor_the_next(airflow: Air
     tags = "SELECT name FROM dag_tag WHERE dag_id = 'steady' AND name LIKE 'older version %%'"
     airflow.run("dags", "trigger", "steady")
     held = "SELECT 1 FROM task_instance WHERE task_id = 'hold' AND state = 'running'"
-    airflow.until(lambda: airflow.query(held), 40, "its first task to run")
+    airflow.until(lambda: airflow.query(held), WAIT, "its first task to run")
     write(airflow.dags, {"steady.yaml": TWO_MISTAKES})
-    airflow.until(lambda: "steady.yaml" in airflow.errors(), 20, "the file to turn bad")
+    airflow.until(lambda: "steady.yaml" in airflow.errors(), WAIT, "the file to turn bad")
     assert places(airflow.errors()["steady.yaml"], "steady.yaml") == BAD["two.yaml"]
     assert airflow.active()["steady"] == "steady.yaml/older version"
     assert airflow.code("steady") == (good, "yaml")
     assert airflow.query(tags)
     (airflow.folder / "gate").touch()
-    airflow.until(lambda: airflow.query(runs) == [("success",)], 60, "the run that was going on")
+    airflow.until(lambda: airflow.query(runs) == [("success",)], WAIT, "the run that was going on")
     airflow.run("dags", "trigger", "steady")
-    airflow.until(lambda: airflow.query(runs) == [("success",)] * 2, 60, "the next run")
+    airflow.until(lambda: airflow.query(runs) == [("success",)] * 2, WAIT, "the next run")
     write(airflow.dags, {"steady.yaml": good.replace("echo then", "echo mended")})
-    airflow.until(lambda: airflow.active()["steady"] == "steady.yaml", 20, "the file to be mended")
+    airflow.until(lambda: airflow.active()["steady"] == "steady.yaml", WAIT, "the file to be mended")
     assert "steady.yaml" not in airflow.errors()
     assert "mended" in airflow.code("steady")[0]
     assert not airflow.query(tags)

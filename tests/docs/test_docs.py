@@ -257,11 +257,14 @@ def test_the_settings_of_airflow_in_the_docs_exist() -> None:
 
 
 def test_the_bundles_in_the_docs_can_be_made() -> None:
-    [block] = page("platform.md").blocks("json")
-    for bundle in json.loads(block.text):
-        module, _, name = bundle["classpath"].rpartition(".")
-        made = getattr(import_module(module), name)(name=bundle["name"], **bundle["kwargs"])
-        assert made.name == bundle["name"]
+    for block in page("platform.md").blocks("json"):
+        for bundle in json.loads(block.text):
+            module, _, name = bundle["classpath"].rpartition(".")
+            made = getattr(import_module(module), name)(name=bundle["name"], **bundle["kwargs"])
+            assert made.name == bundle["name"]
+            for importer in bundle.get("importers", ()):
+                module, _, name = importer.rpartition(".")
+                assert callable(getattr(import_module(module), name))
 
 
 def test_the_operators_named_for_hand_written_dags_exist() -> None:

@@ -9,10 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.dag_processing.processor import DagFileParsingResult
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowSkipException
-from airflow.serialization.serialized_objects import DagSerialization
+from airflow.sdk.execution_time.comms import _RequestFrame
+from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
 
 from sluicegate.emr.operator import SparkOperator
 from sluicegate.factory.build import build_dag
@@ -257,6 +259,12 @@ def test_window_is_ours_and_ds_airflows_in_an_operators_arguments(root: Path) ->
     }
     template = dag.get_template_env().from_string("{{ window.start.day }}-{{ window.end.day }} {{ ds }}")
     assert template.render(context) == "11-12 airflow's"
+
+
+def test_a_process_that_parses_can_send_the_dag_to_airflow(root: Path) -> None:
+    data = DagSerialization.to_dict(dag_of(root, FLIGHTS, "flights"))
+    result = DagFileParsingResult(fileloc="flights.yaml", serialized_dags=[LazyDeserializedDAG(data=data)])
+    assert _RequestFrame(id=0, body=result.model_dump()).as_bytes()
 
 
 def test_a_dry_run_leaves_foreign_operators_out(root: Path) -> None:

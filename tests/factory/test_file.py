@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.factory.file import build_file, dag_of_task, entries_of, older_dags
+from sluicegate.factory.file import build_file, entries_of, older_dags
 from sluicegate.factory.home import Home
+from sluicegate.factory.shard import task_dag
 from sluicegate.pipeline import PipelineErrors
 from sluicegate.pipeline.tree import stems
 from tests.factory.files import BAD_ARGUMENT, DELAYS, FLIGHTS, MISSPELT, SYNTAX, write
@@ -39,7 +40,7 @@ def test_a_good_file_is_kept_and_goes_on_when_it_turns_bad(root: Path, home: Hom
         assert entry.text.decode() == FLIGHTS
         assert older.task_ids == dag.task_ids
         assert any(tag.startswith("older version ") for tag in older.tags)
-        assert dag_of_task("flights", file, root, home).task_ids == dag.task_ids
+        assert task_dag(home, root, "flights").task_ids == dag.task_ids
 
 
 def test_all_errors_come_together_and_no_warnings_among_them(root: Path, home: Home) -> None:
@@ -64,7 +65,7 @@ def test_who_reads_from_a_file_that_turned_bad_goes_on_without_an_error(root: Pa
 def test_a_matrix_makes_several_and_what_it_makes_no_more_is_forgotten(root: Path, home: Home) -> None:
     file = write(root, sales=MATRIX) / "sales.yaml"
     assert [dag.dag_id for dag in build_file(file, root, home).dags] == ["sales_eu", "sales_us"]
-    assert dag_of_task("sales_us", file, root, home).dag_id == "sales_us"
+    assert task_dag(home, root, "sales_us").dag_id == "sales_us"
     file.write_text(MATRIX.replace("[eu, us]", "[eu]"))
     assert [dag.dag_id for dag in build_file(file, root, home).dags] == ["sales_eu"]
     assert names(file, root, home) == ["sales_eu"]
@@ -82,12 +83,12 @@ def test_a_run_that_is_pinned_has_the_files_of_its_version_and_keeps_nothing(
     file = write(root, flights=FLIGHTS) / "flights.yaml"
     build_file(file, root, home)
     pinned = write(tmp_path / "versions" / "1", flights=FLIGHTS.replace("fetch:", "get:"))
-    dag = dag_of_task("flights", pinned / "flights.yaml", pinned, home)
+    dag = task_dag(home, pinned, "flights")
     assert dag.task_ids == ["get", "load_flights"]
     assert dag.source == str(pinned / "flights.yaml")
     assert next(entries_of(file, root, home)).text.decode() == FLIGHTS
     write(pinned, flights=SYNTAX)
-    assert dag_of_task("flights", pinned / "flights.yaml", pinned, home).task_ids == ["fetch", "load_flights"]
+    assert task_dag(home, pinned, "flights").task_ids == ["fetch", "load_flights"]
 
 
 def test_a_file_that_came_after_the_index_was_made_is_found(root: Path, home: Home) -> None:

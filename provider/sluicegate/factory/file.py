@@ -5,7 +5,6 @@ For a way into Airflow that comes with one file after the other. `survey` looks 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,11 +13,11 @@ from pathlib import Path
 from sluicegate.dag import PipelineDAG
 from sluicegate.factory.docs import playbooks_folder
 from sluicegate.factory.entry import Entry
-from sluicegate.factory.fresh import entry_of, read_entry
+from sluicegate.factory.fresh import entry_of
 from sluicegate.factory.home import Home
 from sluicegate.factory.load import attempt
 from sluicegate.factory.problems import placed
-from sluicegate.factory.shard import dag_of, task_dag
+from sluicegate.factory.shard import dag_of
 from sluicegate.factory.site import environment, find_code
 from sluicegate.pipeline import Mistake, PipelineErrors, read_together
 from sluicegate.pipeline.ancestors import cycle_mistakes
@@ -27,9 +26,7 @@ from sluicegate.pipeline.errors import in_order
 from sluicegate.pipeline.near import Stems
 from sluicegate.pipeline.tree import stems
 
-__all__ = ["Built", "build_file", "dag_of_task", "entries_of", "older_dags"]
-
-log = logging.getLogger(__name__)
+__all__ = ["Built", "build_file", "entries_of", "older_dags"]
 
 
 @dataclass(frozen=True)
@@ -85,24 +82,6 @@ def older_dags(file: Path, root: Path, home: Home) -> Iterator[tuple[Entry, Pipe
     find_code(root)
     for entry in entries_of(file, root, home):
         yield entry, dag_of(replace(entry.at(root), older=True), playbooks_folder(root))
-
-
-def dag_of_task(name: str, file: Path, root: Path, home: Home) -> PipelineDAG:
-    """The DAG of a task that is about to start; `root` may be that of a version that its run is pinned to.
-
-    :raises PipelineFileError: when its file is not good, and no earlier version is known here
-    """
-    find_code(root)
-    entry = home.entry(name)
-    if entry is None or entry.pipeline.root == root:
-        return task_dag(home, root, name)
-    # Of a version that a run is pinned to nothing is kept: what is kept is the newest that is good.
-    if not entry.is_current(root, environment):
-        try:
-            entry = read_entry(name, root, environment(), near=file.relative_to(root).as_posix())
-        except PipelineErrors as error:
-            log.warning("The file of %s is not good, its version %s goes on: %s", name, entry.version, error)
-    return dag_of(entry.at(root), playbooks_folder(root))
 
 
 def _read(

@@ -9,21 +9,18 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_parsing_context
 
-# What parses is forked from the process that makes the importer, and finds all this imported.
 from sluicegate.dag import PipelineDAG
-from sluicegate.factory.file import build_file, dag_of_task, older_dags
 from sluicegate.factory.home import Home
-from sluicegate.factory.load import import_shared
-from sluicegate.factory.shard import OLDER
-from sluicegate.factory.site import PipelineFileError
-from sluicegate.pipeline import Mistake, PipelineErrors
-from sluicegate.pipeline.near import Stems, is_pipeline_file
-from sluicegate.pipeline.tree import stems
-from sluicegate.pipeline.walk import SUFFIXES
+from sluicegate.factory.shard import OLDER, task_dag
+from sluicegate.factory.site import PipelineFileError, find_code
+
+if TYPE_CHECKING:
+    from sluicegate.pipeline import Mistake
+    from sluicegate.pipeline.near import Stems
 
 try:
     from airflow.sdk.importers import (  # type: ignore[import-not-found, unused-ignore]
@@ -76,7 +73,7 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
     def __init__(self) -> None:
         if AbstractDagImporter is object:
             raise RuntimeError(_NO_IMPORTERS)
-        self.supported_extensions = list(SUFFIXES)
+        self.supported_extensions = [".yaml", ".yml"]
         self._indexes: dict[Path, Stems] = {}
         self._good: set[Path] = set()
         self._older: dict[str, str] = {}
@@ -93,7 +90,11 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
         if root.is_file():
             yield from self._definitions([root])
             return
-        # What parses is forked from the process that lists a whole bundle: it has both of these from there.
+        # What parses is forked from the process that lists a whole bundle: it has all of this from there.
+        import sluicegate.factory.file  # noqa: F401
+        from sluicegate.factory.load import import_shared
+        from sluicegate.pipeline.tree import stems
+
         import_shared(())
         index = self._indexes[root] = stems(root)
         yield from self._definitions(file for same in index.values() for file in same)
@@ -103,18 +104,15 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
         """The DAGs of a file, or one error with all its mistakes: of several Airflow keeps the last."""
         result = DagImportResult(definition=definition)
         root, home = Path(bundle.path), _home(bundle)
+        find_code(root)
         try:
             if (name := get_parsing_context().dag_id) is not None:
-                result.dags.append(dag_of_task(name, definition.path, root, home))
+                result.dags.append(task_dag(home, root, name))
             elif isinstance(definition, OlderVersion):
                 result.dags += self._older_dags(definition.path, root, home)
             else:
-                self._good.discard(definition.path)
-                built = build_file(definition.path, root, home, self._indexes.get(root))
-                self._good.add(definition.path)
-                result.dags += built.dags
-                result.warnings += _warnings(built.warnings, definition, root)
-        except (PipelineErrors, PipelineFileError) as wrong:
+                self._build(result, root, home)
+        except PipelineFileError as wrong:
             result.errors.append(_error(definition, str(wrong).strip()))
         except Exception:
             # What is raised here is logged by Airflow and shown to nobody.
@@ -126,6 +124,10 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
         return DagSourceCode(self._older[str(dag_id)] if is_older else definition.read_text(), language="yaml")
 
     def might_contain_dag(self, definition: Any, safe_mode: bool) -> bool:
+        if get_parsing_context().dag_id is not None:
+            return True  # a task asks for a file that was a pipeline when its run began
+        from sluicegate.pipeline.near import is_pipeline_file
+
         try:
             return is_pipeline_file(definition.path)
         except OSError:
@@ -139,9 +141,25 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
                 yield definition
                 yield OlderVersion(path=file)
 
+    def _build(self, result: Any, root: Path, home: Home) -> None:
+        from sluicegate.factory.file import build_file
+        from sluicegate.pipeline import PipelineErrors
+
+        file = result.definition.path
+        self._good.discard(file)
+        try:
+            built = build_file(file, root, home, self._indexes.get(root))
+        except PipelineErrors as errors:
+            raise PipelineFileError(str(errors)) from None
+        self._good.add(file)
+        result.dags += built.dags
+        result.warnings += _warnings(built.warnings, result.definition, root)
+
     def _older_dags(self, file: Path, root: Path, home: Home) -> Iterator[PipelineDAG]:
         """None where the file itself has just been found good."""
         if file not in self._good:
+            from sluicegate.factory.file import older_dags
+
             for entry, dag in older_dags(file, root, home):
                 self._older[dag.dag_id] = entry.text.decode("utf-8", "replace")
                 yield dag
@@ -166,6 +184,8 @@ def _error(definition: Any, message: str) -> Any:
 
 def _warnings(mistakes: Iterable[Mistake], definition: Any, root: Path) -> list[Any]:
     """One for each code, since Airflow keeps one: it shows them on the DAG's page."""
+    from sluicegate.pipeline import PipelineErrors
+
     by_code: dict[str, list[Mistake]] = {}
     for mistake in mistakes:
         by_code.setdefault(mistake.code, []).append(mistake)

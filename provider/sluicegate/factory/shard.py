@@ -70,9 +70,13 @@ def task_dag(home: Home, root: Path, name: str) -> PipelineDAG:
 
     Costs the same however many pipelines there are.
 
+    :param root: the dags root, or a version of it that the run is pinned to: nothing of that is kept
     :raises PipelineFileError: when it is not good and nothing is known here of an earlier version
     """
     entry = home.entry(name)
+    pinned = entry is not None and entry.pipeline.root != root
+    if entry is not None and pinned:
+        entry = entry.at(root)
     if entry is not None and entry.is_current(root, environment):
         return dag_of(entry, playbooks_folder(root))
     from sluicegate.factory.fresh import read_entry
@@ -85,7 +89,8 @@ def task_dag(home: Home, root: Path, name: str) -> PipelineDAG:
             raise PipelineFileError(_unknown(name, error, root)) from None
         log.warning("The file of %s is not good, its version %s goes on: %s", name, entry.version, error)
         return dag_of(entry, playbooks_folder(root))
-    home.put(now)
+    if not pinned:
+        home.put(now)
     return dag
 
 
