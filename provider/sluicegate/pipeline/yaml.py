@@ -328,6 +328,7 @@ def _scalars(node: Node, where: Where, mark: str) -> Iterator[Written]:
 
 
 def _place(node: Node | Event) -> Place:
+    assert node.start_mark is not None
     return Place(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
