@@ -9,9 +9,12 @@ import pytest
 
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Path]:
-    """A dags root; what building puts on `sys.path` goes with it."""
+    """A dags root; what building puts on `sys.path` goes with it, and what is imported from there."""
     before = list(sys.path)
     folder = tmp_path / "dags"
     folder.mkdir()
     yield folder
     sys.path[:] = before
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]

@@ -26,7 +26,13 @@ def bag_of(bundle: PipelineBundle) -> BundleDagBag:
 
 
 def stubs(bundle: PipelineBundle) -> set[str]:
-    return {path.name for path in bundle.path.glob("*.py")}
+    return {path.relative_to(bundle.path).as_posix() for path in bundle.path.rglob("*.py")}
+
+
+def told(bundle: PipelineBundle) -> dict[str, str]:
+    """What the shards say of each pipeline: its name and a digest."""
+    text = "".join((bundle.path / name).read_text() for name in stubs(bundle) if name.startswith("shards/"))
+    return dict(re.findall(r"^    '(\w+)': '(\w+)',$", text, re.MULTILINE))
 
 
 def test_good_files_load_and_each_bad_one_has_its_own_error(root: Path, bundle: PipelineBundle) -> None:
@@ -80,26 +86,27 @@ def test_the_dag_names_the_yaml_and_the_stub(root: Path, bundle: PipelineBundle)
     bundle.initialize()
     dag = bag_of(bundle).dags["flights"]
     assert dag.fileloc == str(root / "flights.yaml")
-    assert dag.relative_fileloc == "flights.yaml.py"
+    assert dag.relative_fileloc == "shards/000.py"
 
 
 def test_a_change_rewrites_the_stub_also_of_those_that_read_from_it(root: Path, bundle: PipelineBundle) -> None:
     write(root, flights=FLIGHTS, delays=DELAYS, apart=FLIGHTS.replace("lake", "pond").replace("warehouse", "w"))
     bundle.initialize()
-    before = {name: (bundle.path / name).read_text() for name in stubs(bundle)}
+    before = told(bundle)
+    assert before.keys() == {"flights", "delays", "apart"}
     write(root, flights=FLIGHTS.replace("lake", "sea"))
     bundle.refresh()
-    after = {name: (bundle.path / name).read_text() for name in stubs(bundle)}
-    assert {name for name in after if after[name] != before[name]} == {"flights.yaml.py", "delays.yaml.py"}
+    after = told(bundle)
+    assert {name for name in after if after[name] != before[name]} == {"flights", "delays"}
 
 
 def test_the_defaults_are_part_of_every_file_below_them(root: Path, bundle: PipelineBundle) -> None:
     write(root, flights=FLIGHTS)
     bundle.initialize()
-    before = (bundle.path / "flights.yaml.py").read_text()
+    before = told(bundle)
     (root / "defaults.yaml").write_text("retries: {count: 1}\n")
     bundle.refresh()
-    assert (bundle.path / "flights.yaml.py").read_text() != before
+    assert told(bundle) != before
     assert bag_of(bundle).dags["flights"].get_task("fetch").retries == 1
 
 
@@ -159,7 +166,8 @@ def test_a_worker_that_never_saw_the_folder_finds_everything(
     worker = PipelineBundle(name="pipelines", root=str(root))
     assert worker.path != bundle.path
     worker.initialize()
-    assert stubs(worker) == {"flights.yaml.py"}
+    assert stubs(worker) == {"shards/000.py"}
+    assert bag_of(worker).dag_ids == ["flights"]
 
 
 def test_a_missing_root_is_an_error_at_refresh_and_no_reason_to_forget(root: Path, bundle: PipelineBundle) -> None:
@@ -169,7 +177,8 @@ def test_a_missing_root_is_an_error_at_refresh_and_no_reason_to_forget(root: Pat
     with pytest.raises(FileNotFoundError, match="does not exist"):
         bundle.refresh()
     bundle.initialize()
-    assert stubs(bundle) == {"flights.yaml.py"}
+    assert stubs(bundle) == {"shards/000.py"}
+    assert bag_of(bundle).dag_ids == ["flights"]
 
 
 def _refresh(root: str, storage: str, times: int) -> None:
@@ -190,5 +199,5 @@ def test_processes_may_refresh_at_once(root: Path, bundle: PipelineBundle, tmp_p
     for worker in workers:
         worker.join(60)
     assert [worker.exitcode for worker in workers] == [0, 0]
-    assert stubs(bundle) == {"flights.yaml.py", "delays.yaml.py", "misspelt.yaml.py"}
+    assert stubs(bundle) == {"shards/000.py", "misspelt.yaml.py"}
     assert set(bag_of(bundle).dag_ids) == {"flights", "delays"}
