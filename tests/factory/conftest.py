@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from sluicegate.factory.bundle import PipelineBundle
+from tests.factory.bundles import bundle_at
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Path]:
@@ -18,3 +21,8 @@ def root(tmp_path: Path) -> Iterator[Path]:
     for name, module in list(sys.modules.items()):
         if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+@pytest.fixture
+def bundle(root: Path, tmp_path: Path) -> PipelineBundle:
+    return bundle_at(tmp_path / "bundles", root)

@@ -7,32 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from airflow.dag_processing.bundles import base
-from airflow.dag_processing.dagbag import BundleDagBag
 
 from sluicegate.factory.bundle import PipelineBundle
+from tests.factory.bundles import bag_of, bundle_at, stubs, told
 from tests.factory.files import BAD_ARGUMENT, CYCLE, DELAYS, FLIGHTS, MISSPELT, SYNTAX, write
-
-
-@pytest.fixture
-def bundle(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PipelineBundle:
-    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH", str(tmp_path / "bundles"))
-    assert base.get_bundle_storage_root_path() == tmp_path / "bundles"
-    return PipelineBundle(name="pipelines", root=str(root))
-
-
-def bag_of(bundle: PipelineBundle) -> BundleDagBag:
-    return BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
-
-
-def stubs(bundle: PipelineBundle) -> set[str]:
-    return {path.relative_to(bundle.path).as_posix() for path in bundle.path.rglob("*.py")}
-
-
-def told(bundle: PipelineBundle) -> dict[str, str]:
-    """What the shards say of each pipeline: its name and a digest."""
-    text = "".join((bundle.path / name).read_text() for name in stubs(bundle) if name.startswith("shards/"))
-    return dict(re.findall(r"^    '(\w+)': '(\w+)',$", text, re.MULTILINE))
 
 
 def test_good_files_load_and_each_bad_one_has_its_own_error(root: Path, bundle: PipelineBundle) -> None:
@@ -158,12 +136,11 @@ def test_the_dags_root_is_on_the_path_behind_installed_packages(root: Path, bund
 
 
 def test_a_worker_that_never_saw_the_folder_finds_everything(
-    root: Path, bundle: PipelineBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, bundle: PipelineBundle, tmp_path: Path
 ) -> None:
     write(root, flights=FLIGHTS)
     bundle.initialize()
-    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH", str(tmp_path / "elsewhere"))
-    worker = PipelineBundle(name="pipelines", root=str(root))
+    worker = bundle_at(tmp_path / "elsewhere", root)
     assert worker.path != bundle.path
     worker.initialize()
     assert stubs(worker) == {"shards/000.py"}
@@ -181,9 +158,8 @@ def test_a_missing_root_is_an_error_at_refresh_and_no_reason_to_forget(root: Pat
     assert bag_of(bundle).dag_ids == ["flights"]
 
 
-def _refresh(root: str, storage: str, times: int) -> None:
-    os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH"] = storage
-    bundle = PipelineBundle(name="pipelines", root=root)
+def _refresh(root: Path, storage: Path, times: int) -> None:
+    bundle = bundle_at(storage, root)
     for _ in range(times):
         bundle.refresh()
 
@@ -192,7 +168,7 @@ def test_processes_may_refresh_at_once(root: Path, bundle: PipelineBundle, tmp_p
     bundle.initialize()
     write(root, flights=FLIGHTS, delays=DELAYS, misspelt=MISSPELT)
     context = multiprocessing.get_context("fork")
-    arguments = (str(root), str(tmp_path / "bundles"), 5)
+    arguments = (root, tmp_path / "bundles", 5)
     workers = [context.Process(target=_refresh, args=arguments) for _ in range(2)]
     for worker in workers:
         worker.start()
