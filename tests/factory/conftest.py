@@ -6,12 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from sluicegate.factory.bundle import PipelineBundle
+from tests.factory.bundles import bundle_at
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Path]:
-    """A dags root; what building puts on `sys.path` goes with it."""
+    """A dags root; what building puts on `sys.path` goes with it, and what is imported from there."""
     before = list(sys.path)
     folder = tmp_path / "dags"
     folder.mkdir()
     yield folder
     sys.path[:] = before
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def bundle(root: Path, tmp_path: Path) -> PipelineBundle:
+    return bundle_at(tmp_path / "bundles", root)

@@ -7,26 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from airflow.dag_processing.bundles import base
-from airflow.dag_processing.dagbag import BundleDagBag
 
 from sluicegate.factory.bundle import PipelineBundle
+from tests.factory.bundles import bag_of, bundle_at, stubs, told
 from tests.factory.files import BAD_ARGUMENT, CYCLE, DELAYS, FLIGHTS, MISSPELT, SYNTAX, write
-
-
-@pytest.fixture
-def bundle(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PipelineBundle:
-    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH", str(tmp_path / "bundles"))
-    assert base.get_bundle_storage_root_path() == tmp_path / "bundles"
-    return PipelineBundle(name="pipelines", root=str(root))
-
-
-def bag_of(bundle: PipelineBundle) -> BundleDagBag:
-    return BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
-
-
-def stubs(bundle: PipelineBundle) -> set[str]:
-    return {path.name for path in bundle.path.glob("*.py")}
 
 
 def test_good_files_load_and_each_bad_one_has_its_own_error(root: Path, bundle: PipelineBundle) -> None:
@@ -80,26 +64,27 @@ def test_the_dag_names_the_yaml_and_the_stub(root: Path, bundle: PipelineBundle)
     bundle.initialize()
     dag = bag_of(bundle).dags["flights"]
     assert dag.fileloc == str(root / "flights.yaml")
-    assert dag.relative_fileloc == "flights.yaml.py"
+    assert dag.relative_fileloc == "shards/000.py"
 
 
 def test_a_change_rewrites_the_stub_also_of_those_that_read_from_it(root: Path, bundle: PipelineBundle) -> None:
     write(root, flights=FLIGHTS, delays=DELAYS, apart=FLIGHTS.replace("lake", "pond").replace("warehouse", "w"))
     bundle.initialize()
-    before = {name: (bundle.path / name).read_text() for name in stubs(bundle)}
+    before = told(bundle)
+    assert before.keys() == {"flights", "delays", "apart"}
     write(root, flights=FLIGHTS.replace("lake", "sea"))
     bundle.refresh()
-    after = {name: (bundle.path / name).read_text() for name in stubs(bundle)}
-    assert {name for name in after if after[name] != before[name]} == {"flights.yaml.py", "delays.yaml.py"}
+    after = told(bundle)
+    assert {name for name in after if after[name] != before[name]} == {"flights", "delays"}
 
 
 def test_the_defaults_are_part_of_every_file_below_them(root: Path, bundle: PipelineBundle) -> None:
     write(root, flights=FLIGHTS)
     bundle.initialize()
-    before = (bundle.path / "flights.yaml.py").read_text()
+    before = told(bundle)
     (root / "defaults.yaml").write_text("retries: {count: 1}\n")
     bundle.refresh()
-    assert (bundle.path / "flights.yaml.py").read_text() != before
+    assert told(bundle) != before
     assert bag_of(bundle).dags["flights"].get_task("fetch").retries == 1
 
 
@@ -151,15 +136,15 @@ def test_the_dags_root_is_on_the_path_behind_installed_packages(root: Path, bund
 
 
 def test_a_worker_that_never_saw_the_folder_finds_everything(
-    root: Path, bundle: PipelineBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, bundle: PipelineBundle, tmp_path: Path
 ) -> None:
     write(root, flights=FLIGHTS)
     bundle.initialize()
-    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH", str(tmp_path / "elsewhere"))
-    worker = PipelineBundle(name="pipelines", root=str(root))
+    worker = bundle_at(tmp_path / "elsewhere", root)
     assert worker.path != bundle.path
     worker.initialize()
-    assert stubs(worker) == {"flights.yaml.py"}
+    assert stubs(worker) == {"shards/000.py"}
+    assert bag_of(worker).dag_ids == ["flights"]
 
 
 def test_a_missing_root_is_an_error_at_refresh_and_no_reason_to_forget(root: Path, bundle: PipelineBundle) -> None:
@@ -169,12 +154,12 @@ def test_a_missing_root_is_an_error_at_refresh_and_no_reason_to_forget(root: Pat
     with pytest.raises(FileNotFoundError, match="does not exist"):
         bundle.refresh()
     bundle.initialize()
-    assert stubs(bundle) == {"flights.yaml.py"}
+    assert stubs(bundle) == {"shards/000.py"}
+    assert bag_of(bundle).dag_ids == ["flights"]
 
 
-def _refresh(root: str, storage: str, times: int) -> None:
-    os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH"] = storage
-    bundle = PipelineBundle(name="pipelines", root=root)
+def _refresh(root: Path, storage: Path, times: int) -> None:
+    bundle = bundle_at(storage, root)
     for _ in range(times):
         bundle.refresh()
 
@@ -183,12 +168,12 @@ def test_processes_may_refresh_at_once(root: Path, bundle: PipelineBundle, tmp_p
     bundle.initialize()
     write(root, flights=FLIGHTS, delays=DELAYS, misspelt=MISSPELT)
     context = multiprocessing.get_context("fork")
-    arguments = (str(root), str(tmp_path / "bundles"), 5)
+    arguments = (root, tmp_path / "bundles", 5)
     workers = [context.Process(target=_refresh, args=arguments) for _ in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(60)
     assert [worker.exitcode for worker in workers] == [0, 0]
-    assert stubs(bundle) == {"flights.yaml.py", "delays.yaml.py", "misspelt.yaml.py"}
+    assert stubs(bundle) == {"shards/000.py", "misspelt.yaml.py"}
     assert set(bag_of(bundle).dag_ids) == {"flights", "delays"}

@@ -206,3 +206,13 @@ def test_a_place_is_found_for_keys_and_values() -> None:
     assert document.follow(("steps", "join", "after", 1))[3] == (3, 16)
     reached, _, key, _ = document.follow(("steps", "join", "nothing"))
     assert (reached, key) == (2, (2, 3))
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 100_000, "a:\n  " + "- " * 100_000, "a: " + "{b: " * 50_000])
+def test_nesting_that_would_overflow_the_stack_is_a_mistake(text: str) -> None:
+    with pytest.raises(PipelineErrors, match="nested deeper than 100 levels"):
+        parse(text.encode(), Path("a.yaml"))
+
+
+def test_a_long_flat_file_is_not_taken_for_a_deep_one() -> None:
+    assert len(parse(("a:\n" + "  - [1, 2]\n" * 5_000).encode(), Path("a.yaml")).value["a"]) == 5_000

@@ -41,7 +41,11 @@ class PipelineBundle(BaseDagBundle):
             raise ValueError(f"shard_size of the bundle {self.name} is at least 1, not {shard_size}")
         self.root = Path(root).expanduser().absolute()
         self.shard_size = shard_size
-        self.snapshots = Path(snapshots).expanduser().absolute() if snapshots else None
+        self.snapshots = Path(snapshots).expanduser().absolute() / self.name if snapshots else None
+        if self.snapshots is not None and self.snapshots.is_relative_to(self.root):
+            raise ValueError(
+                f"the snapshots of the bundle {self.name} cannot be in its root {self.root}: move them out"
+            )
         self.supports_versioning = self.snapshots is not None
 
     @property
@@ -115,4 +119,4 @@ class PipelineBundle(BaseDagBundle):
             )
         self.versions_dir.mkdir(parents=True, exist_ok=True)
         fetch(self.snapshots, version, self.home)
-        find_code(Home(self.home).tree)
+        find_code(Home(self.home).tree, instead_of=self.root)

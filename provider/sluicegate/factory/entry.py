@@ -81,7 +81,9 @@ class Entry:
 
     def digest(self) -> str:
         """Changes with everything that the DAG is made from (sha256, hex)."""
-        digest = hashlib.sha256(f"{form()}\0{self.pipeline.name}\0{self.pipeline.digest}\0{self.older}".encode())
+        digest = hashlib.sha256(
+            f"{form()}\0{self.name}\0{self.pipeline.digest}\0{self.older}".encode(errors="surrogateescape")
+        )
         for name in sorted(self.upstreams):
             digest.update(f"\0{name}={self.upstreams[name].digest}".encode())
         return digest.hexdigest()

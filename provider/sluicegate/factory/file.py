@@ -81,7 +81,7 @@ def older_dags(file: Path, root: Path, home: Home) -> Iterator[tuple[Entry, Pipe
     """
     find_code(root)
     for entry in entries_of(file, root, home):
-        yield entry, dag_of(replace(entry.at(root), older=True), playbooks_folder(root))
+        yield entry, dag_of(replace(entry.at(root), older=True), home, playbooks_folder(root))
 
 
 def _read(

@@ -6,17 +6,28 @@ that is right by itself.
 
 from __future__ import annotations
 
-import os
+import secrets
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sluicegate.factory.entry import Entry, dump, load
 
-__all__ = ["Home", "write_whole"]
+__all__ = ["Complaint", "Home", "draft_of", "sweep", "write_whole"]
 
-_ENTRY = ".entry"
-_COMPLAINT = ".txt"
+_DRAFT = ".draft"
+_ABANDONED = 86400.0
+"""Seconds after which a draft is one of a process that was killed."""
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """Why a pipeline could not be built, and when that was (seconds since the epoch)."""
+
+    text: str
+    time: float
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,11 @@ class Home:
         return self.folder / "memory"
 
     @property
+    def fingerprint(self) -> Path:
+        """What the tree was like when the stubs were made of it. Where there is none, nobody keeps this home."""
+        return self.folder / "tree.json"
+
+    @property
     def entries(self) -> Path:
         return self.folder / "pipelines"
 
@@ -48,44 +64,53 @@ class Home:
         """A file for each pipeline that could not be built when Airflow parsed it, though it could before."""
         return self.folder / "complaints"
 
+    def older(self, name: str) -> Path:
+        """What the file of a pipeline said of which an older version runs, for Airflow's Code tab."""
+        return self.folder / "older" / f"{name}.yaml"
+
     def entry(self, name: str) -> Entry | None:
         """The pipeline of that name, if there is one that can be read here."""
         try:
-            return load((self.entries / f"{name}{_ENTRY}").read_bytes())
+            return load((self.entries / name).read_bytes())
         except OSError:
             return None
 
-    def names(self) -> Iterator[str]:
+    def names(self) -> list[str]:
         """Of the pipelines that there are entries of."""
-        try:
-            found = [path.name for path in self.entries.iterdir()]
-        except FileNotFoundError:
-            return
-        yield from sorted(name.removesuffix(_ENTRY) for name in found if name.endswith(_ENTRY))
+        return _listed(self.entries)
 
     def put(self, entry: Entry) -> None:
-        write_whole(self.entries / f"{entry.name}{_ENTRY}", dump(entry))
+        if entry.older:
+            write_whole(self.older(entry.name), entry.text)
+        write_whole(self.entries / entry.name, dump(entry))
+        if not entry.older:
+            self.older(entry.name).unlink(missing_ok=True)
 
     def forget(self, name: str) -> None:
-        (self.entries / f"{name}{_ENTRY}").unlink(missing_ok=True)
-        self.withdraw(name)
+        (self.entries / name).unlink(missing_ok=True)
+        self.older(name).unlink(missing_ok=True)
 
-    def complain(self, entry: Entry, text: str) -> None:
-        """Note that this version of a pipeline could not be built."""
-        write_whole(self.complaints / f"{entry.name}{_COMPLAINT}", f"{entry.digest()}\n{text}".encode())
+    def complain(self, name: str, version: str, text: str) -> None:
+        """Note that this version of a pipeline, the digest of its entry, could not be built."""
+        write_whole(self.complaints / name, f"{version}\n{text}".encode(errors="replace"))
 
     def withdraw(self, name: str) -> None:
         """Take a complaint back."""
-        (self.complaints / f"{name}{_COMPLAINT}").unlink(missing_ok=True)
+        (self.complaints / name).unlink(missing_ok=True)
 
-    def complaint(self, entry: Entry) -> str | None:
+    def complained_of(self) -> list[str]:
+        """The names of pipelines that could not be built."""
+        return _listed(self.complaints)
+
+    def complaint(self, entry: Entry) -> Complaint | None:
         """Why this very version could not be built, if that was so."""
+        path = self.complaints / entry.name
         try:
-            text = (self.complaints / f"{entry.name}{_COMPLAINT}").read_text("utf-8", "replace")
+            text, moment = path.read_text("utf-8", "replace"), path.stat().st_mtime
         except OSError:
             return None
         digest, _, words = text.partition("\n")
-        return words if digest == entry.digest() else None
+        return Complaint(words, moment) if digest == entry.digest() else None
 
 
 def write_whole(path: Path, data: bytes) -> bool:
@@ -96,7 +121,31 @@ def write_whole(path: Path, data: bytes) -> bool:
     except OSError:
         pass
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    draft.write_bytes(data)
-    draft.replace(path)
+    draft = draft_of(path)
+    try:
+        draft.write_bytes(data)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
     return True
+
+
+def draft_of(path: Path) -> Path:
+    """A name beside `path` that no other process on any machine has."""
+    return path.with_name(f".{secrets.token_hex(8)}{_DRAFT}")
+
+
+def sweep(folder: Path) -> Iterator[Path]:
+    """The drafts that killed processes left in a folder."""
+    for draft in folder.glob(f".*{_DRAFT}"):
+        with suppress(FileNotFoundError):
+            if draft.stat().st_mtime < time.time() - _ABANDONED:
+                yield draft
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except FileNotFoundError:
+        return []

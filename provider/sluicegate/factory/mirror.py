@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-import sluicegate
-from sluicegate.factory.home import Home, write_whole
-from sluicegate.factory.snapshot import publish, version_of
-from sluicegate.factory.stub import STUB_SUFFIX, by_shard, error_stub, shard_name, shard_stub
-from sluicegate.factory.survey import Survey, survey, walk
+from sluicegate.factory.home import Home, sweep, write_whole
+from sluicegate.factory.snapshot import publish
+from sluicegate.factory.stub import SHARDS, STUB_SUFFIX, by_shard, error_name, error_stub, shard_name, shard_stub
+from sluicegate.factory.survey import Survey, survey, walk, world
 from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.walk import yaml_files
 
@@ -70,11 +69,13 @@ class Mirror:
             found = survey(self.root, self.home, self.environment)
             shards = self._count(len(found.entries))
             wanted = _stubs(self.root, found, shards)
+            # First, so that there is a snapshot of whatever Airflow is shown.
+            version = self._publish(found, wanted)
             for name, text in wanted.items():
                 write_whole(self.home.stubs / name, text.encode())
             for name in sorted(self._present() - wanted.keys()):
                 _remove(self.home.stubs / name, self.home.stubs)
-            version = self._publish(found)
+            self._sweep()
             settled = state if state == self._state()[0] and time.time() - newest > _SETTLED else ""
             known = {"state": settled, "shards": shards, "version": version, "errors": dict(found.errors)}
             self._remember(known, wanted)
@@ -86,7 +87,8 @@ class Mirror:
             count = (
                 max(_LEAST, _SHRINK * ceil(len(yaml_files(self.root)) / self.size)) if self.root.is_dir() else _LEAST
             )
-            for number in reversed(range(count)):
+            # The one that tells that all are there comes last.
+            for number in (*range(_LEAST, count), *range(_LEAST)):
                 write_whole(self.home.stubs / shard_name(number), shard_stub(self.root, {}).encode())
 
     def version(self) -> str | None:
@@ -99,13 +101,9 @@ class Mirror:
         found = self._known().get("errors")
         return {str(file): str(text) for file, text in found.items()} if isinstance(found, dict) else {}
 
-    @property
-    def _fingerprint(self) -> Path:
-        return self.home.folder / "tree.json"
-
     def _known(self) -> dict[str, object]:
         try:
-            known = json.loads(self._fingerprint.read_text(encoding="utf-8"))
+            known = json.loads(self.home.fingerprint.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return known if isinstance(known, dict) else {}
@@ -118,7 +116,8 @@ class Mirror:
         return state == self._state()[0] and set(names) == self._present()
 
     def _remember(self, known: Mapping[str, object], wanted: Iterable[str]) -> None:
-        write_whole(self._fingerprint, json.dumps({**known, "stubs": sorted(wanted)}).encode())
+        told = {**known, "size": self.size, "stubs": sorted(wanted)}
+        write_whole(self.home.fingerprint, json.dumps(told).encode())
 
     def _state(self) -> tuple[str, float]:
         """A digest that changes with any file below the root, and when the newest of them changed.
@@ -126,9 +125,7 @@ class Mirror:
         The time of change, unlike that of modification, cannot be set: not by a checkout, not by a copy.
         """
         seen = self.environment.digest()
-        digest = hashlib.sha256(
-            f"{sluicegate.__version__}\0{self.root}\0{self.size}\0{seen}\0".encode(errors="surrogateescape")
-        )
+        digest = hashlib.sha256(f"{world()}\0{self.root}\0{self.size}\0{seen}\0".encode(errors="surrogateescape"))
         newest = 0.0
         for path, status in walk(self.root):
             newest = max(newest, status.st_ctime)
@@ -142,7 +139,8 @@ class Mirror:
     def _count(self, pipelines: int) -> int:
         """How many shards: as many as are needed, but a few pipelines less do not move all the others."""
         needed = ceil(pipelines / self.size)
-        before = self._known().get("shards")
+        known = self._known()
+        before = known.get("shards") if known.get("size") == self.size else None
         return before if isinstance(before, int) and needed <= before <= needed * _SHRINK else needed
 
     def _present(self) -> set[str]:
@@ -153,21 +151,27 @@ class Mirror:
             if "__pycache__" not in path.parts
         }
 
-    def _publish(self, found: Survey) -> str:
+    def _publish(self, found: Survey, stubs: Mapping[str, str]) -> str:
         if self.snapshots is None:
             return ""
-        version = version_of(self.root, found.entries)
-        publish(self.snapshots, version, self.root, self.home, before=self.version())
-        return version
+        shards = {name: text for name, text in stubs.items() if name.startswith(f"{SHARDS}/")}
+        return publish(self.snapshots, self.root, self.home, found.entries, shards, before=self.version())
+
+    def _sweep(self) -> None:
+        home = self.home
+        for folder in (home.folder, home.entries, home.complaints, home.older("").parent, home.stubs / SHARDS):
+            for draft in sweep(folder):
+                draft.unlink(missing_ok=True)
 
 
 def _stubs(root: Path, found: Survey, shards: int) -> dict[str, str]:
     """The text of every stub, by its path relative to the folder of stubs."""
     texts = {
         shard_name(number): shard_stub(root, {name: found.entries[name].digest() for name in names})
-        for number, names in by_shard(found.entries, shards).items()
+        # The last first: what moves to a new shard is there before it goes, and what moves from one as well.
+        for number, names in reversed(by_shard(found.entries, shards).items())
     }
-    return texts | {file + STUB_SUFFIX: error_stub(file, text) for file, text in found.errors.items()}
+    return texts | {error_name(file): error_stub(file, text) for file, text in found.errors.items()}
 
 
 def _remove(path: Path, folder: Path) -> None:

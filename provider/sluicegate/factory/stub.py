@@ -7,15 +7,19 @@ follows from its name and the number of shards alone, so that every machine find
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import sluicegate
 
-__all__ = ["SHARDS", "STUB_SUFFIX", "error_stub", "shard_name", "shard_of", "shard_stub"]
+__all__ = ["SHARDS", "STUB_SUFFIX", "by_shard", "error_name", "error_stub", "shard_name", "shard_of", "shard_stub"]
 
 STUB_SUFFIX = ".py"
 SHARDS = "shards"
+_LONGEST_NAME = 255
+"""Bytes that a name in a folder may have, at most."""
+_SHORTENED = 50
 
 # "airflow" and "dag" are the words that Airflow's safe mode looks for.
 _SHARD = """\
@@ -45,6 +49,14 @@ def shard_stub(root: Path, pipelines: Mapping[str, str]) -> str:
 def error_stub(file: str, text: str) -> str:
     """The stub of a file with mistakes: it raises their drawing."""
     return _ERROR.format(file=file, version=sluicegate.__version__, text=text)
+
+
+def error_name(file: str) -> str:
+    """The path of a bad file's stub relative to the folder of stubs: the file's own, and more."""
+    folder, slash, name = file.rpartition("/")
+    if len(os.fsencode(name)) + len(STUB_SUFFIX) > _LONGEST_NAME:
+        name = f"{name[:_SHORTENED]}-{hashlib.sha256(os.fsencode(file)).hexdigest()[:8]}"
+    return f"{folder}{slash}{name}{STUB_SUFFIX}"
 
 
 def shard_name(number: int) -> str:

@@ -7,9 +7,11 @@ content. Of a file that turned bad the last good version stays.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
+import logging
 import os
 import pickle
+import stat
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,7 +24,7 @@ from sluicegate.factory.home import Home, write_whole
 from sluicegate.factory.needs import needs
 from sluicegate.factory.problems import Problem, placed
 from sluicegate.factory.trial import trial
-from sluicegate.pipeline import Pipeline, PipelineErrors, graph, read_tree
+from sluicegate.pipeline import Pipeline, PipelineErrors, Tree, graph, read_tree
 from sluicegate.pipeline.digest import source_digest
 from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.errors import Mistake, in_order
@@ -30,7 +32,9 @@ from sluicegate.pipeline.model import OperatorStep
 from sluicegate.pipeline.read import Draft, read_draft
 from sluicegate.pipeline.walk import SUFFIXES
 
-__all__ = ["Survey", "survey", "walk"]
+__all__ = ["Survey", "survey", "walk", "world"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,24 +56,25 @@ class Survey:
 @dataclass
 class _Memory:
     """What earlier looks found out. `drafts` are by file: its reading, the code it was judged by, and what came out;
-    `trials` by the digest of what was built; `complaints` all code as it was when a pipeline could not be built.
+    `trials` by the digest of what was built: all code as it was where there were errors, and what came out;
+    `complaints` all code as it was when a pipeline could not be built.
     """
 
     drafts: dict[str, tuple[Reading, str, Draft]] = field(default_factory=dict)
-    trials: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
+    trials: dict[str, tuple[str, tuple[Problem, ...]]] = field(default_factory=dict)
     complaints: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, home: Home) -> _Memory:
         try:
             head, _, body = home.memory.read_bytes().partition(b"\n")
-            found = pickle.loads(body) if head == _world().encode() else None  # noqa: S301 - see `entry.load`
+            found = pickle.loads(body) if head == world().encode() else None  # noqa: S301 - see `entry.load`
         except Exception:
             found = None
         return found if isinstance(found, cls) else cls()
 
     def keep(self, home: Home) -> None:
-        write_whole(home.memory, _world().encode() + b"\n" + pickle.dumps(self, pickle.HIGHEST_PROTOCOL))
+        write_whole(home.memory, world().encode() + b"\n" + pickle.dumps(self, pickle.HIGHEST_PROTOCOL))
 
 
 def survey(root: Path, home: Home, environment: Environment) -> Survey:
@@ -78,38 +83,58 @@ def survey(root: Path, home: Home, environment: Environment) -> Survey:
     :raises NotADirectoryError: when `root` is no folder
     """
     look = _Look(root, home, environment)
-    tree = read_tree(root, environment, read=look.read, last_good=_by_file(look.before.values()))
-    wanted = {name: look.entry(pipeline, tree.running) for name, pipeline in tree.pipelines.items()}
+    last_good = _by_file(look.before.values())
+    while True:
+        tree = read_tree(root, environment, read=look.read, last_good=last_good)
+        wanted = {name: look.entry(pipeline, tree.running) for name, pipeline in tree.pipelines.items()}
+        unbuilt = _placed(look.trials(wanted), wanted, root)
+        look.unbuilt |= unbuilt
+        if not unbuilt.keys() & last_good.keys():
+            break
+        # What cannot be built goes on as it was, which those have to see that read from it.
     mistakes = {file: list(found) for file, found in tree.by_file.items()}
-    parts = {
-        name: look.entry(graph.located(pipeline, tree.readable), tree.readable)
-        for name, pipeline in tree.readable.items()
-        if name not in wanted
-    }
-    for name, problems in look.trials(wanted, parts).items():
-        file = tree.readable[name].file
-        mistakes[file] += placed(problems, file, root).mistakes
+    for file, found in (*unbuilt.items(), *look.in_parts(tree).items()):
+        mistakes[file] += found
     bad = {file for file, found in mistakes.items() if any(mistake.is_error for mistake in found)}
     entries = {name: entry for name, entry in wanted.items() if entry.pipeline.file not in bad}
-    for name, entry in look.before.items():
-        if name not in entries and entry.pipeline.file in bad:
-            entries[name] = look.older(entry)
+    older = {
+        name: look.older(entry)
+        for name, entry in look.before.items()
+        if name not in entries and entry.pipeline.file in bad
+    }
+    for name, problems in look.trials(older).items():
+        words = next(problem.message for problem in problems if problem.is_error)
+        lost = f"the last good version of `{name}` cannot be built any more either: {words}"
+        mistakes[older[name].pipeline.file].append(Mistake("build", lost, older[name].pipeline.file))
+    entries |= older
     look.keep(entries)
     return Survey(entries, {_relative(file, root): _drawn(mistakes[file], root) for file in sorted(bad)})
 
 
 def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """All files below `root` that may matter, in a stable order; what is hidden or compiled does not."""
+    """All files below `root` that may matter, in a stable order; what is hidden or compiled does not.
+
+    Links are followed, but not into a folder that they stand in.
+    """
+    around: dict[str, tuple[str, ...]] = {}
     for folder, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        above = around.get(os.path.dirname(folder), ())  # noqa: PTH120
+        if real in above:
+            folders.clear()
+            continue
+        around[folder] = (*above, real)
         folders[:] = sorted(name for name in folders if name != "__pycache__" and not name.startswith("."))
         for name in sorted(files):
             if name.startswith(".") and name != ".airflowignore":
                 continue
             path = os.path.join(folder, name)  # noqa: PTH118 - called for every file at every refresh
             try:
-                yield path, os.stat(path)  # noqa: PTH116
-            except FileNotFoundError:
-                continue  # deleted meanwhile, or a link to nowhere
+                status = os.stat(path)  # noqa: PTH116
+            except OSError:
+                continue  # deleted meanwhile, or a link to nowhere or to itself
+            if stat.S_ISREG(status.st_mode):  # reading a pipe would never end
+                yield path, status
 
 
 class _Code:
@@ -119,6 +144,7 @@ class _Code:
         self._root = root
         self._one: dict[str, str] = {}
         self._all: str | None = None
+        self._newest = 0.0
 
     def of(self, draft: Draft) -> str:
         """What the draft was judged by. With mistakes in it, that may be any file: one may be missing."""
@@ -134,10 +160,16 @@ class _Code:
             digest = hashlib.sha256()
             for path, status in walk(self._root):
                 if not path.endswith(SUFFIXES):
+                    self._newest = max(self._newest, status.st_ctime)
                     entry = f"{path}\0{status.st_ctime_ns}\0{status.st_size}\0{status.st_ino}\0"
                     digest.update(entry.encode(errors="surrogateescape"))
             self._all = digest.hexdigest()
         return self._all
+
+    def newest(self) -> float:
+        """When the newest of them changed."""
+        self.whole()
+        return self._newest
 
     def _digest(self, path: str) -> str:
         if path not in self._one:
@@ -149,31 +181,49 @@ class _Code:
 
 
 class _Look:
-    """One look at the tree: what was known before, and what is known after it."""
+    """One look at the tree: what was known before, and what is known after it.
+
+    `unbuilt` is what keeps files that read well from being built.
+    """
 
     def __init__(self, root: Path, home: Home, environment: Environment) -> None:
         self.root, self.home, self.environment = root, home, environment
-        self.before = {name: entry for name in home.names() if (entry := home.entry(name)) is not None}
+        self._stored = {name: entry for name in home.names() if (entry := home.entry(name)) is not None}
+        # The dags root may be at another place now.
+        self.before = {
+            name: entry if entry.pipeline.root == root else entry.at(root) for name, entry in self._stored.items()
+        }
+        self.unbuilt: dict[Path, tuple[Mistake, ...]] = {}
         self._memory, self._now = _Memory.of(home), _Memory()
         self._code = _Code(root)
 
     def read(self, file: Path, root: Path, environment: Environment | None) -> Draft:
         """As `read_draft`, unless the file says what it said before and is judged by the same code."""
         key = _relative(file, root)
+        if key not in self._now.drafts:
+            self._now.drafts[key] = self._read(key, file, environment)
+        draft = self._now.drafts[key][2]
+        unbuilt = self.unbuilt.get(file)
+        return replace(draft, mistakes=in_order([*draft.mistakes, *unbuilt])) if unbuilt else draft
+
+    def _read(self, key: str, file: Path, environment: Environment | None) -> tuple[Reading, str, Draft]:
         known = self._memory.drafts.get(key)
         if known is not None:
             reading, judged, draft = known
-            same = draft.file == file and reading.still_holds(file, root, lambda: self.environment)
+            same = draft.file == file and reading.still_holds(file, self.root, lambda: self.environment)
             if same and judged == self._code.of(draft):
-                self._now.drafts[key] = known
-                return draft
+                return known
         # Before it is read: if it changes meanwhile, the next look sees that.
-        digest = _digest(file, root)
-        draft = read_draft(file, root, environment)
+        digest = _digest(file, self.root)
+        try:
+            draft = read_draft(file, self.root, environment)
+        except Exception as error:
+            log.exception("The reader fails at %s", file)
+            lost = Mistake("internal", f"the reader fails at this file: {type(error).__name__}: {error}", file)
+            draft = Draft(file, (), (lost,), {})
         if draft.variants:
             digest = draft.variants[0].source.digest
-        self._now.drafts[key] = (Reading(digest, tuple(draft.env)), self._code.of(draft), draft)
-        return draft
+        return Reading(digest, tuple(draft.env)), self._code.of(draft), draft
 
     def entry(self, pipeline: Pipeline, running: Mapping[str, Pipeline]) -> Entry:
         """Of a good pipeline; the one of before where it is the same."""
@@ -185,6 +235,20 @@ class _Look:
             return known
         return made
 
+    def in_parts(self, tree: Tree) -> dict[Path, tuple[Mistake, ...]]:
+        """What building finds in pipelines with mistakes, as much of them as could be read."""
+        parts = {}
+        for name, pipeline in tree.readable.items():
+            if name not in tree.pipelines and pipeline.file not in self.unbuilt:
+                part = graph.located(pipeline, tree.readable)
+                parts[name] = self.entry(part.model_copy(update={"digest": f"a part of {part.digest}"}), tree.readable)
+        found = {
+            # What cannot be built for want of the rest is no mistake of its own.
+            name: tuple(problem for problem in problems if problem.code not in ("build", "dag"))
+            for name, problems in self.trials(parts).items()
+        }
+        return _placed(found, parts, self.root)
+
     def older(self, entry: Entry) -> Entry:
         """The last good version of a pipeline, beside the file as it was judged now."""
         return replace(entry, older=True, readings=self._judged(entry))
@@ -194,44 +258,62 @@ class _Look:
         known = self._now.drafts
         return {path: known[path][0] if path in known else before for path, before in entry.readings.items()}
 
-    def trials(self, wanted: Mapping[str, Entry], parts: Mapping[str, Entry]) -> dict[str, tuple[Problem, ...]]:
-        """What building finds, by name; what was built before is not built again.
+    def trials(self, wanted: Mapping[str, Entry]) -> dict[str, tuple[Problem, ...]]:
+        """What building finds, by name, where there are errors; what was built before is not built again.
 
-        :param parts: of pipelines with mistakes, as much as could be read: what is wrong in it is told as well
+        What could not be built is tried again after every change of code: it may import any of it.
         """
-        tried = {**wanted, **parts}
-        keys = {
-            name: f"{entry.digest()} {name in parts} {self._code.of_pipeline(entry.pipeline)}"
-            for name, entry in tried.items()
-        }
-        known = self._memory.trials
+        keys = {name: f"{entry.digest()} {self._code.of_pipeline(entry.pipeline)}" for name, entry in wanted.items()}
         complaints = {name: text for name, entry in wanted.items() if (text := self._complaint(entry)) is not None}
         again = self._memory.complaints.keys() - complaints.keys()
-        made = trial([entry for name, entry in tried.items() if keys[name] not in known or name in again])
-        self._now.trials = {key: made[name] if name in made else known[key] for name, key in keys.items()}
-        found = {name: self._now.trials[key] for name, key in keys.items() if self._now.trials[key]}
-        for name in found.keys() & parts.keys():
-            # What of a part cannot be built for want of the rest is no mistake of its own.
-            found[name] = tuple(problem for problem in found[name] if problem.code not in ("build", "dag"))
-        return found | {name: (Problem((), "build", text),) for name, text in complaints.items()}
+        for name, key in keys.items():
+            judged, problems = self._memory.trials.get(key, ("-", ()))
+            if name not in again and judged == self._judged_by(problems):
+                self._now.trials.setdefault(key, (judged, problems))
+        untried = [wanted[name] for name, key in keys.items() if key not in self._now.trials]
+        for name, problems in trial(untried).items():
+            self._now.trials[keys[name]] = (self._judged_by(problems), problems)
+        found = {name: (Problem((), "build", text),) for name, text in complaints.items()}
+        return found | {name: self._now.trials[key][1] for name, key in keys.items() if self._now.trials[key][0]}
+
+    def _judged_by(self, problems: Iterable[Problem]) -> str:
+        return self._code.whole() if any(problem.is_error for problem in problems) else ""
 
     def _complaint(self, entry: Entry) -> str | None:
         """Why Airflow could not build a pipeline, as long as no code has changed since: then it is tried again."""
-        text = self.home.complaint(entry)
-        code = self._code.whole() if text is not None else ""
-        if text is None or self._memory.complaints.get(entry.name, code) != code:
-            self.home.withdraw(entry.name)
+        complaint = self.home.complaint(entry)
+        if complaint is None:
+            return None
+        code = self._code.whole()
+        if self._memory.complaints.get(entry.name, code) != code or self._code.newest() > complaint.time:
             return None
         self._now.complaints[entry.name] = code
-        return text
+        return complaint.text
 
     def keep(self, entries: Mapping[str, Entry]) -> None:
         for name, entry in entries.items():
-            if self.before.get(name) != entry:
+            if self._stored.get(name) != entry:
                 self.home.put(entry)
         for name in set(self.home.names()) - entries.keys():
             self.home.forget(name)
+        for name in set(self.home.complained_of()) - self._now.complaints.keys():
+            self.home.withdraw(name)
         self._now.keep(self.home)
+
+
+def _placed(
+    found: Mapping[str, tuple[Problem, ...]], wanted: Mapping[str, Entry], root: Path
+) -> dict[Path, tuple[Mistake, ...]]:
+    """What building finds, by file, as mistakes with their places."""
+    by_file: dict[Path, tuple[Mistake, ...]] = {}
+    for name, problems in found.items():
+        file = wanted[name].pipeline.file
+        try:
+            mistakes = placed(problems, file, root).mistakes
+        except (OSError, PipelineErrors):  # changed meanwhile: the next look is at what it says now
+            mistakes = tuple(Mistake(each.code, each.message, file, severity=each.severity) for each in problems)
+        by_file[file] = (*by_file.get(file, ()), *mistakes)
+    return by_file
 
 
 def _by_file(entries: Iterable[Entry]) -> dict[Path, list[Pipeline]]:
@@ -257,7 +339,15 @@ def _relative(file: Path, root: Path) -> str:
 
 
 @lru_cache(maxsize=1)
-def _world() -> str:
+def world() -> str:
     """Everything that is installed: with another provider another argument may be right."""
-    there = sorted(f"{each.name}=={each.version}" for each in importlib.metadata.distributions())
-    return f"{form()} {hashlib.sha256(' '.join(there).encode()).hexdigest()}"
+    there = sorted({name for folder in sys.path for name in _installed(folder)})
+    return f"{form()} {hashlib.sha256(' '.join(there).encode(errors='surrogateescape')).hexdigest()}"
+
+
+def _installed(folder: str) -> list[str]:
+    """The distributions in a folder of `sys.path`, each with its version: the names say it, no file is opened."""
+    try:
+        return [name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info"))]  # noqa: PTH208
+    except OSError:
+        return []  # a zip file, or nothing

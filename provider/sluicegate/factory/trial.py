@@ -26,6 +26,9 @@ __all__ = ["SECONDS", "trial"]
 
 SECONDS = 30.0
 """For one pipeline; as long as Airflow gives a whole file (`[core] dagbag_import_timeout`)."""
+_LEAST_SECONDS = 5.0
+_GRACE = 5.0
+"""Seconds after which the child ends by itself, should whoever started it have been killed: it holds its locks."""
 
 
 def trial(entries: Sequence[Entry], seconds: float = SECONDS) -> dict[str, tuple[Problem, ...]]:
@@ -33,21 +36,24 @@ def trial(entries: Sequence[Entry], seconds: float = SECONDS) -> dict[str, tuple
     found: dict[str, tuple[Problem, ...]] = {}
     left = list(entries)
     while left:
-        reached = _some(left, seconds, found)
-        left = left[reached:]
+        late = _some(left, seconds, found)
+        left = [entry for entry in left if entry.name not in found]
+        if late:
+            # Many may wait for the same thing: the refresh of all must not wait for each of them as long.
+            seconds = max(seconds / 2, min(seconds, _LEAST_SECONDS))
     return found
 
 
-def _some(entries: Sequence[Entry], seconds: float, found: dict[str, tuple[Problem, ...]]) -> int:
-    """Build as many as one process can; one that takes it along is the last. Returns how many that were."""
-    with _Child(entries) as child:
-        for number, entry in enumerate(entries):
-            answer = child.answer(seconds)
+def _some(entries: Sequence[Entry], seconds: float, found: dict[str, tuple[Problem, ...]]) -> bool:
+    """Build as many as one process can; one that takes it along is the last. Returns whether that one was late."""
+    with _Child(entries, seconds) as child:
+        for entry in entries:
+            answer = child.answer()
             if answer is None:
-                found[entry.name] = (Problem((), "build", child.end(seconds)),)
-                return number + 1
+                found[entry.name] = (Problem((), "build", child.end()),)
+                return child.late
             found[entry.name] = answer
-    return len(entries)
+    return False
 
 
 @dataclass
@@ -55,6 +61,7 @@ class _Child:
     """A forked process that builds one entry after the other and says what came of each."""
 
     entries: Sequence[Entry]
+    seconds: float
     pid: int = 0
     late: bool = False
     pipe: IO[bytes] | None = None
@@ -64,7 +71,7 @@ class _Child:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(reading)
-            _build_all(self.entries, writing)
+            _build_all(self.entries, self.seconds, writing)
         os.close(writing)
         self.pipe = os.fdopen(reading, "rb", buffering=0)
         return self
@@ -75,18 +82,18 @@ class _Child:
         if self.pid:
             self._reap()
 
-    def answer(self, seconds: float) -> tuple[Problem, ...] | None:
+    def answer(self) -> tuple[Problem, ...] | None:
         """What came of the next one; None when the process ended or `seconds` have passed."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + self.seconds
         size = self._read(8, deadline)
         data = self._read(int.from_bytes(size, "big"), deadline) if size else None
         return pickle.loads(data) if data else None  # noqa: S301 - from our own child
 
-    def end(self, seconds: float) -> str:
+    def end(self) -> str:
         """Why there was no answer."""
         status = self._reap()
         if self.late:
-            return f"building this pipeline did not end within {seconds:g} s: what do its operators' modules do?"
+            return f"building this pipeline did not end within {self.seconds:g} s: what do its operators' modules do?"
         if os.WIFSIGNALED(status):
             how = signal.Signals(os.WTERMSIG(status)).name
         else:
@@ -117,20 +124,21 @@ class _Child:
         return status
 
 
-def _build_all(entries: Sequence[Entry], pipe: int) -> None:
+def _build_all(entries: Sequence[Entry], seconds: float, pipe: int) -> None:
     """In the child. Never returns."""
     code = 1
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         for entry in entries:
+            signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)
             data = pickle.dumps(_problems(entry))
             message = len(data).to_bytes(8, "big") + data
             while message:
                 message = message[os.write(pipe, message) :]
         code = 0
     except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -139,7 +147,10 @@ def _build_all(entries: Sequence[Entry], pipe: int) -> None:
 
 
 def _problems(entry: Entry) -> tuple[Problem, ...]:
-    dag, problems = attempt(entry.pipeline, entry.upstreams)
+    try:
+        dag, problems = attempt(entry.pipeline, entry.upstreams)
+    except Exception as error:
+        return (Problem((), "build", f"building this pipeline fails: {type(error).__name__}: {error}"),)
     if dag is None:
         return tuple(problems)
     return (*problems, *_refusals(dag))

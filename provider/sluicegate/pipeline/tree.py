@@ -122,17 +122,19 @@ def read_tree(
     root = root.absolute()
     if not root.is_dir():
         raise NotADirectoryError(f"{root} is no folder")
+    known = last_good or {}
     paths: list[Path] = []
     others: list[Mistake] = []
     for file in yaml_files(root):
         if file.stem == Path(DEFAULTS).stem:
             others += _defaults_mistakes(file)
-        elif says_so(file):
+        elif says_so(file) or file in known:
+            # What was a pipeline and cannot be read, or lost its first line, is one with a mistake.
             paths.append(file)
         else:
             others += _near_miss(file)
     drafts = [read(file, root, environment) for file in paths]
-    by_file, before = _judge(drafts, root, last_good or {})
+    by_file, before = _judge(drafts, root, known)
     called = _all_neighbours(drafts, root).drafts
     readable = {each.name: each.pipeline for draft in drafts for each in draft.variants if each.name in called}
     good = {

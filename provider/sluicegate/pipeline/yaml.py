@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from yaml._yaml import CParser
 from yaml.error import MarkedYAMLError, YAMLError
+from yaml.events import CollectionEndEvent, CollectionStartEvent, Event
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from sluicegate.pipeline.errors import Mistake, PipelineErrors, Place, Severity, Where, dotted
@@ -24,6 +25,7 @@ __all__ = ["Document", "Place", "Written", "parse", "plain_value"]
 
 _MAX_VALUES = 100_000
 _MAX_DEPTH = 100
+_MANY_OPENINGS = 2_000
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what libyaml counts as the end of a line
 _OPENED = re.compile(r"\{[{%]|\$\{")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -170,6 +172,7 @@ def parse(data: bytes, file: Path) -> Document:
         message = f"the character U+{ord(forbidden[0]):04X} cannot stand in YAML"
         raise PipelineErrors([blank.mistake("syntax", message, _place_after(text[: forbidden.start()]))])
     try:
+        _check_depth(text, blank)
         node = _Parser(text).get_single_node()
     except MarkedYAMLError as error:
         message, place = explain(error, text, blank.lines)
@@ -184,6 +187,21 @@ def parse(data: bytes, file: Path) -> Document:
     document = Document(file, text, value, tuple(builder.mistakes), frozenset(builder.unclear))
     document.__dict__["root"] = node  # as composed already
     return document
+
+
+def _check_depth(text: str, blank: Document) -> None:
+    """Refuse what would overflow the stack of libyaml's composer, and so end the process.
+
+    :raises PipelineErrors: where a text with very many openings is nested too deep
+    """
+    if sum(text.count(opening) for opening in ("[", "{", "- ", "? ")) < _MANY_OPENINGS:
+        return
+    parser, depth = _Parser(text), 0
+    while (event := parser.get_event()) is not None:
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            message = f"this is nested deeper than {_MAX_DEPTH} levels"
+            raise PipelineErrors([blank.mistake("too-large", message, _place(event))])
 
 
 class _Builder:
@@ -301,7 +319,8 @@ def _scalars(node: Node, where: Where, mark: str) -> Iterator[Written]:
             yield from _scalars(item, (*where, index), mark)
 
 
-def _place(node: Node) -> Place:
+def _place(node: Node | Event) -> Place:
+    assert node.start_mark is not None
     return Place(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
