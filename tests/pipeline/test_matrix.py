@@ -51,6 +51,18 @@ def test_what_is_not_the_matrix_is_left_for_the_run_and_a_whole_value_keeps_its_
     assert step.load.dataset == "raw"
 
 
+@pytest.mark.parametrize(("value", "read"), [("true", True), ("1", 1), ("eu", "eu"), ("'1'", "1")])
+def test_a_whole_value_is_what_the_matrix_has(dags: Dags, value: str, read: object) -> None:
+    dags.write(
+        "a.yaml",
+        f"sluicegate: 1\nmatrix: {{v: [{value}]}}\ndag: {{x: '{{{{ matrix.v }}}}', y: 'v={{{{ matrix.v }}}}'}}\nsteps: {{s: {{load: s3://b/x.csv, into: table://w/x}}}}\n",
+    )
+    [pipeline] = dags.tree().pipelines.values()
+    text = str(read).lower()
+    assert (pipeline.name, pipeline.dag) == (f"a_{text}", {"x": read, "y": f"v={text}"})
+    assert type(pipeline.dag["x"]) is type(read)
+
+
 def test_defaults_may_speak_of_the_matrix_of_the_files_below(dags: Dags) -> None:
     dags.write("defaults.yaml", "tags: ['{{ matrix.region }}']\n")
     dags.write("orders.yaml", ORDERS)
@@ -166,6 +178,7 @@ MISTAKES = [
     ("matrix: {region: [eu, us]}\nowner: x {{ matrix.regoin }}", "regoin", "matrix", "region"),
     ("matrix: {region: [eu, us]}\nowner: '{{ matrix.region | upper }}'", "matrix.region | upper", "matrix", None),
     ("matrix: {region: [eu, us]}\nowner: '{% if matrix.region %}x{% endif %}'", "matrix.region %}", "matrix", None),
+    ("matrix: {region: [eu, us]}\nowner: 'x {{- matrix.region }}'", "matrix.region", "matrix", None),
     ("matrix: {region: [eu, us]}\nparams: {'{{ matrix.region }}': 1}", "'{{ matrix.region }}'", "matrix", None),
     ("matrix: {region: [eu, us]}\nparams: {'${env:X}': '{{ matrix.regoin }}'}", "'${env:X}'", "env", None),
     ("owner: '{{ matrix.region }}'", "matrix.region", "matrix", None),

@@ -25,7 +25,7 @@ MOST = 1000
 """Combinations of one file: whoever means more has probably mistaken a list."""
 
 Combination = Mapping[str, str | int | float | bool]
-_EXPRESSION = re.compile(r"\{\{-?\s*matrix\.([A-Za-z_]\w*)\s*-?\}\}")
+_EXPRESSION = re.compile(r"\{\{\s*matrix\.([A-Za-z_]\w*)\s*\}\}")
 _PART = re.compile(r"[a-z0-9_]+")
 _ALIKE = 3  # of a thousand mistakes at one place that differ by a value, the first ones tell enough
 _LONGEST = 250  # Airflow's for the id of a DAG
