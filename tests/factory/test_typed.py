@@ -316,7 +316,8 @@ def test_mistakes_in_arguments_of_a_step_are_placed(root: Path, functions: None,
 
 
 def test_an_argument_that_is_gone_is_one_mistake(root: Path) -> None:
-    text = "dag: {sla_miss_callback: x}\nsteps: {a: {operator: airflow.providers.standard.operators.empty.EmptyOperator}}\n"
+    step = "{operator: airflow.providers.standard.operators.empty.EmptyOperator}"
+    text = f"dag: {{sla_miss_callback: x}}\nsteps: {{a: {step}}}\n"
     with pytest.raises(PipelineFileError) as error:
         dag_of(root, text)
     assert str(error.value).count("error[") == 1
