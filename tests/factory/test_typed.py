@@ -316,6 +316,14 @@ def test_mistakes_in_arguments_of_a_step_are_placed(root: Path, functions: None,
         dag_of(root, step)
 
 
+def test_an_argument_that_is_gone_is_one_mistake(root: Path) -> None:
+    step = "{operator: airflow.providers.standard.operators.empty.EmptyOperator}"
+    text = f"dag: {{sla_miss_callback: x}}\nsteps: {{a: {step}}}\n"
+    with pytest.raises(PipelineFileError) as error:
+        dag_of(root, text)
+    assert str(error.value).count("error[") == 1
+
+
 def test_what_is_read_and_written_stays_beside_further_assets(root: Path) -> None:
     dag = dag_of(
         root,

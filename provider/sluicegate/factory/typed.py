@@ -61,8 +61,11 @@ class Typist:
         :param templates: the arguments that may be a template instead
         """
         known = targets_of(kind)
+        refused = {problem.where for problem in self.problems}  # by name already: one problem is enough
         typed = {}
         for name, value in given.items():
+            if refused and (*where, name) in refused:
+                continue
             target = (targets or {}).get(name) or known.get(name, ANYTHING)
             if type(value) in target.plain:
                 typed[name] = value
