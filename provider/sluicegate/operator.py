@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.sdk import Context
 
-__all__ = ["RUN_XCOM_KEY", "StepContext", "StepOperator", "before_operator_step", "mark_run", "run_window"]
+__all__ = ["RUN_XCOM_KEY", "StepContext", "StepOperator", "before_operator_step", "mark_run", "run_window", "with_item"]
 
 RUN_XCOM_KEY = "sluicegate_run"
 """XCom of every step: its run's `window` (start and end) and whether it was a `dry_run`.
@@ -200,6 +201,25 @@ def _seconds(value: timedelta | float | None) -> timedelta:
     if value is None:
         return _MAX_DELAY
     return value if isinstance(value, timedelta) else timedelta(seconds=value)
+
+
+@lru_cache(maxsize=1024)
+def with_item(operator: type[BaseOperator]) -> type[BaseOperator]:
+    """To map `operator` over items that its templates know as `item`: `with_item(X).partial(…).expand(item=[…])`.
+
+    Operators of ours take an item; of any other this is a subclass that keeps it and is called the same.
+    """
+    if issubclass(operator, StepOperator):
+        return operator
+
+    class WithItem(operator):  # type: ignore[misc, valid-type]
+        def __init__(self, *, item: Any = None, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.item = item
+
+    WithItem.__name__, WithItem.__qualname__ = operator.__name__, operator.__qualname__
+    WithItem.__module__, WithItem.__doc__ = operator.__module__, operator.__doc__
+    return WithItem
 
 
 def mark_run(context: Context) -> None:

@@ -15,13 +15,13 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.serialization.serialized_objects import DagSerialization
 
-from sluicegate.factory.files import FilesOperator
 from sluicegate.factory.load import load_dags
 from sluicegate.factory.site import PipelineFileError
 from sluicegate.faults import FaultError
 from sluicegate.load.operator import LoadOperator
 from sluicegate.transform.operator import TransformOperator
 from sluicegate.transform.python import PythonStepOperator
+from sluicegate.wait.files import FilesOperator
 from sluicegate.wait.sensor import SourceSensor
 from tests.factory.files import write
 

@@ -107,3 +107,32 @@ def test_related_are_all_upstreams_and_downstreams_and_nobody_beside(tree: Tree)
     assert related(tree.readable, "raw") == {"raw", "late", "report"}
     assert related(tree.readable, "late") == {"raw", "late"}
     assert related(tree.readable, "lone") == {"lone"}
+
+
+def test_a_mapped_step_has_its_files_and_its_folder_and_follows_whose_result_it_takes(root: Path) -> None:
+    (root / "lone.yaml").write_text(
+        "sluicegate: 1\n"
+        'datasets: {part: "s3://b/all/{{ item }}.csv", all: s3://b/all/}\n'
+        "steps:\n"
+        "  names: {python: harbour:tell}\n"
+        '  load: {for_each: {files: "s3://b/in/*.csv"}, load: "{{ item }}", into: table://warehouse/t, key: id}\n'
+        "  cut: {for_each: {output_of: names}, python: harbour:tell, writes: part}\n"
+        "  join: {load: all, into: table://warehouse/u}\n"
+        "  undo: {python: harbour:tell, teardown_of: names}\n"
+    )
+    tree = read_tree(root)
+    assert [mistake for mistake in tree.mistakes if mistake.is_error] == []
+    picture = picture_of(tree)
+    assert node(picture, "step:lone.load").detail == "load, merge, for each"
+    assert node(picture, "files:lone.load").source
+    assert not node(picture, "dataset:lone.all").source
+    edges = {edge for edge in picture.edges if "lone" in edge.head}
+    assert edges >= {
+        Edge("files:lone.load", "step:lone.load"),
+        Edge("step:lone.names", "step:lone.cut", EdgeKind.AFTER),
+        Edge("step:lone.cut", "dataset:lone.part"),
+        Edge("step:lone.cut", "dataset:lone.all"),
+        Edge("dataset:lone.all", "step:lone.join"),
+        Edge("step:lone.names", "step:lone.undo", EdgeKind.AFTER),
+    }
+    assert Edge("step:lone.cut", "step:lone.join", EdgeKind.AFTER) not in edges

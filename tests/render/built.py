@@ -35,14 +35,19 @@ def seen(dag: Any, root: str) -> dict[str, Any]:
     for task in told["tasks"]:
         # In a `with` block Airflow gives each task the params of its DAG, which hold for it anyway.
         task["__var"]["params"] = [each for each in task["__var"].get("params", ()) if each not in ours]
+        # What an instance gets of it is compared below: arguments that say a default may be there or not.
+        task["__var"].pop("partial_kwargs", None)
     tasks = {}
     for task in dag.tasks:
-        of = task.partial_kwargs | {"kind": task.operator_class} if isinstance(task, MappedOperator) else vars(task)
+        mapped = isinstance(task, MappedOperator)
+        own = vars(task.unmap({"item": "item"}) if mapped else task)
         tasks[task.task_id] = {
             name: plain(value, root)
-            for name, value in of.items()
+            for name, value in own.items()
             if name != "params" and name not in _AIRFLOWS and not name.startswith("_BaseOperator__")
         }
+        if mapped:
+            tasks[task.task_id]["over"] = plain(task.expand_input.value, root)
     text = json.dumps({"dag": told, "tasks": tasks, "zone": dag.window_timezone}, default=str)
     again: dict[str, Any] = json.loads(text.replace(root, "ROOT"))
     return again

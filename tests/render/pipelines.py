@@ -103,6 +103,67 @@ steps:
   class: {operator: airflow.providers.standard.operators.empty.EmptyOperator}
 """
 
+REACH = """\
+sluicegate: 1
+schedule: {cron: "@daily", start: 2026-01-01}
+datasets:
+  part: s3://lake/regions/{{ ds }}/{{ item.region }}.parquet
+  all_regions: s3://lake/regions/{{ ds }}/
+dag:
+  dagrun_timeout: 2h
+  on_failure_callback:
+    - class: airflow.providers.smtp.notifications.smtp.SmtpNotifier
+      with: {to: data@example.com}
+steps:
+  grow: {operator: airflow.providers.standard.operators.empty.EmptyOperator, group: outer}
+  clean_up:
+    group: outer.inner
+    after: grow
+    for_each:
+      - {region: eu, country: DE}
+      - {region: us, country: US}
+    transform: harbour:clean_up
+    with: {country: "{{ item.country }}"}
+    reads: {customers: "s3://landing/{{ item.region }}/{{ ds }}.csv"}
+    writes: {out: part}
+    wait: 6h
+  load_all: {load: all_regions, into: table://warehouse/regions, key: id}
+  load_invoices:
+    for_each: {files: "s3://landing/invoices/{{ ds }}/*.csv", max_active: 4}
+    load: "{{ item }}"
+    into: table://warehouse/invoices
+    key: invoice_id
+  echo:
+    for_each: {output_of: names, label: "{{ item }}"}
+    operator: airflow.providers.standard.operators.bash.BashOperator
+    with: {bash_command: "echo {{ item }}", env: {A: b}}
+    pool: echoes
+    retries: {count: 1}
+  names: {python: "harbour:names"}
+  ask:
+    operator: airflow.providers.standard.sensors.python.PythonSensor
+    with:
+      python_callable: harbour:is_ready
+      op_kwargs: {a: 1}
+      poke_interval: 5m
+      soft_fail: true
+      weight_rule: upstream
+      on_success_callback: harbour:tell
+    timeout: 6h
+  shrink:
+    operator: airflow.providers.standard.operators.empty.EmptyOperator
+    teardown_of: {steps: grow, fail_run: true}
+"""
+
+TIMED = """\
+sluicegate: 1
+schedule: {timetable: airflow.sdk.DeltaDataIntervalTimetable, with: {delta: 90m}, start: 2026-01-01}
+steps:
+  at:
+    operator: airflow.providers.standard.sensors.date_time.DateTimeSensor
+    with: {target_time: 2026-01-31T07:00}
+"""
+
 CODE = """\
 def make(writes): ...
 
@@ -111,6 +172,18 @@ def clean(root, words, share, none, deep): return root
 
 
 def post(url): ...
+
+
+def clean_up(customers, country): return customers
+
+
+def names(): return ["a"]
+
+
+def is_ready(a): return True
+
+
+def tell(context): ...
 """
 
 
@@ -124,6 +197,8 @@ def write(root: Path) -> Path:
         "deep/deeper/kinds.yaml": KINDS,
         "deep/sources.yaml": SOURCES,
         "lone.yaml": LONE,
+        "reach.yaml": REACH,
+        "timed.yaml": TIMED,
         "harbour.py": CODE,
         "jobs/a.py": "",
         "jobs/b.py": "",

@@ -64,7 +64,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Any]
 
 CASES = [
     *(("samples", name) for name in ("delays", "flights", "inbox", "reference", "weather")),
-    *(("every", name) for name in ("kinds", "lone", "sources", "upstream")),
+    *(("every", name) for name in ("kinds", "lone", "reach", "sources", "timed", "upstream")),
 ]
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from airflow.sdk import BaseOperator, XComArg
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
-from sluicegate.operator import StepOperator
+from sluicegate.operator import with_item
 from sluicegate.pipeline.model import ForEach
 
 __all__ = ["mapped"]
@@ -25,7 +24,7 @@ def mapped(
 
     :param items: the upstream result that the items are; None where the file lists them
     """
-    kind = _with_item(operator)
+    kind = with_item(operator)
     # Airflow calls the constructor when an instance runs: what it objects to has to show now.
     kind(**{name: value for name, value in arguments.items() if name != "task_group"})
     options: dict[str, Any] = {"map_index_template": over.label or _label(over)}
@@ -38,19 +37,3 @@ def mapped(
 def _label(over: ForEach) -> str:
     shown = "item.rpartition('/')[2]" if over.files is not None else "item | string"
     return f"{{{{ ({shown})[:{_LONGEST}] }}}}"
-
-
-@lru_cache(maxsize=1024)
-def _with_item(operator: type[BaseOperator]) -> type[BaseOperator]:
-    """`operator`, or, where it takes no item, a subclass that keeps one and is called the same."""
-    if issubclass(operator, StepOperator):
-        return operator
-
-    class WithItem(operator):  # type: ignore[misc, valid-type]
-        def __init__(self, *, item: Any = None, **kwargs: Any) -> None:
-            super().__init__(**kwargs)
-            self.item = item
-
-    WithItem.__name__, WithItem.__qualname__ = operator.__name__, operator.__qualname__
-    WithItem.__module__, WithItem.__doc__ = operator.__module__, operator.__doc__
-    return WithItem

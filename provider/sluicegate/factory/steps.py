@@ -34,8 +34,8 @@ from sluicegate.pipeline.template import needs_item
 if TYPE_CHECKING:
     from airflow.sdk import TaskGroup, XComArg
 
-    from sluicegate.factory.files import FilesOperator
     from sluicegate.pipeline.model import Step
+    from sluicegate.wait.files import FilesOperator
 
 __all__ = ["Task", "files_task", "retry_arguments", "task_of"]
 
@@ -77,7 +77,7 @@ def files_task(step: StepBase, task_id: str, pipeline: Pipeline, *, group: TaskG
     """What lists the files that `step` is mapped over."""
     if step.for_each is None or step.for_each.files is None:
         raise ValueError(f"{step.name} is not mapped over files")
-    from sluicegate.factory.files import FilesOperator
+    from sluicegate.wait.files import FilesOperator
 
     arguments: dict[str, Any] = {"owner": pipeline.owner} if pipeline.owner else {}
     return FilesOperator(

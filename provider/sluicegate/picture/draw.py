@@ -114,6 +114,7 @@ class _Drawing:
     def box(self, pipeline: Pipeline) -> Box:
         mistakes = self._errors(pipeline)
         nodes = [_step(pipeline, step) for step in pipeline.steps.values()]
+        nodes += [files for step in pipeline.steps.values() if (files := _files(pipeline, step)) is not None]
         nodes += [_dataset(pipeline, key, dataset) for key, dataset in pipeline.datasets.items()]
         return Box(
             f"pipeline:{pipeline.name}",
@@ -136,18 +137,22 @@ class _Drawing:
         )
 
     def edges_of(self, pipeline: Pipeline) -> Iterator[Edge]:
-        """Dataset -> step -> dataset, and step -> step where the file says `after`."""
+        """Dataset -> step -> dataset, and step -> step where no data says it: `after`, results, teardowns."""
         for step in pipeline.steps.values():
             here = _step_id(pipeline, step.name)
             for read in step.reads.values():
                 yield Edge(_dataset_id(pipeline, read), here, EdgeKind.LATEST if read.latest else EdgeKind.DATA)
-            for key in dict.fromkeys(step.writes.values()):
+            if (files := _files(pipeline, step)) is not None:
+                yield Edge(files.id, here)
+            for key in _written(pipeline, step):
                 yield Edge(here, f"dataset:{pipeline.name}.{key}")
             for after in step.after:
-                if after.step in pipeline.steps:
-                    yield Edge(_step_id(pipeline, str(after.step)), here, EdgeKind.AFTER)
-                elif after.dag is not None:
+                if after.dag is not None:
                     yield Edge(_other_dag(after.dag, after.task).id, here, EdgeKind.AFTER)
+        read_by = {name: {read.dataset for read in step.reads.values()} for name, step in pipeline.steps.items()}
+        for before, after_it in graph.edges(pipeline):
+            if not read_by[after_it] & set(_written(pipeline, pipeline.steps[before])):
+                yield Edge(_step_id(pipeline, before), _step_id(pipeline, after_it), EdgeKind.AFTER)
 
     def edges_between(self) -> Iterator[Edge]:
         for name in self.shown:
@@ -207,9 +212,23 @@ def _other_dag(dag: str, task: str | None) -> Node:
     return Node(f"dag:{label}", NodeKind.OTHER_DAG, label, "another DAG", f"The DAG {label}, which is no pipeline.")
 
 
+def _written(pipeline: Pipeline, step: Step) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*step.writes.values(), *graph.folders_of(pipeline, step))))
+
+
+def _files(pipeline: Pipeline, step: Step) -> Node | None:
+    """The files that a step is mapped over. They are a source unless something comes before the step."""
+    if step.for_each is None or step.for_each.files is None:
+        return None
+    files = step.for_each.files
+    first = not any(after == step.name for _, after in graph.edges(pipeline))
+    return Node(f"files:{pipeline.name}.{step.name}", NodeKind.FILE, _short(files), "", files, source=first)
+
+
 def _step(pipeline: Pipeline, step: Step) -> Node:
     told = (step.description or "").strip()
-    return Node(_step_id(pipeline, step.name), NodeKind(step.kind), step.name, _detail(step), told)
+    detail = _detail(step) + (", for each" if step.for_each is not None else "")
+    return Node(_step_id(pipeline, step.name), NodeKind(step.kind), step.name, detail, told)
 
 
 def _detail(step: Step) -> str:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import Enum
 from keyword import iskeyword
 from pathlib import PurePath
-from types import FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -147,7 +147,7 @@ class Writer:
         if isinstance(value, PlainXComArg) and value.operator.task_id in self.tasks:
             task = self.tasks[value.operator.task_id]
             return f"{task}.output" if value.key == "return_value" else f"{task}.output[{quoted(value.key)}]"
-        if isinstance(value, type | FunctionType):
+        if isinstance(value, type | FunctionType | BuiltinFunctionType):
             return self._name(value)
         if isinstance(value, MethodType) and isinstance(value.__self__, type):
             return f"{self._name(value.__self__)}.{value.__name__}"

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
-from types import FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from airflow.sdk import XComArg
@@ -80,7 +80,7 @@ def _tagged(value: Any, root: str) -> Any:
         return {"output": value.operator.task_id} | ({} if value.key == "return_value" else {"key": value.key})
     if isinstance(value, type):
         return {"class": _path(value)}
-    if isinstance(value, FunctionType | MethodType):
+    if isinstance(value, FunctionType | BuiltinFunctionType | MethodType):
         return {"function": _path(value)}
     parts = None if isinstance(value, XComArg) else parts_of(value)
     if parts is None:

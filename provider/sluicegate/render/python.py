@@ -143,6 +143,8 @@ class _File:
     def _task(self, task: RenderedTask, arguments: Sequence[tuple[str, Expression]]) -> str:
         variable = self.writer.tasks[task.task_id]
         name = self._name(task.operator)
+        if task.expand is not None and not issubclass(task.operator, StepOperator):
+            name = f"{self.writer.imports.name('sluicegate.operator', 'with_item')}({name})"
         group = Group(f"{name}(" if task.expand is None else f"{name}.partial(", tuple(arguments), ")")
         text = f"{variable} = {laid_out(group, indent=4, used=7 + len(variable))}"
         if task.expand is not None:

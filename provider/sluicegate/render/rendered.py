@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,7 +66,7 @@ def rendered(dag: PipelineDAG, calls: Calls) -> Rendered:
     edges = sorted((task.task_id, after) for task in dag.tasks for after in task.downstream_task_ids)
     return Rendered(
         dag.dag_id,
-        {name: value for name, value in _differing(PipelineDAG, given).items() if value is not None},
+        {name: value for name, value in _differing(PipelineDAG, given).items() if value not in (None, [])},
         tuple(_groups(dag.task_group)),
         tuple(_task(task, calls) for task in dag.tasks),
         tuple(edges),
@@ -78,14 +79,14 @@ def _task(task: BaseOperator | MappedOperator, calls: Calls) -> RenderedTask:
     if isinstance(task, MappedOperator):
         expand = _expanded(task)
         known = given.keys() | _OF_A_MAPPED_TASK
-        given = {name: value for name, value in task.partial_kwargs.items() if name in known}
+        given = {"task_id": task.task_id, **{name: each for name, each in task.partial_kwargs.items() if name in known}}
     arguments = _differing(kind, {name: value for name, value in given.items() if name not in _OF_A_DAG})
     if issubclass(kind, StepOperator):
         arguments = {name: value for name, value in arguments.items() if not _says_nothing(value)}
     group = task.task_group
     return RenderedTask(
         task.task_id,
-        kind,
+        _named(kind),
         arguments,
         expand,
         group.group_id if group is not None and not group.is_root else None,
@@ -93,6 +94,12 @@ def _task(task: BaseOperator | MappedOperator, calls: Calls) -> RenderedTask:
         teardown=task.is_teardown,
         fails_run=task.is_teardown and task.on_failure_fail_dagrun,
     )
+
+
+def _named(kind: type[BaseOperator]) -> type[BaseOperator]:
+    """The class that has the name, where `kind` is one that `with_item` made of it."""
+    found = getattr(sys.modules.get(kind.__module__), kind.__qualname__, None)
+    return found if found is not None and found in kind.__mro__ else kind
 
 
 def _expanded(task: MappedOperator) -> Mapping[str, Any]:
