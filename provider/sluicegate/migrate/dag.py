@@ -58,7 +58,7 @@ def pipeline_of(dag: Item, label: str | None, notes: Notes, lookup: Lookup, toda
     """
     values = Values(notes, dag.file.parent)
     conf = paired_callables(dag.items, values, ())
-    default_args = paired_callables(conf["default_args"].items if "default_args" in conf else {}, values, ())
+    default_args = paired_callables(_mapping(conf, "default_args"), values, ())
     grouping = Grouping(
         by_id(conf.get("tasks"), "task_id", "task"), by_id(conf.get("task_groups"), "group_name", "group")
     )
@@ -69,7 +69,8 @@ def pipeline_of(dag: Item, label: str | None, notes: Notes, lookup: Lookup, toda
     if (owner := default_args.get("owner")) is not None and owner.value:
         pipeline["owner"] = values.plain(owner, ("owner",))
     if (tags := conf.get("tags")) is not None and tags.value:
-        pipeline["tags"] = [str(tag) for tag in values.plain(tags, ("tags",))]
+        said = values.plain(tags, ("tags",))
+        pipeline["tags"] = [str(tag) for tag in (said if isinstance(said, list) else [said])]
     pipeline["schedule"] = schedule_of(conf, default_args, notes, today)
     for key, ours in (("max_active_runs", "max_active_runs"), ("is_paused_upon_creation", "paused")):
         if key in conf and conf[key].value is not None:
@@ -92,6 +93,10 @@ def pipeline_of(dag: Item, label: str | None, notes: Notes, lookup: Lookup, toda
     return pipeline
 
 
+def _mapping(conf: Items, key: str) -> Items:
+    return conf[key].mapping(f"`{key}`") if key in conf else {}
+
+
 def _words(conf: Items, values: Values) -> dict[str, Any]:
     """`description`, into which the DAG's docs go too."""
     said = [conf[key] for key in ("description", "doc_md") if key in conf and conf[key].value]
@@ -109,7 +114,7 @@ def _words(conf: Items, values: Values) -> dict[str, Any]:
 
 
 def _params(conf: Items, schedule: Any, values: Values) -> dict[str, Any]:
-    given = conf["params"].items if "params" in conf else {}
+    given = _mapping(conf, "params")
     scheduled = schedule == "once" or (isinstance(schedule, dict) and "cron" in schedule)
     names = names_of(given, taken=("dry_run", "force"))
     found: dict[str, Any] = {}
@@ -162,7 +167,7 @@ def _dag_arguments(conf: Items, values: Values) -> dict[str, Any]:
 
 def _macros(macros: Item, values: Values) -> dict[str, Any]:
     plain = {}
-    for name, item in macros.items.items():
+    for name, item in macros.mapping("`user_defined_macros`").items():
         if isinstance(item.value, dict):
             message = f"the macro `{name}` left out: macros within macros cannot be said here"
             values.notes.add(item, ("dag",), message)

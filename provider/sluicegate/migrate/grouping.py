@@ -27,7 +27,7 @@ def by_id(item: Item | None, key: str, what: str) -> dict[str, Item]:
         for one in item.value:
             if key not in one.items:
                 raise one.refused(f"a {what} in a list needs a `{key}`")
-            name = str(one.items[key].value)
+            name = one.items[key].text
             if name in found:
                 raise one.refused(f"the {what} `{name}` is there twice")
             found[name] = one.holding({other: value for other, value in one.items.items() if other != key})
@@ -64,11 +64,11 @@ class Grouping:
         """
         found = [group]
         while (parent := self.groups[found[-1]].items.get("parent_group_name")) is not None and parent.value:
-            if parent.value not in self.groups:
-                raise parent.refused(f"there is no group `{parent.value}`")
-            if parent.value in found:
-                raise parent.refused(f"the group `{parent.value}` is in itself")
-            found.append(parent.value)
+            if parent.text not in self.groups:
+                raise parent.refused(f"there is no group `{parent.plain}`")
+            if parent.text in found:
+                raise parent.refused(f"the group `{parent.text}` is in itself")
+            found.append(parent.text)
         return found
 
     def group_of(self, task: str) -> str | None:
@@ -77,9 +77,9 @@ class Grouping:
         # Without any group, dag-factory does not look.
         if item is None or not item.value or not self.groups:
             return None
-        if item.value not in self.groups:
-            raise item.refused(f"there is no group `{item.value}`")
-        return str(item.value)
+        if item.text not in self.groups:
+            raise item.refused(f"there is no group `{item.plain}`")
+        return item.text
 
     def airflow_id(self, task: str) -> str:
         """The task id that it had: with the groups around it."""
@@ -126,9 +126,9 @@ class Grouping:
         if not isinstance(dependencies.value, list):
             raise dependencies.refused("`dependencies` is a list of ids")
         for one in dependencies.value:
-            if one.value not in self.tasks and one.value not in self.groups:
-                raise one.refused(f"there is no task and no group `{one.value}`")
-        return [one.value for one in dependencies.value if groups or one.value in self.tasks]
+            if one.text not in self.tasks and one.text not in self.groups:
+                raise one.refused(f"there is no task and no group `{one.plain}`")
+        return [one.text for one in dependencies.value if groups or one.text in self.tasks]
 
     def _ends(self, group: str, before: Mapping[str, list[str]]) -> list[str]:
         inside = self.members(group)
@@ -146,5 +146,5 @@ class Grouping:
         for each in self.around(group) if group is not None else ():
             default_args = self.groups[each].items.get("default_args")
             if default_args is not None:
-                found = {**default_args.items, **found}
+                found = {**default_args.mapping("`default_args`"), **found}
         return found

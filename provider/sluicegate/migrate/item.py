@@ -42,6 +42,20 @@ class Item:
         """Those of a mapping; none of anything else."""
         return self.value if isinstance(self.value, dict) else {}
 
+    def mapping(self, what: str) -> Items:
+        """Those of a mapping, none of nothing.
+
+        :raises PipelineErrors: for anything else
+        """
+        if self.value is not None and not isinstance(self.value, dict):
+            raise self.refused(f"{what} is keys and values, not {self.plain!r}")
+        return self.items
+
+    @property
+    def text(self) -> str:
+        """A scalar as text; what is none is the id of nothing."""
+        return "" if self.value is None or isinstance(self.value, dict | list) else str(self.value)
+
     def holding(self, value: Any) -> Item:
         """Another value at the same place."""
         return replace(self, value=value)
@@ -77,7 +91,7 @@ def read_items(file: Path) -> Item:
     except (OSError, UnicodeDecodeError) as error:
         reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror or str(error)
         raise PipelineErrors([Mistake("unreadable", f"this cannot be read: {reason}", file)]) from None
-    loader = yaml.SafeLoader(text)
+    loader = yaml.CSafeLoader(text)
     try:
         node = loader.get_single_node()
         document = Item({}, file, 1) if node is None else _Reader(loader, file).item(node, node, 0)
@@ -91,7 +105,7 @@ def read_items(file: Path) -> Item:
 
 
 class _Reader:
-    def __init__(self, loader: yaml.SafeLoader, file: Path) -> None:
+    def __init__(self, loader: yaml.CSafeLoader, file: Path) -> None:
         self.loader = loader
         self.file = file
 

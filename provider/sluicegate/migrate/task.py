@@ -126,7 +126,7 @@ class Tasks:
     ) -> tuple[dict[str, Any], list[str]]:
         """`with:`, and the tasks whose results are in it."""
         within = (*where, "with")
-        partial = conf["partial"].items if "partial" in conf else {}
+        partial = conf["partial"].mapping("`partial`") if "partial" in conf else {}
         given = {**{key: item for key, item in conf.items() if key not in _OURS}, **partial}
         arguments: dict[str, Any] = {}
         called: dict[str, Any] = {}
@@ -173,8 +173,10 @@ class Tasks:
         if item is None or item.value is None:
             return {}
         found: dict[str, str] = {}
-        for one in item.value:
-            name, attribute = str(one.items["variable"].value), str(one.items["attribute"].value)
+        for one in item.value if isinstance(item.value, list) else [item]:
+            if not {"variable", "attribute"} <= set(one.items):
+                raise Lost(item, "`variables_as_arguments` is a list of `{variable: …, attribute: …}`")
+            name, attribute = one.items["variable"].text, one.items["attribute"].text
             found[attribute] = f"{{{{ var.value.get('{name}', '') }}}}"
             message = "the Variable was read with the file, and is read by the run now; without one it is an empty text"
             self.values.notes.add(one, (*within, attribute), message)

@@ -174,7 +174,9 @@ def paired_callables(conf: Items, values: Values, where: Where) -> dict[str, Ite
 
 def _from_file(name: Item, file: Item, values: Values, where: Where) -> str:
     """The reference of a function in a file, seen from the dags root."""
-    path = PurePosixPath(str(file.value))
+    path = PurePosixPath(file.text)
+    if not path.name:
+        raise Lost(file, f"{file.plain!r} is no file with a function")
     parts = [part for part in path.with_suffix("").parts if part != "/" and not _VARIABLE.fullmatch(part)]
     if "dags" in parts:
         parts = parts[len(parts) - parts[::-1].index("dags") :]
@@ -185,7 +187,7 @@ def _from_file(name: Item, file: Item, values: Values, where: Where) -> str:
     module = ".".join(parts)
     target = f"{module.replace('.', '/')}.py"
     values.notes.add(file, where, f"{path}: has to be `{target}` below the dags root")
-    return f"{module}:{name.value}"
+    return f"{module}:{name.text}"
 
 
 def callable_of(item: Item) -> str:
