@@ -70,7 +70,10 @@ class Run:
             with self._processor(layout, database, layout.settings) as processor:
                 processor.wait(lambda began=began: database.parsed_since(began) >= self.count)
                 found[when] = {"wall": time.time() - began, "cpu": processor.cpu()}
-            print(f"one pass, {layout.name}, {when}: {found[when]['wall']:.1f} s, CPU {found[when]['cpu']:.1f} s", flush=True)
+            print(
+                f"one pass, {layout.name}, {when}: {found[when]['wall']:.1f} s, CPU {found[when]['cpu']:.1f} s",
+                flush=True,
+            )
         return found
 
     def changes(self, times: int) -> dict[str, list[float]]:
@@ -140,7 +143,12 @@ def _told(count: int, passes: dict[Layout, Any], changed: Any, idle: dict[str, f
                 ["one pass, against one stub for all, first time", "at most 1", f"{ratio:.2f}", _holds(ratio <= 1)],
                 ["one pass, against one stub for all, again", "at most 1", f"{warm:.2f}", _holds(warm <= 1)],
                 ["a changed file, seconds", "at most 10", f"{slowest:.1f}", _holds(slowest <= 10)],
-                ["idle, against hand-written files", "at most 0.1", f"{mine / theirs:.3f}", _holds(mine <= theirs / 10)],
+                [
+                    "idle, against hand-written files",
+                    "at most 0.1",
+                    f"{mine / theirs:.3f}",
+                    _holds(mine <= theirs / 10),
+                ],
             ],
         ),
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Every look at a tree."""
     made: list[Path] = []
     survey = mirror_module.survey
@@ -36,7 +35,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
         return survey(root, *arguments)
 
     monkeypatch.setattr(mirror_module, "survey", counted)
-    yield made
+    return made
 
 
 def test_files_in_subfolders_are_found_and_each_bad_one_has_its_stub_there(root: Path, bundle: PipelineBundle) -> None:

@@ -94,7 +94,9 @@ class Processor:
             self._process = psutil.Popen(command, env=self._environment, stdout=output, stderr=output)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         below = self._process.children(recursive=True)
         self._process.terminate()
         try:

@@ -46,7 +46,11 @@ class Layout:
     def bundle(self, folder: Path) -> dict[str, Any]:
         if self.contender is BARE:
             kwargs: dict[str, Any] = {"path": str(folder)}
-            return {"name": "bench", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": kwargs}
+            return {
+                "name": "bench",
+                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+                "kwargs": kwargs,
+            }
         kwargs = {"root": str(folder), "refresh_interval": 3}
         kwargs |= {} if self.shard_size is None else {"shard_size": self.shard_size}
         return {"name": "bench", "classpath": "sluicegate.factory.bundle.PipelineBundle", "kwargs": kwargs}
