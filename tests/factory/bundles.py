@@ -36,7 +36,8 @@ def small(name: str, into: str | None = None, more: str = "") -> str:
 def reader(*upstreams: str, of: str = "out") -> str:
     """A good pipeline that reads `out` of each."""
     steps = "".join(
-        f"  r{number}: {{load: {name}.{of}, into: table://warehouse/public.r_{name}, key: id}}\n"
+        f"  r{number}: {{operator: airflow.providers.standard.operators.empty.EmptyOperator, "
+        f"reads: {{x: {{dataset: {name}.{of}, latest: true}}}}}}\n"
         for number, name in enumerate(upstreams)
     )
     return f"sluicegate: 1\nsteps:\n{steps}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Every look at a tree."""
     made: list[Path] = []
     survey = mirror_module.survey

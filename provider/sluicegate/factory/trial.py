@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from sluicegate.factory.entry import Entry
 from sluicegate.factory.load import attempt
+from sluicegate.factory.needs import needs
 from sluicegate.factory.problems import Problem
 
 __all__ = ["SECONDS", "trial"]
@@ -34,26 +35,27 @@ _GRACE = 5.0
 def trial(entries: Sequence[Entry], seconds: float = SECONDS) -> dict[str, tuple[Problem, ...]]:
     """What keeps each of the pipelines from being a DAG, by name; warnings too."""
     found: dict[str, tuple[Problem, ...]] = {}
+    hanging: set[str] = set()
     left = list(entries)
     while left:
-        late = _some(left, seconds, found)
-        left = [entry for entry in left if entry.name not in found]
-        if late:
-            # Many may wait for the same thing: the refresh of all must not wait for each of them as long.
-            seconds = max(seconds / 2, min(seconds, _LEAST_SECONDS))
+        # As many as one process can: one that takes it along is the last, and the others go on in the next.
+        with _Child(tuple(left), seconds) as child:
+            while left:
+                entry = left.pop(0)
+                # Who shares code with one that hangs is not waited for as long.
+                patience = min(seconds, _LEAST_SECONDS) if hanging & _code(entry) else seconds
+                answer = child.answer(patience)
+                if answer is None:
+                    found[entry.name] = (Problem((), "build", child.end(patience)),)
+                    hanging |= _code(entry) if child.late else set()
+                    break
+                found[entry.name] = answer
     return found
 
 
-def _some(entries: Sequence[Entry], seconds: float, found: dict[str, tuple[Problem, ...]]) -> bool:
-    """Build as many as one process can; one that takes it along is the last. Returns whether that one was late."""
-    with _Child(entries, seconds) as child:
-        for entry in entries:
-            answer = child.answer()
-            if answer is None:
-                found[entry.name] = (Problem((), "build", child.end()),)
-                return child.late
-            found[entry.name] = answer
-    return False
+def _code(entry: Entry) -> set[str]:
+    """The files below the dags root that building imports, as far as the pipeline names them."""
+    return {path for path in needs(entry.pipeline) if (entry.pipeline.root / path).is_file()}
 
 
 @dataclass
@@ -82,18 +84,18 @@ class _Child:
         if self.pid:
             self._reap()
 
-    def answer(self) -> tuple[Problem, ...] | None:
+    def answer(self, seconds: float) -> tuple[Problem, ...] | None:
         """What came of the next one; None when the process ended or `seconds` have passed."""
-        deadline = time.monotonic() + self.seconds
+        deadline = time.monotonic() + seconds
         size = self._read(8, deadline)
         data = self._read(int.from_bytes(size, "big"), deadline) if size else None
         return pickle.loads(data) if data else None  # noqa: S301 - from our own child
 
-    def end(self) -> str:
+    def end(self, seconds: float) -> str:
         """Why there was no answer."""
         status = self._reap()
         if self.late:
-            return f"building this pipeline did not end within {self.seconds:g} s: what do its operators' modules do?"
+            return f"building this pipeline did not end within {seconds:g} s: what do its operators' modules do?"
         if os.WIFSIGNALED(status):
             how = signal.Signals(os.WTERMSIG(status)).name
         else:
