@@ -156,7 +156,7 @@ def test_a_mistake_is_placed(
         ("  a: {python: 'work:g'}\n", "'work:g'", "arguments"),
         ("  a: {operator: airflow.sdk.BaseOperator, with: {doc: '{{ item }}'}}\n", "item }}", "template"),
         ("  a: {transform: 'work:h', reads: {r: raw}, writes: {o: s3://b/o.csv}, for_each: [1, 2]}\n", "s3://b/o.csv", "item-place"),
-        ("  a: {load: raw, into: 'table://w/t', key: k, mode: replace_window, for_each: [1]}\n", "'table://w/t'", "item-place"),
+        ("  a: {load: 's3://b/{{ item }}', into: 'table://w/t', key: k, mode: replace_window, for_each: [1]}\n", "'table://w/t'", "item-place"),
         ("  a: {load: 's3://b/{{ item }}', into: 'table://w/t', wait: 1h, for_each: {output_of: make}}\n", "'s3://b/{{ item }}'", "wait"),
         ("  b: {transform: 'work:h', reads: {r: raw}, writes: {o: part}, for_each: [eu]}\n"
          "  a: {load: part, into: 'table://w/t', for_each: [eu, us]}\n", "part", "item-place"),
@@ -174,6 +174,13 @@ def test_what_does_not_go_together_is_placed(shop: Dags, stands_at: StandsAt, st
     [mistake] = shop.mistakes(file(steps))
     assert mistake.code == code, mistake
     assert stands_at(mistake, at), mistake
+
+
+def test_a_load_that_is_the_same_for_each_item_is_a_warning(shop: Dags, stands_at: StandsAt) -> None:
+    shop.write("it.yaml", file("  a: {load: raw, into: 'table://w/t', for_each: [eu, us]}\n"))
+    [mistake] = shop.tree().mistakes
+    assert (mistake.severity, mistake.code) == ("warning", "item-unused")
+    assert stands_at(mistake, "for_each")
 
 
 def test_a_teardown_comes_after_all_that_uses_its_setup(dags: Dags) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from sluicegate.pipeline import template
 from sluicegate.pipeline.errors import Mistake, Where, did_you_mean
 from sluicegate.pipeline.graph import writers
-from sluicegate.pipeline.model import ForEach, LoadStep, Mode, Pipeline, Step, TransformStep
+from sluicegate.pipeline.model import ForEach, LoadStep, Mode, Pipeline, SparkStep, Step, TransformStep
 from sluicegate.pipeline.places import read_place, write_place
 from sluicegate.pipeline.site import Site
 from sluicegate.pipeline.source import Source
@@ -98,6 +98,9 @@ def check_mapped(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
     for name, step in pipeline.steps.items():
         if step.for_each is None:
             continue
+        if not _uses_item(pipeline, step):
+            message = "nothing in this step depends on `item`: it would do the same for each"
+            yield source.mistake(("steps", name, "for_each"), "item-unused", message, key=True, severity="warning")
         yield from _without_items(pipeline, step, source)
         yield from _one_place(pipeline, step, source)
         yield from _other_items(pipeline, step, source)
@@ -105,6 +108,15 @@ def check_mapped(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
         if step.wait is not None and step.for_each.output_of is not None and waits:
             message = "`wait` cannot know the items beforehand, and this place depends on `item`"
             yield source.mistake(read_place(source, name, waits[0]), "wait", message)
+
+
+def _uses_item(pipeline: Pipeline, step: Step) -> bool:
+    """False only where that is certain: functions and operators may come to the item in other ways."""
+    if not isinstance(step, LoadStep | SparkStep):
+        return True
+    datasets = [*step.writes.values(), *(read.dataset for read in step.reads.values())]
+    arguments = [word for job in step.jobs for word in job.args] if isinstance(step, SparkStep) else []
+    return any(_by_item(pipeline, key) for key in datasets) or any(map(template.needs_item, arguments))
 
 
 def _without_items(pipeline: Pipeline, step: Step, source: Source) -> Iterator[Mistake]:
