@@ -48,10 +48,10 @@ def render(
     mistakes = list(asked.mistakes)
     with airflow_home():
         built = list(_built(asked, mistakes))
-        if as_python:
-            _write_python(built, output, single=len(asked.pipelines) == 1)
-        else:
-            _write(output, _json(built))
+    if as_python:
+        _write_python(built, output, single=len(asked.pipelines) == 1)
+    else:
+        _write(output, _json(built))
     errors = in_order(mistake for mistake in mistakes if mistake.is_error)
     tell(errors, err=True)
     if errors:
@@ -69,7 +69,8 @@ class _Asked:
 
 def _asked(words: Sequence[str], root: Path | None) -> _Asked:
     paths = [Path(word) for word in words if Path(word).exists()]
-    folder = (root or root_of(existing(paths, root, "render")[0])).absolute()
+    given = existing(paths, root, "render")
+    folder = (root or root_of(given[0])).absolute()
     tree = read_tree(folder)
     names = [word for word in words if word in tree.readable]
     for word in words:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,7 @@ class _Drawing:
         mistakes = self._errors(pipeline)
         nodes = [_step(pipeline, step) for step in pipeline.steps.values()]
         nodes += [files for step in pipeline.steps.values() if (files := _files(pipeline, step)) is not None]
-        nodes += [_dataset(pipeline, key, dataset) for key, dataset in pipeline.datasets.items()]
+        nodes += [_dataset(pipeline, key, each) for key, each in pipeline.datasets.items() if not _is_item(each.uri)]
         return Box(
             f"pipeline:{pipeline.name}",
             pipeline.name,
@@ -141,7 +142,8 @@ class _Drawing:
         for step in pipeline.steps.values():
             here = _step_id(pipeline, step.name)
             for read in step.reads.values():
-                yield Edge(_dataset_id(pipeline, read), here, EdgeKind.LATEST if read.latest else EdgeKind.DATA)
+                if not _is_item(read.dataset):
+                    yield Edge(_dataset_id(pipeline, read), here, EdgeKind.LATEST if read.latest else EdgeKind.DATA)
             if (files := _files(pipeline, step)) is not None:
                 yield Edge(files.id, here)
             for key in _written(pipeline, step):
@@ -225,6 +227,11 @@ def _files(pipeline: Pipeline, step: Step) -> Node | None:
     return Node(f"files:{pipeline.name}.{step.name}", NodeKind.FILE, _short(files), "", files, source=first)
 
 
+def _is_item(uri: str) -> bool:
+    """One of the files that a step is mapped over: these are drawn together."""
+    return re.fullmatch(r"{{ *item *}}", uri) is not None
+
+
 def _step(pipeline: Pipeline, step: Step) -> Node:
     told = (step.description or "").strip()
     detail = _detail(step) + (", for each" if step.for_each is not None else "")
@@ -262,6 +269,8 @@ def _head(pipeline: Pipeline, mistakes: Collection[Mistake]) -> str:
     schedule = pipeline.schedule
     cron = schedule.cron or ""
     when = {"once": "once", "none": "no schedule"}.get(schedule.kind, _SHORT_CRONS.get(cron, cron))
+    if schedule.timetable is not None:
+        when = schedule.timetable.path.rpartition(".")[2]
     if schedule.kind == "cron" and schedule.timezone != "UTC":
         when += f" {schedule.timezone}"
     return ", ".join(word for word in (when, pipeline.owner, _count_of(mistakes)) if word)

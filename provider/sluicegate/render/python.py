@@ -31,6 +31,7 @@ _OF_THE_FILE = frozenset({"source", "auto_register", "doc_md"})
 _RESERVED = frozenset({"ROOT", "SHARED", "OURS"})
 _SCHEDULES = {"0 * * * *": "HOURLY", "0 0 * * *": "DAILY", "0 0 * * 0": "WEEKLY", "0 0 1 * *": "MONTHLY"}
 _HOW = frozenset(inspect.signature(BaseOperator).parameters) | {"pipeline", "root", "timezone"}
+_WITH_ITEM = "WithItem"
 _FEWEST = 2
 """From so many arguments that steps have in common on they are written once."""
 _INDENT = "    "
@@ -71,7 +72,7 @@ class _File:
         return text if text.startswith('"""') else f'""{text}""' if text.startswith('"') and '\\"' not in text else text
 
     def _constants(self) -> Iterator[str]:
-        for lines in (self._schedules(), self._datasets()):
+        for lines in (self._schedules(), self._datasets(), self._with_item()):
             if constants := list(lines):
                 yield "\n".join(constants)
 
@@ -102,6 +103,12 @@ class _File:
                 if place not in found and re.fullmatch(r"[a-z_][a-z0-9_.]*", place.dataset):
                     found.append(place)
         return self._named(_constants_of((each.dataset.upper().replace(".", "_"), each) for each in found))
+
+    def _with_item(self) -> Iterator[str]:
+        """A class for each operator that is mapped and takes no item itself."""
+        names = dict.fromkeys(self._name(task.operator) for task in self.dag.tasks if _takes_no_item(task))
+        for name in names:
+            yield f"{name}{_WITH_ITEM} = {self.writer.imports.name('sluicegate.operator', 'with_item')}({name})"
 
     def _named(self, values: Mapping[str, Any]) -> Iterator[str]:
         """Assignments; from then on the name is written for the value."""
@@ -143,8 +150,8 @@ class _File:
     def _task(self, task: RenderedTask, arguments: Sequence[tuple[str, Expression]]) -> str:
         variable = self.writer.tasks[task.task_id]
         name = self._name(task.operator)
-        if task.expand is not None and not issubclass(task.operator, StepOperator):
-            name = f"{self.writer.imports.name('sluicegate.operator', 'with_item')}({name})"
+        if _takes_no_item(task):
+            name += _WITH_ITEM
         group = Group(f"{name}(" if task.expand is None else f"{name}.partial(", tuple(arguments), ")")
         text = f"{variable} = {laid_out(group, indent=4, used=7 + len(variable))}"
         if task.expand is not None:
@@ -233,6 +240,10 @@ def _common(calls: Sequence[Mapping[str, Expression]]) -> dict[str, Expression]:
     first, *others = calls
     found = {name: each for name, each in first.items() if all(other.get(name) == each for other in others)}
     return found if len(found) >= _FEWEST else {}
+
+
+def _takes_no_item(task: RenderedTask) -> bool:
+    return task.expand is not None and not issubclass(task.operator, StepOperator)
 
 
 def _within(value: Any, kind: type[FoundT]) -> Iterator[FoundT]:
