@@ -275,6 +275,18 @@ def test_a_variable_of_the_environment_in_a_command_is_left_to_the_shell(shop: S
     assert done.told("$HOME", "now only the command itself does it")
 
 
+def test_a_step_that_stands_in_comes_after_what_the_task_came_after(shop: Shop) -> None:
+    done = shop.convert("""
+        d:
+          tasks:
+            a: {decorator: airflow.sdk.task, python_callable: m.f}
+            b: {decorator: airflow.sdk.task, python_callable: m.f}
+            t: {decorator: airflow.sdk.task, python_callable: m.g, expand: {x: +a, y: +b}, dependencies: [b]}
+        """)
+    assert [note.lost for note in done.notes] == [True]
+    assert step(done)["after"] == ["b", "a"]
+
+
 LOST = {
     "decorator: airflow.sdk.task.kubernetes\npython_callable: m.f": "has no operator that calls the function alike",
     "operator: airflow.providers.http.sensors.http.HttpSensor\nresponse_check_lambda: 'lambda r: True'": "lambda",

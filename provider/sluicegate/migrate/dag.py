@@ -10,6 +10,7 @@ from typing import Any
 from sluicegate.migrate.grouping import Grouping, by_id
 from sluicegate.migrate.item import Item, Items
 from sluicegate.migrate.lineage import Lineage
+from sluicegate.migrate.mapping import referred
 from sluicegate.migrate.names import names_of
 from sluicegate.migrate.note import Notes
 from sluicegate.migrate.notifying import CALLBACKS, callback
@@ -214,9 +215,10 @@ def _steps(
             step, after = tasks.step(item, group_defaults, after, where)
         except Lost as lost:
             step = stand_in(str(lost), task)
+            after = [*after, *referred(item, grouping.steps, plus="decorator" in item.items)]
             values.notes.add(lost.item, where, f"{lost}. This step fails until it is written", lost=True)
         made_of = step["for_each"].get("output_of") if isinstance(step.get("for_each"), dict) else None
-        names = [grouping.steps[each] for each in after if grouping.steps[each] != made_of]
+        names = [grouping.steps[each] for each in dict.fromkeys(after) if grouping.steps[each] != made_of]
         if (group := grouping.group_of(task)) is not None:
             step["group"] = grouping.paths[group]
         if names:

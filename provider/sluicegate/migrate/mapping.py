@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from sluicegate.migrate.item import Item, Items
 from sluicegate.migrate.values import Lost, Values
 from sluicegate.pipeline.errors import Where
 
-__all__ = ["Mapped", "Reference", "mapped", "reference"]
+__all__ = ["Mapped", "Reference", "mapped", "reference", "referred"]
 
 _PLUS = re.compile(r"""\+(?P<task>\w+)(\[['"](?P<key>.*)['"]\])?""")
 _OUTPUT = re.compile(r"(?P<task>.+)\.output")
@@ -50,6 +50,16 @@ def reference(item: Item, tasks: Collection[str], *, plus: bool) -> Reference | 
         if found is not None and found["task"] in tasks:
             return Reference(found["task"])
     return None
+
+
+def referred(item: Item, tasks: Collection[str], *, plus: bool) -> Iterator[str]:
+    """The tasks that a value refers to anywhere inside."""
+    found = reference(item, tasks, plus=plus)
+    if found is not None:
+        yield found.task
+    inner = item.value if isinstance(item.value, list) else item.items.values()
+    for one in inner:
+        yield from referred(one, tasks, plus=plus)
 
 
 def mapped(expand: Item, tasks: Mapping[str, str], values: Values, where: Where, *, plus: bool) -> Mapped:
