@@ -16,6 +16,7 @@ help:
 	@echo "make test    all tests"
 	@echo "make unit    the tests that start no server"
 	@echo "make lint    ruff, mypy, the lock file"
+	@echo "make lock    write the lock files anew, after a change of dependencies"
 	@echo "make bench   the benchmarks, each against its peers"
 	@echo "make clean   remove what make and the demo made"
 
@@ -47,6 +48,12 @@ lint: .venv/ready
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+
+# Both lock files: that of the project, and that of the environment with Airflow 3.4, which holds the project too.
+.PHONY: lock
+lock: | $(UV)
+	@$(UV) lock --quiet
+	@$(UV) lock --quiet --project tests/airflow34
 
 bench: .venv/ready
 	@for script in benchmarks/*/*.py; do echo "== $$script"; .venv/bin/python $$script || exit 1; done
