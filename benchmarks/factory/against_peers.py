@@ -89,6 +89,7 @@ class Run:
             each.name: {
                 "cpu": [answer["cpu"] for answer in answers],
                 "peak": [answer["peak"] for answer in answers],
+                "private": [answer["private"] for answer in answers],
                 "bytes": sizes[each]["bytes"] / size,
                 "serialization": sizes[each]["seconds"],
             }

@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from measure.airflow import Database, Processor, migrated
 from measure.contenders import BARE, OURS
+from measure.dag_processor import Database, Processor, migrated
 from measure.environments import BENCH
 from measure.layouts import LAYOUTS, Layout
 from measure.page import facts, write_section
@@ -62,18 +62,19 @@ class Run:
             each.write(folder, pipelines(count))
 
     def one_pass(self, layout: Layout) -> dict[str, dict[str, float]]:
-        """Wall and CPU seconds until every DAG is in the database: for the first time, then parsed anew."""
+        """Wall and CPU seconds until every DAG is in the database: for the first time, then parsed anew.
+
+        Those of many files take minutes: once has to do.
+        """
         database = self.template.copy(layout.key)
         found = {}
-        for when in ("cold", "warm"):
+        for when in ("cold", "warm") if layout.is_ours or layout.is_for_all else ("cold",):
             began = time.time()
             with self._processor(layout, database, layout.settings) as processor:
                 processor.wait(lambda began=began: database.parsed_since(began) >= self.count)
                 found[when] = {"wall": time.time() - began, "cpu": processor.cpu()}
-            print(
-                f"one pass, {layout.name}, {when}: {found[when]['wall']:.1f} s, CPU {found[when]['cpu']:.1f} s",
-                flush=True,
-            )
+            told = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in found[when].items())
+            print(f"one pass, {layout.name}, {when}: {told}", flush=True)
         return found
 
     def changes(self, times: int) -> dict[str, list[float]]:
@@ -89,44 +90,57 @@ class Run:
                 time.sleep(3 + number)  # at another moment between two refreshes
                 before, began = database.serialized_at(name), time.time()
                 file.write_text(file.read_text().replace("description: ", f"description: {number} ", 1))
-                processor.wait(lambda before=before: database.serialized_at(name) != before)
+                processor.wait(lambda before=before: database.serialized_at(name) != before, patience=180)
                 seconds.append(time.time() - began)
                 print(f"one file changed: serialized after {seconds[-1]:.1f} s", flush=True)
         return {"seconds": seconds}
 
-    def idle(self, minutes: float) -> dict[str, float]:
-        """CPU seconds of `minutes` in which nothing changes, both at once, each with a database of its own."""
+    def idle(self, minutes: float) -> dict[str, dict[str, float]]:
+        """CPU seconds of `minutes` in which nothing changes, and then MB; both at once, each with its own database."""
         ours = next(each for each in LAYOUTS if each.is_ours)
         theirs = next(each for each in LAYOUTS if each.contender is BARE)
+        began = time.time()
         with ExitStack() as stack:
-            running = {}
-            for layout, settings in ((ours, ours.recommended), (theirs, {})):
-                database = self.template.copy(f"idle_{layout.key}")
-                processor = stack.enter_context(self._processor(layout, database, settings))
-                processor.wait(lambda database=database: database.parsed_since(0) >= self.count)
-                running[layout.name] = processor
-            time.sleep(10)  # what the first pass leaves behind
-            before = {name: processor.cpu() for name, processor in running.items()}
+            running = {
+                layout: stack.enter_context(self._processor(layout, self.template.named(layout.key), settings))
+                for layout, settings in ((ours, ours.recommended), (theirs, {}))
+            }
+            # Ours has to be done with the pass that follows a start; files by hand are parsed again and again.
+            database = self.template.named(ours.key)
+            running[ours].wait(lambda: database.parsed_since(began) >= self.count)
+            time.sleep(15)
+            before = {layout: processor.cpu() for layout, processor in running.items()}
             print(f"idle for {minutes:g} minutes ...", flush=True)
             time.sleep(minutes * 60)
-            return {name: processor.cpu() - before[name] for name, processor in running.items()}
+            return {
+                layout.name: {"cpu": processor.cpu() - before[layout], "memory": processor.memory()}
+                for layout, processor in running.items()
+            }
 
     def _processor(self, layout: Layout, database: Database, settings: dict[str, str]) -> Processor:
         bundles = [layout.bundle(self.folders[layout.contender])]
         return Processor(self.home / layout.key, database, bundles, settings)
 
 
-def _told(count: int, passes: dict[Layout, Any], changed: Any, idle: dict[str, float], minutes: float) -> list[str]:
+def _told(
+    count: int, passes: dict[Layout, Any], changed: Any, idle: dict[str, dict[str, float]], minutes: float
+) -> list[str]:
     rows = [
-        [layout.name, *(f"{found[when][what]:.1f}" for when in ("cold", "warm") for what in ("wall", "cpu"))]
+        [
+            layout.name,
+            *(
+                f"{found[when][what]:.1f}" if when in found else ""
+                for when in ("cold", "warm")
+                for what in ("wall", "cpu")
+            ),
+        ]
         for layout, found in passes.items()
     ]
     ours = next(each for each in passes if each.is_ours)
     whole = next(each for each in passes if each.is_for_all)
     ratio = passes[ours]["cold"]["wall"] / passes[whole]["cold"]["wall"]
     warm = passes[ours]["warm"]["wall"] / passes[whole]["warm"]["wall"]
-    spent = {name: seconds for name, seconds in idle.items()}
-    mine, theirs = spent[ours.name], next(seconds for name, seconds in spent.items() if name != ours.name)
+    mine, theirs = idle[ours.name]["cpu"], next(found["cpu"] for name, found in idle.items() if name != ours.name)
     slowest = max(changed["seconds"])
     return [
         f"#### One pass over {count:,} pipelines, seconds",
@@ -135,7 +149,10 @@ def _told(count: int, passes: dict[Layout, Any], changed: Any, idle: dict[str, f
         f"Serialized anew after {median(changed['seconds']):.1f} s (the slowest of {len(changed['seconds'])}: "
         f"{slowest:.1f} s).",
         f"#### {minutes:g} idle minutes, CPU seconds",
-        table(["", "seconds"], [[name, f"{seconds:.1f}"] for name, seconds in spent.items()]),
+        table(
+            ["", "seconds", "MB of its main process"],
+            [[name, f"{found['cpu']:.1f}", f"{found['memory']:.0f}"] for name, found in idle.items()],
+        ),
         "#### Asked and found",
         table(
             ["", "asked", "found", ""],
@@ -143,12 +160,7 @@ def _told(count: int, passes: dict[Layout, Any], changed: Any, idle: dict[str, f
                 ["one pass, against one stub for all, first time", "at most 1", f"{ratio:.2f}", _holds(ratio <= 1)],
                 ["one pass, against one stub for all, again", "at most 1", f"{warm:.2f}", _holds(warm <= 1)],
                 ["a changed file, seconds", "at most 10", f"{slowest:.1f}", _holds(slowest <= 10)],
-                [
-                    "idle, against hand-written files",
-                    "at most 0.1",
-                    f"{mine / theirs:.3f}",
-                    _holds(mine <= theirs / 10),
-                ],
+                ["idle, against files by hand", "at most 0.1", f"{mine / theirs:.3f}", _holds(mine <= theirs / 10)],
             ],
         ),
     ]

@@ -39,12 +39,13 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk import CronDataIntervalTimetable, Param
 
-from sluicegate.factory.steps import before_foreign
+from sluicegate.dag import PipelineDAG
 from sluicegate.faults.retry import FaultRetryPolicy
+from sluicegate.operator import before_operator_step
 
-dag = DAG(
+dag = PipelineDAG(
     {name!r},
     description={description!r},
     schedule=CronDataIntervalTimetable({cron!r}, "UTC"),
@@ -68,7 +69,7 @@ dag = DAG(
     doc_md={doc!r},
 )
 common = {{
-    "owner": {owner!r}, {retries}, "pre_execute": before_foreign,
+    "owner": {owner!r}, {retries}, "pre_execute": before_operator_step,
     "retry_policy": FaultRetryPolicy(delay=timedelta(seconds=30), max_delay=timedelta(minutes=10)),
 }}
 {tasks}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from measure.contenders import BARE, OURS, Contender
+from sluicegate.local.airflow import DAG_PROCESSOR, pipeline_bundles
 
 __all__ = ["LAYOUTS", "Layout"]
 
@@ -39,21 +40,16 @@ class Layout:
     @property
     def recommended(self) -> dict[str, str]:
         """What `sluicegate up` sets for the dag-processor."""
-        from sluicegate.local.airflow import DAG_PROCESSOR
-
         return dict(DAG_PROCESSOR)
 
     def bundle(self, folder: Path) -> dict[str, Any]:
+        """An entry of `[dag_processor] dag_bundle_config_list`."""
         if self.contender is BARE:
-            kwargs: dict[str, Any] = {"path": str(folder)}
-            return {
-                "name": "bench",
-                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-                "kwargs": kwargs,
-            }
-        kwargs = {"root": str(folder), "refresh_interval": 3}
-        kwargs |= {} if self.shard_size is None else {"shard_size": self.shard_size}
-        return {"name": "bench", "classpath": "sluicegate.factory.bundle.PipelineBundle", "kwargs": kwargs}
+            classpath = "airflow.dag_processing.bundles.local.LocalDagBundle"
+            return {"name": "bench", "classpath": classpath, "kwargs": {"path": str(folder)}}
+        (ours,) = pipeline_bundles(str(folder))
+        size = {} if self.shard_size is None else {"shard_size": self.shard_size}
+        return ours | {"name": "bench", "kwargs": ours["kwargs"] | size}
 
 
 LAYOUTS = (

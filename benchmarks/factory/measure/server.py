@@ -81,6 +81,8 @@ class Session:
             from airflow.serialization.serialized_objects import DagSerialization
 
             bag = _bag(self.bundle.path, self.bundle.path)
+            if bag.import_errors:
+                return _summary(bag)
             began = time.process_time()
             data = {name: DagSerialization.to_dict(dag) for name, dag in bag.dags.items()}
             seconds = time.process_time() - began
