@@ -66,9 +66,7 @@ def test_the_code_tab_shows_the_text_that_runs(root: Path, bundle: PipelineBundl
     assert not shown.exists()
 
 
-def test_the_last_good_version_survives_further_edits_and_other_processes(
-    root: Path, bundle: PipelineBundle
-) -> None:
+def test_the_last_good_version_survives_further_edits_and_other_processes(root: Path, bundle: PipelineBundle) -> None:
     write(root, a=small("a"))
     bundle.refresh()
     for number in range(3):

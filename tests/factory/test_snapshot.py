@@ -161,10 +161,10 @@ def test_an_older_version_that_cannot_be_read_there_says_so(
 
 
 def test_a_missing_snapshot_says_what_to_do(root: Path, tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="does not see the folder.*run on latest version"):
+    with pytest.raises(FileNotFoundError, match=r"does not see the folder.*run on latest version"):
         pinned(tmp_path, root, folder, "0" * 40).initialize()
     unkept = bundle_at(tmp_path / "worker", root, version="0" * 40)
-    with pytest.raises(ValueError, match="keeps no `snapshots` any more.*run on latest version"):
+    with pytest.raises(ValueError, match=r"keeps no `snapshots` any more.*run on latest version"):
         unkept.initialize()
 
 
