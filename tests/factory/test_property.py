@@ -47,6 +47,8 @@ KINDS = {
         "with": {"bash_command": "echo {{ ds }}"},
     },
 }
+MAPPED = ("python", "operator")
+EACH: dict[str | None, Any] = {"items": ["eu", "us"], "files": {"files": "s3://landing/{{ ds }}/*.csv"}}
 # The last ones are those that waits would like to have.
 NAMES = ("a", "b", "c", "d", "wait_for__old_a", "wait_for__p0__a", "wait_for__raw")
 
@@ -62,6 +64,9 @@ class Said:
     after_others: tuple[tuple[str, str | None], ...]
     waits: bool
     in_short: bool
+    group: str | None
+    each: str | None
+    """What it is mapped over: `items`, `files`, or the step whose output it is."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,7 @@ def one_file(draw: st.DrawFn, name: str, before: tuple[File, ...]) -> File:
     writable = ["daily1", "daily2", "fixed1", "fixed2", f"s3://lake/{name}/{{{{ ds }}}}/", f"s3://lake/{name}.csv"]
     tables = [f"table{i}" for i in range(4)]
     steps: dict[str, Said] = {}
+    makers: list[str] = []
     for step in draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=6, unique=True)):
         kinds = KINDS.keys() - ({"transform"} if not writable else set()) - ({"load"} if not tables else set())
         kind = draw(st.sampled_from(sorted(kinds)))
@@ -119,7 +125,10 @@ def one_file(draw: st.DrawFn, name: str, before: tuple[File, ...]) -> File:
             after_others=tuple(draw(st.lists(others, max_size=2, unique=True))),
             waits=draw(st.booleans()),
             in_short=draw(st.booleans()),
+            group=draw(st.sampled_from((None, None, "left", "right", "right.inner"))),
+            each=draw(st.sampled_from((None, "items", "files", *makers))) if kind in MAPPED else None,
         )
+        makers += [step] if kind in MAPPED and steps[step].each is None else []
         writable = [key for key in writable if key not in writes]
         readable += [key for key in writes if not key.startswith("table")]
     return File(name, cron, {step: steps[step] for step in draw(st.permutations(list(steps)))})
@@ -152,6 +161,8 @@ def _written(step: Said) -> dict[str, Any]:
     after: list[Any] = list(step.after)
     after += [{"dag": dag, "task": task} if task else {"dag": dag} for dag, task in step.after_others]
     value["after"] = after[0] if step.in_short and len(after) == 1 else after
+    value |= {"group": step.group} if step.group else {}
+    value |= {"for_each": EACH.get(step.each, {"output_of": step.each})} if step.each else {}
     return value | ({"wait": "1h"} if step.waits else {})
 
 
@@ -169,6 +180,12 @@ def demanded(file: File, others: Mapping[str, File]) -> set[tuple[str, str]]:
                 edges.add((f"{upstream}:{others[upstream].writers[dataset]}", name))
             elif step.waits:
                 edges.add((f"source:{key}", name))
+        if step.each == "files":
+            # They are listed when all is done that comes before.
+            edges |= {(before, f"files:{name}") for before, after in edges if after == name}
+            edges.add((f"files:{name}", name))
+        elif step.each not in (None, "items"):
+            edges.add((step.each, name))
     return edges
 
 
@@ -180,6 +197,8 @@ def built(file: File, root: Path) -> set[tuple[str, str]]:
             called[task.task_id] = f"{task.awaited_dag}:{task.awaited_task}"
         elif isinstance(task, SourceSensor):
             called[task.task_id] = f"source:{task.source.dataset}"
+        elif task.task_id.removeprefix("files_of__") in file.steps and task.task_id not in file.steps:
+            called[task.task_id] = f"files:{task.task_id.removeprefix('files_of__')}"
         else:
             assert task.task_id in file.steps
             called[task.task_id] = task.task_id
