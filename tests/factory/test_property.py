@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.factory.load import load_dags
@@ -28,6 +28,7 @@ LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 some = settings(
     max_examples=2000 if LONG else 25,
     derandomize=not LONG,
+    phases=set(Phase) - {Phase.explain},
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -48,7 +49,6 @@ KINDS = {
     },
 }
 MAPPED = ("python", "operator")
-EACH: dict[str | None, Any] = {"items": ["eu", "us"], "files": {"files": "s3://landing/{{ ds }}/*.csv"}}
 # The last ones are those that waits would like to have.
 NAMES = ("a", "b", "c", "d", "wait_for__old_a", "wait_for__p0__a", "wait_for__raw")
 
@@ -143,11 +143,15 @@ def write(file: File, root: Path) -> None:
     cron = CRONS[file.cron]
     value: dict[str, Any] = {"sluicegate": 1, "datasets": file.datasets}
     value |= {"schedule": {"cron": cron, "start": "2026-01-01"}} if cron else {}
-    value["steps"] = {name: _written(step) for name, step in file.steps.items()}
+    value["steps"] = {name: _written(name, step) for name, step in file.steps.items()}
     (root / f"{file.name}.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
 
 
-def _written(step: Said) -> dict[str, Any]:
+def pattern(step: str) -> str:
+    return f"s3://landing/{step}/{{{{ ds }}}}/*.csv"
+
+
+def _written(name: str, step: Said) -> dict[str, Any]:
     """In the long forms, or in the short ones where there is one."""
     reads: list[Any] = [{"dataset": key, "latest": True} if ".fixed" in key else key for key in step.reads]
     value: dict[str, Any] = dict(KINDS[step.kind])
@@ -162,7 +166,8 @@ def _written(step: Said) -> dict[str, Any]:
     after += [{"dag": dag, "task": task} if task else {"dag": dag} for dag, task in step.after_others]
     value["after"] = after[0] if step.in_short and len(after) == 1 else after
     value |= {"group": step.group} if step.group else {}
-    value |= {"for_each": EACH.get(step.each, {"output_of": step.each})} if step.each else {}
+    each = {"items": ["eu", "us"], "files": {"files": pattern(name)}}
+    value |= {"for_each": each.get(step.each, {"output_of": step.each})} if step.each else {}
     return value | ({"wait": "1h"} if step.waits else {})
 
 
@@ -181,7 +186,8 @@ def demanded(file: File, others: Mapping[str, File]) -> set[tuple[str, str]]:
             elif step.waits:
                 edges.add((f"source:{key}", name))
         if step.each == "files":
-            # They are listed when all is done that comes before.
+            # They are waited for, and listed when all is done that comes before.
+            edges |= {(f"source:{pattern(name)}", name)} if step.waits else set()
             edges |= {(before, f"files:{name}") for before, after in edges if after == name}
             edges.add((f"files:{name}", name))
         elif step.each not in (None, "items"):
