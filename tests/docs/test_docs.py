@@ -31,6 +31,7 @@ from sluicegate.load.connection import parse_table
 from sluicegate.load.load import load
 from sluicegate.load.postgres import PostgresTarget
 from sluicegate.load.request import LoadRequest
+from sluicegate.local.airflow import DAG_PROCESSOR
 from sluicegate.pipeline import Window, read_tree
 from sluicegate.pipeline.model import Column, LoadStep, Mode
 from sluicegate.storage import Storage, parse_uri
@@ -254,6 +255,15 @@ def test_the_settings_of_airflow_in_the_docs_exist() -> None:
     for of in GUIDES:
         for section, name in re.findall(r"`\[(\w+)\] (\w+)`", of.text):
             assert name in options[section]["options"], f"{of.name}: [{section}] {name}"
+
+
+def test_what_makes_an_idle_dag_processor_cheap_is_told_and_is_set_by_the_embedded_stack() -> None:
+    told = "\n".join(block.text for block in page("platform.md").blocks("ini"))
+    for name in ("min_file_process_interval", "min_serialized_dag_update_interval"):
+        said = re.search(rf"^{name} = (\d+)$", told, re.MULTILINE)
+        (value,) = (value for key, value in DAG_PROCESSOR.items() if key.endswith(f"__{name.upper()}"))
+        assert said is not None
+        assert said[1] == value
 
 
 def test_the_bundles_in_the_docs_can_be_made() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.factory.load import load_dags
@@ -28,6 +28,7 @@ LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 some = settings(
     max_examples=2000 if LONG else 25,
     derandomize=not LONG,
+    phases=set(Phase) - {Phase.explain},
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -47,6 +48,7 @@ KINDS = {
         "with": {"bash_command": "echo {{ ds }}"},
     },
 }
+MAPPED = ("python", "operator")
 # The last ones are those that waits would like to have.
 NAMES = ("a", "b", "c", "d", "wait_for__old_a", "wait_for__p0__a", "wait_for__raw")
 
@@ -62,6 +64,9 @@ class Said:
     after_others: tuple[tuple[str, str | None], ...]
     waits: bool
     in_short: bool
+    group: str | None
+    each: str | None
+    """What it is mapped over: `items`, `files`, or the step whose output it is."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,7 @@ def one_file(draw: st.DrawFn, name: str, before: tuple[File, ...]) -> File:
     writable = ["daily1", "daily2", "fixed1", "fixed2", f"s3://lake/{name}/{{{{ ds }}}}/", f"s3://lake/{name}.csv"]
     tables = [f"table{i}" for i in range(4)]
     steps: dict[str, Said] = {}
+    makers: list[str] = []
     for step in draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=6, unique=True)):
         kinds = KINDS.keys() - ({"transform"} if not writable else set()) - ({"load"} if not tables else set())
         kind = draw(st.sampled_from(sorted(kinds)))
@@ -119,7 +125,10 @@ def one_file(draw: st.DrawFn, name: str, before: tuple[File, ...]) -> File:
             after_others=tuple(draw(st.lists(others, max_size=2, unique=True))),
             waits=draw(st.booleans()),
             in_short=draw(st.booleans()),
+            group=draw(st.sampled_from((None, None, "left", "right", "right.inner"))),
+            each=draw(st.sampled_from((None, "items", "files", *makers))) if kind in MAPPED else None,
         )
+        makers += [step] if kind in MAPPED and steps[step].each is None else []
         writable = [key for key in writable if key not in writes]
         readable += [key for key in writes if not key.startswith("table")]
     return File(name, cron, {step: steps[step] for step in draw(st.permutations(list(steps)))})
@@ -134,11 +143,15 @@ def write(file: File, root: Path) -> None:
     cron = CRONS[file.cron]
     value: dict[str, Any] = {"sluicegate": 1, "datasets": file.datasets}
     value |= {"schedule": {"cron": cron, "start": "2026-01-01"}} if cron else {}
-    value["steps"] = {name: _written(step) for name, step in file.steps.items()}
+    value["steps"] = {name: _written(name, step) for name, step in file.steps.items()}
     (root / f"{file.name}.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
 
 
-def _written(step: Said) -> dict[str, Any]:
+def pattern(step: str) -> str:
+    return f"s3://landing/{step}/{{{{ ds }}}}/*.csv"
+
+
+def _written(name: str, step: Said) -> dict[str, Any]:
     """In the long forms, or in the short ones where there is one."""
     reads: list[Any] = [{"dataset": key, "latest": True} if ".fixed" in key else key for key in step.reads]
     value: dict[str, Any] = dict(KINDS[step.kind])
@@ -152,6 +165,9 @@ def _written(step: Said) -> dict[str, Any]:
     after: list[Any] = list(step.after)
     after += [{"dag": dag, "task": task} if task else {"dag": dag} for dag, task in step.after_others]
     value["after"] = after[0] if step.in_short and len(after) == 1 else after
+    value |= {"group": step.group} if step.group else {}
+    each = {"items": ["eu", "us"], "files": {"files": pattern(name)}}
+    value |= {"for_each": each.get(step.each, {"output_of": step.each})} if step.each else {}
     return value | ({"wait": "1h"} if step.waits else {})
 
 
@@ -169,6 +185,13 @@ def demanded(file: File, others: Mapping[str, File]) -> set[tuple[str, str]]:
                 edges.add((f"{upstream}:{others[upstream].writers[dataset]}", name))
             elif step.waits:
                 edges.add((f"source:{key}", name))
+        if step.each == "files":
+            # They are waited for, and listed when all is done that comes before.
+            edges |= {(f"source:{pattern(name)}", name)} if step.waits else set()
+            edges |= {(before, f"files:{name}") for before, after in edges if after == name}
+            edges.add((f"files:{name}", name))
+        elif step.each not in (None, "items"):
+            edges.add((step.each, name))
     return edges
 
 
@@ -180,6 +203,8 @@ def built(file: File, root: Path) -> set[tuple[str, str]]:
             called[task.task_id] = f"{task.awaited_dag}:{task.awaited_task}"
         elif isinstance(task, SourceSensor):
             called[task.task_id] = f"source:{task.source.dataset}"
+        elif task.task_id.removeprefix("files_of__") in file.steps and task.task_id not in file.steps:
+            called[task.task_id] = f"files:{task.task_id.removeprefix('files_of__')}"
         else:
             assert task.task_id in file.steps
             called[task.task_id] = task.task_id

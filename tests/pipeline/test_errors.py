@@ -33,6 +33,12 @@ def test_a_line_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in draw(Mistake("x", "y", FILE, 1, 1, source="\x1b[31mred"))
 
 
+def test_a_key_that_a_message_names_cannot_steer_the_terminal() -> None:
+    drawn = draw(Mistake("x", "no key `\x1b[31mred`", FILE, suggestion="\x1b[0mred"))
+    assert "\x1b" not in drawn
+    assert "red" in drawn
+
+
 def test_a_long_line_is_cut_around_the_caret() -> None:
     line = "a" * 500 + "HERE" + "b" * 500
     shown, caret = draw(Mistake("x", "y", FILE, 1, 501, source=line)).splitlines()[1:]

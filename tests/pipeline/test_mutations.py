@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.pipeline import Mistake, read_tree
@@ -27,6 +27,7 @@ LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 some = settings(
     max_examples=3000 if LONG else 120,
     derandomize=not LONG,
+    phases=set(Phase) - {Phase.explain},
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -15,7 +15,7 @@ from typing import Any
 __all__ = ["AskError", "Servers", "Session", "airflow_environment"]
 
 _SERVER = Path(__file__).with_name("server.py")
-_START_TIMEOUT = 120.0
+_START_TIMEOUT = 600.0
 
 
 class AskError(Exception):
@@ -83,7 +83,10 @@ def _server(python: Path, home: Path, number: int) -> Iterator[Path]:
     finally:
         if process.stdin is not None:
             process.stdin.close()
-        process.wait(20)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def airflow_environment(home: Path) -> dict[str, str]:
