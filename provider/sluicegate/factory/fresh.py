@@ -41,10 +41,17 @@ def entry_of(pipeline: Pipeline, others: Mapping[str, Pipeline], since: datetime
     return Entry(
         pipeline=pipeline,
         upstreams={name: as_read(others[name], pipeline) for name in names},
-        text=pipeline.file.read_bytes(),
+        text=_text(pipeline.file),
         good_since=since,
         readings={each.file.relative_to(each.root).as_posix(): Reading.of(each) for each in read},
     )
+
+
+def _text(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""  # deleted since it was read: the next look is at what is there then
 
 
 def _candidates(name: str, root: Path, known: Mapping[str, tuple[Path, ...]], near: str | None) -> Iterable[Path]:
