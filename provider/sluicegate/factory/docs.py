@@ -48,8 +48,7 @@ def _facts(pipeline: Pipeline) -> str:
 
 
 def _relative(pipeline: Pipeline) -> str:
-    file = pipeline.file
-    return str(file.relative_to(pipeline.root) if file.is_relative_to(pipeline.root) else file)
+    return str(pipeline.file).removeprefix(f"{pipeline.root}/")
 
 
 def _playbook(page: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -26,7 +27,7 @@ def imported(path: str, where: Where, *, fits: Callable[[Any], bool] = callable,
     if not module_name:
         raise BuildError([Problem(where, "import", f"`{path}` is no import path: expected module.Class")])
     try:
-        module = importlib.import_module(module_name)
+        module = sys.modules.get(module_name) or importlib.import_module(module_name)
     except ImportError as error:
         raise BuildError([_no_module(module_name, error, where)]) from error
     except Exception as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow.sdk import Asset, BaseOperator
@@ -246,13 +247,18 @@ def _ours(pipeline: Pipeline) -> dict[str, Any]:
 
 def retry_arguments(retries: Retries, *, at_least: int = 0) -> dict[str, Any]:
     """The catalogue decides what is tried again, also for foreign operators; the numbers are the file's."""
-    longest = max(retries.delay, retries.max_delay)
+    return dict(_retry_arguments(retries.count, retries.delay, retries.max_delay, at_least))
+
+
+@lru_cache(maxsize=256)
+def _retry_arguments(count: int, delay: timedelta, max_delay: timedelta, at_least: int) -> Mapping[str, Any]:
+    longest = max(delay, max_delay)
     return {
-        "retries": max(retries.count, at_least),
-        "retry_delay": max(retries.delay, timedelta(seconds=1)),
+        "retries": max(count, at_least),
+        "retry_delay": max(delay, timedelta(seconds=1)),
         "max_retry_delay": longest,
         "retry_exponential_backoff": 2.0,
-        "retry_policy": FaultRetryPolicy(delay=retries.delay, max_delay=longest),
+        "retry_policy": FaultRetryPolicy(delay=delay, max_delay=longest),
     }
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sluicegate.pipeline.errors import Where, did_you_mean
-from sluicegate.pipeline.source import Report
+
+if TYPE_CHECKING:
+    from sluicegate.pipeline.source import Report
 
 __all__ = ["keys_of", "known_keys", "leaves", "mapping", "name_problem", "text", "texts", "validate"]
 
