@@ -48,13 +48,14 @@ def render(
     mistakes = list(asked.mistakes)
     with airflow_home():
         built = list(_built(asked, mistakes))
+    written = True
     if as_python:
-        _write_python(built, output, single=len(asked.pipelines) == 1)
+        written = _write_python(built, output, single=len(asked.pipelines) == 1)
     else:
         _write(output, _json(built))
     errors = in_order(mistake for mistake in mistakes if mistake.is_error)
     tell(errors, err=True)
-    if errors:
+    if errors or not written:
         raise typer.Exit(1)
 
 
@@ -116,10 +117,14 @@ def _json(built: Sequence[tuple[Pipeline, Rendered]]) -> str:
     return json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _write_python(built: Sequence[tuple[Pipeline, Rendered]], output: Path | None, *, single: bool) -> None:
-    """One file, or one for each below the folder `output`, where the pipeline's file is below the dags root."""
+def _write_python(built: Sequence[tuple[Pipeline, Rendered]], output: Path | None, *, single: bool) -> bool:
+    """One file, or one for each below the folder `output`, where the pipeline's file is below the dags root.
+
+    Whether all could be written; what could not is told.
+    """
     from sluicegate.render import NotPythonError, python_of
 
+    complete = True
     folder = output is not None and (output.is_dir() or not single)
     for pipeline, dag in built:
         file = PurePosixPath(pipeline.file.relative_to(pipeline.root).as_posix())
@@ -127,11 +132,13 @@ def _write_python(built: Sequence[tuple[Pipeline, Rendered]], output: Path | Non
             text = python_of(dag, root=str(pipeline.root), file=file, description=pipeline.description or "")
         except NotPythonError as error:
             typer.echo(f"sluicegate render: {error}", err=True)
-            raise typer.Exit(1) from error
+            complete = False
+            continue
         target = output / file.with_name(f"{pipeline.name}.py") if folder and output is not None else output
         if target is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
         _write(target, text)
+    return complete
 
 
 def _write(output: Path | None, text: str) -> None:

@@ -103,7 +103,7 @@ class _File:
 
     def _head(self) -> str:
         arguments = {name: value for name, value in self.dag.arguments.items() if name not in _OF_THE_FILE}
-        named = [(name, self.writer.write(value)) for name, value in arguments.items()]
+        named = list(self._written(arguments, self.dag.dag_id).items())
         if "doc_md" in self.dag.arguments:
             named.append(("doc_md", "__doc__"))
         made = call(self._name(PipelineDAG), [quoted(self.dag.dag_id)], named)
@@ -121,14 +121,18 @@ class _File:
         return lines
 
     def _arguments(self, task: RenderedTask) -> dict[str, Expression]:
+        found = self._written(task.arguments, f"{self.dag.dag_id}.{task.task_id}")
+        if task.group is not None:
+            found["task_group"] = self.writer.tasks[f"group:{task.group}"]
+        return found
+
+    def _written(self, arguments: Mapping[str, Any], whose: str) -> dict[str, Expression]:
         found: dict[str, Expression] = {}
-        for name, value in task.arguments.items():
+        for name, value in arguments.items():
             try:
                 found[name] = self.writer.write(value)
             except NotPythonError as error:
-                raise NotPythonError(f"{self.dag.dag_id}.{task.task_id}: `{name}`: {error}") from error
-        if task.group is not None:
-            found["task_group"] = self.writer.tasks[f"group:{task.group}"]
+                raise NotPythonError(f"{whose}: `{name}`: {error}") from error
         return found
 
     def _task(self, task: RenderedTask, arguments: Sequence[tuple[str, Expression]]) -> str:
