@@ -14,9 +14,10 @@ import typer
 from sluicegate.cli.home import airflow_home
 from sluicegate.cli.mistakes import tell
 from sluicegate.cli.places import existing, root_of, shown, wrong_use
+from sluicegate.cli.reading import tree_of
 from sluicegate.pipeline.errors import Mistake, did_you_mean, in_order
 from sluicegate.pipeline.model import Pipeline
-from sluicegate.pipeline.tree import Tree, read_tree
+from sluicegate.pipeline.tree import Tree
 
 if TYPE_CHECKING:
     from sluicegate.render import Rendered
@@ -27,7 +28,7 @@ __all__ = ["render"]
 def render(
     which: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PIPELINE|PATH]...", help="Names of pipelines, files, folders; all if none is given."),
+        typer.Argument(metavar="PIPELINE|PATH", help="Names of pipelines, files, folders; all if none is given."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file to write, or a folder for several Python files.")
@@ -72,7 +73,7 @@ def _asked(words: Sequence[str], root: Path | None) -> _Asked:
     paths = [Path(word) for word in words if Path(word).exists()]
     given = existing(paths, root, "render")
     folder = (root or root_of(given[0])).absolute()
-    tree = read_tree(folder)
+    tree = tree_of(folder)
     names = [word for word in words if word in tree.readable]
     for word in words:
         if word not in names and not Path(word).exists():
