@@ -63,6 +63,16 @@ def test_paths_narrow_what_is_drawn(root: Path) -> None:
     assert "dataset_raw_ships" in text
 
 
+def test_variables_are_read_that_airflows_configuration_allows(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAM", "harbour-team")
+    monkeypatch.delenv("AIRFLOW__SLUICEGATE__ENV_ALLOWLIST", raising=False)
+    monkeypatch.setattr("sluicegate.cli.reading.allowlist", lambda: "TEAM")
+    (root / "lone.yaml").write_text("sluicegate: 1\nowner: ${env:TEAM}\nsteps:\n  tell: {python: harbour:tell}\n")
+    done = run("dags/lone.yaml")
+    assert done.exit_code == 0
+    assert "no schedule, harbour-team" in done.stdout
+
+
 def test_pipelines_only(root: Path) -> None:
     text = run("--pipelines-only").stdout
     assert "pipeline_raw --> pipeline_late" in text

@@ -7,7 +7,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from sluicegate.cli.check import _allowlist, check
+from sluicegate.cli.check import check
+from sluicegate.cli.reading import allowlist
 from sluicegate.pipeline import Mistake, Pipeline
 from tests.pipeline.conftest import Dags
 
@@ -209,12 +210,12 @@ def test_variables_that_airflows_configuration_allows_may_be_read(shop: Dags, mo
     monkeypatch.setenv("STAGE", "prod")
     monkeypatch.delenv("AIRFLOW__SLUICEGATE__ENV_ALLOWLIST", raising=False)
     shop.write("good.yaml", GOOD.replace("owner: me", "owner: ${env:STAGE}"))
-    monkeypatch.setattr("sluicegate.cli.check._allowlist", lambda: "")
+    monkeypatch.setattr("sluicegate.cli.reading.allowlist", lambda: "")
     assert "error[env]" in run().output
-    monkeypatch.setattr("sluicegate.cli.check._allowlist", lambda: "A,STAGE")
+    monkeypatch.setattr("sluicegate.cli.reading.allowlist", lambda: "A,STAGE")
     assert run().output == ""
 
 
 def test_the_allowlist_is_that_of_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__SLUICEGATE__ENV_ALLOWLIST", "A, B")
-    assert _allowlist() == "A, B"
+    assert allowlist() == "A, B"

@@ -155,6 +155,19 @@ steps:
     teardown_of: {steps: grow, fail_run: true}
 """
 
+CLASH = """\
+sluicegate: 1
+schedule: {cron: "@daily", start: 2026-01-01}
+datasets: {utc: s3://lake/utc/, param: s3://lake/param/}
+steps:
+  tell: {operator: airflow.providers.standard.operators.empty.EmptyOperator, group: tell_group}
+  timedelta: {python: "harbour:make", writes: [utc, param]}
+  group_tell_group: {load: utc, into: table://warehouse/utc}
+  dag:
+    operator: airflow.providers.standard.operators.bash.BashOperator
+    with: {bash_command: "exit", on_success_callback: harbour:tell}
+"""
+
 TIMED = """\
 sluicegate: 1
 schedule: {timetable: airflow.sdk.DeltaDataIntervalTimetable, with: {delta: 90m}, start: 2026-01-01}
@@ -199,6 +212,7 @@ def write(root: Path) -> Path:
         "lone.yaml": LONE,
         "reach.yaml": REACH,
         "timed.yaml": TIMED,
+        "clash.yaml": CLASH,
         "harbour.py": CODE,
         "jobs/a.py": "",
         "jobs/b.py": "",

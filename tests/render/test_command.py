@@ -65,7 +65,7 @@ def test_json_is_the_same_from_another_folder_with_another_hash_seed(root: Path,
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == run("dags").stdout
-    assert len(json.loads(done.stdout)) == 6
+    assert len(json.loads(done.stdout)) == 7
 
 
 def test_json_tells_mapped_steps_groups_and_teardowns(root: Path) -> None:
@@ -96,6 +96,7 @@ def test_python_goes_to_a_file_or_where_the_pipelines_are(root: Path, tmp_path: 
     assert run("dags", "--python", "-o", "written").exit_code == 0
     files = {str(file.relative_to(tmp_path / "written")) for file in (tmp_path / "written").rglob("*.py")}
     assert files == {
+        "clash.py",
         "deep/deeper/kinds.py", "deep/sources.py", "lone.py", "reach.py", "timed.py", "upstream.py",
     }  # fmt: skip
 
@@ -107,7 +108,7 @@ def test_a_file_with_mistakes_is_told_and_1_and_the_others_are_rendered(root: Pa
     assert done.exit_code == 1
     assert "dags/lone.yaml:3:" in done.stderr
     assert "dags/timed.yaml:2:1: error[unknown-key]: " in done.stderr
-    assert sorted(json.loads(done.stdout)) == ["kinds", "reach", "sources", "upstream"]
+    assert sorted(json.loads(done.stdout)) == ["clash", "kinds", "reach", "sources", "upstream"]
     assert run("upstream").exit_code == 0
 
 
@@ -116,7 +117,7 @@ def test_a_file_with_mistakes_is_told_and_1_and_the_others_are_rendered(root: Pa
     [
         (["kindz"], "there is no pipeline `kindz`; did you mean `kinds`?"),
         (["dags/nowhere.yaml"], "there is no pipeline `dags/nowhere.yaml`"),
-        (["--python"], "6 pipelines are 6 Python files: -o FOLDER"),
+        (["--python"], "7 pipelines are 7 Python files: -o FOLDER"),
         (["--python", "--json", "kinds"], "either --json or --python"),
         (["kinds", "-o", "nowhere/a.json"], "nowhere/a.json cannot be written"),
         (["kinds", "--root", "nowhere"], "there is no nowhere"),

@@ -69,7 +69,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 CASES = [
     *("delays", "flights", "inbox", "reference", "weather"),
-    *("kinds", "lone", "reach", "sources", "timed", "upstream"),
+    *("clash", "kinds", "lone", "reach", "sources", "timed", "upstream"),
 ]
 
 

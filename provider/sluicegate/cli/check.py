@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ import typer
 from sluicegate.cli.home import airflow_home
 from sluicegate.cli.mistakes import tell
 from sluicegate.cli.places import WRONG_USE, existing, root_of, shown
+from sluicegate.cli.reading import tree_of
 from sluicegate.pipeline.advice import advice
-from sluicegate.pipeline.environment import ALLOWLIST, Environment
 from sluicegate.pipeline.errors import Mistake, in_order
 from sluicegate.pipeline.matrix import merged
 from sluicegate.pipeline.model import Pipeline
-from sluicegate.pipeline.tree import Tree, is_pipeline_file, read_tree
+from sluicegate.pipeline.tree import Tree, is_pipeline_file
 
 __all__ = ["CheckFormat", "check"]
 
@@ -72,7 +71,7 @@ def _look(paths: Sequence[Path], root: Path | None, playbooks: Path | None) -> _
     for path in paths:
         by_root.setdefault((root or root_of(path)).absolute(), []).append(path)
     for folder, inside in by_root.items():
-        tree = _tree(folder)
+        tree = tree_of(folder)
         for path in inside:
             wanted = [file for file in tree.files if file == path or path in file.parents]
             if not wanted and path.is_file():
@@ -81,21 +80,6 @@ def _look(paths: Sequence[Path], root: Path | None, playbooks: Path | None) -> _
             mistakes += _mistakes_at(tree, wanted, path)
             mistakes += _advice(tree, wanted, playbooks or folder.parent / "playbooks")
     return _Found(tuple(dict.fromkeys(files)), in_order(mistakes))
-
-
-def _tree(root: Path) -> Tree:
-    """All pipelines, with the variables that Airflow lets them read; its configuration is asked where that matters."""
-    tree = read_tree(root)
-    if ALLOWLIST in os.environ or not any(mistake.code == "env" for mistake in tree.mistakes):
-        return tree
-    return read_tree(root, Environment.of_process(_allowlist()))
-
-
-def _allowlist() -> str:
-    with airflow_home():
-        from airflow.providers.common.compat.sdk import conf
-
-        return str(conf.get("sluicegate", "env_allowlist", fallback=""))
 
 
 def _say_left_alone(path: Path, root: Path) -> None:

@@ -12,9 +12,10 @@ import typer
 
 from sluicegate.cli.mistakes import tell
 from sluicegate.cli.places import existing, root_of, shown, wrong_use
+from sluicegate.cli.reading import tree_of
 from sluicegate.picture import Picture, dot, mermaid, picture_of, pipelines_only, related
 from sluicegate.pipeline.errors import Mistake, did_you_mean, in_order
-from sluicegate.pipeline.tree import Tree, read_tree
+from sluicegate.pipeline.tree import Tree
 
 __all__ = ["GraphFormat", "graph"]
 
@@ -63,7 +64,7 @@ def graph(
     given = existing(paths, root, "graph")
     shape = _format(output, format)
     folder = _root(given, root)
-    tree = read_tree(folder)
+    tree = tree_of(folder)
     files = [file for file in tree.files if any(file == path or path in file.parents for path in given)]
     names = {name for name, pipeline in tree.readable.items() if pipeline.file in files}
     if only:

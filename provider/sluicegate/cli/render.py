@@ -14,9 +14,10 @@ import typer
 from sluicegate.cli.home import airflow_home
 from sluicegate.cli.mistakes import tell
 from sluicegate.cli.places import existing, root_of, shown, wrong_use
+from sluicegate.cli.reading import tree_of
 from sluicegate.pipeline.errors import Mistake, did_you_mean, in_order
 from sluicegate.pipeline.model import Pipeline
-from sluicegate.pipeline.tree import Tree, read_tree
+from sluicegate.pipeline.tree import Tree
 
 if TYPE_CHECKING:
     from sluicegate.render import Rendered
@@ -27,7 +28,7 @@ __all__ = ["render"]
 def render(
     which: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PIPELINE|PATH]...", help="Names of pipelines, files, folders; all if none is given."),
+        typer.Argument(metavar="PIPELINE|PATH", help="Names of pipelines, files, folders; all if none is given."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file to write, or a folder for several Python files.")
@@ -48,13 +49,14 @@ def render(
     mistakes = list(asked.mistakes)
     with airflow_home():
         built = list(_built(asked, mistakes))
+    written = True
     if as_python:
-        _write_python(built, output, single=len(asked.pipelines) == 1)
+        written = _write_python(built, output, single=len(asked.pipelines) == 1)
     else:
         _write(output, _json(built))
     errors = in_order(mistake for mistake in mistakes if mistake.is_error)
     tell(errors, err=True)
-    if errors:
+    if errors or not written:
         raise typer.Exit(1)
 
 
@@ -71,7 +73,7 @@ def _asked(words: Sequence[str], root: Path | None) -> _Asked:
     paths = [Path(word) for word in words if Path(word).exists()]
     given = existing(paths, root, "render")
     folder = (root or root_of(given[0])).absolute()
-    tree = read_tree(folder)
+    tree = tree_of(folder)
     names = [word for word in words if word in tree.readable]
     for word in words:
         if word not in names and not Path(word).exists():
@@ -116,10 +118,14 @@ def _json(built: Sequence[tuple[Pipeline, Rendered]]) -> str:
     return json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _write_python(built: Sequence[tuple[Pipeline, Rendered]], output: Path | None, *, single: bool) -> None:
-    """One file, or one for each below the folder `output`, where the pipeline's file is below the dags root."""
+def _write_python(built: Sequence[tuple[Pipeline, Rendered]], output: Path | None, *, single: bool) -> bool:
+    """One file, or one for each below the folder `output`, where the pipeline's file is below the dags root.
+
+    Whether all could be written; what could not is told.
+    """
     from sluicegate.render import NotPythonError, python_of
 
+    complete = True
     folder = output is not None and (output.is_dir() or not single)
     for pipeline, dag in built:
         file = PurePosixPath(pipeline.file.relative_to(pipeline.root).as_posix())
@@ -127,11 +133,13 @@ def _write_python(built: Sequence[tuple[Pipeline, Rendered]], output: Path | Non
             text = python_of(dag, root=str(pipeline.root), file=file, description=pipeline.description or "")
         except NotPythonError as error:
             typer.echo(f"sluicegate render: {error}", err=True)
-            raise typer.Exit(1) from error
+            complete = False
+            continue
         target = output / file.with_name(f"{pipeline.name}.py") if folder and output is not None else output
         if target is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
         _write(target, text)
+    return complete
 
 
 def _write(output: Path | None, text: str) -> None:

@@ -8,31 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sluicegate.picture.model import Box, Edge, EdgeKind, Node, NodeKind, Picture
+from sluicegate.picture.words import count_of, detail, head, short, told
 from sluicegate.pipeline import graph
 from sluicegate.pipeline.errors import Mistake
 from sluicegate.pipeline.model import (
     Dataset,
-    LoadStep,
-    OperatorStep,
     Pipeline,
-    PythonStep,
     Read,
-    SparkStep,
     Step,
-    TransformStep,
 )
 from sluicegate.pipeline.tree import Tree
 
 __all__ = ["picture_of", "pipelines_only", "related"]
-
-_URI_LENGTH = 34
-_SHORT_CRONS = {
-    "0 * * * *": "@hourly",
-    "0 0 * * *": "@daily",
-    "0 0 * * 0": "@weekly",
-    "0 0 1 * *": "@monthly",
-    "0 0 1 1 *": "@yearly",
-}
 
 
 def related(pipelines: Mapping[str, Pipeline], name: str) -> frozenset[str]:
@@ -96,8 +83,8 @@ def _unreadable(tree: Tree, files: Collection[Path] | None) -> list[Node]:
             f"file:{file.relative_to(tree.root)}",
             NodeKind.UNREADABLE,
             str(file.relative_to(tree.root)),
-            _count_of(tree.mistakes_of(file)),
-            _told(tree.mistakes_of(file)),
+            count_of(tree.mistakes_of(file)),
+            told(tree.mistakes_of(file)),
             broken=True,
         )
         for file in tree.files
@@ -121,8 +108,8 @@ class _Drawing:
             f"pipeline:{pipeline.name}",
             pipeline.name,
             tuple(nodes),
-            _head(pipeline, mistakes),
-            _told(mistakes) or (pipeline.description or "").strip(),
+            head(pipeline, mistakes),
+            told(mistakes) or (pipeline.description or "").strip(),
             broken=bool(mistakes),
         )
 
@@ -132,8 +119,8 @@ class _Drawing:
             f"pipeline:{pipeline.name}",
             NodeKind.PIPELINE,
             pipeline.name,
-            _head(pipeline, mistakes),
-            _told(mistakes) or (pipeline.description or "").strip(),
+            head(pipeline, mistakes),
+            told(mistakes) or (pipeline.description or "").strip(),
             broken=bool(mistakes),
         )
 
@@ -186,7 +173,7 @@ class _Drawing:
                 if name not in self.shown and f"dataset:{name}.{key}" in ends
             )
             if nodes:
-                yield Box(f"pipeline:{name}", name, nodes, _head(pipeline, ()), partial=True)
+                yield Box(f"pipeline:{name}", name, nodes, head(pipeline, ()), partial=True)
 
     def missing(self, ends: Iterable[str]) -> list[Node]:
         """Datasets that are read and that are nowhere."""
@@ -224,7 +211,7 @@ def _files(pipeline: Pipeline, step: Step) -> Node | None:
         return None
     files = step.for_each.files
     first = not any(after == step.name for _, after in graph.edges(pipeline))
-    return Node(f"files:{pipeline.name}.{step.name}", NodeKind.FILE, _short(files), "", files, source=first)
+    return Node(f"files:{pipeline.name}.{step.name}", NodeKind.FILE, short(files), "", files, source=first)
 
 
 def _is_item(uri: str) -> bool:
@@ -233,53 +220,12 @@ def _is_item(uri: str) -> bool:
 
 
 def _step(pipeline: Pipeline, step: Step) -> Node:
-    told = (step.description or "").strip()
-    detail = _detail(step) + (", for each" if step.for_each is not None else "")
-    return Node(_step_id(pipeline, step.name), NodeKind(step.kind), step.name, detail, told)
-
-
-def _detail(step: Step) -> str:
-    """The kind of a step, and what tells it from others of its kind."""
-    match step:
-        case LoadStep():
-            return f"load, {step.mode}"
-        case SparkStep():
-            return f"spark on {step.cluster_name}"
-        case TransformStep() | PythonStep():
-            return f"{step.kind} {step.function.rpartition(':')[2]}"
-        case OperatorStep():
-            return step.operator.rpartition(".")[2]
+    about = (step.description or "").strip()
+    return Node(_step_id(pipeline, step.name), NodeKind(step.kind), step.name, detail(step), about)
 
 
 def _dataset(pipeline: Pipeline, key: str, dataset: Dataset) -> Node:
     kind = NodeKind.TABLE if dataset.uri.startswith("table://") else NodeKind.FILE
     unwritten = key not in graph.writers(pipeline)
-    label = dataset.name or _short(dataset.uri)
+    label = dataset.name or short(dataset.uri)
     return Node(f"dataset:{pipeline.name}.{key}", kind, label, "source" if unwritten else "", dataset.uri, unwritten)
-
-
-def _short(uri: str) -> str:
-    """A place without its scheme; the beginning of a long one is left out, its end tells more."""
-    place = uri.partition("://")[2] or uri
-    return place if len(place) <= _URI_LENGTH else f"…{place[1 - _URI_LENGTH :]}"
-
-
-def _head(pipeline: Pipeline, mistakes: Collection[Mistake]) -> str:
-    """`0 7 * * *, data-platform`: when it runs and whose it is."""
-    schedule = pipeline.schedule
-    cron = schedule.cron or ""
-    when = {"once": "once", "none": "no schedule"}.get(schedule.kind, _SHORT_CRONS.get(cron, cron))
-    if schedule.timetable is not None:
-        when = schedule.timetable.path.rpartition(".")[2]
-    if schedule.kind == "cron" and schedule.timezone != "UTC":
-        when += f" {schedule.timezone}"
-    return ", ".join(word for word in (when, pipeline.owner, _count_of(mistakes)) if word)
-
-
-def _count_of(mistakes: Collection[Mistake]) -> str:
-    errors = sum(mistake.is_error for mistake in mistakes)
-    return f"{errors} error{'' if errors == 1 else 's'}" if errors else ""
-
-
-def _told(mistakes: Iterable[Mistake]) -> str:
-    return "\n".join(f"{mistake.line}:{mistake.column}: {mistake.message}" for mistake in mistakes if mistake.is_error)

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from keyword import iskeyword
 from pathlib import PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
-from airflow.sdk import BaseOperator, TaskGroup
+from airflow.sdk import TaskGroup
 from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
 from sluicegate.dag import PipelineDAG
 from sluicegate.operator import StepOperator
-from sluicegate.pipeline.location import Location
-from sluicegate.pipeline.model import Schedule
 from sluicegate.render.expression import Expression, Group, call, laid_out, one_line, quoted
 from sluicegate.render.literal import NotPythonError, Writer
+from sluicegate.render.names import datasets, schedules, variables
 from sluicegate.render.rendered import Rendered, RenderedTask
+from sluicegate.render.shared import Shared
 
 __all__ = ["python_of"]
 
-FoundT = TypeVar("FoundT")
-
 _OF_THE_FILE = frozenset({"source", "auto_register", "doc_md"})
 """Arguments of the DAG that say where it comes from."""
-_RESERVED = frozenset({"ROOT", "SHARED", "OURS"})
-_SCHEDULES = {"0 * * * *": "HOURLY", "0 0 * * *": "DAILY", "0 0 * * 0": "WEEKLY", "0 0 1 * *": "MONTHLY"}
-_HOW = frozenset(inspect.signature(BaseOperator).parameters) | {"pipeline", "root", "timezone"}
 _WITH_ITEM = "WithItem"
-_FEWEST = 2
-"""From so many arguments that steps have in common on they are written once."""
 _INDENT = "    "
 
 
@@ -45,7 +35,11 @@ def python_of(dag: Rendered, *, root: str, file: PurePosixPath, description: str
     :param description: becomes the module's docstring and the DAG's documentation
     :raises NotPythonError: for an argument that cannot be written
     """
-    return _File(dag, Writer(root), file, description).text()
+    first = _File(dag, Writer(root), file, description)
+    first.text()
+    # What is imported is known now: no step and no dataset may be called like it.
+    taken = frozenset(first.writer.imports.names.values())
+    return _File(dag, Writer(root), file, description, taken).text()
 
 
 @dataclass(frozen=True)
@@ -54,6 +48,7 @@ class _File:
     writer: Writer
     file: PurePosixPath
     description: str
+    taken: frozenset[str] = frozenset()
 
     def text(self) -> str:
         body = "\n\n".join([*self._constants(), self._with()])
@@ -72,15 +67,16 @@ class _File:
         return text if text.startswith('"""') else f'""{text}""' if text.startswith('"') and '\\"' not in text else text
 
     def _constants(self) -> Iterator[str]:
-        for lines in (self._schedules(), self._datasets(), self._with_item()):
+        for lines in (self._named(schedules(self.dag.tasks, self.taken)), self._datasets(), self._with_item()):
             if constants := list(lines):
                 yield "\n".join(constants)
 
     def _with(self) -> str:
         """What steps share, and the DAG with all that is in it."""
-        self.writer.tasks = _variables(task.task_id for task in self.dag.tasks)
+        names = [*(task.task_id for task in self.dag.tasks), *(f"group:{group.group_id}" for group in self.dag.groups)]
+        self.writer.tasks = variables(names, self.taken)
         tasks = {task.task_id: self._arguments(task) for task in self.dag.tasks}
-        shared = _Shared.of(self.dag.tasks, tasks)
+        shared = Shared.of(self.dag.tasks, tasks)
         inside = ["\n".join(groups)] if (groups := self._groups()) else []
         inside += [
             _INDENT + self._task(task, shared.without(task, tasks[task.task_id]))
@@ -89,20 +85,9 @@ class _File:
         inside += self._ends()
         return "\n\n".join([*shared.constants(), self._head() + "\n" + "\n\n".join(inside)])
 
-    def _schedules(self) -> Iterator[str]:
-        """A constant for each schedule that stands in several places."""
-        found = [each for task in self.dag.tasks for each in _schedules(task.arguments)]
-        names = _constants_of((_SCHEDULES.get(each.cron or "", "SCHEDULE"), each) for each in _several(found))
-        return self._named(names)
-
     def _datasets(self) -> Iterator[str]:
-        """A constant for each place that has a name."""
-        found: list[Location] = []
-        for task in self.dag.tasks:
-            for place in _within(task.arguments, Location):
-                if place not in found and re.fullmatch(r"[a-z_][a-z0-9_.]*", place.dataset):
-                    found.append(place)
-        return self._named(_constants_of((each.dataset.upper().replace(".", "_"), each) for each in found))
+        # Not before the schedules are written: places name them.
+        yield from self._named(datasets(self.dag.tasks, self.taken))
 
     def _with_item(self) -> Iterator[str]:
         """A class for each operator that is mapped and takes no item itself."""
@@ -118,33 +103,36 @@ class _File:
 
     def _head(self) -> str:
         arguments = {name: value for name, value in self.dag.arguments.items() if name not in _OF_THE_FILE}
-        named = [(name, self.writer.write(value)) for name, value in arguments.items()]
+        named = list(self._written(arguments, self.dag.dag_id).items())
         if "doc_md" in self.dag.arguments:
             named.append(("doc_md", "__doc__"))
         made = call(self._name(PipelineDAG), [quoted(self.dag.dag_id)], named)
         return f"with {laid_out(made, used=len('with  as dag:'))} as dag:"
 
     def _groups(self) -> list[str]:
-        variables = _variables(f"{group.group_id}_group" for group in self.dag.groups)
         lines = []
         for group in self.dag.groups:
-            variable = variables[f"{group.group_id}_group"]
+            variable = self.writer.tasks[f"group:{group.group_id}"]
             named = [(name, self.writer.write(value)) for name, value in group.arguments.items()]
             if group.parent is not None:
-                named.append(("parent_group", variables[f"{group.parent}_group"]))
+                named.append(("parent_group", self.writer.tasks[f"group:{group.parent}"]))
             made = call(self._name(TaskGroup), [quoted(group.group_id)], named)
             lines.append(f"{_INDENT}{variable} = {laid_out(made, indent=4, used=7 + len(variable))}")
         return lines
 
     def _arguments(self, task: RenderedTask) -> dict[str, Expression]:
+        found = self._written(task.arguments, f"{self.dag.dag_id}.{task.task_id}")
+        if task.group is not None:
+            found["task_group"] = self.writer.tasks[f"group:{task.group}"]
+        return found
+
+    def _written(self, arguments: Mapping[str, Any], whose: str) -> dict[str, Expression]:
         found: dict[str, Expression] = {}
-        for name, value in task.arguments.items():
+        for name, value in arguments.items():
             try:
                 found[name] = self.writer.write(value)
             except NotPythonError as error:
-                raise NotPythonError(f"{self.dag.dag_id}.{task.task_id}: `{name}`: {error}") from error
-        if task.group is not None:
-            found["task_group"] = _variables([f"{task.group}_group"])[f"{task.group}_group"]
+                raise NotPythonError(f"{whose}: `{name}`: {error}") from error
         return found
 
     def _task(self, task: RenderedTask, arguments: Sequence[tuple[str, Expression]]) -> str:
@@ -190,96 +178,8 @@ class _File:
                 yield f"{_INDENT}{laid_out(line, indent=4, used=4 + len(after))}{after}"
 
 
-@dataclass(frozen=True)
-class _Shared:
-    """What all steps are called with alike, and what all of our own steps are."""
-
-    every: Mapping[str, Expression]
-    ours: Mapping[str, Expression]
-
-    @classmethod
-    def of(cls, tasks: Sequence[RenderedTask], arguments: Mapping[str, Mapping[str, Expression]]) -> _Shared:
-        own = [arguments[task.task_id] for task in tasks if issubclass(task.operator, StepOperator)]
-        every = _common(list(arguments.values()))
-        if len(own) == len(arguments):
-            return cls(every, {})
-        ours = {name: each for name, each in _common(own).items() if name not in every}
-        return cls(every, ours if len(ours) >= _FEWEST else {})
-
-    def constants(self) -> Iterator[str]:
-        if self.every:
-            yield f"SHARED = {laid_out(_dictionary(self.every), used=9)}"
-        if self.ours:
-            before = (("**", "SHARED"),) if self.every else ()
-            items = _dictionary(self.ours).items
-            yield f"OURS = {laid_out(Group('{', before + items, '}'), used=7)}"
-
-    def without(self, task: RenderedTask, arguments: Mapping[str, Expression]) -> list[tuple[str, Expression]]:
-        """The items of a call: the step's id, what is shared, and what is its own."""
-        own = issubclass(task.operator, StepOperator)
-        shared = {**self.every, **(self.ours if own else {})}
-        names = sorted((name for name in arguments if name not in shared), key=_place)
-        named = [(f"{name}=", arguments[name]) for name in names]
-        constant = "OURS" if self.ours and own else "SHARED" if self.every else ""
-        return [*named, *([("**", constant)] if constant else [])]
-
-
-def _place(argument: str) -> int:
-    """The task's id, what it does, and then how it is run."""
-    return 0 if argument == "task_id" else 2 if argument in _HOW else 1
-
-
-def _dictionary(values: Mapping[str, Expression]) -> Group:
-    return Group("{", tuple((f"{quoted(name)}: ", each) for name, each in values.items()), "}")
-
-
-def _common(calls: Sequence[Mapping[str, Expression]]) -> dict[str, Expression]:
-    """The arguments that all calls have alike; nothing when they are too few to be worth a name."""
-    if len(calls) < _FEWEST:
-        return {}
-    first, *others = calls
-    found = {name: each for name, each in first.items() if all(other.get(name) == each for other in others)}
-    return found if len(found) >= _FEWEST else {}
-
-
 def _takes_no_item(task: RenderedTask) -> bool:
     return task.expand is not None and not issubclass(task.operator, StepOperator)
-
-
-def _within(value: Any, kind: type[FoundT]) -> Iterator[FoundT]:
-    if isinstance(value, kind):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _within(each, kind)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _within(each, kind)
-
-
-def _schedules(arguments: Mapping[str, Any]) -> Iterator[Schedule]:
-    yield from _within(arguments, Schedule)
-    yield from (place.upstream for place in _within(arguments, Location) if place.upstream is not None)
-
-
-def _several(values: Sequence[Schedule]) -> list[Schedule]:
-    found: list[Schedule] = []
-    for value in values:
-        if value not in found and values.count(value) > 1:
-            found.append(value)
-    return found
-
-
-def _constants_of(wished: Iterable[tuple[str, FoundT]]) -> dict[str, FoundT]:
-    """A name for each value, none of them twice."""
-    found: dict[str, FoundT] = {}
-    for name, value in wished:
-        called, count = name, 1
-        while called in found or called in _RESERVED:
-            count += 1
-            called = f"{name}_{count}"
-        found[called] = value
-    return found
 
 
 def _outputs(task: RenderedTask) -> Iterator[str]:
@@ -300,19 +200,4 @@ def _makers_first(tasks: Sequence[RenderedTask]) -> list[RenderedTask]:
 
     for task in tasks:
         add(task)
-    return found
-
-
-def _variables(names: Iterable[str]) -> dict[str, str]:
-    """A variable for each name."""
-    found: dict[str, str] = {}
-    taken = {"dag"}
-    for name in names:
-        variable = re.sub(r"\W", "_", name, flags=re.ASCII)
-        if not variable.isidentifier() or iskeyword(variable):
-            variable = f"step_{variable}"
-        while variable in taken:
-            variable += "_"
-        taken.add(variable)
-        found[name] = variable
     return found
