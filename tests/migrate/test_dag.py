@@ -141,7 +141,10 @@ def test_the_defaults_of_the_folders_hold_up_to_the_dags_root(shop: Shop) -> Non
         ),
         (
             "timetable: {__type__: mine.OwnTimetable, every: {__type__: datetime.timedelta, hours: 5}}",
-            {"timetable": "mine.OwnTimetable", "with": {"every": "5h"}},
+            {
+                "timetable": "mine.OwnTimetable",
+                "with": {"every": {"class": "datetime.timedelta", "with": {"seconds": 18000}}},
+            },
         ),
         (
             "timetable: {__type__: airflow.timetables.trigger.CronTriggerTimetable, __args__: [0 1 * * 3], timezone: "
