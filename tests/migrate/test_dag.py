@@ -136,6 +136,17 @@ def test_the_defaults_of_the_folders_hold_up_to_the_dags_root(shop: Shop) -> Non
         ("schedule: {__type__: datetime.timedelta, days: 1}", {"cron": "0 0 * * *"}),
         ("schedule: {__type__: datetime.timedelta, weeks: 1}", {"cron": "0 0 * * 3"}),
         (
+            "schedule: {__type__: datetime.timedelta, hours: 5}",
+            {"timetable": "airflow.sdk.DeltaDataIntervalTimetable", "with": {"delta": "5h"}},
+        ),
+        (
+            "timetable: {__type__: mine.OwnTimetable, every: {__type__: datetime.timedelta, hours: 5}}",
+            {
+                "timetable": "mine.OwnTimetable",
+                "with": {"every": {"class": "datetime.timedelta", "with": {"seconds": 18000}}},
+            },
+        ),
+        (
             "timetable: {__type__: airflow.timetables.trigger.CronTriggerTimetable, __args__: [0 1 * * 3], timezone: "
             "Europe/Rome}",
             {"cron": "0 1 * * 3", "timezone": "Europe/Rome"},
@@ -161,7 +172,8 @@ def test_a_schedule(shop: Shop, said: str, schedule: Any) -> None:
         "schedule: [{__type__: airflow.sdk.Asset, uri: 's3://bucket/x.csv'}]",
         "schedule: {__or__: [{__type__: airflow.sdk.Asset, uri: 's3://b/x'}, {__type__: airflow.sdk.Asset, uri: 's3://b/y'}]}",
         "schedule: {datasets: ['s3://bucket/x.csv']}",
-        "schedule: {__type__: datetime.timedelta, hours: 5}",
+        "schedule: {__type__: mine.OwnTimetable, __args__: [5]}",
+        "schedule: {__type__: airflow.timetables.interval.CronDataIntervalTimetable, cron: often}",
         "schedule: {__type__: dateutil.relativedelta.relativedelta, months: 1}",
         "schedule: '@continuous'",
         "schedule: every day",

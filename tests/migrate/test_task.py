@@ -247,6 +247,27 @@ def test_an_object_is_its_class_and_its_arguments(shop: Shop) -> None:
     assert arguments["env"] == {"WHEN": "2025-01-01"}
 
 
+def test_a_duration_and_a_moment_are_objects_where_no_annotation_makes_them(shop: Shop) -> None:
+    done = shop.convert("""
+        d:
+          tasks:
+            t:
+              operator: airflow.providers.standard.sensors.filesystem.FileSensor
+              filepath: /x
+              timeout: {__type__: datetime.timedelta, hours: 2}
+              executor_config:
+                longest: {__type__: datetime.timedelta, __args__: [1], minutes: 1}
+                until: {__type__: datetime.datetime, __args__: [2025, 3, 1, 6]}
+                day: {__type__: datetime.date, year: 2025, month: 3, day: 1}
+        """)
+    assert step(done)["with"]["timeout"] == "2h"
+    assert step(done)["with"]["executor_config"] == {
+        "longest": {"class": "datetime.timedelta", "with": {"seconds": 86460}},
+        "until": {"class": "datetime.datetime", "with": {"year": 2025, "month": 3, "day": 1, "hour": 6}},
+        "day": {"class": "datetime.date", "with": {"year": 2025, "month": 3, "day": 1}},
+    }
+
+
 def test_assets_that_would_change_the_order_are_left_out(shop: Shop) -> None:
     done = shop.convert(f"""
         d:

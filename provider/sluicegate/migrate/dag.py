@@ -72,7 +72,7 @@ def pipeline_of(dag: Item, label: str | None, notes: Notes, lookup: Lookup, toda
     if (tags := conf.get("tags")) is not None and tags.value:
         said = values.plain(tags, ("tags",))
         pipeline["tags"] = [str(tag) for tag in (said if isinstance(said, list) else [said])]
-    pipeline["schedule"] = schedule_of(conf, default_args, notes, today)
+    pipeline["schedule"] = schedule_of(conf, default_args, values, today)
     for key, ours in (("max_active_runs", "max_active_runs"), ("is_paused_upon_creation", "paused")):
         if key in conf and conf[key].value is not None:
             pipeline[ours] = values.plain(conf[key], (ours,))
@@ -116,7 +116,7 @@ def _words(conf: Items, values: Values) -> dict[str, Any]:
 
 def _params(conf: Items, schedule: Any, values: Values) -> dict[str, Any]:
     given = _mapping(conf, "params")
-    scheduled = schedule == "once" or (isinstance(schedule, dict) and "cron" in schedule)
+    scheduled = schedule == "once" or (isinstance(schedule, dict) and bool({"cron", "timetable"} & set(schedule)))
     names = names_of(given, taken=("dry_run", "force"))
     found: dict[str, Any] = {}
     for key, item in given.items():

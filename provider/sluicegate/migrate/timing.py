@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from sluicegate.migrate.item import Item, Items
 from sluicegate.migrate.note import Notes
-from sluicegate.migrate.values import Lost, duration, moment
+from sluicegate.migrate.values import Lost, Values, duration, moment
 from sluicegate.pipeline.cron import expand_cron
+from sluicegate.pipeline.text import format_duration
 
 __all__ = ["TIMING_KEYS", "schedule_of"]
 
 TIMING_KEYS = ("schedule", "schedule_interval", "timetable", "start_date", "end_date", "timezone", "catchup")
 _CRON_TIMETABLES = ("CronTriggerTimetable", "CronDataIntervalTimetable")
+_INTERVAL = "airflow.sdk.DeltaDataIntervalTimetable"
+_UNKNOWN = "only Airflow knows its windows, so other pipelines read from this one by `latest: true` only"
 _ANNUAL = "@annually"
 _AT = ("schedule",)
 _TICKS = (
@@ -26,23 +30,22 @@ _TICKS = (
 
 @dataclass(frozen=True)
 class _Timed:
-    """A cron in words of ours, or none of it."""
+    """What makes runs, as keys of `schedule:`; without any, nothing does."""
 
-    cron: str | None = None
+    keys: Mapping[str, Any] = field(default_factory=dict)
     timezone: str | None = None
     once: bool = False
 
 
-def schedule_of(dag: Items, default_args: Items, notes: Notes, today: date) -> Any:
+def schedule_of(dag: Items, default_args: Items, values: Values, today: date) -> Any:
     """The value of `schedule:`; the DAG's own keys win over those of its `default_args`.
 
     :raises Lost: for a start, an end or a time zone that is none
     """
-    start, end = (
-        _limit("start_date", dag, default_args, notes, today),
-        _limit("end_date", dag, default_args, notes, today),
-    )
-    timed = _timed(dag, start, notes)
+    notes = values.notes
+    start = _limit("start_date", dag, default_args, notes, today)
+    end = _limit("end_date", dag, default_args, notes, today)
+    timed = _timed(dag, start, values)
     # The zone that stands beside the start is the one that counts.
     zone = (default_args if "start_date" not in dag else dag).get("timezone")
     timezone = timed.timezone or (str(zone.value) if zone is not None else None)
@@ -53,14 +56,10 @@ def schedule_of(dag: Items, default_args: Items, notes: Notes, today: date) -> A
             item = dag.get("start_date") or default_args.get("start_date") or dag["schedule"]
             notes.add(item, _AT, "a run of `once` has no start and no end: it is made as soon as the pipeline is there")
         return "once"
-    said: dict[str, Any] = {}
-    if timed.cron is not None:
-        said["cron"] = timed.cron
-        if start is None:
-            start = datetime.combine(today, time())
-            notes.add(
-                _place(dag), (*_AT, "start"), "a cron needs a start, and there was none: the day of the conversion"
-            )
+    said = dict(timed.keys)
+    if said and start is None:
+        start = datetime.combine(today, time())
+        notes.add(_place(dag), (*_AT, "start"), "a cron needs a start, and there was none: the day of the conversion")
     if timezone is not None and timezone != "UTC":
         said["timezone"] = timezone
     said |= {"start": _shown(start)} if start is not None else {}
@@ -72,7 +71,7 @@ def schedule_of(dag: Items, default_args: Items, notes: Notes, today: date) -> A
     if catchup is not None and catchup.value is not None:
         if not isinstance(catchup.value, bool):
             raise Lost(catchup, f"`catchup` is true or false, not {catchup.plain!r}")
-        said |= {"catchup": True} if catchup.value and timed.cron is not None else {}
+        said |= {"catchup": True} if catchup.value and timed.keys else {}
     return said or "none"
 
 
@@ -100,7 +99,8 @@ def _shown(value: date) -> str:
     return value.isoformat()
 
 
-def _timed(dag: Items, start: date | None, notes: Notes) -> _Timed:
+def _timed(dag: Items, start: date | None, values: Values) -> _Timed:
+    notes = values.notes
     item = notes.first(dag, ("schedule", "schedule_interval", "timetable"), _AT)
     if item is None:
         return _Timed()
@@ -114,6 +114,8 @@ def _timed(dag: Items, start: date | None, notes: Notes) -> _Timed:
         return _of_timetable(item, kind, notes)
     if kind == "datetime.timedelta":
         return _of_interval(item, start, notes)
+    if kind.endswith("Timetable") and "__args__" not in value:
+        return _of_own_timetable(item, kind, values)
     assets = isinstance(value, list) or kind.rpartition(".")[2] in ("Asset", "Dataset", "AssetOrTimeSchedule")
     if assets or (isinstance(value, dict) and {"datasets", "__and__", "__or__"} & set(value)):
         remedy = "give it a cron; a step that reads what another pipeline writes waits for that"
@@ -125,7 +127,8 @@ def _timed(dag: Items, start: date | None, notes: Notes) -> _Timed:
     return _Timed()
 
 
-def _of_text(text: str, item: Item, notes: Notes) -> _Timed:
+def _of_text(text: str, item: Item, notes: Notes, *, windows: bool = False) -> _Timed:
+    """:param windows: whether its runs had windows before"""
     if text.lower() in ("none", ""):
         return _Timed()
     if text == "@once":
@@ -136,8 +139,17 @@ def _of_text(text: str, item: Item, notes: Notes) -> _Timed:
     except ValueError as error:
         notes.add(item, _AT, f"the schedule {text!r} has no counterpart, so this pipeline has none: {error}")
         return _Timed()
-    notes.add(item, (*_AT, "cron"), _TICKS)
-    return _Timed(cron)
+    if not windows:
+        notes.add(item, (*_AT, "cron"), _TICKS)
+    return _Timed({"cron": cron})
+
+
+def _of_own_timetable(item: Item, kind: str, values: Values) -> _Timed:
+    """One that is no cron stays what it is."""
+    given = {key: one for key, one in item.value.items() if key != "__type__"}
+    arguments = {key: values.plain(one, (*_AT, "with", key)) for key, one in given.items()}
+    values.notes.add(item, (*_AT, "timetable"), f"a timetable: {_UNKNOWN}")
+    return _Timed({"timetable": kind, **({"with": arguments} if arguments else {})})
 
 
 def _of_timetable(item: Item, kind: str, notes: Notes) -> _Timed:
@@ -145,24 +157,23 @@ def _of_timetable(item: Item, kind: str, notes: Notes) -> _Timed:
     args = given["__args__"].plain if "__args__" in given else []
     cron = str(given["cron"].value) if "cron" in given else str(args[0]) if args else ""
     zone = given["timezone"].value if "timezone" in given else args[1] if len(args) > 1 else None
-    timed = _of_text(cron, item, notes if kind.endswith("CronTriggerTimetable") else Notes())
+    timed = _of_text(cron, item, notes, windows=kind.endswith("CronDataIntervalTimetable"))
     others = sorted(set(given) - {"__type__", "__args__", "cron", "timezone"})
     if others:
         notes.add(item, _AT, f"{', '.join(others)} of the timetable left out: a window ends at each tick of its cron")
-    return _Timed(timed.cron, str(zone) if zone else None, timed.once)
+    return _Timed(timed.keys, str(zone) if zone else None, timed.once)
 
 
 def _of_interval(item: Item, start: date | None, notes: Notes) -> _Timed:
-    """The cron with the same ticks, where there is one."""
+    """The cron with the same ticks, where there is one; else a timetable."""
     every = duration(item)
     begin = start if isinstance(start, datetime) else datetime.combine(start or date.min, time())
     cron = _same_ticks(every, begin)
     if cron is None:
-        words = "an interval that no cron can say has no counterpart, so this pipeline has no schedule: give it a cron"
-        notes.add(item, _AT, words)
-        return _Timed()
+        notes.add(item, (*_AT, "timetable"), f"no cron says every {every}: {_UNKNOWN}")
+        return _Timed({"timetable": _INTERVAL, "with": {"delta": format_duration(every)}})
     notes.add(item, (*_AT, "cron"), f"every {every}, counted from the start, has the ticks of this cron")
-    return _Timed(cron)
+    return _Timed({"cron": cron})
 
 
 def _same_ticks(every: timedelta, begin: datetime) -> str | None:

@@ -19,6 +19,8 @@ _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})")
 _RELATIVE = re.compile(r"(\d+)\s+(hour|minute|second|day)", re.IGNORECASE)
 _TIMEDELTA = ("datetime.timedelta", "pendulum.duration")
 _MOMENTS = ("datetime.datetime", "datetime.date", "pendulum.datetime")
+_DURATIONS = frozenset({"poke_interval", "timeout", "max_wait", "execution_delta"})
+"""Arguments whose annotation makes a duration of a text; elsewhere it would stay a text."""
 _SHELL = frozenset({"bash_command", "cmds", "arguments", "command"})
 """Arguments that a shell or a container reads, in which `$NAME` means something there too."""
 _PAIRS = {
@@ -80,10 +82,12 @@ class Values:
         args = value["__args__"].value if "__args__" in value else []
         if kind == "builtins.list" and isinstance(items := given.get("items"), Item):
             return self.plain(items, where)
-        if kind in _TIMEDELTA:
+        if kind in _TIMEDELTA and where[-1] in _DURATIONS:
             return format_duration(duration(item))
+        if kind in _TIMEDELTA:
+            return {"class": "datetime.timedelta", "with": {"seconds": int(duration(item).total_seconds())}}
         if kind in _MOMENTS:
-            return moment(item).isoformat()
+            return _exactly(moment(item))
         if args:
             raise Lost(item, f"`{kind}` is given values without names (`__args__`), which has no counterpart")
         return {"class": kind, "with": {key: self.plain(one, (*where, "with", key)) for key, one in given.items()}}
@@ -104,6 +108,15 @@ class Values:
             allowed = f"`[sluicegate] env_allowlist` has to name {', '.join(foreign)}"
             self.notes.add(item, where, f"{told}: is filled in when the file is read; {allowed}")
         return _VARIABLE.sub(lambda found: f"${{env:{found[1] or found[2]}}}", text)
+
+
+def _exactly(value: date) -> dict[str, Any]:
+    """A day or a moment as an object, of which no annotation has to make one."""
+    names = ("year", "month", "day", "hour", "minute", "second", "microsecond")
+    parts = {name: getattr(value, name, 0) for name in names}
+    given = {name: part for name, part in parts.items() if part or name in names[:3]}
+    kind = "datetime.datetime" if isinstance(value, datetime) else "datetime.date"
+    return {"class": kind, "with": given}
 
 
 def duration(item: Item) -> timedelta:
