@@ -57,12 +57,12 @@ dag = PipelineDAG(
     params={{
         "dry_run": Param(
             default=False,
-            description="Show what would happen: loads are rolled back, results are discarded, Spark is skipped.",
+            description="Show what would happen, and keep nothing.",
             schema={{"type": "boolean"}},
         ),
         "force": Param(
             default=False,
-            description="Load again what the ledger says was loaded already.",
+            description="Load again what was loaded already.",
             schema={{"type": "boolean"}},
         ),
     }},
