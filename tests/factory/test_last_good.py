@@ -10,9 +10,10 @@ import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
+from sluicegate.factory import mirror as mirror_module
 from sluicegate.factory.bundle import PipelineBundle
 from sluicegate.factory.home import Home
-from tests.factory.bundles import OPERATORS, bag_of, bundle_at, custom, reader, small, task_bag, told
+from tests.factory.bundles import OPERATORS, bag_of, bundle_at, custom, reader, small, stubs, task_bag, told
 from tests.factory.files import MISSPELT, write
 
 
@@ -273,6 +274,18 @@ def test_a_pipeline_that_moved_to_another_shard_is_found_where_it_was(
     bundle.refresh()
     for number in range(3):
         assert task_bag(bundle, "b", monkeypatch, number).dag_ids == ["b"]
+
+
+def test_a_worker_lacks_no_shard_however_many_pipelines_a_matrix_makes(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror_module, "_LEAST", 8)
+    write(root, m=MATRIX.replace("cc", "cc, dd, ee, ff, gg, hh, ii, jj, kk, ll"))
+    bundle, worker = (bundle_at(tmp_path / name, root, shard_size=1) for name in ("bundles", "worker"))
+    bundle.refresh()
+    assert len(told(bundle)) == 12
+    task_bag(worker, "m_aa", monkeypatch)
+    assert stubs(bundle) < stubs(worker)
 
 
 def test_what_a_killed_worker_left_is_completed(

@@ -32,7 +32,7 @@ _SETTLED = 2.0
 """Seconds after which a second change of a file cannot have the same time of change as the first."""
 
 _LEAST = 128
-"""Shards for which a worker that knows nothing yet keeps a stub: whoever parsed may have counted more than it sees."""
+"""Shards for which a worker that knows nothing yet keeps a stub, at least."""
 
 _SHRINK = 4
 
@@ -67,7 +67,7 @@ class Mirror:
             if self._is_current():
                 return None
             found = survey(self.root, self.home, self.environment)
-            shards = self._count(len(found.entries))
+            shards = self._count(found)
             wanted = _stubs(self.root, found, shards)
             # First, so that there is a snapshot of whatever Airflow is shown.
             version = self._publish(found, wanted)
@@ -84,9 +84,7 @@ class Mirror:
     def provide_stubs(self) -> None:
         """Let a worker have the stub of any shard: what it needs of its pipeline it finds out when it parses one."""
         if not (self.home.stubs / shard_name(_LEAST - 1)).exists() and not self._known():
-            count = (
-                max(_LEAST, _SHRINK * ceil(len(yaml_files(self.root)) / self.size)) if self.root.is_dir() else _LEAST
-            )
+            count = self._most(len(yaml_files(self.root)) if self.root.is_dir() else 0)
             # The one that tells that all are there comes last.
             for number in (*range(_LEAST, count), *range(_LEAST)):
                 write_whole(self.home.stubs / shard_name(number), shard_stub(self.root, {}).encode())
@@ -136,12 +134,21 @@ class Mirror:
                 digest.update(f"{each.name}\0{each.stat().st_mtime_ns}\0".encode(errors="surrogateescape"))
         return digest.hexdigest(), newest
 
-    def _count(self, pipelines: int) -> int:
-        """How many shards: as many as are needed, but a few pipelines less do not move all the others."""
-        needed = ceil(pipelines / self.size)
+    def _count(self, found: Survey) -> int:
+        """How many shards: as many as are needed, but a few pipelines less do not move all the others.
+
+        Never near so many that a worker could lack one: it knows how many files there are, not what a `matrix:` makes.
+        """
+        files = {entry.file for entry in found.entries.values()} | found.errors.keys()
+        limit = self._most(len(files)) // 2
+        needed = min(ceil(len(found.entries) / self.size), limit)
         known = self._known()
         before = known.get("shards") if known.get("size") == self.size else None
-        return before if isinstance(before, int) and needed <= before <= needed * _SHRINK else needed
+        return before if isinstance(before, int) and needed <= before <= min(needed * _SHRINK, limit) else needed
+
+    def _most(self, files: int) -> int:
+        """For how many shards a worker that knows nothing yet keeps a stub."""
+        return max(_LEAST, _SHRINK * ceil(files / self.size))
 
     def _present(self) -> set[str]:
         stubs = self.home.stubs

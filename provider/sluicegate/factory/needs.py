@@ -7,8 +7,12 @@ from collections.abc import Iterator, Mapping
 
 from sluicegate.pipeline.model import LoadStep, OperatorStep, Pipeline, PythonStep, SparkStep, TransformStep
 
-__all__ = ["needs"]
+__all__ = ["imports", "needs"]
 
+_IMPORT = re.compile(
+    rb"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*|[^#\n]+)|import[ \t]+([^#\n]+))", re.MULTILINE
+)
+_NAME = re.compile(r"[\w.]+")
 _REFERENCE = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*")
 
 
@@ -26,6 +30,33 @@ def needs(pipeline: Pipeline) -> frozenset[str]:
             case LoadStep():
                 found |= {step.suite} if step.suite else set()
     return frozenset(found)
+
+
+def imports(path: str, code: bytes) -> frozenset[str]:
+    """The files that a module may import, relative to the same root; not all of them need exist.
+
+    :param path: of the module, relative to the root
+    """
+    found: set[str] = set()
+    for module, names, plain in _IMPORT.findall(code):
+        if plain:
+            for each in plain.decode().split(","):
+                found |= {*_modules(match[0])} if (match := _NAME.search(each)) else set()
+            continue
+        base = _absolute(module.decode(), path)
+        found |= {*_modules(base)} if base else set()
+        for name in _NAME.findall(names.decode()):
+            found |= {*_modules(f"{base}.{name}" if base else name)}
+    return frozenset(found)
+
+
+def _absolute(module: str, path: str) -> str:
+    """The name of a module that may be told relative to the package of the one at `path`."""
+    name = module.lstrip(".")
+    if name == module:
+        return name
+    package = path.split("/")[: len(name) - len(module)]
+    return ".".join([*package, name] if name else package)
 
 
 def _modules(name: str) -> tuple[str, str]:

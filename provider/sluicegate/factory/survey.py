@@ -21,7 +21,7 @@ from pathlib import Path
 from sluicegate.factory.entry import Entry, Reading, form
 from sluicegate.factory.fresh import entry_of
 from sluicegate.factory.home import Home, write_whole
-from sluicegate.factory.needs import needs
+from sluicegate.factory.needs import imports, needs
 from sluicegate.factory.problems import Problem, placed
 from sluicegate.factory.trial import trial
 from sluicegate.pipeline import Pipeline, PipelineErrors, Tree, graph, read_tree
@@ -143,6 +143,7 @@ class _Code:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._one: dict[str, str] = {}
+        self._imported: dict[str, frozenset[str]] = {}
         self._all: str | None = None
         self._newest = 0.0
 
@@ -153,7 +154,14 @@ class _Code:
         return "\n".join(self.of_pipeline(pipeline) for pipeline in draft.pipelines)
 
     def of_pipeline(self, pipeline: Pipeline) -> str:
-        return " ".join(f"{path}={self._digest(path)}" for path in sorted(needs(pipeline)))
+        """Of the files that it names, and of those that they import."""
+        found = set(needs(pipeline))
+        left = [path for path in found if path.endswith(".py")]
+        while left:
+            further = self._imports(left.pop()) - found
+            found |= further
+            left += further
+        return " ".join(f"{path}={self._digest(path)}" for path in sorted(found))
 
     def whole(self) -> str:
         if self._all is None:
@@ -165,6 +173,15 @@ class _Code:
                     digest.update(entry.encode(errors="surrogateescape"))
             self._all = digest.hexdigest()
         return self._all
+
+    def _imports(self, path: str) -> frozenset[str]:
+        if path not in self._imported:
+            try:
+                there = imports(path, (self._root / path).read_bytes())
+            except (OSError, ValueError):
+                there = frozenset()
+            self._imported[path] = frozenset(each for each in there if self._digest(each) != "-")
+        return self._imported[path]
 
     def newest(self) -> float:
         """When the newest of them changed."""
