@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.sdk import Context
 
-__all__ = ["RUN_XCOM_KEY", "StepContext", "StepOperator", "before_operator_step", "mark_run", "run_window", "with_item"]
+__all__ = [
+    "RUN_XCOM_KEY", "StepContext", "StepOperator", "as_step", "before_operator_step", "mark_run", "run_window",
+    "with_item",
+]  # fmt: skip
 
 RUN_XCOM_KEY = "sluicegate_run"
 """XCom of every step: its run's `window` (start and end) and whether it was a `dry_run`.
@@ -217,9 +220,30 @@ def with_item(operator: type[BaseOperator]) -> type[BaseOperator]:
             super().__init__(**kwargs)
             self.item = item
 
-    WithItem.__name__, WithItem.__qualname__ = operator.__name__, operator.__qualname__
-    WithItem.__module__, WithItem.__doc__ = operator.__module__, operator.__doc__
-    return WithItem
+    return _called_as(operator, WithItem)
+
+
+@lru_cache(maxsize=1024)
+def as_step(operator: type[BaseOperator]) -> type[BaseOperator]:
+    """`operator`, which is not ours, with `before_operator_step` done before it runs.
+
+    A subclass that is called the same: of a hook Airflow stores the source, with every task that has it.
+    """
+
+    class Step(operator):  # type: ignore[misc, valid-type]
+        is_step = True
+
+        def pre_execute(self, context: Context) -> None:
+            before_operator_step(context)
+            super().pre_execute(context)
+
+    return _called_as(operator, Step)
+
+
+def _called_as(operator: type[BaseOperator], kind: type[BaseOperator]) -> type[BaseOperator]:
+    kind.__name__, kind.__qualname__ = operator.__name__, operator.__qualname__
+    kind.__module__, kind.__doc__ = operator.__module__, operator.__doc__
+    return kind
 
 
 def mark_run(context: Context) -> None:
@@ -228,14 +252,9 @@ def mark_run(context: Context) -> None:
     context["ti"].xcom_push(key=RUN_XCOM_KEY, value={"window": str(run_window(context)), "dry_run": dry_run})
 
 
-# Airflow stores the source of a hook with every task that has it: this one is as short as can be.
 def before_operator_step(context: Context) -> None:
-    _before(context)
-
-
-def _before(context: Context) -> None:
-    """The `pre_execute` of operators that are not ours: leaves the step out of a dry run (AirflowSkipException), and
-    marks the run as our own steps do.
+    """Before an operator that is not ours runs, as its `pre_execute`: leave the step out of a dry run
+    (AirflowSkipException), and mark the run as our own steps do.
     """
     if (context.get("params") or {}).get("dry_run"):
         raise AirflowSkipException("a dry run leaves `operator:` steps out: they cannot be taken back")

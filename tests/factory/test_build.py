@@ -268,13 +268,13 @@ def test_a_process_that_parses_can_send_the_dag_to_airflow(root: Path) -> None:
 
 
 def test_a_dry_run_leaves_foreign_operators_out(root: Path) -> None:
-    hook = dag_of(root, FLIGHTS, "flights").get_task("fetch")._pre_execute_hook
+    hook = dag_of(root, FLIGHTS, "flights").get_task("fetch").pre_execute
     with pytest.raises(AirflowSkipException, match="dry run"):
         hook({"params": {"dry_run": True}})
 
 
 def test_a_foreign_step_marks_its_run_for_those_who_wait(root: Path) -> None:
-    hook = dag_of(root, FLIGHTS, "flights").get_task("fetch")._pre_execute_hook
+    hook = dag_of(root, FLIGHTS, "flights").get_task("fetch").pre_execute
     pushed: dict[str, Any] = {}
     hook(
         {

@@ -14,7 +14,18 @@ from typing import Any
 
 _MISSING = ("sluicegate.factory", "sluicegate.pipeline.read", "sluicegate.pipeline.yaml", "sluicegate.pipeline.tree")
 _PLACES = {"fileloc", "relative_fileloc", "doc_md", "_processor_dags_folder", "last_loaded"}
-_AIRFLOWS = {"dag", "_dag", "task_group", "upstream_task_ids", "downstream_task_ids", "start_date", "end_date", "_log"}
+_AIRFLOWS = {
+    "dag",
+    "_dag",
+    "params",
+    "_pre_execute_hook",
+    "task_group",
+    "upstream_task_ids",
+    "downstream_task_ids",
+    "start_date",
+    "end_date",
+    "_log",
+}
 
 
 class Absent(MetaPathFinder):
@@ -27,6 +38,7 @@ def seen(dag: Any, root: str) -> dict[str, Any]:
     from airflow.sdk.definitions.mappedoperator import MappedOperator
     from airflow.serialization.serialized_objects import DagSerialization
 
+    from sluicegate.operator import before_operator_step
     from sluicegate.render.plain import plain
 
     serialized = json.loads(json.dumps(DagSerialization.to_dict(dag)))["dag"]
@@ -37,15 +49,22 @@ def seen(dag: Any, root: str) -> dict[str, Any]:
         task["__var"]["params"] = [each for each in task["__var"].get("params", ()) if each not in ours]
         # What an instance gets of it is compared below: arguments that say a default may be there or not.
         task["__var"].pop("partial_kwargs", None)
+        # A hook in the written file is a method of the operator in the factory: `left_out` below.
+        task["__var"].pop("_pre_execute_hook", None)
     tasks = {}
     for task in dag.tasks:
         mapped = isinstance(task, MappedOperator)
         own = vars(task.unmap({"item": "item"}) if mapped else task)
+        hook = own.get("_pre_execute_hook")
+        kind = task.operator_class if mapped else type(task)
         tasks[task.task_id] = {
             name: plain(value, root)
             for name, value in own.items()
-            if name != "params" and name not in _AIRFLOWS and not name.startswith("_BaseOperator__")
+            if name not in ("params", "_pre_execute_hook")
+            and name not in _AIRFLOWS
+            and not name.startswith("_BaseOperator__")
         }
+        tasks[task.task_id]["left_out"] = hook is before_operator_step or getattr(kind, "is_step", False)
         if mapped:
             tasks[task.task_id]["over"] = plain(task.expand_input.value, root)
     text = json.dumps({"dag": told, "tasks": tasks, "zone": dag.window_timezone}, default=str)

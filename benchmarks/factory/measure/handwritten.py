@@ -37,13 +37,14 @@ with DAG(
 _LIKE_OURS = """\
 from datetime import UTC, datetime, timedelta
 
-from airflow.providers.standard.operators.bash import BashOperator
-from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.operators import bash, empty
 from airflow.sdk import CronDataIntervalTimetable, Param
 
 from sluicegate.dag import PipelineDAG
 from sluicegate.faults.retry import FaultRetryPolicy
-from sluicegate.operator import before_operator_step
+from sluicegate.operator import as_step
+
+BashOperator, EmptyOperator = as_step(bash.BashOperator), as_step(empty.EmptyOperator)
 
 dag = PipelineDAG(
     {name!r},
@@ -69,7 +70,7 @@ dag = PipelineDAG(
     doc_md={doc!r},
 )
 common = {{
-    "owner": {owner!r}, {retries}, "pre_execute": before_operator_step,
+    "owner": {owner!r}, {retries},
     "retry_policy": FaultRetryPolicy(delay=timedelta(seconds=30), max_delay=timedelta(minutes=10)),
 }}
 {tasks}

@@ -18,7 +18,7 @@ from sluicegate.factory.arguments import argument_problems, operator_class, type
 from sluicegate.factory.problems import BuildError, Problem
 from sluicegate.factory.typed import Typist
 from sluicegate.faults.retry import FaultRetryPolicy
-from sluicegate.operator import before_operator_step
+from sluicegate.operator import as_step
 from sluicegate.pipeline import graph
 from sluicegate.pipeline.model import (
     LoadStep,
@@ -197,7 +197,7 @@ def _foreign(step: OperatorStep, pipeline: Pipeline) -> Made:
     typist.problems += _unfilled(step, operator)
     if typist.problems:
         raise BuildError(typist.problems)
-    arguments = _common(step, pipeline) | {"pre_execute": before_operator_step}
+    arguments = _common(step, pipeline)
     if step.timeout is not None and issubclass(operator, BaseSensorOperator):
         # A sensor's own timeout also counts the time in which it does not run.
         arguments["timeout"] = step.timeout
@@ -205,7 +205,7 @@ def _foreign(step: OperatorStep, pipeline: Pipeline) -> Made:
         if given.get(own) and own in arguments:
             more = given[own] if isinstance(given[own], list) else [given[own]]
             given[own] = [*arguments[own], *more]
-    return operator, arguments | given
+    return as_step(operator), arguments | given
 
 
 def _unfilled(step: OperatorStep, operator: type[BaseOperator]) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from pydantic import BaseModel
 
 from sluicegate.dag import PipelineDAG
-from sluicegate.operator import StepOperator
+from sluicegate.operator import StepOperator, before_operator_step
 from sluicegate.render.record import Calls
 
 __all__ = ["Rendered", "RenderedGroup", "RenderedTask", "rendered"]
@@ -81,6 +81,8 @@ def _task(task: BaseOperator | MappedOperator, calls: Calls) -> RenderedTask:
         known = given.keys() | _OF_A_MAPPED_TASK
         given = {"task_id": task.task_id, **{name: each for name, each in task.partial_kwargs.items() if name in known}}
     arguments = _differing(kind, {name: value for name, value in given.items() if name not in _OF_A_DAG})
+    if getattr(kind, "is_step", False):
+        arguments["pre_execute"] = before_operator_step
     if issubclass(kind, StepOperator):
         arguments = {name: value for name, value in arguments.items() if not _says_nothing(value)}
     group = task.task_group
