@@ -77,7 +77,9 @@ class Mirror:
                 _remove(self.home.stubs / name, self.home.stubs)
             self._sweep()
             settled = state if state == self._state()[0] and time.time() - newest > _SETTLED else ""
-            known = {"state": settled, "shards": shards, "version": version, "errors": dict(found.errors)}
+            files = {name: entry.file for name, entry in found.entries.items()}
+            known = {"state": settled, "shards": shards, "version": version, "pipelines": files}
+            known["errors"] = dict(found.errors)
             self._remember(known, wanted)
         return found
 
@@ -98,6 +100,11 @@ class Mirror:
         """What was wrong with which file when the tree was mirrored last."""
         found = self._known().get("errors")
         return {str(file): str(text) for file, text in found.items()} if isinstance(found, dict) else {}
+
+    def pipelines(self) -> dict[str, str]:
+        """The file of each pipeline that was scheduled when the tree was mirrored last, by its name."""
+        found = self._known().get("pipelines")
+        return {str(name): str(file) for name, file in found.items()} if isinstance(found, dict) else {}
 
     def _known(self) -> dict[str, object]:
         try:

@@ -48,9 +48,10 @@ def load_pipelines(file: str) -> None:
     mirror = Mirror(root=root, home=home, lock=lambda: _locked(home.folder / "lock"), environment=environment())
     mirror.refresh()
     errors = mirror.errors()
-    made = dags_of(home, home.names())
-    for dag in made.values():
-        told = errors.get(Path(dag.source).relative_to(root).as_posix()) if dag.source.startswith(f"{root}/") else None
+    files = mirror.pipelines()
+    made = dags_of(home, files)
+    for name, dag in made.items():
+        told = errors.get(files[name])
         if told is not None:
             dag.doc_md = (dag.doc_md or "") + _quoted(told)
     _register([*made.values(), *_broken(errors, made)])

@@ -102,12 +102,14 @@ def survey(root: Path, home: Home, environment: Environment) -> Survey:
         for name, entry in look.before.items()
         if name not in entries and entry.pipeline.file in bad
     }
-    for name, problems in look.trials(older).items():
+    lost = look.trials(older)
+    for name, problems in lost.items():
         words = next(problem.message for problem in problems if problem.is_error)
-        lost = f"the last good version of `{name}` cannot be built any more either: {words}"
-        mistakes[older[name].pipeline.file].append(Mistake("build", lost, older[name].pipeline.file))
-    entries |= older
-    look.keep(entries)
+        told = f"the last good version of `{name}` cannot be built any more either: {words}"
+        mistakes[older[name].pipeline.file].append(Mistake("build", told, older[name].pipeline.file))
+    look.keep(entries | older)
+    # Kept, for the code may be mended; not shown to Airflow, for it might end the process that parses.
+    entries |= {name: entry for name, entry in older.items() if name not in lost}
     return Survey(entries, {_relative(file, root): _drawn(mistakes[file], root) for file in sorted(bad)})
 
 
