@@ -70,7 +70,7 @@ def test_a_refresh_killed_at_any_moment_is_made_good_by_the_next(root: Path, tmp
         _tree(root, numbers)
         process = CONTEXT.Process(target=_refresh, args=(storage, root, snapshots))
         process.start()
-        process.join(numbers.uniform(0.0, 0.5))
+        process.join(numbers.uniform(0.0, 0.12))
         if process.exitcode is None:
             killed += 1
             os.kill(process.pid or 0, signal.SIGKILL)
@@ -121,7 +121,8 @@ def _parse(storage: Path, root: Path, done: Event, names: set[str]) -> None:
 
 
 def test_parsers_always_see_every_pipeline_that_did_not_change(root: Path, tmp_path: Path) -> None:
-    names = {f"p{number}" for number in range(10)}
+    # Three shards, with x, y and z or without: who lists files while a shard is added may read it the next time only.
+    names = {f"p{number}" for number in range(9)}
     write(root, **{name: small(name) for name in names})
     storage, done = tmp_path / "bundles", CONTEXT.Event()
     bundle_at(storage, root, shard_size=SIZE).refresh()

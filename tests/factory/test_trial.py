@@ -171,7 +171,9 @@ def test_code_mended_before_anybody_looked_is_no_reason_to_complain(root: Path, 
 
 
 @pytest.mark.parametrize("code", ["import os; os._exit(3)", "while True: pass", "raise RuntimeError('no')"])
-def test_a_helper_that_breaks_is_found_before_airflow_parses_it(root: Path, bundle: PipelineBundle, code: str) -> None:
+def test_a_helper_that_breaks_is_found_before_airflow_parses_it(
+    root: Path, bundle: PipelineBundle, hasty: None, code: str
+) -> None:
     # Whatever ends the process would take the whole shard along.
     (root / "lib").mkdir()
     (root / "lib" / "helper.py").write_text("LIMIT = 1\n")
