@@ -213,9 +213,10 @@ def _edges_of_listings(edges: Iterable[tuple[str, str]], listed: Mapping[str, st
 
 
 def _join(edges: Iterable[tuple[str, str]], tasks: Mapping[str, Task]) -> None:
-    """Every edge once: Airflow warns about a second."""
-    for before, after in dict.fromkeys(edges):
-        tasks[before] >> tasks[after]
+    """What `before >> after` comes to between tasks of one DAG, without finding out for each that it is one."""
+    for before, after in edges:
+        tasks[before].downstream_task_ids.add(after)
+        tasks[after].upstream_task_ids.add(before)
 
 
 def _undo(pipeline: Pipeline, tasks: Mapping[str, Task]) -> None:
