@@ -35,12 +35,18 @@ env: .venv/ready
 demo: .venv/ready
 	@.venv/bin/sluicegate demo $(if $(FORCE),--force)
 
+# First what needs no server, on all cores; then one after the other what starts servers and kills things.
 test: .venv/ready
+ifdef ARGS
 	@.venv/bin/pytest $(ARGS)
+else
+	@.venv/bin/pytest -m "not system" -n auto
+	@.venv/bin/pytest -m system
+endif
 
 # What needs no server: a minute.
 unit: .venv/ready
-	@.venv/bin/pytest -m "not system" $(ARGS)
+	@.venv/bin/pytest -m "not system" -n auto $(ARGS)
 
 lint: .venv/ready
 	@$(UV) lock --check --quiet
