@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
+from sluicegate.factory.code import walk
 from sluicegate.factory.home import Home, sweep, write_whole
+from sluicegate.factory.memory import world
 from sluicegate.factory.snapshot import publish
 from sluicegate.factory.stub import SHARDS, STUB_SUFFIX, by_shard, error_name, error_stub, shard_name, shard_stub
-from sluicegate.factory.survey import Survey, survey, walk, world
+from sluicegate.factory.survey import Survey, survey
 from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.walk import yaml_files
 

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from sluicegate.factory.code import walk
 from sluicegate.factory.entry import Entry
 from sluicegate.factory.home import Home, draft_of, sweep
-from sluicegate.factory.survey import walk
 
 __all__ = ["KEEP_DAYS", "fetch", "publish", "version_of"]
 

@@ -6,22 +6,17 @@ content. Of a file that turned bad the last good version stays.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
-import pickle
-import stat
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 
-from sluicegate.factory.entry import Entry, Reading, form
+from sluicegate.factory.code import Code
+from sluicegate.factory.entry import Entry, Reading
 from sluicegate.factory.fresh import entry_of
-from sluicegate.factory.home import Home, write_whole
-from sluicegate.factory.needs import imports, needs
+from sluicegate.factory.home import Home
+from sluicegate.factory.memory import Memory
 from sluicegate.factory.problems import Problem, placed
 from sluicegate.factory.trial import trial
 from sluicegate.pipeline import Pipeline, PipelineErrors, Tree, graph, read_tree
@@ -30,9 +25,8 @@ from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.errors import Mistake, in_order
 from sluicegate.pipeline.model import OperatorStep
 from sluicegate.pipeline.read import Draft, read_draft
-from sluicegate.pipeline.walk import SUFFIXES
 
-__all__ = ["Survey", "survey", "walk", "world"]
+__all__ = ["Survey", "survey"]
 
 log = logging.getLogger(__name__)
 
@@ -51,30 +45,6 @@ class Survey:
         steps = (step for entry in self.entries.values() for step in entry.pipeline.steps.values())
         named = (step.operator.rpartition(".")[0] for step in steps if isinstance(step, OperatorStep))
         return frozenset(module for module in named if module.startswith("airflow."))
-
-
-@dataclass
-class _Memory:
-    """What earlier looks found out. `drafts` are by file: its reading, the code it was judged by, and what came out;
-    `trials` by the digest of what was built: all code as it was where there were errors, and what came out;
-    `complaints` all code as it was when a pipeline could not be built.
-    """
-
-    drafts: dict[str, tuple[Reading, str, Draft]] = field(default_factory=dict)
-    trials: dict[str, tuple[str, tuple[Problem, ...]]] = field(default_factory=dict)
-    complaints: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, home: Home) -> _Memory:
-        try:
-            head, _, body = home.memory.read_bytes().partition(b"\n")
-            found = pickle.loads(body) if head == world().encode() else None  # noqa: S301 - see `entry.load`
-        except Exception:
-            found = None
-        return found if isinstance(found, cls) else cls()
-
-    def keep(self, home: Home) -> None:
-        write_whole(home.memory, world().encode() + b"\n" + pickle.dumps(self, pickle.HIGHEST_PROTOCOL))
 
 
 def survey(root: Path, home: Home, environment: Environment) -> Survey:
@@ -113,92 +83,6 @@ def survey(root: Path, home: Home, environment: Environment) -> Survey:
     return Survey(entries, {_relative(file, root): _drawn(mistakes[file], root) for file in sorted(bad)})
 
 
-def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """All files below `root` that may matter, in a stable order; what is hidden or compiled does not.
-
-    Links are followed, but not into a folder that they stand in.
-    """
-    around: dict[str, tuple[str, ...]] = {}
-    for folder, folders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        above = around.get(os.path.dirname(folder), ())  # noqa: PTH120
-        if real in above:
-            folders.clear()
-            continue
-        around[folder] = (*above, real)
-        folders[:] = sorted(name for name in folders if name != "__pycache__" and not name.startswith("."))
-        for name in sorted(files):
-            if name.startswith(".") and name != ".airflowignore":
-                continue
-            path = os.path.join(folder, name)  # noqa: PTH118 - called for every file at every refresh
-            try:
-                status = os.stat(path)  # noqa: PTH116
-            except OSError:
-                continue  # deleted meanwhile, or a link to nowhere or to itself
-            if stat.S_ISREG(status.st_mode):  # reading a pipe would never end
-                yield path, status
-
-
-class _Code:
-    """The files beside the pipelines: each one's digest, and one of all of them, found once a look."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._one: dict[str, str] = {}
-        self._imported: dict[str, frozenset[str]] = {}
-        self._all: str | None = None
-        self._newest = 0.0
-
-    def of(self, draft: Draft) -> str:
-        """What the draft was judged by. With mistakes in it, that may be any file: one may be missing."""
-        if not draft.is_good:
-            return self.whole()
-        return "\n".join(self.of_pipeline(pipeline) for pipeline in draft.pipelines)
-
-    def of_pipeline(self, pipeline: Pipeline) -> str:
-        """Of the files that it names, and of those that they import."""
-        found = set(needs(pipeline))
-        left = [path for path in found if path.endswith(".py")]
-        while left:
-            further = self._imports(left.pop()) - found
-            found |= further
-            left += further
-        return " ".join(f"{path}={self._digest(path)}" for path in sorted(found))
-
-    def whole(self) -> str:
-        if self._all is None:
-            digest = hashlib.sha256()
-            for path, status in walk(self._root):
-                if not path.endswith(SUFFIXES):
-                    self._newest = max(self._newest, status.st_ctime)
-                    entry = f"{path}\0{status.st_ctime_ns}\0{status.st_size}\0{status.st_ino}\0"
-                    digest.update(entry.encode(errors="surrogateescape"))
-            self._all = digest.hexdigest()
-        return self._all
-
-    def _imports(self, path: str) -> frozenset[str]:
-        if path not in self._imported:
-            try:
-                there = imports(path, (self._root / path).read_bytes())
-            except (OSError, ValueError):
-                there = frozenset()
-            self._imported[path] = frozenset(each for each in there if self._digest(each) != "-")
-        return self._imported[path]
-
-    def newest(self) -> float:
-        """When the newest of them changed."""
-        self.whole()
-        return self._newest
-
-    def _digest(self, path: str) -> str:
-        if path not in self._one:
-            try:
-                self._one[path] = hashlib.sha256((self._root / path).read_bytes()).hexdigest()
-            except OSError:
-                self._one[path] = "-"
-        return self._one[path]
-
-
 class _Look:
     """One look at the tree: what was known before, and what is known after it.
 
@@ -213,8 +97,8 @@ class _Look:
             name: entry if entry.pipeline.root == root else entry.at(root) for name, entry in self._stored.items()
         }
         self.unbuilt: dict[Path, tuple[Mistake, ...]] = {}
-        self._memory, self._now = _Memory.of(home), _Memory()
-        self._code = _Code(root)
+        self._memory, self._now = Memory.of(home), Memory()
+        self._code = Code(root)
 
     def read(self, file: Path, root: Path, environment: Environment | None) -> Draft:
         """As `read_draft`, unless the file says what it said before and is judged by the same code."""
@@ -355,18 +239,3 @@ def _drawn(mistakes: Iterable[Mistake], root: Path) -> str:
 
 def _relative(file: Path, root: Path) -> str:
     return file.relative_to(root).as_posix()
-
-
-@lru_cache(maxsize=1)
-def world() -> str:
-    """Everything that is installed: with another provider another argument may be right."""
-    there = sorted({name for folder in sys.path for name in _installed(folder)})
-    return f"{form()} {hashlib.sha256(' '.join(there).encode(errors='surrogateescape')).hexdigest()}"
-
-
-def _installed(folder: str) -> list[str]:
-    """The distributions in a folder of `sys.path`, each with its version: the names say it, no file is opened."""
-    try:
-        return [name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info"))]  # noqa: PTH208
-    except OSError:
-        return []  # a zip file, or nothing
