@@ -117,12 +117,12 @@ def test_a_file_that_was_missing_is_found_when_it_comes(root: Path, bundle: Pipe
 def test_another_provider_judges_everything_again(
     root: Path, bundle: PipelineBundle, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sluicegate.factory import mirror as mirror_module
+    from sluicegate.factory import memory, mirror
 
     write(root, a=small("a"), b=small("b"))
     bundle.refresh()
     work.take()
-    for module in (survey_module, mirror_module):
+    for module in (memory, mirror):
         monkeypatch.setattr(module, "world", lambda: "another provider")
     bundle.refresh()
     assert work.take() == ({"a", "b"}, {"a", "b"})
