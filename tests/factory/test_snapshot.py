@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import io
 import multiprocessing
 import os
 import shutil
 import signal
 import sys
+import tarfile
 import time
 from pathlib import Path
 from typing import Any
@@ -344,3 +346,16 @@ def test_a_publisher_that_is_killed_leaves_nothing_half(
     worker = pinned(tmp_path, root, folder, version_of(bundle))
     worker.initialize()
     assert (Home(worker.home).tree / "code.py").read_text() == "24"
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "tree/../../outside"])
+def test_a_snapshot_that_is_none_of_ours_writes_nothing_elsewhere(tmp_path: Path, folder: Path, name: str) -> None:
+    folder.mkdir()
+    with tarfile.open(folder / f"{'0' * 40}.tar.gz", "w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = 4
+        archive.addfile(member, io.BytesIO(b"evil"))
+    with pytest.raises(ValueError, match="nothing that a snapshot holds"):
+        snapshot_module.fetch(folder, "0" * 40, tmp_path / "versions" / "one")
+    assert not list(tmp_path.rglob("outside"))
+    assert not (tmp_path / "versions" / "one").exists()

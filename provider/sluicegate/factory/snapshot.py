@@ -14,7 +14,7 @@ import tarfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sluicegate.factory.code import walk
 from sluicegate.factory.entry import Entry
@@ -82,11 +82,25 @@ def fetch(folder: Path, version: str, into: Path) -> None:
     draft = draft_of(into)
     try:
         with tarfile.open(source) as archive:
-            archive.extractall(draft, filter="data")
+            _unpack(archive, draft)
         Home(draft).tree.mkdir(exist_ok=True)
         _put(draft, into)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
+    """What `_write` wrote: files, all of them below `folder`. (`filter="data"` is there since Python 3.11.4 only.)"""
+    folder.mkdir(parents=True, exist_ok=True)
+    for member in archive:
+        data = archive.extractfile(member) if member.isreg() else None
+        if data is None or member.name.startswith("/") or ".." in PurePosixPath(member.name).parts:
+            raise ValueError(f"{member.name!r} is nothing that a snapshot holds: who wrote this one?")
+        target = folder / member.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with data, target.open("wb") as file:
+            shutil.copyfileobj(data, file)
+        target.chmod(member.mode & 0o755)
 
 
 def _put(draft: Path, into: Path) -> None:
