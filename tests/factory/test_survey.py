@@ -11,7 +11,9 @@ import pytest
 
 from sluicegate.factory import survey as survey_module
 from sluicegate.factory.bundle import PipelineBundle
-from sluicegate.factory.entry import Entry
+from sluicegate.factory.entry import Entry, form
+from sluicegate.factory.home import Home
+from sluicegate.pipeline.model import Retries
 from tests.factory.bundles import OPERATORS, bag_of, bundle_at, custom, reader, small, told
 from tests.factory.files import MISSPELT, write
 
@@ -180,3 +182,18 @@ def test_a_file_deleted_while_it_is_looked_at_hurts_no_other(
     assert told(bundle).keys() == {"good"}
     bundle.refresh()
     assert bag_of(bundle).import_errors == {}
+
+
+def test_entries_of_another_state_of_the_models_are_not_read(
+    root: Path, bundle: PipelineBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root, a=small("a"))
+    bundle.refresh()
+    form.cache_clear()
+    monkeypatch.setattr(Retries, "model_fields", {**Retries.model_fields, "more": None})
+    try:
+        assert Home(bundle.base_dir).entry("a") is None
+    finally:
+        monkeypatch.undo()
+        form.cache_clear()
+    assert Home(bundle.base_dir).entry("a") is not None

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import pickle
 import platform
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ import pydantic
 
 import sluicegate
 from sluicegate.pipeline.digest import source_digest
-from sluicegate.pipeline.model import Pipeline
+from sluicegate.pipeline.model import Model, Pipeline
 
 if TYPE_CHECKING:
     from sluicegate.pipeline.environment import Environment
@@ -100,9 +100,19 @@ class Entry:
 
 @lru_cache(maxsize=1)
 def form() -> str:
-    """Whose entries can be read here: they are pickled, and only by the same versions read again."""
+    """Whose entries can be read here: they are pickled, and only by the same versions and models read again."""
     python = ".".join(platform.python_version_tuple()[:2])
-    return f"sluicegate {sluicegate.__version__} airflow {airflow.__version__} pydantic {pydantic.VERSION} py{python}"
+    shapes = sorted(f"{kind.__name__}({','.join(kind.model_fields)})" for kind in _kinds(Model))
+    shapes.append(",".join(each.name for each in fields(Entry)))
+    ours = f"{sluicegate.__version__}+{hashlib.sha256(' '.join(shapes).encode()).hexdigest()[:12]}"
+    return f"sluicegate {ours} airflow {airflow.__version__} pydantic {pydantic.VERSION} py{python}"
+
+
+def _kinds(kind: type[Model]) -> Iterator[type[Model]]:
+    yield kind
+    for each in kind.__subclasses__():
+        if each.__module__ == Model.__module__:  # not what only some processes have imported
+            yield from _kinds(each)
 
 
 def dump(entry: Entry) -> bytes:

@@ -8,7 +8,9 @@ import pickle
 import sys
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
+import sluicegate
 from sluicegate.factory.entry import Reading, form
 from sluicegate.factory.home import Home, write_whole
 from sluicegate.factory.problems import Problem
@@ -43,8 +45,14 @@ class Memory:
 
 @lru_cache(maxsize=1)
 def world() -> str:
-    """Everything that is installed: with another provider another argument may be right."""
+    """Everything that is installed: with another provider another argument may be right.
+
+    Our own files too: under one version they may be a working copy.
+    """
     there = sorted({name for folder in sys.path for name in _installed(folder)})
+    for file in sorted(Path(sluicegate.__file__).parent.rglob("*.py")):
+        state = file.stat()
+        there.append(f"{file.name} {state.st_mtime_ns} {state.st_size}")
     return f"{form()} {hashlib.sha256(' '.join(there).encode(errors='surrogateescape')).hexdigest()}"
 
 
