@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -177,3 +178,40 @@ def test_processes_may_refresh_at_once(root: Path, bundle: PipelineBundle, tmp_p
     assert [worker.exitcode for worker in workers] == [0, 0]
     assert stubs(bundle) == {"shards/000.py", "misspelt.yaml.py"}
     assert set(bag_of(bundle).dag_ids) == {"flights", "delays"}
+
+
+TASK_START = """
+import os, sys
+from pathlib import Path
+from airflow.dag_processing.dagbag import BundleDagBag
+from sluicegate.factory.bundle import PipelineBundle
+os.environ["_AIRFLOW_PARSING_CONTEXT_DAG_ID"] = "flights"
+bundle = PipelineBundle(name="pipelines", root=sys.argv[1])
+bundle.initialize()
+stub = next(Path(bundle.path, "shards").glob("*.py"))
+bag = BundleDagBag(dag_folder=stub, bundle_path=bundle.path, bundle_name="pipelines", safe_mode=False)
+assert bag.dag_ids == ["flights"], bag.import_errors
+print(sorted(name for name in sys.modules if name.startswith("sluicegate.")))
+"""
+
+
+def test_a_task_that_starts_imports_nothing_that_reads_files_or_looks_at_trees(
+    root: Path, bundle: PipelineBundle
+) -> None:
+    write(root, flights=FLIGHTS)
+    bundle.initialize()
+    words = [sys.executable, "-c", TASK_START, str(root)]
+    storage = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(bundle.base_dir.parent)}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ | storage)
+    assert done.returncode == 0, done.stderr
+    loaded = done.stdout.splitlines()[-1]
+    for module in (
+        "pipeline.yaml",
+        "pipeline.read",
+        "pipeline.tree",
+        "factory.survey",
+        "factory.mirror",
+        "factory.trial",
+    ):
+        assert f"sluicegate.{module}'" not in loaded
+    assert "sluicegate.factory.shard'" in loaded

@@ -63,8 +63,12 @@ class PipelineBundle(BaseDagBundle):
         if self.version:
             self._fetch(self.version)
         elif get_parsing_context().dag_id is not None:
-            # A task is about to start: what it needs is found when its pipeline is parsed, and no more than that.
-            self._mirror().provide_stubs()
+            from sluicegate.factory.home import Home
+
+            # A task is about to start: what it needs is found when its pipeline is parsed, and no more than that is
+            # imported here.
+            if not Home(self.base_dir).has_stubs():
+                self._mirror().provide_stubs()
             find_code(self.root)
         elif self.root.is_dir():
             self.refresh()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sluicegate.factory.entry import Entry, dump, load
+from sluicegate.factory.stub import LEAST, shard_name
 
 __all__ = ["Complaint", "Home", "draft_of", "sweep", "write_whole"]
 
@@ -54,6 +55,10 @@ class Home:
     def fingerprint(self) -> Path:
         """What the tree was like when the stubs were made of it. Where there is none, nobody keeps this home."""
         return self.folder / "tree.json"
+
+    def has_stubs(self) -> bool:
+        """Whether there is one for every shard that Airflow may name when a task starts."""
+        return self.fingerprint.exists() or (self.stubs / shard_name(LEAST - 1)).exists()
 
     @property
     def entries(self) -> Path:

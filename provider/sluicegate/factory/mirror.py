@@ -20,7 +20,7 @@ from sluicegate.factory.code import walk
 from sluicegate.factory.home import Home, sweep, write_whole
 from sluicegate.factory.memory import world
 from sluicegate.factory.snapshot import publish
-from sluicegate.factory.stub import SHARDS, STUB_SUFFIX, by_shard, error_name, error_stub, shard_name, shard_stub
+from sluicegate.factory.stub import LEAST, SHARDS, STUB_SUFFIX, by_shard, error_name, error_stub, shard_name, shard_stub
 from sluicegate.factory.survey import Survey, survey
 from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.walk import yaml_files
@@ -32,9 +32,6 @@ SHARD_SIZE = 50
 
 _SETTLED = 2.0
 """Seconds after which a second change of a file cannot have the same time of change as the first."""
-
-_LEAST = 128
-"""Shards for which a worker that knows nothing yet keeps a stub, at least."""
 
 _SHRINK = 4
 
@@ -87,10 +84,10 @@ class Mirror:
 
     def provide_stubs(self) -> None:
         """Let a worker have the stub of any shard: what it needs of its pipeline it finds out when it parses one."""
-        if not (self.home.stubs / shard_name(_LEAST - 1)).exists() and not self._known():
+        if not self.home.has_stubs():
             count = self._most(len(yaml_files(self.root)) if self.root.is_dir() else 0)
             # The one that tells that all are there comes last.
-            for number in (*range(_LEAST, count), *range(_LEAST)):
+            for number in (*range(LEAST, count), *range(LEAST)):
                 write_whole(self.home.stubs / shard_name(number), shard_stub(self.root, {}).encode())
 
     def version(self) -> str | None:
@@ -157,7 +154,7 @@ class Mirror:
 
     def _most(self, files: int) -> int:
         """For how many shards a worker that knows nothing yet keeps a stub."""
-        return max(_LEAST, _SHRINK * ceil(files / self.size))
+        return max(LEAST, _SHRINK * ceil(files / self.size))
 
     def _present(self) -> set[str]:
         stubs = self.home.stubs

@@ -13,10 +13,24 @@ from pathlib import Path
 
 import sluicegate
 
-__all__ = ["SHARDS", "STUB_SUFFIX", "by_shard", "error_name", "error_stub", "shard_name", "shard_of", "shard_stub"]
+__all__ = [
+    "LEAST",
+    "SHARDS",
+    "STUB_SUFFIX",
+    "by_shard",
+    "error_name",
+    "error_stub",
+    "shard_name",
+    "shard_of",
+    "shard_stub",
+]
 
 STUB_SUFFIX = ".py"
 SHARDS = "shards"
+
+LEAST = 128
+"""Shards for which a worker that knows nothing yet keeps a stub, at least."""
+
 _LONGEST_NAME = 255
 """Bytes that a name in a folder may have, at most."""
 _SHORTENED = 50
