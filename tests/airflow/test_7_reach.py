@@ -99,7 +99,9 @@ def test_mapped_steps_groups_setups_and_teardowns_run(airflow: Airflow) -> None:
     run = wait_until(lambda: first_run(airflow, "reach"), 60, "the run")
     reader = wait_until(lambda: first_run(airflow, "reach_reader"), 60, "the reader's run")
     wait_until(lambda: states(airflow, "reach", run).get("wait_for__bring") == ["deferred"], 60, "a wait for files")
-    wait_until(lambda: states(airflow, "reach_reader", reader)["wait_for__reach__shape"] == ["deferred"], 60, "a wait")
+    wait_until(
+        lambda: states(airflow, "reach_reader", reader).get("wait_for__reach__shape") == ["deferred"], 60, "a wait"
+    )
     airflow.put("landing", "reach/2026-03-01/us.csv", b"customer,amount\nbob,2\n")
     airflow.put("landing", "reach/2026-03-01/eu.csv", b"customer,amount\nann,1\ncid,3\n")
     wait_until(lambda: all_ended(airflow, "reach", run, "delete", "load_all", "bring"), 180, "the run to end")
