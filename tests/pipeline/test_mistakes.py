@@ -242,6 +242,13 @@ FILES = [
     step("a step that is not there", LOAD + "after: ▸b", "missing-step"),
     step("a step after itself", LOAD + "after: [▸a]", "cycle"),
     step("a step that reads what it writes", "load: ▸raw\ninto: raw", "self-read"),
+    Bad(
+        "two groups of one id",
+        "sluicegate: 1\nsteps:\n"
+        "  one: {load: s3://in/x.csv, into: table://wh/x, group: g.h}\n"
+        "  two: {load: s3://in/y.csv, into: table://wh/y, group: ▸g__h}\n",
+        "name",
+    ),
     step("two datasets of one name", LOAD + "reads: [{dataset: weather.rain, latest: true}, ▸rain]", "duplicate-binding"),
     step("a URI without a binding", LOAD + "reads: ▸s3://b/c", "missing-binding"),
     top("a param that is taken", "params: {▸dry_run: true}", "name"),

@@ -24,13 +24,15 @@ def read_entry(name: str, root: Path, environment: Environment, near: str | None
     :raises PipelineErrors: when its file is not good, or there is none
     """
     known = stems(root)
-    found = [root / near] if near is not None and (root / near).is_file() else []
+    before = root / near if near is not None and (root / near).is_file() else None
     first: PipelineErrors | None = None
-    for file in dict.fromkeys([*found, *candidates(name, known)]):
+    for file in dict.fromkeys([*([before] if before else []), *candidates(name, known)]):
         try:
             together = read_together(file, root, known, environment, only=name)
         except PipelineErrors as errors:
-            first = first or errors  # a file that only begins like the name may be bad, and none of this one's
+            if file == before:
+                raise
+            first = first or errors  # it may be the file of another one, whose name only begins alike
             continue
         for pipeline in together.pipelines:
             if pipeline.name == name:
