@@ -239,7 +239,7 @@ def test_the_log_block_is_the_one_that_is_logged() -> None:
 @pytest.mark.parametrize("of", GUIDES, ids=named)
 def test_every_fault_that_is_named_is_in_the_catalogue(of: Page) -> None:
     words = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", re.sub(r"```.*?```", "", of.text, flags=re.DOTALL)))
-    others = {"AIRFLOW_HOME", "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", "TERMINATE_CLUSTER"}
+    others = {"AIRFLOW_HOME", "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", "DAGS_ROOT", "TERMINATE_CLUSTER"}
     assert {word for word in words if not re.match("AIRFLOW__|SLUICEGATE_", word)} - others <= set(CATALOGUE)
 
 

@@ -14,7 +14,7 @@ from sluicegate.factory import mirror as mirror_module
 from sluicegate.factory import survey as survey_module
 from sluicegate.factory.bundle import PipelineBundle
 from sluicegate.factory.home import Home
-from tests.factory.bundles import bag_of, bundle_at, small, stubs, told
+from tests.factory.bundles import bag_of, bundle_at, small, stubs, task_bag, told
 from tests.factory.files import MISSPELT, write
 
 
@@ -373,3 +373,16 @@ def test_what_was_mirrored_says_of_which_files_and_in_how_many_shards(root: Path
     bundle.refresh()
     known = json.loads(Home(bundle.home).fingerprint.read_text())
     assert (known["shards"], known["size"], known["stubs"]) == (1, 50, ["shards/000.py"])
+
+
+def test_a_bad_file_whose_name_is_how_a_good_one_begins_stops_no_task(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "stores.yaml").write_text(
+        "sluicegate: 1\nmatrix: {region: [eu], channel: [web]}\n"
+        'steps:\n  a: {load: s3://x/x.csv, into: "table://wh/{{ matrix.region }}", key: id}\n'
+    )
+    write(root, stores_eu=MISSPELT)
+    worker = bundle_at(tmp_path / "worker", root)
+    bag = task_bag(worker, "stores_eu_web", monkeypatch)
+    assert (bag.import_errors, set(bag.dag_ids)) == ({}, {"stores_eu_web"})

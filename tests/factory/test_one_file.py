@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
 
+from sluicegate.factory.one_file import BROKEN
 from tests.factory.bundles import OPERATORS, STORAGE, custom, small
 from tests.factory.files import MISSPELT, write
 
@@ -45,3 +46,19 @@ def test_an_older_version_that_would_end_the_process_does_not_take_the_others_al
     bag = bag_of(stub)
     assert "b" in bag.dag_ids
     assert bag.import_errors == {}
+
+
+def test_a_bad_file_is_shown_beside_a_good_one_whose_name_begins_as_its_own(root: Path, stub: Path) -> None:
+    write(root, orders=MISSPELT, orders_eu=small("orders_eu"))
+    bag = bag_of(stub)
+    assert set(bag.dag_ids) == {"orders", "orders_eu"}
+    assert BROKEN in bag.dags["orders"].tags
+    assert "orders.yaml:2:1" in (bag.dags["orders"].doc_md or "")
+
+
+def test_a_bad_file_takes_no_name_from_a_good_one(root: Path, stub: Path) -> None:
+    write(root, orders_eu=small("orders_eu"))
+    (root / "orders eu.yaml").write_text(small("x"))
+    dag = bag_of(stub).dags["orders_eu"]
+    assert BROKEN not in dag.tags, "the good pipeline is gone"
+    assert "orders eu.yaml" in (dag.doc_md or ""), "the mistake is told nowhere"

@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from textwrap import dedent, indent
 from typing import NamedTuple
 
 import pytest
 
 from sluicegate.pipeline.environment import Environment
-from sluicegate.pipeline.tree import read_tree
+from sluicegate.pipeline.errors import Mistake, PipelineErrors, in_order
+from sluicegate.pipeline.tree import read_together, read_tree
 from tests.pipeline.conftest import Dags
 
 HERE = "▸"
@@ -240,7 +242,14 @@ FILES = [
     step("a step that is not there", LOAD + "after: ▸b", "missing-step"),
     step("a step after itself", LOAD + "after: [▸a]", "cycle"),
     step("a step that reads what it writes", "load: ▸raw\ninto: raw", "self-read"),
-    step("two datasets of one name", LOAD + "reads: [weather.rain, ▸rain]", "duplicate-binding"),
+    Bad(
+        "two groups of one id",
+        "sluicegate: 1\nsteps:\n"
+        "  one: {load: s3://in/x.csv, into: table://wh/x, group: g.h}\n"
+        "  two: {load: s3://in/y.csv, into: table://wh/y, group: ▸g__h}\n",
+        "name",
+    ),
+    step("two datasets of one name", LOAD + "reads: [{dataset: weather.rain, latest: true}, ▸rain]", "duplicate-binding"),
     step("a URI without a binding", LOAD + "reads: ▸s3://b/c", "missing-binding"),
     top("a param that is taken", "params: {▸dry_run: true}", "name"),
     top("a param that is no name", "params: {▸Big: true}", "name"),
@@ -386,6 +395,30 @@ def test_a_cycle_is_told_with_its_whole_path(dags: Dags) -> None:
     path = first.message.split(": ")[1].split(" -> ")
     assert path[0] == path[-1]
     assert set(path) == {"a.s", "b.s", "c.s"}
+
+
+def test_a_step_with_a_mistake_of_its_own_has_those_in_what_it_reads_told_as_well(dags: Dags) -> None:
+    dags.write("weather.yaml", WEATHER)
+    text = (
+        f"sluicegate: 1\n{DAY}steps:\n"
+        "  a: {load: ▸wether.days, into: table://wh/x, ▸modus: append}\n"
+        "  b: {operator: airflow.providers.standard.operators.empty.EmptyOperator, reads: {x: ▸weather.nothing}, ▸wiht: {}}\n"
+    )
+    expected = [(number, at + 1) for number, line in enumerate(text.splitlines(), 1) for at in _marks(line)]
+    file = dags.write("r.yaml", text.replace(HERE, ""))
+    for told in (dags.tree().mistakes_of(file), _together(file, dags.root)):
+        assert [(m.line, m.column) for m in told] == expected
+
+
+def _marks(line: str) -> list[int]:
+    """Where the marks stand, as if they were not there."""
+    return [at - line[:at].count(HERE) for at, letter in enumerate(line) if letter == HERE]
+
+
+def _together(file: Path, root: Path) -> tuple[Mistake, ...]:
+    with pytest.raises(PipelineErrors) as caught:
+        read_together(file, root)
+    return in_order(caught.value.mistakes)
 
 
 def test_what_is_not_utf_8_is_told_where_it_is(dags: Dags) -> None:

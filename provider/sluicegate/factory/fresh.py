@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from sluicegate.pipeline import Pipeline, PipelineErrors, read_together
 from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.errors import Mistake
 from sluicegate.pipeline.graph import as_read, upstream_names
+from sluicegate.pipeline.near import candidates
 from sluicegate.pipeline.tree import stems
 
 __all__ = ["entry_of", "read_entry"]
@@ -23,11 +24,21 @@ def read_entry(name: str, root: Path, environment: Environment, near: str | None
     :raises PipelineErrors: when its file is not good, or there is none
     """
     known = stems(root)
-    for file in _candidates(name, root, known, near):
-        together = read_together(file, root, known, environment, only=name)
+    before = root / near if near is not None and (root / near).is_file() else None
+    first: PipelineErrors | None = None
+    for file in dict.fromkeys([*([before] if before else []), *candidates(name, known)]):
+        try:
+            together = read_together(file, root, known, environment, only=name)
+        except PipelineErrors as errors:
+            if file == before:
+                raise
+            first = first or errors  # it may be the file of another one, whose name only begins alike
+            continue
         for pipeline in together.pipelines:
             if pipeline.name == name:
                 return entry_of(pipeline, together.upstreams, datetime.now(UTC))
+    if first is not None:
+        raise first
     raise PipelineErrors([Mistake("missing-pipeline", f"no file below the dags root makes `{name}`", root)], root)
 
 
@@ -52,12 +63,3 @@ def _text(file: Path) -> bytes:
         return file.read_bytes()
     except OSError:
         return b""  # deleted since it was read: the next look is at what is there then
-
-
-def _candidates(name: str, root: Path, known: Mapping[str, tuple[Path, ...]], near: str | None) -> Iterable[Path]:
-    """The files that may make a pipeline of that name: by its stem, or one with a `matrix:` by its first words."""
-    words = name.split("_")
-    stems_ = ["_".join(words[:count]) for count in range(len(words), 0, -1)]
-    found = [root / near] if near is not None and (root / near).is_file() else []
-    found += [file for stem in stems_ for file in known.get(stem, ())]
-    return dict.fromkeys(found)

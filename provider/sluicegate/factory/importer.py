@@ -172,9 +172,10 @@ def _home(bundle: Any) -> Home:
 
 def _forget_deleted(index: Stems, home: Home) -> None:
     """A file that comes back under an old name is a new one."""
-    for name in list(home.names()) if index else ():
-        words = name.split("_")
-        if index.keys().isdisjoint("_".join(words[:count]) for count in range(1, len(words) + 1)):
+    from sluicegate.pipeline.near import candidates
+
+    for name in home.names() if index else ():
+        if not candidates(name, index):
             home.forget(name)
 
 

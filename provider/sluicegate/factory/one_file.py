@@ -50,11 +50,12 @@ def load_pipelines(file: str) -> None:
     errors = mirror.errors()
     files = mirror.pipelines()
     made = dags_of(home, files)
+    going_on = {files[name] for name in made}
     for name, dag in made.items():
         told = errors.get(files[name])
         if told is not None:
-            dag.doc_md = (dag.doc_md or "") + _quoted(told)
-    _register([*made.values(), *_broken(errors, made)])
+            _tell(dag, told)
+    _register([*made.values(), *_broken({file: told for file, told in errors.items() if file not in going_on}, made)])
 
 
 class MistakesOperator(BaseOperator):
@@ -69,17 +70,25 @@ class MistakesOperator(BaseOperator):
 
 
 def _broken(errors: Mapping[str, str], made: Mapping[str, DAG]) -> Iterator[DAG]:
-    """A DAG for each name of a file with mistakes of which no earlier version goes on."""
+    """A DAG for each name of a file with mistakes of which no earlier version goes on.
+
+    One whose name another file's DAG has is told of there: of two DAGs with one name Airflow would show one.
+    """
     by_name: dict[str, list[str]] = {}
     for file, told in errors.items():
-        by_name.setdefault(Path(file).stem, []).append(told)
+        by_name.setdefault(_dag_id(Path(file).stem), []).append(told)
     for name, drawings in by_name.items():
-        if any(each == name or each.startswith(f"{name}_") for each in made):
-            continue  # told in the docs of what goes on
         text = "\n\n".join(drawings)
-        dag = DAG(_dag_id(name), schedule=None, tags=[BROKEN], doc_md=_quoted(text), description="It has mistakes.")
+        if name in made:
+            _tell(made[name], text)
+            continue
+        dag = DAG(name, schedule=None, tags=[BROKEN], doc_md=_quoted(text), description="It has mistakes.")
         dag.add_task(MistakesOperator(task_id="mistakes", mistakes=text, retries=0))
         yield dag
+
+
+def _tell(dag: DAG, mistakes: str) -> None:
+    dag.doc_md = (dag.doc_md or "") + _quoted(mistakes)
 
 
 def _dag_id(stem: str) -> str:

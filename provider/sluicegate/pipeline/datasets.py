@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sluicegate.pipeline import template
 from sluicegate.pipeline.errors import Where, did_you_mean
+from sluicegate.pipeline.graph import is_foreign
 from sluicegate.pipeline.model import Dataset, Read
 from sluicegate.pipeline.source import Report
 from sluicegate.pipeline.validate import keys_of, known_keys, mapping, name_problem, shown, text, validate
@@ -34,6 +35,8 @@ class Datasets:
         self.declared: frozenset[str] = frozenset()
         self.mapped = False
         """Whether the step that is being read has an `item`."""
+        self.elsewhere: list[tuple[Where, Read]] = []
+        """What is read from other pipelines, each with its place; also by steps that are wrong."""
 
     def declare(self, value: object) -> None:
         """Read the `datasets:` section."""
@@ -190,6 +193,8 @@ class Datasets:
                 if option in given:
                     message = f"`{option}` is for datasets of other pipelines"
                     self.report.error((*where, option), "value", message, key=True)
+        elif read is not None and is_foreign(key):
+            self.elsewhere.append((at, read))
         return read
 
 

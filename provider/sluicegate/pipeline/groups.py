@@ -43,10 +43,16 @@ def around(group: str) -> tuple[str, ...]:
 
 
 def check_groups(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
-    """A group that is called as a step is."""
+    """A group that is called as a step is, or whose id is that of another group."""
+    known: dict[str, str] = {}
     for name, step in pipeline.steps.items():
         for group in around(step.group) if step.group is not None else ():
-            if (taken := group_id(group)) in pipeline.steps:
+            taken = group_id(group)
+            if taken in pipeline.steps:
                 message = f"there is a step `{taken}`: a group needs a name of its own"
-                yield source.mistake(("steps", name, "group"), "name", message)
-                break
+            elif known.setdefault(taken, group) != group:
+                message = f"Airflow would know the groups `{known[taken]}` and `{group}` by one id: rename one of them"
+            else:
+                continue
+            yield source.mistake(("steps", name, "group"), "name", message)
+            break

@@ -12,7 +12,7 @@ from sluicegate.pipeline.read import Draft, read_draft
 from sluicegate.pipeline.upstreams import Neighbours
 from sluicegate.pipeline.walk import SUFFIXES
 
-__all__ = ["Near", "Stems", "has_matrix", "is_pipeline_file", "says_so"]
+__all__ = ["Near", "Stems", "candidates", "has_matrix", "is_pipeline_file", "says_so"]
 
 _MARK = re.compile(rb"^(?:\xef\xbb\xbf)?sluicegate:", re.MULTILINE)
 
@@ -50,6 +50,12 @@ def _mentions(file: Path) -> bool:
         return False
 
 
+def candidates(name: str, index: Stems) -> list[Path]:
+    """The files that may make a pipeline of that name: by their stem, or, with a `matrix:`, by its first words."""
+    words = name.split("_")
+    return [file for count in range(len(words), 0, -1) for file in index.get("_".join(words[:count]), ())]
+
+
 class Near:
     """Reads the files that may make a pipeline of some name, each once.
 
@@ -81,7 +87,9 @@ class Near:
         matrices: dict[str, Draft] = {}
         for name in dict.fromkeys(names):
             making = []
-            for file in self._candidates(name):
+            for file in candidates(name, self._index):
+                if not says_so(file) or (file.stem != name and not _mentions(file)):
+                    continue
                 draft = self.read(file, name)
                 if name in draft.names:
                     making.append(draft)
@@ -94,11 +102,3 @@ class Near:
             files = {each: there for each, there in files.items() if each != stem or draft.file not in there}
             files |= {each: (draft.file,) for each in draft.names if each not in files and draft.variants}
         return Neighbours(drafts, files, matrices, self._root)
-
-    def _candidates(self, name: str) -> list[Path]:
-        words = name.split("_")
-        stems = ["_".join(words[:count]) for count in range(1, len(words))]
-        found = [file for file in self._index.get(name, ()) if says_so(file)]
-        for stem in stems:
-            found += [file for file in self._index.get(stem, ()) if _mentions(file) and says_so(file)]
-        return found

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 from sluicegate.pipeline.datasets import Datasets
 from sluicegate.pipeline.digest import DEFAULTS
 from sluicegate.pipeline.environment import Environment
-from sluicegate.pipeline.errors import Mistake, PipelineErrors, did_you_mean, in_order
+from sluicegate.pipeline.errors import Mistake, PipelineErrors, Where, did_you_mean, in_order
+from sluicegate.pipeline.graph import split
 from sluicegate.pipeline.matrix import combined_name, merged, read_matrix, sources_of
-from sluicegate.pipeline.model import Connections, Head, Pipeline, Retries
+from sluicegate.pipeline.model import Connections, Head, Pipeline, Read, Retries
 from sluicegate.pipeline.params import read_params
 from sluicegate.pipeline.rules import check_pipeline
 from sluicegate.pipeline.schedule import read_schedule
@@ -38,13 +39,20 @@ Part = TypeVar("Part", Retries, Connections)
 class Variant:
     """One pipeline of a file: the only one, or that of one combination of its `matrix:`.
 
-    `pipeline` has only those parts that are right.
+    `pipeline` has only those parts that are right. `elsewhere` is what is read from other pipelines, each with its
+    place, also by steps that are wrong.
     """
 
     name: str
     source: Source
     pipeline: Pipeline
     mistakes: tuple[Mistake, ...]
+    elsewhere: tuple[tuple[Where, Read], ...]
+
+    @property
+    def upstreams(self) -> frozenset[str]:
+        """The pipelines that it reads from, or would."""
+        return frozenset(split(read.dataset)[0] for _, read in self.elsewhere)
 
     def is_wrong_at(self, *tops: str) -> bool:
         """Whether there is an error at or below one of these top-level keys."""
@@ -125,13 +133,13 @@ def read_draft(file: Path, root: Path, environment: Environment | None = None, o
 
 def _variant(source: Source, told: Iterable[Mistake] = ()) -> Variant:
     report = Report(source)
-    pipeline = _pipeline(source, report)
+    pipeline, elsewhere = _pipeline(source, report)
     report.mistakes += told
     report.mistakes += check_pipeline(pipeline, source)
-    return Variant(source.name, source, pipeline, in_order(report.mistakes))
+    return Variant(source.name, source, pipeline, in_order(report.mistakes), elsewhere)
 
 
-def _pipeline(source: Source, report: Report) -> Pipeline:
+def _pipeline(source: Source, report: Report) -> tuple[Pipeline, tuple[tuple[Where, Read], ...]]:
     value = _top_level(source, report)
     if problem := name_problem(source.file.stem):
         report.error((), "name", f"{problem}: rename the file, its stem is the pipeline's name")
@@ -156,7 +164,8 @@ def _pipeline(source: Source, report: Report) -> Pipeline:
         "matrix": source.matrix,
         "env": tuple(source.env),
     }
-    return Pipeline(name=source.name, file=source.file, root=source.root, digest=source.digest, **made)
+    pipeline = Pipeline(name=source.name, file=source.file, root=source.root, digest=source.digest, **made)
+    return pipeline, tuple(datasets.elsewhere)
 
 
 def _top_level(source: Source, report: Report) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def read_together(
     root = root.absolute()
     near = Near(stems(root) if index is None else index, root, environment)
     draft = near.read(file.absolute(), only)
-    neighbours = near.neighbours(name for each in draft.pipelines for name in upstream_names(each))
+    neighbours = near.neighbours(name for each in draft.variants for name in each.upstreams)
     mistakes = [*draft.mistakes, *_name_mistakes(draft, near.neighbours(draft.names)), *_reading(draft, neighbours)]
     if not draft.variants or any(mistake.is_error for mistake in mistakes):
         raise PipelineErrors(mistakes, root)
@@ -199,7 +199,7 @@ def _with(neighbours: Neighbours, before: Mapping[Path, Sequence[Pipeline]]) -> 
 
 def _as_it_was(pipeline: Pipeline) -> Variant:
     blank = Source(pipeline.file, pipeline.root, (Document(pipeline.file, "", {}),), {}, pipeline.digest)
-    return Variant(pipeline.name, replace(blank, name=pipeline.name, matrix=pipeline.matrix), pipeline, ())
+    return Variant(pipeline.name, replace(blank, name=pipeline.name, matrix=pipeline.matrix), pipeline, (), ())
 
 
 def _all_neighbours(drafts: Iterable[Draft], root: Path) -> Neighbours:

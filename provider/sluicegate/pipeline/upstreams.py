@@ -12,7 +12,6 @@ from sluicegate.pipeline.graph import (
     binding_of,
     cycles,
     edges,
-    is_foreign,
     narrowed_by,
     params_in,
     split,
@@ -45,13 +44,9 @@ class Neighbours:
 
 def check_reads(variant: Variant, neighbours: Neighbours) -> Iterator[Mistake]:
     """The mistakes in what one pipeline reads from others."""
-    pipeline, source = variant.pipeline, variant.source
-    for name, step in pipeline.steps.items():
-        for binding, read in step.reads.items():
-            if is_foreign(read.dataset):
-                where = read_place(source, name, binding)
-                schedule = None if variant.is_wrong_at("schedule") else pipeline.schedule
-                yield from _check_read(schedule, source, read, where, neighbours)
+    schedule = None if variant.is_wrong_at("schedule") else variant.pipeline.schedule
+    for where, read in variant.elsewhere:
+        yield from _check_read(schedule, variant.source, read, where, neighbours)
 
 
 def _check_read(
