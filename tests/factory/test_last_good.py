@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
+from sluicegate.factory import home as home_module
 from sluicegate.factory import mirror as mirror_module
 from sluicegate.factory.bundle import PipelineBundle
 from sluicegate.factory.home import Home
@@ -279,7 +280,8 @@ def test_a_pipeline_that_moved_to_another_shard_is_found_where_it_was(
 def test_a_worker_lacks_no_shard_however_many_pipelines_a_matrix_makes(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror_module, "_LEAST", 8)
+    for module in (home_module, mirror_module):
+        monkeypatch.setattr(module, "LEAST", 8)
     write(root, m=MATRIX.replace("cc", "cc, dd, ee, ff, gg, hh, ii, jj, kk, ll"))
     bundle, worker = (bundle_at(tmp_path / name, root, shard_size=1) for name in ("bundles", "worker"))
     bundle.refresh()

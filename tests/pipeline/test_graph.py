@@ -3,13 +3,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.pipeline import Mistake, Window
+from sluicegate.pipeline import Mistake, Window, read_tree
 from sluicegate.pipeline.graph import (
+    as_read_by,
     cycles,
     edges,
     narrowed_by,
@@ -212,3 +214,24 @@ def test_cycles_are_cycles_and_none_is_left(links: list[tuple[int, int]]) -> Non
         assert all(link in links for link in pairwise(path))
     on_cycles = {node for path in found for node in path}
     assert cycles([link for link in links if not on_cycles & set(link)]) == []
+
+
+def test_what_a_reader_knows_of_a_mapped_writer_is_enough_to_wait_for_it(tmp_path: Path) -> None:
+    (tmp_path / "up.yaml").write_text(
+        "sluicegate: 1\nschedule: {cron: '@daily', start: 2026-01-01}\n"
+        "datasets: {part: 's3://lake/{{ ds }}/{{ item }}.csv', whole: 's3://lake/{{ ds }}/', other: s3://lake/o.csv}\n"
+        "steps:\n"
+        "  shape: {operator: airflow.sdk.BaseOperator, for_each: [eu, us], writes: part}\n"
+        "  else_where: {operator: airflow.sdk.BaseOperator, writes: other}\n"
+    )
+    (tmp_path / "down.yaml").write_text(
+        "sluicegate: 1\nschedule: {cron: '@daily', start: 2026-01-01}\n"
+        "steps:\n  load: {load: up.whole, into: 'table://w/t', key: k}\n"
+    )
+    tree = read_tree(tmp_path)
+    down = tree.pipelines["down"]
+    known = as_read_by(down, tree.pipelines)
+    assert known["up"].steps.keys() == {"shape"}
+    assert waits(down, known) == waits(down, tree.pipelines)
+    assert [wait.upstream_step for wait in waits(down, known)] == ["shape"]
+    assert as_read_by(down, known) == known

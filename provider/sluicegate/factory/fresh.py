@@ -10,7 +10,7 @@ from sluicegate.factory.entry import Entry, Reading
 from sluicegate.pipeline import Pipeline, PipelineErrors, read_together
 from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.errors import Mistake
-from sluicegate.pipeline.graph import as_read, upstream_names
+from sluicegate.pipeline.graph import as_read_by, upstream_names
 from sluicegate.pipeline.near import candidates
 from sluicegate.pipeline.tree import stems
 
@@ -51,7 +51,7 @@ def entry_of(pipeline: Pipeline, others: Mapping[str, Pipeline], since: datetime
     read = (pipeline, *(others[name] for name in names))
     return Entry(
         pipeline=pipeline,
-        upstreams={name: as_read(others[name], pipeline) for name in names},
+        upstreams=as_read_by(pipeline, others),
         text=_text(pipeline.file),
         good_since=since,
         readings={each.file.relative_to(each.root).as_posix(): Reading.of(each) for each in read},

@@ -68,9 +68,11 @@ def import_shared(modules: Iterable[str]) -> None:
 
 def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[PipelineDAG | None, list[Problem]]:
     """The DAG, unless there is an error, and all that is wrong."""
-    problems = list(shortcomings(pipeline, others))
+    # With no more of the others than an entry keeps: what is tried here is what is parsed there.
+    known = graph.as_read_by(pipeline, others)
+    problems = list(shortcomings(pipeline, known))
     try:
-        dag = build_dag(pipeline, others)
+        dag = build_dag(pipeline, known)
     except BuildError as error:
         return None, [*problems, *error.problems]
     except Exception as error:

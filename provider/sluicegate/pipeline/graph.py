@@ -16,7 +16,7 @@ from sluicegate.pipeline.template import before_item, needs_item, same_place, us
 from sluicegate.pipeline.window import Window, upstream_windows
 
 __all__ = [
-    "Wait", "as_read", "binding_of", "cycles", "edges", "files_location", "folders_of", "is_foreign", "located",
+    "Wait", "as_read_by", "binding_of", "cycles", "edges", "files_location", "folders_of", "is_foreign", "located",
     "narrowed_by", "params_in", "read_locations", "sources", "split", "upstream_names", "waits", "write_locations",
     "writers",
 ]  # fmt: skip
@@ -61,7 +61,12 @@ def upstream_names(pipeline: Pipeline) -> frozenset[str]:
     return frozenset(split(read.dataset)[0] for read in reads if is_foreign(read.dataset))
 
 
-def as_read(upstream: Pipeline, reader: Pipeline) -> Pipeline:
+def as_read_by(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> dict[str, Pipeline]:
+    """Those of `others` that `pipeline` reads from, by name, with just what it needs to know of them."""
+    return {name: _as_read(others[name], pipeline) for name in sorted(upstream_names(pipeline)) if name in others}
+
+
+def _as_read(upstream: Pipeline, reader: Pipeline) -> Pipeline:
     """As much of `upstream` as `reader` needs to know: what it reads there, and the steps that write that."""
     read = {
         split(each.dataset)[1]
@@ -69,12 +74,14 @@ def as_read(upstream: Pipeline, reader: Pipeline) -> Pipeline:
         for each in step.reads.values()
         if is_foreign(each.dataset) and split(each.dataset)[0] == upstream.name
     }
+    written = writers(upstream)
     steps = {
-        name: StepBase(name=name, writes={binding: key for binding, key in step.writes.items() if key in read})
+        name: StepBase(name=name, writes=step.writes, for_each=step.for_each, group=step.group)
         for name, step in upstream.steps.items()
-        if read & set(step.writes.values())
+        if any(name in written.get(key, ()) for key in read)
     }
-    datasets = {key: dataset for key, dataset in upstream.datasets.items() if key in read}
+    known = read.union(*(step.writes.values() for step in steps.values()))
+    datasets = {key: dataset for key, dataset in upstream.datasets.items() if key in known}
     blank: dict[str, object] = {"params": {}, "alerts": {}, "dag": {}, "description": None}
     return upstream.model_copy(update={**blank, "datasets": datasets, "steps": steps})
 
