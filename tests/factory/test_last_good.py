@@ -381,3 +381,28 @@ def test_a_task_that_starts_opens_no_other_pipeline(
     (root / "c.yaml").unlink()
     (root / "c.yaml").symlink_to(root / "c.yaml")  # opening it fails
     assert task_bag(bundle, "b", monkeypatch).dag_ids == ["b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sluicegate: 1\ndag: {on_failure_callback: {class: mine.Thing}}\n"
+        "steps: {a: {operator: airflow.providers.standard.operators.empty.EmptyOperator}}\n",
+        "sluicegate: 1\nsteps:\n  a:\n    operator: airflow.providers.standard.operators.empty.EmptyOperator\n"
+        "    with: {on_failure_callback: [{class: mine.Thing}]}\n",
+    ],
+    ids=["dag", "step"],
+)
+def test_a_class_of_an_argument_that_is_gone_is_found_before_airflow_finds_it(
+    root: Path, bundle: PipelineBundle, text: str
+) -> None:
+    code = root / "mine.py"
+    code.write_text(
+        "from airflow.sdk import BaseNotifier\n\n\nclass Thing(BaseNotifier):\n    def notify(self, context): ...\n"
+    )
+    write(root, a=text)
+    bundle.refresh()
+    assert "a.yaml.py" not in stubs(bundle)
+    code.write_text("")
+    bundle.refresh()
+    assert "a.yaml.py" in stubs(bundle)

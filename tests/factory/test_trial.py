@@ -14,7 +14,9 @@ from sluicegate.factory import trial as trial_module
 from sluicegate.factory.bundle import PipelineBundle
 from sluicegate.factory.entry import Entry
 from sluicegate.factory.home import Home
+from sluicegate.factory.load import build_mistakes
 from sluicegate.factory.trial import trial
+from sluicegate.pipeline import read_tree
 from tests.factory.bundles import OPERATORS, bag_of, custom, small, told
 from tests.factory.files import BAD_ARGUMENT, write
 
@@ -199,3 +201,12 @@ def test_a_helper_that_is_mended_mends_the_pipeline(root: Path, bundle: Pipeline
     (root / "helper.py").write_text("LIMIT = 2\n")
     bundle.refresh()
     assert told(bundle).keys() == {"fragile"}
+
+
+def test_a_module_that_would_end_the_process_is_a_mistake_where_files_are_checked_without_a_trial(root: Path) -> None:
+    # `sluicegate check` would say nothing of any file, and end with 0.
+    (root / "leaves.py").write_text(f"{OPERATORS}\nimport sys\nsys.exit(0)\n")
+    write(root, a=custom("leaves"))
+    [mistake] = build_mistakes(read_tree(root).pipelines["a"], {})
+    assert (mistake.code, mistake.is_error) == ("build", True)
+    assert "exit code 0" in mistake.message

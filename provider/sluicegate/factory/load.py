@@ -75,6 +75,10 @@ def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Pipelin
         dag = build_dag(pipeline, known)
     except BuildError as error:
         return None, [*problems, *error.problems]
+    except SystemExit as error:  # who asks builds others as well, and goes on
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        message = f"building this pipeline would end the process (exit code {code}): what do its operators' modules do?"
+        return None, [*problems, Problem((), "build", message)]
     except Exception as error:
         return None, [*problems, Problem((), "build", f"this cannot be built: {type(error).__name__}: {error}")]
     return (None if any(problem.is_error for problem in problems) else dag), problems

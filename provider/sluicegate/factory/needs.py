@@ -18,13 +18,15 @@ _REFERENCE = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*")
 
 def needs(pipeline: Pipeline) -> frozenset[str]:
     """Paths relative to the dags root; not all of them need exist."""
-    found = set(_callables(pipeline.dag))
+    found = set(_named(pipeline.dag))
+    if (timetable := pipeline.schedule.timetable) is not None:
+        found |= {*_modules(timetable.path.rpartition(".")[0]), *_named(timetable.with_)}
     for step in pipeline.steps.values():
         match step:
             case TransformStep() | PythonStep():
                 found |= set(_modules(step.function.partition(":")[0]))
             case OperatorStep():
-                found |= {*_modules(step.operator.rpartition(".")[0]), *_callables(step.with_)}
+                found |= {*_modules(step.operator.rpartition(".")[0]), *_named(step.with_)}
             case SparkStep():
                 found |= {job.path for job in step.jobs if "://" not in job.path}
             case LoadStep():
@@ -64,14 +66,16 @@ def _modules(name: str) -> tuple[str, str]:
     return f"{path}.py", f"{path}/__init__.py"
 
 
-def _callables(value: object) -> Iterator[str]:
-    """The modules of all texts that look like `module:function`."""
+def _named(value: object) -> Iterator[str]:
+    """The modules of all texts that look like `module:function`, and of what `class:` names."""
     if isinstance(value, str):
         if match := _REFERENCE.fullmatch(value):
             yield from _modules(match[1])
     elif isinstance(value, Mapping):
+        if isinstance(path := value.get("class"), str) and "." in path:
+            yield from _modules(path.rpartition(".")[0])
         for item in value.values():
-            yield from _callables(item)
+            yield from _named(item)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _callables(item)
+            yield from _named(item)
