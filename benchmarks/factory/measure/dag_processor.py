@@ -115,7 +115,12 @@ class Processor:
         return self._process.memory_full_info().uss / 1e6
 
     def cpu(self) -> float:
-        """Seconds, user and system, that it and all below it have taken since its start."""
+        """Seconds, user and system, that it and all below it have taken since its start.
+
+        :raises RuntimeError: when it has ended: what it would have taken is not known
+        """
+        if self._process.poll() is not None:
+            raise RuntimeError(f"the dag-processor has ended; its log is {self._log}")
         total = 0.0
         for each in (self._process, *self._process.children(recursive=True)):
             try:
