@@ -72,7 +72,7 @@ class Entry:
     @property
     def file(self) -> str:
         """Relative to the dags root."""
-        return self.pipeline.file.relative_to(self.pipeline.root).as_posix()
+        return self.pipeline.path
 
     @property
     def version(self) -> str:

@@ -54,7 +54,7 @@ def entry_of(pipeline: Pipeline, others: Mapping[str, Pipeline], since: datetime
         upstreams=as_read_by(pipeline, others),
         text=_text(pipeline.file),
         good_since=since,
-        readings={each.file.relative_to(each.root).as_posix(): Reading.of(each) for each in read},
+        readings={each.path: Reading.of(each) for each in read},
     )
 
 

@@ -63,7 +63,7 @@ class Mirror:
         with self.lock():
             # Taken before the files are read: a change while they are read is then seen the next time.
             state, newest = self._state()
-            if self._is_current():
+            if self._is_current(state):
                 return None
             found = survey(self.root, self.home, self.environment)
             shards = self._count(found)
@@ -112,12 +112,13 @@ class Mirror:
             return {}
         return known if isinstance(known, dict) else {}
 
-    def _is_current(self) -> bool:
+    def _is_current(self, seen: str = "") -> bool:
+        """:param seen: the state of the tree, where it is known already"""
         known = self._known()
         state, names = known.get("state"), known.get("stubs")
         if not state or not isinstance(names, list) or bool(self.snapshots) != bool(known.get("version")):
             return False
-        return state == self._state()[0] and set(names) == self._present()
+        return state == (seen or self._state()[0]) and set(names) == self._present()
 
     def _remember(self, known: Mapping[str, object], wanted: Iterable[str]) -> None:
         told = {**known, "size": self.size, "stubs": sorted(wanted)}

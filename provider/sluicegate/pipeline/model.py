@@ -307,3 +307,8 @@ class Pipeline(Head):
     dag: Mapping[str, Any] = Field(default_factory=dict)
     """Further arguments of Airflow's DAG, as written."""
     connections: Connections = Connections()
+
+    @property
+    def path(self) -> str:
+        """Its file relative to the dags root, with forward slashes."""
+        return self.file.relative_to(self.root).as_posix()
