@@ -41,7 +41,7 @@ ifdef ARGS
 	@.venv/bin/pytest $(ARGS)
 else
 	@.venv/bin/pytest -m "not system" -n auto
-	@.venv/bin/pytest -m system
+	@.venv/bin/pytest -m system --durations=25
 endif
 
 # What needs no server: a minute.

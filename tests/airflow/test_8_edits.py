@@ -125,7 +125,7 @@ def test_two_hundred_good_files_run_beside_twenty_bad_ones_of_every_kind(airflow
     for file in (airflow.workspace.dags / "many").rglob("*.yaml"):
         file.unlink()
     wait_until(lambda: not airflow.import_errors(), 60, "the errors to go")
-    wait_until(lambda: airflow.get("/dags/many_000")["is_stale"], 120, "a deleted pipeline to go")
+    wait_until(lambda: airflow.get("/dags/many_000")["is_stale"], 90, "a deleted pipeline to go")
 
 
 @pytest.fixture

@@ -259,7 +259,7 @@ def test_the_settings_of_airflow_in_the_docs_exist() -> None:
 
 def test_what_makes_an_idle_dag_processor_cheap_is_told_and_is_set_by_the_embedded_stack() -> None:
     told = "\n".join(block.text for block in page("platform.md").blocks("ini"))
-    for name in ("min_file_process_interval", "min_serialized_dag_update_interval"):
+    for name in ("min_file_process_interval", "min_serialized_dag_update_interval", "stale_dag_threshold"):
         said = re.search(rf"^{name} = (\d+)$", told, re.MULTILINE)
         (value,) = (value for key, value in DAG_PROCESSOR.items() if key.endswith(f"__{name.upper()}"))
         assert said is not None

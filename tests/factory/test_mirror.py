@@ -14,6 +14,7 @@ from sluicegate.factory import mirror as mirror_module
 from sluicegate.factory import survey as survey_module
 from sluicegate.factory.bundle import PipelineBundle
 from sluicegate.factory.home import Home
+from sluicegate.factory.stub import shard_name, shard_of
 from tests.factory.bundles import bag_of, bundle_at, small, stubs, task_bag, told
 from tests.factory.files import MISSPELT, write
 
@@ -312,6 +313,49 @@ def test_a_few_pipelines_less_do_not_move_the_others(root: Path, tmp_path: Path)
         (root / f"p{number}.yaml").unlink()
     bundle.refresh()
     assert stubs(bundle) == set()
+
+
+def test_a_shard_that_a_pipeline_left_is_parsed_once_more_when_airflow_takes_that_for_deleted(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Airflow compares two parses of the file: with the one right after the deletion it may not see it.
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD", "40")
+    clock = Clock()
+    monkeypatch.setattr(mirror_module, "time", clock)
+    bundle = bundle_at(tmp_path / "bundles", root, shard_size=1)
+    write(root, **{f"p{number}": small(f"p{number}") for number in range(8)})
+    bundle.refresh()
+    left = bundle.path / shard_name(shard_of("p0", 8))
+    others = [name for name in stubs(bundle) if bundle.path / name != left]
+    (root / "p0.yaml").unlink()
+    write(root, **{f"q{number}": small(f"q{number}") for number in range(2)})  # so that the shards stay
+    bundle.refresh()
+
+    def parsed() -> bool:
+        """Whether Airflow would parse that shard anew, and no other."""
+        before = {name: (bundle.path / name).stat().st_mtime_ns for name in others}
+        os.utime(left, (0, 0))
+        bundle.refresh()
+        assert {name: (bundle.path / name).stat().st_mtime_ns for name in others} == before
+        return left.stat().st_mtime > 0
+
+    assert not parsed()
+    clock.now += 45
+    assert not parsed()
+    (root / "q1.yaml").unlink()  # a refresh that looks at files does not forget it
+    bundle.refresh()
+    clock.now += 10
+    assert parsed()
+    assert not parsed()
+
+
+class Clock:
+    """The time as a test wants it."""
+
+    now = 1_800_000_000.0
+
+    def time(self) -> float:
+        return self.now
 
 
 @pytest.mark.parametrize("size", [0, -1])

@@ -100,7 +100,7 @@ class PipelineBundle(BaseDagBundle):
     def _mirror(self) -> Mirror:
         from sluicegate.factory.home import Home
         from sluicegate.factory.mirror import SHARD_SIZE, Mirror
-        from sluicegate.factory.site import environment
+        from sluicegate.factory.site import environment, stale_after
 
         return Mirror(
             root=self.root,
@@ -109,6 +109,7 @@ class PipelineBundle(BaseDagBundle):
             environment=environment(),
             size=self.shard_size or SHARD_SIZE,
             snapshots=self.snapshots,
+            stale_after=stale_after(),
         )
 
     def _fetch(self, version: str) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -20,7 +20,17 @@ from sluicegate.factory.code import walk
 from sluicegate.factory.home import Home, sweep, write_whole
 from sluicegate.factory.memory import world
 from sluicegate.factory.snapshot import publish
-from sluicegate.factory.stub import LEAST, SHARDS, STUB_SUFFIX, by_shard, error_name, error_stub, shard_name, shard_stub
+from sluicegate.factory.stub import (
+    LEAST,
+    SHARDS,
+    STUB_SUFFIX,
+    by_shard,
+    error_name,
+    error_stub,
+    shard_name,
+    shard_of,
+    shard_stub,
+)
 from sluicegate.factory.survey import Survey, survey
 from sluicegate.pipeline.environment import Environment
 from sluicegate.pipeline.walk import yaml_files
@@ -35,6 +45,12 @@ _SETTLED = 2.0
 
 _SHRINK = 4
 
+_PARSING = 10.0
+"""Seconds after which no parse is under way any more that began before a stub changed."""
+
+_Due = tuple[float, str]
+"""A stub to be parsed once more, and when: seconds since the epoch."""
+
 
 @dataclass(frozen=True)
 class Mirror:
@@ -42,6 +58,8 @@ class Mirror:
 
     :param size: pipelines a shard
     :param snapshots: where each state of the tree is kept, for runs that are pinned to it
+    :param stale_after: seconds by which the last parse of a file must be newer than that of a DAG in it, for Airflow to
+        take the DAG for deleted: its `[dag_processor] stale_dag_threshold`
     """
 
     root: Path
@@ -50,6 +68,7 @@ class Mirror:
     environment: Environment
     size: int = SHARD_SIZE
     snapshots: Path | None = None
+    stale_after: float = 50.0
 
     def refresh(self) -> Survey | None:
         """Make the stubs what the tree says. None where nothing had to be looked at.
@@ -58,12 +77,18 @@ class Mirror:
         """
         if not self.root.is_dir():
             raise FileNotFoundError(f"the dags root {self.root} does not exist; its pipelines stay as they were")
-        if self._is_current():
+        known = self._known()
+        if self._is_current(known):
+            if any(due <= time.time() for due, _ in _again(known)):
+                with self.lock():
+                    known = self._known()
+                    self._write({**known, "again": self._have_parsed(_again(known))})
             return None
         with self.lock():
             # Taken before the files are read: a change while they are read is then seen the next time.
             state, newest = self._state()
-            if self._is_current(state):
+            known = self._known()
+            if self._is_current(known, state):
                 return None
             found = survey(self.root, self.home, self.environment)
             shards = self._count(found)
@@ -74,12 +99,12 @@ class Mirror:
                 write_whole(self.home.stubs / name, text.encode())
             for name in sorted(self._present() - wanted.keys()):
                 _remove(self.home.stubs / name, self.home.stubs)
+            again = self._have_parsed([*_again(known), *self._parted(found)])
             self._sweep()
             settled = state if state == self._state()[0] and time.time() - newest > _SETTLED else ""
             files = {name: entry.file for name, entry in found.entries.items()}
-            known = {"state": settled, "shards": shards, "version": version, "pipelines": files}
-            known["errors"] = dict(found.errors)
-            self._remember(known, wanted)
+            told = {"state": settled, "shards": shards, "version": version, "pipelines": files, "again": again}
+            self._write({**told, "errors": dict(found.errors), "size": self.size, "stubs": sorted(wanted)})
         return found
 
     def provide_stubs(self) -> None:
@@ -112,17 +137,35 @@ class Mirror:
             return {}
         return known if isinstance(known, dict) else {}
 
-    def _is_current(self, seen: str = "") -> bool:
+    def _is_current(self, known: Mapping[str, object], seen: str = "") -> bool:
         """:param seen: the state of the tree, where it is known already"""
-        known = self._known()
         state, names = known.get("state"), known.get("stubs")
         if not state or not isinstance(names, list) or bool(self.snapshots) != bool(known.get("version")):
             return False
         return state == (seen or self._state()[0]) and set(names) == self._present()
 
-    def _remember(self, known: Mapping[str, object], wanted: Iterable[str]) -> None:
-        told = {**known, "size": self.size, "stubs": sorted(wanted)}
-        write_whole(self.home.fingerprint, json.dumps(told).encode())
+    def _write(self, known: Mapping[str, object]) -> None:
+        write_whole(self.home.fingerprint, json.dumps(known).encode())
+
+    def _parted(self, found: Survey) -> list[_Due]:
+        """The shards that a pipeline has just left for good, and when to have each parsed once more.
+
+        Airflow takes a DAG for deleted when a parse of its file came long enough after the last one that had it. The
+        parse that the deletion causes may come too soon for that, and the next comes after `min_file_process_interval`.
+        """
+        shards = self._known().get("shards")
+        if not isinstance(shards, int):
+            return []
+        left = {shard_name(shard_of(name, shards)) for name in self.pipelines().keys() - found.entries.keys()}
+        return [(time.time() + self.stale_after + _PARSING, name) for name in sorted(left)]
+
+    def _have_parsed(self, again: Iterable[_Due]) -> list[_Due]:
+        """Have Airflow parse the stubs whose time has come, by their time of modification. Those that are left."""
+        now = time.time()
+        for _, name in (each for each in again if each[0] <= now):
+            with suppress(FileNotFoundError):  # and its DAGs went with it
+                os.utime(self.home.stubs / name)
+        return [each for each in again if each[0] > now]
 
     def _state(self) -> tuple[str, float]:
         """A digest that changes with any file below the root, and when the newest of them changed.
@@ -176,6 +219,11 @@ class Mirror:
         for folder in (home.folder, home.entries, home.complaints, home.older("").parent, home.stubs / SHARDS):
             for draft in sweep(folder):
                 draft.unlink(missing_ok=True)
+
+
+def _again(known: Mapping[str, object]) -> list[_Due]:
+    found = known.get("again")
+    return [(due, name) for due, name in found] if isinstance(found, list) else []
 
 
 def _stubs(root: Path, found: Survey, shards: int) -> dict[str, str]:

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import conf
 if TYPE_CHECKING:
     from sluicegate.pipeline.environment import Environment
 
-__all__ = ["PipelineFileError", "environment", "find_code", "refuse"]
+__all__ = ["PipelineFileError", "environment", "find_code", "refuse", "stale_after"]
 
 
 class PipelineFileError(Exception):
@@ -53,3 +53,8 @@ def environment() -> Environment:
     from sluicegate.pipeline.environment import Environment
 
     return Environment.of_process(conf.get("sluicegate", "env_allowlist", fallback=""))
+
+
+def stale_after() -> float:
+    """Seconds by which the last parse of a file must be newer than that of a DAG for Airflow to take it for deleted."""
+    return float(conf.getfloat("dag_processor", "stale_dag_threshold", fallback=50.0))

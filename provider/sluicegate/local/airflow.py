@@ -36,12 +36,14 @@ PATIENCE: Mapping[str, float] = {"api-server": 5, "scheduler": 15, "dag-processo
 
 # What a dag-processor of pipelines needs: their stubs change when a file does, and then are parsed at once. To parse
 # them again without a change finds only what is in no file, a newer provider for instance, and may take its time. So
-# each parse has to be stored: by default Airflow drops what comes within half a minute of the one before.
+# each parse has to be stored: by default Airflow drops what comes within half a minute of the one before. And
+# a deleted pipeline goes the sooner, the less the last two parses of its shard must lie apart.
 DAG_PROCESSOR: Mapping[str, str] = {
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3",
     "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
+    "AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "10",
     "AIRFLOW__DAG_PROCESSOR__PRINT_STATS_INTERVAL": "600",
     "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1",
 }
