@@ -127,7 +127,9 @@ class Airflow:
     def fault(self, dag_id: str, run_id: str, task_id: str) -> Mapping[str, Any]:
         """What the task kept of its last error in its state store."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/state-store/last_error"
-        found: Mapping[str, Any] = self.get(path)["value"]
+        answer = self.api.get(path)
+        assert answer.is_success, f"{answer.text}\n{self.log(dag_id, run_id, task_id)[-4000:]}"
+        found: Mapping[str, Any] = answer.json()["value"]
         return found
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int | None = None) -> str:

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -211,6 +212,9 @@ def test_a_cluster_ended_by_hand(airflow: Airflow) -> None:
             return found[0]["Id"] if found else None
 
         cluster = wait_until(running, 120, "the cluster to run")
+        wait_until(lambda: airflow.task("delays", run, "join")["state"] == "deferred", 60, "the task to be deferred")
+        # A trigger that fires before the scheduler has heard of the deferral fails the task (apache/airflow #72716).
+        time.sleep(3)
         emr.terminate_job_flows(JobFlowIds=[cluster])
         failed_with(airflow, case, run)
     airflow.clear("delays", run, "join")
