@@ -128,7 +128,7 @@ def _write_python(built: Sequence[tuple[Pipeline, Rendered]], output: Path | Non
     complete = True
     folder = output is not None and (output.is_dir() or not single)
     for pipeline, dag in built:
-        file = PurePosixPath(pipeline.file.relative_to(pipeline.root).as_posix())
+        file = PurePosixPath(pipeline.path)
         try:
             text = python_of(dag, root=str(pipeline.root), file=file, description=pipeline.description or "")
         except NotPythonError as error:

@@ -91,7 +91,7 @@ class Mirror:
             if self._is_current(known, state):
                 return None
             found = survey(self.root, self.home, self.environment)
-            shards = self._count(found)
+            shards = self._count(known, found)
             wanted = _stubs(self.root, found, shards)
             # First, so that there is a snapshot of whatever Airflow is shown.
             version = self._publish(found, wanted)
@@ -99,7 +99,7 @@ class Mirror:
                 write_whole(self.home.stubs / name, text.encode())
             for name in sorted(self._present() - wanted.keys()):
                 _remove(self.home.stubs / name, self.home.stubs)
-            again = self._have_parsed([*_again(known), *self._parted(found)])
+            again = self._have_parsed([*_again(known), *self._parted(known, found)])
             self._sweep()
             settled = state if state == self._state()[0] and time.time() - newest > _SETTLED else ""
             files = {name: entry.file for name, entry in found.entries.items()}
@@ -127,8 +127,7 @@ class Mirror:
 
     def pipelines(self) -> dict[str, str]:
         """The file of each pipeline that was scheduled when the tree was mirrored last, by its name."""
-        found = self._known().get("pipelines")
-        return {str(name): str(file) for name, file in found.items()} if isinstance(found, dict) else {}
+        return _pipelines(self._known())
 
     def _known(self) -> dict[str, object]:
         try:
@@ -147,25 +146,29 @@ class Mirror:
     def _write(self, known: Mapping[str, object]) -> None:
         write_whole(self.home.fingerprint, json.dumps(known).encode())
 
-    def _parted(self, found: Survey) -> list[_Due]:
+    def _parted(self, known: Mapping[str, object], found: Survey) -> list[_Due]:
         """The shards that a pipeline has just left for good, and when to have each parsed once more.
 
         Airflow takes a DAG for deleted when a parse of its file came long enough after the last one that had it. The
         parse that the deletion causes may come too soon for that, and the next comes after `min_file_process_interval`.
         """
-        shards = self._known().get("shards")
+        shards = known.get("shards")
         if not isinstance(shards, int):
             return []
-        left = {shard_name(shard_of(name, shards)) for name in self.pipelines().keys() - found.entries.keys()}
+        left = {shard_name(shard_of(name, shards)) for name in _pipelines(known).keys() - found.entries.keys()}
         return [(time.time() + self.stale_after + _PARSING, name) for name in sorted(left)]
 
     def _have_parsed(self, again: Iterable[_Due]) -> list[_Due]:
         """Have Airflow parse the stubs whose time has come, by their time of modification. Those that are left."""
         now = time.time()
-        for _, name in (each for each in again if each[0] <= now):
+        left = []
+        for due, name in again:
+            if due > now:
+                left.append((due, name))
+                continue
             with suppress(FileNotFoundError):  # and its DAGs went with it
                 os.utime(self.home.stubs / name)
-        return [each for each in again if each[0] > now]
+        return left
 
     def _state(self) -> tuple[str, float]:
         """A digest that changes with any file below the root, and when the newest of them changed.
@@ -184,7 +187,7 @@ class Mirror:
                 digest.update(f"{each.name}\0{each.stat().st_mtime_ns}\0".encode(errors="surrogateescape"))
         return digest.hexdigest(), newest
 
-    def _count(self, found: Survey) -> int:
+    def _count(self, known: Mapping[str, object], found: Survey) -> int:
         """How many shards: as many as are needed, but a few pipelines less do not move all the others.
 
         Never near so many that a worker could lack one: it knows how many files there are, not what a `matrix:` makes.
@@ -192,7 +195,6 @@ class Mirror:
         files = {entry.file for entry in found.entries.values()} | found.errors.keys()
         limit = self._most(len(files)) // 2
         needed = min(ceil(len(found.entries) / self.size), limit)
-        known = self._known()
         before = known.get("shards") if known.get("size") == self.size else None
         return before if isinstance(before, int) and needed <= before <= min(needed * _SHRINK, limit) else needed
 
@@ -219,6 +221,11 @@ class Mirror:
         for folder in (home.folder, home.entries, home.complaints, home.older("").parent, home.stubs / SHARDS):
             for draft in sweep(folder):
                 draft.unlink(missing_ok=True)
+
+
+def _pipelines(known: Mapping[str, object]) -> dict[str, str]:
+    found = known.get("pipelines")
+    return {str(name): str(file) for name, file in found.items()} if isinstance(found, dict) else {}
 
 
 def _again(known: Mapping[str, object]) -> list[_Due]:
