@@ -15,7 +15,7 @@ from pathlib import Path
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
-from sluicegate.pipeline.window import Window
+from sluicegate.graph.window import Window
 
 
 def land_day(table: str, writes: Mapping[str, str], window: Window) -> None:

@@ -45,19 +45,19 @@ MAY_IMPORT = {
 HEAVY = ("duckdb", "pandas", "pyarrow", "boto3", "botocore", "great_expectations", "psycopg", "moto", "pyspark")
 PARSE_TIME = (
     "sluicegate.factory.build",
-    "sluicegate.factory.bundle",
-    "sluicegate.factory.file",
-    "sluicegate.factory.importer",
-    "sluicegate.factory.load",
-    "sluicegate.factory.stub",
-    "sluicegate.operator",
+    "sluicegate.discovery.bundle",
+    "sluicegate.discovery.single_file",
+    "sluicegate.discovery.importer",
+    "sluicegate.factory.dags",
+    "sluicegate.discovery.stubs",
+    "sluicegate.runtime.operator",
     "sluicegate.load.operator",
     "sluicegate.emr.operator",
     "sluicegate.transform.operator",
     "sluicegate.transform.python",
     "sluicegate.wait.sensor",
     "sluicegate.wait.trigger",
-    "sluicegate.dag",
+    "sluicegate.runtime.dag",
 )
 
 
@@ -156,7 +156,7 @@ from importlib import import_module
 for name in {modules!r}:
     import_module(name)
     print(name, [heavy for heavy in {heavy!r} if heavy in sys.modules])
-from sluicegate.factory.load import load_dags
+from sluicegate.factory.dags import load_dags
 
 for file in {files!r}:
     load_dags({dags!r}, file)[0]

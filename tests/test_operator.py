@@ -17,9 +17,9 @@ from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTimeout, Tas
 
 from sluicegate.faults import FaultError, FaultRetryPolicy, fault
 from sluicegate.faults.report import LAST_ERROR
-from sluicegate.operator import RUN_XCOM_KEY, StepContext, StepOperator, run_window
-from sluicegate.pipeline.location import Location
-from sluicegate.pipeline.model import Schedule
+from sluicegate.graph.location import Location
+from sluicegate.pipeline.keys.model import Schedule
+from sluicegate.runtime.operator import RUN_XCOM_KEY, StepContext, StepOperator, run_window
 
 START, END = datetime(2013, 2, 11, tzinfo=UTC), datetime(2013, 2, 12, tzinfo=UTC)
 
@@ -302,7 +302,7 @@ def test_nothing_heavy_is_imported_with_the_operators() -> None:
 import sys
 import airflow.sdk, airflow.sdk.exceptions, airflow.sdk.definitions.retry_policy
 before = set(sys.modules)
-import sluicegate.operator, sluicegate.transform, sluicegate.storage, sluicegate.faults
+import sluicegate.runtime.operator, sluicegate.transform, sluicegate.storage, sluicegate.faults
 heavy = {"duckdb", "pandas", "pyarrow", "boto3", "botocore", "psycopg", "great_expectations", "numpy"}
 print(sorted(heavy & {name.partition(".")[0] for name in set(sys.modules) - before}))
 """

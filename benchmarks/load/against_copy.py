@@ -21,11 +21,11 @@ import duckdb
 import psycopg
 
 from sluicegate.load.load import load
-from sluicegate.load.postgres import PostgresTarget
 from sluicegate.load.request import LoadRequest
 from sluicegate.local.scratch import scratch_postgres
-from sluicegate.pipeline.model import Check, Column
+from sluicegate.pipeline.keys.model import Check, Column
 from sluicegate.storage import Storage
+from sluicegate.targets.postgres import PostgresTarget
 
 TYPES = {
     "id": "bigint", "customer": "integer", "qty": "integer", "price": "numeric(18,2)", "item": "text", "code": "text",

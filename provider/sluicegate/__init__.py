@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sluicegate.factory.one_file import load_pipelines
+    from sluicegate.discovery.one_file import load_pipelines
 
 __version__ = "0.1.0"
 __all__ = ["get_provider_info", "load_pipelines"]
@@ -69,7 +69,7 @@ def get_provider_info() -> dict[str, object]:
 
 def __getattr__(name: str) -> Any:
     if name == "load_pipelines":
-        from sluicegate.factory.one_file import load_pipelines
+        from sluicegate.discovery.one_file import load_pipelines
 
         return load_pipelines
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -134,7 +134,7 @@ def pinning(workspace: Workspace, airflow: Airflow, tmp_path: Path) -> Iterator[
     dags = tmp_path / "dags"
     dags.mkdir()
     kwargs = {"root": str(dags), "refresh_interval": 2, "snapshots": str(tmp_path / "snapshots")}
-    bundle = {"name": "pinned", "classpath": "sluicegate.factory.bundle.PipelineBundle", "kwargs": kwargs}
+    bundle = {"name": "pinned", "classpath": "sluicegate.discovery.bundle.PipelineBundle", "kwargs": kwargs}
     with Stack(tmp_path / "state", dags, bundles=[bundle]) as stack, stack.api() as api:
         yield Airflow(stack, api, Workspace(tmp_path))
 

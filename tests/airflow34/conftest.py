@@ -25,7 +25,7 @@ from sluicegate.local.scratch import scratch_postgres
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 ENVIRONMENT = REPOSITORY / ".venv34"
-IMPORTER = "sluicegate.factory.importer.PipelineImporter"
+IMPORTER = "sluicegate.discovery.importer.PipelineImporter"
 T = TypeVar("T")
 
 

@@ -17,10 +17,10 @@ from sluicegate.checks.compile import CheckedColumn, compile_rule
 from sluicegate.checks.expectations import ExpectationRunner
 from sluicegate.checks.rule import Rule
 from sluicegate.faults import FaultError
-from sluicegate.load.engine import open_duckdb
-from sluicegate.load.reader import LocalPart
 from sluicegate.load.stage import Stage
-from sluicegate.load.types import parse_type
+from sluicegate.records.engine import open_duckdb
+from sluicegate.records.reader import LocalPart
+from sluicegate.records.types import parse_type
 
 KINDS = {"n": "bigint", "x": "double", "s": "text", "d": "timestamp", "k": "text"}
 INTEGERS = st.integers(-5, 5)

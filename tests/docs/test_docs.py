@@ -22,19 +22,19 @@ from airflow.configuration import conf
 from typer.testing import CliRunner
 
 from sluicegate.cli import app
-from sluicegate.factory.load import build_mistakes
+from sluicegate.factory.dags import build_mistakes
 from sluicegate.faults import CATALOGUE, FaultError, fault
 from sluicegate.faults.report import describe, playbook_section
 from sluicegate.ledger import postgres as ledger
 from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin
-from sluicegate.load.connection import parse_table
 from sluicegate.load.load import load
-from sluicegate.load.postgres import PostgresTarget
 from sluicegate.load.request import LoadRequest
 from sluicegate.local.airflow import DAG_PROCESSOR
 from sluicegate.pipeline import Window, read_tree
-from sluicegate.pipeline.model import Column, LoadStep, Mode
+from sluicegate.pipeline.keys.model import Column, LoadStep, Mode
 from sluicegate.storage import Storage, parse_uri
+from sluicegate.targets.connection import parse_table
+from sluicegate.targets.postgres import PostgresTarget
 from sluicegate.transform.code import find_function, on_path, streams
 from tests.docs.pages import GUIDES, PAGES, PLAYBOOKS, ROOT, Page, page, write_dags
 from tests.docs.tables import TABLES, between

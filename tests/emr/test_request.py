@@ -7,7 +7,7 @@ import pytest
 
 from sluicegate.emr.request import Submit, cluster_request, flags, not_after, plain_job, step_command
 from sluicegate.faults import FatalFault
-from sluicegate.pipeline.model import Cluster, Job
+from sluicegate.pipeline.keys.model import Cluster, Job
 
 HOUR = timedelta(hours=1)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
 
-from sluicegate.factory.bundle import PipelineBundle
+from sluicegate.discovery.bundle import PipelineBundle
 
 STORAGE = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH"
 CONTEXT = "_AIRFLOW_PARSING_CONTEXT_DAG_ID"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.factory.bundle import PipelineBundle
+from sluicegate.discovery.bundle import PipelineBundle
 from tests.factory.bundles import bundle_at
 
 

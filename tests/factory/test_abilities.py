@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.factory.abilities import shortcomings
-from sluicegate.factory.load import build_mistakes, load_dags
+from sluicegate.factory.dags import build_mistakes, load_dags
+from sluicegate.factory.preflight.abilities import shortcomings
 from sluicegate.factory.site import PipelineFileError
-from sluicegate.load.types import UnknownTypeError, parse_type
 from sluicegate.pipeline import Mistake, read_together, read_tree
+from sluicegate.records.types import UnknownTypeError, parse_type
 from tests.factory.files import write
 
 ROOT = Path(__file__).parents[2]
@@ -304,7 +304,8 @@ def test_the_pipelines_that_run_in_a_real_airflow_are_not_refused(root: Path) ->
 
 def test_judging_imports_nothing_that_only_a_run_needs() -> None:
     heavy = ("duckdb", "pandas", "pyarrow", "boto3", "botocore", "great_expectations", "psycopg", "pyspark")
-    code = f"import sys, sluicegate.factory.abilities; print([name for name in {heavy!r} if name in sys.modules])"
+    wanted = "sluicegate.factory.preflight.abilities"
+    code = f"import sys, {wanted}; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "[]"
 

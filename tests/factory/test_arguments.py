@@ -5,8 +5,8 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.sensors.filesystem import FileSensor
 
-from sluicegate.factory.arguments import argument_problems, dag_argument_problems, operator_class
-from sluicegate.factory.imports import arguments_of
+from sluicegate.factory.arguments.operators import argument_problems, dag_argument_problems, operator_class
+from sluicegate.factory.arguments.signatures import arguments_of
 from sluicegate.factory.problems import BuildError, Problem
 
 BASH = "airflow.providers.standard.operators.bash.BashOperator"

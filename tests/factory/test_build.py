@@ -18,14 +18,14 @@ from airflow.serialization.serialized_objects import DagSerialization, LazyDeser
 
 from sluicegate.emr.operator import SparkOperator
 from sluicegate.factory.build import build_dag
-from sluicegate.factory.load import build_mistakes, load_dags
+from sluicegate.factory.dags import build_mistakes, load_dags
 from sluicegate.factory.problems import BuildError
 from sluicegate.factory.site import PipelineFileError
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.load.operator import LoadOperator
-from sluicegate.operator import RUN_XCOM_KEY
 from sluicegate.pipeline import read_together
-from sluicegate.pipeline.model import Mode
+from sluicegate.pipeline.keys.model import Mode
+from sluicegate.runtime.operator import RUN_XCOM_KEY
 from sluicegate.transform.operator import TransformOperator
 from sluicegate.transform.python import PythonStepOperator
 from sluicegate.wait.sensor import SourceSensor, UpstreamSensor

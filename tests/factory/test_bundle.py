@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.factory.bundle import PipelineBundle
+from sluicegate.discovery.bundle import PipelineBundle
 from tests.factory.bundles import bag_of, bundle_at, stubs, told
 from tests.factory.files import BAD_ARGUMENT, CYCLE, DELAYS, FLIGHTS, MISSPELT, SYNTAX, write
 
@@ -184,7 +184,7 @@ TASK_START = """
 import os, sys
 from pathlib import Path
 from airflow.dag_processing.dagbag import BundleDagBag
-from sluicegate.factory.bundle import PipelineBundle
+from sluicegate.discovery.bundle import PipelineBundle
 os.environ["_AIRFLOW_PARSING_CONTEXT_DAG_ID"] = "flights"
 bundle = PipelineBundle(name="pipelines", root=sys.argv[1])
 bundle.initialize()
@@ -214,4 +214,4 @@ def test_a_task_that_starts_imports_nothing_that_reads_files_or_looks_at_trees(
         "factory.trial",
     ):
         assert f"sluicegate.{module}'" not in loaded
-    assert "sluicegate.factory.shard'" in loaded
+    assert "sluicegate.discovery.shard'" in loaded

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.factory.bundle import PipelineBundle
-from sluicegate.factory.home import Home
+from sluicegate.discovery.bundle import PipelineBundle
+from sluicegate.discovery.store import Home
 from tests.factory.bundles import OPERATORS, bag_of, bundle_at, custom, reader, small, stubs, told
 from tests.factory.files import CYCLE, MISSPELT, SYNTAX, write
 

@@ -11,7 +11,7 @@ from airflow.timetables.base import TimeRestriction
 from pendulum import instance
 
 from sluicegate.factory.dag import schedule_arguments, trigger_form
-from sluicegate.pipeline.model import Param, Schedule
+from sluicegate.pipeline.keys.model import Param, Schedule
 
 
 def day(number: int, hour: int = 0) -> datetime:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.factory.file import build_file, entries_of, older_dags
-from sluicegate.factory.home import Home
-from sluicegate.factory.shard import task_dag
+from sluicegate.discovery.shard import task_dag
+from sluicegate.discovery.single_file import build_file, entries_of, older_dags
+from sluicegate.discovery.store import Home
 from sluicegate.pipeline import PipelineErrors
 from sluicegate.pipeline.tree import stems
 from tests.factory.files import BAD_ARGUMENT, DELAYS, FLIGHTS, MISSPELT, SYNTAX, write

@@ -10,10 +10,10 @@ import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
-from sluicegate.factory import home as home_module
-from sluicegate.factory import mirror as mirror_module
-from sluicegate.factory.bundle import PipelineBundle
-from sluicegate.factory.home import Home
+from sluicegate.discovery import store as home_module
+from sluicegate.discovery import stub_sync as mirror_module
+from sluicegate.discovery.bundle import PipelineBundle
+from sluicegate.discovery.store import Home
 from tests.factory.bundles import OPERATORS, bag_of, bundle_at, custom, reader, small, stubs, task_bag, told
 from tests.factory.files import MISSPELT, write
 

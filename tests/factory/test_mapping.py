@@ -15,7 +15,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.serialization.serialized_objects import DagSerialization
 
-from sluicegate.factory.load import load_dags
+from sluicegate.factory.dags import load_dags
 from sluicegate.factory.site import PipelineFileError
 from sluicegate.faults import FaultError
 from sluicegate.load.operator import LoadOperator

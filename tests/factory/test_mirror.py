@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from sluicegate.factory import mirror as mirror_module
-from sluicegate.factory import survey as survey_module
-from sluicegate.factory.bundle import PipelineBundle
-from sluicegate.factory.home import Home
-from sluicegate.factory.stub import shard_name, shard_of
+from sluicegate.discovery import scan as survey_module
+from sluicegate.discovery import stub_sync as mirror_module
+from sluicegate.discovery.bundle import PipelineBundle
+from sluicegate.discovery.store import Home
+from sluicegate.discovery.stubs import shard_name, shard_of
 from tests.factory.bundles import bag_of, bundle_at, small, stubs, task_bag, told
 from tests.factory.files import MISSPELT, write
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.factory.needs import imports
+from sluicegate.discovery.code_deps import imports
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
 
-from sluicegate.factory.one_file import BROKEN
+from sluicegate.discovery.one_file import BROKEN
 from tests.factory.bundles import OPERATORS, STORAGE, custom, small
 from tests.factory.files import MISSPELT, write
 

@@ -20,7 +20,7 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sluicegate.factory.load import load_dags
+from sluicegate.factory.dags import load_dags
 from sluicegate.pipeline import read_tree
 from sluicegate.wait.sensor import SourceSensor, UpstreamSensor
 

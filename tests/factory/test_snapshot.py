@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from sluicegate.factory import snapshot as snapshot_module
-from sluicegate.factory.bundle import PipelineBundle
-from sluicegate.factory.home import Home
+from sluicegate.discovery import snapshots as snapshot_module
+from sluicegate.discovery.bundle import PipelineBundle
+from sluicegate.discovery.store import Home
 from tests.factory.bundles import OPERATORS, bag_of, bundle_at, custom, small, task_bag
 from tests.factory.files import MISSPELT, write
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.factory.stub import by_shard, error_name, shard_of
+from sluicegate.discovery.stubs import by_shard, error_name, shard_of
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,40}", fullmatch=True)
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sluicegate.factory import survey as survey_module
-from sluicegate.factory.bundle import PipelineBundle
-from sluicegate.factory.entry import Entry, form
-from sluicegate.factory.home import Home
-from sluicegate.pipeline.model import Retries
+from sluicegate.discovery import scan as survey_module
+from sluicegate.discovery.bundle import PipelineBundle
+from sluicegate.discovery.compiled import Entry, form
+from sluicegate.discovery.store import Home
+from sluicegate.pipeline.keys.model import Retries
 from tests.factory.bundles import OPERATORS, bag_of, bundle_at, custom, reader, small, told
 from tests.factory.files import MISSPELT, write
 
@@ -119,7 +119,8 @@ def test_a_file_that_was_missing_is_found_when_it_comes(root: Path, bundle: Pipe
 def test_another_provider_judges_everything_again(
     root: Path, bundle: PipelineBundle, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sluicegate.factory import memory, mirror
+    from sluicegate.discovery import scan_cache as memory
+    from sluicegate.discovery import stub_sync as mirror
 
     write(root, a=small("a"), b=small("b"))
     bundle.refresh()

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk import DeltaDataIntervalTimetable
 from airflow.serialization.serialized_objects import DagSerialization
 
-from sluicegate.factory.load import load_dags
+from sluicegate.factory.dags import load_dags
 from sluicegate.factory.site import PipelineFileError
 from sluicegate.pipeline import read_tree
 from tests.factory.files import write

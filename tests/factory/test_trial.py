@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.factory import survey as survey_module
-from sluicegate.factory import trial as trial_module
-from sluicegate.factory.bundle import PipelineBundle
-from sluicegate.factory.entry import Entry
-from sluicegate.factory.home import Home
-from sluicegate.factory.load import build_mistakes
-from sluicegate.factory.trial import trial
+from sluicegate.discovery import sandbox as trial_module
+from sluicegate.discovery import scan as survey_module
+from sluicegate.discovery.bundle import PipelineBundle
+from sluicegate.discovery.compiled import Entry
+from sluicegate.discovery.sandbox import trial
+from sluicegate.discovery.store import Home
+from sluicegate.factory.dags import build_mistakes
 from sluicegate.pipeline import read_tree
 from tests.factory.bundles import OPERATORS, bag_of, custom, small, told
 from tests.factory.files import BAD_ARGUMENT, write

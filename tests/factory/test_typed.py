@@ -17,11 +17,11 @@ import pytest
 from airflow.sdk import DAG, Asset, BaseNotifier, BaseOperator, Param
 from airflow.serialization.serialized_objects import DagSerialization
 
-from sluicegate.factory.arguments import typed_arguments
-from sluicegate.factory.load import load_dags
+from sluicegate.factory.arguments.coerce import Typist
+from sluicegate.factory.arguments.operators import typed_arguments
+from sluicegate.factory.dags import load_dags
 from sluicegate.factory.problems import Problem
 from sluicegate.factory.site import PipelineFileError
-from sluicegate.factory.typed import Typist
 from tests.factory.files import write
 
 if TYPE_CHECKING:

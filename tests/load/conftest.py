@@ -14,13 +14,13 @@ import pytest
 from sluicegate.faults import FaultError
 from sluicegate.ledger.entries import Origin
 from sluicegate.load.load import load
-from sluicegate.load.postgres import PostgresTarget
 from sluicegate.load.report import LoadReport
 from sluicegate.load.request import LoadRequest
 from sluicegate.local.scratch import scratch_postgres
-from sluicegate.pipeline.model import Column, Format
-from sluicegate.pipeline.text import Limit
+from sluicegate.pipeline.keys.model import Column, Format
+from sluicegate.pipeline.text.quantities import Limit
 from sluicegate.storage import Storage
+from sluicegate.targets.postgres import PostgresTarget
 
 
 @pytest.fixture(scope="session")

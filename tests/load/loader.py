@@ -7,11 +7,11 @@ import sys
 
 from sluicegate.ledger.entries import Origin
 from sluicegate.load.load import load
-from sluicegate.load.postgres import PostgresTarget
 from sluicegate.load.request import LoadRequest
-from sluicegate.pipeline.model import Column
-from sluicegate.pipeline.text import Limit
+from sluicegate.pipeline.keys.model import Column
+from sluicegate.pipeline.text.quantities import Limit
 from sluicegate.storage import Storage
+from sluicegate.targets.postgres import PostgresTarget
 
 
 def main() -> None:

@@ -167,8 +167,8 @@ def test_a_writer_without_our_lock_turns_a_copy_into_a_merge(warehouse: Any) -> 
 
 def test_a_waiting_load_says_for_whom_it_waits(warehouse: Any, caplog: pytest.LogCaptureFixture) -> None:
     from sluicegate.load.load import load
-    from sluicegate.load.postgres import _lock_of
     from sluicegate.storage import Storage
+    from sluicegate.targets.postgres import _lock_of
 
     caplog.set_level("INFO", "sluicegate.load")
     source = warehouse.csv("1.csv", ["id", "v", "at"], [[1, "a", 1]])
@@ -194,8 +194,8 @@ def test_cancel_stops_a_load_and_nothing_is_kept(warehouse: Any) -> None:
     import threading
 
     from sluicegate.load.load import Loader
-    from sluicegate.load.postgres import _lock_of
     from sluicegate.storage import Storage
+    from sluicegate.targets.postgres import _lock_of
 
     target = warehouse.target()
     loader = Loader(warehouse.request(warehouse.csv("1.csv", ["id"], [[1]]), key="id"), Storage(), target)

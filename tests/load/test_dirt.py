@@ -237,7 +237,7 @@ def test_mostly_sets_nothing_aside_while_it_holds(warehouse: Any) -> None:
             "expectation": "expect_column_values_to_be_between",
             "kwargs": {"column": "n", "max_value": 5, "mostly": mostly},
         }
-        from sluicegate.pipeline.model import Check
+        from sluicegate.pipeline.keys.model import Check
 
         report = warehouse.load(path, key="id", checks=(Check.model_validate(check),))
         assert report.counts.dead == dead

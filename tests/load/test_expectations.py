@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sluicegate.pipeline.model import Check
+from sluicegate.pipeline.keys.model import Check
 
 
 def check(expectation: str, **kwargs: object) -> Check:

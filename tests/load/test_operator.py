@@ -11,10 +11,10 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from sluicegate.faults import FaultError
-from sluicegate.load.connection import conninfo_of, parse_table
+from sluicegate.graph.window import Window
 from sluicegate.load.operator import LoadOperator
-from sluicegate.operator import StepContext
-from sluicegate.pipeline.window import Window
+from sluicegate.runtime.operator import StepContext
+from sluicegate.targets.connection import conninfo_of, parse_table
 
 
 class TaskInstance:

@@ -12,9 +12,9 @@ import pytest
 
 from sluicegate.cli.migrate import _known
 from sluicegate.migrate import Converted, Note, Options, convert
-from sluicegate.pipeline.errors import Mistake
-from sluicegate.pipeline.steps import COMMON
-from sluicegate.pipeline.yaml import parse
+from sluicegate.pipeline.diagnostics import Mistake
+from sluicegate.pipeline.read.steps import COMMON
+from sluicegate.pipeline.text.yaml import parse
 
 INPUTS = Path(__file__).parent / "dagfactory"
 TODAY = date(2026, 2, 10)

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sluicegate.cli import app
-from sluicegate.factory.load import load_dags
+from sluicegate.factory.dags import load_dags
 from tests.migrate.conftest import INPUTS, mapped_and_typed
 from tests.migrate.shapes import shape_of
 

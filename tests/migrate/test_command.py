@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sluicegate.cli import app
-from sluicegate.factory.load import build_mistakes, load_dags
+from sluicegate.factory.dags import build_mistakes, load_dags
 from sluicegate.pipeline import read_tree
 from tests.docs.pages import page
 from tests.migrate.conftest import BASH, EMPTY, Shop, mapped_and_typed

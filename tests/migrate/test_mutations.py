@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from sluicegate.migrate import Options, convert
-from sluicegate.pipeline.errors import PipelineErrors
-from sluicegate.pipeline.yaml import parse
+from sluicegate.pipeline.diagnostics import PipelineErrors
+from sluicegate.pipeline.text.yaml import parse
 from tests.migrate.conftest import INPUTS, TODAY, known
 from tests.migrate.test_command import EVERY_DAG_KEY, EVERY_TASK_KEY
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.migrate.writing import write
-from sluicegate.pipeline.yaml import parse
+from sluicegate.pipeline.text.yaml import parse
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30) | st.sampled_from(
     ["yes", "on", "~", "null", "1e3", "0o7", "2026-01-01", "30m", "a: b", "a #b", "- a", "{{ ds }}", "|", " a", "a ",

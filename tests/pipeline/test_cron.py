@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pendulum import instance
 
-from sluicegate.pipeline.cron import PRESETS, cron_of, expand_cron
-from sluicegate.pipeline.model import Schedule
-from sluicegate.pipeline.window import Window, upstream_windows, windows
+from sluicegate.graph.cron import PRESETS, cron_of, expand_cron
+from sluicegate.graph.window import Window, upstream_windows, windows
+from sluicegate.pipeline.keys.model import Schedule
 
 CRONS = (
     "0 0 * * *", "30 2 * * *", "0 7 * * *", "0 * * * *", "*/15 * * * *", "15,45 * * * *", "0 */2 * * *",

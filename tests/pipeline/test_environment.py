@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from sluicegate.pipeline import Mistake, PipelineErrors
-from sluicegate.pipeline.environment import ALLOWLIST, Environment
-from sluicegate.pipeline.model import Pipeline
-from sluicegate.pipeline.read import Draft, read_draft, read_pipeline
+from sluicegate.pipeline.file import Draft, read_draft, read_pipeline
+from sluicegate.pipeline.keys.model import Pipeline
+from sluicegate.pipeline.text.environment import ALLOWLIST, Environment
 from tests.pipeline.conftest import Dags
 
 StandsAt = Callable[[Mistake, str], bool]

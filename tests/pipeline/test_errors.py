@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sluicegate.pipeline.errors import Mistake, PipelineErrors, did_you_mean, draw
+from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors, did_you_mean, draw
 
 FILE = Path("/dags/orders.yaml")
 MISTAKE = Mistake("unknown-key", "no key `clustr`", FILE, 12, 5, "steps.join.clustr", "cluster", "    clustr: small")

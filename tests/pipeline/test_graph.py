@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.pipeline import Mistake, Window, read_tree
-from sluicegate.pipeline.graph import (
+from sluicegate.graph.edges import (
     as_read_by,
     cycles,
     edges,
@@ -21,6 +20,7 @@ from sluicegate.pipeline.graph import (
     write_locations,
     writers,
 )
+from sluicegate.pipeline import Mistake, Window, read_tree
 from tests.pipeline.conftest import Dags
 
 StandsAt = Callable[[Mistake, str], bool]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from sluicegate.graph.edges import edges, waits, writers
 from sluicegate.pipeline import Mistake
-from sluicegate.pipeline.graph import edges, waits, writers
-from sluicegate.pipeline.model import ForEach, TeardownOf
+from sluicegate.pipeline.keys.model import ForEach, TeardownOf
 from tests.pipeline.conftest import Dags
 
 StandsAt = Callable[[Mistake, str], bool]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sluicegate.pipeline import Mistake, PipelineErrors
-from sluicegate.pipeline.model import LoadStep
-from sluicegate.pipeline.read import read_draft
+from sluicegate.pipeline.file import read_draft
+from sluicegate.pipeline.keys.model import LoadStep
 from sluicegate.pipeline.tree import read_together
 from tests.pipeline.conftest import Dags
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from sluicegate.pipeline.environment import Environment
-from sluicegate.pipeline.errors import Mistake, PipelineErrors, in_order
+from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors, in_order
+from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.tree import read_together, read_tree
 from tests.pipeline.conftest import Dags
 

@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.pipeline import Mistake, read_tree
-from sluicegate.pipeline.errors import draw as drawn
-from sluicegate.pipeline.read import read_draft
+from sluicegate.pipeline.diagnostics import draw as drawn
+from sluicegate.pipeline.file import read_draft
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 some = settings(

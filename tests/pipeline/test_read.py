@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sluicegate.graph.template import problems
 from sluicegate.pipeline import Mistake, PipelineErrors, read_pipeline
-from sluicegate.pipeline.environment import Environment
-from sluicegate.pipeline.model import (
+from sluicegate.pipeline.file import read_draft
+from sluicegate.pipeline.keys.model import (
     After,
     Check,
     Format,
@@ -28,9 +29,8 @@ from sluicegate.pipeline.model import (
     SparkStep,
     TransformStep,
 )
-from sluicegate.pipeline.read import read_draft
-from sluicegate.pipeline.steps import TRIGGER_RULES
-from sluicegate.pipeline.template import problems
+from sluicegate.pipeline.read.steps import TRIGGER_RULES
+from sluicegate.pipeline.text.environment import Environment
 from tests.pipeline.conftest import Dags
 
 StandsAt = Callable[[Mistake, str], bool]
@@ -151,7 +151,7 @@ def test_the_second_pipeline_of_the_reference(dags: Dags) -> None:
 
 def test_reading_imports_no_airflow_and_nothing_heavy() -> None:
     code = (
-        "import sys, sluicegate.pipeline.tree, sluicegate.pipeline.graph\n"
+        "import sys, sluicegate.pipeline.tree, sluicegate.graph.edges\n"
         "heavy = {'airflow', 'duckdb', 'pandas', 'pyarrow', 'boto3', 'great_expectations', 'psycopg', 'pendulum'}\n"
         "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"
     )

@@ -16,8 +16,10 @@ from jsonschema import Draft7Validator, Draft202012Validator  # type: ignore[imp
 from typer.testing import CliRunner
 
 from sluicegate.cli import app
-from sluicegate.pipeline import PipelineErrors, datasets, model, schedule
-from sluicegate.pipeline.model import (
+from sluicegate.pipeline import PipelineErrors
+from sluicegate.pipeline.file import DEFAULTS_KEYS, KEYS, read_draft
+from sluicegate.pipeline.keys import model
+from sluicegate.pipeline.keys.model import (
     Cluster,
     Column,
     Connections,
@@ -37,14 +39,14 @@ from sluicegate.pipeline.model import (
     Schedule,
     SparkStep,
 )
-from sluicegate.pipeline.read import DEFAULTS_KEYS, KEYS, read_draft
-from sluicegate.pipeline.reference import _flow
-from sluicegate.pipeline.schema import defaults_schema, pipeline_schema
-from sluicegate.pipeline.step_words import COMMON_WORDS, KIND_SECTIONS, PART_SECTIONS
-from sluicegate.pipeline.steps import COMMON, KINDS, TRIGGER_RULES
-from sluicegate.pipeline.validate import keys_of
-from sluicegate.pipeline.words import DEFAULTS_ONLY, FILE_SECTIONS, PIPELINE, UNSAID, Word
-from sluicegate.pipeline.yaml import parse
+from sluicegate.pipeline.keys.reference import _flow
+from sluicegate.pipeline.keys.schema import defaults_schema, pipeline_schema
+from sluicegate.pipeline.keys.step_words import COMMON_WORDS, KIND_SECTIONS, PART_SECTIONS
+from sluicegate.pipeline.keys.words import DEFAULTS_ONLY, FILE_SECTIONS, PIPELINE, UNSAID, Word
+from sluicegate.pipeline.read import datasets, schedule
+from sluicegate.pipeline.read.steps import COMMON, KINDS, TRIGGER_RULES
+from sluicegate.pipeline.read.validate import keys_of
+from sluicegate.pipeline.text.yaml import parse
 from tests.docs.pages import PAGES
 from tests.pipeline.conftest import Dags
 
@@ -174,7 +176,7 @@ def says(value: Any, written: Any) -> bool:
     if isinstance(value, tuple):
         value = list(value)
     if hasattr(value, "total_seconds"):
-        from sluicegate.pipeline.text import format_duration
+        from sluicegate.pipeline.text.quantities import format_duration
 
         return format_duration(value) == written
     return bool(value == written or str(value) == written)

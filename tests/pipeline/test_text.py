@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.pipeline.text import Limit, format_duration, parse_duration
+from sluicegate.pipeline.text.quantities import Limit, format_duration, parse_duration
 
 
 @given(st.integers(0, 10**9))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluicegate.pipeline.model import Schedule
-from sluicegate.pipeline.window import Window, can_always_match, unmatched, upstream_windows, windows
+from sluicegate.graph.window import Window, can_always_match, unmatched, upstream_windows, windows
+from sluicegate.pipeline.keys.model import Schedule
 
 
 def at(text: str) -> datetime:

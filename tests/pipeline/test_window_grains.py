@@ -15,8 +15,8 @@ from airflow.timetables.base import TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 from pendulum import instance
 
-from sluicegate.pipeline.model import Schedule
-from sluicegate.pipeline.window import Window, can_always_match, unmatched, upstream_windows, windows
+from sluicegate.graph.window import Window, can_always_match, unmatched, upstream_windows, windows
+from sluicegate.pipeline.keys.model import Schedule
 
 GRAINS = {"15 min": "*/15 * * * *", "hour": "0 * * * *", "day": "0 0 * * *", "week": "0 0 * * 1", "month": "0 0 1 * *"}
 ORDER = list(GRAINS)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.pipeline.errors import Mistake, PipelineErrors
-from sluicegate.pipeline.yaml import Document, parse
+from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors
+from sluicegate.pipeline.text.yaml import Document, parse
 
 FILE = Path("orders.yaml")
 

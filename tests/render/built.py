@@ -12,7 +12,12 @@ import sys
 from importlib.abc import MetaPathFinder
 from typing import Any
 
-_MISSING = ("sluicegate.factory", "sluicegate.pipeline.read", "sluicegate.pipeline.yaml", "sluicegate.pipeline.tree")
+_MISSING = (
+    "sluicegate.factory",
+    "sluicegate.pipeline.file",
+    "sluicegate.pipeline.text.yaml",
+    "sluicegate.pipeline.tree",
+)
 _PLACES = {"fileloc", "relative_fileloc", "doc_md", "_processor_dags_folder", "last_loaded"}
 _AIRFLOWS = {
     "dag",
@@ -38,8 +43,8 @@ def seen(dag: Any, root: str) -> dict[str, Any]:
     from airflow.sdk.definitions.mappedoperator import MappedOperator
     from airflow.serialization.serialized_objects import DagSerialization
 
-    from sluicegate.operator import before_operator_step
     from sluicegate.render.plain import plain
+    from sluicegate.runtime.operator import before_operator_step
 
     serialized = json.loads(json.dumps(DagSerialization.to_dict(dag)))["dag"]
     told = {name: value for name, value in serialized.items() if name not in _PLACES}
@@ -76,7 +81,7 @@ def main() -> None:
     root, *files = sys.argv[1:]
     sys.meta_path.insert(0, Absent())
     sys.path.append(root)
-    from sluicegate.dag import PipelineDAG
+    from sluicegate.runtime.dag import PipelineDAG
 
     found = {}
     for file in files:

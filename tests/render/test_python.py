@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sluicegate.factory.load import attempt
+from sluicegate.factory.dags import attempt
 from sluicegate.factory.site import find_code
 from sluicegate.pipeline import read_tree
 from sluicegate.render import python_of, recording, rendered

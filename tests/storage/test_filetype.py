@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.faults import FaultError
-from sluicegate.pipeline.model import Format
+from sluicegate.pipeline.keys.model import Format
 from sluicegate.storage import FileType, file_type
 
 

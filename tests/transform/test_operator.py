@@ -15,9 +15,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 from moto.server import ThreadedMotoServer
 
 from sluicegate.faults import FaultError
-from sluicegate.operator import StepOperator
-from sluicegate.pipeline.location import Location
-from sluicegate.pipeline.model import Format
+from sluicegate.graph.location import Location
+from sluicegate.pipeline.keys.model import Format
+from sluicegate.runtime.operator import StepOperator
 from sluicegate.transform import TransformOperator
 
 Run = Callable[..., Any]

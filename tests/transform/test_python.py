@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from sluicegate.faults import FaultError
-from sluicegate.pipeline.location import Location
+from sluicegate.graph.location import Location
 from sluicegate.transform import PythonStepOperator
 
 Run = Callable[..., Any]

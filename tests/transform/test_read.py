@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sluicegate.faults import FaultError
-from sluicegate.pipeline.model import Format
+from sluicegate.pipeline.keys.model import Format
+from sluicegate.records.batches import Source, open_source
 from sluicegate.storage import file_type
-from sluicegate.transform.read import Source, open_source
 
 Write = Callable[..., Path]
 

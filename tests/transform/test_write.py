@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.faults import FaultError
-from sluicegate.pipeline.model import Format
+from sluicegate.pipeline.keys.model import Format
+from sluicegate.records.batches import open_source
+from sluicegate.records.write import write_file
 from sluicegate.storage import file_type
-from sluicegate.transform.read import open_source
-from sluicegate.transform.write import write_file
 
 TABLE = pa.table(
     {

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 from airflow.sdk.execution_time import task_runner
 
 from sluicegate.faults import FaultError
-from sluicegate.pipeline.model import Schedule
+from sluicegate.pipeline.keys.model import Schedule
 from sluicegate.wait.sensor import SourceSensor, UpstreamSensor, WaitSensor
 from tests.wait.supervisor import Run, Supervisor
 

@@ -40,9 +40,9 @@ from datetime import UTC, datetime, timedelta
 from airflow.providers.standard.operators import bash, empty
 from airflow.sdk import CronDataIntervalTimetable, Param
 
-from sluicegate.dag import PipelineDAG
+from sluicegate.runtime.dag import PipelineDAG
 from sluicegate.faults.retry import FaultRetryPolicy
-from sluicegate.operator import as_step
+from sluicegate.runtime.operator import as_step
 
 BashOperator, EmptyOperator = as_step(bash.BashOperator), as_step(empty.EmptyOperator)
 

@@ -41,7 +41,7 @@ def opened(door: str, folder: str) -> Any:
     """Something with the `path` of DAG files and an `initialize`, as bundles have."""
     if door == "folder":
         return Folder(folder)
-    from sluicegate.factory.bundle import PipelineBundle
+    from sluicegate.discovery.bundle import PipelineBundle
 
     # Workloads of several sizes are open at once, and a bundle's name is that of its storage.
     return PipelineBundle(name=f"bench_{Path(folder).parent.name}", root=folder, refresh_interval=10)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sluicegate.faults import fault
-from sluicegate.pipeline.model import Check, Column
+from sluicegate.pipeline.keys.model import Check, Column
 
 __all__ = ["SHORT_NAMES", "Rule", "number_twins", "rules_of_checks", "rules_of_contract", "rules_of_suite"]
 

@@ -16,10 +16,10 @@ from sluicegate.cli.home import airflow_home
 from sluicegate.cli.mistakes import tell
 from sluicegate.cli.places import WRONG_USE, existing, root_of, shown
 from sluicegate.cli.reading import tree_of
-from sluicegate.pipeline.advice import advice
-from sluicegate.pipeline.errors import Mistake, in_order
-from sluicegate.pipeline.matrix import merged
-from sluicegate.pipeline.model import Pipeline
+from sluicegate.pipeline.check.advice import advice
+from sluicegate.pipeline.diagnostics import Mistake, in_order
+from sluicegate.pipeline.keys.model import Pipeline
+from sluicegate.pipeline.read.matrix import merged
 from sluicegate.pipeline.tree import Tree, is_pipeline_file
 
 __all__ = ["CheckFormat", "check"]
@@ -116,7 +116,7 @@ def _by_file(pipelines: Iterable[Pipeline], files: Sequence[Path]) -> dict[Path,
 
 def _build_mistakes(pipeline: Pipeline, tree: Tree) -> tuple[Mistake, ...]:
     with airflow_home():
-        from sluicegate.factory.load import build_mistakes  # imports Airflow
+        from sluicegate.factory.dags import build_mistakes  # imports Airflow
 
         found = build_mistakes(pipeline, tree.readable)
     # What of a part cannot be built for want of the rest is no mistake of its own.

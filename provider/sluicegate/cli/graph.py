@@ -14,7 +14,7 @@ from sluicegate.cli.mistakes import tell
 from sluicegate.cli.places import existing, root_of, shown, wrong_use
 from sluicegate.cli.reading import tree_of
 from sluicegate.picture import Picture, dot, mermaid, picture_of, pipelines_only, related
-from sluicegate.pipeline.errors import Mistake, did_you_mean, in_order
+from sluicegate.pipeline.diagnostics import Mistake, did_you_mean, in_order
 from sluicegate.pipeline.tree import Tree
 
 __all__ = ["GraphFormat", "graph"]

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from sluicegate.migrate import Converted, Known, Note, Options, convert
-from sluicegate.pipeline.errors import Mistake, PipelineErrors, draw
+from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors, draw
 from sluicegate.pipeline.walk import SUFFIXES
 
 __all__ = ["app"]
@@ -71,8 +71,8 @@ def _known(path: str) -> Known | None:
     from sluicegate.cli.home import airflow_home
 
     with airflow_home():
-        from sluicegate.factory.arguments import operator_class
-        from sluicegate.factory.imports import arguments_of
+        from sluicegate.factory.arguments.operators import operator_class
+        from sluicegate.factory.arguments.signatures import arguments_of
         from sluicegate.factory.problems import BuildError
 
         try:

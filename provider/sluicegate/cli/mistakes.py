@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from sluicegate.pipeline.errors import Mistake, draw
+from sluicegate.pipeline.diagnostics import Mistake, draw
 
 __all__ = ["tell"]
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from sluicegate.cli.home import airflow_home
-from sluicegate.pipeline.environment import ALLOWLIST, Environment
+from sluicegate.pipeline.text.environment import ALLOWLIST, Environment
 from sluicegate.pipeline.tree import Tree, read_tree
 
 __all__ = ["allowlist", "tree_of"]

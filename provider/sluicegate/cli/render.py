@@ -15,8 +15,8 @@ from sluicegate.cli.home import airflow_home
 from sluicegate.cli.mistakes import tell
 from sluicegate.cli.places import existing, root_of, shown, wrong_use
 from sluicegate.cli.reading import tree_of
-from sluicegate.pipeline.errors import Mistake, did_you_mean, in_order
-from sluicegate.pipeline.model import Pipeline
+from sluicegate.pipeline.diagnostics import Mistake, did_you_mean, in_order
+from sluicegate.pipeline.keys.model import Pipeline
 from sluicegate.pipeline.tree import Tree
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _is_at(file: Path, path: Path) -> bool:
 
 def _built(asked: _Asked, mistakes: list[Mistake]) -> Iterator[tuple[Pipeline, Rendered]]:
     """Every pipeline's DAG, by the factory; what building finds wrong is added to `mistakes`."""
-    from sluicegate.factory.load import attempt
+    from sluicegate.factory.dags import attempt
     from sluicegate.factory.problems import placed
     from sluicegate.factory.site import find_code
     from sluicegate.render import recording, rendered

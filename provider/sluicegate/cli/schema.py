@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sluicegate.pipeline.reference import reference_page
-from sluicegate.pipeline.schema import defaults_schema, pipeline_schema
+from sluicegate.pipeline.keys.reference import reference_page
+from sluicegate.pipeline.keys.schema import defaults_schema, pipeline_schema
 
 __all__ = ["schema"]
 

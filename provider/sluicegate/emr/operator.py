@@ -20,10 +20,10 @@ from sluicegate.emr.record import Record, another_try, generation
 from sluicegate.emr.request import TAG, Submit, cluster_request, not_after, plain_job
 from sluicegate.emr.verdict import complete
 from sluicegate.faults import TransientFault, classify, fault
-from sluicegate.operator import StepContext, StepOperator
-from sluicegate.pipeline.location import Location
-from sluicegate.pipeline.model import Cluster, Job
-from sluicegate.pipeline.text import format_duration
+from sluicegate.graph.location import Location
+from sluicegate.pipeline.keys.model import Cluster, Job
+from sluicegate.pipeline.text.quantities import format_duration
+from sluicegate.runtime.operator import StepContext, StepOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

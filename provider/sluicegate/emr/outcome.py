@@ -11,7 +11,7 @@ from sluicegate.emr.connection import Aws
 from sluicegate.emr.logs import read_tail, step_log_folder
 from sluicegate.emr.verdict import ClusterStatus, StepStatus, complete, failed_step, verdict
 from sluicegate.faults import FaultError
-from sluicegate.pipeline.text import format_duration
+from sluicegate.pipeline.text.quantities import format_duration
 
 __all__ = ["outcome"]
 

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from sluicegate.faults import fault
-from sluicegate.pipeline.model import Cluster, Job
+from sluicegate.pipeline.keys.model import Cluster, Job
 
 __all__ = ["TAG", "Submit", "cluster_request", "flags", "not_after", "plain_job", "refuse_reserved", "step_command"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sluicegate.faults import FaultError, emr_fault, fault
-from sluicegate.pipeline.text import format_duration
+from sluicegate.pipeline.text.quantities import format_duration
 
 __all__ = ["TERMINAL_STATES", "ClusterStatus", "StepStatus", "complete", "failed_step", "verdict"]
 

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TaskGroup
 
-from sluicegate.dag import PipelineDAG
-from sluicegate.factory.arguments import dag_argument_problems, typed_dag_arguments
+from sluicegate.factory.arguments.coerce import Typist
+from sluicegate.factory.arguments.operators import dag_argument_problems, typed_dag_arguments
 from sluicegate.factory.dag import dag_arguments, trigger_form
 from sluicegate.factory.docs import doc_md, playbooks_folder
 from sluicegate.factory.problems import BuildError, Problem
 from sluicegate.factory.steps import Task, files_task, retry_arguments, task_of
-from sluicegate.factory.typed import Typist
 from sluicegate.factory.waits import SourceWait, Wait, listings, waits
-from sluicegate.pipeline import graph
-from sluicegate.pipeline.errors import Where
-from sluicegate.pipeline.groups import around, group_id
-from sluicegate.pipeline.model import Pipeline, Step, Timetable
+from sluicegate.graph import edges as graph
+from sluicegate.pipeline.diagnostics import Where
+from sluicegate.pipeline.keys.model import Pipeline, Step, Timetable
+from sluicegate.pipeline.read.groups import around, group_id
+from sluicegate.runtime.dag import PipelineDAG
 
 if TYPE_CHECKING:
     from sluicegate.wait.sensor import WaitSensor

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import CronDataIntervalTimetable, Param
 
-from sluicegate.pipeline.model import Param as PipelineParam
-from sluicegate.pipeline.model import Pipeline, Schedule
+from sluicegate.pipeline.keys.model import Param as PipelineParam
+from sluicegate.pipeline.keys.model import Pipeline, Schedule
 
 __all__ = ["MAX_ACTIVE_RUNS", "dag_arguments", "schedule_arguments", "trigger_form"]
 

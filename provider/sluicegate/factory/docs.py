@@ -7,8 +7,8 @@ from pathlib import Path
 
 from airflow.providers.common.compat.sdk import conf
 
-from sluicegate.pipeline.model import Pipeline
-from sluicegate.pipeline.text import format_duration
+from sluicegate.pipeline.keys.model import Pipeline
+from sluicegate.pipeline.text.quantities import format_duration
 
 __all__ = ["doc_md", "older_version", "playbooks_folder"]
 

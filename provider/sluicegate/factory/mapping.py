@@ -8,8 +8,8 @@ from typing import Any
 from airflow.sdk import BaseOperator, XComArg
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
-from sluicegate.operator import with_item
-from sluicegate.pipeline.model import ForEach
+from sluicegate.pipeline.keys.model import ForEach
+from sluicegate.runtime.operator import with_item
 
 __all__ = ["mapped"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sluicegate.pipeline.errors import PipelineErrors, Severity, Where
-    from sluicegate.pipeline.source import Source
+    from sluicegate.pipeline.diagnostics import PipelineErrors, Severity, Where
+    from sluicegate.pipeline.text.source import Source
 
 __all__ = ["BuildError", "Problem", "placed"]
 
@@ -49,8 +49,8 @@ def placed(problems: Sequence[Problem], file: Path, root: Path) -> PipelineError
 
     :raises PipelineErrors: when the file, changed meanwhile, is no YAML any more.
     """
-    from sluicegate.pipeline.errors import PipelineErrors
-    from sluicegate.pipeline.source import Source
+    from sluicegate.pipeline.diagnostics import PipelineErrors
+    from sluicegate.pipeline.text.source import Source
 
     source = Source.open(file, root)
     mistakes = [
@@ -68,7 +68,7 @@ def placed(problems: Sequence[Problem], file: Path, root: Path) -> PipelineError
 
 
 def _written(where: Where, source: Source) -> Where:
-    from sluicegate.pipeline.places import read_place, write_place
+    from sluicegate.pipeline.read.yaml_paths import read_place, write_place
 
     match where:
         case ("steps", str(step), "reads", str(binding)):

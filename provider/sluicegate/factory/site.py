@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import conf
 
 if TYPE_CHECKING:
-    from sluicegate.pipeline.environment import Environment
+    from sluicegate.pipeline.text.environment import Environment
 
 __all__ = ["PipelineFileError", "environment", "find_code", "refuse", "stale_after"]
 
@@ -50,7 +50,7 @@ def find_code(root: Path, instead_of: Path | None = None) -> None:
 
 def environment() -> Environment:
     """The variables that pipeline files may ask for."""
-    from sluicegate.pipeline.environment import Environment
+    from sluicegate.pipeline.text.environment import Environment
 
     return Environment.of_process(conf.get("sluicegate", "env_allowlist", fallback=""))
 

@@ -14,13 +14,13 @@ from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
-from sluicegate.factory.arguments import argument_problems, operator_class, typed_arguments
+from sluicegate.factory.arguments.coerce import Typist
+from sluicegate.factory.arguments.operators import argument_problems, operator_class, typed_arguments
 from sluicegate.factory.problems import BuildError, Problem
-from sluicegate.factory.typed import Typist
 from sluicegate.faults.retry import FaultRetryPolicy
-from sluicegate.operator import as_step
-from sluicegate.pipeline import graph
-from sluicegate.pipeline.model import (
+from sluicegate.graph import edges as graph
+from sluicegate.graph.template import needs_item
+from sluicegate.pipeline.keys.model import (
     LoadStep,
     OperatorStep,
     Pipeline,
@@ -30,12 +30,12 @@ from sluicegate.pipeline.model import (
     StepBase,
     TransformStep,
 )
-from sluicegate.pipeline.template import needs_item
+from sluicegate.runtime.operator import as_step
 
 if TYPE_CHECKING:
     from airflow.sdk import TaskGroup, XComArg
 
-    from sluicegate.pipeline.model import Step
+    from sluicegate.pipeline.keys.model import Step
     from sluicegate.wait.files import FilesOperator
 
 __all__ = ["Task", "files_task", "retry_arguments", "task_of"]
@@ -212,7 +212,7 @@ def _unfilled(step: OperatorStep, operator: type[BaseOperator]) -> Iterator[Prob
     """Where a mapped step names its item, and Airflow fills in no template."""
     if step.for_each is None:
         return
-    from sluicegate.pipeline.validate import leaves
+    from sluicegate.pipeline.read.validate import leaves
 
     for name, value in step.with_.items():
         if name not in operator.template_fields and name != "map_index_template":

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from sluicegate.pipeline import graph
-from sluicegate.pipeline.groups import around, group_id
-from sluicegate.pipeline.location import Location
-from sluicegate.pipeline.model import OnUpstreamFailure, Pipeline, Schedule, StepBase
-from sluicegate.pipeline.template import needs_item
+from sluicegate.graph import edges as graph
+from sluicegate.graph.location import Location
+from sluicegate.graph.template import needs_item
+from sluicegate.pipeline.keys.model import OnUpstreamFailure, Pipeline, Schedule, StepBase
+from sluicegate.pipeline.read.groups import around, group_id
 
 __all__ = ["SourceWait", "UpstreamWait", "Wait", "listings", "waits"]
 

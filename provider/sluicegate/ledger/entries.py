@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from sluicegate.pipeline.window import Window
+from sluicegate.graph.window import Window
 
 __all__ = ["Counts", "DeadLetter", "Load", "Origin", "dead_letter_id"]
 

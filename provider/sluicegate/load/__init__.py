@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sluicegate.load.load import Loader, load
     from sluicegate.load.operator import LoadOperator
-    from sluicegate.load.postgres import PostgresTarget
     from sluicegate.load.report import LoadReport
     from sluicegate.load.request import LoadRequest
+    from sluicegate.targets.postgres import PostgresTarget
 
 __all__ = ["LoadOperator", "LoadReport", "LoadRequest", "Loader", "PostgresTarget", "load"]
 
 _HOMES = {
-    "LoadOperator": "operator",
-    "LoadReport": "report",
-    "LoadRequest": "request",
-    "Loader": "load",
-    "PostgresTarget": "postgres",
-    "load": "load",
+    "LoadOperator": "load.operator",
+    "LoadReport": "load.report",
+    "LoadRequest": "load.request",
+    "Loader": "load.load",
+    "PostgresTarget": "targets.postgres",
+    "load": "load.load",
 }
 
 
@@ -27,5 +27,5 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return getattr(import_module(f"sluicegate.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
-from sluicegate.load.jsonlines import JsonReader
-from sluicegate.load.reader import MALFORMED, Reader
+from sluicegate.records.jsonlines import JsonReader
+from sluicegate.records.reader import MALFORMED, Reader
 
 __all__ = ["MASK", "failures_of", "record_sql"]
 

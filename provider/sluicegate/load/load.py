@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Protocol
 from sluicegate.checks.rule import Rule, number_twins
 from sluicegate.faults import FaultError, fault
 from sluicegate.ledger.entries import Counts, Load
-from sluicegate.load.engine import open_duckdb
 from sluicegate.load.folder import work_folder
-from sluicegate.load.infer import infer_types
 from sluicegate.load.plan import plan_columns
-from sluicegate.load.reader import LocalPart, Reader
 from sluicegate.load.report import LoadReport, reasons_text
 from sluicegate.load.request import LoadRequest
-from sluicegate.load.source import open_part
 from sluicegate.load.stage import Stage
-from sluicegate.load.target import Merge, Outcome, Session, Table, Target
-from sluicegate.load.types import ColumnType
-from sluicegate.pipeline.model import Mode
+from sluicegate.pipeline.keys.model import Mode
+from sluicegate.records.engine import open_duckdb
+from sluicegate.records.infer import infer_types
+from sluicegate.records.open import open_part
+from sluicegate.records.reader import LocalPart, Reader
+from sluicegate.records.types import ColumnType
 from sluicegate.storage.part import Part, version
+from sluicegate.targets.target import Merge, Outcome, Session, Table, Target
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.faults import FaultError
-from sluicegate.operator import StepContext, StepOperator
-from sluicegate.pipeline.location import Location
-from sluicegate.pipeline.model import Check, Column, DeadLetters, Format, Mode, OnSchemaChange
+from sluicegate.graph.location import Location
+from sluicegate.pipeline.keys.model import Check, Column, DeadLetters, Format, Mode, OnSchemaChange
+from sluicegate.runtime.operator import StepContext, StepOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -84,11 +84,11 @@ class LoadOperator(StepOperator):
         from airflow.configuration import conf
 
         from sluicegate.ledger.entries import Origin
-        from sluicegate.load.connection import conninfo_of, parse_table
         from sluicegate.load.load import Loader
-        from sluicegate.load.postgres import PostgresTarget
         from sluicegate.load.request import LoadRequest
         from sluicegate.storage import Storage
+        from sluicegate.targets.connection import conninfo_of, parse_table
+        from sluicegate.targets.postgres import PostgresTarget
 
         connection_id, table = parse_table(str(self.into))
         sources = (self.source,) if isinstance(self.source, str) else tuple(str(uri) for uri in self.source)  # type: ignore[union-attr]

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sluicegate.faults import fault
 from sluicegate.load.request import LoadRequest
-from sluicegate.load.target import Table
-from sluicegate.load.types import ColumnType, parse_type
-from sluicegate.pipeline.model import OnSchemaChange
+from sluicegate.pipeline.keys.model import OnSchemaChange
+from sluicegate.records.types import ColumnType, parse_type
+from sluicegate.targets.target import Table
 
 __all__ = ["plan_columns"]
 

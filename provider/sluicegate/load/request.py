@@ -11,9 +11,9 @@ from pathlib import Path
 from sluicegate.checks.rule import Rule, number_twins, rules_of_checks, rules_of_contract, rules_of_suite
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import Origin
-from sluicegate.load.types import parse_type
-from sluicegate.pipeline.model import Check, Column, DeadLetters, Format, Mode, OnSchemaChange
-from sluicegate.pipeline.text import Limit
+from sluicegate.pipeline.keys.model import Check, Column, DeadLetters, Format, Mode, OnSchemaChange
+from sluicegate.pipeline.text.quantities import Limit
+from sluicegate.records.types import parse_type
 
 __all__ = ["LoadRequest", "contradictions"]
 

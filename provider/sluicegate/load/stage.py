@@ -19,8 +19,8 @@ from sluicegate.checks.sql import literal
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import DeadLetter
 from sluicegate.load.letters import failures_of, record_sql
-from sluicegate.load.reader import MALFORMED, Reader
-from sluicegate.load.types import ColumnType
+from sluicegate.records.reader import MALFORMED, Reader
+from sluicegate.records.types import ColumnType
 
 if TYPE_CHECKING:
     import pandas as pd

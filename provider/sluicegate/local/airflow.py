@@ -91,7 +91,7 @@ def pipeline_bundles(dags: str) -> list[dict[str, Any]]:
     return [
         {
             "name": "sluicegate",
-            "classpath": "sluicegate.factory.bundle.PipelineBundle",
+            "classpath": "sluicegate.discovery.bundle.PipelineBundle",
             "kwargs": {"root": dags, "refresh_interval": 3},
         }
     ]

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from sluicegate.local.errors import StackError
-from sluicegate.pipeline.model import Pipeline
+from sluicegate.pipeline.keys.model import Pipeline
 
 __all__ = ["Run", "Runs", "TaskState", "wait_until_finished"]
 

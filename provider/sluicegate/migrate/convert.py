@@ -15,7 +15,7 @@ from sluicegate.migrate.note import Note, Notes
 from sluicegate.migrate.operators import Lookup
 from sluicegate.migrate.values import Lost
 from sluicegate.migrate.writing import write
-from sluicegate.pipeline.errors import Mistake, PipelineErrors, Where
+from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors, Where
 
 __all__ = ["Converted", "Options", "convert"]
 

@@ -19,8 +19,8 @@ from sluicegate.migrate.retrying import RETRY_KEYS, retries_of
 from sluicegate.migrate.task import Tasks, readdressed, stand_in
 from sluicegate.migrate.timing import TIMING_KEYS, schedule_of
 from sluicegate.migrate.values import Lost, Values, callable_of, duration, paired_callables
-from sluicegate.pipeline.errors import Where
-from sluicegate.pipeline.text import format_duration
+from sluicegate.pipeline.diagnostics import Where
+from sluicegate.pipeline.text.quantities import format_duration
 
 __all__ = ["pipeline_of"]
 

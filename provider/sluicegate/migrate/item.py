@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from sluicegate.pipeline.errors import Mistake, PipelineErrors
+from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors
 
 __all__ = ["Item", "Items", "merged", "read_items"]
 

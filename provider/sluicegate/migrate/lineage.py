@@ -11,7 +11,7 @@ from typing import Any
 from sluicegate.migrate.item import Item, Items
 from sluicegate.migrate.names import named
 from sluicegate.migrate.values import Values
-from sluicegate.pipeline.errors import Where
+from sluicegate.pipeline.diagnostics import Where
 
 __all__ = ["Lineage"]
 

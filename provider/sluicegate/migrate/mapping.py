@@ -10,7 +10,7 @@ from typing import Any
 
 from sluicegate.migrate.item import Item, Items
 from sluicegate.migrate.values import Lost, Values
-from sluicegate.pipeline.errors import Where
+from sluicegate.pipeline.diagnostics import Where
 
 __all__ = ["Mapped", "Reference", "mapped", "reference", "referred"]
 

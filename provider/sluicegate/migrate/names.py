@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from sluicegate.pipeline.validate import name_problem
+from sluicegate.pipeline.read.validate import name_problem
 
 __all__ = ["named", "names_of"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sluicegate.migrate.item import Item, Items
-from sluicegate.pipeline.errors import Where
+from sluicegate.pipeline.diagnostics import Where
 
 __all__ = ["Note", "Notes"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sluicegate.migrate.item import Item
 from sluicegate.migrate.values import Values, callable_of
-from sluicegate.pipeline.errors import Where
+from sluicegate.pipeline.diagnostics import Where
 
 __all__ = ["CALLBACKS", "callback"]
 

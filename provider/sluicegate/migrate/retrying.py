@@ -8,8 +8,8 @@ from typing import Any
 from sluicegate.migrate.item import Items
 from sluicegate.migrate.note import Notes
 from sluicegate.migrate.values import Lost, duration
-from sluicegate.pipeline.errors import Where
-from sluicegate.pipeline.text import format_duration
+from sluicegate.pipeline.diagnostics import Where
+from sluicegate.pipeline.text.quantities import format_duration
 
 __all__ = ["RETRY_KEYS", "retries_of"]
 

@@ -15,9 +15,9 @@ from sluicegate.migrate.notifying import CALLBACKS, callback
 from sluicegate.migrate.operators import BASE_ARGUMENTS, DECORATORS, Known, Lookup, present_path
 from sluicegate.migrate.retrying import RETRY_KEYS, retries_of
 from sluicegate.migrate.values import Lost, Values, callable_of, duration, paired_callables
-from sluicegate.pipeline.errors import Where
-from sluicegate.pipeline.steps import TRIGGER_RULES
-from sluicegate.pipeline.text import format_duration
+from sluicegate.pipeline.diagnostics import Where
+from sluicegate.pipeline.read.steps import TRIGGER_RULES
+from sluicegate.pipeline.text.quantities import format_duration
 
 __all__ = ["Tasks", "readdressed", "stand_in"]
 

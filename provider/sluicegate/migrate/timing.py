@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from sluicegate.graph.cron import expand_cron
 from sluicegate.migrate.item import Item, Items
 from sluicegate.migrate.note import Notes
 from sluicegate.migrate.values import Lost, Values, duration, moment
-from sluicegate.pipeline.cron import expand_cron
-from sluicegate.pipeline.text import format_duration
+from sluicegate.pipeline.text.quantities import format_duration
 
 __all__ = ["TIMING_KEYS", "schedule_of"]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from sluicegate.migrate.item import Item, Items
 from sluicegate.migrate.note import Notes
-from sluicegate.pipeline.errors import Where
-from sluicegate.pipeline.text import format_duration
+from sluicegate.pipeline.diagnostics import Where
+from sluicegate.pipeline.text.quantities import format_duration
 
 __all__ = ["Lost", "Values", "callable_of", "duration", "moment", "paired_callables"]
 

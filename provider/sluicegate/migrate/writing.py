@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sluicegate.pipeline.errors import Where
+from sluicegate.pipeline.diagnostics import Where
 
 __all__ = ["write"]
 

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sluicegate.graph import edges as graph
 from sluicegate.picture.model import Box, Edge, EdgeKind, Node, NodeKind, Picture
 from sluicegate.picture.words import count_of, detail, head, short, told
-from sluicegate.pipeline import graph
-from sluicegate.pipeline.errors import Mistake
-from sluicegate.pipeline.model import (
+from sluicegate.pipeline.diagnostics import Mistake
+from sluicegate.pipeline.keys.model import (
     Dataset,
     Pipeline,
     Read,

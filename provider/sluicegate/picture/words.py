@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from sluicegate.pipeline.errors import Mistake
-from sluicegate.pipeline.model import LoadStep, OperatorStep, Pipeline, PythonStep, SparkStep, Step, TransformStep
+from sluicegate.pipeline.diagnostics import Mistake
+from sluicegate.pipeline.keys.model import LoadStep, OperatorStep, Pipeline, PythonStep, SparkStep, Step, TransformStep
 
 __all__ = ["count_of", "detail", "head", "short", "told"]
 

@@ -9,13 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sluicegate.pipeline.environment import Environment
-    from sluicegate.pipeline.errors import Mistake, PipelineErrors
-    from sluicegate.pipeline.location import Location
-    from sluicegate.pipeline.model import Pipeline
-    from sluicegate.pipeline.read import read_pipeline
+    from sluicegate.graph.location import Location
+    from sluicegate.graph.window import Window
+    from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors
+    from sluicegate.pipeline.file import read_pipeline
+    from sluicegate.pipeline.keys.model import Pipeline
+    from sluicegate.pipeline.text.environment import Environment
     from sluicegate.pipeline.tree import Together, Tree, read_together, read_tree
-    from sluicegate.pipeline.window import Window
 
 __all__ = [
     "Environment",
@@ -32,21 +32,21 @@ __all__ = [
 ]
 
 _HOME = {
-    "Environment": "environment",
-    "Location": "location",
-    "Mistake": "errors",
-    "Pipeline": "model",
-    "PipelineErrors": "errors",
-    "Together": "tree",
-    "Tree": "tree",
-    "Window": "window",
-    "read_pipeline": "read",
-    "read_together": "tree",
-    "read_tree": "tree",
+    "Environment": "pipeline.text.environment",
+    "Location": "graph.location",
+    "Mistake": "pipeline.diagnostics",
+    "Pipeline": "pipeline.keys.model",
+    "PipelineErrors": "pipeline.diagnostics",
+    "Together": "pipeline.tree",
+    "Tree": "pipeline.tree",
+    "Window": "graph.window",
+    "read_pipeline": "pipeline.file",
+    "read_together": "pipeline.tree",
+    "read_tree": "pipeline.tree",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(f"sluicegate.{_HOME[name]}"), name)

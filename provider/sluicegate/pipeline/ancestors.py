@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sluicegate.pipeline.environment import Environment
-from sluicegate.pipeline.errors import Mistake
-from sluicegate.pipeline.graph import upstream_names
-from sluicegate.pipeline.near import Near, Stems
-from sluicegate.pipeline.read import Draft, Variant
+from sluicegate.graph.edges import upstream_names
+from sluicegate.pipeline.check.upstreams import check_cycles
+from sluicegate.pipeline.diagnostics import Mistake
+from sluicegate.pipeline.file import Draft, Variant
+from sluicegate.pipeline.lookup import Near, Stems
+from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.tree import stems
-from sluicegate.pipeline.upstreams import check_cycles
 
 __all__ = ["cycle_mistakes"]
 

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sluicegate.pipeline.digest import DEFAULTS
-from sluicegate.pipeline.environment import Environment
-from sluicegate.pipeline.errors import Mistake, PipelineErrors, Where, did_you_mean, in_order
-from sluicegate.pipeline.graph import upstream_names
-from sluicegate.pipeline.matrix import merged
-from sluicegate.pipeline.model import Pipeline
-from sluicegate.pipeline.near import Near, Stems, has_matrix, is_pipeline_file, says_so
-from sluicegate.pipeline.read import DEFAULTS_KEYS, KEYS, Draft, Variant, read_draft
-from sluicegate.pipeline.source import Source
-from sluicegate.pipeline.upstreams import Neighbours, check_cycles, check_reads, check_shared_places
+from sluicegate.graph.edges import upstream_names
+from sluicegate.pipeline.check.upstreams import Neighbours, check_cycles, check_reads, check_shared_places
+from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors, Where, did_you_mean, in_order
+from sluicegate.pipeline.file import DEFAULTS_KEYS, KEYS, Draft, Variant, read_draft
+from sluicegate.pipeline.keys.model import Pipeline
+from sluicegate.pipeline.lookup import Near, Stems, has_matrix, is_pipeline_file, says_so
+from sluicegate.pipeline.read.matrix import merged
+from sluicegate.pipeline.text.digest import DEFAULTS
+from sluicegate.pipeline.text.environment import Environment
+from sluicegate.pipeline.text.source import Source
+from sluicegate.pipeline.text.yaml import Document, parse
 from sluicegate.pipeline.walk import yaml_files
-from sluicegate.pipeline.yaml import Document, parse
 
 __all__ = ["Stems", "Together", "Tree", "is_pipeline_file", "read_together", "read_tree", "stems"]
 

@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
-from sluicegate.operator import before_operator_step
-from sluicegate.pipeline.text import Limit
+from sluicegate.pipeline.text.quantities import Limit
 from sluicegate.render.expression import WIDTH, Expression, Group, call, laid_out, one_line, quoted
 from sluicegate.render.parts import home_of, parts_of
+from sluicegate.runtime.operator import before_operator_step
 
 __all__ = ["Imports", "NotPythonError", "Writer"]
 
@@ -92,7 +92,7 @@ class Writer:
         if value is None or isinstance(value, bool) or type(value) in (int, bytes):
             return repr(value)
         if value is before_operator_step:
-            return self.imports.name("sluicegate.operator", "before_operator_step")
+            return self.imports.name("sluicegate.runtime.operator", "before_operator_step")
         if isinstance(value, Enum):
             return self._enum(value)
         if isinstance(value, float):

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from keyword import iskeyword
 from typing import Any, TypeVar
 
-from sluicegate.pipeline.location import Location
-from sluicegate.pipeline.model import Schedule
+from sluicegate.graph.location import Location
+from sluicegate.pipeline.keys.model import Schedule
 from sluicegate.render.rendered import RenderedTask
 
 __all__ = ["datasets", "schedules", "variables"]

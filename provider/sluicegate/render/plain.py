@@ -13,7 +13,7 @@ from typing import Any
 from airflow.sdk import XComArg
 from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
-from sluicegate.pipeline.text import Limit
+from sluicegate.pipeline.text.quantities import Limit
 from sluicegate.render.parts import home_of, parts_of
 from sluicegate.render.rendered import Rendered, RenderedTask
 

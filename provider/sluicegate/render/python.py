@@ -11,13 +11,13 @@ from typing import Any
 from airflow.sdk import TaskGroup
 from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
-from sluicegate.dag import PipelineDAG
-from sluicegate.operator import StepOperator
 from sluicegate.render.expression import Expression, Group, call, laid_out, one_line, quoted
 from sluicegate.render.literal import NotPythonError, Writer
 from sluicegate.render.names import datasets, schedules, variables
 from sluicegate.render.rendered import Rendered, RenderedTask
 from sluicegate.render.shared import Shared
+from sluicegate.runtime.dag import PipelineDAG
+from sluicegate.runtime.operator import StepOperator
 
 __all__ = ["python_of"]
 
@@ -93,7 +93,7 @@ class _File:
         """A class for each operator that is mapped and takes no item itself."""
         names = dict.fromkeys(self._name(task.operator) for task in self.dag.tasks if _takes_no_item(task))
         for name in names:
-            yield f"{name}{_WITH_ITEM} = {self.writer.imports.name('sluicegate.operator', 'with_item')}({name})"
+            yield f"{name}{_WITH_ITEM} = {self.writer.imports.name('sluicegate.runtime.operator', 'with_item')}({name})"
 
     def _named(self, values: Mapping[str, Any]) -> Iterator[str]:
         """Assignments; from then on the name is written for the value."""

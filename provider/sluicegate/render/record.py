@@ -13,7 +13,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import BaseOperatorMeta
 
-from sluicegate.dag import PipelineDAG
+from sluicegate.runtime.dag import PipelineDAG
 
 __all__ = ["Calls", "recording"]
 

@@ -12,9 +12,9 @@ from airflow.sdk import BaseOperator, TaskGroup, XComArg
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from pydantic import BaseModel
 
-from sluicegate.dag import PipelineDAG
-from sluicegate.operator import StepOperator, before_operator_step
 from sluicegate.render.record import Calls
+from sluicegate.runtime.dag import PipelineDAG
+from sluicegate.runtime.operator import StepOperator, before_operator_step
 
 __all__ = ["Rendered", "RenderedGroup", "RenderedTask", "rendered"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from airflow.sdk import BaseOperator
 
-from sluicegate.operator import StepOperator
 from sluicegate.render.expression import Expression, Group, laid_out, quoted
 from sluicegate.render.rendered import RenderedTask
+from sluicegate.runtime.operator import StepOperator
 
 __all__ = ["Shared"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sluicegate.faults.errors import fault
-from sluicegate.pipeline.model import Format
+from sluicegate.pipeline.keys.model import Format
 
 __all__ = ["FileType", "file_type"]
 

@@ -9,16 +9,16 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sluicegate.faults.errors import FaultError, fault
-from sluicegate.operator import StepContext, StepOperator
-from sluicegate.pipeline.location import Location
-from sluicegate.pipeline.model import Format
+from sluicegate.graph.location import Location
+from sluicegate.pipeline.keys.model import Format
+from sluicegate.runtime.operator import StepContext, StepOperator
 from sluicegate.storage import FileType, Part, Storage, file_type, parse_uri
 from sluicegate.transform.code import arguments_for, failure_of, find_function, is_meant, on_path, streams
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from sluicegate.transform.read import Source
+    from sluicegate.records.batches import Source
 
 __all__ = ["TransformOperator"]
 
@@ -103,7 +103,7 @@ class TransformOperator(StepOperator):
         return report
 
     def _open_reads(self, storage: Storage, step: StepContext, scratch: Path) -> tuple[dict[str, Source], list[Part]]:
-        from sluicegate.transform.read import open_source
+        from sluicegate.records.batches import open_source
 
         sources: dict[str, Source] = {}
         read: list[Part] = []
@@ -134,8 +134,8 @@ class TransformOperator(StepOperator):
         scratch: Path,
     ) -> dict[str, tuple[Path, int]]:
         """File and number of rows by binding: all of them are whole before the first is put in its place."""
+        from sluicegate.records.write import write_file
         from sluicegate.transform.result import batches_of, by_binding
-        from sluicegate.transform.write import write_file
 
         reads = {
             name: source.reader() if streams(function, name) else source.table() for name, source in sources.items()

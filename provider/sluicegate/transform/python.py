@@ -6,8 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sluicegate.operator import StepContext, StepOperator
-from sluicegate.pipeline.location import Location
+from sluicegate.graph.location import Location
+from sluicegate.runtime.operator import StepContext, StepOperator
 from sluicegate.transform.code import (
     arguments_for,
     failure_of,

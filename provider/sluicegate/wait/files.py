@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk.exceptions import AirflowSkipException
 
 from sluicegate.faults import fault
-from sluicegate.operator import StepContext, StepOperator
-from sluicegate.pipeline.location import Location
+from sluicegate.graph.location import Location
+from sluicegate.runtime.operator import StepContext, StepOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -17,11 +17,11 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.exceptions import AirflowSkipException
 
 from sluicegate.faults import FaultError, fault
-from sluicegate.operator import StepContext, StepOperator
-from sluicegate.pipeline.location import Location
-from sluicegate.pipeline.model import Schedule
-from sluicegate.pipeline.text import format_duration
-from sluicegate.pipeline.window import upstream_windows
+from sluicegate.graph.location import Location
+from sluicegate.graph.window import upstream_windows
+from sluicegate.pipeline.keys.model import Schedule
+from sluicegate.pipeline.text.quantities import format_duration
+from sluicegate.runtime.operator import StepContext, StepOperator
 from sluicegate.wait.source import Source
 from sluicegate.wait.trigger import BROKEN, LATE, SourceTrigger, UpstreamTrigger, WaitTrigger
 from sluicegate.wait.upstream import Upstream

@@ -18,7 +18,7 @@ def has_row(uri: str) -> bool:
     import psycopg
     from psycopg import sql
 
-    from sluicegate.load.connection import conninfo_of, parse_table
+    from sluicegate.targets.connection import conninfo_of, parse_table
 
     connection_id, name = parse_table(uri)
     query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(*name.split(".")))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sluicegate.operator import RUN_XCOM_KEY
+from sluicegate.runtime.operator import RUN_XCOM_KEY
 from sluicegate.wait.verdict import Sighting, state_of_all
 
 __all__ = ["Upstream"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sluicegate.pipeline.model import Pipeline, Schedule
-from sluicegate.pipeline.window import Window, windows
+from sluicegate.graph.window import Window, windows
+from sluicegate.pipeline.keys.model import Pipeline, Schedule
 
 __all__ = ["expected_windows", "is_sample", "upstreams_first"]
 

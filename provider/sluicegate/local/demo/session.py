@@ -17,7 +17,7 @@ from sluicegate.local.events import Progress
 from sluicegate.local.runs import Run, Runs, TaskState, wait_until_finished
 from sluicegate.local.stack import Stack, running
 from sluicegate.pipeline import read_tree
-from sluicegate.pipeline.model import LoadStep, Pipeline
+from sluicegate.pipeline.keys.model import LoadStep, Pipeline
 
 __all__ = ["Demo"]
 

@@ -1,0 +1,1 @@
+"""How Airflow finds pipelines: the scan of the dags root, compiled pipelines, stubs, snapshots, and the ways in."""

@@ -1,0 +1,65 @@
+"""One pipeline read from its file, now, with nothing of the tree but what it reads from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sluicegate.discovery.compiled import Entry, Reading
+from sluicegate.graph.edges import as_read_by, upstream_names
+from sluicegate.pipeline import Pipeline, PipelineErrors, read_together
+from sluicegate.pipeline.diagnostics import Mistake
+from sluicegate.pipeline.lookup import candidates
+from sluicegate.pipeline.text.environment import Environment
+from sluicegate.pipeline.tree import stems
+
+__all__ = ["entry_of", "read_entry"]
+
+
+def read_entry(name: str, root: Path, environment: Environment, near: str | None = None) -> Entry:
+    """The entry of the pipeline `name`.
+
+    :param near: the file that it was in before, relative to `root`: looked at first
+    :raises PipelineErrors: when its file is not good, or there is none
+    """
+    known = stems(root)
+    before = root / near if near is not None and (root / near).is_file() else None
+    first: PipelineErrors | None = None
+    for file in dict.fromkeys([*([before] if before else []), *candidates(name, known)]):
+        try:
+            together = read_together(file, root, known, environment, only=name)
+        except PipelineErrors as errors:
+            if file == before:
+                raise
+            first = first or errors  # it may be the file of another one, whose name only begins alike
+            continue
+        for pipeline in together.pipelines:
+            if pipeline.name == name:
+                return entry_of(pipeline, together.upstreams, datetime.now(UTC))
+    if first is not None:
+        raise first
+    raise PipelineErrors([Mistake("missing-pipeline", f"no file below the dags root makes `{name}`", root)], root)
+
+
+def entry_of(pipeline: Pipeline, others: Mapping[str, Pipeline], since: datetime) -> Entry:
+    """The entry of a good pipeline.
+
+    :param others: at least those that it reads from
+    """
+    names = sorted(name for name in upstream_names(pipeline) if name in others)
+    read = (pipeline, *(others[name] for name in names))
+    return Entry(
+        pipeline=pipeline,
+        upstreams=as_read_by(pipeline, others),
+        text=_text(pipeline.file),
+        good_since=since,
+        readings={each.path: Reading.of(each) for each in read},
+    )
+
+
+def _text(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""  # deleted since it was read: the next look is at what is there then

@@ -1,0 +1,117 @@
+"""`load_pipelines(__file__)`: the way in where no bundle can be set. One Python file in the dags folder has all DAGs.
+
+Airflow parses that file as a whole and knows one import error of it, so a file with mistakes is a DAG of its own name
+that shows them and cannot run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.dag_processing.bundles.base import get_bundle_storage_root_path
+from airflow.sdk import DAG, BaseOperator, get_parsing_context
+
+from sluicegate.discovery.shard import dags_of, task_dag
+from sluicegate.discovery.store import Home
+from sluicegate.factory.site import PipelineFileError, environment, find_code
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["BROKEN", "load_pipelines"]
+
+BROKEN = "broken file"
+"""The tag of a DAG that only shows what is wrong with its file."""
+
+
+def load_pipelines(file: str) -> None:
+    """Give Airflow the DAGs of all pipeline files at and below the folder of `file`, the Python file that asks.
+
+    :raises PipelineFileError: when a task starts whose pipeline is not good, and was never good here
+    """
+    root = Path(file).absolute().parent
+    storage: Path = get_bundle_storage_root_path()  # type: ignore[no-untyped-call]
+    home = Home(storage / "_pipelines" / hashlib.sha256(str(root).encode()).hexdigest()[:16])
+    find_code(root)
+    wanted = get_parsing_context().dag_id
+    if wanted is not None:
+        _register([task_dag(home, root, wanted)])
+        return
+    from sluicegate.discovery.stub_sync import Mirror
+
+    mirror = Mirror(root=root, home=home, lock=lambda: _locked(home.folder / "lock"), environment=environment())
+    mirror.refresh()
+    errors = mirror.errors()
+    files = mirror.pipelines()
+    made = dags_of(home, files)
+    going_on = {files[name] for name in made}
+    for name, dag in made.items():
+        told = errors.get(files[name])
+        if told is not None:
+            _tell(dag, told)
+    _register([*made.values(), *_broken({file: told for file, told in errors.items() if file not in going_on}, made)])
+
+
+class MistakesOperator(BaseOperator):
+    """The one task of a DAG that only shows what is wrong with its file: it says so again, and fails."""
+
+    def __init__(self, *, mistakes: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mistakes = mistakes
+
+    def execute(self, context: Context) -> None:
+        raise PipelineFileError(self.mistakes)
+
+
+def _broken(errors: Mapping[str, str], made: Mapping[str, DAG]) -> Iterator[DAG]:
+    """A DAG for each name of a file with mistakes of which no earlier version goes on.
+
+    One whose name another file's DAG has is told of there: of two DAGs with one name Airflow would show one.
+    """
+    by_name: dict[str, list[str]] = {}
+    for file, told in errors.items():
+        by_name.setdefault(_dag_id(Path(file).stem), []).append(told)
+    for name, drawings in by_name.items():
+        text = "\n\n".join(drawings)
+        if name in made:
+            _tell(made[name], text)
+            continue
+        dag = DAG(name, schedule=None, tags=[BROKEN], doc_md=_quoted(text), description="It has mistakes.")
+        dag.add_task(MistakesOperator(task_id="mistakes", mistakes=text, retries=0))
+        yield dag
+
+
+def _tell(dag: DAG, mistakes: str) -> None:
+    dag.doc_md = (dag.doc_md or "") + _quoted(mistakes)
+
+
+def _dag_id(stem: str) -> str:
+    """As near to the file's name as Airflow allows."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", stem)[:250]
+
+
+def _quoted(text: str) -> str:
+    """Markdown of a drawing as it is: four blanks before each line, so that nothing in it ends the quotation."""
+    lines = "".join(f"    {line}\n" for line in text.splitlines())
+    return f"\n\n**The file has mistakes:**\n\n{lines}"
+
+
+def _register(dags: Iterable[DAG]) -> None:
+    for dag in dags:
+        dag.auto_register = True
+        with dag:  # Airflow takes the DAGs whose context a module has left
+            pass
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

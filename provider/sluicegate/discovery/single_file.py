@@ -1,0 +1,121 @@
+"""One pipeline file as it is now: its DAGs, or all that is wrong with it; and as it was when it was last good.
+
+For a way into Airflow that comes with one file after the other. `survey` looks at a whole tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sluicegate.discovery.compile_one import entry_of
+from sluicegate.discovery.compiled import Entry
+from sluicegate.discovery.shard import dag_of
+from sluicegate.discovery.store import Home
+from sluicegate.factory.dags import attempt
+from sluicegate.factory.docs import playbooks_folder
+from sluicegate.factory.problems import placed
+from sluicegate.factory.site import environment, find_code
+from sluicegate.pipeline import Mistake, PipelineErrors, read_together
+from sluicegate.pipeline.ancestors import cycle_mistakes
+from sluicegate.pipeline.diagnostics import in_order
+from sluicegate.pipeline.lookup import Stems
+from sluicegate.pipeline.text.environment import Environment
+from sluicegate.pipeline.tree import stems
+from sluicegate.runtime.dag import PipelineDAG
+
+__all__ = ["Built", "build_file", "entries_of", "older_dags"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """The DAGs of a good file, and the warnings about it."""
+
+    dags: tuple[PipelineDAG, ...]
+    warnings: tuple[Mistake, ...]
+
+
+def build_file(file: Path, root: Path, home: Home, index: Stems | None = None) -> Built:
+    """Read, check and build what `file` makes; `home` keeps it, for when the file turns bad.
+
+    :param index: what `stems(root)` gave a while ago: a file that is not good by it is looked at again without it
+    :raises PipelineErrors: with all errors of the file, and with nothing else
+    """
+    find_code(root)
+    before = tuple(entries_of(file, root, home))
+    try:
+        entries, mistakes = _read(file, root, environment(), index)
+    except PipelineErrors as errors:
+        wrong = [mistake for mistake in errors.mistakes if mistake.is_error]
+        if not _only_upstreams_are_wrong(wrong, before, root):
+            raise PipelineErrors(wrong, root) from None
+        # What the file reads from goes on as it was, and so does the file.
+        entries, mistakes = before, ()
+    dags = []
+    for entry in entries:
+        dag, problems = attempt(entry.pipeline, entry.upstreams)
+        mistakes += placed(problems, file, root).mistakes if problems else ()
+        dags += [dag] if dag is not None else []
+    if wrong := [mistake for mistake in mistakes if mistake.is_error]:
+        raise PipelineErrors(wrong, root)
+    _keep(entries, before, home)
+    return Built(tuple(dags), in_order(mistakes))
+
+
+def entries_of(file: Path, root: Path, home: Home) -> Iterator[Entry]:
+    """What `home` has of the pipelines of one file."""
+    path = file.relative_to(root).as_posix()
+    for name in home.names():
+        if name == file.stem or name.startswith(f"{file.stem}_"):
+            entry = home.entry(name)
+            if entry is not None and entry.file == path:
+                yield entry
+
+
+def older_dags(file: Path, root: Path, home: Home) -> Iterator[tuple[Entry, PipelineDAG]]:
+    """The last good versions of the pipelines of a file; their DAGs say that there is a newer one.
+
+    :raises BuildError: for what a pipeline asks for and is not there any more
+    """
+    find_code(root)
+    for entry in entries_of(file, root, home):
+        yield entry, dag_of(replace(entry.at(root), older=True), home, playbooks_folder(root))
+
+
+def _read(
+    file: Path, root: Path, seen: Environment, index: Stems | None
+) -> tuple[tuple[Entry, ...], tuple[Mistake, ...]]:
+    try:
+        known = stems(root) if index is None else index
+        together = read_together(file, root, known, seen)
+        if cycles := cycle_mistakes(file, root, known, seen):
+            raise PipelineErrors(cycles, root)
+    except PipelineErrors:
+        if index is None:
+            raise
+        return _read(file, root, seen, None)
+    now = datetime.now(UTC)
+    return tuple(entry_of(each, together.upstreams, now) for each in together.pipelines), together.warnings
+
+
+def _only_upstreams_are_wrong(mistakes: Sequence[Mistake], before: Sequence[Entry], root: Path) -> bool:
+    """Whether a file that was good is the same file, and only those that it reads from have turned bad."""
+    return (
+        bool(before)
+        and all(mistake.code == "upstream-broken" for mistake in mistakes)
+        and all(entry.readings[entry.file].still_holds(root / entry.file, root, environment) for entry in before)
+    )
+
+
+def _keep(entries: Sequence[Entry], before: Sequence[Entry], home: Home) -> None:
+    known = {entry.name: entry for entry in before}
+    for entry in entries:
+        old = known.pop(entry.name, None)
+        if old is None or old.pipeline.digest != entry.pipeline.digest:
+            home.put(entry)
+        elif (old.digest(), old.readings) != (entry.digest(), entry.readings):
+            home.put(replace(entry, good_since=old.good_since))
+    for name in known:
+        home.forget(name)

@@ -1,0 +1,112 @@
+"""Classes by import path, and what their constructors take by name: read off their signatures, never listed here."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sluicegate.factory.problems import BuildError, Problem
+from sluicegate.pipeline.diagnostics import Where, did_you_mean
+
+__all__ = ["arguments_of", "imported", "missing_arguments", "takes_any"]
+
+_NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def imported(path: str, where: Where, *, fits: Callable[[Any], bool] = callable, what: str = "class") -> Any:
+    """What is at the import path `path`.
+
+    :param fits: whether something may be meant; others are not suggested
+    :raises BuildError: when there is nothing that fits, with what was probably meant.
+    """
+    module_name, _, name = path.rpartition(".")
+    if not module_name:
+        raise BuildError([Problem(where, "import", f"`{path}` is no import path: expected module.Class")])
+    try:
+        module = sys.modules.get(module_name) or importlib.import_module(module_name)
+    except ImportError as error:
+        raise BuildError([_no_module(module_name, error, where)]) from error
+    except Exception as error:
+        message = f"importing `{module_name}` failed: {type(error).__name__}: {error}"
+        raise BuildError([Problem(where, "import", message)]) from error
+    found = getattr(module, name, None)
+    if found is not None and fits(found):
+        return found
+    fitting = {key: f"{module_name}.{key}" for key in sorted(vars(module)) if fits(getattr(module, key))}
+    meant = did_you_mean(name, fitting)
+    message = f"`{module_name}` has no `{name}`" if found is None else f"`{path}` is no {what}, but {_kind(found)}"
+    raise BuildError([Problem(where, "import", message, suggestion=fitting.get(meant or ""))])
+
+
+def arguments_of(kind: type) -> frozenset[str]:
+    """The names that the constructor of `kind` takes itself or hands on to its bases."""
+    return _arguments_of(kind)[0]
+
+
+def takes_any(kind: type) -> bool:
+    """Whether the constructor of `kind` takes names that its signature and those of its bases do not tell."""
+    return _arguments_of(kind)[1]
+
+
+@lru_cache(maxsize=1024)
+def _arguments_of(kind: type) -> tuple[frozenset[str], bool]:
+    names: set[str] = set()
+    for parameters in _signatures(kind):
+        names |= {parameter.name for parameter in parameters if parameter.kind in _NAMED}
+        if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+            return frozenset(names), False
+    return frozenset(names), True
+
+
+def missing_arguments(kind: type, given: Mapping[str, Any]) -> list[str]:
+    """Those without a default in its own constructor. (What its bases need, it may give itself.)"""
+    return [name for name in _required(kind) if name not in given]
+
+
+@lru_cache(maxsize=1024)
+def _required(kind: type) -> tuple[str, ...]:
+    own = next(_signatures(kind), ())
+    return tuple(
+        parameter.name for parameter in own if parameter.kind in _NAMED and parameter.default is inspect.Parameter.empty
+    )
+
+
+def _signatures(kind: type) -> Iterator[Sequence[inspect.Parameter]]:
+    """The parameters of each constructor that a call passes through, the class's own first."""
+    for each in kind.__mro__:
+        if "__init__" in vars(each) and each is not object:
+            try:
+                yield list(inspect.signature(vars(each)["__init__"]).parameters.values())[1:]
+            except ValueError:  # compiled, and says nothing of itself
+                return
+
+
+def _no_module(module: str, error: ImportError, where: Where) -> Problem:
+    parent = module.rpartition(".")[0]
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing is None or not f"{module}.".startswith(f"{missing}."):
+        # The module is there; what it needs is not.
+        return Problem(where, "import", f"importing `{module}` failed: {error}")
+    hint = ", or its provider is not installed" if module.startswith("airflow.providers.") else ""
+    return Problem(where, "import", f"there is no module `{missing}`{hint}", suggestion=_near(parent, module))
+
+
+def _near(parent: str, module: str) -> str | None:
+    """A module beside the missing one that is called nearly the same."""
+    import pkgutil
+
+    try:
+        package = importlib.import_module(parent)
+    except Exception:
+        return None
+    names = [each.name for each in pkgutil.iter_modules(getattr(package, "__path__", []))]
+    meant = did_you_mean(module.rpartition(".")[2], names)
+    return f"{parent}.{meant}" if meant else None
+
+
+def _kind(value: object) -> str:
+    return f"the class {value.__qualname__}" if isinstance(value, type) else f"a {type(value).__name__}"

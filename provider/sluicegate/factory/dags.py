@@ -1,0 +1,100 @@
+"""From a pipeline file to its DAGs, and what is wrong where there are none: what all ways into Airflow share."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from airflow.providers.common.compat.sdk import conf
+
+from sluicegate.factory.build import build_dag
+from sluicegate.factory.preflight.abilities import shortcomings
+from sluicegate.factory.problems import BuildError, Problem, placed
+from sluicegate.factory.site import PipelineFileError, environment, find_code
+from sluicegate.graph import edges as graph
+from sluicegate.pipeline import Mistake, Pipeline, PipelineErrors, read_together
+from sluicegate.runtime.dag import PipelineDAG
+
+__all__ = [
+    "attempt",
+    "build_mistakes",
+    "import_shared",
+    "load_dags",
+]
+
+_SHARED = ("airflow.providers.standard.operators.trigger_dagrun", "airflow.providers.standard.sensors.external_task")
+"""What Airflow imports whenever it serializes a DAG."""
+
+
+def load_dags(root: str, file: str) -> list[PipelineDAG]:
+    """The DAGs of `file`, a path relative to the dags root `root`; several where it has a `matrix:`.
+
+    :raises PipelineFileError: with every mistake of the file
+    """
+    folder = Path(root)
+    find_code(folder)
+    try:
+        return _build(folder / file, folder)
+    except PipelineErrors as errors:
+        only_errors = PipelineErrors((mistake for mistake in errors.mistakes if mistake.is_error), folder)
+        text = str(only_errors)
+    raise PipelineFileError(text)
+
+
+def build_mistakes(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Mistake, ...]:
+    """What keeps a pipeline that reads well from becoming a DAG, or its steps from doing what they are asked to.
+
+    Operators and their arguments, and what our own steps cannot do; warnings too.
+
+    :param pipeline: may be as much of a pipeline with mistakes as could be read: of the rest nothing is said
+    """
+    find_code(pipeline.root)
+    _, problems = attempt(graph.located(pipeline, others), others)
+    return placed(problems, pipeline.file, pipeline.root).mistakes if problems else ()
+
+
+def import_shared(modules: Iterable[str]) -> None:
+    """Import what the processes that parse would import each for itself, before they are forked.
+
+    :param modules: of Airflow and its providers, as Airflow itself imports those that a DAG file names
+    """
+    if conf.getboolean("dag_processor", "parsing_pre_import_modules", fallback=True):
+        for module in (*_SHARED, *sorted(modules)):
+            try:
+                importlib.import_module(module)
+            except Exception:  # noqa: S112 - whoever needs it says so at its own place
+                continue
+
+
+def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[PipelineDAG | None, list[Problem]]:
+    """The DAG, unless there is an error, and all that is wrong."""
+    # With no more of the others than an entry keeps: what is tried here is what is parsed there.
+    known = graph.as_read_by(pipeline, others)
+    problems = list(shortcomings(pipeline, known))
+    try:
+        dag = build_dag(pipeline, known)
+    except BuildError as error:
+        return None, [*problems, *error.problems]
+    except SystemExit as error:  # who asks builds others as well, and goes on
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        message = f"building this pipeline would end the process (exit code {code}): what do its operators' modules do?"
+        return None, [*problems, Problem((), "build", message)]
+    except Exception as error:
+        return None, [*problems, Problem((), "build", f"this cannot be built: {type(error).__name__}: {error}")]
+    return (None if any(problem.is_error for problem in problems) else dag), problems
+
+
+def _build(file: Path, root: Path) -> list[PipelineDAG]:
+    together = read_together(file, root, environment=environment())
+    made: list[PipelineDAG] = []
+    wrong: list[Mistake] = []
+    for pipeline in together.pipelines:
+        dag, problems = attempt(pipeline, together.upstreams)
+        if dag is None:
+            wrong += placed(problems, file, root).mistakes
+        else:
+            made.append(dag)
+    if wrong:
+        raise PipelineErrors(wrong, root)
+    return made

@@ -1,0 +1,1 @@
+"""What the steps of a pipeline cannot do in a run, found before there is one."""

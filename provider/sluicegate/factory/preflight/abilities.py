@@ -1,0 +1,179 @@
+"""What the steps of a pipeline could not do in a run, as far as the file shows it: values in, problems out.
+
+Asks what refuses in the run itself, so that both say the same. Every pipeline is judged at each parse: nothing
+heavy is imported, no file but a suite is read. Of a template only the text around it is judged.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from sluicegate.emr.request import TAG, refuse_reserved
+from sluicegate.factory.preflight.contract import contract_problems
+from sluicegate.factory.problems import Problem
+from sluicegate.faults import FaultError
+from sluicegate.graph import edges as graph
+from sluicegate.graph.location import Location
+from sluicegate.pipeline.diagnostics import Where
+from sluicegate.pipeline.keys.model import Format, LoadStep, Pipeline, SparkStep, Step, TransformStep
+from sluicegate.storage.filetype import FileType, file_type
+from sluicegate.storage.uri import parse_uri
+from sluicegate.targets.connection import parse_table
+
+__all__ = ["shortcomings"]
+
+_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_ANYTHING = "\0"
+"""Stands for whatever a template becomes."""
+
+
+def shortcomings(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Problem, ...]:
+    """All of them, warnings too.
+
+    :param others: the pipelines that it reads from, by name
+    """
+    found = list(_alerts(pipeline))
+    for step in pipeline.steps.values():
+        match step:
+            case LoadStep():
+                found += _load(step, pipeline, others)
+            case TransformStep():
+                found += _transform(step, pipeline, others)
+            case _:
+                found += _wait(step, pipeline, others)
+                found += _spark(step, pipeline) if isinstance(step, SparkStep) else ()
+    return tuple(found)
+
+
+def _alerts(pipeline: Pipeline) -> Iterator[Problem]:
+    if pipeline.alerts:
+        message = "`alerts` has no effect: this version does not send alerts"
+        yield Problem(("alerts",), "not-supported", message, key=True, severity="warning")
+
+
+def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
+    source = graph.read_locations(pipeline, step, others)["load"]
+    where: Where = ("steps", step.name, "reads", "load")
+    form_where = _format_place(source, pipeline, where) if step.format is None else ("steps", step.name, "format")
+    form = step.format or source.format
+    yield from _place(source, "read", step, where) or _file(source, form, where, form_where)
+    yield from _target(pipeline.datasets[step.into].uri, ("steps", step.name, "writes", "into"))
+    yield from contract_problems(step, pipeline.root)
+
+
+def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
+    sides = (
+        ("reads", "read", graph.read_locations(pipeline, step, others)),
+        ("writes", "write", graph.write_locations(pipeline, step)),
+    )
+    for side, verb, places in sides:
+        for binding, place in places.items():
+            where: Where = ("steps", step.name, side, binding)
+            form_where = _format_place(place, pipeline, where)
+            yield from _place(place, verb, step, where) or _file(place, place.format, where, form_where)
+
+
+def _wait(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
+    """A source that a step of another kind may well read, but that nothing here can look for."""
+    if step.wait is None:
+        return
+    for binding, place in graph.read_locations(pipeline, step, others).items():
+        scheme = _scheme(place.template)
+        blind = scheme != "table" and not _is_carried(scheme)
+        if blind and step.reads[binding].dataset in graph.sources(pipeline, others):
+            message = f"nothing can wait for {place.template!r}: s3://, file:// and table:// can be waited for"
+            yield Problem(("steps", step.name, "reads", binding), "not-supported", message)
+
+
+def _spark(step: SparkStep, pipeline: Pipeline) -> Iterator[Problem]:
+    try:
+        refuse_reserved(step.cluster)
+    except FaultError as refused:
+        key = str(refused.facts["key"])
+        way = ("tags", key) if key.startswith(TAG) else ("run_job_flow", *key.split("."))
+        yield Problem(("steps", step.name, "cluster", *way), "cluster", refused.detail, key=True)
+    bucket = pipeline.artifacts.removeprefix("s3://").partition("/")[0]
+    uploads = any("://" not in job.path for job in step.jobs)
+    if uploads and not (pipeline.artifacts.startswith("s3://") and bucket):
+        message = f"job files are uploaded to s3://<bucket>/, which {pipeline.artifacts!r} is not"
+        yield Problem(("artifacts",), "uri", message)
+
+
+def _place(place: Location, verb: str, step: Step, where: Where) -> list[Problem]:
+    """Whether files can be read or written there at all."""
+    uri = place.template
+    scheme = _scheme(uri)
+    if scheme == "table":
+        return [Problem(where, "not-supported", f"a {step.kind} {verb}s files, and {uri!r} is a table")]
+    if not _is_carried(scheme):
+        message = f"a {step.kind} cannot {verb} {uri!r} yet: s3:// and file:// are what it {verb}s"
+        remedy = "; let a `python` step copy the file" if verb == "read" else "; let a `python` step copy it from there"
+        return [Problem(where, "not-supported", message + remedy)]
+    if "{" not in uri:
+        try:
+            parse_uri(uri)
+        except FaultError as refused:
+            return [Problem(where, "uri", refused.detail)]
+    return []
+
+
+def _file(place: Location, form: Format | None, where: Where, form_where: Where) -> Iterator[Problem]:
+    """Whether the kind of file is known, and what is said about it makes sense."""
+    kind: FileType | None = None
+    if (name := _static_name(place.template, form)) is not None:
+        try:
+            kind = file_type(name, form)
+        except FaultError as refused:
+            detail = refused.detail.partition(": ")[2] or refused.detail
+            yield Problem(where, "format", f"{place.template!r}: {detail}")
+    if form is None or (kind.kind if kind is not None else form.type) == "parquet":
+        return
+    try:
+        codecs.lookup(form.encoding)
+    except LookupError:
+        way = (*form_where, "encoding") if form_where != where else where
+        yield Problem(way, "format", f"there is no encoding {form.encoding!r}")
+
+
+def _target(uri: str, where: Where) -> Iterator[Problem]:
+    if "{" in uri and _scheme(uri) == "table":
+        return
+    try:
+        parse_table(uri)
+    except FaultError as refused:
+        yield Problem(where, "not-supported", refused.detail.removeprefix("into: "))
+
+
+def _format_place(place: Location, pipeline: Pipeline, where: Where) -> Where:
+    """Where the file says the format of a dataset; for one of another pipeline, where it is used."""
+    dataset = pipeline.datasets.get(place.dataset)
+    return ("datasets", dataset.name, "format") if dataset is not None and dataset.name is not None else where
+
+
+def _static_name(uri: str, form: Format | None) -> str | None:
+    """The name of the file, or None where only a run shows what its end is, and for a folder."""
+    name = _TEMPLATE.sub(_ANYTHING, uri).rpartition("/")[2]
+    if not name:
+        return None
+    if _ANYTHING not in name:
+        return name
+    end = "x" + name.rpartition(_ANYTHING)[2]
+    told = form is not None and form.type is not None
+    return end if "." in end.lower().removesuffix(".gz").removesuffix(".gzip") or (told and "." in end) else None
+
+
+def _scheme(uri: str) -> str:
+    return uri.partition("://")[0]
+
+
+@cache
+def _is_carried(scheme: str) -> bool:
+    """Whether storage reads and writes there; a scheme that a template makes is for the run to judge."""
+    try:
+        parse_uri(f"{scheme}://bucket/key")
+    except FaultError:
+        return "{" in scheme
+    return True

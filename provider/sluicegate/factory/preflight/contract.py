@@ -1,0 +1,94 @@
+"""What is wrong with what a load asks of its records, before there are any: mode and key, columns, checks.
+
+Great Expectations is not imported: arguments of expectations that are not compiled are judged in the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from sluicegate.checks.compile import CheckedColumn, check_rule, unknown_arguments
+from sluicegate.checks.rule import SHORT_NAMES, Rule, rules_of_checks, rules_of_contract, rules_of_suite
+from sluicegate.factory.problems import Problem
+from sluicegate.faults import FaultError
+from sluicegate.load.request import contradictions
+from sluicegate.pipeline.diagnostics import Where
+from sluicegate.pipeline.keys.model import Column, LoadStep
+from sluicegate.records.types import UnknownTypeError, parse_type
+
+__all__ = ["contract_problems"]
+
+
+def contract_problems(step: LoadStep, root: Path) -> Iterator[Problem]:
+    """All of them. `root` is the dags root, from which a suite is found."""
+    where: Where = ("steps", step.name)
+    for key, why in contradictions(step.mode, step.key, step.newest_by):
+        yield Problem((*where, key), "load", why)
+    known = _known(step.columns)
+    for name, column in step.columns.items():
+        yield from _column(name, column, known, (*where, "columns", name))
+    for index, rule in enumerate(rules_of_checks(step.checks)):
+        yield from _check(rule, known, (*where, "checks", index, rule.expectation))
+    if step.suite is not None:
+        yield from _suite(root / step.suite, known, (*where, "suite"))
+
+
+def _column(name: str, column: Column, known: Mapping[str, CheckedColumn], where: Where) -> Iterator[Problem]:
+    try:
+        parse_type(column.type or "text")
+    except UnknownTypeError as error:
+        yield Problem((*where, "type"), "type", error.message, suggestion=error.suggestion)
+    except ValueError as error:
+        yield Problem((*where, "type"), "type", str(error))
+    if column.references is not None:
+        message = "`references` is not carried out by this version: remove it, or check it in a step of its own"
+        yield Problem((*where, "references"), "not-supported", message, key=True)
+    for rule in rules_of_contract({name: column.model_copy(update={"references": None})}):
+        if (why := _why_broken(rule, known)) is not None:
+            contract = SHORT_NAMES[rule.expectation]
+            told = why.removeprefix(f"{rule.expectation}: ")
+            yield Problem((*where, contract), "check", f"`{contract}` of `{name}`: {told}")
+
+
+def _check(rule: Rule, known: Mapping[str, CheckedColumn], where: Where) -> Iterator[Problem]:
+    unknown = unknown_arguments(rule)
+    for argument, meant in unknown.items():
+        message = f"`{rule.expectation}` has no argument `{argument}`"
+        yield Problem((*where, argument), "unknown-argument", message, key=True, suggestion=meant)
+    if not unknown and (why := _why_broken(rule, known)) is not None:
+        yield Problem(where, "check", why, key=True)
+
+
+def _suite(path: Path, known: Mapping[str, CheckedColumn], where: Where) -> Iterator[Problem]:
+    """The mistakes in a suite stand in another file: they are told where it is named."""
+    try:
+        rules: Iterable[Rule] = rules_of_suite(path)
+    except FaultError as refused:
+        yield Problem(where, "check", refused.detail)
+        return
+    for rule in rules:
+        if (why := _why_broken(rule, known)) is not None:
+            yield Problem(where, "check", f"in the suite, {why}")
+
+
+def _why_broken(rule: Rule, known: Mapping[str, CheckedColumn]) -> str | None:
+    try:
+        check_rule(rule, known)
+    except FaultError as refused:
+        return refused.detail
+    return None
+
+
+def _known(columns: Mapping[str, Column]) -> dict[str, CheckedColumn]:
+    """The columns whose type the file says."""
+    known = {}
+    for name, column in columns.items():
+        if column.type is None:
+            continue
+        try:
+            type_ = parse_type(column.type)
+        except ValueError:
+            continue  # told at its own place
+        known[name] = CheckedColumn("value", "missing", type_.duck, type_.kind)
+    return known

@@ -1,0 +1,1 @@
+"""Pure values about how pipelines hang together: edges, waits, windows, cron, locations. Imports no Airflow."""

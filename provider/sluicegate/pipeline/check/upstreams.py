@@ -1,0 +1,202 @@
+"""What may not be between pipelines: datasets that are not there, windows that cannot match, cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from sluicegate.graph.edges import (
+    binding_of,
+    cycles,
+    edges,
+    narrowed_by,
+    params_in,
+    split,
+    waits,
+    writers,
+)
+from sluicegate.graph.template import before_item, needs_item, same_place, uses
+from sluicegate.graph.window import endless, unmatched
+from sluicegate.pipeline.diagnostics import Mistake, Where, did_you_mean
+from sluicegate.pipeline.file import Draft, Variant
+from sluicegate.pipeline.keys.model import Pipeline, Read, Schedule
+from sluicegate.pipeline.read.yaml_paths import read_place, write_place
+from sluicegate.pipeline.text.source import Source
+
+__all__ = ["Neighbours", "check_cycles", "check_reads", "check_shared_places"]
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The other pipelines, as far as they were read.
+
+    `files` has all there are, by name, each with the files that make it; `drafts` those that one file makes.
+    `matrices` are the files with a `matrix:`, by stem.
+    """
+
+    drafts: Mapping[str, Draft]
+    files: Mapping[str, tuple[Path, ...]]
+    matrices: Mapping[str, Draft]
+    root: Path
+
+
+def check_reads(variant: Variant, neighbours: Neighbours) -> Iterator[Mistake]:
+    """The mistakes in what one pipeline reads from others."""
+    schedule = None if variant.is_wrong_at("schedule") else variant.pipeline.schedule
+    for where, read in variant.elsewhere:
+        yield from _check_read(schedule, variant.source, read, where, neighbours)
+
+
+def _check_read(
+    schedule: Schedule | None, source: Source, read: Read, where: Where, neighbours: Neighbours
+) -> Iterator[Mistake]:
+    name, dataset = split(read.dataset)
+    files = neighbours.files.get(name, ())
+    if len(files) != 1:
+        yield _no_pipeline(source, where, read, neighbours)
+        return
+    draft = neighbours.drafts[name]
+    variant = draft.variant(name)
+    if variant is None or variant.is_wrong_at("schedule"):
+        yield _broken(source, where, name, draft, neighbours)
+    elif dataset not in variant.pipeline.datasets:
+        if variant.is_wrong_at("datasets"):
+            yield _broken(source, where, name, draft, neighbours)
+        else:
+            named = [key for key, value in variant.pipeline.datasets.items() if value.name]
+            meant = did_you_mean(dataset, named)
+            message = f"`{name}` has no dataset `{dataset}`"
+            whole = f"{name}.{meant}" if meant else None
+            yield source.mistake(where, "missing-dataset", message, suggestion=whole)
+    elif dataset not in writers(variant.pipeline) and variant.is_wrong_at("steps"):
+        yield _broken(source, where, name, draft, neighbours)
+    else:
+        yield from _check_place(source, read, where, variant.pipeline)
+        if schedule is not None and not read.latest:
+            yield from _check_windows(schedule, source, read, where, variant.pipeline)
+
+
+def _no_pipeline(source: Source, where: Where, read: Read, neighbours: Neighbours) -> Mistake:
+    name, dataset = split(read.dataset)
+    files = neighbours.files.get(name, ())
+    if files:
+        named = ", ".join(str(file.relative_to(neighbours.root)) for file in files)
+        return source.mistake(where, "ambiguous", f"`{name}` may be any of {named}")
+    for stem, draft in neighbours.matrices.items():
+        if not draft.variants and name.startswith(f"{stem}_"):
+            return _broken(source, where, name, draft, neighbours)
+        if stem == name:
+            told = ", ".join(f"`{each}`" for each in draft.names[:3]) + (", ..." if len(draft.names) > 3 else "")
+            message = f"the file of `{name}` makes several pipelines: {told}"
+            return source.mistake(where, "missing-pipeline", message, suggestion=f"{draft.names[0]}.{dataset}")
+    meant = did_you_mean(name, (each for each, there in neighbours.files.items() if there))
+    whole = f"{meant}.{dataset}" if meant else None
+    return source.mistake(where, "missing-pipeline", f"there is no pipeline `{name}`", suggestion=whole)
+
+
+def _broken(source: Source, where: Where, name: str, draft: Draft, neighbours: Neighbours) -> Mistake:
+    """The upstream cannot be understood as far as this reader needs it; the mistake itself stands there."""
+    said = draft.variant(name) or draft
+    first = next(mistake for mistake in said.mistakes if mistake.is_error)
+    file = first.file
+    shown = file.relative_to(neighbours.root) if file.is_relative_to(neighbours.root) else file
+    message = f"`{name}` has mistakes of its own: see {shown}:{first.line}:{first.column}"
+    return source.mistake(where, "upstream-broken", message)
+
+
+def _check_place(source: Source, read: Read, where: Where, other: Pipeline) -> Iterator[Mistake]:
+    """Whether the reader can know where the dataset is, and that it is whole."""
+    _, name = split(read.dataset)
+    uri = other.datasets[name].uri
+    if params := sorted(params_in(uri)):
+        message = f"where `{read.dataset}` is depends on its param `{params[0]}`: it cannot be read from outside"
+        yield source.mistake(where, "param-place", message)
+        return
+    if needs_item(uri):
+        folder = f": read the folder {before!r}" if (before := before_item(uri)).endswith("/") else ""
+        message = f"`{read.dataset}` has a place for each `item` of its step{folder}"
+        yield source.mistake(where, "item-place", message)
+        return
+    if read.latest and uses(uri) & {"ds", "window"}:
+        message = f"the place of `{read.dataset}` changes with each window: there is no latest one"
+        yield source.mistake(where, "latest", message)
+    for writer in writers(other).get(name, ()):
+        for param in sorted(narrowed_by(other)[writer]):
+            message = (
+                f"a run of `{other.name}` with its param `{param}` writes only a part of `{read.dataset}`, "
+                "which would look whole from here: it cannot be read from outside"
+            )
+            yield source.mistake(where, "param-narrows", message)
+
+
+def _check_windows(ours: Schedule, source: Source, read: Read, where: Where, other: Pipeline) -> Iterator[Mistake]:
+    remedy = f"read it as {{dataset: {read.dataset}, latest: true}} if having been written once is enough"
+    theirs = other.schedule
+    if theirs.cron is None:
+        kind = "has a timetable" if theirs.timetable is not None else "has no cron"
+        message = f"`{other.name}` {kind}, so none of its windows can be waited for: {remedy}"
+        yield source.mistake(where, "window", message)
+    elif ours.cron is None:
+        message = f"without a cron a run has no window in which those of `{other.name}` could end: {remedy}"
+        yield source.mistake(where, "window", message)
+    elif (window := unmatched(ours, theirs)) is not None:
+        if unmatched(endless(ours), endless(theirs)) is None:
+            remedy = "start later, end sooner, or let it run for longer"
+        message = (
+            f"the run from {window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ} finds no window of "
+            f"`{other.name}` ({_told(theirs)}) that ends in it: {remedy}"
+        )
+        yield source.mistake(where, "window", message)
+
+
+def _told(schedule: Schedule) -> str:
+    words = f"{schedule.cron} {schedule.timezone}"
+    if schedule.start is not None:
+        words += f" from {schedule.start:%Y-%m-%d}"
+    return words if schedule.end is None else f"{words} to {schedule.end:%Y-%m-%d}"
+
+
+def check_cycles(pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source]) -> Iterator[Mistake]:
+    """Steps of several pipelines that wait for each other; told in each of the pipelines."""
+    links: list[tuple[tuple[str, str], tuple[str, str]]] = []
+    bindings: dict[tuple[tuple[str, str], tuple[str, str]], str] = {}
+    for name, pipeline in pipelines.items():
+        links += [((name, before), (name, after)) for before, after in edges(pipeline)]
+        for wait in waits(pipeline, pipelines):
+            link = ((wait.pipeline, wait.upstream_step), (name, wait.step))
+            links.append(link)
+            bindings[link] = wait.binding
+    for path in cycles(links):
+        shown = " -> ".join(".".join(node) for node in path)
+        for link in pairwise(path):
+            if link in bindings:
+                name, step = link[1]
+                where = read_place(sources[name], step, bindings[link])
+                message = f"these pipelines wait for each other: {shown}"
+                yield sources[name].mistake(where, "cycle", message)
+
+
+def check_shared_places(pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source]) -> Iterator[Mistake]:
+    """Warnings for places that several pipelines write without saying that they are shared."""
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for name, pipeline in pipelines.items():
+        for key, steps in writers(pipeline).items():
+            if not pipeline.datasets[key].shared:
+                found.setdefault(same_place(pipeline.datasets[key].uri), []).append((name, key, steps[0]))
+    for writing in found.values():
+        names = list(dict.fromkeys(name for name, _, _ in writing))
+        if len(names) < 2:
+            continue
+        told_of: set[tuple[Path, Where]] = set()  # a file says once what all its combinations do
+        for name, key, step in writing:
+            binding = binding_of(pipelines[name], pipelines[name].steps[step], key)
+            where = write_place(sources[name], step, binding)
+            if (sources[name].file, where) in told_of:
+                continue
+            told_of.add((sources[name].file, where))
+            others = [f"`{other}`" for other in names if other != name]
+            told = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+            message = f"{told} writes here too: say `shared: true` on the dataset if that is meant"
+            yield sources[name].mistake(where, "same-place", message, severity="warning")

@@ -1,0 +1,213 @@
+"""A pipeline file, read with its defaults into a frozen `Pipeline`, with all mistakes of the file at once.
+
+What concerns other pipelines is checked in `tree`; nothing of the user's code is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sluicegate.graph.edges import split
+from sluicegate.pipeline.check.rules import check_pipeline
+from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors, Where, did_you_mean, in_order
+from sluicegate.pipeline.keys.model import Connections, Head, Pipeline, Read, Retries
+from sluicegate.pipeline.read.context import Site
+from sluicegate.pipeline.read.datasets import Datasets
+from sluicegate.pipeline.read.matrix import combined_name, merged, read_matrix, sources_of
+from sluicegate.pipeline.read.params import read_params
+from sluicegate.pipeline.read.schedule import read_schedule
+from sluicegate.pipeline.read.steps import Steps
+from sluicegate.pipeline.read.validate import mapping, name_problem, shown, validate
+from sluicegate.pipeline.text.digest import DEFAULTS
+from sluicegate.pipeline.text.environment import Environment
+from sluicegate.pipeline.text.source import Report, Source
+
+__all__ = ["DEFAULTS_KEYS", "KEYS", "Draft", "Variant", "read_draft", "read_pipeline"]
+
+KEYS = (
+    "sluicegate", "description", "owner", "tags", "schedule", "fresh_within", "params", "datasets", "steps",
+    "alerts", "retries", "max_active_runs", "paused", "matrix", "dag",
+)  # fmt: skip
+DEFAULTS_KEYS = (*(key for key in KEYS if key != "matrix"), "connections", "artifacts", "clusters")
+Part = TypeVar("Part", Retries, Connections)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One pipeline of a file: the only one, or that of one combination of its `matrix:`.
+
+    `pipeline` has only those parts that are right. `elsewhere` is what is read from other pipelines, each with its
+    place, also by steps that are wrong.
+    """
+
+    name: str
+    source: Source
+    pipeline: Pipeline
+    mistakes: tuple[Mistake, ...]
+    elsewhere: tuple[tuple[Where, Read], ...]
+
+    @property
+    def upstreams(self) -> frozenset[str]:
+        """The pipelines that it reads from, or would."""
+        return frozenset(split(read.dataset)[0] for _, read in self.elsewhere)
+
+    def is_wrong_at(self, *tops: str) -> bool:
+        """Whether there is an error at or below one of these top-level keys."""
+        return any(mistake.is_error and mistake.where.partition(".")[0] in tops for mistake in self.mistakes)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a file says as far as it could be read.
+
+    There are no `variants` where the file, or a default of it, is not YAML, or its matrix makes none. `env` are the
+    variables that the file asks for, and what they are.
+    """
+
+    file: Path
+    variants: tuple[Variant, ...]
+    mistakes: tuple[Mistake, ...]
+    env: Mapping[str, str | None]
+
+    @property
+    def pipelines(self) -> tuple[Pipeline, ...]:
+        return tuple(variant.pipeline for variant in self.variants)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its pipelines; the one it would have where it has none."""
+        return tuple(variant.name for variant in self.variants) or (self.file.stem,)
+
+    def variant(self, name: str) -> Variant | None:
+        """The pipeline of that name, if this file makes it."""
+        return next((variant for variant in self.variants if variant.name == name), None)
+
+    @property
+    def is_good(self) -> bool:
+        return bool(self.variants) and not any(mistake.is_error for mistake in self.mistakes)
+
+
+def read_pipeline(file: Path, root: Path, environment: Environment | None = None) -> Pipeline:
+    """The pipeline that `file` describes; code, jobs and defaults are looked for from `root`, the dags root.
+
+    :param environment: what `${env:NAME}` may see; this process's unless it is given
+    :raises PipelineErrors: with all mistakes of the file and of the defaults that hold for it.
+    :raises ValueError: when its `matrix:` makes several; `read_draft` has them.
+    """
+    draft = read_draft(file, root, environment)
+    if not draft.is_good:
+        raise PipelineErrors(draft.mistakes, root)
+    (only,) = draft.pipelines
+    return only
+
+
+def read_draft(file: Path, root: Path, environment: Environment | None = None, only: str | None = None) -> Draft:
+    """Read as much of `file` as is right, and note all that is not.
+
+    :param only: of the pipelines that a `matrix:` makes, read just the one of this name, if there is one
+    """
+    file, root = file.absolute(), root.absolute()
+    try:
+        source = Source.open(file, root, environment)
+    except PipelineErrors as errors:
+        return Draft(file, (), errors.mistakes, {})
+    except OSError as error:
+        lost = Mistake("unreadable", f"this cannot be read: {error.strerror or error}", file)
+        return Draft(file, (), (lost,), {})
+    if not any("matrix" in layer.text for layer in source.layers):
+        alone = _variant(source)
+        return Draft(file, (alone,), alone.mistakes, source.env)
+    report = Report(source)
+    has_matrix = "matrix" in source.layers[0].value
+    combinations = read_matrix(source, report) if has_matrix else ()
+    if any(combined_name(file.stem, combination) == only for combination in combinations):
+        combinations = tuple(each for each in combinations if combined_name(file.stem, each) == only)
+    sources = sources_of(source, combinations, report)
+    variants = tuple(_variant(each, report.mistakes) for each in sources)
+    mistakes = in_order(merged([(variant.source.matrix, variant.mistakes) for variant in variants]))
+    return Draft(file, variants if combinations or not has_matrix else (), mistakes, source.env)
+
+
+def _variant(source: Source, told: Iterable[Mistake] = ()) -> Variant:
+    report = Report(source)
+    pipeline, elsewhere = _pipeline(source, report)
+    report.mistakes += told
+    report.mistakes += check_pipeline(pipeline, source)
+    return Variant(source.name, source, pipeline, in_order(report.mistakes), elsewhere)
+
+
+def _pipeline(source: Source, report: Report) -> tuple[Pipeline, tuple[tuple[Where, Read], ...]]:
+    value = _top_level(source, report)
+    if problem := name_problem(source.file.stem):
+        report.error((), "name", f"{problem}: rename the file, its stem is the pipeline's name")
+    _check_version(value, report)
+    schedule = read_schedule(value.get("schedule"), report)
+    params = read_params(value.get("params"), schedule.kind != "none", report)
+    retries = _part(Retries, value, "retries", report) or Retries()
+    datasets = Datasets(source.name, _names(value.get("params")), report)
+    datasets.declare(value.get("datasets"))
+    clusters = mapping(value.get("clusters"), ("clusters",), report)
+    steps = Steps(Site(source.root, datasets, clusters, retries, report)).read(value.get("steps"))
+    made = _head(value, report)
+    made |= {
+        "schedule": schedule,
+        "params": params,
+        "datasets": datasets.known,
+        "steps": steps,
+        "retries": retries,
+        "alerts": mapping(value.get("alerts"), ("alerts",), report),
+        "dag": mapping(value.get("dag"), ("dag",), report),
+        "connections": _part(Connections, value, "connections", report) or Connections(),
+        "matrix": source.matrix,
+        "env": tuple(source.env),
+    }
+    pipeline = Pipeline(name=source.name, file=source.file, root=source.root, digest=source.digest, **made)
+    return pipeline, tuple(datasets.elsewhere)
+
+
+def _top_level(source: Source, report: Report) -> dict[str, Any]:
+    """The merged value without keys that are unknown where they stand."""
+    for document in source.layers:
+        own = document is source.layers[0]
+        allowed = KEYS if own else DEFAULTS_KEYS
+        for key in document.value:
+            if key in allowed:
+                continue
+            if key in DEFAULTS_KEYS:
+                report.error((key,), "unknown-key", f"`{key}` belongs in `{DEFAULTS}`", key=True)
+            else:
+                what = "a pipeline" if own else f"`{DEFAULTS}`"
+                meant = did_you_mean(key, allowed)
+                report.error((key,), "unknown-key", f"{what} has no key `{key}`", key=True, suggestion=meant)
+    return {key: item for key, item in source.value.items() if key in DEFAULTS_KEYS}
+
+
+def _check_version(value: Mapping[str, Any], report: Report) -> None:
+    version = value.get("sluicegate")
+    if version != 1 or isinstance(version, bool):
+        report.error(("sluicegate",), "version", f"this reads version 1 of the file, not {shown(version)}")
+
+
+def _names(value: object) -> frozenset[str]:
+    """All keys, also of entries that are wrong: who refers to those makes no second mistake."""
+    return frozenset(value) if isinstance(value, dict) else frozenset()
+
+
+def _part(model: type[Part], value: Mapping[str, Any], key: str, report: Report) -> Part | None:
+    """A section that is one model; keys that say nothing keep their default."""
+    given = {name: item for name, item in mapping(value.get(key), (key,), report).items() if item is not None}
+    return validate(model, given, (key,), report)
+
+
+def _head(value: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """The plain fields, each on its own, so that a wrong one takes none of the others with it."""
+    made: dict[str, Any] = {}
+    for key in Head.model_fields:
+        if value.get(key) is not None:
+            head = validate(Head, {key: value[key]}, (), report)
+            if head is not None:
+                made[key] = getattr(head, key)
+    return made

@@ -1,0 +1,203 @@
+"""The datasets of a file: those named under `datasets:`, and the URIs written inside steps."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from sluicegate.graph import template
+from sluicegate.graph.edges import is_foreign
+from sluicegate.pipeline.diagnostics import Where, did_you_mean
+from sluicegate.pipeline.keys.model import Dataset, Read
+from sluicegate.pipeline.read.validate import keys_of, known_keys, mapping, name_problem, shown, text, validate
+from sluicegate.pipeline.text.source import Report
+
+__all__ = ["Bound", "Datasets", "Side", "long_format"]
+
+SCHEMES = ("s3", "gs", "file", "https", "table")
+Side = Literal["reads", "writes"]
+Bound = dict[str, tuple[Any, Where]]
+"""What stands at a binding, and where."""
+_URI = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):/{1,2}(.*)", re.DOTALL)
+_TABLE = re.compile(r"[\w.-]+/[^/]+")
+_KEYS = ("uri", "format", "shared")
+_READ_KEYS = keys_of(Read)
+
+
+class Datasets:
+    """What a pipeline's steps may refer to. URIs in steps are added as they are met, keyed by their text."""
+
+    def __init__(self, pipeline: str, params: frozenset[str], report: Report) -> None:
+        self.pipeline = pipeline
+        self.params = params
+        self.report = report
+        self.known: dict[str, Dataset] = {}
+        self.declared: frozenset[str] = frozenset()
+        self.mapped = False
+        """Whether the step that is being read has an `item`."""
+        self.elsewhere: list[tuple[Where, Read]] = []
+        """What is read from other pipelines, each with its place; also by steps that are wrong."""
+
+    def declare(self, value: object) -> None:
+        """Read the `datasets:` section."""
+        named = mapping(value, ("datasets",), self.report)
+        self.declared = frozenset(named)
+        for name, raw in named.items():
+            where = ("datasets", name)
+            if problem := name_problem(name):
+                self.report.error(where, "name", problem, key=True)
+            dataset = self._dataset(name, raw, where)
+            if dataset is not None:
+                self.known[name] = dataset
+
+    def _dataset(self, name: str, raw: object, where: Where) -> Dataset | None:
+        if isinstance(raw, dict):
+            given = known_keys(raw, _KEYS, where, self.report, "a dataset")
+            if "uri" not in given:
+                if not any(did_you_mean(key, _KEYS) == "uri" for key in raw):
+                    self.report.error(where, "missing-key", "`uri` is missing", key=True)
+                return None
+            at: Where = (*where, "uri")
+        else:
+            given, at = {"uri": raw}, where
+        uri = text(given["uri"], at, self.report)
+        # Which steps use it, and whether they have an `item`, is seen when they do.
+        if uri is None or not self._check_uri(uri, at, mapped=True):
+            return None
+        made = {**given, "name": name, "format": long_format(given.get("format"))}
+        return validate(Dataset, made, where, self.report)
+
+    def _check_uri(self, uri: str, where: Where, *, mapped: bool) -> bool:
+        if uri.lstrip().startswith("{{") and template.needs_item(uri):
+            return self.check_template(uri, where, mapped=mapped)  # a place that is an item itself
+        found = _URI.match(uri)
+        scheme = found[1] if found else ""
+        known = "s3:// gs:// file:// https:// table://"
+        if found is None or scheme not in SCHEMES or not uri.startswith(f"{scheme}://"):
+            meant = did_you_mean(scheme, [*SCHEMES, "s3a", "http"]) if scheme else None
+            meant = {"s3a": "s3", "http": "https"}.get(meant or "", meant)
+            self.report.error(
+                where,
+                "uri",
+                f"expected a URI that begins with one of {known}",
+                suggestion=meant and f"{meant}://",
+            )
+            return False
+        rest = uri.split("://", 1)[1]
+        if scheme == "table" and not _TABLE.fullmatch(rest):
+            self.report.error(where, "uri", f"expected table://<connection>/<table>, not {shown(uri)}")
+            return False
+        if not rest.strip("/"):
+            self.report.error(where, "uri", f"{shown(uri)} names no place")
+            return False
+        return self.check_template(uri, where, mapped=mapped)
+
+    def check_template(self, words: str, where: Where, *, mapped: bool | None = None) -> bool:
+        """Whether a template of ours parses and uses only what exists.
+
+        :param mapped: whether it may use `item`; as the step that is being read unless given
+        """
+        found = template.problems(words, self.params, self.mapped if mapped is None else mapped)
+        for problem in found:
+            self.report.error(where, "template", problem.message, inside=problem.at, suggestion=problem.suggestion)
+        return not found
+
+    def refer(self, words: str, where: Where, side: Side) -> str | None:
+        """The key of the dataset that a step calls `words`, or None and a mistake.
+
+        A name of this pipeline, a URI (then known from here on), or, in reads, `pipeline.dataset`.
+        """
+        if ":/" in words or template.needs_item(words):
+            if (words not in self.known or not self.mapped) and not self._check_uri(words, where, mapped=self.mapped):
+                return None
+            self.known.setdefault(words, Dataset(uri=words))
+            return words
+        pipeline, dot, name = words.partition(".")
+        if dot and pipeline == self.pipeline:
+            words, dot = name, ""
+        if not dot:
+            return self._named(words, where)
+        if name_problem(pipeline) or name_problem(name):
+            message = f"{shown(words)} is neither a dataset nor `pipeline.dataset`"
+            self.report.error(where, "missing-dataset", message)
+            return None
+        if side == "writes":
+            message = f"`{words}` is another pipeline's: only `{pipeline}` writes it"
+            self.report.error(where, "foreign-write", message)
+            return None
+        return words
+
+    def _named(self, name: str, where: Where) -> str | None:
+        if name in self.known:
+            if template.needs_item(self.known[name].uri) and not self.mapped:
+                message = f"`{name}` has a place for each `item`, and this step has no `for_each`"
+                folder = "; a folder around them can be read as a whole"
+                self.report.error(where, "item-place", message + folder)
+                return None
+            return name
+        if name not in self.declared:  # one that is declared, but wrong, has its mistake already
+            meant = did_you_mean(name, self.declared)
+            hint = "" if meant else ": declare it under `datasets:`, or write its URI"
+            message = f"there is no dataset {shown(name)}{hint}"
+            self.report.error(where, "missing-dataset", message, suggestion=meant)
+        return None
+
+    def bindings(self, raw: object, where: Where, side: Side) -> Bound:
+        """`reads:` or `writes:` in any of its forms, by binding: what stands there, and its place."""
+        if raw is None:
+            return {}
+        if isinstance(raw, dict) and not ("dataset" in raw and set(raw) <= set(_READ_KEYS)):
+            for binding in raw:
+                if problem := name_problem(binding):
+                    self.report.error((*where, binding), "name", problem, key=True)
+            return {binding: (item, (*where, binding)) for binding, item in raw.items()}
+        items = list(enumerate(raw)) if isinstance(raw, list) else [(None, raw)]
+        found: Bound = {}
+        for index, item in items:
+            at = where if index is None else (*where, index)
+            name = item.get("dataset") if isinstance(item, dict) else item
+            if not isinstance(name, str):
+                self.report.error(at, "type", f"expected the name of a dataset, not {shown(item)}")
+                continue
+            if ":/" in name or "{{" in name:
+                message = f"a URI has no name of its own: `{side}: {{name: {name}}}`"
+                self.report.error(at, "missing-binding", message)
+                continue
+            binding = name.rpartition(".")[2]
+            if binding in found:
+                message = f"two datasets are called `{binding}`: `{side}: {{first: …, second: …}}`"
+                self.report.error(at, "duplicate-binding", message)
+                continue
+            found[binding] = (item, at)
+        return found
+
+    def read(self, raw: object, where: Where) -> Read | None:
+        """One thing that is read: a name or `{dataset: …, latest: true}`."""
+        given: dict[str, Any]
+        if isinstance(raw, dict):
+            given, at = raw, (*where, "dataset")
+            if "dataset" not in raw:
+                self.report.error(where, "missing-key", "`dataset` is missing", key=True)
+                known_keys(raw, _READ_KEYS, where, self.report, "what is read")
+                return None
+        else:
+            given, at = {"dataset": raw}, where
+        words = text(given["dataset"], at, self.report)
+        key = self.refer(words, at, "reads") if words is not None else None
+        if key is None:
+            validate(Read, {**given, "dataset": "x"}, where, self.report)
+            return None
+        read = validate(Read, {**given, "dataset": key}, where, self.report)
+        if read is not None and key in self.known:
+            for option in ("latest", "on_upstream_failure"):
+                if option in given:
+                    message = f"`{option}` is for datasets of other pipelines"
+                    self.report.error((*where, option), "value", message, key=True)
+        elif read is not None and is_foreign(key):
+            self.elsewhere.append((at, read))
+        return read
+
+
+def long_format(raw: object) -> object:
+    """`csv` as `{type: csv}`."""
+    return {"type": raw} if isinstance(raw, str) else raw

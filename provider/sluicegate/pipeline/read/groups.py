@@ -1,0 +1,58 @@
+"""`group:` of steps: how it is read, and the ids that Airflow gets for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sluicegate.pipeline.diagnostics import Mistake, Where
+    from sluicegate.pipeline.keys.model import Pipeline
+    from sluicegate.pipeline.read.context import Site
+    from sluicegate.pipeline.text.source import Source
+
+__all__ = ["around", "check_groups", "group_id", "read_group"]
+
+
+def read_group(raw: object, where: Where, site: Site) -> str | None:
+    """The group's name; one within another is called `outer.inner`."""
+    # A task that starts wants the ids alone.
+    from sluicegate.pipeline.read.validate import name_problem, text
+
+    group = text(raw, where, site.report)
+    if group is None:
+        return None
+    for name in group.split("."):
+        if problem := name_problem(name):
+            hint = "; groups within groups are joined by dots" if "/" in group else ""
+            meant = group.replace("/", ".") if hint else None
+            site.report.error(where, "name", problem + hint, suggestion=meant)
+            return None
+    return group
+
+
+def group_id(group: str) -> str:
+    """Airflow's: it may have no dots, and shares its names with the tasks."""
+    return group.replace(".", "__")
+
+
+def around(group: str) -> tuple[str, ...]:
+    """The groups that a group is in, the outermost first, and itself."""
+    parts = group.split(".")
+    return tuple(".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+
+
+def check_groups(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
+    """A group that is called as a step is, or whose id is that of another group."""
+    known: dict[str, str] = {}
+    for name, step in pipeline.steps.items():
+        for group in around(step.group) if step.group is not None else ():
+            taken = group_id(group)
+            if taken in pipeline.steps:
+                message = f"there is a step `{taken}`: a group needs a name of its own"
+            elif known.setdefault(taken, group) != group:
+                message = f"Airflow would know the groups `{known[taken]}` and `{group}` by one id: rename one of them"
+            else:
+                continue
+            yield source.mistake(("steps", name, "group"), "name", message)
+            break

@@ -1,0 +1,88 @@
+"""The keys of a `spark` step: its jobs, their arguments and its cluster."""
+
+from __future__ import annotations
+
+from sluicegate.pipeline.diagnostics import Where, did_you_mean
+from sluicegate.pipeline.keys.model import Cluster, SparkStep, Step
+from sluicegate.pipeline.read.context import Raw, Site, check_file
+from sluicegate.pipeline.read.validate import known_keys, mapping, shown, text, validate
+
+__all__ = ["read_spark"]
+
+
+def read_spark(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
+    """The step's own `args` go to each job that has none of its own."""
+    args = _args(given.get("args"), (*where, "args"), site)
+    at: Where = (*where, "spark")
+    jobs = []
+    listed = isinstance(given["spark"], list)
+    for index, item in enumerate(given["spark"] if listed else [given["spark"]]):
+        job = _job(item, args, (*at, index) if listed else at, site)
+        if job is not None:
+            jobs.append(job)
+    if listed and not given["spark"]:
+        site.report.error(at, "value", "a spark step needs a job")
+    name, cluster = _cluster(given, made["name"], where, site)
+    made |= {"jobs": jobs, "cluster": cluster, "cluster_name": name}
+    if given.get("max_runtime") is not None:
+        made["max_runtime"] = given["max_runtime"]
+    if cluster is None:
+        return None
+    return validate(SparkStep, made, where, site.report)
+
+
+def _job(raw: object, args: tuple[str, ...], where: Where, site: Site) -> Raw | None:
+    at = where
+    if isinstance(raw, dict):
+        given = known_keys(raw, ("path", "args"), where, site.report, "a job")
+        if "path" not in given:
+            site.report.error(where, "missing-key", "`path` is missing", key=True)
+            return None
+        raw, at = given["path"], (*where, "path")
+        if given.get("args") is not None:
+            args = _args(given["args"], (*where, "args"), site)
+    path = text(raw, at, site.report)
+    if path is None:
+        return None
+    if "://" not in path:
+        check_file(path, at, site)
+    elif not path.startswith("s3://"):
+        site.report.error(at, "uri", "a job is a file below the dags root or an s3:// URI")
+    return {"path": path, "args": args}
+
+
+def _args(raw: object, where: Where, site: Site) -> tuple[str, ...]:
+    if raw is None:
+        return ()
+    items = raw if isinstance(raw, list) else [raw]
+    found = []
+    for index, item in enumerate(items):
+        at = (*where, index)
+        if isinstance(item, bool | dict | list) or item is None:
+            site.report.error(at, "type", f"expected text or a number, not {shown(item)}")
+            continue
+        if isinstance(item, str):
+            site.datasets.check_template(item, at)
+        found.append(str(item))
+    return tuple(found)
+
+
+def _cluster(given: Raw, step: str, where: Where, site: Site) -> tuple[str, Cluster | None]:
+    at = (*where, "cluster")
+    raw = given.get("cluster")
+    if raw is None:
+        hint = f": one of {', '.join(site.clusters)}" if site.clusters else " from `defaults.yaml`"
+        site.report.error(where, "missing-key", f"a spark step needs a `cluster`{hint}", key=True)
+        return "", None
+    if isinstance(raw, dict):
+        return step, validate(Cluster, raw, at, site.report)
+    name = text(raw, at, site.report)
+    if name is None:
+        return "", None
+    if name not in site.clusters:
+        meant = did_you_mean(name, site.clusters)
+        hint = "" if site.clusters else ": `defaults.yaml` declares none under `clusters:`"
+        site.report.error(at, "missing-cluster", f"there is no cluster {shown(name)}{hint}", suggestion=meant)
+        return name, None
+    place: Where = ("clusters", name)
+    return name, validate(Cluster, mapping(site.clusters[name], place, site.report), place, site.report)

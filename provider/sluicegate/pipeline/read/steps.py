@@ -1,0 +1,201 @@
+"""The steps of a file: their kinds, and the keys that all kinds have; each kind's own are read elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sluicegate.pipeline.diagnostics import Where, did_you_mean
+from sluicegate.pipeline.keys.model import After, Read, Retries, Step
+from sluicegate.pipeline.read.code_steps import read_operator, read_python, read_transform
+from sluicegate.pipeline.read.context import Raw, Site
+from sluicegate.pipeline.read.datasets import Bound, Side
+from sluicegate.pipeline.read.groups import read_group
+from sluicegate.pipeline.read.load_step import read_load
+from sluicegate.pipeline.read.mapped import read_for_each
+from sluicegate.pipeline.read.spark_step import read_spark
+from sluicegate.pipeline.read.teardowns import read_teardown_of
+from sluicegate.pipeline.read.validate import known_keys, mapping, name_problem, shown, text, validate
+
+__all__ = ["KINDS", "TRIGGER_RULES", "Steps"]
+
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "load": (
+        "into", "key", "mode", "newest_by", "format", "columns", "checks", "suite", "dead_letters",
+        "on_schema_change",
+    ),
+    "spark": ("cluster", "args", "max_runtime"),
+    "transform": ("with",),
+    "python": ("with",),
+    "operator": ("with",),
+}  # fmt: skip
+COMMON = (
+    "reads", "writes", "after", "retries", "timeout", "wait", "pool", "trigger_rule", "for_each", "group",
+    "teardown_of", "description",
+)  # fmt: skip
+TRIGGER_RULES = (
+    "all_success", "all_failed", "all_done", "all_done_min_one_success", "all_done_setup_success",
+    "one_success", "one_failed", "one_done", "none_failed", "none_skipped", "always",
+    "none_failed_min_one_success", "all_skipped",
+)  # fmt: skip
+_SIDES: tuple[Side, Side] = ("reads", "writes")
+_READERS: Mapping[str, Callable[[Raw, Raw, Where, Site], Step | None]] = {
+    "load": read_load,
+    "spark": read_spark,
+    "transform": read_transform,
+    "python": read_python,
+    "operator": read_operator,
+}
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Reads the `steps:` section of one pipeline."""
+
+    site: Site
+
+    def read(self, value: object) -> dict[str, Step]:
+        """Those steps that are right, by name, in the file's order; the others are noted."""
+        if value is None or value == {}:
+            self.site.report.error(
+                ("steps",), "missing-key", "a pipeline needs at least one step under `steps:`", key=True
+            )
+            return {}
+        steps: dict[str, Step] = {}
+        raw_steps = mapping(value, ("steps",), self.site.report)
+        for name, raw in raw_steps.items():
+            where: Where = ("steps", name)
+            if problem := name_problem(name):
+                self.site.report.error(where, "name", problem, key=True)
+            if not isinstance(raw, dict):
+                self.site.report.error(where, "type", f"expected a step's keys and values, not {shown(raw)}")
+                continue
+            step = self._step(name, raw, where, frozenset(raw_steps))
+            if step is not None:
+                steps[name] = step
+        return steps
+
+    def _step(self, name: str, raw: Raw, where: Where, names: frozenset[str]) -> Step | None:
+        kinds = [key for key in raw if key in KINDS]
+        if not kinds:
+            meant = next((found for key in raw if (found := did_you_mean(key, KINDS))), None)
+            self.site.report.error(
+                where, "missing-key", f"a step needs one of {', '.join(KINDS)}", key=True, suggestion=meant
+            )
+            return None
+        for second in kinds[1:]:
+            self.site.report.error(
+                (*where, second),
+                "two-kinds",
+                f"this step is a `{kinds[0]}` already: a step has one kind",
+                key=True,
+            )
+        kind = kinds[0]
+        before = len(self.site.report.mistakes)
+        given = self._known(raw, kind, where)
+        self.site.datasets.mapped = given.get("for_each") is not None
+        for side in _SIDES:
+            given[side] = self.site.datasets.bindings(given.get(side), (*where, side), side)
+        made = self._common(name, given, where, names)
+        step = _READERS[kind](given, made, where, self.site)
+        failed = any(mistake.is_error for mistake in self.site.report.mistakes[before:])
+        return None if failed else step
+
+    def _known(self, raw: Raw, kind: str, where: Where) -> Raw:
+        allowed = (*KINDS, *COMMON, *KINDS[kind])
+        rest = {}
+        for key, value in raw.items():
+            owners = [other for other, keys in KINDS.items() if key in keys and other != kind]
+            if key not in allowed and owners:
+                message = f"`{key}` belongs to {' and '.join(owners)} steps, this is a {kind} step"
+                self.site.report.error((*where, key), "unknown-key", message, key=True)
+            else:
+                rest[key] = value
+        # The nearest key of any kind is what was meant; it is no suggestion where it is another kind's.
+        every = {*allowed, *(key for keys in KINDS.values() for key in keys)}
+        return known_keys(rest, allowed, where, self.site.report, f"a {kind} step", near=every)
+
+    def _common(self, name: str, given: Raw, where: Where, names: frozenset[str]) -> Raw:
+        made: Raw = {
+            "name": name,
+            "reads": self._reads(given["reads"]),
+            "writes": self._writes(given["writes"]),
+        }
+        made |= {key: given[key] for key in ("timeout", "wait", "pool", "description") if given.get(key) is not None}
+        made["after"] = self._after(given.get("after"), name, (*where, "after"), names)
+        made["retries"] = self._retries(given.get("retries"), (*where, "retries"))
+        if given.get("for_each") is not None:
+            made["for_each"] = read_for_each(given["for_each"], name, names, (*where, "for_each"), self.site)
+        if given.get("group") is not None:
+            made["group"] = read_group(given["group"], (*where, "group"), self.site)
+        if given.get("teardown_of") is not None:
+            at = (*where, "teardown_of")
+            made["teardown_of"] = read_teardown_of(given["teardown_of"], name, names, at, self.site)
+        rule = given.get("trigger_rule")
+        if rule is not None:
+            if rule not in TRIGGER_RULES:
+                message = f"expected one of {', '.join(TRIGGER_RULES)}, not {shown(rule)}"
+                meant = did_you_mean(rule, TRIGGER_RULES)
+                self.site.report.error((*where, "trigger_rule"), "value", message, suggestion=meant)
+            else:
+                made["trigger_rule"] = rule
+        return made
+
+    def _reads(self, bound: Bound) -> dict[str, Read]:
+        read = {binding: self.site.datasets.read(raw, at) for binding, (raw, at) in bound.items()}
+        return {binding: one for binding, one in read.items() if one is not None}
+
+    def _writes(self, bound: Bound) -> dict[str, str]:
+        written = {}
+        for binding, (raw, at) in bound.items():
+            words = text(raw, at, self.site.report)
+            key = self.site.datasets.refer(words, at, "writes") if words is not None else None
+            if key is not None:
+                written[binding] = key
+        return written
+
+    def _retries(self, raw: object, where: Where) -> Retries:
+        """The pipeline's, with what the step says otherwise."""
+        if raw is None:
+            return self.site.retries
+        if isinstance(raw, int) and not isinstance(raw, bool):
+            raw = {"count": raw}
+        given = {key: value for key, value in mapping(raw, where, self.site.report).items() if value is not None}
+        own = validate(Retries, given, where, self.site.report)
+        return self.site.retries if own is None else self.site.retries.model_copy(update=_said(own))
+
+    def _after(self, raw: object, own: str, where: Where, names: frozenset[str]) -> tuple[After, ...]:
+        if raw is None:
+            return ()
+        items = list(enumerate(raw)) if isinstance(raw, list) else [(None, raw)]
+        found = []
+        for index, item in items:
+            at = where if index is None else (*where, index)
+            if isinstance(item, dict):
+                after = self._after_foreign(item, at)
+                if after is not None:
+                    found.append(after)
+            elif (name := text(item, at, self.site.report)) is not None:
+                if name == own:
+                    self.site.report.error(at, "cycle", f"`{name}` cannot come after itself")
+                elif name not in names:
+                    hint = "; another DAG's is {dag: …, task: …}" if "." in name else ""
+                    meant = did_you_mean(name, names - {own})
+                    self.site.report.error(
+                        at, "missing-step", f"there is no step {shown(name)}{hint}", suggestion=meant
+                    )
+                else:
+                    found.append(After(step=name))
+        return tuple(found)
+
+    def _after_foreign(self, raw: Raw, where: Where) -> After | None:
+        given = known_keys(raw, ("dag", "task"), where, self.site.report, "`after`")
+        if "dag" not in given:
+            self.site.report.error(where, "missing-key", "`dag` is missing: {dag: old_dag, task: export}", key=True)
+            return None
+        return validate(After, given, where, self.site.report)
+
+
+def _said(retries: Retries) -> dict[str, Any]:
+    return {name: getattr(retries, name) for name in retries.model_fields_set}

@@ -1,0 +1,192 @@
+"""Pydantic's errors as mistakes with places, in the words of the pipeline file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from sluicegate.pipeline.diagnostics import Where, did_you_mean
+
+if TYPE_CHECKING:
+    from sluicegate.pipeline.text.source import Report
+
+__all__ = ["keys_of", "known_keys", "leaves", "mapping", "name_problem", "text", "texts", "validate"]
+
+Built = TypeVar("Built", bound=BaseModel)
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+_EXPECTED = {
+    "bool_type": "true or false",
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "keys and values",
+    "mapping_type": "keys and values",
+    "model_type": "keys and values",
+    "model_attributes_type": "keys and values",
+}
+BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+
+
+def validate(model: type[Built], value: Mapping[str, Any], where: Where, report: Report) -> Built | None:
+    """`model` made of `value`, or None with the mistakes noted at their places below `where`."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        seen: set[Where] = set()
+        for detail in error.errors(include_url=False):
+            place = where + _written(detail["loc"], value)
+            if place not in seen:
+                seen.add(place)
+                _note(model, detail, place, report)
+        return None
+
+
+@cache
+def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """The keys that a file may give to `model`."""
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+def known_keys(
+    value: Mapping[str, Any],
+    allowed: Collection[str],
+    where: Where,
+    report: Report,
+    what: str,
+    near: Collection[str] = (),
+) -> dict[str, Any]:
+    """`value` without the keys that are not `allowed`, each of which is a mistake.
+
+    :param near: keys that exist elsewhere, so that one which is nearer to them is not taken for an allowed one
+    """
+    for key in value:
+        if key not in allowed:
+            meant = did_you_mean(key, near or allowed)
+            meant = meant if meant in allowed else None
+            report.error((*where, key), "unknown-key", f"{what} has no key `{key}`", key=True, suggestion=meant)
+    return {key: item for key, item in value.items() if key in allowed}
+
+
+def mapping(value: object, where: Where, report: Report) -> dict[str, Any]:
+    """`value` when it is a mapping; nothing at all is an empty one, everything else a mistake."""
+    if isinstance(value, dict):
+        return value
+    if value is not None:
+        report.error(where, "type", f"expected keys and values, not {shown(value)}")
+    return {}
+
+
+def text(value: object, where: Where, report: Report) -> str | None:
+    """`value` when it is text that says something, else None and a mistake."""
+    if isinstance(value, str) and value.strip():
+        return value
+    report.error(where, "type", f"expected text, not {shown(value)}")
+    return None
+
+
+def texts(value: object, where: Where, report: Report) -> tuple[str, ...]:
+    """A text or a list of texts, as a tuple."""
+    if isinstance(value, list):
+        found = [text(item, (*where, index), report) for index, item in enumerate(value)]
+        return tuple(item for item in found if item is not None)
+    one = text(value, where, report)
+    return () if one is None else (one,)
+
+
+def leaves(value: object, where: Where) -> list[tuple[str, Where]]:
+    """All texts inside a value that came from YAML, with their places."""
+    if isinstance(value, str):
+        return [(value, where)]
+    items: list[tuple[str | int, Any]] = []
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, list):
+        items = list(enumerate(value))
+    return [leaf for key, item in items for leaf in leaves(item, (*where, key))]
+
+
+def name_problem(name: str) -> str | None:
+    """Why `name` cannot name a step, a dataset, a binding, a param or a pipeline."""
+    if NAME.fullmatch(name):
+        return None
+    return f"`{name}` is no name: lower case letters, digits and `_`, a letter first"
+
+
+def shown(value: object) -> str:
+    """A value in a message: short, and as YAML rather than Python says it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "keys and values"
+    if isinstance(value, list):
+        return "a list"
+    words = repr(value)
+    return words if len(words) <= 60 else f"{words[:57]}..."
+
+
+def _written(loc: tuple[int | str, ...], value: object) -> Where:
+    """As much of a pydantic location as stands in `value`; it also names union members and long forms."""
+    way: list[str | int] = []
+    for part in loc:
+        if isinstance(value, Mapping) and part in value:
+            value = value[str(part)]
+        elif isinstance(value, list | tuple) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            # A key that is missing is told by its parent; `_note` names it.
+            break
+        way.append(part)
+    return tuple(way)
+
+
+def _note(model: type[BaseModel], detail: ErrorDetails, where: Where, report: Report) -> None:
+    kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
+    last = str(detail["loc"][-1]) if detail["loc"] else ""
+    if kind == "extra_forbidden":
+        allowed = keys_of(_model_at(model, detail["loc"][:-1]))
+        meant = did_you_mean(last, allowed)
+        report.error(where, "unknown-key", f"there is no key `{last}` here", key=True, suggestion=meant)
+    elif kind == "missing" and last.isdigit():
+        report.error(where, "value", f"expected more than {last} value{'' if last == '1' else 's'} here")
+    elif kind == "missing":
+        report.error(where, "missing-key", f"`{last}` is missing", key=True)
+    elif kind in ("enum", "literal_error"):
+        options = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+        message = f"expected one of {', '.join(options)}, not {shown(given)}"
+        report.error(where, "value", message, suggestion=did_you_mean(given, options))
+    elif kind in _EXPECTED:
+        meant = BOOLEANS.get(str(given).lower()) if kind == "bool_type" else None
+        report.error(where, "type", f"expected {_EXPECTED[kind]}, not {shown(given)}", suggestion=meant)
+    elif kind == "value_error":
+        report.error(where, "value", str(context.get("error", detail["msg"])))
+    else:
+        words = detail["msg"].removeprefix("Input ")
+        report.error(where, "value", f"{shown(given)} {words[:1].lower()}{words[1:]}")
+
+
+def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """The model that the field at `loc` below `model` holds."""
+    for part in loc:
+        for name, field in model.model_fields.items():
+            if part not in (name, field.alias):
+                continue
+            inner = _models_in(field.annotation)
+            model = inner[0] if inner else model
+    return model
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]

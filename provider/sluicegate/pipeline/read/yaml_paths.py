@@ -1,0 +1,40 @@
+"""Where a file says what a step reads and writes, in whichever form it says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluicegate.pipeline.diagnostics import Where
+from sluicegate.pipeline.text.source import Source
+
+__all__ = ["read_place", "write_place"]
+
+
+def read_place(source: Source, step: str, binding: str) -> Where:
+    """Where a file says what `binding` of `step` reads, in whichever form it says so."""
+    where = _place(source, step, "reads", "load", binding)
+    value: Any = source.value
+    for part in where:
+        value = value[part]
+    return (*where, "dataset") if isinstance(value, dict) and "dataset" in value else where
+
+
+def write_place(source: Source, step: str, binding: str) -> Where:
+    """Where a file says what `binding` of `step` writes."""
+    return _place(source, step, "writes", "into", binding)
+
+
+def _place(source: Source, step: str, side: str, own: str, binding: str) -> Where:
+    raw = source.value["steps"][step]
+    where: Where = ("steps", step, side)
+    if binding == own and own in raw:
+        return ("steps", step, own)
+    value = raw.get(side)
+    if isinstance(value, dict) and binding in value:
+        return (*where, binding)
+    if isinstance(value, list):
+        names = [item.get("dataset") if isinstance(item, dict) else item for item in value]
+        bound = [str(name).rpartition(".")[2] for name in names]
+        # Not there where the name comes out of a matrix that `source` is without.
+        return (*where, bound.index(binding)) if binding in bound else where
+    return where

@@ -1,0 +1,127 @@
+"""The types of columns that neither `columns:` nor the target has: out of the file, looking at all of its values.
+
+Cautious: a column is a number or a date only if all its values are, and never if that would lose something
+(`007` stays text).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sluicegate.records.jsonlines import JsonReader
+from sluicegate.records.reader import Reader
+from sluicegate.records.types import ColumnType, parse_type
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["infer_types"]
+
+_WHOLE = r"[+-]?(0|[1-9][0-9]{0,18})"
+_NUMBER = r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]+|[0-9]\.)?([eE][+-]?[0-9]+)?"
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME = rf"{_DATE}[T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\.[0-9]{{1,6}})?)?"
+_ZONE = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
+_TRIALS: tuple[tuple[str, str], ...] = (
+    ("bigint", f"regexp_full_match($c, '{_WHOLE}') AND TRY_CAST($c AS BIGINT) IS NOT NULL"),
+    ("double", f"regexp_full_match($c, '{_NUMBER}') AND isfinite(TRY_CAST($c AS DOUBLE))"),
+    ("boolean", "lower($c) IN ('true', 'false')"),
+    ("date", f"regexp_full_match($c, '{_DATE}') AND TRY_CAST($c AS DATE) IS NOT NULL"),
+    ("timestamp", f"regexp_full_match($c, '{_TIME}') AND TRY_CAST($c AS TIMESTAMP) IS NOT NULL"),
+    (
+        "timestamptz",
+        f"regexp_full_match($c, '{_TIME}{_ZONE}') AND TRY_CAST($c AS TIMESTAMPTZ) IS NOT NULL",
+    ),
+)
+_OF_TEXT = {"date", "timestamp", "timestamptz"}
+_OF_JSON = {
+    frozenset({"BOOLEAN"}): "boolean",
+    frozenset({"UBIGINT"}): "bigint",
+    frozenset({"BIGINT"}): "bigint",
+    frozenset({"UBIGINT", "BIGINT"}): "bigint",
+}
+_OF_DUCK = {
+    "BOOLEAN": "boolean", "TINYINT": "smallint", "UTINYINT": "smallint", "SMALLINT": "smallint",
+    "USMALLINT": "integer", "INTEGER": "integer", "UINTEGER": "bigint", "BIGINT": "bigint", "UBIGINT": "numeric(20)",
+    "HUGEINT": "numeric(38)", "FLOAT": "real", "DOUBLE": "double", "DATE": "date", "TIME": "time",
+    "TIMESTAMP": "timestamp", "TIMESTAMP_S": "timestamp", "TIMESTAMP_MS": "timestamp", "TIMESTAMP_NS": "timestamp",
+    "TIMESTAMP WITH TIME ZONE": "timestamptz", "UUID": "uuid", "BLOB": "bytea",
+}  # fmt: skip
+
+
+def infer_types(duck: DuckDBPyConnection, readers: Sequence[Reader], names: Sequence[str]) -> dict[str, ColumnType]:
+    """A type for each of `names`, which holds for the values of all `readers`."""
+    wanted = list(names)
+    votes: dict[str, list[set[str] | None]] = {name: [] for name in wanted}
+    for reader in readers:
+        here = [name for name in wanted if name in reader.names]
+        if reader.is_text:
+            found = _of_values(duck, reader, here)
+        else:
+            found = {name: {_of_duck(reader.types[name])} for name in here}
+        for name in here:
+            votes[name].append(found[name])
+    return {name: parse_type(_agree(votes[name]), foreign=True) for name in wanted}
+
+
+def _of_values(duck: DuckDBPyConnection, reader: Reader, names: Sequence[str]) -> dict[str, set[str] | None]:
+    """The types that all values have; None for a column without any value."""
+    found: dict[str, set[str] | None] = {}
+    places = {name: f"r{reader.names.index(name)}" for name in names}
+    counts = "".join(
+        f", count({raw})" + "".join(f", count(*) FILTER ({trial.replace('$c', raw)})" for _, trial in _TRIALS)
+        for raw in places.values()
+    )
+
+    def collect(relation: str) -> int:
+        row = duck.execute(f"SELECT count(*){counts} FROM ({relation})").fetchone()
+        assert row is not None
+        width = len(_TRIALS) + 1
+        for number, name in enumerate(names):
+            values, *hits = row[1 + number * width : 1 + (number + 1) * width]
+            fits = {kind for (kind, _), hit in zip(_TRIALS, hits, strict=True) if hit == values}
+            found[name] = fits if values else None
+        return int(row[0])
+
+    reader.read(collect)
+    if isinstance(reader, JsonReader):
+        for name, kinds in reader.json_types(names).items():
+            found[name] = _of_json(kinds, found[name])
+    return found
+
+
+def _of_json(kinds: set[str], fits: set[str] | None) -> set[str] | None:
+    """What JSON itself says, which goes before the look of a value: `"10115"` is a text."""
+    if fits is None or not kinds:
+        return None
+    if kinds & {"OBJECT", "ARRAY"}:
+        return {"jsonb"} if kinds <= {"OBJECT", "ARRAY"} else set()
+    if kinds == {"VARCHAR"}:
+        return fits & _OF_TEXT
+    if frozenset(kinds) in _OF_JSON:
+        return fits & {_OF_JSON[frozenset(kinds)], "double"}
+    return {"double"} if kinds <= {"UBIGINT", "BIGINT", "DOUBLE"} else set()
+
+
+def _of_duck(kind: str) -> str:
+    if kind in _OF_DUCK:
+        return _OF_DUCK[kind]
+    if match := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind):
+        return f"numeric({match[1]},{match[2]})"
+    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "JSON", "VARIANT")):
+        return "jsonb"
+    return "text"
+
+
+def _agree(votes: Sequence[set[str] | None]) -> str:
+    """The narrowest type that every part allows; text where there is none, or no value at all."""
+    said = [vote for vote in votes if vote is not None]
+    if not said:
+        return "text"
+    common = set.intersection(*said)
+    for kind, _ in _TRIALS:
+        if kind in common:
+            return kind
+    return min(common) if common else "text"

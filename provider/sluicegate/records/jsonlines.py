@@ -1,0 +1,94 @@
+"""JSON lines as a relation of raw texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sluicegate.checks.sql import literal, pointer
+from sluicegate.faults import fault
+from sluicegate.pipeline.keys.model import Format
+from sluicegate.records.lines import Look, normalise_json
+from sluicegate.records.reader import LocalPart
+from sluicegate.records.textfile import PLAIN, ROWS, TextReader
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["JsonReader"]
+
+
+class JsonReader(TextReader):
+    """JSON lines: an object a line. Values that are objects or arrays stay JSON texts."""
+
+    def __init__(self, duck: DuckDBPyConnection, part: LocalPart, form: Format, look: Look, folder: Path) -> None:
+        super().__init__(duck, part, form, look, folder)
+        keys: list[str] = []
+
+        def collect(relation: str) -> int:
+            keys.clear()
+            query = (
+                f"SELECT json_keys(text), min(line), count(*) FROM ({relation}) WHERE why IS NULL GROUP BY 1 ORDER BY 2"
+            )
+            seen = 0
+            for some, _, count in duck.execute(query).fetchall():
+                seen += count
+                keys.extend(some)
+            bad = duck.execute(f"SELECT count(*) FROM ({relation}) WHERE why IS NOT NULL").fetchone()
+            return seen + (bad[0] if bad else 0)
+
+        self.read(collect)
+        self.names = tuple(dict.fromkeys(keys))
+        if "" in self.names:
+            raise fault("SOURCE_UNREADABLE", f"{part.uri}: a record has a key without a name", uri=part.uri)
+
+    def json_types(self, names: Sequence[str]) -> dict[str, set[str]]:
+        """The kinds of JSON values under each of `names`: VARCHAR, UBIGINT, DOUBLE, BOOLEAN, OBJECT, ..."""
+        found: dict[str, set[str]] = {name: set() for name in names}
+        if not names:
+            return found
+        kinds = ", ".join(f"list(DISTINCT json_type(text, {literal(pointer(name))}))" for name in names)
+
+        def collect(relation: str) -> int:
+            query = f"SELECT count(*), {kinds} FROM ({relation}) WHERE why IS NULL"
+            row = self.duck.execute(query).fetchone()
+            assert row is not None
+            for name, some in zip(names, row[1:], strict=True):
+                found[name] = {kind for kind in some or () if kind not in (None, "NULL")}
+            bad = self.duck.execute(f"SELECT count(*) FROM ({relation}) WHERE why IS NOT NULL").fetchone()
+            return int(row[0]) + (bad[0] if bad else 0)
+
+        self.read(collect)
+        return found
+
+    def _expected(self) -> int:
+        return self.look.lines
+
+    def _shaped(self, lines: str) -> str:
+        paths = ", ".join(literal(pointer(name)) for name in self.names)
+        values = f"json_extract_string(text, [{paths}])" if paths else "NULL::VARCHAR[]"
+        raw = "".join(f", v[{number + 1}] AS r{number}" for number in range(len(self.names)))
+        right = "CASE WHEN json_valid(text) THEN json_type(text) = 'OBJECT' ELSE false END"
+        return (
+            f"SELECT line, why, text{raw} FROM (SELECT line, text, "
+            "CASE WHEN NOT ok THEN 'not a JSON object' END AS why, "
+            f"CASE WHEN ok THEN {values} END AS v FROM (SELECT line, text, {right} AS ok FROM ({lines})))"
+        )
+
+    def _quick_relation(self) -> str:
+        # No JSON text has a raw U+0001, so that a line is one column whatever it holds.
+        options = (
+            f"{PLAIN}, delim='\x01', quote='', escape='', columns={{'text': 'VARCHAR'}}, new_line='{self.look.newline}'"
+        )
+        rows = f"SELECT row_number() OVER () AS line, text FROM read_csv({literal(str(self.look.path))}, {options})"
+        return self._shaped(f"SELECT * FROM ({rows}) WHERE trim(text) <> ''")
+
+    def _careful_relation(self) -> str:
+        columns = "{'line': 'BIGINT', 'text': 'VARCHAR'}"
+        options = f"{ROWS}, delim=',', parallel=false, columns={columns}, new_line='\\n'"
+        lines = f"SELECT line, text FROM read_csv({literal(str(self._clean))}, {options})"
+        return f"{self._shaped(lines)} UNION ALL BY NAME ({self._set_aside()})"
+
+    def _normalise(self) -> int:
+        return normalise_json(self.look, self.form.encoding, self._clean, self._malformed)

@@ -1,0 +1,98 @@
+"""What CSV and JSON lines share: a quick way through DuckDB's own reader, and a careful one through `lines`."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sluicegate.checks.sql import literal
+from sluicegate.faults import FaultError, fault
+from sluicegate.pipeline.keys.model import Format
+from sluicegate.records.lines import Look
+from sluicegate.records.reader import LocalPart
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["PLAIN", "ROWS", "TextReader"]
+
+PLAIN = "header=false, auto_detect=false, compression='none', strict_mode=true"
+ROWS = PLAIN + ", quote='\"', escape='\"', allow_quoted_nulls=true"
+
+
+@dataclass
+class TextReader:
+    """What CSV and JSON lines share: first the quick way, and the careful one when that does not add up."""
+
+    duck: DuckDBPyConnection
+    part: LocalPart
+    form: Format
+    look: Look
+    folder: Path
+    names: tuple[str, ...] = ()
+    is_text: bool = True
+    types: dict[str, str] = field(default_factory=dict)
+    _careful: int | None = None
+    """Records, once the file was put right."""
+
+    @property
+    def may_hold_nul(self) -> bool:
+        return self.look.nul
+
+    def read(self, use: Callable[[str], int]) -> None:
+        import duckdb
+
+        if self._careful is None and self._is_regular():
+            self.duck.execute("BEGIN")
+            try:
+                if use(self._quick_relation()) == self._expected():
+                    self.duck.execute("COMMIT")
+                    return
+            except FaultError:
+                self.duck.execute("ROLLBACK")
+                raise
+            except (duckdb.InvalidInputException, duckdb.ConversionException):
+                pass  # A malformed line: the careful way says which.
+            self.duck.execute("ROLLBACK")
+        if self._careful is None:
+            self._careful = self._normalise()
+        found = use(self._careful_relation())
+        if found != self._careful:
+            raise fault(
+                "SOURCE_UNREADABLE",
+                f"{self.part.uri}: {self._careful} records were found and {found} could be read",
+                uri=self.part.uri,
+            )
+
+    @property
+    def _clean(self) -> Path:
+        return self.folder / f"part{self.part.number}.clean.csv"
+
+    @property
+    def _malformed(self) -> Path:
+        return self.folder / f"part{self.part.number}.malformed.csv"
+
+    def _is_regular(self) -> bool:
+        encoding = codecs.lookup(self.form.encoding).name
+        return encoding in {"utf-8", "ascii", "utf-8-sig"} and not self.look.carriage
+
+    def _expected(self) -> int:
+        raise NotImplementedError
+
+    def _quick_relation(self) -> str:
+        raise NotImplementedError
+
+    def _careful_relation(self) -> str:
+        raise NotImplementedError
+
+    def _normalise(self) -> int:
+        raise NotImplementedError
+
+    def _set_aside(self) -> str:
+        """The relation of the lines that `normalise_*` set aside, without raw values."""
+        columns = "{'line': 'BIGINT', 'text': 'VARCHAR', 'why': 'VARCHAR'}"
+        options = f"{ROWS}, delim=',', parallel=false, nullstr='', columns={columns}, new_line='\\n'"
+        return f"SELECT line, why, coalesce(text, '') AS text FROM read_csv({literal(str(self._malformed))}, {options})"

@@ -1,0 +1,1 @@
+"""What every operator shares: the base operator, the DAG around steps, and the marks that runs leave."""

@@ -1,0 +1,266 @@
+"""The base of our operators: a run's window, dry run and force, and its errors as faults of the catalogue."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from sluicegate.faults.errors import fault
+from sluicegate.faults.report import forget, reported
+from sluicegate.faults.retry import FaultRetryPolicy
+from sluicegate.graph.location import Location
+from sluicegate.graph.window import Window
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.sdk import Context
+
+__all__ = [
+    "RUN_XCOM_KEY", "StepContext", "StepOperator", "as_step", "before_operator_step", "mark_run", "run_window",
+    "with_item",
+]  # fmt: skip
+
+RUN_XCOM_KEY = "sluicegate_run"
+"""XCom of every step: its run's `window` (start and end) and whether it was a `dry_run`.
+
+Pipelines that wait for a step look for the success at the logical date that is their window's start. A dry
+run's does not count, and neither does that of a manual run at a tick, whose window *ends* there.
+"""
+
+_MAX_DELAY = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """What a step knows of its run. `store` is Airflow's task state store, or None outside Airflow."""
+
+    pipeline: str
+    step: str
+    run_id: str
+    try_number: int
+    map_index: int
+    window: Window
+    params: Mapping[str, Any] = field(default_factory=dict)
+    dry_run: bool = False
+    force: bool = False
+    store: Any = None
+    item: Any = None
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the step is one of several that its task was expanded into, each with an `item`."""
+        return self.map_index >= 0
+
+
+class StepOperator(BaseOperator):
+    """Base of the `load`, `spark`, `transform` and `python` steps. Subclasses implement `run`.
+
+    Whatever leaves `run`, a template or a method that a trigger resumes is classified, logged with its
+    remedy and kept in the task's state store. Template fields may hold `Location` values, also within
+    lists and mappings. Without a `retry_policy` the catalogue decides what is tried again, between the
+    task's own `retry_delay` and `max_retry_delay`.
+
+    :param pipeline: the pipeline that the step belongs to; the DAG's id unless given
+    :param timezone: IANA name of the schedule's time zone; `ds` is the day there
+    :param item: what a mapped task works on, for `.expand(item=…)`; templates know it by that name
+    """
+
+    def __init__(self, *, pipeline: str | None = None, timezone: str = "UTC", item: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.timezone = timezone
+        self.item = item
+        if self.retry_policy is None:
+            self.retry_policy = FaultRetryPolicy(
+                delay=self.retry_delay, max_delay=max(self.retry_delay, _seconds(self.max_retry_delay))
+            )
+
+    @abstractmethod
+    def run(self, context: Context, step: StepContext) -> Any:
+        """The work. Raises `FaultError`; whatever else comes out is classified."""
+
+    def execute(self, context: Context) -> Any:
+        with self.reported(context):
+            step = self.step_context(context)
+            result = self.run(context, step)
+            _succeeded(context)
+            return result
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """What Airflow calls instead of `execute` once a trigger has fired, failed or timed out."""
+        with self.reported(context):
+            result = super().resume_execution(next_method, next_kwargs, context)
+            _succeeded(context)
+            return result
+
+    def reported(self, context: Context) -> AbstractContextManager[None]:
+        """Around work outside `run` and resumed methods: the same treatment of its errors."""
+        return reported(cast("Mapping[str, Any]", context), pipeline=self._pipeline_name())
+
+    def step_context(self, context: Context) -> StepContext:
+        """The run as the step sees it.
+
+        :raises FaultError: WRONG_USE when the run has no time at all, or a flag is no boolean.
+        """
+        ti = context["ti"]
+        params = dict(context.get("params") or {})
+        return StepContext(
+            pipeline=self._pipeline_name(),
+            step=self.task_id,
+            run_id=context["run_id"],
+            try_number=ti.try_number,
+            map_index=_map_index(context),
+            window=run_window(context).in_zone(self.timezone),
+            params=params,
+            dry_run=_flag(params, "dry_run"),
+            force=_flag(params, "force"),
+            store=context.get("task_state_store"),
+            item=self.item,
+        )
+
+    def render_template(
+        self,
+        content: Any,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        if not isinstance(content, Location):
+            return super().render_template(content, context, jinja_env, seen_oids)
+        try:
+            names = {"item": self.item} if _map_index(context) >= 0 else {}
+            uris = content.render(run_window(context), dict(context.get("params") or {}), **names)
+        except ValueError as unrendered:
+            raise fault("WRONG_USE", f"{content.dataset}: {content.template}: {unrendered}") from unrendered
+        return uris[0] if len(uris) == 1 else list(uris)
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        # Overridden here and not in `render_template_fields`: a mapped task calls this one only.
+        if parent is not self:
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+            return
+        with self.reported(context):
+            window = run_window(context).in_zone(self.timezone)
+            # A copy: Airflow keeps its context for callbacks and `operator:` steps, where `ds` is its own.
+            own = {"window": window, "ds": window.ds} | ({"item": self.item} if _map_index(context) >= 0 else {})
+            ours = cast("Context", {**context, **own})
+            super()._do_render_template_fields(parent, template_fields, ours, jinja_env, seen_oids)
+
+    def _pipeline_name(self) -> str:
+        return self.pipeline or self.dag_id
+
+
+def run_window(context: Context) -> Window:
+    """The data interval of the run; for a run without one, the moment it was made for, as an empty window.
+
+    :raises FaultError: WRONG_USE when the run has no time at all.
+    """
+    run = context.get("dag_run")
+    start = context.get("data_interval_start") or getattr(run, "data_interval_start", None)
+    end = context.get("data_interval_end") or getattr(run, "data_interval_end", None)
+    if start is None or end is None:
+        moment = context.get("logical_date") or getattr(run, "run_after", None)
+        if moment is None:
+            raise fault("WRONG_USE", "the run has neither a data interval nor a time to run after")
+        start = end = moment
+    return Window(_utc(start), _utc(end))
+
+
+def _map_index(context: Context) -> int:
+    """-1 unless the task is mapped."""
+    index = getattr(context.get("ti"), "map_index", None)
+    return -1 if index is None else int(index)
+
+
+def _utc(moment: datetime) -> datetime:
+    """A plain datetime: Airflow's are pendulum's or proxies, and must print the same on the command line."""
+    return datetime.fromtimestamp(0, UTC) + (moment - datetime.fromtimestamp(0, UTC))
+
+
+def _flag(params: Mapping[str, Any], name: str) -> bool:
+    value = params.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    # "false" is true in Python: a dry run that nobody asked for, or a load that nobody wanted.
+    raise fault("WRONG_USE", f"the param {name} is true or false, not {value!r}")
+
+
+def _seconds(value: timedelta | float | None) -> timedelta:
+    if value is None:
+        return _MAX_DELAY
+    return value if isinstance(value, timedelta) else timedelta(seconds=value)
+
+
+@lru_cache(maxsize=1024)
+def with_item(operator: type[BaseOperator]) -> type[BaseOperator]:
+    """To map `operator` over items that its templates know as `item`: `with_item(X).partial(…).expand(item=[…])`.
+
+    Operators of ours take an item; of any other this is a subclass that keeps it and is called the same.
+    """
+    if issubclass(operator, StepOperator):
+        return operator
+
+    class WithItem(operator):  # type: ignore[misc, valid-type]
+        def __init__(self, *, item: Any = None, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.item = item
+
+    return _called_as(operator, WithItem)
+
+
+@lru_cache(maxsize=1024)
+def as_step(operator: type[BaseOperator]) -> type[BaseOperator]:
+    """`operator`, which is not ours, with `before_operator_step` done before it runs.
+
+    A subclass that is called the same: of a hook Airflow stores the source, with every task that has it.
+    """
+
+    class Step(operator):  # type: ignore[misc, valid-type]
+        is_step = True
+
+        def pre_execute(self, context: Context) -> None:
+            before_operator_step(context)
+            super().pre_execute(context)
+
+    return _called_as(operator, Step)
+
+
+def _called_as(operator: type[BaseOperator], kind: type[BaseOperator]) -> type[BaseOperator]:
+    kind.__name__, kind.__qualname__ = operator.__name__, operator.__qualname__
+    kind.__module__, kind.__doc__ = operator.__module__, operator.__doc__
+    return kind
+
+
+def mark_run(context: Context) -> None:
+    """Leave under `RUN_XCOM_KEY` what those who wait for this step need to know of its run."""
+    dry_run = bool((context.get("params") or {}).get("dry_run"))
+    context["ti"].xcom_push(key=RUN_XCOM_KEY, value={"window": str(run_window(context)), "dry_run": dry_run})
+
+
+def before_operator_step(context: Context) -> None:
+    """Before an operator that is not ours runs, as its `pre_execute`: leave the step out of a dry run
+    (AirflowSkipException), and mark the run as our own steps do.
+    """
+    if (context.get("params") or {}).get("dry_run"):
+        raise AirflowSkipException("a dry run leaves `operator:` steps out: they cannot be taken back")
+    mark_run(context)
+
+
+def _succeeded(context: Context) -> None:
+    mark_run(context)
+    forget(cast("Mapping[str, Any]", context))

@@ -1,0 +1,1 @@
+"""Where records are loaded into: the protocol of a target, and Postgres."""
