@@ -15,30 +15,34 @@ import sluicegate
 PACKAGE = Path(sluicegate.__file__).parent
 ROOT = Path(__file__).parents[1]
 
-_BASE = frozenset({"pipeline", "faults"})
-_RECORDS = _BASE | {"checks", "ledger"}
-_SHARED = _RECORDS | {"storage", "operator"}
+_BASE = frozenset({"pipeline", "graph", "faults"})
+_RECORDS = _BASE | {"checks", "ledger", "storage", "records"}
+_SHARED = _RECORDS | {"runtime", "targets"}
 _WORK = _SHARED | {"load", "emr", "transform"}
-_BUILT_WITH = _WORK | {"wait", "dag"}
+_BUILT_WITH = _WORK | {"wait"}
 _FACTORY = _BUILT_WITH | {"factory"}
+_DISCOVERY = _FACTORY | {"discovery"}
 MAY_IMPORT = {
-    "pipeline": frozenset[str](),
+    "pipeline": frozenset({"graph"}),
+    "graph": frozenset({"pipeline"}),
     "faults": frozenset[str](),
     "checks": _BASE,
     "ledger": _BASE,
-    "storage": _RECORDS,
-    "operator": _RECORDS,
+    "storage": _BASE,
+    "records": _BASE | {"checks", "storage"},
+    "runtime": _BASE,
+    "targets": _RECORDS,
     "load": _SHARED,
     "emr": _SHARED,
     "transform": _SHARED,
-    "picture": frozenset({"pipeline"}),
-    "wait": _SHARED | {"load"},
-    "dag": _SHARED,
+    "picture": _BASE,
+    "wait": _SHARED,
     "render": _BUILT_WITH,
     "factory": _BUILT_WITH,
-    "local": _FACTORY,
-    "migrate": frozenset({"pipeline"}),
-    "cli": _FACTORY | {"local", "migrate", "picture", "render"},
+    "discovery": _FACTORY,
+    "local": _DISCOVERY,
+    "migrate": _BASE,
+    "cli": _DISCOVERY | {"local", "migrate", "picture", "render"},
 }
 """By layer, the layers that it may import beside itself."""
 
@@ -142,7 +146,8 @@ def test_a_wrong_import_is_found_in_any_form(source: str) -> None:
 def test_pipelines_are_read_without_airflow() -> None:
     found = [
         f"{path.name}:{line} imports {name}"
-        for path in sorted((PACKAGE / "pipeline").glob("*.py"))
+        for room in ("pipeline", "graph")
+        for path in sorted((PACKAGE / room).rglob("*.py"))
         for line, name in imported(path.read_text(encoding="utf-8"), module_of(path))
         if name.partition(".")[0] == "airflow"
     ]

@@ -206,12 +206,12 @@ def test_a_task_that_starts_imports_nothing_that_reads_files_or_looks_at_trees(
     assert done.returncode == 0, done.stderr
     loaded = done.stdout.splitlines()[-1]
     for module in (
-        "pipeline.yaml",
-        "pipeline.read",
+        "pipeline.text.yaml",
+        "pipeline.file",
         "pipeline.tree",
-        "factory.survey",
-        "factory.mirror",
-        "factory.trial",
+        "discovery.scan",
+        "discovery.stub_sync",
+        "discovery.sandbox",
     ):
         assert f"sluicegate.{module}'" not in loaded
     assert "sluicegate.discovery.shard'" in loaded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.factory import PipelineImporter
+from sluicegate.discovery import PipelineImporter
 
 
 def test_where_airflow_has_no_importers_it_says_what_to_use() -> None:
