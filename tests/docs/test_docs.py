@@ -22,7 +22,7 @@ from airflow.configuration import conf
 from typer.testing import CliRunner
 
 from sluicegate.cli import app
-from sluicegate.factory.dags import build_mistakes
+from sluicegate.factory.dags import build_diagnostics
 from sluicegate.faults import CATALOGUE, FaultError, fault
 from sluicegate.faults.report import describe, playbook_section
 from sluicegate.ledger import postgres as ledger
@@ -57,12 +57,12 @@ def test_there_are_pipelines_to_check() -> None:
 @pytest.mark.parametrize("of", WITH_PIPELINES, ids=named)
 def test_every_pipeline_in_the_docs_is_right(of: Page, tmp_path: Path) -> None:
     tree = read_tree(write_dags(of, tmp_path))
-    assert [str(mistake) for mistake in tree.mistakes] == []
+    assert [str(diagnostic) for diagnostic in tree.diagnostics] == []
     assert {file.name for file in tree.files} == {
         Path(name).name for name in of.files() if name.endswith(".yaml") and Path(name).name != "defaults.yaml"
     }
-    built = [build_mistakes(pipeline, tree.readable) for pipeline in tree.pipelines.values()]
-    assert [str(mistake) for mistakes in built for mistake in mistakes] == []
+    built = [build_diagnostics(pipeline, tree.readable) for pipeline in tree.pipelines.values()]
+    assert [str(diagnostic) for diagnostics in built for diagnostic in diagnostics] == []
 
 
 @pytest.mark.parametrize("of", PAGES, ids=named)
@@ -98,10 +98,10 @@ def test_all_that_is_named_as_refused_is_an_error_of_check_and_in_a_hand_written
         "  m: {load: s3://b/f.csv, into: table://w/m, checks: [expect_column_values_to_be_unique: {colum: a}]}\n"
     )
     tree = read_tree(tmp_path)
-    assert [str(mistake) for mistake in tree.mistakes] == []
-    mistakes = build_mistakes(tree.pipelines["p"], {})
-    assert {mistake.severity for mistake in mistakes} == {"error"}
-    assert [mistake.line for mistake in mistakes] == list(range(3, 14))
+    assert [str(diagnostic) for diagnostic in tree.diagnostics] == []
+    diagnostics = build_diagnostics(tree.pipelines["p"], {})
+    assert {diagnostic.severity for diagnostic in diagnostics} == {"error"}
+    assert [diagnostic.line for diagnostic in diagnostics] == list(range(3, 14))
 
     file = tmp_path / "a.csv"
     file.write_text("a\n1\n")

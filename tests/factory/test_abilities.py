@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.factory.dags import build_mistakes, load_dags
+from sluicegate.factory.dags import build_diagnostics, load_dags
 from sluicegate.factory.preflight.abilities import shortcomings
 from sluicegate.factory.site import PipelineFileError
-from sluicegate.pipeline import Mistake, read_together, read_tree
+from sluicegate.pipeline import Diagnostic, read_together, read_tree
 from sluicegate.records.types import UnknownTypeError, parse_type
 from tests.factory.files import write
 
@@ -23,27 +23,29 @@ LOAD = "  a: {{load: {source}, into: {into}{more}}}\n"
 SUITE = {"name": "s", "expectations": [{"type": "expect_column_values_to_be_unique", "kwargs": {"colum": "a"}}]}
 
 
-def mistakes_of(root: Path, text: str, **others: str) -> tuple[Mistake, ...]:
+def diagnostics_of(root: Path, text: str, **others: str) -> tuple[Diagnostic, ...]:
     write(root, it=text, **others)
     together = read_together(root / "it.yaml", root)
-    return build_mistakes(together.pipeline, together.upstreams)
+    return build_diagnostics(together.pipeline, together.upstreams)
 
 
-def of_load(root: Path, more: str = "", source: str = "s3://b/a.csv", into: str = "table://w/t") -> tuple[Mistake, ...]:
+def of_load(
+    root: Path, more: str = "", source: str = "s3://b/a.csv", into: str = "table://w/t"
+) -> tuple[Diagnostic, ...]:
     """The mistakes of a file whose only step, a load, is its third line."""
-    return mistakes_of(root, "sluicegate: 1\nsteps:\n" + LOAD.format(source=source, into=into, more=more))
+    return diagnostics_of(root, "sluicegate: 1\nsteps:\n" + LOAD.format(source=source, into=into, more=more))
 
 
-def of_transform(root: Path, reads: str, writes: str, datasets: str = "") -> tuple[Mistake, ...]:
+def of_transform(root: Path, reads: str, writes: str, datasets: str = "") -> tuple[Diagnostic, ...]:
     """The mistakes of a file whose only step, a transform, is its third line."""
     (root / "mine.py").write_text("def f(x):\n    return x\n")
     step = f"  a: {{transform: 'mine:f', reads: {reads}, writes: {writes}}}\n"
-    return mistakes_of(root, f"sluicegate: 1\nsteps:\n{step}{datasets}")
+    return diagnostics_of(root, f"sluicegate: 1\nsteps:\n{step}{datasets}")
 
 
-def pointed_at(mistake: Mistake) -> str:
+def pointed_at(diagnostic: Diagnostic) -> str:
     """The rest of the line from where the mistake stands."""
-    return mistake.source[mistake.column - 1 :]
+    return diagnostic.source[diagnostic.column - 1 :]
 
 
 @pytest.mark.parametrize(
@@ -68,10 +70,10 @@ def pointed_at(mistake: Mistake) -> str:
 def test_what_a_load_refuses_is_told_where_it_stands(
     root: Path, more: str, at: str, words: str, suggestion: str | None
 ) -> None:
-    [mistake] = of_load(root, more)
-    assert (mistake.line, mistake.severity, mistake.suggestion) == (3, "error", suggestion)
-    assert pointed_at(mistake).startswith(at)
-    assert words in mistake.message
+    [diagnostic] = of_load(root, more)
+    assert (diagnostic.line, diagnostic.severity, diagnostic.suggestion) == (3, "error", suggestion)
+    assert pointed_at(diagnostic).startswith(at)
+    assert words in diagnostic.message
 
 
 @pytest.mark.parametrize(
@@ -90,10 +92,10 @@ def test_what_a_load_refuses_is_told_where_it_stands(
 def test_wrong_arguments_of_a_compiled_check_are_told_where_they_stand(
     root: Path, check: str, at: str, words: str, suggestion: str | None
 ) -> None:
-    [mistake] = of_load(root, f", columns: {{n: integer}}, checks: [{check}]")
-    assert (mistake.line, mistake.severity, mistake.suggestion) == (3, "error", suggestion)
-    assert pointed_at(mistake).startswith(at)
-    assert words in mistake.message
+    [diagnostic] = of_load(root, f", columns: {{n: integer}}, checks: [{check}]")
+    assert (diagnostic.line, diagnostic.severity, diagnostic.suggestion) == (3, "error", suggestion)
+    assert pointed_at(diagnostic).startswith(at)
+    assert words in diagnostic.message
 
 
 @pytest.mark.parametrize(
@@ -113,12 +115,12 @@ def test_what_the_file_cannot_show_is_left_to_the_run(root: Path, check: str) ->
 
 def test_a_suite_is_judged_where_it_is_named(root: Path) -> None:
     (root / "suite.json").write_text(json.dumps(SUITE))
-    [mistake] = of_load(root, ", suite: suite.json")
-    assert pointed_at(mistake).startswith("suite.json")
-    assert "'column'" in mistake.message
+    [diagnostic] = of_load(root, ", suite: suite.json")
+    assert pointed_at(diagnostic).startswith("suite.json")
+    assert "'column'" in diagnostic.message
     (root / "suite.json").write_text("[]")
-    [mistake] = of_load(root, ", suite: suite.json")
-    assert "not one of Great Expectations" in mistake.message
+    [diagnostic] = of_load(root, ", suite: suite.json")
+    assert "not one of Great Expectations" in diagnostic.message
 
 
 @pytest.mark.parametrize(
@@ -136,12 +138,12 @@ def test_a_suite_is_judged_where_it_is_named(root: Path) -> None:
     ],
 )
 def test_what_a_step_cannot_read_is_told_where_it_reads_it(root: Path, source: str, words: str) -> None:
-    [mistake] = of_load(root, source=f'"{source}"')
-    assert (mistake.line, mistake.column, mistake.severity) == (3, 13, "error")
-    assert words in mistake.message
-    [mistake] = of_transform(root, f'{{x: "{source}"}}', "{y: s3://b/y.csv}")
-    assert (mistake.line, mistake.column, mistake.severity) == (3, 39, "error")
-    assert words in mistake.message
+    [diagnostic] = of_load(root, source=f'"{source}"')
+    assert (diagnostic.line, diagnostic.column, diagnostic.severity) == (3, 13, "error")
+    assert words in diagnostic.message
+    [diagnostic] = of_transform(root, f'{{x: "{source}"}}', "{y: s3://b/y.csv}")
+    assert (diagnostic.line, diagnostic.column, diagnostic.severity) == (3, 39, "error")
+    assert words in diagnostic.message
 
 
 @pytest.mark.parametrize(
@@ -165,8 +167,8 @@ def test_only_the_text_around_a_template_is_judged(root: Path, source: str) -> N
 
 def test_the_format_says_what_the_suffix_does_not(root: Path) -> None:
     assert of_load(root, ", format: csv", source="s3://b/a.dat") == ()
-    [mistake] = of_load(root, ", format: parquet", source='"s3://b/{{ ds }}.gz"')
-    assert "leave the .gz away" in mistake.message
+    [diagnostic] = of_load(root, ", format: parquet", source='"s3://b/{{ ds }}.gz"')
+    assert "leave the .gz away" in diagnostic.message
     assert of_load(root, ", format: {type: parquet, encoding: utf9}", source="s3://b/a.dat") == ()
 
 
@@ -179,9 +181,9 @@ def test_the_format_says_what_the_suffix_does_not(root: Path) -> None:
     ],
 )
 def test_a_load_goes_into_a_table(root: Path, into: str, words: str) -> None:
-    [mistake] = of_load(root, into=into)
-    assert (mistake.line, mistake.column, mistake.severity) == (3, 33, "error")
-    assert words in mistake.message
+    [diagnostic] = of_load(root, into=into)
+    assert (diagnostic.line, diagnostic.column, diagnostic.severity) == (3, 33, "error")
+    assert words in diagnostic.message
 
 
 def test_a_table_may_have_a_templated_name(root: Path) -> None:
@@ -190,9 +192,9 @@ def test_a_table_may_have_a_templated_name(root: Path) -> None:
 
 @pytest.mark.parametrize("writes", ["table://w/t", "https://h/y.csv", "gs://b/", "s3://b/y.xlsx"])
 def test_what_a_transform_cannot_write_is_told_where_it_writes_it(root: Path, writes: str) -> None:
-    [mistake] = of_transform(root, "{x: s3://b/a.csv}", f"{{y: {writes}}}")
-    assert mistake.line == 3
-    assert pointed_at(mistake).startswith(writes)
+    [diagnostic] = of_transform(root, "{x: s3://b/a.csv}", f"{{y: {writes}}}")
+    assert diagnostic.line == 3
+    assert pointed_at(diagnostic).startswith(writes)
 
 
 def test_a_dataset_is_judged_where_a_step_uses_it_and_its_format_where_it_stands(root: Path) -> None:
@@ -212,17 +214,17 @@ def test_what_another_pipeline_writes_is_judged_too(root: Path) -> None:
     head = "sluicegate: 1\nschedule: {cron: '@daily', start: 2026-01-01}\n"
     other = "datasets: {web: 'gs://b/a.csv'}\nsteps: {a: {python: 'mine:f', writes: web}}\n"
     text = "steps:\n" + LOAD.format(source="other.web", into="table://w/t", more="")
-    [mistake] = mistakes_of(root, head + text, other=head + other)
-    assert (mistake.line, pointed_at(mistake)[:9]) == (4, "other.web")
+    [diagnostic] = diagnostics_of(root, head + text, other=head + other)
+    assert (diagnostic.line, pointed_at(diagnostic)[:9]) == (4, "other.web")
 
 
 def test_a_source_that_nothing_can_look_for_is_not_waited_for(root: Path) -> None:
     (root / "mine.py").write_text("def f():\n    pass\n")
     step = "sluicegate: 1\nsteps:\n  a: {{python: 'mine:f', reads: {{x: {uri}}}{wait}}}\n"
-    [mistake] = mistakes_of(root, step.format(uri="https://h/a.csv", wait=", wait: 1h"))
-    assert (mistake.line, pointed_at(mistake)[:5]) == (3, "https")
-    assert mistakes_of(root, step.format(uri="https://h/a.csv", wait="")) == ()
-    assert mistakes_of(root, step.format(uri="table://w/t", wait=", wait: 1h")) == ()
+    [diagnostic] = diagnostics_of(root, step.format(uri="https://h/a.csv", wait=", wait: 1h"))
+    assert (diagnostic.line, pointed_at(diagnostic)[:5]) == (3, "https")
+    assert diagnostics_of(root, step.format(uri="https://h/a.csv", wait="")) == ()
+    assert diagnostics_of(root, step.format(uri="table://w/t", wait=", wait: 1h")) == ()
 
 
 SPARK = """\
@@ -245,24 +247,24 @@ steps:
     ],
 )
 def test_what_a_cluster_may_not_set_is_told_where_it_is_set(root: Path, more: str, at: str) -> None:
-    [mistake] = mistakes_of(root, SPARK.format(job="s3://code/j.py", more=more))
-    assert (mistake.line, mistake.severity) == (8, "error")
-    assert pointed_at(mistake).startswith(at)
+    [diagnostic] = diagnostics_of(root, SPARK.format(job="s3://code/j.py", more=more))
+    assert (diagnostic.line, diagnostic.severity) == (8, "error")
+    assert pointed_at(diagnostic).startswith(at)
 
 
 def test_job_files_are_uploaded_to_s3(root: Path) -> None:
     (root / "j.py").write_text("")
     (root / "defaults.yaml").write_text("artifacts: file:///tmp/\n")
-    [mistake] = mistakes_of(root, SPARK.format(job="j.py", more="tags: {}"))
-    assert (mistake.file.name, mistake.line, mistake.column) == ("defaults.yaml", 1, 12)
-    assert mistakes_of(root, SPARK.format(job="s3://code/j.py", more="tags: {}")) == ()
+    [diagnostic] = diagnostics_of(root, SPARK.format(job="j.py", more="tags: {}"))
+    assert (diagnostic.file.name, diagnostic.line, diagnostic.column) == ("defaults.yaml", 1, 12)
+    assert diagnostics_of(root, SPARK.format(job="s3://code/j.py", more="tags: {}")) == ()
 
 
 def test_alerts_are_a_warning_and_no_import_error(root: Path) -> None:
     text = "sluicegate: 1\nsteps:\n" + LOAD.format(source="s3://b/a.csv", into="table://w/t", more="")
-    [mistake] = mistakes_of(root, text + "alerts: {slack: '#data'}\n")
-    assert (mistake.line, mistake.column, mistake.severity) == (4, 1, "warning")
-    assert "does not send alerts" in mistake.message
+    [diagnostic] = diagnostics_of(root, text + "alerts: {slack: '#data'}\n")
+    assert (diagnostic.line, diagnostic.column, diagnostic.severity) == (4, 1, "warning")
+    assert "does not send alerts" in diagnostic.message
     assert load_dags(str(root), "it.yaml")[0].dag_id == "it"
 
 

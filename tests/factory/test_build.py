@@ -18,7 +18,7 @@ from airflow.serialization.serialized_objects import DagSerialization, LazyDeser
 
 from sluicegate.emr.operator import SparkOperator
 from sluicegate.factory.build import build_dag
-from sluicegate.factory.dags import build_mistakes, load_dags
+from sluicegate.factory.dags import build_diagnostics, load_dags
 from sluicegate.factory.problems import BuildError
 from sluicegate.factory.site import PipelineFileError
 from sluicegate.faults.retry import FaultRetryPolicy
@@ -226,8 +226,8 @@ def test_all_that_operators_object_to_is_said_at_once(root: Path) -> None:
     )
     write(root, it=text)
     together = read_together(root / "it.yaml", root)
-    mistakes = build_mistakes(together.pipeline, together.upstreams)
-    assert [(mistake.line, mistake.where, mistake.suggestion) for mistake in mistakes] == [
+    diagnostics = build_diagnostics(together.pipeline, together.upstreams)
+    assert [(diagnostic.line, diagnostic.where, diagnostic.suggestion) for diagnostic in diagnostics] == [
         (3, "dag.fail_fats", "fail_fast"),
         (5, "steps.a.with.pol", "pool"),
         (6, "steps.b.with.bash_command", None),
@@ -245,8 +245,8 @@ def test_what_airflow_refuses_is_placed_at_its_step(root: Path) -> None:
     together = read_together(root / "it.yaml", root)
     with pytest.raises(BuildError, match="pool slots"):
         build_dag(together.pipeline, together.upstreams)
-    [mistake] = build_mistakes(together.pipeline, together.upstreams)
-    assert (mistake.line, mistake.where) == (4, "steps.a")
+    [diagnostic] = build_diagnostics(together.pipeline, together.upstreams)
+    assert (diagnostic.line, diagnostic.where) == (4, "steps.a")
 
 
 def test_window_is_ours_and_ds_airflows_in_an_operators_arguments(root: Path) -> None:

@@ -47,8 +47,8 @@ def test_all_errors_come_together_and_no_warnings_among_them(root: Path, home: H
     file = write(root, misspelt=MISSPELT.replace("into:", "onto:")) / "misspelt.yaml"
     with pytest.raises(PipelineErrors) as caught:
         build_file(file, root, home)
-    assert {mistake.line for mistake in caught.value.mistakes} == {2, 4}
-    assert all(mistake.is_error for mistake in caught.value.mistakes)
+    assert {diagnostic.line for diagnostic in caught.value.diagnostics} == {2, 4}
+    assert all(diagnostic.is_error for diagnostic in caught.value.diagnostics)
 
 
 def test_who_reads_from_a_file_that_turned_bad_goes_on_without_an_error(root: Path, home: Home) -> None:

@@ -233,7 +233,7 @@ def test_a_dag_has_exactly_the_edges_that_its_data_demands(drawn: list[File], ro
     for file in drawn:
         write(file, root)
     tree = read_tree(root)
-    assert [str(mistake) for mistake in tree.mistakes if mistake.is_error] == []
+    assert [str(diagnostic) for diagnostic in tree.diagnostics if diagnostic.is_error] == []
     others = {file.name: file for file in drawn}
     for file in drawn:
         assert built(file, root) == demanded(file, others), (root / f"{file.name}.yaml").read_text()

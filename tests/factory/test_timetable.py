@@ -35,9 +35,9 @@ def test_what_has_a_timetable_is_read_only_as_the_latest(root: Path) -> None:
     )
     write(root, it="sluicegate: 1\n" + DELTA + STEPS, waits=reader.replace("READ", "it.out"))
     write(root, last=reader.replace("READ", "{dataset: it.out, latest: true}").replace("w/t", "w/u"))
-    [mistake] = read_tree(root).mistakes
-    assert (mistake.file.stem, mistake.code) == ("waits", "window")
-    assert "`it` has a timetable" in mistake.message
+    [diagnostic] = read_tree(root).diagnostics
+    assert (diagnostic.file.stem, diagnostic.code) == ("waits", "window")
+    assert "`it` has a timetable" in diagnostic.message
     assert load_dags(str(root), "last.yaml")[0].get_task("wait_for__it__a")
 
 

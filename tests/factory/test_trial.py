@@ -15,7 +15,7 @@ from sluicegate.discovery.bundle import PipelineBundle
 from sluicegate.discovery.compiled import Entry
 from sluicegate.discovery.sandbox import trial
 from sluicegate.discovery.store import Home
-from sluicegate.factory.dags import build_mistakes
+from sluicegate.factory.dags import build_diagnostics
 from sluicegate.pipeline import read_tree
 from tests.factory.bundles import OPERATORS, bag_of, custom, small, told
 from tests.factory.files import BAD_ARGUMENT, write
@@ -207,6 +207,6 @@ def test_a_module_that_would_end_the_process_is_a_mistake_where_files_are_checke
     # `sluicegate check` would say nothing of any file, and end with 0.
     (root / "leaves.py").write_text(f"{OPERATORS}\nimport sys\nsys.exit(0)\n")
     write(root, a=custom("leaves"))
-    [mistake] = build_mistakes(read_tree(root).pipelines["a"], {})
-    assert (mistake.code, mistake.is_error) == ("build", True)
-    assert "exit code 0" in mistake.message
+    [diagnostic] = build_diagnostics(read_tree(root).pipelines["a"], {})
+    assert (diagnostic.code, diagnostic.is_error) == ("build", True)
+    assert "exit code 0" in diagnostic.message

@@ -12,7 +12,7 @@ import pytest
 
 from sluicegate.cli.migrate import _known
 from sluicegate.migrate import Converted, Note, Options, convert
-from sluicegate.pipeline.diagnostics import Mistake
+from sluicegate.pipeline.diagnostics import Diagnostic
 from sluicegate.pipeline.read.steps import COMMON
 from sluicegate.pipeline.text.yaml import parse
 
@@ -30,7 +30,7 @@ class Result:
     """What became of a file."""
 
     pipelines: dict[str, Converted]
-    mistakes: tuple[Mistake, ...]
+    diagnostics: tuple[Diagnostic, ...]
     folder: Path
     values: dict[str, Any] = field(default_factory=dict)
 
@@ -65,9 +65,9 @@ class Shop:
         return self.of(self.write(text, name))
 
     def of(self, file: Path) -> Result:
-        found, mistakes = convert(file, Options(known, TODAY))
+        found, diagnostics = convert(file, Options(known, TODAY))
         values = {each.name: parse(each.text.encode(), Path(f"{each.name}.yaml")).value for each in found}
-        return Result({each.name: each for each in found}, tuple(mistakes), self.folder, values)
+        return Result({each.name: each for each in found}, tuple(diagnostics), self.folder, values)
 
     def task(self, body: str, dag: str = "") -> Result:
         """Of a DAG with one Bash task that says `body` too."""

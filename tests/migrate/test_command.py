@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sluicegate.cli import app
-from sluicegate.factory.dags import build_mistakes, load_dags
+from sluicegate.factory.dags import build_diagnostics, load_dags
 from sluicegate.pipeline import read_tree
 from tests.docs.pages import page
 from tests.migrate.conftest import BASH, EMPTY, Shop, mapped_and_typed
@@ -232,7 +232,7 @@ CONVERTED_TASK_KEYS = {
 def test_every_key_of_a_dag_is_converted_or_noted(shop: Shop) -> None:
     task = f"  tasks:\n    t: {{operator: {EMPTY}, task_group_name: group_here}}\n"
     done = shop.convert(EVERY_DAG_KEY + task)
-    assert done.mistakes == ()
+    assert done.diagnostics == ()
     text = done.pipelines["every"].text
     keys = [line.split(":")[0].strip() for line in EVERY_DAG_KEY.strip().splitlines()[1:]]
     noted = {note.line for note in done.notes}
@@ -251,7 +251,7 @@ def test_every_key_of_a_task_is_converted_or_noted(shop: Shop) -> None:
     head = f"every:\n  task_groups: {{group_here: {{}}}}\n  tasks:\n    a: {{operator: {EMPTY}}}\n    t:\n"
     operator = f"      operator: {BASH}\n      bash_command: echo\n"
     done = shop.convert(head + operator + EVERY_TASK_KEY.lstrip("\n"))
-    assert done.mistakes == ()
+    assert done.diagnostics == ()
     assert not any(note.lost for note in done.notes), done.notes
     text = "\n".join(line for line in done.pipelines["every"].text.splitlines() if not line.strip().startswith("#"))
     keys = [line.split(":")[0].strip() for line in EVERY_TASK_KEY.strip().splitlines()]
@@ -275,10 +275,10 @@ def test_what_comes_out_is_a_dag(inputs: Path, name: str, monkeypatch: pytest.Mo
     done = run(str(inputs / f"{name}.yml"), "-o", str(inputs))
     assert done.exit_code == 0, done.stderr
     tree = read_tree(inputs)
-    assert [str(mistake) for mistake in tree.mistakes if mistake.is_error] == []
+    assert [str(diagnostic) for diagnostic in tree.diagnostics if diagnostic.is_error] == []
     assert len(tree.pipelines) == len(done.stdout.splitlines())
     for pipeline in tree.pipelines.values():
-        errors = [str(one) for one in build_mistakes(pipeline, tree.readable) if one.is_error]
+        errors = [str(one) for one in build_diagnostics(pipeline, tree.readable) if one.is_error]
         assert errors == []
         assert load_dags(str(inputs), pipeline.file.name)[0].task_ids
 
@@ -296,4 +296,4 @@ def test_the_commands_of_the_docs_do_what_they_say(here: Shop) -> None:
 def test_what_needs_nothing_new_is_a_dag_already(inputs: Path) -> None:
     done = run(str(inputs / "basics.yml"), "-o", str(inputs), "--force")
     assert done.exit_code == 0
-    assert [str(mistake) for mistake in read_tree(inputs).mistakes if mistake.is_error] == []
+    assert [str(diagnostic) for diagnostic in read_tree(inputs).diagnostics if diagnostic.is_error] == []

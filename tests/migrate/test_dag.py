@@ -305,6 +305,6 @@ def test_what_dag_factory_refuses_is_refused_at_its_place_and_the_other_dags_are
     shop: Shop, text: str, line: int, words: str
 ) -> None:
     done = shop.convert(f"{text}good:\n  tasks: {{t: {{operator: {BASH}, bash_command: echo}}}}\n")
-    [mistake] = done.mistakes
-    assert (mistake.line, words in mistake.message) == (line, True), str(mistake)
+    [diagnostic] = done.diagnostics
+    assert (diagnostic.line, words in diagnostic.message) == (line, True), str(diagnostic)
     assert list(done.pipelines) == ["good"]

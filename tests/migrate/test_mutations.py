@@ -66,4 +66,4 @@ def test_no_value_breaks_the_conversion(tmp_path: Path, name: str) -> None:
         except Exception as error:
             raise AssertionError(f"{way} = {junk!r}: {error!r}") from error
         for pipeline in made:
-            assert parse(pipeline.text.encode(), file).mistakes == (), (way, junk)
+            assert parse(pipeline.text.encode(), file).diagnostics == (), (way, junk)

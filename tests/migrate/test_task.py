@@ -15,7 +15,7 @@ PYTHON = "airflow.providers.standard.operators.python.PythonOperator"
 
 
 def step(done: Result, name: str = "t") -> dict[str, Any]:
-    assert done.mistakes == ()
+    assert done.diagnostics == ()
     return dict(done.only["steps"][name])
 
 

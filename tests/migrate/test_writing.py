@@ -23,7 +23,7 @@ VALUES = st.recursive(
 
 def read(text: str) -> dict[str, Any]:
     document = parse(text.encode(), Path("x.yaml"))
-    assert document.mistakes == ()
+    assert document.diagnostics == ()
     return document.value
 
 

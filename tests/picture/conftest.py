@@ -44,5 +44,5 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def tree(root: Path) -> Tree:
     tree = read_tree(root)
-    assert [mistake for mistake in tree.mistakes if mistake.is_error] == []
+    assert [diagnostic for diagnostic in tree.diagnostics if diagnostic.is_error] == []
     return tree

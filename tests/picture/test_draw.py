@@ -121,7 +121,7 @@ def test_a_mapped_step_has_its_files_and_its_folder_and_follows_whose_result_it_
         "  undo: {python: harbour:tell, teardown_of: names}\n"
     )
     tree = read_tree(root)
-    assert [mistake for mistake in tree.mistakes if mistake.is_error] == []
+    assert [diagnostic for diagnostic in tree.diagnostics if diagnostic.is_error] == []
     picture = picture_of(tree)
     assert node(picture, "step:lone.load").detail == "load, merge, for each"
     assert node(picture, "files:lone.load").source

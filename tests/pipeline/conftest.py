@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from sluicegate.pipeline import Mistake, Pipeline, PipelineErrors, Tree, read_pipeline, read_tree
+from sluicegate.pipeline import Diagnostic, Pipeline, PipelineErrors, Tree, read_pipeline, read_tree
 from sluicegate.pipeline.tree import Together, read_together
 
 
@@ -32,15 +32,15 @@ class Dags:
     def tree(self) -> Tree:
         return read_tree(self.root)
 
-    def mistakes(self, text: str, name: str = "orders.yaml") -> tuple[Mistake, ...]:
+    def diagnostics(self, text: str, name: str = "orders.yaml") -> tuple[Diagnostic, ...]:
         """Those that keep the file from being read."""
         with pytest.raises(PipelineErrors) as errors:
             self.read(text, name)
-        return errors.value.mistakes
+        return errors.value.diagnostics
 
-    def mistake(self, text: str, name: str = "orders.yaml") -> Mistake:
+    def diagnostic(self, text: str, name: str = "orders.yaml") -> Diagnostic:
         """The only one."""
-        found = self.mistakes(text, name)
+        found = self.diagnostics(text, name)
         assert len(found) == 1, "\n".join(map(str, found))
         return found[0]
 
@@ -53,10 +53,10 @@ def dags(tmp_path: Path) -> Dags:
 
 
 @pytest.fixture
-def stands_at() -> Callable[[Mistake, str], bool]:
+def stands_at() -> Callable[[Diagnostic, str], bool]:
     """Whether a mistake's caret stands at the beginning of those words."""
 
-    def stands(mistake: Mistake, words: str) -> bool:
-        return mistake.source[mistake.column - 1 :].startswith(words)
+    def stands(diagnostic: Diagnostic, words: str) -> bool:
+        return diagnostic.source[diagnostic.column - 1 :].startswith(words)
 
     return stands

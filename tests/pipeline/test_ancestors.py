@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate.pipeline import read_tree
-from sluicegate.pipeline.ancestors import cycle_mistakes
+from sluicegate.pipeline.ancestors import cycle_diagnostics
 
 
 def reader(*others: str) -> str:
@@ -33,8 +33,8 @@ def test_cycles_through_a_file_are_those_that_the_whole_tree_shows(root: Path) -
     tree = read_tree(root)
     for name in files:
         file = root / f"{name}.yaml"
-        told = [(each.line, each.column, each.where) for each in tree.mistakes_of(file) if each.code == "cycle"]
-        assert [(each.line, each.column, each.where) for each in cycle_mistakes(file, root)] == told
+        told = [(each.line, each.column, each.where) for each in tree.diagnostics_of(file) if each.code == "cycle"]
+        assert [(each.line, each.column, each.where) for each in cycle_diagnostics(file, root)] == told
         assert bool(told) == (name in "abc")
 
 
@@ -43,7 +43,7 @@ def test_an_upstream_that_is_missing_or_there_twice_is_not_followed(root: Path) 
     for folder in ("x", "y"):
         (root / folder).mkdir()
         (root / folder / "twice.yaml").write_text(reader("a"))
-    assert cycle_mistakes(root / "a.yaml", root) == ()
+    assert cycle_diagnostics(root / "a.yaml", root) == ()
 
 
 def test_a_file_that_is_no_pipeline_does_not_stand_in_the_way_of_one_with_its_name(root: Path) -> None:
@@ -51,5 +51,5 @@ def test_a_file_that_is_no_pipeline_does_not_stand_in_the_way_of_one_with_its_na
     (root / "config" / "b.yaml").write_text("values: 1\n")
     (root / "a.yaml").write_text(reader("b"))
     (root / "b.yaml").write_text(reader("a"))
-    [mistake] = cycle_mistakes(root / "a.yaml", root)
-    assert mistake.code == "cycle"
+    [diagnostic] = cycle_diagnostics(root / "a.yaml", root)
+    assert diagnostic.code == "cycle"

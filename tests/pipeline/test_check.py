@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from sluicegate.cli.check import check
 from sluicegate.cli.reading import allowlist
-from sluicegate.pipeline import Mistake, Pipeline
+from sluicegate.pipeline import Diagnostic, Pipeline
 from tests.pipeline.conftest import Dags
 
 STEPS = "steps: {a: {load: s3://b/x.csv, into: table://w/t, columns: {x: text}}}\n"
@@ -30,7 +30,7 @@ app.command()(check)
 def shop(dags: Dags, monkeypatch: pytest.MonkeyPatch) -> Dags:
     """Only what is read is looked at; what building finds is the factory's."""
     monkeypatch.chdir(dags.root.parent)
-    monkeypatch.setattr("sluicegate.cli.check._build_mistakes", lambda pipeline, others: ())
+    monkeypatch.setattr("sluicegate.cli.check._build_diagnostics", lambda pipeline, others: ())
     playbooks = dags.root.parent / "playbooks"
     playbooks.mkdir()
     for name in ("good", "bad", "bad, 100%", "weather", "reader", "one", "two"):
@@ -89,9 +89,9 @@ def test_json_for_programs(shop: Dags) -> None:
     shop.write("bad.yaml", BAD)
     done = run("--format", "json")
     assert done.exit_code == 1
-    [mistake] = json.loads(done.output)
-    assert mistake.pop("message")
-    assert mistake == {
+    [diagnostic] = json.loads(done.output)
+    assert diagnostic.pop("message")
+    assert diagnostic == {
         "file": "dags/bad.yaml", "line": 2, "column": 1, "severity": "error", "code": "unknown-key",
         "where": "shedule", "suggestion": "schedule",
     }  # fmt: skip
@@ -181,12 +181,12 @@ def test_a_matrix_may_have_one_playbook_or_one_for_each_pipeline(shop: Dags) -> 
 
 def test_advice_is_no_import_error(shop: Dags) -> None:
     file = shop.write("bare.yaml", BARE)
-    assert shop.tree().mistakes_of(file) == ()
+    assert shop.tree().diagnostics_of(file) == ()
     assert shop.together("bare.yaml").warnings == ()
 
 
 def test_the_samples_lack_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluicegate.cli.check._build_mistakes", lambda pipeline, others: ())
+    monkeypatch.setattr("sluicegate.cli.check._build_diagnostics", lambda pipeline, others: ())
     monkeypatch.chdir(Path(__file__).parents[2])
     assert run("--strict").output == ""
 
@@ -197,11 +197,11 @@ def test_what_building_finds_in_some_combinations_says_in_which(shop: Dags, monk
         "sluicegate: 1\nmatrix: {n: [1, 2]}\nsteps: {a: {load: s3://b/x.csv, into: 'table://w/{{ matrix.n }}'}}\n",
     )
 
-    def build(pipeline: Pipeline, others: object) -> tuple[Mistake, ...]:
-        both = Mistake("x", "in both", file)
-        return (both, Mistake("x", "in one", file)) if pipeline.matrix["n"] == 2 else (both,)
+    def build(pipeline: Pipeline, others: object) -> tuple[Diagnostic, ...]:
+        both = Diagnostic("x", "in both", file)
+        return (both, Diagnostic("x", "in one", file)) if pipeline.matrix["n"] == 2 else (both,)
 
-    monkeypatch.setattr("sluicegate.cli.check._build_mistakes", build)
+    monkeypatch.setattr("sluicegate.cli.check._build_diagnostics", build)
     told = [each["message"] for each in json.loads(run("--format", "json").output) if each["code"] == "x"]
     assert sorted(told) == ["in both", "in one (with n=2)"]
 

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from sluicegate.pipeline import Mistake, PipelineErrors
+from sluicegate.pipeline import Diagnostic, PipelineErrors
 from sluicegate.pipeline.file import Draft, read_draft, read_pipeline
 from sluicegate.pipeline.keys.model import Pipeline
 from sluicegate.pipeline.text.environment import ALLOWLIST, Environment
 from tests.pipeline.conftest import Dags
 
-StandsAt = Callable[[Mistake, str], bool]
+StandsAt = Callable[[Diagnostic, str], bool]
 
 STEPS = "steps:\n  a: {load: s3://in/x.csv, into: table://wh/x}\n"
 
@@ -58,16 +58,16 @@ def test_what_is_filled_in_is_not_expanded_again(dags: Dags) -> None:
 def test_a_cron_and_a_matrix_can_come_from_the_environment(dags: Dags) -> None:
     text = 'schedule: ${env:SLUICEGATE_CRON}\nmatrix: {region: ["${env:SLUICEGATE_REGION}"]}'
     found = draft(dags, text, {"SLUICEGATE_CRON": "none", "SLUICEGATE_REGION": "eu"})
-    assert [str(mistake) for mistake in found.mistakes] == []
+    assert [str(diagnostic) for diagnostic in found.diagnostics] == []
     assert [pipeline.name for pipeline in found.pipelines] == ["orders_eu"]
 
 
 def test_defaults_are_filled_in_too_and_the_mistake_stands_there(dags: Dags, stands_at: StandsAt) -> None:
     dags.write("defaults.yaml", "owner: ${env:SLUICEGATE_TEAM}\n")
     assert read(dags, "", {"SLUICEGATE_TEAM": "sales"}).owner == "sales"
-    [mistake] = draft(dags, "", {}).mistakes
-    assert mistake.file.name == "defaults.yaml"
-    assert stands_at(mistake, "${env:SLUICEGATE_TEAM}")
+    [diagnostic] = draft(dags, "", {}).diagnostics
+    assert diagnostic.file.name == "defaults.yaml"
+    assert stands_at(diagnostic, "${env:SLUICEGATE_TEAM}")
 
 
 def test_the_digest_changes_with_what_is_filled_in_and_the_draft_knows_the_names(dags: Dags) -> None:
@@ -114,14 +114,14 @@ MISTAKES = [
 def test_what_cannot_be_filled_in_is_placed(
     dags: Dags, stands_at: StandsAt, text: str, words: str, message: str, meant: str | None
 ) -> None:
-    mistakes = draft(dags, text, {"SLUICEGATE_STAGE": "prod", "HOME": "/root"}).mistakes
-    assert [mistake.code for mistake in mistakes] == ["env"], "\n".join(map(str, mistakes))
-    assert stands_at(mistakes[0], words), mistakes[0]
-    assert message in mistakes[0].message
-    assert mistakes[0].suggestion == meant
+    diagnostics = draft(dags, text, {"SLUICEGATE_STAGE": "prod", "HOME": "/root"}).diagnostics
+    assert [diagnostic.code for diagnostic in diagnostics] == ["env"], "\n".join(map(str, diagnostics))
+    assert stands_at(diagnostics[0], words), diagnostics[0]
+    assert message in diagnostics[0].message
+    assert diagnostics[0].suggestion == meant
 
 
 def test_inside_brackets_it_has_to_be_quoted(dags: Dags, stands_at: StandsAt) -> None:
-    [mistake] = draft(dags, "retries: {count: ${env:SLUICEGATE_STAGE}}", {}).mistakes
-    assert stands_at(mistake, "{env:")
-    assert "has to be quoted" in mistake.message
+    [diagnostic] = draft(dags, "retries: {count: ${env:SLUICEGATE_STAGE}}", {}).diagnostics
+    assert stands_at(diagnostic, "{env:")
+    assert "has to be quoted" in diagnostic.message

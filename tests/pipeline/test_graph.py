@@ -20,10 +20,10 @@ from sluicegate.graph.edges import (
     write_locations,
     writers,
 )
-from sluicegate.pipeline import Mistake, Window, read_tree
+from sluicegate.pipeline import Diagnostic, Window, read_tree
 from tests.pipeline.conftest import Dags
 
-StandsAt = Callable[[Mistake, str], bool]
+StandsAt = Callable[[Diagnostic, str], bool]
 
 DIAMOND = """
     sluicegate: 1
@@ -163,16 +163,16 @@ def test_params_narrow_all_that_comes_after(dags: Dags) -> None:
     ],
 )
 def test_what_steps_may_not_do_together(dags: Dags, stands_at: StandsAt, steps: str, words: str, code: str) -> None:
-    mistake = dags.mistake(
+    diagnostic = dags.diagnostic(
         "sluicegate: 1\nparams: {p: x}\n"
         f"datasets: {{raw: s3://b/raw, t: table://w/t, u: table://w/u}}\nsteps:\n  {steps}\n"
     )
-    assert mistake.code == code
-    assert stands_at(mistake, words), mistake
+    assert diagnostic.code == code
+    assert stands_at(diagnostic, words), diagnostic
 
 
 def test_a_cycle_is_told_with_its_whole_path(dags: Dags) -> None:
-    mistake = dags.mistake(
+    diagnostic = dags.diagnostic(
         """
         sluicegate: 1
         datasets: {x: s3://b/x, y: s3://b/y, z: s3://b/z}
@@ -183,7 +183,7 @@ def test_a_cycle_is_told_with_its_whole_path(dags: Dags) -> None:
           c: {python: "os:system", with: {command: x}, reads: y, writes: z}
         """
     )
-    path = mistake.message.split(": ")[1].split(" -> ")
+    path = diagnostic.message.split(": ")[1].split(" -> ")
     assert path[0] == path[-1]
     assert "a -> b -> c -> a" in " -> ".join([*path, *path[1:]])
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from sluicegate.graph.edges import edges, waits, writers
-from sluicegate.pipeline import Mistake
+from sluicegate.pipeline import Diagnostic
 from sluicegate.pipeline.keys.model import ForEach, TeardownOf
 from tests.pipeline.conftest import Dags
 
-StandsAt = Callable[[Mistake, str], bool]
+StandsAt = Callable[[Diagnostic, str], bool]
 
 HEAD = 'sluicegate: 1\nschedule: {cron: "@daily", start: 2026-01-01}\n'
 STEP = 'python: "os:system"\n    with: {command: x}\n'
@@ -87,9 +87,9 @@ def test_one_item_s_place_cannot_be_read_by_another_pipeline(shop: Dags, stands_
     text = "  one: {transform: 'work:f', reads: {r: raw}, writes: {out: part}, for_each: [eu, us]}\n"
     shop.write("lake.yaml", file(text))
     shop.write("reader.yaml", f"{HEAD}steps: {{a: {{load: lake.part, into: 'table://w/u'}}}}\n")
-    [mistake] = shop.tree().mistakes
-    assert stands_at(mistake, "lake.part")
-    assert "read the folder 's3://lake/x/{{ds}}/'" in mistake.message
+    [diagnostic] = shop.tree().diagnostics
+    assert stands_at(diagnostic, "lake.part")
+    assert "read the folder 's3://lake/x/{{ds}}/'" in diagnostic.message
 
 
 def test_files_chosen_by_a_param_are_not_the_whole_window(shop: Dags, stands_at: StandsAt) -> None:
@@ -99,9 +99,9 @@ def test_files_chosen_by_a_param_are_not_the_whole_window(shop: Dags, stands_at:
         "  a: {python: 'work:g', for_each: {files: 's3://in/{{ params.c }}/*.csv'}, writes: t}\n",
     )
     shop.write("reader.yaml", f"{HEAD}steps: {{a: {{load: lake.t, into: 'table://w/u'}}}}\n")
-    [mistake] = shop.tree().mistakes
-    assert mistake.code == "param-narrows"
-    assert stands_at(mistake, "lake.t")
+    [diagnostic] = shop.tree().diagnostics
+    assert diagnostic.code == "param-narrows"
+    assert stands_at(diagnostic, "lake.t")
 
 
 MISTAKES = [
@@ -142,9 +142,11 @@ def test_a_mistake_is_placed(
     shop: Dags, stands_at: StandsAt, said: str, at: str, code: str, suggestion: str | None
 ) -> None:
     text = file(f"  ld: {{load: raw, into: 'table://w/t'}}\n  a:\n    {STEP}    {said}\n")
-    found = shop.mistakes(text)
-    assert any(stands_at(mistake, at) and mistake.code == code for mistake in found), "\n".join(map(str, found))
-    assert suggestion in [mistake.suggestion for mistake in found]
+    found = shop.diagnostics(text)
+    assert any(stands_at(diagnostic, at) and diagnostic.code == code for diagnostic in found), "\n".join(
+        map(str, found)
+    )
+    assert suggestion in [diagnostic.suggestion for diagnostic in found]
 
 
 @pytest.mark.parametrize(
@@ -171,16 +173,16 @@ def test_a_mistake_is_placed(
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_placed(shop: Dags, stands_at: StandsAt, steps: str, at: str, code: str) -> None:
-    [mistake] = shop.mistakes(file(steps))
-    assert mistake.code == code, mistake
-    assert stands_at(mistake, at), mistake
+    [diagnostic] = shop.diagnostics(file(steps))
+    assert diagnostic.code == code, diagnostic
+    assert stands_at(diagnostic, at), diagnostic
 
 
 def test_a_load_that_is_the_same_for_each_item_is_a_warning(shop: Dags, stands_at: StandsAt) -> None:
     shop.write("it.yaml", file("  a: {load: raw, into: 'table://w/t', for_each: [eu, us]}\n"))
-    [mistake] = shop.tree().mistakes
-    assert (mistake.severity, mistake.code) == ("warning", "item-unused")
-    assert stands_at(mistake, "for_each")
+    [diagnostic] = shop.tree().diagnostics
+    assert (diagnostic.severity, diagnostic.code) == ("warning", "item-unused")
+    assert stands_at(diagnostic, "for_each")
 
 
 def test_a_teardown_comes_after_all_that_uses_its_setup(dags: Dags) -> None:

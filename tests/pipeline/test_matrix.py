@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.pipeline import Mistake, PipelineErrors
+from sluicegate.pipeline import Diagnostic, PipelineErrors
 from sluicegate.pipeline.file import read_draft
 from sluicegate.pipeline.keys.model import LoadStep
 from sluicegate.pipeline.tree import read_together
 from tests.pipeline.conftest import Dags
 
-StandsAt = Callable[[Mistake, str], bool]
+StandsAt = Callable[[Diagnostic, str], bool]
 
 DAY = 'schedule: {cron: "@daily", start: 2026-01-01}\n'
 ORDERS = """
@@ -33,7 +33,7 @@ READER = "sluicegate: 1\n" + DAY + "steps:\n  r: {load: READS, into: table://w/r
 def test_one_file_makes_a_pipeline_for_each_combination(dags: Dags) -> None:
     dags.write("orders.yaml", ORDERS)
     found = dags.tree()
-    assert [str(mistake) for mistake in found.mistakes] == []
+    assert [str(diagnostic) for diagnostic in found.diagnostics] == []
     assert list(found.pipelines) == ["orders_eu_1", "orders_eu_2", "orders_us_1", "orders_us_2"]
     one = found.pipelines["orders_us_2"]
     assert (one.name, one.file, one.matrix) == ("orders_us_2", dags.root / "orders.yaml", {"region": "us", "size": 2})
@@ -72,7 +72,7 @@ def test_defaults_may_speak_of_the_matrix_of_the_files_below(dags: Dags) -> None
 def test_others_read_from_one_of_the_pipelines(dags: Dags) -> None:
     dags.write("orders.yaml", ORDERS)
     file = dags.write("reader.yaml", READER.replace("READS", "orders_us_2.raw"))
-    assert dags.tree().mistakes_of(file) == ()
+    assert dags.tree().diagnostics_of(file) == ()
     together = dags.together("reader.yaml")
     assert set(together.upstreams) == {"orders_us_2"}
     assert together.upstreams["orders_us_2"].matrix == {"region": "us", "size": 2}
@@ -84,7 +84,7 @@ def test_a_pipeline_reads_from_another_combination_of_its_own_file(dags: Dags) -
         "b: {load: orders_eu_1.raw, into: 'table://wh/b_{{ matrix.region }}_{{ matrix.size }}'}\n      a: {load: raw",
     )
     dags.write("orders.yaml", text)
-    assert [str(mistake) for mistake in dags.tree().mistakes] == []
+    assert [str(diagnostic) for diagnostic in dags.tree().diagnostics] == []
     together = read_together(dags.root / "orders.yaml", dags.root, only="orders_us_2")
     assert [pipeline.name for pipeline in together.pipelines] == ["orders_us_2"]
     assert set(together.upstreams) == {"orders_eu_1"}
@@ -103,12 +103,12 @@ def test_a_combination_that_is_not_there_is_told_alone_as_in_the_tree(
 ) -> None:
     dags.write("orders.yaml", ORDERS)
     file = dags.write("reader.yaml", READER.replace("READS", reads))
-    [mistake] = dags.tree().mistakes_of(file)
-    assert (mistake.code, mistake.suggestion) == (code, meant)
-    assert stands_at(mistake, reads)
+    [diagnostic] = dags.tree().diagnostics_of(file)
+    assert (diagnostic.code, diagnostic.suggestion) == (code, meant)
+    assert stands_at(diagnostic, reads)
     with pytest.raises(PipelineErrors) as errors:
         dags.together("reader.yaml")
-    assert errors.value.mistakes == (mistake,)
+    assert errors.value.diagnostics == (diagnostic,)
 
 
 @pytest.mark.parametrize(
@@ -118,12 +118,12 @@ def test_a_combination_that_is_not_there_is_told_alone_as_in_the_tree(
 def test_a_reader_of_a_file_with_a_broken_matrix_is_sent_there(dags: Dags, broken: str) -> None:
     dags.write("orders.yaml", broken)
     file = dags.write("reader.yaml", READER.replace("READS", "orders_eu.raw"))
-    [mistake] = dags.tree().mistakes_of(file)
-    assert mistake.code == "upstream-broken"
-    assert "orders.yaml:" in mistake.message
+    [diagnostic] = dags.tree().diagnostics_of(file)
+    assert diagnostic.code == "upstream-broken"
+    assert "orders.yaml:" in diagnostic.message
     with pytest.raises(PipelineErrors) as errors:
         dags.together("reader.yaml")
-    assert errors.value.mistakes == (mistake,)
+    assert errors.value.diagnostics == (diagnostic,)
 
 
 def test_no_file_is_opened_that_cannot_make_what_is_read(dags: Dags, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,16 +146,16 @@ def test_a_name_that_a_matrix_and_a_file_make_is_told_in_both_with_the_places(da
     dags.write("sub/a_eu.yaml", "sluicegate: 1\nsteps:\n  s: {load: s3://b/y.csv, into: table://w/y}\n")
     found = dags.tree()
     assert found.pipelines == {}
-    assert [(m.file.name, m.line, m.code) for m in found.mistakes] == [
+    assert [(m.file.name, m.line, m.code) for m in found.diagnostics] == [
         ("a.yaml", 2, "duplicate-name"),
         ("a_eu.yaml", 1, "duplicate-name"),
     ]
-    assert found.mistakes[0].message == "the name `a_eu` is taken twice: here and by sub/a_eu.yaml (with region=eu)"
-    assert found.mistakes[1].message == "the name `a_eu` is taken twice: here and by the matrix of a.yaml:2:1"
+    assert found.diagnostics[0].message == "the name `a_eu` is taken twice: here and by sub/a_eu.yaml (with region=eu)"
+    assert found.diagnostics[1].message == "the name `a_eu` is taken twice: here and by the matrix of a.yaml:2:1"
     for name in ("a.yaml", "sub/a_eu.yaml"):
         with pytest.raises(PipelineErrors) as errors:
             dags.together(name)
-        assert errors.value.mistakes == found.mistakes_of(dags.root / name)
+        assert errors.value.diagnostics == found.diagnostics_of(dags.root / name)
 
 
 # What is wrong: text, what the caret stands at, code, suggestion.
@@ -196,18 +196,18 @@ def test_a_mistake_about_a_matrix_is_placed_and_told_once(
             "{{x}}", "table://w/x"
         ),
     )
-    mistakes = [mistake for mistake in read_draft(file, dags.root).mistakes if mistake.is_error]
-    assert len(mistakes) == 1, "\n".join(map(str, mistakes))
-    assert (mistakes[0].code, mistakes[0].suggestion) == (code, meant), mistakes[0]
-    assert stands_at(mistakes[0], words), mistakes[0]
+    diagnostics = [diagnostic for diagnostic in read_draft(file, dags.root).diagnostics if diagnostic.is_error]
+    assert len(diagnostics) == 1, "\n".join(map(str, diagnostics))
+    assert (diagnostics[0].code, diagnostics[0].suggestion) == (code, meant), diagnostics[0]
+    assert stands_at(diagnostics[0], words), diagnostics[0]
 
 
 def test_a_matrix_in_defaults_is_refused(dags: Dags, stands_at: StandsAt) -> None:
     dags.write("defaults.yaml", "owner: x\nmatrix: {region: [eu]}\n")
     dags.write("a.yaml", "sluicegate: 1\nsteps: {s: {load: s3://b/x.csv, into: table://w/x}}\n")
-    [mistake] = dags.tree().mistakes
-    assert (mistake.file.name, mistake.code) == ("defaults.yaml", "unknown-key")
-    assert stands_at(mistake, "matrix")
+    [diagnostic] = dags.tree().diagnostics
+    assert (diagnostic.file.name, diagnostic.code) == ("defaults.yaml", "unknown-key")
+    assert stands_at(diagnostic, "matrix")
 
 
 def test_mistakes_in_some_combinations_say_in_which(dags: Dags) -> None:
@@ -224,7 +224,7 @@ def test_mistakes_in_some_combinations_say_in_which(dags: Dags) -> None:
           t: {load: "missing_{{ matrix.size }}", into: "table://w/{{ matrix.region }}{{ matrix.size }}"}
         """,
     )
-    told = [(mistake.line, mistake.message) for mistake in read_draft(file, dags.root).mistakes]
+    told = [(diagnostic.line, diagnostic.message) for diagnostic in read_draft(file, dags.root).diagnostics]
     assert told == [
         (3, "a pipeline has no key `onwer`"),
         (5, "there is no file 'jobs/us.py' below the dags root (with region=us)"),
@@ -238,7 +238,7 @@ def test_of_many_mistakes_at_one_place_the_first_are_told_with_the_number_of_the
     numbers = ", ".join(str(number) for number in range(200))
     steps = "steps: {s: {load: 'gone_{{ matrix.n }}', into: 'table://w/{{ matrix.n }}'}}"
     file = dags.write("a.yaml", f"sluicegate: 1\nmatrix: {{n: [{numbers}]}}\n{steps}\n")
-    told = [mistake.message for mistake in read_draft(file, dags.root).mistakes]
+    told = [diagnostic.message for diagnostic in read_draft(file, dags.root).diagnostics]
     assert [message.partition(":")[0] for message in told] == [f"there is no dataset 'gone_{n}'" for n in range(3)]
     assert all(message.endswith(f"(with n={n}); 197 more are like it") for n, message in enumerate(told))
 
@@ -248,7 +248,7 @@ def test_a_place_that_all_combinations_write_is_one_warning(dags: Dags) -> None:
         "a.yaml",
         "sluicegate: 1\nmatrix: {n: [1, 2, 3, 4, 5, 6]}\nsteps:\n  s: {load: s3://b/x.csv, into: table://w/x}\n",
     )
-    [warning] = dags.tree().mistakes
+    [warning] = dags.tree().diagnostics
     assert (warning.code, warning.severity) == ("same-place", "warning")
     assert "`a_2`, `a_3`, `a_4` and 2 more" in warning.message
 
@@ -261,8 +261,8 @@ def test_cycles_through_combinations_name_their_pipelines(dags: Dags) -> None:
         + "datasets: {x: 's3://b/{{ matrix.n }}'}\nsteps:\n  s: {load: b.x, into: x}\n",
     )
     dags.write("b.yaml", "sluicegate: 1\n" + DAY + "datasets: {x: s3://b/b}\nsteps:\n  s: {load: a_2.x, into: x}\n")
-    assert {(m.file.name, m.code) for m in dags.tree().mistakes} == {("a.yaml", "cycle"), ("b.yaml", "cycle")}
-    path = dags.tree().mistakes[0].message.split(": ")[1].split(" -> ")
+    assert {(m.file.name, m.code) for m in dags.tree().diagnostics} == {("a.yaml", "cycle"), ("b.yaml", "cycle")}
+    path = dags.tree().diagnostics[0].message.split(": ")[1].split(" -> ")
     assert set(path) == {"a_2.s", "b.s"}
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors, in_order
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, in_order
 from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.tree import read_together, read_tree
 from tests.pipeline.conftest import Dags
@@ -279,7 +279,7 @@ def test_a_mistake_is_told_once_where_it_is(shop: Dags, bad: Bad) -> None:
     before = bad.text.partition(HERE)[0]
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     file = shop.write("orders.yaml", bad.text.replace(HERE, ""))
-    told = read_tree(shop.root, Environment({})).mistakes_of(file)
+    told = read_tree(shop.root, Environment({})).diagnostics_of(file)
     assert [(m.line, m.column, m.code, m.suggestion) for m in told] == [(line, column, bad.code, bad.meant)], "\n".join(
         map(str, told)
     )
@@ -370,7 +370,7 @@ def test_a_mistake_between_files_is_told_in_each_that_makes_it(
         if mark:
             expected.add((name, before.count("\n") + 1, len(before) - before.rfind("\n"), code, meant))
         dags.write(name, text.replace(HERE, ""))
-    told = read_tree(dags.root, Environment({})).mistakes
+    told = read_tree(dags.root, Environment({})).diagnostics
     assert {(str(m.file.relative_to(dags.root)), m.line, m.column, m.code, m.suggestion) for m in told} == expected, (
         "\n".join(map(str, told))
     )
@@ -380,9 +380,9 @@ def test_one_of_several_is_ambiguous(dags: Dags) -> None:
     for folder in ("a", "b"):
         dags.write(f"{folder}/weather.yaml", WEATHER)
     file = dags.write("r.yaml", READER.replace(HERE, ""))
-    [mistake] = dags.tree().mistakes_of(file)
-    assert (mistake.line, mistake.column, mistake.code) == (4, 13, "ambiguous")
-    assert "a/weather.yaml, b/weather.yaml" in mistake.message
+    [diagnostic] = dags.tree().diagnostics_of(file)
+    assert (diagnostic.line, diagnostic.column, diagnostic.code) == (4, 13, "ambiguous")
+    assert "a/weather.yaml, b/weather.yaml" in diagnostic.message
 
 
 def test_a_cycle_is_told_with_its_whole_path(dags: Dags) -> None:
@@ -391,7 +391,7 @@ def test_a_cycle_is_told_with_its_whole_path(dags: Dags) -> None:
             f"{name}.yaml",
             f"sluicegate: 1\n{DAY}datasets: {{x: s3://b/{name}}}\nsteps: {{s: {{load: {reads}.x, into: x}}}}\n",
         )
-    first, *_ = dags.tree().mistakes
+    first, *_ = dags.tree().diagnostics
     path = first.message.split(": ")[1].split(" -> ")
     assert path[0] == path[-1]
     assert set(path) == {"a.s", "b.s", "c.s"}
@@ -406,7 +406,7 @@ def test_a_step_with_a_mistake_of_its_own_has_those_in_what_it_reads_told_as_wel
     )
     expected = [(number, at + 1) for number, line in enumerate(text.splitlines(), 1) for at in _marks(line)]
     file = dags.write("r.yaml", text.replace(HERE, ""))
-    for told in (dags.tree().mistakes_of(file), _together(file, dags.root)):
+    for told in (dags.tree().diagnostics_of(file), _together(file, dags.root)):
         assert [(m.line, m.column) for m in told] == expected
 
 
@@ -415,16 +415,16 @@ def _marks(line: str) -> list[int]:
     return [at - line[:at].count(HERE) for at, letter in enumerate(line) if letter == HERE]
 
 
-def _together(file: Path, root: Path) -> tuple[Mistake, ...]:
+def _together(file: Path, root: Path) -> tuple[Diagnostic, ...]:
     with pytest.raises(PipelineErrors) as caught:
         read_together(file, root)
-    return in_order(caught.value.mistakes)
+    return in_order(caught.value.diagnostics)
 
 
 def test_what_is_not_utf_8_is_told_where_it_is(dags: Dags) -> None:
     (dags.root / "a.yaml").write_bytes(b"sluicegate: 1\nowner: M\xfcller\n")
-    [mistake] = dags.tree().mistakes
-    assert (mistake.line, mistake.column, mistake.code) == (2, 9, "encoding")
+    [diagnostic] = dags.tree().diagnostics
+    assert (diagnostic.line, diagnostic.column, diagnostic.code) == (2, 9, "encoding")
 
 
 def test_all_mistakes_of_a_file_come_at_once_each_at_its_place(shop: Dags) -> None:
@@ -440,4 +440,4 @@ def test_all_mistakes_of_a_file_come_at_once_each_at_its_place(shop: Dags) -> No
     expected = [(number, line.index(HERE) + 1) for number, line in enumerate(text.splitlines(), 1) if HERE in line]
     assert len(expected) == 7
     file = shop.write("orders.yaml", text.replace(HERE, ""))
-    assert [(m.line, m.column) for m in shop.tree().mistakes_of(file)] == expected
+    assert [(m.line, m.column) for m in shop.tree().diagnostics_of(file)] == expected

@@ -19,7 +19,7 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sluicegate.pipeline import Mistake, read_tree
+from sluicegate.pipeline import Diagnostic, read_tree
 from sluicegate.pipeline.diagnostics import draw as drawn
 from sluicegate.pipeline.file import read_draft
 
@@ -114,7 +114,7 @@ def root() -> Iterator[Path]:
 
 def test_what_is_mutated_is_valid(root: Path) -> None:
     (root / "defaults.yaml").write_text(DEFAULTS)
-    assert [str(each) for each in read_draft(root / "mine.yaml", root).mistakes] == []
+    assert [str(each) for each in read_draft(root / "mine.yaml", root).diagnostics] == []
 
 
 @st.composite
@@ -242,20 +242,20 @@ def reads_or_says_where(root: Path, data: bytes, defaults: bytes | None = None) 
     if defaults is not None:
         beside.write_bytes(defaults)
     draft = read_draft(file, root)
-    assert draft.is_good or any(mistake.is_error for mistake in draft.mistakes)
+    assert draft.is_good or any(diagnostic.is_error for diagnostic in draft.diagnostics)
     tree = read_tree(root)
     for known in tree.files:
         is_good = known in {pipeline.file for pipeline in tree.pipelines.values()}
-        assert is_good != any(mistake.is_error for mistake in tree.mistakes_of(known))
-    for mistake in (*draft.mistakes, *tree.mistakes):
-        stands_in_its_file(mistake)
+        assert is_good != any(diagnostic.is_error for diagnostic in tree.diagnostics_of(known))
+    for diagnostic in (*draft.diagnostics, *tree.diagnostics):
+        stands_in_its_file(diagnostic)
 
 
-def stands_in_its_file(mistake: Mistake) -> None:
-    lines = re.split("\r\n|[\r\n\x85\u2028\u2029]", mistake.file.read_bytes().decode("utf-8-sig", "replace"))
-    assert mistake.message.strip()
-    assert 1 <= mistake.line <= len(lines) + 1, mistake
-    line = lines[mistake.line - 1] if mistake.line <= len(lines) else ""
-    assert 1 <= mistake.column <= len(line) + 1, mistake
-    shown = drawn(mistake)
+def stands_in_its_file(diagnostic: Diagnostic) -> None:
+    lines = re.split("\r\n|[\r\n\x85\u2028\u2029]", diagnostic.file.read_bytes().decode("utf-8-sig", "replace"))
+    assert diagnostic.message.strip()
+    assert 1 <= diagnostic.line <= len(lines) + 1, diagnostic
+    line = lines[diagnostic.line - 1] if diagnostic.line <= len(lines) else ""
+    assert 1 <= diagnostic.column <= len(line) + 1, diagnostic
+    shown = drawn(diagnostic)
     assert all(letter.isprintable() or letter in "\n\t" for letter in shown), shown

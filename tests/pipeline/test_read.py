@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.graph.template import problems
-from sluicegate.pipeline import Mistake, PipelineErrors, read_pipeline
+from sluicegate.pipeline import Diagnostic, PipelineErrors, read_pipeline
 from sluicegate.pipeline.file import read_draft
 from sluicegate.pipeline.keys.model import (
     After,
@@ -33,7 +33,7 @@ from sluicegate.pipeline.read.steps import TRIGGER_RULES
 from sluicegate.pipeline.text.environment import Environment
 from tests.pipeline.conftest import Dags
 
-StandsAt = Callable[[Mistake, str], bool]
+StandsAt = Callable[[Diagnostic, str], bool]
 
 HEAD = "sluicegate: 1\n"
 LOAD = "{load: s3://in/x.csv, into: table://wh/x}"
@@ -327,16 +327,16 @@ def test_the_digest_changes_with_the_file_and_with_its_defaults(dags: Dags) -> N
 def test_a_mistake_in_the_defaults_is_placed_there(dags: Dags, stands_at: StandsAt, defaults: str, words: str) -> None:
     file = dags.write("defaults.yaml", defaults)
     dags.write("jobs/a.py", "")
-    mistake = dags.mistake(steps("spark: jobs/a.py\ncluster: small") if "small" in defaults else ORDERS)
-    assert mistake.file == file
-    assert stands_at(mistake, words)
+    diagnostic = dags.diagnostic(steps("spark: jobs/a.py\ncluster: small") if "small" in defaults else ORDERS)
+    assert diagnostic.file == file
+    assert stands_at(diagnostic, words)
 
 
 def test_a_mistake_in_a_file_that_overrides_is_placed_in_that_file(dags: Dags, stands_at: StandsAt) -> None:
     dags.write("defaults.yaml", 'schedule: {cron: "@daily", start: 2026-01-01}\nowner: x')
-    mistake = dags.mistake(f"{HEAD}schedule: 0 0 * *\nsteps:\n  a: {LOAD}\n")
-    assert mistake.file.name == "orders.yaml"
-    assert stands_at(mistake, "0 0 * *")
+    diagnostic = dags.diagnostic(f"{HEAD}schedule: 0 0 * *\nsteps:\n  a: {LOAD}\n")
+    assert diagnostic.file.name == "orders.yaml"
+    assert stands_at(diagnostic, "0 0 * *")
 
 
 # Mistakes: text, what the caret stands at, code, what is suggested.
@@ -477,25 +477,25 @@ def shop(dags: Dags) -> Dags:
 def test_a_mistake_is_placed(
     shop: Dags, stands_at: StandsAt, text: str, words: str, code: str, meant: str | None
 ) -> None:
-    mistakes = shop.mistakes(text.replace("LOAD", LOAD))
-    assert len(mistakes) == 1, "\n".join(map(str, mistakes))
-    assert (mistakes[0].code, mistakes[0].suggestion) == (code, meant), mistakes[0]
-    assert stands_at(mistakes[0], words), mistakes[0]
+    diagnostics = shop.diagnostics(text.replace("LOAD", LOAD))
+    assert len(diagnostics) == 1, "\n".join(map(str, diagnostics))
+    assert (diagnostics[0].code, diagnostics[0].suggestion) == (code, meant), diagnostics[0]
+    assert stands_at(diagnostics[0], words), diagnostics[0]
 
 
 @pytest.mark.parametrize(("body", "words", "code", "meant"), STEP_MISTAKES)
 def test_a_mistake_in_a_step_is_placed(
     shop: Dags, stands_at: StandsAt, body: str, words: str, code: str, meant: str | None
 ) -> None:
-    mistakes = shop.mistakes(steps(body) + "datasets: {raw: s3://in/raw.csv}\n")
-    found = [mistake for mistake in mistakes if mistake.code == code and stands_at(mistake, words)]
-    assert found, "\n".join(map(str, mistakes))
+    diagnostics = shop.diagnostics(steps(body) + "datasets: {raw: s3://in/raw.csv}\n")
+    found = [diagnostic for diagnostic in diagnostics if diagnostic.code == code and stands_at(diagnostic, words)]
+    assert found, "\n".join(map(str, diagnostics))
     assert found[0].suggestion == meant
-    assert len(mistakes) <= 2, "\n".join(map(str, mistakes))
+    assert len(diagnostics) <= 2, "\n".join(map(str, diagnostics))
 
 
 def test_all_mistakes_of_a_file_come_at_once(shop: Dags) -> None:
-    mistakes = shop.mistakes(
+    diagnostics = shop.diagnostics(
         """
         sluicegate: 1
         shedule: none
@@ -507,15 +507,15 @@ def test_all_mistakes_of_a_file_come_at_once(shop: Dags) -> None:
           c: {python: work:gone}
         """
     )
-    assert [(m.line, m.code) for m in mistakes] == [
+    assert [(m.line, m.code) for m in diagnostics] == [
         (2, "unknown-key"), (3, "type"), (4, "uri"), (6, "missing-dataset"), (6, "unknown-key"), (7, "missing-cluster"),
         (8, "import"),
     ]  # fmt: skip
-    assert mistakes[5].where == "steps.b.cluster"
+    assert diagnostics[5].where == "steps.b.cluster"
 
 
 def test_what_refers_to_something_wrong_is_no_second_mistake(shop: Dags) -> None:
-    shop.mistake(
+    shop.diagnostic(
         """
         sluicegate: 1
         datasets: {x: s4://b/c}
@@ -526,7 +526,7 @@ def test_what_refers_to_something_wrong_is_no_second_mistake(shop: Dags) -> None
 
 
 def test_a_stem_that_is_no_name(dags: Dags) -> None:
-    assert dags.mistake(ORDERS, "My-Orders.yaml").code == "name"
+    assert dags.diagnostic(ORDERS, "My-Orders.yaml").code == "name"
 
 
 def test_a_file_that_is_not_there_is_a_mistake(dags: Dags) -> None:
@@ -563,12 +563,12 @@ TOKENS = [
 ]  # fmt: skip
 
 
-def found_in(file: Path, root: Path) -> tuple[Mistake, ...]:
+def found_in(file: Path, root: Path) -> tuple[Diagnostic, ...]:
     """The mistakes of a file, none if it reads well; an exception is a crash."""
     draft = read_draft(file, root, Environment({"SLUICEGATE_X": "x"}))
-    assert draft.is_good or any(mistake.is_error for mistake in draft.mistakes)
-    assert draft.pipelines or draft.mistakes
-    return draft.mistakes
+    assert draft.is_good or any(diagnostic.is_error for diagnostic in draft.diagnostics)
+    assert draft.pipelines or draft.diagnostics
+    return draft.diagnostics
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -582,10 +582,10 @@ def test_a_mutated_file_gives_a_pipeline_or_placed_mistakes(shop: Dags, data: st
     file = shop.root / "orders.yaml"
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
     lines = text.count("\n") + 1
-    for mistake in found_in(file, shop.root):
-        assert 1 <= mistake.line <= lines + 1
-        assert mistake.column >= 1
-        assert str(mistake)
+    for diagnostic in found_in(file, shop.root):
+        assert 1 <= diagnostic.line <= lines + 1
+        assert diagnostic.column >= 1
+        assert str(diagnostic)
 
 
 VALUES = st.recursive(

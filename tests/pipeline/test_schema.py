@@ -317,7 +317,7 @@ def is_read(dags: Dags, text: str, defaults: str) -> list[str]:
     for name, supply in {**SUPPLIES, "defaults.yaml": defaults}.items():
         dags.write(name, supply)
     draft = read_draft(dags.write("orders.yaml", text), dags.root)
-    return [str(mistake) for mistake in draft.mistakes if mistake.is_error]
+    return [str(diagnostic) for diagnostic in draft.diagnostics if diagnostic.is_error]
 
 
 @pytest.mark.parametrize(
@@ -416,8 +416,8 @@ def test_a_file_that_the_reader_takes_is_taken_by_the_schema(dags: Dags) -> None
             value = value_of(text)
         except PipelineErrors:
             continue
-        mistakes = read_draft(dags.write("orders.yaml", text), dags.root).mistakes
-        codes = {mistake.code for mistake in mistakes if mistake.is_error}
+        diagnostics = read_draft(dags.write("orders.yaml", text), dags.root).diagnostics
+        codes = {diagnostic.code for diagnostic in diagnostics if diagnostic.is_error}
         if codes <= ELSEWHERE:
             taken += 1
             assert faults(value) == [], text

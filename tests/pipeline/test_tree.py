@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.pipeline import Mistake, PipelineErrors, tree
+from sluicegate.pipeline import Diagnostic, PipelineErrors, tree
 from tests.pipeline.conftest import Dags
 
-StandsAt = Callable[[Mistake, str], bool]
+StandsAt = Callable[[Diagnostic, str], bool]
 
 
 def pipeline(
@@ -32,13 +32,13 @@ def test_which_files_are_pipelines(dags: Dags) -> None:
     dags.write("defaults.yaml", "owner: me\nsluicegate: 1\n")
     found = dags.tree()
     assert sorted(found.pipelines) == ["orders", "weather"]
-    assert found.mistakes == ()
+    assert found.diagnostics == ()
     assert [file.name for file in found.files] == ["orders.yaml", "weather.yml"]
 
 
 def test_a_near_miss_is_a_warning(dags: Dags) -> None:
     dags.write("orders.yaml", "# mine\nsluicegat: 1\nsteps: {}\n")
-    [warning] = dags.tree().mistakes
+    [warning] = dags.tree().diagnostics
     assert (warning.code, warning.severity, warning.line, warning.suggestion) == (
         "not-a-pipeline", "warning", 2, "sluicegate",
     )  # fmt: skip
@@ -47,7 +47,7 @@ def test_a_near_miss_is_a_warning(dags: Dags) -> None:
 
 def test_defaults_under_another_ending_are_a_warning(dags: Dags) -> None:
     dags.write("defaults.yml", "owner: me\n")
-    assert [m.code for m in dags.tree().mistakes] == ["not-a-pipeline"]
+    assert [m.code for m in dags.tree().diagnostics] == ["not-a-pipeline"]
 
 
 def test_a_mistake_in_defaults_is_told_once_and_held_against_all_below(dags: Dags) -> None:
@@ -56,14 +56,14 @@ def test_a_mistake_in_defaults_is_told_once_and_held_against_all_below(dags: Dag
         dags.write(f"sales/{name}.yaml", pipeline(writes=f"{{x: s3://b/{name}}}"))
     dags.write("three.yaml", pipeline(writes="{x: s3://b/three}"))
     found = dags.tree()
-    assert [(m.code, m.suggestion) for m in found.mistakes] == [("unknown-key", "owner")]
+    assert [(m.code, m.suggestion) for m in found.diagnostics] == [("unknown-key", "owner")]
     assert list(found.pipelines) == ["three"]
-    assert len(found.mistakes_of(dags.root / "sales/two.yaml")) == 1
+    assert len(found.diagnostics_of(dags.root / "sales/two.yaml")) == 1
 
 
 def test_defaults_without_a_pipeline_are_checked_too(dags: Dags) -> None:
     dags.write("empty/defaults.yaml", "shedule: none\n")
-    assert [(m.code, m.suggestion) for m in dags.tree().mistakes] == [("unknown-key", "schedule")]
+    assert [(m.code, m.suggestion) for m in dags.tree().diagnostics] == [("unknown-key", "schedule")]
 
 
 def test_good_files_stand_beside_bad_ones(dags: Dags) -> None:
@@ -76,11 +76,11 @@ def test_good_files_stand_beside_bad_ones(dags: Dags) -> None:
     )
     found = dags.tree()
     assert list(found.pipelines) == ["good"]
-    assert {m.file.name: m.code for m in found.mistakes} == {
+    assert {m.file.name: m.code for m in found.diagnostics} == {
         "open.yaml": "syntax", "key.yaml": "unknown-key", "loop.yaml": "cycle",
     }  # fmt: skip
-    assert found.mistakes_of(dags.root / "good.yaml") == ()
-    assert [m.line for m in found.mistakes_of(dags.root / "open.yaml")] == [2]
+    assert found.diagnostics_of(dags.root / "good.yaml") == ()
+    assert [m.line for m in found.diagnostics_of(dags.root / "open.yaml")] == [2]
 
 
 def test_two_files_of_one_name_name_each_other(dags: Dags) -> None:
@@ -89,11 +89,11 @@ def test_two_files_of_one_name_name_each_other(dags: Dags) -> None:
     dags.write("reader.yaml", pipeline("orders.x", "{x: s3://b/r}"))
     found = dags.tree()
     assert found.pipelines == {}
-    assert [(m.code, m.file.name) for m in found.mistakes] == [
+    assert [(m.code, m.file.name) for m in found.diagnostics] == [
         ("duplicate-name", "orders.yaml"), ("duplicate-name", "orders.yml"), ("ambiguous", "reader.yaml"),
     ]  # fmt: skip
-    assert "b/orders.yml" in found.mistakes[0].message
-    assert "a/orders.yaml, b/orders.yml" in found.mistakes[2].message
+    assert "b/orders.yml" in found.diagnostics[0].message
+    assert "a/orders.yaml, b/orders.yml" in found.diagnostics[2].message
     with pytest.raises(PipelineErrors, match="duplicate-name"):
         dags.together("a/orders.yaml")
 
@@ -135,33 +135,33 @@ def test_what_is_read_from_others_is_checked(
     for name, text in others.items():
         dags.write(f"other/{name}.yaml", text)
     file = dags.write("reader.yaml", pipeline(reads, writes="{x: s3://b/reader}"))
-    in_tree = dags.tree().mistakes_of(file)
+    in_tree = dags.tree().diagnostics_of(file)
     if code is None:
         assert in_tree == ()
         assert set(dags.together("reader.yaml").upstreams) == set(others)
         return
-    [mistake] = in_tree
-    assert (mistake.code, mistake.suggestion) == (code, meant), mistake
-    assert stands_at(mistake, reads if reads.startswith("w") else "weather.x"), mistake
+    [diagnostic] = in_tree
+    assert (diagnostic.code, diagnostic.suggestion) == (code, meant), diagnostic
+    assert stands_at(diagnostic, reads if reads.startswith("w") else "weather.x"), diagnostic
     with pytest.raises(PipelineErrors) as errors:
         dags.together("reader.yaml")
-    assert errors.value.mistakes == in_tree
+    assert errors.value.diagnostics == in_tree
 
 
 def test_a_reader_that_starts_too_soon_is_told_so(dags: Dags) -> None:
     dags.write("weather.yaml", pipeline(start="2026-02-01"))
     file = dags.write("reader.yaml", pipeline("weather.x", writes="{x: s3://b/reader}"))
-    [mistake] = dags.tree().mistakes_of(file)
-    assert "start later" in mistake.message
+    [diagnostic] = dags.tree().diagnostics_of(file)
+    assert "start later" in diagnostic.message
 
 
 def test_a_reader_without_a_cron_has_no_window_to_wait_in(dags: Dags) -> None:
     dags.write("weather.yaml", pipeline())
     text = pipeline("weather.x", writes="{x: s3://b/reader}")
     file = dags.write("reader.yaml", text.replace('schedule: {cron: "@daily", start: 2026-01-01}', "schedule: none"))
-    [mistake] = dags.tree().mistakes_of(file)
-    assert mistake.code == "window"
-    assert "latest: true" in mistake.message
+    [diagnostic] = dags.tree().diagnostics_of(file)
+    assert diagnostic.code == "window"
+    assert "latest: true" in diagnostic.message
 
 
 def test_one_pipeline_is_read_without_opening_what_it_does_not_read(
@@ -194,24 +194,26 @@ def test_pipelines_that_wait_for_each_other_are_told_in_each(dags: Dags) -> None
     dags.write("four.yaml", pipeline("one.x", "{x: s3://b/4}"))
     found = dags.tree()
     assert list(found.pipelines) == ["four"]
-    assert {(m.file.name, m.code) for m in found.mistakes} == {(f"{n}.yaml", "cycle") for n in ("one", "two", "three")}
-    path = found.mistakes[0].message.split(": ")[1].split(" -> ")
+    assert {(m.file.name, m.code) for m in found.diagnostics} == {
+        (f"{n}.yaml", "cycle") for n in ("one", "two", "three")
+    }
+    path = found.diagnostics[0].message.split(": ")[1].split(" -> ")
     assert "one.a -> three.a -> two.a -> one.a" in " -> ".join([*path, *path[1:]])
 
 
 def test_two_pipelines_may_read_from_each_other_where_no_step_waits_for_itself(dags: Dags) -> None:
     dags.write("one.yaml", pipeline(writes="{x: s3://b/1}") + "  b: {load: two.x, into: table://w/one}\n")
     dags.write("two.yaml", pipeline("one.x", "{x: s3://b/2}"))
-    assert dags.tree().mistakes == ()
+    assert dags.tree().diagnostics == ()
 
 
 def test_one_place_written_by_two_pipelines_is_a_warning_unless_it_is_said(dags: Dags) -> None:
     dags.write("one.yaml", pipeline(writes="{x: 's3://b/{{ ds }}'}"))
     dags.write("two.yaml", pipeline(writes="{x: 's3://b/{{ds}}'}"))
-    assert [(m.file.name, m.code, m.severity) for m in dags.tree().mistakes] == [
+    assert [(m.file.name, m.code, m.severity) for m in dags.tree().diagnostics] == [
         ("one.yaml", "same-place", "warning"), ("two.yaml", "same-place", "warning"),
     ]  # fmt: skip
     assert sorted(dags.tree().pipelines) == ["one", "two"]
     for name in ("one", "two"):
         dags.write(f"{name}.yaml", pipeline(writes="{x: {uri: 's3://b/{{ ds }}', shared: true}}"))
-    assert dags.tree().mistakes == ()
+    assert dags.tree().diagnostics == ()

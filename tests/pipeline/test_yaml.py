@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors
 from sluicegate.pipeline.text.yaml import Document, parse
 
 FILE = Path("orders.yaml")
@@ -18,11 +18,11 @@ def read(text: str | bytes) -> Document:
     return parse(text.encode() if isinstance(text, str) else text, FILE)
 
 
-def refused(text: str | bytes) -> Mistake:
+def refused(text: str | bytes) -> Diagnostic:
     with pytest.raises(PipelineErrors) as errors:
         read(text)
-    [mistake] = errors.value.mistakes
-    return mistake
+    [diagnostic] = errors.value.diagnostics
+    return diagnostic
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key() -> None:
     ],
 )
 def test_what_is_no_yaml_is_placed_at_its_cause(text: str, line: int, column: int, words: str) -> None:
-    mistake = refused(text)
-    assert (mistake.line, mistake.column) == (line, column), mistake
-    assert words in mistake.message
-    assert mistake.source == text.split("\n")[line - 1]
+    diagnostic = refused(text)
+    assert (diagnostic.line, diagnostic.column) == (line, column), diagnostic
+    assert words in diagnostic.message
+    assert diagnostic.source == text.split("\n")[line - 1]
 
 
 QUOTED = """\
@@ -125,21 +125,21 @@ steps:
 def test_whichever_quote_is_not_closed_is_told_where_it_opens(quote: str) -> None:
     whole = QUOTED.replace('"', quote)
     for found in re.finditer(f"{quote}[^{quote}]*{quote}", whole):
-        mistake = refused(whole[: found.end() - 1] + whole[found.end() :])
+        diagnostic = refused(whole[: found.end() - 1] + whole[found.end() :])
         opened = whole[: found.start()]
         place = (opened.count("\n") + 1, len(opened) - opened.rfind("\n"))
-        assert (mistake.line, mistake.column) == place, mistake
-        assert "quote" in mistake.message
+        assert (diagnostic.line, diagnostic.column) == place, diagnostic
+        assert "quote" in diagnostic.message
 
 
 def test_what_is_not_utf_8_is_placed() -> None:
-    mistake = refused("a: ü\nb: ä\n".encode() + b"c: \xfc\n")
-    assert (mistake.code, mistake.line, mistake.column) == ("encoding", 3, 4)
+    diagnostic = refused("a: ü\nb: ä\n".encode() + b"c: \xfc\n")
+    assert (diagnostic.code, diagnostic.line, diagnostic.column) == ("encoding", 3, 4)
 
 
 def test_columns_count_characters() -> None:
-    [mistake] = read("ü: {𝔘: 1, 𝔘: 2}\n").mistakes
-    assert (mistake.line, mistake.column) == (1, 11)
+    [diagnostic] = read("ü: {𝔘: 1, 𝔘: 2}\n").diagnostics
+    assert (diagnostic.line, diagnostic.column) == (1, 11)
 
 
 @pytest.mark.parametrize(
@@ -155,13 +155,13 @@ def test_columns_count_characters() -> None:
     ],
 )
 def test_what_yaml_allows_but_we_do_not_is_placed(text: str, code: str, line: int, column: int, where: str) -> None:
-    [mistake] = read(text).mistakes
-    assert (mistake.code, mistake.line, mistake.column, mistake.where) == (code, line, column, where)
+    [diagnostic] = read(text).diagnostics
+    assert (diagnostic.code, diagnostic.line, diagnostic.column, diagnostic.where) == (code, line, column, where)
 
 
 def test_a_duplicate_key_names_the_first() -> None:
-    [mistake] = read("a: 1\nb: 2\na: 3\n").mistakes
-    assert "line 1" in mistake.message
+    [diagnostic] = read("a: 1\nb: 2\na: 3\n").diagnostics
+    assert "line 1" in diagnostic.message
 
 
 def test_aliases_that_explode_are_refused() -> None:
@@ -185,9 +185,9 @@ def test_no_text_crashes_the_parser(text: str) -> None:
     try:
         read(text.encode("utf-8", "surrogatepass"))
     except PipelineErrors as errors:
-        [mistake] = errors.mistakes
-        assert mistake.line >= 1
-        assert mistake.column >= 1
+        [diagnostic] = errors.diagnostics
+        assert diagnostic.line >= 1
+        assert diagnostic.column >= 1
 
 
 @given(st.recursive(

@@ -27,7 +27,7 @@ def written(root: Path, target: Path) -> tuple[dict[str, Any], list[Path]]:
     """What Airflow sees of the factory's DAGs, and the files that are written of them below `target`."""
     before = list(sys.path)
     tree = read_tree(root)
-    assert [mistake for mistake in tree.mistakes if mistake.is_error] == []
+    assert [diagnostic for diagnostic in tree.diagnostics if diagnostic.is_error] == []
     find_code(root)
     seen_ = {}
     files = []

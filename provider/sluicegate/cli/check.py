@@ -12,12 +12,12 @@ from typing import Annotated
 
 import typer
 
+from sluicegate.cli.diagnostics import tell
 from sluicegate.cli.home import airflow_home
-from sluicegate.cli.mistakes import tell
 from sluicegate.cli.places import WRONG_USE, existing, root_of, shown
 from sluicegate.cli.reading import tree_of
 from sluicegate.pipeline.check.advice import advice
-from sluicegate.pipeline.diagnostics import Mistake, in_order
+from sluicegate.pipeline.diagnostics import Diagnostic, in_order
 from sluicegate.pipeline.keys.model import Pipeline
 from sluicegate.pipeline.read.matrix import merged
 from sluicegate.pipeline.tree import Tree, is_pipeline_file
@@ -36,7 +36,7 @@ class _Found:
     """What was looked at and what is wrong with it."""
 
     files: tuple[Path, ...]
-    mistakes: tuple[Mistake, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
 
 def check(
@@ -60,13 +60,13 @@ def check(
     given = existing(paths, root, "check")
     found = _look(given, root, playbooks)
     _tell(found, format)
-    if any(mistake.is_error or strict for mistake in found.mistakes):
+    if any(diagnostic.is_error or strict for diagnostic in found.diagnostics):
         raise typer.Exit(1)
 
 
 def _look(paths: Sequence[Path], root: Path | None, playbooks: Path | None) -> _Found:
     files: list[Path] = []
-    mistakes: list[Mistake] = []
+    diagnostics: list[Diagnostic] = []
     by_root: dict[Path, list[Path]] = {}
     for path in paths:
         by_root.setdefault((root or root_of(path)).absolute(), []).append(path)
@@ -77,9 +77,9 @@ def _look(paths: Sequence[Path], root: Path | None, playbooks: Path | None) -> _
             if not wanted and path.is_file():
                 _say_left_alone(path, folder)
             files += wanted
-            mistakes += _mistakes_at(tree, wanted, path)
-            mistakes += _advice(tree, wanted, playbooks or folder.parent / "playbooks")
-    return _Found(tuple(dict.fromkeys(files)), in_order(mistakes))
+            diagnostics += _diagnostics_at(tree, wanted, path)
+            diagnostics += _advice(tree, wanted, playbooks or folder.parent / "playbooks")
+    return _Found(tuple(dict.fromkeys(files)), in_order(diagnostics))
 
 
 def _say_left_alone(path: Path, root: Path) -> None:
@@ -90,16 +90,18 @@ def _say_left_alone(path: Path, root: Path) -> None:
         typer.echo(f"{shown(path)} is no pipeline file", err=True)
 
 
-def _mistakes_at(tree: Tree, files: Sequence[Path], path: Path) -> list[Mistake]:
+def _diagnostics_at(tree: Tree, files: Sequence[Path], path: Path) -> list[Diagnostic]:
     """The mistakes of the files, of what else lies at `path`, and those that building the DAGs finds."""
-    found = [mistake for file in files for mistake in tree.mistakes_of(file)]
-    found += [mistake for mistake in tree.mistakes if mistake.file == path or path in mistake.file.parents]
+    found = [diagnostic for file in files for diagnostic in tree.diagnostics_of(file)]
+    found += [
+        diagnostic for diagnostic in tree.diagnostics if diagnostic.file == path or path in diagnostic.file.parents
+    ]
     for own in _by_file(tree.readable.values(), files).values():
-        found += merged([(pipeline.matrix, _build_mistakes(pipeline, tree)) for pipeline in own])
+        found += merged([(pipeline.matrix, _build_diagnostics(pipeline, tree)) for pipeline in own])
     return found
 
 
-def _advice(tree: Tree, files: Sequence[Path], playbooks: Path) -> Iterator[Mistake]:
+def _advice(tree: Tree, files: Sequence[Path], playbooks: Path) -> Iterator[Diagnostic]:
     """What the files lack, errors or none."""
     by_file = _by_file(tree.readable.values(), files)
     for file in files:
@@ -114,31 +116,31 @@ def _by_file(pipelines: Iterable[Pipeline], files: Sequence[Path]) -> dict[Path,
     return found
 
 
-def _build_mistakes(pipeline: Pipeline, tree: Tree) -> tuple[Mistake, ...]:
+def _build_diagnostics(pipeline: Pipeline, tree: Tree) -> tuple[Diagnostic, ...]:
     with airflow_home():
-        from sluicegate.factory.dags import build_mistakes  # imports Airflow
+        from sluicegate.factory.dags import build_diagnostics  # imports Airflow
 
-        found = build_mistakes(pipeline, tree.readable)
+        found = build_diagnostics(pipeline, tree.readable)
     # What of a part cannot be built for want of the rest is no mistake of its own.
     return found if pipeline.name in tree.pipelines else tuple(each for each in found if each.code != "build")
 
 
 def _tell(found: _Found, format: CheckFormat) -> None:  # noqa: A002
     if format is CheckFormat.JSON:
-        typer.echo(json.dumps([_plain(mistake) for mistake in found.mistakes], indent=2, ensure_ascii=False))
+        typer.echo(json.dumps([_plain(diagnostic) for diagnostic in found.diagnostics], indent=2, ensure_ascii=False))
         return
     if format is CheckFormat.GITHUB:
-        for mistake in found.mistakes:
-            typer.echo(_annotation(mistake))
+        for diagnostic in found.diagnostics:
+            typer.echo(_annotation(diagnostic))
         return
-    tell(found.mistakes)
+    tell(found.diagnostics)
     if sys.stdout.isatty():
         typer.echo(_summary(found))
 
 
 def _summary(found: _Found) -> str:
-    errors = sum(mistake.is_error for mistake in found.mistakes)
-    warnings = len(found.mistakes) - errors
+    errors = sum(diagnostic.is_error for diagnostic in found.diagnostics)
+    warnings = len(found.diagnostics) - errors
     counts = [_count(errors, "error"), _count(warnings, "warning")]
     told = ", ".join(count for count in counts if count) or "no mistakes"
     return f"{_count(len(found.files), 'pipeline') or 'no pipelines'}: {told}"
@@ -148,27 +150,32 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}" if number else ""
 
 
-def _plain(mistake: Mistake) -> dict[str, str | int | None]:
+def _plain(diagnostic: Diagnostic) -> dict[str, str | int | None]:
     return {
-        "file": shown(mistake.file),
-        "line": mistake.line,
-        "column": mistake.column,
-        "severity": mistake.severity,
-        "code": mistake.code,
-        "where": mistake.where,
-        "message": mistake.message,
-        "suggestion": mistake.suggestion,
+        "file": shown(diagnostic.file),
+        "line": diagnostic.line,
+        "column": diagnostic.column,
+        "severity": diagnostic.severity,
+        "code": diagnostic.code,
+        "where": diagnostic.where,
+        "message": diagnostic.message,
+        "suggestion": diagnostic.suggestion,
     }
 
 
-def _annotation(mistake: Mistake) -> str:
+def _annotation(diagnostic: Diagnostic) -> str:
     """A workflow command of GitHub Actions, which draws it beside the line."""
-    words = mistake.message
-    if mistake.suggestion is not None:
-        words += f"; did you mean `{mistake.suggestion}`?"
-    place = {"file": shown(mistake.file), "line": mistake.line, "col": mistake.column, "title": mistake.code}
+    words = diagnostic.message
+    if diagnostic.suggestion is not None:
+        words += f"; did you mean `{diagnostic.suggestion}`?"
+    place = {
+        "file": shown(diagnostic.file),
+        "line": diagnostic.line,
+        "col": diagnostic.column,
+        "title": diagnostic.code,
+    }
     told = ",".join(f"{key}={_escaped(str(value), ',:')}" for key, value in place.items())
-    return f"::{mistake.severity} {told}::{_escaped(words)}"
+    return f"::{diagnostic.severity} {told}::{_escaped(words)}"
 
 
 def _escaped(words: str, more: Iterable[str] = "") -> str:

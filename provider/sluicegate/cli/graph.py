@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from sluicegate.cli.mistakes import tell
+from sluicegate.cli.diagnostics import tell
 from sluicegate.cli.places import existing, root_of, shown, wrong_use
 from sluicegate.cli.reading import tree_of
 from sluicegate.picture import Picture, dot, mermaid, picture_of, pipelines_only, related
-from sluicegate.pipeline.diagnostics import Mistake, did_you_mean, in_order
+from sluicegate.pipeline.diagnostics import Diagnostic, did_you_mean, in_order
 from sluicegate.pipeline.tree import Tree
 
 __all__ = ["GraphFormat", "graph"]
@@ -143,12 +143,12 @@ def _write(output: Path, drawn: str | bytes) -> None:
         typer.echo(f"{shown(output)} is written")
 
 
-def _errors(tree: Tree, files: Sequence[Path], folders: Sequence[Path]) -> tuple[Mistake, ...]:
+def _errors(tree: Tree, files: Sequence[Path], folders: Sequence[Path]) -> tuple[Diagnostic, ...]:
     """Those of the files and of what else lies in the folders, such as a `defaults.yaml`."""
-    found = [mistake for file in files for mistake in tree.mistakes_of(file)]
+    found = [diagnostic for file in files for diagnostic in tree.diagnostics_of(file)]
     found += [
-        mistake
-        for mistake in tree.mistakes
-        if any(mistake.file == path or path in mistake.file.parents for path in folders)
+        diagnostic
+        for diagnostic in tree.diagnostics
+        if any(diagnostic.file == path or path in diagnostic.file.parents for path in folders)
     ]
-    return in_order(mistake for mistake in found if mistake.is_error)
+    return in_order(diagnostic for diagnostic in found if diagnostic.is_error)

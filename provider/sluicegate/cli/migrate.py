@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from sluicegate.migrate import Converted, Known, Note, Options, convert
-from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors, draw
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, draw
 from sluicegate.pipeline.walk import SUFFIXES
 
 __all__ = ["app"]
@@ -36,15 +36,15 @@ def dag_factory(
     Ends with 1 when something could not be converted, with 2 when a file is there already.
     """
     made: list[Converted] = []
-    mistakes: list[Mistake] = []
+    diagnostics: list[Diagnostic] = []
     for file in _yaml_files(files):
         options = Options(_known, datetime.now(UTC).date(), [pipeline.name for pipeline in made])
         try:
             found, wrong = convert(file, options)
         except PipelineErrors as errors:
-            found, wrong = [], list(errors.mistakes)
+            found, wrong = [], list(errors.diagnostics)
         made += found
-        mistakes += wrong
+        diagnostics += wrong
     there = [path for pipeline in made if (path := _path(out, pipeline)).exists()]
     if there and not force:
         for path in there:
@@ -52,8 +52,8 @@ def dag_factory(
         raise typer.Exit(_WRONG_USE)
     _write(made, out)
     notes = [note for pipeline in made for note in pipeline.notes]
-    _tell([_path(out, pipeline) for pipeline in made], notes, mistakes)
-    if mistakes or any(note.lost for note in notes):
+    _tell([_path(out, pipeline) for pipeline in made], notes, diagnostics)
+    if diagnostics or any(note.lost for note in notes):
         raise typer.Exit(_LOST)
 
 
@@ -96,11 +96,11 @@ def _write(made: Sequence[Converted], out: Path) -> None:
         raise typer.Exit(_WRONG_USE) from None
 
 
-def _tell(written: Sequence[Path], notes: Sequence[Note], mistakes: Sequence[Mistake]) -> None:
+def _tell(written: Sequence[Path], notes: Sequence[Note], diagnostics: Sequence[Diagnostic]) -> None:
     for path in written:
         typer.echo(_shown(path))
-    for mistake in mistakes:
-        typer.echo(draw(mistake, Path.cwd()), err=True)
+    for diagnostic in diagnostics:
+        typer.echo(draw(diagnostic, Path.cwd()), err=True)
     # What stands under `default` is noted in every pipeline, and told once.
     told = {(note.file, note.line, note.kind, note.message): None for note in notes}
     for file, line, kind, message in sorted(told, key=lambda each: (str(each[0]), each[1])):

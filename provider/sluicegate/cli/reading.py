@@ -15,7 +15,7 @@ __all__ = ["allowlist", "tree_of"]
 def tree_of(root: Path) -> Tree:
     """All pipelines, with the variables that Airflow lets them read; its configuration is asked where that matters."""
     tree = read_tree(root)
-    if ALLOWLIST in os.environ or not any(mistake.code == "env" for mistake in tree.mistakes):
+    if ALLOWLIST in os.environ or not any(diagnostic.code == "env" for diagnostic in tree.diagnostics):
         return tree
     return read_tree(root, Environment.of_process(allowlist()))
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sluicegate.cli.diagnostics import tell
 from sluicegate.cli.home import airflow_home
-from sluicegate.cli.mistakes import tell
 from sluicegate.cli.places import existing, root_of, shown, wrong_use
 from sluicegate.cli.reading import tree_of
-from sluicegate.pipeline.diagnostics import Mistake, did_you_mean, in_order
+from sluicegate.pipeline.diagnostics import Diagnostic, did_you_mean, in_order
 from sluicegate.pipeline.keys.model import Pipeline
 from sluicegate.pipeline.tree import Tree
 
@@ -46,15 +46,15 @@ def render(
     if as_python and len(asked.pipelines) > 1 and output is None:
         count = len(asked.pipelines)
         wrong_use("render", f"{count} pipelines are {count} Python files: -o FOLDER, or name one pipeline")
-    mistakes = list(asked.mistakes)
+    diagnostics = list(asked.diagnostics)
     with airflow_home():
-        built = list(_built(asked, mistakes))
+        built = list(_built(asked, diagnostics))
     written = True
     if as_python:
         written = _write_python(built, output, single=len(asked.pipelines) == 1)
     else:
         _write(output, _json(built))
-    errors = in_order(mistake for mistake in mistakes if mistake.is_error)
+    errors = in_order(diagnostic for diagnostic in diagnostics if diagnostic.is_error)
     tell(errors, err=True)
     if errors or not written:
         raise typer.Exit(1)
@@ -66,7 +66,7 @@ class _Asked:
 
     tree: Tree
     pipelines: tuple[Pipeline, ...]
-    mistakes: tuple[Mistake, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
 
 def _asked(words: Sequence[str], root: Path | None) -> _Asked:
@@ -86,7 +86,7 @@ def _asked(words: Sequence[str], root: Path | None) -> _Asked:
     files = {tree.readable[name].file for name in names}
     below = {file for file in tree.files for path in inside or ([] if words else [folder]) if _is_at(file, path)}
     pipelines = [each for name, each in tree.pipelines.items() if name in names or each.file in below]
-    found = [mistake for file in files | below for mistake in tree.mistakes_of(file)]
+    found = [diagnostic for file in files | below for diagnostic in tree.diagnostics_of(file)]
     return _Asked(tree, tuple(sorted(pipelines, key=lambda each: each.name)), tuple(found))
 
 
@@ -94,7 +94,7 @@ def _is_at(file: Path, path: Path) -> bool:
     return file == path or path in file.parents
 
 
-def _built(asked: _Asked, mistakes: list[Mistake]) -> Iterator[tuple[Pipeline, Rendered]]:
+def _built(asked: _Asked, diagnostics: list[Diagnostic]) -> Iterator[tuple[Pipeline, Rendered]]:
     """Every pipeline's DAG, by the factory; what building finds wrong is added to `mistakes`."""
     from sluicegate.factory.dags import attempt
     from sluicegate.factory.problems import placed
@@ -106,7 +106,7 @@ def _built(asked: _Asked, mistakes: list[Mistake]) -> Iterator[tuple[Pipeline, R
         with recording() as calls:
             dag, problems = attempt(pipeline, asked.tree.readable)
         if problems:
-            mistakes += placed(problems, pipeline.file, pipeline.root).mistakes
+            diagnostics += placed(problems, pipeline.file, pipeline.root).diagnostics
         if dag is not None:
             yield pipeline, rendered(dag, calls)
 

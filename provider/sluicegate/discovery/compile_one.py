@@ -9,7 +9,7 @@ from pathlib import Path
 from sluicegate.discovery.compiled import Entry, Reading
 from sluicegate.graph.edges import as_read_by, upstream_names
 from sluicegate.pipeline import Pipeline, PipelineErrors, read_together
-from sluicegate.pipeline.diagnostics import Mistake
+from sluicegate.pipeline.diagnostics import Diagnostic
 from sluicegate.pipeline.lookup import candidates
 from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.tree import stems
@@ -39,7 +39,7 @@ def read_entry(name: str, root: Path, environment: Environment, near: str | None
                 return entry_of(pipeline, together.upstreams, datetime.now(UTC))
     if first is not None:
         raise first
-    raise PipelineErrors([Mistake("missing-pipeline", f"no file below the dags root makes `{name}`", root)], root)
+    raise PipelineErrors([Diagnostic("missing-pipeline", f"no file below the dags root makes `{name}`", root)], root)
 
 
 def entry_of(pipeline: Pipeline, others: Mapping[str, Pipeline], since: datetime) -> Entry:

@@ -19,7 +19,7 @@ from sluicegate.factory.site import PipelineFileError, find_code
 from sluicegate.runtime.dag import PipelineDAG
 
 if TYPE_CHECKING:
-    from sluicegate.pipeline import Mistake
+    from sluicegate.pipeline import Diagnostic
     from sluicegate.pipeline.lookup import Stems
 
 try:
@@ -183,13 +183,13 @@ def _error(definition: Any, message: str) -> Any:
     return DagImportError(source_reference=repr(definition), message=message)
 
 
-def _warnings(mistakes: Iterable[Mistake], definition: Any, root: Path) -> list[Any]:
+def _warnings(diagnostics: Iterable[Diagnostic], definition: Any, root: Path) -> list[Any]:
     """One for each code, since Airflow keeps one: it shows them on the DAG's page."""
     from sluicegate.pipeline import PipelineErrors
 
-    by_code: dict[str, list[Mistake]] = {}
-    for mistake in mistakes:
-        by_code.setdefault(mistake.code, []).append(mistake)
+    by_code: dict[str, list[Diagnostic]] = {}
+    for diagnostic in diagnostics:
+        by_code.setdefault(diagnostic.code, []).append(diagnostic)
     return [
         DagImportWarning(
             source_reference=repr(definition),

@@ -58,15 +58,15 @@ def load_pipelines(file: str) -> None:
     _register([*made.values(), *_broken({file: told for file, told in errors.items() if file not in going_on}, made)])
 
 
-class MistakesOperator(BaseOperator):
+class DiagnosticsOperator(BaseOperator):
     """The one task of a DAG that only shows what is wrong with its file: it says so again, and fails."""
 
-    def __init__(self, *, mistakes: str, **kwargs: Any) -> None:
+    def __init__(self, *, diagnostics: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.mistakes = mistakes
+        self.diagnostics = diagnostics
 
     def execute(self, context: Context) -> None:
-        raise PipelineFileError(self.mistakes)
+        raise PipelineFileError(self.diagnostics)
 
 
 def _broken(errors: Mapping[str, str], made: Mapping[str, DAG]) -> Iterator[DAG]:
@@ -83,12 +83,12 @@ def _broken(errors: Mapping[str, str], made: Mapping[str, DAG]) -> Iterator[DAG]
             _tell(made[name], text)
             continue
         dag = DAG(name, schedule=None, tags=[BROKEN], doc_md=_quoted(text), description="It has mistakes.")
-        dag.add_task(MistakesOperator(task_id="mistakes", mistakes=text, retries=0))
+        dag.add_task(DiagnosticsOperator(task_id="diagnostics", diagnostics=text, retries=0))
         yield dag
 
 
-def _tell(dag: DAG, mistakes: str) -> None:
-    dag.doc_md = (dag.doc_md or "") + _quoted(mistakes)
+def _tell(dag: DAG, diagnostics: str) -> None:
+    dag.doc_md = (dag.doc_md or "") + _quoted(diagnostics)
 
 
 def _dag_id(stem: str) -> str:

@@ -21,7 +21,7 @@ from sluicegate.discovery.store import Home
 from sluicegate.factory.problems import Problem, placed
 from sluicegate.graph import edges as graph
 from sluicegate.pipeline import Pipeline, PipelineErrors, Tree, read_tree
-from sluicegate.pipeline.diagnostics import Mistake, in_order
+from sluicegate.pipeline.diagnostics import Diagnostic, in_order
 from sluicegate.pipeline.file import Draft, read_draft
 from sluicegate.pipeline.keys.model import OperatorStep
 from sluicegate.pipeline.text.digest import source_digest
@@ -63,10 +63,10 @@ def survey(root: Path, home: Home, environment: Environment) -> Survey:
         if not unbuilt.keys() & last_good.keys():
             break
         # What cannot be built goes on as it was, which those have to see that read from it.
-    mistakes = {file: list(found) for file, found in tree.by_file.items()}
+    diagnostics = {file: list(found) for file, found in tree.by_file.items()}
     for file, found in (*unbuilt.items(), *look.in_parts(tree).items()):
-        mistakes[file] += found
-    bad = {file for file, found in mistakes.items() if any(mistake.is_error for mistake in found)}
+        diagnostics[file] += found
+    bad = {file for file, found in diagnostics.items() if any(diagnostic.is_error for diagnostic in found)}
     entries = {name: entry for name, entry in wanted.items() if entry.pipeline.file not in bad}
     older = {
         name: look.older(entry)
@@ -77,11 +77,11 @@ def survey(root: Path, home: Home, environment: Environment) -> Survey:
     for name, problems in lost.items():
         words = next(problem.message for problem in problems if problem.is_error)
         told = f"the last good version of `{name}` cannot be built any more either: {words}"
-        mistakes[older[name].pipeline.file].append(Mistake("build", told, older[name].pipeline.file))
+        diagnostics[older[name].pipeline.file].append(Diagnostic("build", told, older[name].pipeline.file))
     look.keep(entries | older)
     # Kept, for the code may be mended; not shown to Airflow, for it might end the process that parses.
     entries |= {name: entry for name, entry in older.items() if name not in lost}
-    return Survey(entries, {_relative(file, root): _drawn(mistakes[file], root) for file in sorted(bad)})
+    return Survey(entries, {_relative(file, root): _drawn(diagnostics[file], root) for file in sorted(bad)})
 
 
 class _Look:
@@ -97,7 +97,7 @@ class _Look:
         self.before = {
             name: entry if entry.pipeline.root == root else entry.at(root) for name, entry in self._stored.items()
         }
-        self.unbuilt: dict[Path, tuple[Mistake, ...]] = {}
+        self.unbuilt: dict[Path, tuple[Diagnostic, ...]] = {}
         self._memory, self._now = Memory.of(home), Memory()
         self._code = Code(root)
 
@@ -108,7 +108,7 @@ class _Look:
             self._now.drafts[key] = self._read(key, file, environment)
         draft = self._now.drafts[key][2]
         unbuilt = self.unbuilt.get(file)
-        return replace(draft, mistakes=in_order([*draft.mistakes, *unbuilt])) if unbuilt else draft
+        return replace(draft, diagnostics=in_order([*draft.diagnostics, *unbuilt])) if unbuilt else draft
 
     def _read(self, key: str, file: Path, environment: Environment | None) -> tuple[Reading, str, Draft]:
         known = self._memory.drafts.get(key)
@@ -123,7 +123,7 @@ class _Look:
             draft = read_draft(file, self.root, environment)
         except Exception as error:
             log.exception("The reader fails at %s", file)
-            lost = Mistake("internal", f"the reader fails at this file: {type(error).__name__}: {error}", file)
+            lost = Diagnostic("internal", f"the reader fails at this file: {type(error).__name__}: {error}", file)
             draft = Draft(file, (), (lost,), {})
         if draft.variants:
             digest = draft.variants[0].source.digest
@@ -139,7 +139,7 @@ class _Look:
             return known
         return made
 
-    def in_parts(self, tree: Tree) -> dict[Path, tuple[Mistake, ...]]:
+    def in_parts(self, tree: Tree) -> dict[Path, tuple[Diagnostic, ...]]:
         """What building finds in pipelines with mistakes, as much of them as could be read."""
         parts = {}
         for name, pipeline in tree.readable.items():
@@ -207,16 +207,16 @@ class _Look:
 
 def _placed(
     found: Mapping[str, tuple[Problem, ...]], wanted: Mapping[str, Entry], root: Path
-) -> dict[Path, tuple[Mistake, ...]]:
+) -> dict[Path, tuple[Diagnostic, ...]]:
     """What building finds, by file, as mistakes with their places."""
-    by_file: dict[Path, tuple[Mistake, ...]] = {}
+    by_file: dict[Path, tuple[Diagnostic, ...]] = {}
     for name, problems in found.items():
         file = wanted[name].pipeline.file
         try:
-            mistakes = placed(problems, file, root).mistakes
+            diagnostics = placed(problems, file, root).diagnostics
         except (OSError, PipelineErrors):  # changed meanwhile: the next look is at what it says now
-            mistakes = tuple(Mistake(each.code, each.message, file, severity=each.severity) for each in problems)
-        by_file[file] = (*by_file.get(file, ()), *mistakes)
+            diagnostics = tuple(Diagnostic(each.code, each.message, file, severity=each.severity) for each in problems)
+        by_file[file] = (*by_file.get(file, ()), *diagnostics)
     return by_file
 
 
@@ -234,8 +234,8 @@ def _digest(file: Path, root: Path) -> str:
         return ""
 
 
-def _drawn(mistakes: Iterable[Mistake], root: Path) -> str:
-    return str(PipelineErrors(in_order(mistake for mistake in mistakes if mistake.is_error), root))
+def _drawn(diagnostics: Iterable[Diagnostic], root: Path) -> str:
+    return str(PipelineErrors(in_order(diagnostic for diagnostic in diagnostics if diagnostic.is_error), root))
 
 
 def _relative(file: Path, root: Path) -> str:

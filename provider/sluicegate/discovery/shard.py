@@ -150,5 +150,5 @@ def _told(error: Exception, root: Path) -> str:
     from sluicegate.pipeline import PipelineErrors
 
     if isinstance(error, PipelineErrors):
-        return str(PipelineErrors((mistake for mistake in error.mistakes if mistake.is_error), root))
+        return str(PipelineErrors((diagnostic for diagnostic in error.diagnostics if diagnostic.is_error), root))
     return f"{type(error).__name__}: {error}"

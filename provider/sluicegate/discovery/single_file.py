@@ -18,8 +18,8 @@ from sluicegate.factory.dags import attempt
 from sluicegate.factory.docs import playbooks_folder
 from sluicegate.factory.problems import placed
 from sluicegate.factory.site import environment, find_code
-from sluicegate.pipeline import Mistake, PipelineErrors, read_together
-from sluicegate.pipeline.ancestors import cycle_mistakes
+from sluicegate.pipeline import Diagnostic, PipelineErrors, read_together
+from sluicegate.pipeline.ancestors import cycle_diagnostics
 from sluicegate.pipeline.diagnostics import in_order
 from sluicegate.pipeline.lookup import Stems
 from sluicegate.pipeline.text.environment import Environment
@@ -34,7 +34,7 @@ class Built:
     """The DAGs of a good file, and the warnings about it."""
 
     dags: tuple[PipelineDAG, ...]
-    warnings: tuple[Mistake, ...]
+    warnings: tuple[Diagnostic, ...]
 
 
 def build_file(file: Path, root: Path, home: Home, index: Stems | None = None) -> Built:
@@ -46,22 +46,22 @@ def build_file(file: Path, root: Path, home: Home, index: Stems | None = None) -
     find_code(root)
     before = tuple(entries_of(file, root, home))
     try:
-        entries, mistakes = _read(file, root, environment(), index)
+        entries, diagnostics = _read(file, root, environment(), index)
     except PipelineErrors as errors:
-        wrong = [mistake for mistake in errors.mistakes if mistake.is_error]
+        wrong = [diagnostic for diagnostic in errors.diagnostics if diagnostic.is_error]
         if not _only_upstreams_are_wrong(wrong, before, root):
             raise PipelineErrors(wrong, root) from None
         # What the file reads from goes on as it was, and so does the file.
-        entries, mistakes = before, ()
+        entries, diagnostics = before, ()
     dags = []
     for entry in entries:
         dag, problems = attempt(entry.pipeline, entry.upstreams)
-        mistakes += placed(problems, file, root).mistakes if problems else ()
+        diagnostics += placed(problems, file, root).diagnostics if problems else ()
         dags += [dag] if dag is not None else []
-    if wrong := [mistake for mistake in mistakes if mistake.is_error]:
+    if wrong := [diagnostic for diagnostic in diagnostics if diagnostic.is_error]:
         raise PipelineErrors(wrong, root)
     _keep(entries, before, home)
-    return Built(tuple(dags), in_order(mistakes))
+    return Built(tuple(dags), in_order(diagnostics))
 
 
 def entries_of(file: Path, root: Path, home: Home) -> Iterator[Entry]:
@@ -86,11 +86,11 @@ def older_dags(file: Path, root: Path, home: Home) -> Iterator[tuple[Entry, Pipe
 
 def _read(
     file: Path, root: Path, seen: Environment, index: Stems | None
-) -> tuple[tuple[Entry, ...], tuple[Mistake, ...]]:
+) -> tuple[tuple[Entry, ...], tuple[Diagnostic, ...]]:
     try:
         known = stems(root) if index is None else index
         together = read_together(file, root, known, seen)
-        if cycles := cycle_mistakes(file, root, known, seen):
+        if cycles := cycle_diagnostics(file, root, known, seen):
             raise PipelineErrors(cycles, root)
     except PipelineErrors:
         if index is None:
@@ -100,11 +100,11 @@ def _read(
     return tuple(entry_of(each, together.upstreams, now) for each in together.pipelines), together.warnings
 
 
-def _only_upstreams_are_wrong(mistakes: Sequence[Mistake], before: Sequence[Entry], root: Path) -> bool:
+def _only_upstreams_are_wrong(diagnostics: Sequence[Diagnostic], before: Sequence[Entry], root: Path) -> bool:
     """Whether a file that was good is the same file, and only those that it reads from have turned bad."""
     return (
         bool(before)
-        and all(mistake.code == "upstream-broken" for mistake in mistakes)
+        and all(diagnostic.code == "upstream-broken" for diagnostic in diagnostics)
         and all(entry.readings[entry.file].still_holds(root / entry.file, root, environment) for entry in before)
     )
 

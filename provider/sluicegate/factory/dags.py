@@ -13,12 +13,12 @@ from sluicegate.factory.preflight.abilities import shortcomings
 from sluicegate.factory.problems import BuildError, Problem, placed
 from sluicegate.factory.site import PipelineFileError, environment, find_code
 from sluicegate.graph import edges as graph
-from sluicegate.pipeline import Mistake, Pipeline, PipelineErrors, read_together
+from sluicegate.pipeline import Diagnostic, Pipeline, PipelineErrors, read_together
 from sluicegate.runtime.dag import PipelineDAG
 
 __all__ = [
     "attempt",
-    "build_mistakes",
+    "build_diagnostics",
     "import_shared",
     "load_dags",
 ]
@@ -37,12 +37,12 @@ def load_dags(root: str, file: str) -> list[PipelineDAG]:
     try:
         return _build(folder / file, folder)
     except PipelineErrors as errors:
-        only_errors = PipelineErrors((mistake for mistake in errors.mistakes if mistake.is_error), folder)
+        only_errors = PipelineErrors((diagnostic for diagnostic in errors.diagnostics if diagnostic.is_error), folder)
         text = str(only_errors)
     raise PipelineFileError(text)
 
 
-def build_mistakes(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Mistake, ...]:
+def build_diagnostics(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Diagnostic, ...]:
     """What keeps a pipeline that reads well from becoming a DAG, or its steps from doing what they are asked to.
 
     Operators and their arguments, and what our own steps cannot do; warnings too.
@@ -51,7 +51,7 @@ def build_mistakes(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[
     """
     find_code(pipeline.root)
     _, problems = attempt(graph.located(pipeline, others), others)
-    return placed(problems, pipeline.file, pipeline.root).mistakes if problems else ()
+    return placed(problems, pipeline.file, pipeline.root).diagnostics if problems else ()
 
 
 def import_shared(modules: Iterable[str]) -> None:
@@ -88,11 +88,11 @@ def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Pipelin
 def _build(file: Path, root: Path) -> list[PipelineDAG]:
     together = read_together(file, root, environment=environment())
     made: list[PipelineDAG] = []
-    wrong: list[Mistake] = []
+    wrong: list[Diagnostic] = []
     for pipeline in together.pipelines:
         dag, problems = attempt(pipeline, together.upstreams)
         if dag is None:
-            wrong += placed(problems, file, root).mistakes
+            wrong += placed(problems, file, root).diagnostics
         else:
             made.append(dag)
     if wrong:

@@ -53,8 +53,8 @@ def placed(problems: Sequence[Problem], file: Path, root: Path) -> PipelineError
     from sluicegate.pipeline.text.source import Source
 
     source = Source.open(file, root)
-    mistakes = [
-        source.mistake(
+    diagnostics = [
+        source.diagnostic(
             _written(problem.where, source),
             problem.code,
             problem.message,
@@ -64,7 +64,7 @@ def placed(problems: Sequence[Problem], file: Path, root: Path) -> PipelineError
         )
         for problem in problems
     ]
-    return PipelineErrors(mistakes, root)
+    return PipelineErrors(diagnostics, root)
 
 
 def _written(where: Where, source: Source) -> Where:

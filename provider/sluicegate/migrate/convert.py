@@ -15,7 +15,7 @@ from sluicegate.migrate.note import Note, Notes
 from sluicegate.migrate.operators import Lookup
 from sluicegate.migrate.values import Lost
 from sluicegate.migrate.writing import write
-from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors, Where
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where
 
 __all__ = ["Converted", "Options", "convert"]
 
@@ -42,7 +42,7 @@ class Converted:
     notes: tuple[Note, ...]
 
 
-def convert(file: Path, options: Options) -> tuple[list[Converted], list[Mistake]]:
+def convert(file: Path, options: Options) -> tuple[list[Converted], list[Diagnostic]]:
     """The pipelines of `file`, and what is wrong with those of its DAGs that dag-factory would refuse too.
 
     :raises PipelineErrors: when it is no file of dag-factory's at all
@@ -55,15 +55,15 @@ def convert(file: Path, options: Options) -> tuple[list[Converted], list[Mistake
         raise document.refused("there is no DAG in this file")
     names = names_of(dags, options.taken)
     found: list[Converted] = []
-    mistakes: list[Mistake] = []
+    diagnostics: list[Diagnostic] = []
     for identifier, item in dags.items():
         try:
             found.append(_one(identifier, names[identifier], item, defaults, options))
         except PipelineErrors as errors:
-            mistakes += errors.mistakes
+            diagnostics += errors.diagnostics
         except Lost as lost:
-            mistakes += lost.item.refused(str(lost)).mistakes
-    return found, mistakes
+            diagnostics += lost.item.refused(str(lost)).diagnostics
+    return found, diagnostics
 
 
 def _one(identifier: str, name: str, item: Item, defaults: Item, options: Options) -> Converted:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors
 
 __all__ = ["Item", "Items", "merged", "read_items"]
 
@@ -64,7 +64,7 @@ class Item:
         """What is wrong here, to be raised."""
         lines = self.file.read_text("utf-8", "replace").splitlines()
         source = lines[self.line - 1] if self.line <= len(lines) else ""
-        return PipelineErrors([Mistake("dag-factory", message, self.file, self.line, self.column, source=source)])
+        return PipelineErrors([Diagnostic("dag-factory", message, self.file, self.line, self.column, source=source)])
 
 
 Items = Mapping[str, Item]
@@ -90,7 +90,7 @@ def read_items(file: Path) -> Item:
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror or str(error)
-        raise PipelineErrors([Mistake("unreadable", f"this cannot be read: {reason}", file)]) from None
+        raise PipelineErrors([Diagnostic("unreadable", f"this cannot be read: {reason}", file)]) from None
     loader = yaml.CSafeLoader(text)
     try:
         node = loader.get_single_node()

@@ -10,7 +10,7 @@ from pathlib import Path
 from sluicegate.graph import edges as graph
 from sluicegate.picture.model import Box, Edge, EdgeKind, Node, NodeKind, Picture
 from sluicegate.picture.words import count_of, detail, head, short, told
-from sluicegate.pipeline.diagnostics import Mistake
+from sluicegate.pipeline.diagnostics import Diagnostic
 from sluicegate.pipeline.keys.model import (
     Dataset,
     Pipeline,
@@ -83,8 +83,8 @@ def _unreadable(tree: Tree, files: Collection[Path] | None) -> list[Node]:
             f"file:{file.relative_to(tree.root)}",
             NodeKind.UNREADABLE,
             str(file.relative_to(tree.root)),
-            count_of(tree.mistakes_of(file)),
-            told(tree.mistakes_of(file)),
+            count_of(tree.diagnostics_of(file)),
+            told(tree.diagnostics_of(file)),
             broken=True,
         )
         for file in tree.files
@@ -100,7 +100,7 @@ class _Drawing:
     shown: tuple[str, ...]
 
     def box(self, pipeline: Pipeline) -> Box:
-        mistakes = self._errors(pipeline)
+        diagnostics = self._errors(pipeline)
         nodes = [_step(pipeline, step) for step in pipeline.steps.values()]
         nodes += [files for step in pipeline.steps.values() if (files := _files(pipeline, step)) is not None]
         nodes += [_dataset(pipeline, key, each) for key, each in pipeline.datasets.items() if not _is_item(each.uri)]
@@ -108,20 +108,20 @@ class _Drawing:
             f"pipeline:{pipeline.name}",
             pipeline.name,
             tuple(nodes),
-            head(pipeline, mistakes),
-            told(mistakes) or (pipeline.description or "").strip(),
-            broken=bool(mistakes),
+            head(pipeline, diagnostics),
+            told(diagnostics) or (pipeline.description or "").strip(),
+            broken=bool(diagnostics),
         )
 
     def collapsed(self, pipeline: Pipeline) -> Node:
-        mistakes = self._errors(pipeline)
+        diagnostics = self._errors(pipeline)
         return Node(
             f"pipeline:{pipeline.name}",
             NodeKind.PIPELINE,
             pipeline.name,
-            head(pipeline, mistakes),
-            told(mistakes) or (pipeline.description or "").strip(),
-            broken=bool(mistakes),
+            head(pipeline, diagnostics),
+            told(diagnostics) or (pipeline.description or "").strip(),
+            broken=bool(diagnostics),
         )
 
     def edges_of(self, pipeline: Pipeline) -> Iterator[Edge]:
@@ -184,8 +184,8 @@ class _Drawing:
             for end in lost
         ]
 
-    def _errors(self, pipeline: Pipeline) -> tuple[Mistake, ...]:
-        return tuple(mistake for mistake in self.tree.mistakes_of(pipeline.file) if mistake.is_error)
+    def _errors(self, pipeline: Pipeline) -> tuple[Diagnostic, ...]:
+        return tuple(diagnostic for diagnostic in self.tree.diagnostics_of(pipeline.file) if diagnostic.is_error)
 
 
 def _step_id(pipeline: Pipeline, step: str) -> str:

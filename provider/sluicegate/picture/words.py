@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from sluicegate.pipeline.diagnostics import Mistake
+from sluicegate.pipeline.diagnostics import Diagnostic
 from sluicegate.pipeline.keys.model import LoadStep, OperatorStep, Pipeline, PythonStep, SparkStep, Step, TransformStep
 
 __all__ = ["count_of", "detail", "head", "short", "told"]
@@ -42,7 +42,7 @@ def short(uri: str) -> str:
     return place if len(place) <= _URI_LENGTH else f"…{place[1 - _URI_LENGTH :]}"
 
 
-def head(pipeline: Pipeline, mistakes: Collection[Mistake]) -> str:
+def head(pipeline: Pipeline, diagnostics: Collection[Diagnostic]) -> str:
     """`0 7 * * *, data-platform`: when it runs and whose it is."""
     schedule = pipeline.schedule
     cron = schedule.cron or ""
@@ -51,13 +51,17 @@ def head(pipeline: Pipeline, mistakes: Collection[Mistake]) -> str:
         when = schedule.timetable.path.rpartition(".")[2]
     if schedule.kind == "cron" and schedule.timezone != "UTC":
         when += f" {schedule.timezone}"
-    return ", ".join(word for word in (when, pipeline.owner, count_of(mistakes)) if word)
+    return ", ".join(word for word in (when, pipeline.owner, count_of(diagnostics)) if word)
 
 
-def count_of(mistakes: Collection[Mistake]) -> str:
-    errors = sum(mistake.is_error for mistake in mistakes)
+def count_of(diagnostics: Collection[Diagnostic]) -> str:
+    errors = sum(diagnostic.is_error for diagnostic in diagnostics)
     return f"{errors} error{'' if errors == 1 else 's'}" if errors else ""
 
 
-def told(mistakes: Iterable[Mistake]) -> str:
-    return "\n".join(f"{mistake.line}:{mistake.column}: {mistake.message}" for mistake in mistakes if mistake.is_error)
+def told(diagnostics: Iterable[Diagnostic]) -> str:
+    return "\n".join(
+        f"{diagnostic.line}:{diagnostic.column}: {diagnostic.message}"
+        for diagnostic in diagnostics
+        if diagnostic.is_error
+    )

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sluicegate.graph.location import Location
     from sluicegate.graph.window import Window
-    from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors
+    from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors
     from sluicegate.pipeline.file import read_pipeline
     from sluicegate.pipeline.keys.model import Pipeline
     from sluicegate.pipeline.text.environment import Environment
     from sluicegate.pipeline.tree import Together, Tree, read_together, read_tree
 
 __all__ = [
+    "Diagnostic",
     "Environment",
     "Location",
-    "Mistake",
     "Pipeline",
     "PipelineErrors",
     "Together",
@@ -34,7 +34,7 @@ __all__ = [
 _HOME = {
     "Environment": "pipeline.text.environment",
     "Location": "graph.location",
-    "Mistake": "pipeline.diagnostics",
+    "Diagnostic": "pipeline.diagnostics",
     "Pipeline": "pipeline.keys.model",
     "PipelineErrors": "pipeline.diagnostics",
     "Together": "pipeline.tree",

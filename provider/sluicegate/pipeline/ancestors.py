@@ -6,18 +6,18 @@ from pathlib import Path
 
 from sluicegate.graph.edges import upstream_names
 from sluicegate.pipeline.check.upstreams import check_cycles
-from sluicegate.pipeline.diagnostics import Mistake
+from sluicegate.pipeline.diagnostics import Diagnostic
 from sluicegate.pipeline.file import Draft, Variant
 from sluicegate.pipeline.lookup import Near, Stems
 from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.tree import stems
 
-__all__ = ["cycle_mistakes"]
+__all__ = ["cycle_diagnostics"]
 
 
-def cycle_mistakes(
+def cycle_diagnostics(
     file: Path, root: Path, index: Stems | None = None, environment: Environment | None = None
-) -> tuple[Mistake, ...]:
+) -> tuple[Diagnostic, ...]:
     """What `read_tree` says of the cycles that go through `file`, without reading the tree.
 
     :param index: what `stems(root)` gave, where the caller has it already
@@ -32,7 +32,7 @@ def cycle_mistakes(
     ordered = {name: around[name] for name in sorted(around)}
     pipelines = {name: variant.pipeline for name, variant in ordered.items()}
     sources = {name: variant.source for name, variant in ordered.items()}
-    return tuple(mistake for mistake in check_cycles(pipelines, sources) if mistake.file == start.file)
+    return tuple(diagnostic for diagnostic in check_cycles(pipelines, sources) if diagnostic.file == start.file)
 
 
 def _ancestors(start: Draft, near: Near) -> dict[str, Variant]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-__all__ = ["Mistake", "PipelineErrors", "Place", "Severity", "Where", "did_you_mean", "dotted", "draw"]
+__all__ = ["Diagnostic", "PipelineErrors", "Place", "Severity", "Where", "did_you_mean", "dotted", "draw"]
 
 Severity = Literal["error", "warning"]
 Where = tuple[str | int, ...]
@@ -27,7 +27,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Mistake:
+class Diagnostic:
     """One thing that is wrong at one place. `line` and `column` count from 1, `source` is the line's text."""
 
     code: str
@@ -52,38 +52,38 @@ class Mistake:
 class PipelineErrors(Exception):  # noqa: N818 - it carries all of them
     """All mistakes of a file (or of several), errors and warnings, in the order of their places."""
 
-    def __init__(self, mistakes: Iterable[Mistake], base: Path | None = None) -> None:
-        self.mistakes: tuple[Mistake, ...] = in_order(mistakes)
+    def __init__(self, diagnostics: Iterable[Diagnostic], base: Path | None = None) -> None:
+        self.diagnostics: tuple[Diagnostic, ...] = in_order(diagnostics)
         self.base = base
-        super().__init__(self.mistakes, base)
+        super().__init__(self.diagnostics, base)
 
     def __str__(self) -> str:
-        return "\n\n".join(draw(mistake, self.base) for mistake in self.mistakes)
+        return "\n\n".join(draw(diagnostic, self.base) for diagnostic in self.diagnostics)
 
 
-def in_order(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
+def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Each mistake once, by file, line and column."""
-    return tuple(sorted(dict.fromkeys(mistakes), key=lambda m: (str(m.file), m.line, m.column)))
+    return tuple(sorted(dict.fromkeys(diagnostics), key=lambda m: (str(m.file), m.line, m.column)))
 
 
-def draw(mistake: Mistake, base: Path | None = None) -> str:
+def draw(diagnostic: Diagnostic, base: Path | None = None) -> str:
     """`file:line:column: error[code]: message`, the line, a caret, and what was probably meant.
 
     :param base: files below this folder are shown relative to it.
     """
-    file = mistake.file
+    file = diagnostic.file
     if base is not None and file.is_relative_to(base):
         file = file.relative_to(base)
-    place = f"{file}:{mistake.line}:{mistake.column}"
-    lines = [f"{place}: {mistake.severity}[{mistake.code}]: {_harmless(mistake.message)}"]
-    if mistake.source.strip():
-        text, column = _cropped(mistake.source, mistake.column)
-        gutter = " " * len(str(mistake.line))
+    place = f"{file}:{diagnostic.line}:{diagnostic.column}"
+    lines = [f"{place}: {diagnostic.severity}[{diagnostic.code}]: {_harmless(diagnostic.message)}"]
+    if diagnostic.source.strip():
+        text, column = _cropped(diagnostic.source, diagnostic.column)
+        gutter = " " * len(str(diagnostic.line))
         # Tabs stay tabs, so that the caret stands right whatever a tab's width is.
         blank = "".join("\t" if letter == "\t" else " " for letter in text[: column - 1])
-        lines += [f" {mistake.line} | {text}", f" {gutter} | {blank}^"]
-    if mistake.suggestion is not None:
-        lines.append(f"   did you mean `{_harmless(mistake.suggestion)}`?")
+        lines += [f" {diagnostic.line} | {text}", f" {gutter} | {blank}^"]
+    if diagnostic.suggestion is not None:
+        lines.append(f"   did you mean `{_harmless(diagnostic.suggestion)}`?")
     return "\n".join(lines)
 
 

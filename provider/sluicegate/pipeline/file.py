@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sluicegate.graph.edges import split
 from sluicegate.pipeline.check.rules import check_pipeline
-from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors, Where, did_you_mean, in_order
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, did_you_mean, in_order
 from sluicegate.pipeline.keys.model import Connections, Head, Pipeline, Read, Retries
 from sluicegate.pipeline.read.context import Site
 from sluicegate.pipeline.read.datasets import Datasets
@@ -46,7 +46,7 @@ class Variant:
     name: str
     source: Source
     pipeline: Pipeline
-    mistakes: tuple[Mistake, ...]
+    diagnostics: tuple[Diagnostic, ...]
     elsewhere: tuple[tuple[Where, Read], ...]
 
     @property
@@ -56,7 +56,9 @@ class Variant:
 
     def is_wrong_at(self, *tops: str) -> bool:
         """Whether there is an error at or below one of these top-level keys."""
-        return any(mistake.is_error and mistake.where.partition(".")[0] in tops for mistake in self.mistakes)
+        return any(
+            diagnostic.is_error and diagnostic.where.partition(".")[0] in tops for diagnostic in self.diagnostics
+        )
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Draft:
 
     file: Path
     variants: tuple[Variant, ...]
-    mistakes: tuple[Mistake, ...]
+    diagnostics: tuple[Diagnostic, ...]
     env: Mapping[str, str | None]
 
     @property
@@ -87,7 +89,7 @@ class Draft:
 
     @property
     def is_good(self) -> bool:
-        return bool(self.variants) and not any(mistake.is_error for mistake in self.mistakes)
+        return bool(self.variants) and not any(diagnostic.is_error for diagnostic in self.diagnostics)
 
 
 def read_pipeline(file: Path, root: Path, environment: Environment | None = None) -> Pipeline:
@@ -99,7 +101,7 @@ def read_pipeline(file: Path, root: Path, environment: Environment | None = None
     """
     draft = read_draft(file, root, environment)
     if not draft.is_good:
-        raise PipelineErrors(draft.mistakes, root)
+        raise PipelineErrors(draft.diagnostics, root)
     (only,) = draft.pipelines
     return only
 
@@ -113,30 +115,30 @@ def read_draft(file: Path, root: Path, environment: Environment | None = None, o
     try:
         source = Source.open(file, root, environment)
     except PipelineErrors as errors:
-        return Draft(file, (), errors.mistakes, {})
+        return Draft(file, (), errors.diagnostics, {})
     except OSError as error:
-        lost = Mistake("unreadable", f"this cannot be read: {error.strerror or error}", file)
+        lost = Diagnostic("unreadable", f"this cannot be read: {error.strerror or error}", file)
         return Draft(file, (), (lost,), {})
     if not any("matrix" in layer.text for layer in source.layers):
         alone = _variant(source)
-        return Draft(file, (alone,), alone.mistakes, source.env)
+        return Draft(file, (alone,), alone.diagnostics, source.env)
     report = Report(source)
     has_matrix = "matrix" in source.layers[0].value
     combinations = read_matrix(source, report) if has_matrix else ()
     if any(combined_name(file.stem, combination) == only for combination in combinations):
         combinations = tuple(each for each in combinations if combined_name(file.stem, each) == only)
     sources = sources_of(source, combinations, report)
-    variants = tuple(_variant(each, report.mistakes) for each in sources)
-    mistakes = in_order(merged([(variant.source.matrix, variant.mistakes) for variant in variants]))
-    return Draft(file, variants if combinations or not has_matrix else (), mistakes, source.env)
+    variants = tuple(_variant(each, report.diagnostics) for each in sources)
+    diagnostics = in_order(merged([(variant.source.matrix, variant.diagnostics) for variant in variants]))
+    return Draft(file, variants if combinations or not has_matrix else (), diagnostics, source.env)
 
 
-def _variant(source: Source, told: Iterable[Mistake] = ()) -> Variant:
+def _variant(source: Source, told: Iterable[Diagnostic] = ()) -> Variant:
     report = Report(source)
     pipeline, elsewhere = _pipeline(source, report)
-    report.mistakes += told
-    report.mistakes += check_pipeline(pipeline, source)
-    return Variant(source.name, source, pipeline, in_order(report.mistakes), elsewhere)
+    report.diagnostics += told
+    report.diagnostics += check_pipeline(pipeline, source)
+    return Variant(source.name, source, pipeline, in_order(report.diagnostics), elsewhere)
 
 
 def _pipeline(source: Source, report: Report) -> tuple[Pipeline, tuple[tuple[Where, Read], ...]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sluicegate.graph.edges import upstream_names
 from sluicegate.pipeline.check.upstreams import Neighbours, check_cycles, check_reads, check_shared_places
-from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors, Where, did_you_mean, in_order
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, did_you_mean, in_order
 from sluicegate.pipeline.file import DEFAULTS_KEYS, KEYS, Draft, Variant, read_draft
 from sluicegate.pipeline.keys.model import Pipeline
 from sluicegate.pipeline.lookup import Near, Stems, has_matrix, is_pipeline_file, says_so
@@ -35,7 +35,7 @@ class Together:
 
     pipelines: tuple[Pipeline, ...]
     upstreams: Mapping[str, Pipeline]
-    warnings: tuple[Mistake, ...]
+    warnings: tuple[Diagnostic, ...]
 
     @property
     def pipeline(self) -> Pipeline:
@@ -60,14 +60,14 @@ class Tree:
     pipelines: Mapping[str, Pipeline]
     readable: Mapping[str, Pipeline]
     running: Mapping[str, Pipeline]
-    mistakes: tuple[Mistake, ...]
+    diagnostics: tuple[Diagnostic, ...]
     files: tuple[Path, ...]
-    by_file: Mapping[Path, tuple[Mistake, ...]]
+    by_file: Mapping[Path, tuple[Diagnostic, ...]]
 
-    def mistakes_of(self, file: Path) -> tuple[Mistake, ...]:
+    def diagnostics_of(self, file: Path) -> tuple[Diagnostic, ...]:
         """The mistakes of one file; for a file that is no pipeline, those that stand in it."""
         file = file.absolute()
-        return self.by_file.get(file) or tuple(mistake for mistake in self.mistakes if mistake.file == file)
+        return self.by_file.get(file) or tuple(diagnostic for diagnostic in self.diagnostics if diagnostic.file == file)
 
 
 def stems(root: Path) -> dict[str, tuple[Path, ...]]:
@@ -97,12 +97,16 @@ def read_together(
     near = Near(stems(root) if index is None else index, root, environment)
     draft = near.read(file.absolute(), only)
     neighbours = near.neighbours(name for each in draft.variants for name in each.upstreams)
-    mistakes = [*draft.mistakes, *_name_mistakes(draft, near.neighbours(draft.names)), *_reading(draft, neighbours)]
-    if not draft.variants or any(mistake.is_error for mistake in mistakes):
-        raise PipelineErrors(mistakes, root)
+    diagnostics = [
+        *draft.diagnostics,
+        *_name_diagnostics(draft, near.neighbours(draft.names)),
+        *_reading(draft, neighbours),
+    ]
+    if not draft.variants or any(diagnostic.is_error for diagnostic in diagnostics):
+        raise PipelineErrors(diagnostics, root)
     found = {name: each.variant(name) for name, each in neighbours.drafts.items()}
     upstreams = {name: variant.pipeline for name, variant in found.items() if variant is not None}
-    return Together(draft.pipelines, upstreams, in_order(mistakes))
+    return Together(draft.pipelines, upstreams, in_order(diagnostics))
 
 
 def read_tree(
@@ -124,10 +128,10 @@ def read_tree(
         raise NotADirectoryError(f"{root} is no folder")
     known = last_good or {}
     paths: list[Path] = []
-    others: list[Mistake] = []
+    others: list[Diagnostic] = []
     for file in yaml_files(root):
         if file.stem == Path(DEFAULTS).stem:
-            others += _defaults_mistakes(file)
+            others += _defaults_diagnostics(file)
         elif says_so(file) or file in known:
             # What was a pipeline and cannot be read, or lost its first line, is one with a mistake.
             paths.append(file)
@@ -140,14 +144,14 @@ def read_tree(
     good = {
         name: pipeline
         for name, pipeline in readable.items()
-        if not any(mistake.is_error for mistake in by_file[pipeline.file])
+        if not any(diagnostic.is_error for diagnostic in by_file[pipeline.file])
     }
     return Tree(
         root=root,
         pipelines=good,
         readable=readable,
         running={**{each.name: each for own in before.values() for each in own}, **good},
-        mistakes=in_order([*others, *(mistake for own in by_file.values() for mistake in own)]),
+        diagnostics=in_order([*others, *(diagnostic for own in by_file.values() for diagnostic in own)]),
         files=tuple(draft.file for draft in drafts),
         by_file={file: in_order(own) for file, own in by_file.items()},
     )
@@ -155,14 +159,14 @@ def read_tree(
 
 def _judge(
     drafts: Sequence[Draft], root: Path, last_good: Mapping[Path, Sequence[Pipeline]]
-) -> tuple[dict[Path, list[Mistake]], dict[Path, Sequence[Pipeline]]]:
+) -> tuple[dict[Path, list[Diagnostic]], dict[Path, Sequence[Pipeline]]]:
     """All mistakes by file, and the files whose pipelines go on as they were before.
 
     A file that others no longer fit goes on as it was, which those see that read from it: until nothing changes.
     """
     called = _all_neighbours(drafts, root)
-    alone: dict[Path, list[Mistake]] = {
-        draft.file: [*draft.mistakes, *_name_mistakes(draft, called)] for draft in drafts
+    alone: dict[Path, list[Diagnostic]] = {
+        draft.file: [*draft.diagnostics, *_name_diagnostics(draft, called)] for draft in drafts
     }
     _add_across([each for draft in drafts for each in draft.variants if each.name in called.drafts], alone)
     before = {file: last_good[file] for file in _bad(alone) & last_good.keys()}
@@ -178,8 +182,8 @@ def _judge(
         before |= {file: last_good[file] for file in first}
 
 
-def _bad(by_file: Mapping[Path, Sequence[Mistake]]) -> set[Path]:
-    return {file for file, own in by_file.items() if any(mistake.is_error for mistake in own)}
+def _bad(by_file: Mapping[Path, Sequence[Diagnostic]]) -> set[Path]:
+    return {file for file, own in by_file.items() if any(diagnostic.is_error for diagnostic in own)}
 
 
 def _upstream_files(draft: Draft, neighbours: Neighbours) -> set[Path]:
@@ -217,30 +221,30 @@ def _all_neighbours(drafts: Iterable[Draft], root: Path) -> Neighbours:
     )
 
 
-def _reading(draft: Draft, neighbours: Neighbours) -> tuple[Mistake, ...]:
+def _reading(draft: Draft, neighbours: Neighbours) -> tuple[Diagnostic, ...]:
     """What is wrong in what the pipelines of one file read from others."""
     return merged([(each.source.matrix, tuple(check_reads(each, neighbours))) for each in draft.variants])
 
 
-def _add_across(variants: Iterable[Variant], by_file: Mapping[Path, list[Mistake]]) -> None:
+def _add_across(variants: Iterable[Variant], by_file: Mapping[Path, list[Diagnostic]]) -> None:
     """What only shows over all pipelines, added to the mistakes of the files where it stands."""
     pipelines = {variant.name: variant.pipeline for variant in variants}
     sources = {variant.name: variant.source for variant in variants}
-    for mistake in (*check_cycles(pipelines, sources), *check_shared_places(pipelines, sources)):
-        by_file[mistake.file].append(mistake)
+    for diagnostic in (*check_cycles(pipelines, sources), *check_shared_places(pipelines, sources)):
+        by_file[diagnostic.file].append(diagnostic)
 
 
-def _name_mistakes(draft: Draft, neighbours: Neighbours) -> tuple[Mistake, ...]:
+def _name_diagnostics(draft: Draft, neighbours: Neighbours) -> tuple[Diagnostic, ...]:
     """A pipeline's name is its DAG's: of two files that make one name, neither is the right one."""
     if not draft.variants:
         taken = _taken(draft.file.stem, draft, neighbours)
-        return (Mistake("duplicate-name", taken, draft.file),) if taken else ()
+        return (Diagnostic("duplicate-name", taken, draft.file),) if taken else ()
     found = []
     for variant in draft.variants:
         where: Where = ("matrix",) if variant.source.matrix else ()
         taken = _taken(variant.name, draft, neighbours)
-        mistakes = (variant.source.mistake(where, "duplicate-name", taken, key=True),) if taken else ()
-        found.append((variant.source.matrix, mistakes))
+        diagnostics = (variant.source.diagnostic(where, "duplicate-name", taken, key=True),) if taken else ()
+        found.append((variant.source.matrix, diagnostics))
     return merged(found)
 
 
@@ -252,23 +256,23 @@ def _taken(name: str, draft: Draft, neighbours: Neighbours) -> str | None:
             shown = str(file.relative_to(neighbours.root))
             matrix = neighbours.matrices.get(file.stem)
             if matrix is not None and matrix.file == file and matrix.variants:
-                place = matrix.variants[0].source.mistake(("matrix",), "", "", key=True)
+                place = matrix.variants[0].source.diagnostic(("matrix",), "", "", key=True)
                 shown = f"the matrix of {shown}:{place.line}:{place.column}"
             others.append(shown)
     return f"the name `{name}` is taken twice: here and by {', '.join(others)}" if others else None
 
 
-def _near_miss(file: Path) -> list[Mistake]:
+def _near_miss(file: Path) -> list[Diagnostic]:
     """A warning where a file was probably meant to be a pipeline."""
     try:
         text = file.read_bytes().decode("utf-8", "replace")
     except OSError as error:
-        return [Mistake("unreadable", f"this cannot be read: {error.strerror or error}", file, severity="warning")]
+        return [Diagnostic("unreadable", f"this cannot be read: {error.strerror or error}", file, severity="warning")]
     for match in _KEY.finditer(text):
         if did_you_mean(match[1], ("sluicegate",)) and match[1] not in KEYS:
             line = text.count("\n", 0, match.start()) + 1
             return [
-                Mistake(
+                Diagnostic(
                     code="not-a-pipeline",
                     message=f"this file is left alone: no line begins with `sluicegate:` (`{match[1]}:`)",
                     file=file,
@@ -282,22 +286,22 @@ def _near_miss(file: Path) -> list[Mistake]:
     return []
 
 
-def _defaults_mistakes(file: Path) -> list[Mistake]:
+def _defaults_diagnostics(file: Path) -> list[Diagnostic]:
     """The mistakes that a `defaults.yaml` has by itself, also where no pipeline is below it."""
     if file.name != DEFAULTS:
         message = f"this file is left alone: defaults are read from `{DEFAULTS}`"
-        return [Mistake("not-a-pipeline", message, file, severity="warning", suggestion=DEFAULTS)]
+        return [Diagnostic("not-a-pipeline", message, file, severity="warning", suggestion=DEFAULTS)]
     try:
         document = parse(file.read_bytes(), file)
     except OSError as error:
-        return [Mistake("unreadable", f"this cannot be read: {error.strerror or error}", file)]
+        return [Diagnostic("unreadable", f"this cannot be read: {error.strerror or error}", file)]
     except PipelineErrors as errors:
-        return list(errors.mistakes)
-    found = list(document.mistakes)
+        return list(errors.diagnostics)
+    found = list(document.diagnostics)
     for key in document.value:
         if key not in DEFAULTS_KEYS:
             _, _, place, _ = document.follow((key,))
             message = f"`{DEFAULTS}` has no key `{key}`"
-            mistake = document.mistake("unknown-key", message, place, (key,))
-            found.append(replace(mistake, suggestion=did_you_mean(key, DEFAULTS_KEYS)))
+            diagnostic = document.diagnostic("unknown-key", message, place, (key,))
+            found.append(replace(diagnostic, suggestion=did_you_mean(key, DEFAULTS_KEYS)))
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors, Where
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where
 from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.text.source import Source
 
@@ -17,7 +17,7 @@ __all__ = ["advice"]
 
 def advice(
     file: Path, root: Path, names: Iterable[str], playbooks: Path, environment: Environment | None = None
-) -> tuple[Mistake, ...]:
+) -> tuple[Diagnostic, ...]:
     """What `file` lacks; nothing is said of a file that is not YAML.
 
     :param names: the pipelines that it makes
@@ -30,13 +30,13 @@ def advice(
     return (*_owner(source), *_fresh_within(source), *_checks(source), *_playbooks(source, names, playbooks))
 
 
-def _owner(source: Source) -> Iterator[Mistake]:
+def _owner(source: Source) -> Iterator[Diagnostic]:
     if source.value.get("owner") is None:
         message = "nobody is named to be called when this fails: `owner: team`, here or in `defaults.yaml`"
         yield _warning(source, ("owner",), "no-owner", message)
 
 
-def _fresh_within(source: Source) -> Iterator[Mistake]:
+def _fresh_within(source: Source) -> Iterator[Diagnostic]:
     schedule = source.value.get("schedule")
     scheduled = isinstance(schedule, dict) and schedule.get("cron") is not None
     if scheduled and source.value.get("fresh_within") is None:
@@ -44,7 +44,7 @@ def _fresh_within(source: Source) -> Iterator[Mistake]:
         yield _warning(source, ("schedule",), "no-fresh-within", message)
 
 
-def _checks(source: Source) -> Iterator[Mistake]:
+def _checks(source: Source) -> Iterator[Diagnostic]:
     steps = source.value.get("steps")
     for name, step in steps.items() if isinstance(steps, dict) else ():
         if not isinstance(step, dict) or "load" not in step or step.get("checks") == []:
@@ -54,7 +54,7 @@ def _checks(source: Source) -> Iterator[Mistake]:
             yield _warning(source, ("steps", name), "no-checks", f"{message}; `checks: []` if that is meant")
 
 
-def _playbooks(source: Source, names: Iterable[str], playbooks: Path) -> Iterator[Mistake]:
+def _playbooks(source: Source, names: Iterable[str], playbooks: Path) -> Iterator[Diagnostic]:
     lacking = [name for name in names if not (playbooks / f"{name}.md").is_file()]
     if lacking and not (playbooks / f"{source.file.stem}.md").is_file():
         # The pages of all combinations of a matrix may be one, called like the file.
@@ -62,8 +62,8 @@ def _playbooks(source: Source, names: Iterable[str], playbooks: Path) -> Iterato
         yield _warning(source, (), "no-playbook", f"there is no page for who is called at night: `{page}`")
 
 
-def _warning(source: Source, where: Where, code: str, message: str) -> Mistake:
+def _warning(source: Source, where: Where, code: str, message: str) -> Diagnostic:
     """In the file itself, also where its defaults decide: they are not to blame for what they leave open."""
     document = source.layers[0]
     _, _, place, _ = document.follow(where)
-    return document.mistake(code, message, place, where, "warning")
+    return document.diagnostic(code, message, place, where, "warning")

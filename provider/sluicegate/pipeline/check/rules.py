@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sluicegate.graph.edges import binding_of, cycles, edges, folders_of, narrowed_by, params_in, writers
 from sluicegate.graph.template import same_place
-from sluicegate.pipeline.diagnostics import Mistake, Where
+from sluicegate.pipeline.diagnostics import Diagnostic, Where
 from sluicegate.pipeline.keys.model import LoadStep, Mode, Pipeline
 from sluicegate.pipeline.read.groups import check_groups
 from sluicegate.pipeline.read.mapped import check_mapped
@@ -17,7 +17,7 @@ from sluicegate.pipeline.text.source import Source
 __all__ = ["check_pipeline"]
 
 
-def check_pipeline(pipeline: Pipeline, source: Source) -> list[Mistake]:
+def check_pipeline(pipeline: Pipeline, source: Source) -> list[Diagnostic]:
     """The mistakes in how the steps of one pipeline go together."""
     return [
         *_two_writers(pipeline, source),
@@ -31,18 +31,18 @@ def check_pipeline(pipeline: Pipeline, source: Source) -> list[Mistake]:
     ]
 
 
-def _two_writers(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
+def _two_writers(pipeline: Pipeline, source: Source) -> Iterator[Diagnostic]:
     for dataset, steps in writers(pipeline).items():
         if pipeline.datasets[dataset].name is None:
             continue
         for second in steps[1:]:
             binding = binding_of(pipeline, pipeline.steps[second], dataset)
-            first = source.mistake(("steps", steps[0]), "", "", key=True)
+            first = source.diagnostic(("steps", steps[0]), "", "", key=True)
             message = f"`{dataset}` has a writer already, `{steps[0]}` on line {first.line}: a dataset has only one"
-            yield source.mistake(write_place(source, second, binding), "two-writers", message)
+            yield source.diagnostic(write_place(source, second, binding), "two-writers", message)
 
 
-def _two_names(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
+def _two_names(pipeline: Pipeline, source: Source) -> Iterator[Diagnostic]:
     seen: dict[str, str] = {}
     for key, steps in writers(pipeline).items():
         dataset = pipeline.datasets[key]
@@ -53,12 +53,12 @@ def _two_names(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
             message = f"`{steps[0]}` and `{steps[1]}` both write this: name it with `shared: true` if that is meant"
             binding = binding_of(pipeline, pipeline.steps[steps[1]], key)
             where = write_place(source, steps[1], binding)
-            yield source.mistake(where, "same-place", message, severity="warning")
+            yield source.diagnostic(where, "same-place", message, severity="warning")
         if uri in seen:
             first = seen[uri]
             message = f"this is the same place as `{first}`: `shared: true` if both may write it"
             where = ("datasets", key) if dataset.name else _first_place(pipeline, source, key, steps[0])
-            yield source.mistake(where, "same-place", message, severity="warning")
+            yield source.diagnostic(where, "same-place", message, severity="warning")
         seen.setdefault(uri, key)
 
 
@@ -66,7 +66,7 @@ def _first_place(pipeline: Pipeline, source: Source, dataset: str, step: str) ->
     return write_place(source, step, binding_of(pipeline, pipeline.steps[step], dataset))
 
 
-def _self_reads(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
+def _self_reads(pipeline: Pipeline, source: Source) -> Iterator[Diagnostic]:
     for name, step in pipeline.steps.items():
         keys = (*step.writes.values(), *folders_of(pipeline, step))
         written = {same_place(pipeline.datasets[key].uri) for key in keys}
@@ -74,14 +74,14 @@ def _self_reads(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
             dataset = pipeline.datasets.get(read.dataset)
             if dataset is not None and same_place(dataset.uri) in written:
                 message = f"`{name}` reads what it writes itself"
-                yield source.mistake(read_place(source, name, binding), "self-read", message)
+                yield source.diagnostic(read_place(source, name, binding), "self-read", message)
 
 
-def _cycles(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
+def _cycles(pipeline: Pipeline, source: Source) -> Iterator[Diagnostic]:
     for path in cycles(edges(pipeline)):
         before, after = path[-2], path[-1]
         message = f"these steps wait for each other: {' -> '.join(path)}"
-        yield source.mistake(_link_place(pipeline, source, before, after), "cycle", message)
+        yield source.diagnostic(_link_place(pipeline, source, before, after), "cycle", message)
 
 
 def _link_place(pipeline: Pipeline, source: Source, before: str, after: str) -> Where:
@@ -102,7 +102,7 @@ def _link_place(pipeline: Pipeline, source: Source, before: str, after: str) -> 
     return ("steps", after, "for_each") if second.teardown_of is None else ("steps", after, "teardown_of")
 
 
-def _narrow_replacements(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
+def _narrow_replacements(pipeline: Pipeline, source: Source) -> Iterator[Diagnostic]:
     """A run narrowed by a param would replace the whole window by a part of it."""
     narrowed = narrowed_by(pipeline)
     for name, step in pipeline.steps.items():
@@ -113,4 +113,4 @@ def _narrow_replacements(pipeline: Pipeline, source: Source) -> Iterator[Mistake
                     f"`replace_window` would replace the whole window by what `params.{param}` leaves: "
                     f"let `into` depend on `{param}` too, or use `merge`"
                 )
-                yield source.mistake(("steps", name, "mode"), "param-narrows", message)
+                yield source.diagnostic(("steps", name, "mode"), "param-narrows", message)

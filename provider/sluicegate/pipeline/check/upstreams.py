@@ -19,7 +19,7 @@ from sluicegate.graph.edges import (
 )
 from sluicegate.graph.template import before_item, needs_item, same_place, uses
 from sluicegate.graph.window import endless, unmatched
-from sluicegate.pipeline.diagnostics import Mistake, Where, did_you_mean
+from sluicegate.pipeline.diagnostics import Diagnostic, Where, did_you_mean
 from sluicegate.pipeline.file import Draft, Variant
 from sluicegate.pipeline.keys.model import Pipeline, Read, Schedule
 from sluicegate.pipeline.read.yaml_paths import read_place, write_place
@@ -42,7 +42,7 @@ class Neighbours:
     root: Path
 
 
-def check_reads(variant: Variant, neighbours: Neighbours) -> Iterator[Mistake]:
+def check_reads(variant: Variant, neighbours: Neighbours) -> Iterator[Diagnostic]:
     """The mistakes in what one pipeline reads from others."""
     schedule = None if variant.is_wrong_at("schedule") else variant.pipeline.schedule
     for where, read in variant.elsewhere:
@@ -51,7 +51,7 @@ def check_reads(variant: Variant, neighbours: Neighbours) -> Iterator[Mistake]:
 
 def _check_read(
     schedule: Schedule | None, source: Source, read: Read, where: Where, neighbours: Neighbours
-) -> Iterator[Mistake]:
+) -> Iterator[Diagnostic]:
     name, dataset = split(read.dataset)
     files = neighbours.files.get(name, ())
     if len(files) != 1:
@@ -69,7 +69,7 @@ def _check_read(
             meant = did_you_mean(dataset, named)
             message = f"`{name}` has no dataset `{dataset}`"
             whole = f"{name}.{meant}" if meant else None
-            yield source.mistake(where, "missing-dataset", message, suggestion=whole)
+            yield source.diagnostic(where, "missing-dataset", message, suggestion=whole)
     elif dataset not in writers(variant.pipeline) and variant.is_wrong_at("steps"):
         yield _broken(source, where, name, draft, neighbours)
     else:
@@ -78,69 +78,69 @@ def _check_read(
             yield from _check_windows(schedule, source, read, where, variant.pipeline)
 
 
-def _no_pipeline(source: Source, where: Where, read: Read, neighbours: Neighbours) -> Mistake:
+def _no_pipeline(source: Source, where: Where, read: Read, neighbours: Neighbours) -> Diagnostic:
     name, dataset = split(read.dataset)
     files = neighbours.files.get(name, ())
     if files:
         named = ", ".join(str(file.relative_to(neighbours.root)) for file in files)
-        return source.mistake(where, "ambiguous", f"`{name}` may be any of {named}")
+        return source.diagnostic(where, "ambiguous", f"`{name}` may be any of {named}")
     for stem, draft in neighbours.matrices.items():
         if not draft.variants and name.startswith(f"{stem}_"):
             return _broken(source, where, name, draft, neighbours)
         if stem == name:
             told = ", ".join(f"`{each}`" for each in draft.names[:3]) + (", ..." if len(draft.names) > 3 else "")
             message = f"the file of `{name}` makes several pipelines: {told}"
-            return source.mistake(where, "missing-pipeline", message, suggestion=f"{draft.names[0]}.{dataset}")
+            return source.diagnostic(where, "missing-pipeline", message, suggestion=f"{draft.names[0]}.{dataset}")
     meant = did_you_mean(name, (each for each, there in neighbours.files.items() if there))
     whole = f"{meant}.{dataset}" if meant else None
-    return source.mistake(where, "missing-pipeline", f"there is no pipeline `{name}`", suggestion=whole)
+    return source.diagnostic(where, "missing-pipeline", f"there is no pipeline `{name}`", suggestion=whole)
 
 
-def _broken(source: Source, where: Where, name: str, draft: Draft, neighbours: Neighbours) -> Mistake:
+def _broken(source: Source, where: Where, name: str, draft: Draft, neighbours: Neighbours) -> Diagnostic:
     """The upstream cannot be understood as far as this reader needs it; the mistake itself stands there."""
     said = draft.variant(name) or draft
-    first = next(mistake for mistake in said.mistakes if mistake.is_error)
+    first = next(diagnostic for diagnostic in said.diagnostics if diagnostic.is_error)
     file = first.file
     shown = file.relative_to(neighbours.root) if file.is_relative_to(neighbours.root) else file
     message = f"`{name}` has mistakes of its own: see {shown}:{first.line}:{first.column}"
-    return source.mistake(where, "upstream-broken", message)
+    return source.diagnostic(where, "upstream-broken", message)
 
 
-def _check_place(source: Source, read: Read, where: Where, other: Pipeline) -> Iterator[Mistake]:
+def _check_place(source: Source, read: Read, where: Where, other: Pipeline) -> Iterator[Diagnostic]:
     """Whether the reader can know where the dataset is, and that it is whole."""
     _, name = split(read.dataset)
     uri = other.datasets[name].uri
     if params := sorted(params_in(uri)):
         message = f"where `{read.dataset}` is depends on its param `{params[0]}`: it cannot be read from outside"
-        yield source.mistake(where, "param-place", message)
+        yield source.diagnostic(where, "param-place", message)
         return
     if needs_item(uri):
         folder = f": read the folder {before!r}" if (before := before_item(uri)).endswith("/") else ""
         message = f"`{read.dataset}` has a place for each `item` of its step{folder}"
-        yield source.mistake(where, "item-place", message)
+        yield source.diagnostic(where, "item-place", message)
         return
     if read.latest and uses(uri) & {"ds", "window"}:
         message = f"the place of `{read.dataset}` changes with each window: there is no latest one"
-        yield source.mistake(where, "latest", message)
+        yield source.diagnostic(where, "latest", message)
     for writer in writers(other).get(name, ()):
         for param in sorted(narrowed_by(other)[writer]):
             message = (
                 f"a run of `{other.name}` with its param `{param}` writes only a part of `{read.dataset}`, "
                 "which would look whole from here: it cannot be read from outside"
             )
-            yield source.mistake(where, "param-narrows", message)
+            yield source.diagnostic(where, "param-narrows", message)
 
 
-def _check_windows(ours: Schedule, source: Source, read: Read, where: Where, other: Pipeline) -> Iterator[Mistake]:
+def _check_windows(ours: Schedule, source: Source, read: Read, where: Where, other: Pipeline) -> Iterator[Diagnostic]:
     remedy = f"read it as {{dataset: {read.dataset}, latest: true}} if having been written once is enough"
     theirs = other.schedule
     if theirs.cron is None:
         kind = "has a timetable" if theirs.timetable is not None else "has no cron"
         message = f"`{other.name}` {kind}, so none of its windows can be waited for: {remedy}"
-        yield source.mistake(where, "window", message)
+        yield source.diagnostic(where, "window", message)
     elif ours.cron is None:
         message = f"without a cron a run has no window in which those of `{other.name}` could end: {remedy}"
-        yield source.mistake(where, "window", message)
+        yield source.diagnostic(where, "window", message)
     elif (window := unmatched(ours, theirs)) is not None:
         if unmatched(endless(ours), endless(theirs)) is None:
             remedy = "start later, end sooner, or let it run for longer"
@@ -148,7 +148,7 @@ def _check_windows(ours: Schedule, source: Source, read: Read, where: Where, oth
             f"the run from {window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ} finds no window of "
             f"`{other.name}` ({_told(theirs)}) that ends in it: {remedy}"
         )
-        yield source.mistake(where, "window", message)
+        yield source.diagnostic(where, "window", message)
 
 
 def _told(schedule: Schedule) -> str:
@@ -158,7 +158,7 @@ def _told(schedule: Schedule) -> str:
     return words if schedule.end is None else f"{words} to {schedule.end:%Y-%m-%d}"
 
 
-def check_cycles(pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source]) -> Iterator[Mistake]:
+def check_cycles(pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source]) -> Iterator[Diagnostic]:
     """Steps of several pipelines that wait for each other; told in each of the pipelines."""
     links: list[tuple[tuple[str, str], tuple[str, str]]] = []
     bindings: dict[tuple[tuple[str, str], tuple[str, str]], str] = {}
@@ -175,10 +175,10 @@ def check_cycles(pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source
                 name, step = link[1]
                 where = read_place(sources[name], step, bindings[link])
                 message = f"these pipelines wait for each other: {shown}"
-                yield sources[name].mistake(where, "cycle", message)
+                yield sources[name].diagnostic(where, "cycle", message)
 
 
-def check_shared_places(pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source]) -> Iterator[Mistake]:
+def check_shared_places(pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source]) -> Iterator[Diagnostic]:
     """Warnings for places that several pipelines write without saying that they are shared."""
     found: dict[str, list[tuple[str, str, str]]] = {}
     for name, pipeline in pipelines.items():
@@ -199,4 +199,4 @@ def check_shared_places(pipelines: Mapping[str, Pipeline], sources: Mapping[str,
             others = [f"`{other}`" for other in names if other != name]
             told = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
             message = f"{told} writes here too: say `shared: true` on the dataset if that is meant"
-            yield sources[name].mistake(where, "same-place", message, severity="warning")
+            yield sources[name].diagnostic(where, "same-place", message, severity="warning")

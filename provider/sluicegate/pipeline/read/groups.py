@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sluicegate.pipeline.diagnostics import Mistake, Where
+    from sluicegate.pipeline.diagnostics import Diagnostic, Where
     from sluicegate.pipeline.keys.model import Pipeline
     from sluicegate.pipeline.read.context import Site
     from sluicegate.pipeline.text.source import Source
@@ -42,7 +42,7 @@ def around(group: str) -> tuple[str, ...]:
     return tuple(".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
 
 
-def check_groups(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
+def check_groups(pipeline: Pipeline, source: Source) -> Iterator[Diagnostic]:
     """A group that is called as a step is, or whose id is that of another group."""
     known: dict[str, str] = {}
     for name, step in pipeline.steps.items():
@@ -54,5 +54,5 @@ def check_groups(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
                 message = f"Airflow would know the groups `{known[taken]}` and `{group}` by one id: rename one of them"
             else:
                 continue
-            yield source.mistake(("steps", name, "group"), "name", message)
+            yield source.diagnostic(("steps", name, "group"), "name", message)
             break

@@ -7,7 +7,7 @@ from typing import Any
 
 from sluicegate.graph import template
 from sluicegate.graph.edges import writers
-from sluicegate.pipeline.diagnostics import Mistake, Where, did_you_mean
+from sluicegate.pipeline.diagnostics import Diagnostic, Where, did_you_mean
 from sluicegate.pipeline.keys.model import ForEach, LoadStep, Mode, Pipeline, SparkStep, Step, TransformStep
 from sluicegate.pipeline.read.context import Site
 from sluicegate.pipeline.read.validate import keys_of, known_keys, leaves, shown, text, validate
@@ -93,21 +93,21 @@ def _check_files(raw: object, where: Where, site: Site) -> None:
     site.datasets.check_template(uri, where, mapped=False)
 
 
-def check_mapped(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
+def check_mapped(pipeline: Pipeline, source: Source) -> Iterator[Diagnostic]:
     """The mistakes in how mapped steps go together with others."""
     for name, step in pipeline.steps.items():
         if step.for_each is None:
             continue
         if not _uses_item(pipeline, step):
             message = "nothing in this step depends on `item`: it would do the same for each"
-            yield source.mistake(("steps", name, "for_each"), "item-unused", message, key=True, severity="warning")
+            yield source.diagnostic(("steps", name, "for_each"), "item-unused", message, key=True, severity="warning")
         yield from _without_items(pipeline, step, source)
         yield from _one_place(pipeline, step, source)
         yield from _other_items(pipeline, step, source)
         waits = [key for key, read in step.reads.items() if _by_item(pipeline, read.dataset)]
         if step.wait is not None and step.for_each.output_of is not None and waits:
             message = "`wait` cannot know the items beforehand, and this place depends on `item`"
-            yield source.mistake(read_place(source, name, waits[0]), "wait", message)
+            yield source.diagnostic(read_place(source, name, waits[0]), "wait", message)
 
 
 def _uses_item(pipeline: Pipeline, step: Step) -> bool:
@@ -119,15 +119,15 @@ def _uses_item(pipeline: Pipeline, step: Step) -> bool:
     return any(_by_item(pipeline, key) for key in datasets) or any(map(template.needs_item, arguments))
 
 
-def _without_items(pipeline: Pipeline, step: Step, source: Source) -> Iterator[Mistake]:
+def _without_items(pipeline: Pipeline, step: Step, source: Source) -> Iterator[Diagnostic]:
     """Mapped over a step whose result is a report and no list."""
     maker = pipeline.steps.get(step.for_each.output_of or "") if step.for_each is not None else None
     if maker is not None and maker.kind not in ("python", "operator"):
         message = f"`{maker.name}` is a {maker.kind} step, whose result is a report: a `python` step can return a list"
-        yield source.mistake(("steps", step.name, "for_each", "output_of"), "value", message)
+        yield source.diagnostic(("steps", step.name, "for_each", "output_of"), "value", message)
 
 
-def _one_place(pipeline: Pipeline, step: Step, source: Source) -> Iterator[Mistake]:
+def _one_place(pipeline: Pipeline, step: Step, source: Source) -> Iterator[Diagnostic]:
     """Each item would overwrite what another has written."""
     whole = isinstance(step, LoadStep) and step.mode is Mode.REPLACE_WINDOW
     if not (whole or isinstance(step, TransformStep)):
@@ -135,10 +135,10 @@ def _one_place(pipeline: Pipeline, step: Step, source: Source) -> Iterator[Mista
     for binding, dataset in step.writes.items():
         if not _by_item(pipeline, dataset):
             message = "each item would replace what the others have written: let this depend on `item`"
-            yield source.mistake(write_place(source, step.name, binding), "item-place", message)
+            yield source.diagnostic(write_place(source, step.name, binding), "item-place", message)
 
 
-def _other_items(pipeline: Pipeline, step: Step, source: Source) -> Iterator[Mistake]:
+def _other_items(pipeline: Pipeline, step: Step, source: Source) -> Iterator[Diagnostic]:
     """An item that reads what no item has written."""
     mine = step.for_each.items if step.for_each is not None else None
     for binding, read in step.reads.items():
@@ -147,7 +147,7 @@ def _other_items(pipeline: Pipeline, step: Step, source: Source) -> Iterator[Mis
             lost = [item for item in mine or () if each is not None and each.items and item not in each.items]
             if lost:
                 message = f"`{writer}` writes nothing for the item {shown(lost[0])}"
-                yield source.mistake(read_place(source, step.name, binding), "item-place", message)
+                yield source.diagnostic(read_place(source, step.name, binding), "item-place", message)
 
 
 def _by_item(pipeline: Pipeline, dataset: str) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sluicegate.graph.template import uses
-from sluicegate.pipeline.diagnostics import Mistake, Where, did_you_mean
+from sluicegate.pipeline.diagnostics import Diagnostic, Where, did_you_mean
 from sluicegate.pipeline.read.validate import leaves, mapping, name_problem, shown
 from sluicegate.pipeline.text.environment import filled
 from sluicegate.pipeline.text.source import Report, Source
@@ -39,7 +39,7 @@ def read_matrix(source: Source, report: Report) -> tuple[Combination, ...]:
     where: Where = ("matrix",)
     axes: dict[str, dict[str, Any]] = {}
     raw = mapping(source.layers[0].value["matrix"], where, report)
-    if not raw and not any(mistake.where == "matrix" for mistake in report.mistakes):
+    if not raw and not any(diagnostic.where == "matrix" for diagnostic in report.diagnostics):
         report.error(where, "value", "a matrix needs at least one list: `matrix: {region: [eu, us]}`", key=True)
     for name, values in raw.items():
         if problem := name_problem(name):
@@ -174,30 +174,30 @@ def _replaced(words: str, combination: Combination) -> str | int | float | bool:
     return _EXPRESSION.sub(lambda found: _text(combination[found[1]]), words)
 
 
-def merged(found: Sequence[tuple[Combination, Iterable[Mistake]]]) -> tuple[Mistake, ...]:
+def merged(found: Sequence[tuple[Combination, Iterable[Diagnostic]]]) -> tuple[Diagnostic, ...]:
     """The mistakes of all pipelines of a file: each once, with its combinations where it is not in all of them."""
-    by_mistake: dict[Mistake, list[Combination]] = {}
-    for combination, mistakes in found:
-        for mistake in dict.fromkeys(mistakes):
-            by_mistake.setdefault(mistake, []).append(combination)
+    by_diagnostic: dict[Diagnostic, list[Combination]] = {}
+    for combination, diagnostics in found:
+        for diagnostic in dict.fromkeys(diagnostics):
+            by_diagnostic.setdefault(diagnostic, []).append(combination)
     every = [combination for combination, _ in found]
-    told: list[Mistake] = []
+    told: list[Diagnostic] = []
     alike: dict[tuple[Path, int, int, str], int] = {}
-    for mistake, having in by_mistake.items():
+    for diagnostic, having in by_diagnostic.items():
         if len(having) == len(every):
-            told.append(mistake)
+            told.append(diagnostic)
             continue
-        place = (mistake.file, mistake.line, mistake.column, mistake.code)
+        place = (diagnostic.file, diagnostic.line, diagnostic.column, diagnostic.code)
         alike[place] = alike.get(place, 0) + 1
         if alike[place] <= _ALIKE:
-            told.append(replace(mistake, message=f"{mistake.message} (with {_which(having, every)})"))
-    return tuple(_with_count(mistake, alike) for mistake in told)
+            told.append(replace(diagnostic, message=f"{diagnostic.message} (with {_which(having, every)})"))
+    return tuple(_with_count(diagnostic, alike) for diagnostic in told)
 
 
-def _with_count(mistake: Mistake, alike: Mapping[tuple[Path, int, int, str], int]) -> Mistake:
+def _with_count(diagnostic: Diagnostic, alike: Mapping[tuple[Path, int, int, str], int]) -> Diagnostic:
     """How many more there are at the same place, in each of those that are told of it."""
-    more = alike.get((mistake.file, mistake.line, mistake.column, mistake.code), 0) - _ALIKE
-    return mistake if more <= 0 else replace(mistake, message=f"{mistake.message}; {more} more are like it")
+    more = alike.get((diagnostic.file, diagnostic.line, diagnostic.column, diagnostic.code), 0) - _ALIKE
+    return diagnostic if more <= 0 else replace(diagnostic, message=f"{diagnostic.message}; {more} more are like it")
 
 
 def _which(having: Sequence[Combination], every: Sequence[Combination]) -> str:

@@ -92,14 +92,14 @@ class Steps:
                 key=True,
             )
         kind = kinds[0]
-        before = len(self.site.report.mistakes)
+        before = len(self.site.report.diagnostics)
         given = self._known(raw, kind, where)
         self.site.datasets.mapped = given.get("for_each") is not None
         for side in _SIDES:
             given[side] = self.site.datasets.bindings(given.get(side), (*where, side), side)
         made = self._common(name, given, where, names)
         step = _READERS[kind](given, made, where, self.site)
-        failed = any(mistake.is_error for mistake in self.site.report.mistakes[before:])
+        failed = any(diagnostic.is_error for diagnostic in self.site.report.diagnostics[before:])
         return None if failed else step
 
     def _known(self, raw: Raw, kind: str, where: Where) -> Raw:

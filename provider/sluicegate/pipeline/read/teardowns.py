@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from sluicegate.graph.edges import edges
-from sluicegate.pipeline.diagnostics import Mistake, Where, did_you_mean
+from sluicegate.pipeline.diagnostics import Diagnostic, Where, did_you_mean
 from sluicegate.pipeline.keys.model import Pipeline, TeardownOf
 from sluicegate.pipeline.read.context import Site
 from sluicegate.pipeline.read.validate import keys_of, known_keys, shown, texts, validate
@@ -37,20 +37,20 @@ def read_teardown_of(raw: object, own: str, names: Collection[str], where: Where
     return validate(TeardownOf, {**given, "steps": steps}, where, site.report)
 
 
-def check_teardowns(pipeline: Pipeline, source: Source) -> Iterator[Mistake]:
+def check_teardowns(pipeline: Pipeline, source: Source) -> Iterator[Diagnostic]:
     """What Airflow would refuse, or would not do as it is meant."""
     ends = {name: step.teardown_of.steps for name, step in pipeline.steps.items() if step.teardown_of is not None}
     setups = {setup for steps in ends.values() for setup in steps}
     for name, steps in ends.items():
         if pipeline.steps[name].trigger_rule is not None:
             message = "a teardown has its own rule: it runs when its setups succeeded and all after them are done"
-            yield source.mistake(("steps", name, "trigger_rule"), "value", message, key=True)
+            yield source.diagnostic(("steps", name, "trigger_rule"), "value", message, key=True)
         for setup in steps:
             if setup in ends:
                 message = f"`{setup}` is a teardown itself: it cannot be undone"
-                yield source.mistake(("steps", name, "teardown_of"), "value", message)
+                yield source.diagnostic(("steps", name, "teardown_of"), "value", message)
     for before, after in edges(pipeline) if setups else ():
         rule = pipeline.steps[after].trigger_rule
         if before in setups and after not in ends and rule not in (None, "all_success"):
             message = f"`{before}` is a setup: what comes right after one has the rule all_success"
-            yield source.mistake(("steps", after, "trigger_rule"), "value", message)
+            yield source.diagnostic(("steps", after, "trigger_rule"), "value", message)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sluicegate.pipeline.diagnostics import Mistake, Where, did_you_mean
+from sluicegate.pipeline.diagnostics import Diagnostic, Where, did_you_mean
 from sluicegate.pipeline.text.yaml import Document, Place, Written, plain_value
 
 __all__ = ["ALLOWLIST", "PREFIX", "Environment", "Expanded", "expand", "filled"]
@@ -75,14 +75,14 @@ def expand(document: Document, environment: Environment) -> Expanded:
     An unquoted value that is filled in is read as if the result stood in the file: `${env:SLUICEGATE_COUNT:3}`
     is a number. In quotes it is text.
     """
-    mistakes: list[Mistake] = []
+    diagnostics: list[Diagnostic] = []
     changes: dict[Where, Any] = {}
     used: dict[str, str | None] = {}
     unclear: set[Where] = set()
     for written in document.scalars(_MARK):
         if written.is_key:
             message = "a key is as it stands: `${env:…}` is for values"
-            mistakes.append(_mistake(document, written, message, _MARK, key=True))
+            diagnostics.append(_diagnostic(document, written, message, _MARK, key=True))
             unclear.add(written.where)
             continue
         text = ""
@@ -94,7 +94,7 @@ def expand(document: Document, environment: Environment) -> Expanded:
             wrong = _problem(found, environment)
             if wrong is not None:
                 inside = f"{_MARK}{name}"
-                mistakes.append(_mistake(document, written, wrong, inside, suggestion=_meant(name, environment)))
+                diagnostics.append(_diagnostic(document, written, wrong, inside, suggestion=_meant(name, environment)))
                 unclear.add(written.where)
             value = environment.value(name)
             text += written.text[end : found.start()] + ((found["default"] or "") if value is None else value)
@@ -103,7 +103,9 @@ def expand(document: Document, environment: Environment) -> Expanded:
         if written.where not in unclear:
             changes[written.where] = plain_value(text) if written.plain else text
     return Expanded(
-        document=replace(document, value=filled(document.value, changes), mistakes=(*document.mistakes, *mistakes)),
+        document=replace(
+            document, value=filled(document.value, changes), diagnostics=(*document.diagnostics, *diagnostics)
+        ),
         used=used,
         unclear=frozenset(unclear),
     )
@@ -137,7 +139,7 @@ def _meant(name: str, environment: Environment) -> str | None:
     return None if meant is None or meant == name else f"{_MARK}{meant}}}"
 
 
-def _mistake(
+def _diagnostic(
     document: Document,
     written: Written,
     message: str,
@@ -145,7 +147,7 @@ def _mistake(
     *,
     key: bool = False,
     suggestion: str | None = None,
-) -> Mistake:
+) -> Diagnostic:
     *_, key_place, value_place = document.follow(written.where)
     place: Place = key_place if key else document.inside(written.where, inside) or value_place
-    return replace(document.mistake("env", message, place, written.where), suggestion=suggestion)
+    return replace(document.diagnostic("env", message, place, written.where), suggestion=suggestion)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors, Severity, Where, dotted
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Severity, Where, dotted
 from sluicegate.pipeline.text.digest import digest_of, texts_of
 from sluicegate.pipeline.text.environment import Environment, expand
 from sluicegate.pipeline.text.yaml import Document, Place, parse
@@ -44,13 +44,13 @@ class Source:
         :raises OSError: when `file` cannot be read.
         """
         layers: list[Document] = []
-        broken: list[Mistake] = []
+        broken: list[Diagnostic] = []
         texts = texts_of(file, root)
         for path, data in texts.items():
             try:
                 layers.append(parse(data, path) if path == file else _parse_defaults(data, path))
             except PipelineErrors as errors:
-                broken += errors.mistakes
+                broken += errors.diagnostics
         if broken:
             raise PipelineErrors(broken, root)
         env: dict[str, str | None] = {}
@@ -69,11 +69,11 @@ class Source:
         return cls(file, root, tuple(layers), value, digest, env, frozenset(unclear), file.stem)
 
     @property
-    def mistakes(self) -> tuple[Mistake, ...]:
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Those of the documents themselves, such as duplicate keys."""
-        return tuple(mistake for layer in self.layers for mistake in layer.mistakes)
+        return tuple(diagnostic for layer in self.layers for diagnostic in layer.diagnostics)
 
-    def mistake(
+    def diagnostic(
         self,
         where: Where,
         code: str,
@@ -83,7 +83,7 @@ class Source:
         inside: str | None = None,
         suggestion: str | None = None,
         severity: Severity = "error",
-    ) -> Mistake:
+    ) -> Diagnostic:
         """A mistake at `where`, in the layer that decides it; at the nearest place above if there is none.
 
         :param key: point at the key rather than at its value.
@@ -93,7 +93,7 @@ class Source:
         place = key_place if key or reached < len(where) else value_place
         if inside is not None:
             place = document.inside(where, inside) or place
-        return Mistake(
+        return Diagnostic(
             code=code,
             message=message,
             file=document.file,
@@ -125,7 +125,7 @@ class Report:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.mistakes: list[Mistake] = list(source.mistakes)
+        self.diagnostics: list[Diagnostic] = list(source.diagnostics)
 
     def error(
         self,
@@ -137,18 +137,18 @@ class Report:
         inside: str | None = None,
         suggestion: str | None = None,
     ) -> None:
-        self._add(self.source.mistake(where, code, message, key=key, inside=inside, suggestion=suggestion), where)
+        self._add(self.source.diagnostic(where, code, message, key=key, inside=inside, suggestion=suggestion), where)
 
     def warning(
         self, where: Where, code: str, message: str, *, key: bool = False, suggestion: str | None = None
     ) -> None:
-        mistake = self.source.mistake(where, code, message, key=key, suggestion=suggestion, severity="warning")
-        self._add(mistake, where)
+        diagnostic = self.source.diagnostic(where, code, message, key=key, suggestion=suggestion, severity="warning")
+        self._add(diagnostic, where)
 
-    def _add(self, mistake: Mistake, where: Where) -> None:
+    def _add(self, diagnostic: Diagnostic, where: Where) -> None:
         # What a value is that could not be filled in, nobody knows: there is no second mistake in it.
-        if (mistake.file, where) not in self.source.unclear:
-            self.mistakes.append(mistake)
+        if (diagnostic.file, where) not in self.source.unclear:
+            self.diagnostics.append(diagnostic)
 
 
 @lru_cache(maxsize=64)

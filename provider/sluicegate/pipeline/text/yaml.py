@@ -18,7 +18,7 @@ from yaml.error import MarkedYAMLError, YAMLError
 from yaml.events import CollectionEndEvent, CollectionStartEvent, Event
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from sluicegate.pipeline.diagnostics import Mistake, PipelineErrors, Place, Severity, Where, dotted
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Place, Severity, Where, dotted
 from sluicegate.pipeline.text.syntax import explain
 
 __all__ = ["Document", "Place", "Written", "parse", "plain_value"]
@@ -74,7 +74,7 @@ class Document:
     file: Path
     text: str
     value: dict[str, Any]
-    mistakes: tuple[Mistake, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
     unclear: frozenset[Where] = frozenset()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -139,10 +139,10 @@ class Document:
             key, value = _place(found[0]), _place(node)
         return len(where), True, key, value
 
-    def mistake(
+    def diagnostic(
         self, code: str, message: str, place: Place, where: Where = (), severity: Severity = "error"
-    ) -> Mistake:
-        return Mistake(
+    ) -> Diagnostic:
+        return Diagnostic(
             code=code,
             message=message,
             file=self.file,
@@ -165,26 +165,26 @@ def parse(data: bytes, file: Path) -> Document:
         before = data[: error.start].decode("utf-8", "replace")
         blank = Document(file, data.decode("utf-8", "replace"), {})
         raise PipelineErrors(
-            [blank.mistake("encoding", "this is not UTF-8: save the file as UTF-8", _place_after(before))]
+            [blank.diagnostic("encoding", "this is not UTF-8: save the file as UTF-8", _place_after(before))]
         ) from None
     blank = Document(file, text, {})
     if forbidden := _FORBIDDEN.search(text):
         message = f"the character U+{ord(forbidden[0]):04X} cannot stand in YAML"
-        raise PipelineErrors([blank.mistake("syntax", message, _place_after(text[: forbidden.start()]))])
+        raise PipelineErrors([blank.diagnostic("syntax", message, _place_after(text[: forbidden.start()]))])
     try:
         _check_depth(text, blank)
         node = _Parser(text).get_single_node()
     except MarkedYAMLError as error:
         message, place = explain(error, text, blank.lines)
-        raise PipelineErrors([blank.mistake("syntax", message, place)]) from None
+        raise PipelineErrors([blank.diagnostic("syntax", message, place)]) from None
     if node is None:
         return blank
     if not isinstance(node, MappingNode):
         message = "expected keys and values: `key: value`"
-        raise PipelineErrors([blank.mistake("syntax", message, _place(node))])
+        raise PipelineErrors([blank.diagnostic("syntax", message, _place(node))])
     builder = _Builder(blank)
     value = builder.mapping(node)
-    document = Document(file, text, value, tuple(builder.mistakes), frozenset(builder.unclear))
+    document = Document(file, text, value, tuple(builder.diagnostics), frozenset(builder.unclear))
     document.__dict__["root"] = node  # as composed already
     return document
 
@@ -201,7 +201,7 @@ def _check_depth(text: str, blank: Document) -> None:
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if depth > _MAX_DEPTH:
             message = f"this is nested deeper than {_MAX_DEPTH} levels"
-            raise PipelineErrors([blank.mistake("too-large", message, _place(event))])
+            raise PipelineErrors([blank.diagnostic("too-large", message, _place(event))])
 
 
 class _Builder:
@@ -209,13 +209,13 @@ class _Builder:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.mistakes: list[Mistake] = []
+        self.diagnostics: list[Diagnostic] = []
         self.unclear: set[Where] = set()
         self.way: list[str | int] = []
         self.count = 0
 
     def note(self, code: str, message: str, node: Node) -> None:
-        self.mistakes.append(self.document.mistake(code, message, _place(node), tuple(self.way)))
+        self.diagnostics.append(self.document.diagnostic(code, message, _place(node), tuple(self.way)))
 
     def value(self, node: Node) -> Any:
         self.count += 1
@@ -223,7 +223,7 @@ class _Builder:
             deep = f"this is nested deeper than {_MAX_DEPTH} levels, or an alias contains itself"
             many = f"there are more than {_MAX_VALUES:,} values here once the aliases are expanded"
             self.note("too-large", deep if len(self.way) > _MAX_DEPTH else many, node)
-            raise PipelineErrors(self.mistakes)
+            raise PipelineErrors(self.diagnostics)
         if node.tag is not None:
             self.note("tag", f"tags such as `{node.tag}` are not used here: write the value alone", node)
         if isinstance(node, ScalarNode):

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import typer
 
-from sluicegate.pipeline.diagnostics import Mistake, draw
+from sluicegate.pipeline.diagnostics import Diagnostic, draw
 
 __all__ = ["tell"]
 
 
-def tell(mistakes: Iterable[Mistake], *, err: bool = False) -> None:
+def tell(diagnostics: Iterable[Diagnostic], *, err: bool = False) -> None:
     """Print all of them; with `err` to standard error, where standard output is the result."""
-    for mistake in mistakes:
-        head, *rest = draw(mistake, Path.cwd()).splitlines()
-        colour = typer.colors.RED if mistake.is_error else typer.colors.YELLOW
-        label = f"{mistake.severity}[{mistake.code}]"
+    for diagnostic in diagnostics:
+        head, *rest = draw(diagnostic, Path.cwd()).splitlines()
+        colour = typer.colors.RED if diagnostic.is_error else typer.colors.YELLOW
+        label = f"{diagnostic.severity}[{diagnostic.code}]"
         typer.echo("\n".join([head.replace(label, typer.style(label, fg=colour, bold=True), 1), *rest, ""]), err=err)
