@@ -12,7 +12,7 @@ from sluicegate.factory.build import build_dag
 from sluicegate.factory.preflight.abilities import shortcomings
 from sluicegate.factory.problems import BuildError, Problem, placed
 from sluicegate.factory.site import PipelineFileError, environment, find_code
-from sluicegate.graph import edges as graph
+from sluicegate.graph.datasets import as_read_by, located
 from sluicegate.pipeline import Diagnostic, Pipeline, PipelineErrors, read_together
 from sluicegate.runtime.dag import PipelineDAG
 
@@ -50,7 +50,7 @@ def build_diagnostics(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tup
     :param pipeline: may be as much of a pipeline with mistakes as could be read: of the rest nothing is said
     """
     find_code(pipeline.root)
-    _, problems = attempt(graph.located(pipeline, others), others)
+    _, problems = attempt(located(pipeline, others), others)
     return placed(problems, pipeline.file, pipeline.root).diagnostics if problems else ()
 
 
@@ -70,7 +70,7 @@ def import_shared(modules: Iterable[str]) -> None:
 def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[PipelineDAG | None, list[Problem]]:
     """The DAG, unless there is an error, and all that is wrong."""
     # With no more of the others than an entry keeps: what is tried here is what is parsed there.
-    known = graph.as_read_by(pipeline, others)
+    known = as_read_by(pipeline, others)
     problems = list(shortcomings(pipeline, known))
     try:
         dag = build_dag(pipeline, known)
