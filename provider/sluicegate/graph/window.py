@@ -17,7 +17,7 @@ from sluicegate.graph.cron import Cron, cron_of, zone
 if TYPE_CHECKING:
     from sluicegate.pipeline.keys.model import Schedule
 
-__all__ = ["Window", "can_always_match", "endless", "unmatched", "upstream_windows", "windows"]
+__all__ = ["Window", "endless", "unmatched", "upstream_windows", "windows"]
 
 _YEAR = 366
 _LOOK = timedelta(days=9)  # a whole week and the days around it
@@ -83,11 +83,6 @@ def upstream_windows(schedule: Schedule, window: Window) -> tuple[Window, ...]:
 def endless(schedule: Schedule) -> Schedule:
     """The same without `start` and `end`."""
     return schedule.model_copy(update={"start": None, "end": None})
-
-
-def can_always_match(reader: Schedule, upstream: Schedule) -> bool:
-    """Whether every run of `reader` finds at least one window of `upstream`."""
-    return unmatched(reader, upstream) is None
 
 
 @lru_cache(maxsize=4096)
