@@ -202,10 +202,16 @@ from importlib import import_module
 for name in {modules!r}:
     import_module(name)
     print(name, [heavy for heavy in {heavy!r} if heavy in sys.modules])
-from sluicegate.factory.dags import load_dags
+from pathlib import Path
+from sluicegate.factory.dags import attempt
+from sluicegate.factory.site import find_code
+from sluicegate.pipeline import read_together
 
+root = Path({dags!r})
+find_code(root)
 for file in {files!r}:
-    load_dags({dags!r}, file)[0]
+    together = read_together(root / file, root)
+    assert all(attempt(pipeline, together.upstreams)[0] for pipeline in together.pipelines)
     print(file, [heavy for heavy in {heavy!r} if heavy in sys.modules])
 """
 

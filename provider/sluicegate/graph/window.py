@@ -17,7 +17,7 @@ from sluicegate.graph.cron import Cron, cron_of, zone
 if TYPE_CHECKING:
     from sluicegate.pipeline.keys.model import Schedule
 
-__all__ = ["Window", "awaited_dates", "can_always_match", "endless", "unmatched", "upstream_windows", "windows"]
+__all__ = ["Window", "awaited_dates", "endless", "unmatched", "upstream_windows", "windows"]
 
 _YEAR = 366
 _LOOK = timedelta(days=9)  # a whole week and the days around it
@@ -97,11 +97,6 @@ def awaited_dates(schedule: Schedule | None, window: Window, *, latest: bool = F
 def endless(schedule: Schedule) -> Schedule:
     """The same without `start` and `end`."""
     return schedule.model_copy(update={"start": None, "end": None})
-
-
-def can_always_match(reader: Schedule, upstream: Schedule) -> bool:
-    """Whether every run of `reader` finds at least one window of `upstream`."""
-    return unmatched(reader, upstream) is None
 
 
 @lru_cache(maxsize=4096)
