@@ -113,7 +113,7 @@ class Grouping:
                     before[task] += [name] if name in self.tasks else self._ends(name, plain)
         found = {task: list(dict.fromkeys(names)) for task, names in before.items()}
         try:
-            waves((name, task) for task, names in found.items() for name in names)
+            waves(((name, task) for task, names in found.items() for name in names), found)
         except CycleError as cycle:
             path = [str(task) for task in cycle.path]
             raise self.tasks[path[0]].refused(f"these tasks wait for each other: {' -> '.join(path)}") from None
