@@ -17,7 +17,7 @@ from airflow.sdk.execution_time.comms import (
     XComResult,
 )
 
-from sluicegate.runtime.operator import RUN_XCOM_KEY
+from sluicegate.runtime.marks import RUN_XCOM_KEY
 
 
 @dataclass
