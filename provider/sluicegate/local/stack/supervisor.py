@@ -1,4 +1,4 @@
-"""The process that keeps a stack up (`python -m sluicegate.local.supervisor`): what starts, in which order.
+"""The process that keeps a stack up (`python -m sluicegate.local.stack.supervisor`): what starts, in which order.
 
 It says what happens as events on its standard output (`events`); whoever starts it is `stack`.
 """
@@ -20,14 +20,14 @@ from dataclasses import replace
 
 import psutil
 
-from sluicegate.local import airflow, databases, ports, postgres, processes
-from sluicegate.local.component import Component, rotate
-from sluicegate.local.errors import AlreadyRunning, StackError
-from sluicegate.local.events import Event
-from sluicegate.local.extra import require_extra
-from sluicegate.local.settings import Settings
-from sluicegate.local.state import Lock, Ports, ProcessId, Run, Secrets, State, airflow_url
-from sluicegate.local.watch import StopRequested, Watch, environment
+from sluicegate.local.stack import airflow, databases, ports, postgres, processes
+from sluicegate.local.stack.component import Component, rotate
+from sluicegate.local.stack.errors import AlreadyRunning, StackError
+from sluicegate.local.stack.events import Event
+from sluicegate.local.stack.extra import require_extra
+from sluicegate.local.stack.settings import Settings
+from sluicegate.local.stack.state import Lock, Ports, ProcessId, Run, Secrets, State, airflow_url
+from sluicegate.local.stack.supervise import Loop, StopRequested, environment
 
 # What runs tasks, then the api-server they report to, then what they work on.
 STOP_ORDER = (("scheduler", "dag-processor", "triggerer"), ("api-server",), ("aws",), ("postgres",))
@@ -37,7 +37,7 @@ class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._state = settings.state
-        self._watch = Watch(self._state.logs, self._say, self._note_process, settings.holder)
+        self._loop = Loop(self._state.logs, self._say, self._note_process, settings.holder)
         self._begun = time.monotonic()
         self._run: Run
 
@@ -46,7 +46,7 @@ class Supervisor:
     def live(self) -> int:
         """Start, watch until asked to stop, stop. The exit status for the command."""
         for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(one, lambda *_: self._watch.ask_to_stop())
+            signal.signal(one, lambda *_: self._loop.ask_to_stop())
         processes.adopt_orphans()
         os.set_blocking(1, False)  # a reader who does not read must not hold up the watch
         lock = None
@@ -54,7 +54,7 @@ class Supervisor:
             lock = self._take_lock()
             self._start()
             while True:
-                self._watch.tick()
+                self._loop.tick()
         except StopRequested:
             return 0
         except Exception as error:
@@ -62,7 +62,7 @@ class Supervisor:
         finally:
             if lock is not None:
                 self._say(Event("stopping", "stopping"))
-                self._watch.stop(STOP_ORDER)
+                self._loop.stop(STOP_ORDER)
                 self._state.run.unlink(missing_ok=True)
                 lock.release()
                 self._say(Event("stopped", "stopped"))
@@ -105,10 +105,10 @@ class Supervisor:
         )
         self._run.save(self._state)
         base = airflow.caller_environment() | {processes.STATE_MARK: str(self._state.root)}
-        self._watch.launch(self._aws(base, chosen, secrets))
+        self._loop.launch(self._aws(base, chosen, secrets))
         self._start_postgres(base, chosen, secrets)
         self._start_airflow(airflow.environment(base, self._state, secrets, chosen, self._run.bundles), chosen, secrets)
-        self._watch.wait_for_all(self._settings.start_timeout)
+        self._loop.wait_for_all(self._settings.start_timeout)
         self._run = replace(self._run, healthy=True)
         self._run.save(self._state)
         seconds = time.monotonic() - self._begun
@@ -152,8 +152,8 @@ class Supervisor:
             return False
 
         server = self._postgres("postgres", base, run_as, postgres.server(self._state, run_as, chosen.postgres))
-        self._watch.launch(replace(server, ready=ready))
-        self._watch.wait_for("postgres", 60)
+        self._loop.launch(replace(server, ready=ready))
+        self._loop.wait_for("postgres", 60)
         with databases.connect(chosen, secrets) as connection:
             databases.ensure(connection, secrets)
 
@@ -162,7 +162,7 @@ class Supervisor:
         shutil.rmtree(draft, ignore_errors=True)
         password_file = postgres.write_password_file(self._state, secrets, run_as)
         try:
-            self._watch.run(self._postgres("initdb", base, run_as, postgres.initdb(self._state, run_as, password_file)))
+            self._loop.run(self._postgres("initdb", base, run_as, postgres.initdb(self._state, run_as, password_file)))
         finally:
             password_file.unlink(missing_ok=True)
         draft.rename(postgres.data_folder(self._state))
@@ -198,11 +198,11 @@ class Supervisor:
             for name in airflow.COMMANDS
         )
         self._state.migrated.unlink(missing_ok=True)
-        self._watch.launch(first)  # the slowest to import; it waits for the database by itself
+        self._loop.launch(first)  # the slowest to import; it waits for the database by itself
         self._migrate(env, chosen, secrets)
         self._state.migrated.touch()
         for component in others:
-            self._watch.launch(component)
+            self._loop.launch(component)
 
     def _migrate(self, env: Mapping[str, str], chosen: Ports, secrets: Secrets) -> None:
         version = airflow.version()
@@ -220,7 +220,7 @@ class Supervisor:
             log=self._state.log("migrate"),
             cwd=self._state.airflow,
         )
-        self._watch.run(job)
+        self._loop.run(job)
         with databases.connect(chosen, secrets) as connection:
             databases.mark_migrated(connection, version)
         seconds = time.monotonic() - begun
@@ -255,7 +255,7 @@ def clean_up(state: State) -> tuple[int, list[psutil.Process]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m sluicegate.local.supervisor")
+    parser = argparse.ArgumentParser(prog="python -m sluicegate.local.stack.supervisor")
     parser.add_argument("settings", type=Settings.parse)
     return Supervisor(parser.parse_args().settings).live()
 

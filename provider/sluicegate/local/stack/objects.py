@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sluicegate.local.errors import StackError, WrongUse
+from sluicegate.local.stack.errors import StackError, WrongUse
 
 if TYPE_CHECKING:
-    from sluicegate.local.stack import Stack
+    from sluicegate.local.stack.stack import Stack
 
 _URI = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>.*)")
 

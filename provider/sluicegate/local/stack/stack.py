@@ -1,7 +1,7 @@
 """The embedded stack as Python sees it: start one and stop it again, or attach to one that runs.
 
     with Stack(state=Path(".sluicegate"), dags=Path("dags")) as stack:
-        stack.api().get("/dags")
+        stack.api().get("/version")
 
 The work is done by the supervisor, a process of its own (`supervisor`), which this module only talks to.
 """
@@ -17,18 +17,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
-from sluicegate.local import airflow, processes
-from sluicegate.local import state as state_folder
-from sluicegate.local.component import rotate
-from sluicegate.local.errors import NotRunning, StackError, WrongUse
-from sluicegate.local.events import Event, Progress
-from sluicegate.local.settings import Settings
-from sluicegate.local.state import Lock, Run, Secrets, State
-from sluicegate.local.supervisor import clean_up
+from sluicegate.local.stack import airflow, processes
+from sluicegate.local.stack import state as state_folder
+from sluicegate.local.stack.component import rotate
+from sluicegate.local.stack.errors import NotRunning, StackError, WrongUse
+from sluicegate.local.stack.events import Event, Progress
+from sluicegate.local.stack.settings import Settings
+from sluicegate.local.stack.state import Lock, Run, Secrets, State
+from sluicegate.local.stack.supervisor import clean_up
 
 if TYPE_CHECKING:
-    import httpx
     from botocore.client import BaseClient
+
+    from sluicegate.api import Client
 
 
 # Longer than all components' patience together.
@@ -255,19 +256,20 @@ class Stack:
         run = self.run
         return airflow.environment(base, self._state, Secrets.load(self._state), run.ports, run.bundles)
 
-    def api(self) -> httpx.Client:
-        """A client of Airflow's REST API (its base is `/api/v2`), signed in as the admin. Close it."""
-        from sluicegate.local import clients
+    def api(self) -> Client:
+        """A client of Airflow's REST API as the admin. Close it."""
+        from sluicegate.api import Client, Login
 
-        return clients.airflow_api(self.airflow_url, Secrets.load(self._state))
+        password = Secrets.load(self._state).admin_password
+        return Client(self.airflow_url, Login(airflow.ADMIN, password), environment_proxies=False)
 
     def s3(self) -> BaseClient:
-        from sluicegate.local import clients
+        from sluicegate.local.stack import clients
 
         return clients.aws("s3", self.aws_endpoint, Secrets.load(self._state))
 
     def emr(self) -> BaseClient:
-        from sluicegate.local import clients
+        from sluicegate.local.stack import clients
 
         return clients.aws("emr", self.aws_endpoint, Secrets.load(self._state))
 
@@ -282,7 +284,7 @@ def running(state: Path | str | None = None) -> Stack | None:
 
 
 def _failure(event: Event) -> StackError:
-    from sluicegate.local.errors import AlreadyRunning
+    from sluicegate.local.stack.errors import AlreadyRunning
 
     if event.exit_code == AlreadyRunning.exit_code:
         return AlreadyRunning(event.text, event.remedy)

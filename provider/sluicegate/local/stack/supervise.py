@@ -1,4 +1,4 @@
-"""Watches over components: waits for them, starts them again, ends them. Knows nothing of what they are.
+"""The supervisor's loop: waits for components, starts them again, ends them. Knows nothing of what they are.
 
 One thread, one loop: a component gets its parent-death signal from the thread that started it.
 """
@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from sluicegate.local import processes
-from sluicegate.local.component import MAX_DEATHS, MAX_DEATHS_AT_START, Child, Component, bound, describe_exit
-from sluicegate.local.errors import StackError
-from sluicegate.local.events import Event, Progress
-from sluicegate.local.state import ProcessId
+from sluicegate.local.stack import processes
+from sluicegate.local.stack.component import MAX_DEATHS, MAX_DEATHS_AT_START, Child, Component, bound, describe_exit
+from sluicegate.local.stack.errors import StackError
+from sluicegate.local.stack.events import Event, Progress
+from sluicegate.local.stack.state import ProcessId
 
 TICK = 0.15
 _HOLDER = 0
@@ -26,7 +26,7 @@ class StopRequested(Exception):  # noqa: N818 (no error)
     """A signal, or the end of the holder, while something was waited for."""
 
 
-class Watch:
+class Loop:
     """`holder`: whether the end of standard input means that whoever asked for the stack is gone.
 
     `started` is told of every process of a component.

@@ -8,8 +8,8 @@ from __future__ import annotations
 import psycopg
 from psycopg import sql
 
-from sluicegate.local.postgres import SUPERUSER
-from sluicegate.local.state import Ports, Secrets
+from sluicegate.local.stack.postgres import SUPERUSER
+from sluicegate.local.stack.state import Ports, Secrets
 
 NotReachable = psycopg.OperationalError
 

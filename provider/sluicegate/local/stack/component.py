@@ -1,6 +1,6 @@
 """One supervised process: how it is started, when it counts as ready, when it is started again.
 
-Decides only; who watches is `watch`.
+Only decides; `supervise` acts.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sluicegate.local import processes
-from sluicegate.local.state import ProcessId
+from sluicegate.local.stack import processes
+from sluicegate.local.stack.state import ProcessId
 
 # A component that dies more often than this within the period is not started again.
 MAX_DEATHS = 5

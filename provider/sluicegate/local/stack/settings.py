@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sluicegate.local.state import State
+from sluicegate.local.stack.state import State
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Settings:
             "holder": self.holder,
             "start_timeout": self.start_timeout,
         }
-        return [sys.executable, "-m", "sluicegate.local.supervisor", json.dumps(said)]
+        return [sys.executable, "-m", "sluicegate.local.stack.supervisor", json.dumps(said)]
 
     @classmethod
     def parse(cls, text: str) -> Settings:

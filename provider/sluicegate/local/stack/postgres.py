@@ -15,9 +15,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluicegate.local.errors import StackError
-from sluicegate.local.extra import require_extra
-from sluicegate.local.state import Secrets, State
+from sluicegate.local.stack.errors import StackError
+from sluicegate.local.stack.extra import require_extra
+from sluicegate.local.stack.state import Secrets, State
 
 SUPERUSER = "postgres"
 

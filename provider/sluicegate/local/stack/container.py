@@ -1,6 +1,6 @@
 """What containers need before Airflow starts: roles, databases, AIRFLOW_HOME.
 
-`python -m sluicegate.local.container FOLDER`; all else comes from the environment (docker-compose.yaml):
+`python -m sluicegate.local.stack.container FOLDER`; all else comes from the environment (docker-compose.yaml):
 libpq's PG... variables for the superuser, and a password for each role. It may run again at any time, and a
 changed password takes effect then.
 """
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import psycopg
 
-from sluicegate.local import airflow, databases
-from sluicegate.local.errors import StackError, WrongUse
-from sluicegate.local.state import Secrets, State
+from sluicegate.local.stack import airflow, databases
+from sluicegate.local.stack.errors import StackError, WrongUse
+from sluicegate.local.stack.state import Secrets, State
 
 _PASSWORDS = {
     "airflow_password": "AIRFLOW_DB_PASSWORD",
@@ -57,7 +57,7 @@ def prepare(state: State, known: Secrets) -> None:
 def main() -> int:
     try:
         if len(sys.argv) != 2:
-            raise WrongUse("usage: python -m sluicegate.local.container FOLDER")
+            raise WrongUse("usage: python -m sluicegate.local.stack.container FOLDER")
         prepare(State(Path(sys.argv[1]).resolve()), secrets(os.environ))
     except StackError as error:
         print(error, file=sys.stderr)

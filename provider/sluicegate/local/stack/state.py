@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from sluicegate.local.errors import StackError
+from sluicegate.local.stack.errors import StackError
 
 DEFAULT_FOLDER = ".sluicegate"
 
