@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -45,6 +45,14 @@ MAY_IMPORT = {
     "cli": _DISCOVERY | {"local", "migrate", "picture", "render"},
 }
 """By layer, the layers that it may import beside itself."""
+
+WITHIN = {
+    "pipeline.diagnostics": (),
+    "pipeline.text": ("pipeline.diagnostics",),
+    "pipeline.keys": ("pipeline.diagnostics", "pipeline.text"),
+    "graph": ("pipeline.diagnostics", "pipeline.text", "pipeline.keys"),
+}
+"""`graph` is between two parts of `pipeline`: by part, what it may import of the two layers beside itself."""
 
 HEAVY = ("duckdb", "pandas", "pyarrow", "boto3", "botocore", "great_expectations", "psycopg", "moto", "pyspark")
 PARSE_TIME = (
@@ -121,6 +129,39 @@ def test_imports_point_one_way() -> None:
     assert found == []
 
 
+def wrong_within(source: str, module: str) -> list[str]:
+    def is_in(name: str, parts: Iterable[str]) -> bool:
+        return any(f"{name}.".startswith(f"sluicegate.{part}.") for part in parts)
+
+    ours = next((part for part in WITHIN if is_in(module, [part])), None)
+    if ours is None:
+        return []
+    return [
+        f"{module}:{line} imports {name}"
+        for line, name in imported(source, module)
+        if is_in(name, ("pipeline", "graph")) and not is_in(name, (ours, *WITHIN[ours]))
+    ]
+
+
+def test_the_graph_is_between_the_model_and_what_reads_it() -> None:
+    found = [
+        wrong
+        for room in ("pipeline", "graph")
+        for path in sorted((PACKAGE / room).rglob("*.py"))
+        for wrong in wrong_within(path.read_text(encoding="utf-8"), module_of(path))
+    ]
+    assert found == []
+
+
+def test_a_wrong_import_between_the_parts_is_found() -> None:
+    reading = "from sluicegate.pipeline.read.groups import read_group"
+    assert wrong_within(reading, "sluicegate.graph.edges")
+    assert wrong_within("from sluicegate.pipeline import read_tree", "sluicegate.graph.edges")
+    assert wrong_within("from sluicegate.graph import window", "sluicegate.pipeline.keys.model")
+    assert not wrong_within("from sluicegate.pipeline.keys.model import Pipeline", "sluicegate.graph.edges")
+    assert not wrong_within(reading, "sluicegate.pipeline.check.rules")
+
+
 def test_the_package_itself_imports_none_of_its_layers() -> None:
     code = "import sys, sluicegate; print([name for name in sys.modules if name.startswith('sluicegate.')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
@@ -161,10 +202,16 @@ from importlib import import_module
 for name in {modules!r}:
     import_module(name)
     print(name, [heavy for heavy in {heavy!r} if heavy in sys.modules])
-from sluicegate.factory.dags import load_dags
+from pathlib import Path
+from sluicegate.factory.dags import attempt
+from sluicegate.factory.site import find_code
+from sluicegate.pipeline import read_together
 
+root = Path({dags!r})
+find_code(root)
 for file in {files!r}:
-    load_dags({dags!r}, file)[0]
+    together = read_together(root / file, root)
+    assert all(attempt(pipeline, together.upstreams)[0] for pipeline in together.pipelines)
     print(file, [heavy for heavy in {heavy!r} if heavy in sys.modules])
 """
 

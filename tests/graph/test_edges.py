@@ -1,25 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
-from itertools import pairwise
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sluicegate.graph.edges import (
-    as_read_by,
-    cycles,
-    edges,
-    narrowed_by,
-    read_locations,
-    sources,
-    waits,
-    write_locations,
-    writers,
-)
+from sluicegate.graph.datasets import as_read_by, read_locations, sources, write_locations, writers
+from sluicegate.graph.edges import edges, narrowed_by
+from sluicegate.graph.waits import upstream_reads
+from sluicegate.graph.window import awaited_dates
 from sluicegate.pipeline import Diagnostic, Window, read_tree
 from tests.pipeline.conftest import Dags
 
@@ -83,15 +73,15 @@ def test_waits_and_locations_of_what_is_read_from_another_pipeline(dags: Dags) -
         """,
     )
     together = dags.together("days.yaml")
-    found = waits(together.pipeline, together.upstreams)
+    found = upstream_reads(together.pipeline, together.upstreams)
     assert [(w.step, w.binding, w.dataset, w.pipeline, w.upstream_step, w.latest) for w in found] == [
         ("a", "raw", "hours.raw", "hours", "land", False),
         ("a", "done", "hours.done", "hours", "land", False),
         ("b", "last", "hours.done", "hours", "land", True),
     ]
     window = Window(at("2026-02-01"), at("2026-02-02"))
-    assert len(found[0].windows(window)) == 24
-    assert found[2].windows(window) == ()
+    assert awaited_dates(found[0].schedule, window) == tuple(window.start + timedelta(hours=n) for n in range(24))
+    assert awaited_dates(found[2].schedule, window, latest=True) is None
     assert sources(together.pipeline, together.upstreams) == ("hours.given",)
 
     reads = read_locations(together.pipeline, together.pipeline.steps["a"], together.upstreams)
@@ -205,17 +195,6 @@ def test_a_shared_place_under_two_names_is_a_warning_unless_it_is_said(dags: Dag
     assert dags.together("orders.yaml").warnings == ()
 
 
-@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=25))
-def test_cycles_are_cycles_and_none_is_left(links: list[tuple[int, int]]) -> None:
-    found = cycles(links)
-    for path in found:
-        assert path[0] == path[-1]
-        assert len(path) > 2
-        assert all(link in links for link in pairwise(path))
-    on_cycles = {node for path in found for node in path}
-    assert cycles([link for link in links if not on_cycles & set(link)]) == []
-
-
 def test_what_a_reader_knows_of_a_mapped_writer_is_enough_to_wait_for_it(tmp_path: Path) -> None:
     (tmp_path / "up.yaml").write_text(
         "sluicegate: 1\nschedule: {cron: '@daily', start: 2026-01-01}\n"
@@ -232,6 +211,6 @@ def test_what_a_reader_knows_of_a_mapped_writer_is_enough_to_wait_for_it(tmp_pat
     down = tree.pipelines["down"]
     known = as_read_by(down, tree.pipelines)
     assert known["up"].steps.keys() == {"shape"}
-    assert waits(down, known) == waits(down, tree.pipelines)
-    assert [wait.upstream_step for wait in waits(down, known)] == ["shape"]
+    assert upstream_reads(down, known) == upstream_reads(down, tree.pipelines)
+    assert [wait.upstream_step for wait in upstream_reads(down, known)] == ["shape"]
     assert as_read_by(down, known) == known

@@ -1,5 +1,5 @@
-"""The tasks that a pipeline has beside its steps, as values: waits for steps of other pipelines, other DAGs and
-sources, listings of files.
+"""What a pipeline waits for, and the tasks that do it, with their ids: waits for steps of other pipelines, for other
+DAGs and for sources; listings of files.
 
 One wait is one task, upstream of all the steps that need it.
 """
@@ -8,15 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sluicegate.graph import edges as graph
+from sluicegate.graph.datasets import files_location, is_foreign, read_locations, sources, split, writers
+from sluicegate.graph.groups import around, group_id
 from sluicegate.graph.location import Location
 from sluicegate.graph.template import needs_item
+from sluicegate.graph.window import Window, awaited_dates
 from sluicegate.pipeline.keys.model import OnUpstreamFailure, Pipeline, Schedule, StepBase
-from sluicegate.pipeline.read.groups import around, group_id
 
-__all__ = ["SourceWait", "UpstreamWait", "Wait", "listings", "waits"]
+__all__ = ["SourceWait", "UpstreamRead", "UpstreamWait", "Wait", "listings", "upstream_reads", "waits"]
+
+
+@dataclass(frozen=True)
+class UpstreamRead:
+    """One dataset that a step reads from another pipeline, and the step there that writes it."""
+
+    step: str
+    binding: str
+    dataset: str
+    """As the file says it: `flights.raw`."""
+    pipeline: str
+    upstream_step: str
+    schedule: Schedule
+    """The upstream's."""
+    latest: bool
+    on_upstream_failure: OnUpstreamFailure
 
 
 @dataclass(frozen=True)
@@ -32,6 +49,10 @@ class UpstreamWait:
     fail_fast: bool
     limit: timedelta | None
 
+    def dates(self, window: Window) -> tuple[datetime, ...] | None:
+        """The logical dates of the runs that a run with `window` waits for; None when any run will do."""
+        return awaited_dates(self.schedule, window, latest=self.latest)
+
 
 @dataclass(frozen=True)
 class SourceWait:
@@ -46,6 +67,36 @@ class SourceWait:
 
 
 Wait = UpstreamWait | SourceWait
+
+
+def upstream_reads(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[UpstreamRead, ...]:
+    """What each step waits for in other pipelines. A dataset that nobody writes there is a source: no wait.
+
+    :param others: at least the pipelines of `upstream_names`; those that are missing are left out
+    """
+    found = []
+    for name, step in pipeline.steps.items():
+        for binding, read in step.reads.items():
+            if not is_foreign(read.dataset):
+                continue
+            upstream, dataset = split(read.dataset)
+            other = others.get(upstream)
+            if other is None:
+                continue
+            found += [
+                UpstreamRead(
+                    step=name,
+                    binding=binding,
+                    dataset=read.dataset,
+                    pipeline=upstream,
+                    upstream_step=writer,
+                    schedule=other.schedule,
+                    latest=read.latest,
+                    on_upstream_failure=read.on_upstream_failure,
+                )
+                for writer in writers(other).get(dataset, ())
+            ]
+    return tuple(found)
 
 
 def waits(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Wait, ...]:
@@ -75,16 +126,16 @@ def _taken(pipeline: Pipeline) -> set[str]:
 
 
 def _upstream_steps(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[UpstreamWait]:
-    for wait in graph.waits(pipeline, others):
+    for read in upstream_reads(pipeline, others):
         yield UpstreamWait(
-            task_id=f"wait_for__{wait.pipeline}__{wait.upstream_step}",
-            readers=(wait.step,),
-            dag=wait.pipeline,
-            task=wait.upstream_step,
-            schedule=wait.schedule,
-            latest=wait.latest,
-            fail_fast=wait.on_upstream_failure is OnUpstreamFailure.FAIL,
-            limit=pipeline.steps[wait.step].wait,
+            task_id=f"wait_for__{read.pipeline}__{read.upstream_step}",
+            readers=(read.step,),
+            dag=read.pipeline,
+            task=read.upstream_step,
+            schedule=read.schedule,
+            latest=read.latest,
+            fail_fast=read.on_upstream_failure is OnUpstreamFailure.FAIL,
+            limit=pipeline.steps[read.step].wait,
         )
 
 
@@ -127,18 +178,18 @@ def _together(each: Iterable[UpstreamWait]) -> list[UpstreamWait]:
 
 def _sources(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> list[SourceWait]:
     """Only those with a `wait`: without one, a missing source is a fault at once."""
-    unwritten = graph.sources(pipeline, others)
+    unwritten = sources(pipeline, others)
     joined: dict[str, SourceWait] = {}
     for step in pipeline.steps.values():
         if step.wait is None:
             continue
         files = step.for_each.files if step.for_each is not None else None
         if files is not None:
-            place = graph.files_location(pipeline, files)
+            place = files_location(pipeline, files)
             joined[f"{step.name} {files}"] = SourceWait(
                 f"wait_for__{step.name}", (step.name,), place, step.wait, matching=True
             )
-        places = graph.read_locations(pipeline, step, others)
+        places = read_locations(pipeline, step, others)
         for binding, place in places.items():
             key = step.reads[binding].dataset
             if key not in unwritten:
@@ -159,8 +210,8 @@ def _sources(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> list[SourceW
 
 def _source_name(key: str, binding: str, step: StepBase, pipeline: Pipeline) -> str:
     """The dataset's name; for a URI that stands in a step, the step's."""
-    if graph.is_foreign(key):
-        return "__".join(graph.split(key))
+    if is_foreign(key):
+        return "__".join(split(key))
     name = pipeline.datasets[key].name
     if name is not None:
         return name
