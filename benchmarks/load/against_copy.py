@@ -25,7 +25,7 @@ from sluicegate.load.request import LoadRequest
 from sluicegate.local.stack.scratch import scratch_postgres
 from sluicegate.pipeline.keys.model import Check, Column
 from sluicegate.storage import Storage
-from sluicegate.targets.postgres import PostgresTarget
+from sluicegate.targets.postgres.target import PostgresTarget
 
 TYPES = {
     "id": "bigint", "customer": "integer", "qty": "integer", "price": "numeric(18,2)", "item": "text", "code": "text",

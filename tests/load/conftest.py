@@ -20,7 +20,7 @@ from sluicegate.local.stack.scratch import scratch_postgres
 from sluicegate.pipeline.keys.model import Column, Format
 from sluicegate.pipeline.text.quantities import Limit
 from sluicegate.storage import Storage
-from sluicegate.targets.postgres import PostgresTarget
+from sluicegate.targets.postgres.target import PostgresTarget
 
 
 @pytest.fixture(scope="session")

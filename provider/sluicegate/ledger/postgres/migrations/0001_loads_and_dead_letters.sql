@@ -1,5 +1,5 @@
 -- The ledger: which source version was loaded into which target, and which records were set aside.
--- It lives beside the data and is written in the data's own transaction. Every statement may run again.
+-- Every statement may run again: a ledger that is older than the table of migrations has these tables already.
 CREATE SCHEMA IF NOT EXISTS sluicegate;
 
 CREATE TABLE IF NOT EXISTS sluicegate.loads (

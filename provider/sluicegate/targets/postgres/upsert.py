@@ -63,7 +63,7 @@ def version_of(alias: str, merge: Merge) -> sql.Composable:
 
 def _comparable(alias: str, name: str, type_: ColumnType) -> sql.Composable:
     value = sql.Identifier(alias, name)
-    without = type_.name in _NO_EQUALITY or type_.postgres_name in _NO_EQUALITY
+    without = type_.name in _NO_EQUALITY or type_.native in _NO_EQUALITY
     return sql.SQL("{}::text").format(value) if without else value
 
 
