@@ -152,7 +152,7 @@ def _makers_first(pipeline: Pipeline) -> Iterable[Step]:
         name: [step.for_each.output_of] if step.for_each is not None and step.for_each.output_of else []
         for name, step in pipeline.steps.items()
     }
-    return [pipeline.steps[name] for name in TopologicalSorter(before).static_order()]
+    return [pipeline.steps[name] for name in TopologicalSorter(before).static_order() if name in pipeline.steps]
 
 
 def _sensors(

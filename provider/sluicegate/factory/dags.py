@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from airflow.providers.common.compat.sdk import conf
 
@@ -12,8 +13,10 @@ from sluicegate.factory.build import build_dag
 from sluicegate.factory.preflight.abilities import shortcomings
 from sluicegate.factory.problems import BuildError, Problem, placed
 from sluicegate.factory.site import PipelineFileError, environment, find_code
+from sluicegate.factory.steps import part_problems
 from sluicegate.graph import edges as graph
 from sluicegate.pipeline import Diagnostic, Pipeline, PipelineErrors, read_together
+from sluicegate.pipeline.diagnostics import BUG, bug, bug_message
 from sluicegate.runtime.dag import PipelineDAG
 
 __all__ = [
@@ -21,7 +24,10 @@ __all__ = [
     "build_diagnostics",
     "import_shared",
     "load_dags",
+    "of_part",
 ]
+
+Told = TypeVar("Told", Problem, Diagnostic)
 
 _SHARED = ("airflow.providers.standard.operators.trigger_dagrun", "airflow.providers.standard.sensors.external_task")
 """What Airflow imports whenever it serializes a DAG."""
@@ -49,9 +55,17 @@ def build_diagnostics(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tup
 
     :param pipeline: may be as much of a pipeline with mistakes as could be read: of the rest nothing is said
     """
-    find_code(pipeline.root)
-    _, problems = attempt(graph.located(pipeline, others), others)
-    return placed(problems, pipeline.file, pipeline.root).diagnostics if problems else ()
+    try:
+        find_code(pipeline.root)
+        _, problems = attempt(graph.located(pipeline, others), others)
+        return placed(problems, pipeline.file, pipeline.root).diagnostics if problems else ()
+    except Exception as error:
+        return (bug(error, "building", pipeline.file),)
+
+
+def of_part(problems: Iterable[Told]) -> list[Told]:
+    """What holds although only a part of the pipeline was built: not what is for want of the rest."""
+    return [problem for problem in problems if problem.code not in ("build", "dag")]
 
 
 def import_shared(modules: Iterable[str]) -> None:
@@ -69,9 +83,14 @@ def import_shared(modules: Iterable[str]) -> None:
 
 def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[PipelineDAG | None, list[Problem]]:
     """The DAG, unless there is an error, and all that is wrong."""
-    # With no more of the others than an entry keeps: what is tried here is what is parsed there.
-    known = graph.as_read_by(pipeline, others)
-    problems = list(shortcomings(pipeline, known))
+    problems: list[Problem] = []
+    try:
+        # With no more of the others than an entry keeps: what is tried here is what is parsed there.
+        known = graph.as_read_by(pipeline, others)
+        problems += shortcomings(pipeline, known)
+        problems += (problem for step in pipeline.unfinished.values() for problem in part_problems(step, pipeline))
+    except Exception as error:
+        return None, [*problems, Problem((), BUG, bug_message(error, "checking", pipeline.file))]
     try:
         dag = build_dag(pipeline, known)
     except BuildError as error:
@@ -81,7 +100,7 @@ def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Pipelin
         message = f"building this pipeline would end the process (exit code {code}): what do its operators' modules do?"
         return None, [*problems, Problem((), "build", message)]
     except Exception as error:
-        return None, [*problems, Problem((), "build", f"this cannot be built: {type(error).__name__}: {error}")]
+        return None, [*problems, Problem((), BUG, bug_message(error, "building", pipeline.file))]
     return (None if any(problem.is_error for problem in problems) else dag), problems
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sluicegate.pipeline.keys.model import Step
     from sluicegate.wait.files import FilesOperator
 
-__all__ = ["Task", "files_task", "retry_arguments", "task_of"]
+__all__ = ["Task", "files_task", "part_problems", "retry_arguments", "task_of"]
 
 Task = BaseOperator | MappedOperator
 Made = tuple[type[BaseOperator], dict[str, Any]]
@@ -187,7 +187,19 @@ def _python(step: PythonStep, pipeline: Pipeline, others: Mapping[str, Pipeline]
     return PythonStepOperator, arguments
 
 
-def _foreign(step: OperatorStep, pipeline: Pipeline) -> Made:
+def part_problems(step: Step | None, pipeline: Pipeline) -> list[Problem]:
+    """What is wrong with the arguments that are known of a step which is not finished, because of a mistake in it."""
+    if not isinstance(step, OperatorStep) or not step.with_:
+        return []  # without arguments, those that are there may be under a key that is misspelt
+    try:
+        _typed(step, pipeline)
+    except BuildError as error:
+        return list(error.problems)
+    return []
+
+
+def _typed(step: OperatorStep, pipeline: Pipeline) -> Made:
+    """A foreign operator and the step's own arguments for it, as what it takes."""
     where = ("steps", step.name)
     operator = operator_class(step.operator, (*where, "operator"))
     typist = Typist(
@@ -197,6 +209,11 @@ def _foreign(step: OperatorStep, pipeline: Pipeline) -> Made:
     typist.problems += _unfilled(step, operator)
     if typist.problems:
         raise BuildError(typist.problems)
+    return operator, given
+
+
+def _foreign(step: OperatorStep, pipeline: Pipeline) -> Made:
+    operator, given = _typed(step, pipeline)
     arguments = _common(step, pipeline)
     if step.timeout is not None and issubclass(operator, BaseSensorOperator):
         # A sensor's own timeout also counts the time in which it does not run.
