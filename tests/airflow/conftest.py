@@ -17,7 +17,7 @@ import httpx
 import psycopg
 import pytest
 
-from sluicegate.local import Stack
+from sluicegate.local.stack import Stack
 
 REPOSITORY = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -161,8 +161,17 @@ def wait_until(ask: Callable[[], T | None], timeout: float, what: str) -> T:
     return answer
 
 
+@contextlib.contextmanager
+def rest_of(stack: Stack) -> Iterator[httpx.Client]:
+    """Airflow's REST API as the admin, each call made once."""
+    with stack.api() as client:
+        headers = {"Authorization": f"Bearer {client.token}"}
+    with httpx.Client(base_url=f"{stack.airflow_url}/api/v2", headers=headers, trust_env=False, timeout=60) as api:
+        yield api
+
+
 @pytest.fixture(scope="session")
 def airflow(workspace: Workspace, first_demo: object) -> Iterator[Airflow]:
     del first_demo  # the sample runs are there
-    with Stack(workspace.state, workspace.dags) as stack, stack.api() as api:
+    with Stack(workspace.state, workspace.dags) as stack, rest_of(stack) as api:
         yield Airflow(stack, api, workspace)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.local import Stack
-from tests.airflow.conftest import FINISHED, Airflow, Workspace, wait_until
+from sluicegate.local.stack import Stack
+from tests.airflow.conftest import FINISHED, Airflow, Workspace, rest_of, wait_until
 
 BASH = "operator: airflow.providers.standard.operators.bash.BashOperator"
 
@@ -135,7 +135,7 @@ def pinning(workspace: Workspace, airflow: Airflow, tmp_path: Path) -> Iterator[
     dags.mkdir()
     kwargs = {"root": str(dags), "refresh_interval": 2, "snapshots": str(tmp_path / "snapshots")}
     bundle = {"name": "pinned", "classpath": "sluicegate.discovery.bundle.PipelineBundle", "kwargs": kwargs}
-    with Stack(tmp_path / "state", dags, bundles=[bundle]) as stack, stack.api() as api:
+    with Stack(tmp_path / "state", dags, bundles=[bundle]) as stack, rest_of(stack) as api:
         yield Airflow(stack, api, Workspace(tmp_path))
 
 

@@ -142,9 +142,9 @@ def test_a_bug_of_ours_is_the_error_of_the_file_where_it_shows(
     else:
         from sluicegate.factory import dags
 
-        build = dags.build_dag
+        build = dags.build
         monkeypatch.setattr(
-            dags, "build_dag", lambda pipeline, *more: broken() if pipeline.name == "odd" else build(pipeline, *more)
+            dags, "build", lambda pipeline, *more: broken() if pipeline.name == "odd" else build(pipeline, *more)
         )
     expected = {("odd", 1, "internal"), ("bad", 1, "missing-key"), ("bad", 2, "unknown-key")}
     found = errors(root)

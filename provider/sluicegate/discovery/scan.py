@@ -19,7 +19,7 @@ from sluicegate.discovery.scan_cache import Memory
 from sluicegate.discovery.store import Home
 from sluicegate.factory.dags import of_part
 from sluicegate.factory.problems import Problem, placed
-from sluicegate.graph import edges as graph
+from sluicegate.graph.datasets import located
 from sluicegate.pipeline import Pipeline, PipelineErrors, Tree, read_tree
 from sluicegate.pipeline.diagnostics import Diagnostic, bug, in_order, independent
 from sluicegate.pipeline.file import Draft, read_draft
@@ -140,7 +140,7 @@ class _Look:
             if name in tree.pipelines or pipeline.file in self.unbuilt:
                 continue
             try:
-                part = graph.located(pipeline, tree.upstreams)
+                part = located(pipeline, tree.upstreams)
                 parts[name] = self.entry(part.model_copy(update={"digest": f"a part of {part.digest}"}), tree.upstreams)
             except Exception as error:
                 bugs[pipeline.file] = (bug(error, "building", pipeline.file),)

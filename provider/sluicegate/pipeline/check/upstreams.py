@@ -7,17 +7,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from sluicegate.graph.edges import (
-    binding_of,
-    cycles,
-    edges,
-    narrowed_by,
-    params_in,
-    split,
-    waits,
-    writers,
-)
+from sluicegate.graph.datasets import binding_of, split, writers
+from sluicegate.graph.edges import edges, narrowed_by, params_in
+from sluicegate.graph.order import cycles
 from sluicegate.graph.template import before_item, needs_item, same_place, uses
+from sluicegate.graph.waits import upstream_reads
 from sluicegate.graph.window import endless, unmatched
 from sluicegate.pipeline.diagnostics import Diagnostic, Where, bug, did_you_mean
 from sluicegate.pipeline.file import Draft, Variant
@@ -169,7 +163,7 @@ def check_cycles(pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source
             own = [((name, before), (name, after)) for before, after in edges(pipeline)]
             waited = {
                 ((wait.pipeline, wait.upstream_step), (name, wait.step)): wait.binding
-                for wait in waits(pipeline, pipelines)
+                for wait in upstream_reads(pipeline, pipelines)
             }
         except Exception as error:
             yield bug(error, "checking", pipeline.file)
