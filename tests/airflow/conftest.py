@@ -21,8 +21,8 @@ import psutil
 import psycopg
 import pytest
 
-from sluicegate.local import Stack
-from sluicegate.local.airflow import pipeline_bundles
+from sluicegate.local.stack import Stack
+from sluicegate.local.stack.airflow import pipeline_bundles
 
 REPOSITORY = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -197,6 +197,15 @@ def wait_until(ask: Callable[[], T | None], timeout: float, what: str) -> T:
     return answer
 
 
+@contextlib.contextmanager
+def rest_of(stack: Stack) -> Iterator[httpx.Client]:
+    """Airflow's REST API as the admin, each call made once."""
+    with stack.api() as client:
+        headers = {"Authorization": f"Bearer {client.token}"}
+    with httpx.Client(base_url=f"{stack.airflow_url}/api/v2", headers=headers, trust_env=False, timeout=60) as api:
+        yield api
+
+
 @pytest.fixture(scope="session")
 def airflow(workspace: Workspace, first_demo: object) -> Iterator[Airflow]:
     del first_demo  # the sample runs are there
@@ -204,5 +213,5 @@ def airflow(workspace: Workspace, first_demo: object) -> Iterator[Airflow]:
     kwargs = {"root": str(workspace.pinned), "refresh_interval": 2, "snapshots": str(workspace.root / "snapshots")}
     pinned = {"name": "pinned", "classpath": "sluicegate.discovery.bundle.PipelineBundle", "kwargs": kwargs}
     bundles = [*pipeline_bundles(str(workspace.dags)), pinned]
-    with Stack(workspace.state, workspace.dags, bundles=bundles) as stack, stack.api() as api:
+    with Stack(workspace.state, workspace.dags, bundles=bundles) as stack, rest_of(stack) as api:
         yield Airflow(stack, api, workspace)

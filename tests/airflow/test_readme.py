@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from sluicegate.local import running
+from sluicegate.local.stack import running
 from tests.airflow.conftest import REPOSITORY, wait_until
 
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.M | re.S)

@@ -20,8 +20,8 @@ import httpx
 import psycopg
 import pytest
 
-from sluicegate.local.processes import spawn
-from sluicegate.local.scratch import scratch_postgres
+from sluicegate.local.stack.processes import spawn
+from sluicegate.local.stack.scratch import scratch_postgres
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]

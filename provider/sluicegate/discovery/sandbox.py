@@ -150,12 +150,12 @@ def _build_all(entries: Sequence[Entry], seconds: float, pipe: int) -> None:
 
 def _problems(entry: Entry) -> tuple[Problem, ...]:
     try:
-        dag, problems = attempt(entry.pipeline, entry.upstreams)
+        built, problems = attempt(entry.pipeline, entry.upstreams)
     except Exception as error:
         return (Problem((), "build", f"building this pipeline fails: {type(error).__name__}: {error}"),)
-    if dag is None:
+    if built is None:
         return tuple(problems)
-    return (*problems, *_refusals(dag))
+    return (*problems, *_refusals(built.dag))
 
 
 def _refusals(dag: Any) -> Iterator[Problem]:

@@ -19,7 +19,7 @@ from sluicegate.discovery.sandbox import trial
 from sluicegate.discovery.scan_cache import Memory
 from sluicegate.discovery.store import Home
 from sluicegate.factory.problems import Problem, placed
-from sluicegate.graph import edges as graph
+from sluicegate.graph.datasets import located
 from sluicegate.pipeline import Pipeline, PipelineErrors, Tree, read_tree
 from sluicegate.pipeline.diagnostics import Diagnostic, in_order
 from sluicegate.pipeline.file import Draft, read_draft
@@ -144,7 +144,7 @@ class _Look:
         parts = {}
         for name, pipeline in tree.readable.items():
             if name not in tree.pipelines and pipeline.file not in self.unbuilt:
-                part = graph.located(pipeline, tree.readable)
+                part = located(pipeline, tree.readable)
                 parts[name] = self.entry(part.model_copy(update={"digest": f"a part of {part.digest}"}), tree.readable)
         found = {
             # What cannot be built for want of the rest is no mistake of its own.

@@ -55,9 +55,9 @@ def build_file(file: Path, root: Path, home: Home, index: Stems | None = None) -
         entries, diagnostics = before, ()
     dags = []
     for entry in entries:
-        dag, problems = attempt(entry.pipeline, entry.upstreams)
+        built, problems = attempt(entry.pipeline, entry.upstreams)
         diagnostics += placed(problems, file, root).diagnostics if problems else ()
-        dags += [dag] if dag is not None else []
+        dags += [built.dag] if built is not None else []
     if wrong := [diagnostic for diagnostic in diagnostics if diagnostic.is_error]:
         raise PipelineErrors(wrong, root)
     _keep(entries, before, home)

@@ -4,42 +4,20 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from airflow.providers.common.compat.sdk import conf
 
-from sluicegate.factory.build import build_dag
+from sluicegate.factory.build import BuiltDag, build
 from sluicegate.factory.preflight.abilities import shortcomings
 from sluicegate.factory.problems import BuildError, Problem, placed
-from sluicegate.factory.site import PipelineFileError, environment, find_code
-from sluicegate.graph import edges as graph
-from sluicegate.pipeline import Diagnostic, Pipeline, PipelineErrors, read_together
-from sluicegate.runtime.dag import PipelineDAG
+from sluicegate.factory.site import find_code
+from sluicegate.graph.datasets import as_read_by, located
+from sluicegate.pipeline import Diagnostic, Pipeline
 
-__all__ = [
-    "attempt",
-    "build_diagnostics",
-    "import_shared",
-    "load_dags",
-]
+__all__ = ["attempt", "build_diagnostics", "import_shared"]
 
 _SHARED = ("airflow.providers.standard.operators.trigger_dagrun", "airflow.providers.standard.sensors.external_task")
 """What Airflow imports whenever it serializes a DAG."""
-
-
-def load_dags(root: str, file: str) -> list[PipelineDAG]:
-    """The DAGs of `file`, a path relative to the dags root `root`; several where it has a `matrix:`.
-
-    :raises PipelineFileError: with every mistake of the file
-    """
-    folder = Path(root)
-    find_code(folder)
-    try:
-        return _build(folder / file, folder)
-    except PipelineErrors as errors:
-        only_errors = PipelineErrors((diagnostic for diagnostic in errors.diagnostics if diagnostic.is_error), folder)
-        text = str(only_errors)
-    raise PipelineFileError(text)
 
 
 def build_diagnostics(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Diagnostic, ...]:
@@ -50,7 +28,7 @@ def build_diagnostics(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tup
     :param pipeline: may be as much of a pipeline with mistakes as could be read: of the rest nothing is said
     """
     find_code(pipeline.root)
-    _, problems = attempt(graph.located(pipeline, others), others)
+    _, problems = attempt(located(pipeline, others), others)
     return placed(problems, pipeline.file, pipeline.root).diagnostics if problems else ()
 
 
@@ -67,13 +45,13 @@ def import_shared(modules: Iterable[str]) -> None:
                 continue
 
 
-def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[PipelineDAG | None, list[Problem]]:
+def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[BuiltDag | None, list[Problem]]:
     """The DAG, unless there is an error, and all that is wrong."""
     # With no more of the others than an entry keeps: what is tried here is what is parsed there.
-    known = graph.as_read_by(pipeline, others)
+    known = as_read_by(pipeline, others)
     problems = list(shortcomings(pipeline, known))
     try:
-        dag = build_dag(pipeline, known)
+        built = build(pipeline, known)
     except BuildError as error:
         return None, [*problems, *error.problems]
     except SystemExit as error:  # who asks builds others as well, and goes on
@@ -82,19 +60,4 @@ def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Pipelin
         return None, [*problems, Problem((), "build", message)]
     except Exception as error:
         return None, [*problems, Problem((), "build", f"this cannot be built: {type(error).__name__}: {error}")]
-    return (None if any(problem.is_error for problem in problems) else dag), problems
-
-
-def _build(file: Path, root: Path) -> list[PipelineDAG]:
-    together = read_together(file, root, environment=environment())
-    made: list[PipelineDAG] = []
-    wrong: list[Diagnostic] = []
-    for pipeline in together.pipelines:
-        dag, problems = attempt(pipeline, together.upstreams)
-        if dag is None:
-            wrong += placed(problems, file, root).diagnostics
-        else:
-            made.append(dag)
-    if wrong:
-        raise PipelineErrors(wrong, root)
-    return made
+    return (None if any(problem.is_error for problem in problems) else built), problems

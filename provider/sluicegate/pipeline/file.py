@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sluicegate.graph.edges import split
+from sluicegate.graph.datasets import split
 from sluicegate.pipeline.check.rules import check_pipeline
 from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, did_you_mean, in_order
 from sluicegate.pipeline.keys.model import Connections, Head, Pipeline, Read, Retries
@@ -25,7 +25,7 @@ from sluicegate.pipeline.text.digest import DEFAULTS
 from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.text.source import Report, Source
 
-__all__ = ["DEFAULTS_KEYS", "KEYS", "Draft", "Variant", "read_draft", "read_pipeline"]
+__all__ = ["DEFAULTS_KEYS", "KEYS", "Draft", "Variant", "read_draft"]
 
 KEYS = (
     "sluicegate", "description", "owner", "tags", "schedule", "fresh_within", "params", "datasets", "steps",
@@ -90,20 +90,6 @@ class Draft:
     @property
     def is_good(self) -> bool:
         return bool(self.variants) and not any(diagnostic.is_error for diagnostic in self.diagnostics)
-
-
-def read_pipeline(file: Path, root: Path, environment: Environment | None = None) -> Pipeline:
-    """The pipeline that `file` describes; code, jobs and defaults are looked for from `root`, the dags root.
-
-    :param environment: what `${env:NAME}` may see; this process's unless it is given
-    :raises PipelineErrors: with all mistakes of the file and of the defaults that hold for it.
-    :raises ValueError: when its `matrix:` makes several; `read_draft` has them.
-    """
-    draft = read_draft(file, root, environment)
-    if not draft.is_good:
-        raise PipelineErrors(draft.diagnostics, root)
-    (only,) = draft.pipelines
-    return only
 
 
 def read_draft(file: Path, root: Path, environment: Environment | None = None, only: str | None = None) -> Draft:

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sluicegate.api.answers import DagRun, TaskInstance
+from sluicegate.api.run_and_wait import wait_until_finished
+from sluicegate.api.runs import Runs
 from sluicegate.local.demo import report, show
+from sluicegate.local.demo.again import start_again
 from sluicegate.local.demo.samples import expected_windows, is_sample, upstreams_first
-from sluicegate.local.errors import StackError, WrongUse
-from sluicegate.local.events import Progress
-from sluicegate.local.runs import Run, Runs, TaskState, wait_until_finished
-from sluicegate.local.stack import Stack, running
+from sluicegate.local.stack.errors import StackError, WrongUse
+from sluicegate.local.stack.events import Progress
+from sluicegate.local.stack.stack import Stack, running
 from sluicegate.pipeline import read_tree
 from sluicegate.pipeline.keys.model import LoadStep, Pipeline
 
@@ -76,7 +79,7 @@ class Demo:
             )
         return found
 
-    def _repeats(self, run: Run, samples: Mapping[str, Pipeline]) -> bool:
+    def _repeats(self, run: DagRun, samples: Mapping[str, Pipeline]) -> bool:
         """Whether a run of an earlier demo is among those to repeat and to report."""
         return self._day is None or samples[run.dag_id].schedule.kind != "cron" or run.start.date() == self._day
 
@@ -87,8 +90,8 @@ class Demo:
         """
         began = datetime.now(UTC)
         expected = {name: max(1, len(expected_windows(p.schedule))) for name, p in samples.items()}
-        with stack.api() as api:
-            runs = Runs(api, list(samples))
+        with stack.api() as client:
+            runs = Runs(client, list(samples))
             self._wait_for_dags(runs, samples)
             self._start_again(runs, samples, expected, force=force)
             with show.Watcher(self._console) as watcher:
@@ -126,15 +129,15 @@ class Demo:
         self._console.print(f"Clearing {len(there)} runs of an earlier demo: they run again.")
         # Upstream first: a reader that is cleared before its upstream would find the old success.
         for name in upstreams_first(samples):
-            runs.start_again(samples[name], [run for run in there if run.dag_id == name], force=force)
+            start_again(runs, samples[name], [run for run in there if run.dag_id == name], force=force)
 
     def _report(
         self,
         stack: Stack,
         runs: Runs,
         samples: Mapping[str, Pipeline],
-        done: list[Run],
-        tasks: list[TaskState],
+        done: list[DagRun],
+        tasks: list[TaskInstance],
         began: datetime,
     ) -> None:
         loads = []
@@ -142,7 +145,7 @@ class Demo:
         for run in sorted(_newest(done, samples), key=lambda run: (order.index(run.dag_id), run.start)):
             for step in samples[run.dag_id].steps.values():
                 result = runs.result(run, step.name) if isinstance(step, LoadStep) else None
-                if result is not None:
+                if isinstance(result, Mapping):
                     loads.append(report.load_of(run, step.name, result))
         outcome = report.DemoReport(
             loads=tuple(loads),
@@ -155,16 +158,18 @@ class Demo:
         show.print_report(self._console, outcome, ui=stack.airflow_url, password_file=str(stack.state.passwords))
 
 
-def _newest(runs: list[Run], samples: Mapping[str, Pipeline]) -> list[Run]:
+def _newest(runs: list[DagRun], samples: Mapping[str, Pipeline]) -> list[DagRun]:
     """One run a window; of a pipeline that runs once, the one that was made last."""
-    newest: dict[object, Run] = {}
+    newest: dict[object, DagRun] = {}
     for run in sorted(runs, key=lambda run: run.start):
         windowed = samples[run.dag_id].schedule.kind == "cron"
         newest[run.dag_id, run.start if windowed else None] = run
     return list(newest.values())
 
 
-def _first_failures(runs: Runs, failed: list[Run], tasks: list[TaskState]) -> list[tuple[Run, TaskState, list[str]]]:
+def _first_failures(
+    runs: Runs, failed: list[DagRun], tasks: list[TaskInstance]
+) -> list[tuple[DagRun, TaskInstance, list[str]]]:
     by_id = {(run.dag_id, run.run_id): run for run in failed}
     return [
         (by_id[task.dag_id, task.run_id], task, runs.log_tail(task))
