@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "emr": _SHARED,
     "transform": _SHARED,
     "picture": _BASE,
-    "wait": _SHARED,
+    "wait": _BASE | {"runtime", "storage", "targets"},
     "render": _BUILT_WITH,
     "factory": _BUILT_WITH,
     "discovery": _FACTORY,
