@@ -118,7 +118,7 @@ def _by_file(pipelines: Iterable[Pipeline], files: Sequence[Path]) -> dict[Path,
 
 def _build_diagnostics(pipeline: Pipeline, tree: Tree) -> tuple[Diagnostic, ...]:
     with airflow_home():
-        from sluicegate.factory.dags import build_diagnostics  # imports Airflow
+        from sluicegate.factory.attempt import build_diagnostics  # imports Airflow
 
         found = build_diagnostics(pipeline, tree.readable)
     # What of a part cannot be built for want of the rest is no mistake of its own.

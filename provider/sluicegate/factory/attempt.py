@@ -1,23 +1,17 @@
-"""From a pipeline file to its DAGs, and what is wrong where there are none: what all ways into Airflow share."""
+"""An attempt to build a pipeline that reads well: its DAG, or all that is wrong. All ways into Airflow share it."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable, Mapping
-
-from airflow.providers.common.compat.sdk import conf
+from collections.abc import Mapping
 
 from sluicegate.factory.build import BuiltDag, build
+from sluicegate.factory.code_path import find_code
 from sluicegate.factory.preflight.abilities import shortcomings
 from sluicegate.factory.problems import BuildError, Problem, placed
-from sluicegate.factory.site import find_code
 from sluicegate.graph import edges as graph
 from sluicegate.pipeline import Diagnostic, Pipeline
 
-__all__ = ["attempt", "build_diagnostics", "import_shared"]
-
-_SHARED = ("airflow.providers.standard.operators.trigger_dagrun", "airflow.providers.standard.sensors.external_task")
-"""What Airflow imports whenever it serializes a DAG."""
+__all__ = ["attempt", "build_diagnostics"]
 
 
 def build_diagnostics(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Diagnostic, ...]:
@@ -32,22 +26,9 @@ def build_diagnostics(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tup
     return placed(problems, pipeline.file, pipeline.root).diagnostics if problems else ()
 
 
-def import_shared(modules: Iterable[str]) -> None:
-    """Import what the processes that parse would import each for itself, before they are forked.
-
-    :param modules: of Airflow and its providers, as Airflow itself imports those that a DAG file names
-    """
-    if conf.getboolean("dag_processor", "parsing_pre_import_modules", fallback=True):
-        for module in (*_SHARED, *sorted(modules)):
-            try:
-                importlib.import_module(module)
-            except Exception:  # noqa: S112 - whoever needs it says so at its own place
-                continue
-
-
 def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[BuiltDag | None, list[Problem]]:
     """The DAG, unless there is an error, and all that is wrong."""
-    # With no more of the others than an entry keeps: what is tried here is what is parsed there.
+    # With no more of the others than a compiled pipeline keeps: what is tried here is what is parsed there.
     known = graph.as_read_by(pipeline, others)
     problems = list(shortcomings(pipeline, known))
     try:
