@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sluicegate.discovery.compiled import CompiledPipeline, Reading
-from sluicegate.graph.edges import as_read_by, upstream_names
+from sluicegate.graph.datasets import as_read_by, upstream_names
 from sluicegate.pipeline import Pipeline, PipelineErrors, read_together
 from sluicegate.pipeline.diagnostics import Diagnostic
 from sluicegate.pipeline.lookup import candidates

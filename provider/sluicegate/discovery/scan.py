@@ -21,7 +21,7 @@ from sluicegate.discovery.import_error import drawing
 from sluicegate.discovery.sandbox import sandbox_problems
 from sluicegate.discovery.store import BundleStore
 from sluicegate.factory.problems import Problem, placed
-from sluicegate.graph import edges as graph
+from sluicegate.graph.datasets import located
 from sluicegate.pipeline import Pipeline, PipelineErrors, Tree, read_tree
 from sluicegate.pipeline.diagnostics import Diagnostic, in_order
 from sluicegate.pipeline.file import Draft, read_draft
@@ -185,7 +185,7 @@ class Scan:
         parts = {}
         for name, pipeline in tree.readable.items():
             if name not in tree.pipelines and pipeline.file not in self._unbuilt:
-                part = graph.located(pipeline, tree.readable)
+                part = located(pipeline, tree.readable)
                 digest = f"a part of {part.digest}"
                 parts[name] = self._compiled(part.model_copy(update={"digest": digest}), tree.readable)
         found = {

@@ -8,7 +8,7 @@ from sluicegate.factory.build import BuiltDag, build
 from sluicegate.factory.code_path import find_code
 from sluicegate.factory.preflight.abilities import shortcomings
 from sluicegate.factory.problems import BuildError, Problem, placed
-from sluicegate.graph import edges as graph
+from sluicegate.graph.datasets import as_read_by, located
 from sluicegate.pipeline import Diagnostic, Pipeline
 
 __all__ = ["attempt", "build_diagnostics"]
@@ -22,14 +22,14 @@ def build_diagnostics(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tup
     :param pipeline: may be as much of a pipeline with mistakes as could be read: of the rest nothing is said
     """
     find_code(pipeline.root)
-    _, problems = attempt(graph.located(pipeline, others), others)
+    _, problems = attempt(located(pipeline, others), others)
     return placed(problems, pipeline.file, pipeline.root).diagnostics if problems else ()
 
 
 def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[BuiltDag | None, list[Problem]]:
     """The DAG, unless there is an error, and all that is wrong."""
     # With no more of the others than a compiled pipeline keeps: what is tried here is what is parsed there.
-    known = graph.as_read_by(pipeline, others)
+    known = as_read_by(pipeline, others)
     problems = list(shortcomings(pipeline, known))
     try:
         built = build(pipeline, known)

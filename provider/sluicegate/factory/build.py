@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,12 @@ from sluicegate.factory.dag import dag_arguments, trigger_form
 from sluicegate.factory.docs import doc_md, playbooks_folder
 from sluicegate.factory.problems import BuildError, Problem
 from sluicegate.factory.steps import Made, Task, files_task, retry_arguments, task_of
-from sluicegate.factory.waits import SourceWait, Wait, listings, waits
-from sluicegate.graph import edges as graph
+from sluicegate.graph.edges import edges
+from sluicegate.graph.groups import around, group_id
+from sluicegate.graph.order import waves
+from sluicegate.graph.waits import SourceWait, Wait, listings, waits
 from sluicegate.pipeline.diagnostics import Where
 from sluicegate.pipeline.keys.model import Pipeline, Step, Timetable
-from sluicegate.pipeline.read.groups import around, group_id
 from sluicegate.runtime.dag import PipelineDAG
 
 __all__ = ["BuiltDag", "build", "build_dag"]
@@ -61,7 +61,7 @@ def build(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: Path
         raise BuildError([*problems, *more])
     awaited = waits(pipeline, others)
     sensors = _sensors(awaited, pipeline, dag, groups)
-    links = [*_edges_of_waits(awaited), *graph.edges(pipeline)]
+    links = [*_edges_of_waits(awaited), *edges(pipeline)]
     tasks = steps | sensors
     _join([*links, *_edges_of_listings(links, listings(pipeline))], tasks)
     _undo(pipeline, steps)
@@ -162,11 +162,12 @@ def _makers_first(pipeline: Pipeline) -> Iterable[Step]:
     """The steps in the file's order, but what another is mapped over before that."""
     if all(step.for_each is None or step.for_each.output_of is None for step in pipeline.steps.values()):
         return pipeline.steps.values()
-    before = {
-        name: [step.for_each.output_of] if step.for_each is not None and step.for_each.output_of else []
+    makers = (
+        (step.for_each.output_of, name)
         for name, step in pipeline.steps.items()
-    }
-    return [pipeline.steps[name] for name in TopologicalSorter(before).static_order()]
+        if step.for_each is not None and step.for_each.output_of is not None
+    )
+    return [pipeline.steps[name] for wave in waves(makers, pipeline.steps) for name in wave]
 
 
 def _sensors(

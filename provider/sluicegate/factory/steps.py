@@ -18,7 +18,7 @@ from sluicegate.factory.arguments.coerce import Typist
 from sluicegate.factory.arguments.operators import argument_problems, operator_class, typed_arguments
 from sluicegate.factory.problems import BuildError, Problem
 from sluicegate.faults.retry import FaultRetryPolicy
-from sluicegate.graph import edges as graph
+from sluicegate.graph.datasets import files_location, folders_of, read_locations, write_locations
 from sluicegate.graph.template import needs_item
 from sluicegate.pipeline.keys.model import (
     LoadStep,
@@ -92,7 +92,7 @@ def files_task(step: StepBase, task_id: str, pipeline: Pipeline, *, group: TaskG
         pipeline=pipeline.name,
         timezone=pipeline.schedule.timezone,
         task_id=task_id,
-        files=graph.files_location(pipeline, step.for_each.files),
+        files=files_location(pipeline, step.for_each.files),
         empty=step.for_each.empty,
         aws_conn_id=pipeline.connections.aws,
         doc=f"Lists the files that `{step.name}` runs for.",
@@ -120,8 +120,8 @@ def _operator_of(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline])
 def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Call:
     from sluicegate.load.operator import LoadOperator
 
-    source = graph.read_locations(pipeline, step, others)["load"]
-    into = graph.write_locations(pipeline, step)["into"]
+    source = read_locations(pipeline, step, others)["load"]
+    into = write_locations(pipeline, step)["into"]
     arguments = dict(
         **_common(step, pipeline),
         **_ours(pipeline),
@@ -161,8 +161,8 @@ def _spark(step: SparkStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) 
 def _bound(step: StepBase, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> dict[str, Any]:
     """The datasets that a step names, by binding."""
     return {
-        "reads": graph.read_locations(pipeline, step, others),
-        "writes": graph.write_locations(pipeline, step),
+        "reads": read_locations(pipeline, step, others),
+        "writes": write_locations(pipeline, step),
     }
 
 
@@ -238,7 +238,7 @@ def _common(step: StepBase, pipeline: Pipeline) -> dict[str, Any]:
         "pool": step.pool,
         "trigger_rule": step.trigger_rule,
         "inlets": _assets((read.dataset for read in step.reads.values()), pipeline),
-        "outlets": _assets((*step.writes.values(), *graph.folders_of(pipeline, step)), pipeline),
+        "outlets": _assets((*step.writes.values(), *folders_of(pipeline, step)), pipeline),
     }
     return arguments | {name: value for name, value in optional.items() if value}
 

@@ -17,7 +17,7 @@ from sluicegate.graph.cron import Cron, cron_of, zone
 if TYPE_CHECKING:
     from sluicegate.pipeline.keys.model import Schedule
 
-__all__ = ["Window", "endless", "unmatched", "upstream_windows", "windows"]
+__all__ = ["Window", "awaited_dates", "endless", "unmatched", "upstream_windows", "windows"]
 
 _YEAR = 366
 _LOOK = timedelta(days=9)  # a whole week and the days around it
@@ -78,6 +78,20 @@ def upstream_windows(schedule: Schedule, window: Window) -> tuple[Window, ...]:
             break
         found.append(upstream)
     return tuple(found)
+
+
+def awaited_dates(schedule: Schedule | None, window: Window, *, latest: bool = False) -> tuple[datetime, ...] | None:
+    """The logical dates of the upstream's runs that a run with `window` waits for, in UTC, oldest first.
+
+    None means any run; none at all, that no run of the upstream ends in `window`.
+
+    :param schedule: the upstream's; None (a DAG that is not a pipeline): its run at the start of `window`
+    """
+    if latest:
+        return None
+    if schedule is None:
+        return (window.start.astimezone(UTC),)
+    return tuple(upstream.start for upstream in upstream_windows(schedule, window))
 
 
 def endless(schedule: Schedule) -> Schedule:

@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluicegate.graph import edges as graph
+from sluicegate.graph.datasets import folders_of, is_foreign, split, upstream_names, writers
+from sluicegate.graph.edges import edges
+from sluicegate.graph.order import following, reached
 from sluicegate.picture.model import Box, Edge, EdgeKind, Node, NodeKind, Picture
 from sluicegate.picture.words import count_of, detail, head, short, told
 from sluicegate.pipeline.diagnostics import Diagnostic
@@ -24,22 +26,9 @@ __all__ = ["picture_of", "pipelines_only", "related"]
 
 def related(pipelines: Mapping[str, Pipeline], name: str) -> frozenset[str]:
     """`name`, all that it reads from and all that read from it, however far away."""
-    before = {each: graph.upstream_names(pipeline) & pipelines.keys() for each, pipeline in pipelines.items()}
-    after: dict[str, set[str]] = {each: set() for each in pipelines}
-    for each, upstreams in before.items():
-        for upstream in upstreams:
-            after[upstream].add(each)
-    return frozenset({name} | _reached(before, name) | _reached(after, name))
-
-
-def _reached(steps: Mapping[str, Collection[str]], start: str) -> set[str]:
-    found: set[str] = set()
-    waiting = [start]
-    while waiting:
-        new = set(steps[waiting.pop()]) - found
-        found |= new
-        waiting += new
-    return found
+    before = {each: upstream_names(pipeline) & pipelines.keys() for each, pipeline in pipelines.items()}
+    after = following((upstream, each) for each, upstreams in before.items() for upstream in upstreams)
+    return frozenset({name} | reached(before, [name]) | reached(after, [name]))
 
 
 def picture_of(tree: Tree, names: Collection[str] | None = None, files: Collection[Path] | None = None) -> Picture:
@@ -50,12 +39,12 @@ def picture_of(tree: Tree, names: Collection[str] | None = None, files: Collecti
     """
     shown = _shown(tree, names)
     drawing = _Drawing(tree, shown)
-    edges = tuple(dict.fromkeys(edge for name in shown for edge in drawing.edges_of(tree.readable[name])))
-    ends = {edge.tail for edge in edges}
+    arrows = tuple(dict.fromkeys(edge for name in shown for edge in drawing.edges_of(tree.readable[name])))
+    ends = {edge.tail for edge in arrows}
     boxes = [drawing.box(tree.readable[name]) for name in shown]
     boxes += drawing.partial_boxes(ends)
     outside = [*drawing.other_dags(), *drawing.missing(ends), *_unreadable(tree, files)]
-    return Picture(tuple(boxes), tuple(outside), edges)
+    return Picture(tuple(boxes), tuple(outside), arrows)
 
 
 def pipelines_only(tree: Tree, names: Collection[str] | None = None, files: Collection[Path] | None = None) -> Picture:
@@ -139,7 +128,7 @@ class _Drawing:
                 if after.dag is not None:
                     yield Edge(_other_dag(after.dag, after.task).id, here, EdgeKind.AFTER)
         read_by = {name: {read.dataset for read in step.reads.values()} for name, step in pipeline.steps.items()}
-        for before, after_it in graph.edges(pipeline):
+        for before, after_it in edges(pipeline):
             if not read_by[after_it] & set(_written(pipeline, pipeline.steps[before])):
                 yield Edge(_step_id(pipeline, before), _step_id(pipeline, after_it), EdgeKind.AFTER)
 
@@ -148,7 +137,7 @@ class _Drawing:
             by_upstream: dict[str, list[Read]] = {}
             for step in self.tree.readable[name].steps.values():
                 for read in step.reads.values():
-                    upstream = graph.split(read.dataset)[0] if graph.is_foreign(read.dataset) else ""
+                    upstream = split(read.dataset)[0] if is_foreign(read.dataset) else ""
                     if upstream in self.shown:
                         by_upstream.setdefault(upstream, []).append(read)
             for upstream, reads in by_upstream.items():
@@ -193,7 +182,7 @@ def _step_id(pipeline: Pipeline, step: str) -> str:
 
 
 def _dataset_id(pipeline: Pipeline, read: Read) -> str:
-    return f"dataset:{read.dataset}" if graph.is_foreign(read.dataset) else f"dataset:{pipeline.name}.{read.dataset}"
+    return f"dataset:{read.dataset}" if is_foreign(read.dataset) else f"dataset:{pipeline.name}.{read.dataset}"
 
 
 def _other_dag(dag: str, task: str | None) -> Node:
@@ -202,7 +191,7 @@ def _other_dag(dag: str, task: str | None) -> Node:
 
 
 def _written(pipeline: Pipeline, step: Step) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*step.writes.values(), *graph.folders_of(pipeline, step))))
+    return tuple(dict.fromkeys((*step.writes.values(), *folders_of(pipeline, step))))
 
 
 def _files(pipeline: Pipeline, step: Step) -> Node | None:
@@ -210,7 +199,7 @@ def _files(pipeline: Pipeline, step: Step) -> Node | None:
     if step.for_each is None or step.for_each.files is None:
         return None
     files = step.for_each.files
-    first = not any(after == step.name for _, after in graph.edges(pipeline))
+    first = not any(after == step.name for _, after in edges(pipeline))
     return Node(f"files:{pipeline.name}.{step.name}", NodeKind.FILE, short(files), "", files, source=first)
 
 
@@ -226,6 +215,6 @@ def _step(pipeline: Pipeline, step: Step) -> Node:
 
 def _dataset(pipeline: Pipeline, key: str, dataset: Dataset) -> Node:
     kind = NodeKind.TABLE if dataset.uri.startswith("table://") else NodeKind.FILE
-    unwritten = key not in graph.writers(pipeline)
+    unwritten = key not in writers(pipeline)
     label = dataset.name or short(dataset.uri)
     return Node(f"dataset:{pipeline.name}.{key}", kind, label, "source" if unwritten else "", dataset.uri, unwritten)

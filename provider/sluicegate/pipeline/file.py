@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sluicegate.graph.edges import split
+from sluicegate.graph.datasets import split
 from sluicegate.pipeline.check.rules import check_pipeline
 from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, did_you_mean, in_order
 from sluicegate.pipeline.keys.model import Connections, Head, Pipeline, Read, Retries

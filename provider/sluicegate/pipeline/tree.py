@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sluicegate.graph.edges import upstream_names
+from sluicegate.graph.datasets import upstream_names
 from sluicegate.pipeline.check.upstreams import Neighbours, check_cycles, check_reads, check_shared_places
 from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, did_you_mean, in_order
 from sluicegate.pipeline.file import DEFAULTS_KEYS, KEYS, Draft, Variant, read_draft

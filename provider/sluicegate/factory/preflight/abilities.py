@@ -15,7 +15,7 @@ from sluicegate.emr.request import TAG, refuse_reserved
 from sluicegate.factory.preflight.contract import contract_problems
 from sluicegate.factory.problems import Problem
 from sluicegate.faults import FaultError
-from sluicegate.graph import edges as graph
+from sluicegate.graph.datasets import read_locations, sources, write_locations
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.diagnostics import Where
 from sluicegate.pipeline.keys.model import Format, LoadStep, Pipeline, SparkStep, Step, TransformStep
@@ -55,7 +55,7 @@ def _alerts(pipeline: Pipeline) -> Iterator[Problem]:
 
 
 def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
-    source = graph.read_locations(pipeline, step, others)["load"]
+    source = read_locations(pipeline, step, others)["load"]
     where: Where = ("steps", step.name, "reads", "load")
     form_where = _format_place(source, pipeline, where) if step.format is None else ("steps", step.name, "format")
     form = step.format or source.format
@@ -66,8 +66,8 @@ def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) ->
 
 def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
     sides = (
-        ("reads", "read", graph.read_locations(pipeline, step, others)),
-        ("writes", "write", graph.write_locations(pipeline, step)),
+        ("reads", "read", read_locations(pipeline, step, others)),
+        ("writes", "write", write_locations(pipeline, step)),
     )
     for side, verb, places in sides:
         for binding, place in places.items():
@@ -80,10 +80,10 @@ def _wait(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Ite
     """A source that a step of another kind may well read, but that nothing here can look for."""
     if step.wait is None:
         return
-    for binding, place in graph.read_locations(pipeline, step, others).items():
+    for binding, place in read_locations(pipeline, step, others).items():
         scheme = _scheme(place.template)
         blind = scheme != "table" and not _is_carried(scheme)
-        if blind and step.reads[binding].dataset in graph.sources(pipeline, others):
+        if blind and step.reads[binding].dataset in sources(pipeline, others):
             message = f"nothing can wait for {place.template!r}: s3://, file:// and table:// can be waited for"
             yield Problem(("steps", step.name, "reads", binding), "not-supported", message)
 

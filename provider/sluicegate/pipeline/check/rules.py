@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sluicegate.graph.edges import binding_of, cycles, edges, folders_of, narrowed_by, params_in, writers
+from sluicegate.graph.datasets import binding_of, folders_of, writers
+from sluicegate.graph.edges import edges, narrowed_by, params_in
+from sluicegate.graph.order import cycles
 from sluicegate.graph.template import same_place
 from sluicegate.pipeline.diagnostics import Diagnostic, Where
 from sluicegate.pipeline.keys.model import LoadStep, Mode, Pipeline

@@ -7,17 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from sluicegate.graph.edges import (
-    binding_of,
-    cycles,
-    edges,
-    narrowed_by,
-    params_in,
-    split,
-    waits,
-    writers,
-)
+from sluicegate.graph.datasets import binding_of, split, writers
+from sluicegate.graph.edges import edges, narrowed_by, params_in
+from sluicegate.graph.order import cycles
 from sluicegate.graph.template import before_item, needs_item, same_place, uses
+from sluicegate.graph.waits import upstream_reads
 from sluicegate.graph.window import endless, unmatched
 from sluicegate.pipeline.diagnostics import Diagnostic, Where, did_you_mean
 from sluicegate.pipeline.file import Draft, Variant
@@ -164,7 +158,7 @@ def check_cycles(pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source
     bindings: dict[tuple[tuple[str, str], tuple[str, str]], str] = {}
     for name, pipeline in pipelines.items():
         links += [((name, before), (name, after)) for before, after in edges(pipeline)]
-        for wait in waits(pipeline, pipelines):
+        for wait in upstream_reads(pipeline, pipelines):
             link = ((wait.pipeline, wait.upstream_step), (name, wait.step))
             links.append(link)
             bindings[link] = wait.binding

@@ -6,7 +6,7 @@ import re
 from typing import Any, Literal
 
 from sluicegate.graph import template
-from sluicegate.graph.edges import is_foreign
+from sluicegate.graph.datasets import is_foreign
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
 from sluicegate.pipeline.keys.model import Dataset, Read
 from sluicegate.pipeline.read.validate import keys_of, known_keys, mapping, name_problem, shown, text, validate
