@@ -6,7 +6,6 @@ content. Of a file that turned bad the last good version stays.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,18 +19,17 @@ from sluicegate.discovery.findings import Findings, KnownDraft, Trial, draft_key
 from sluicegate.discovery.import_error import drawing
 from sluicegate.discovery.sandbox import sandbox_problems
 from sluicegate.discovery.store import BundleStore
+from sluicegate.factory.attempt import of_part
 from sluicegate.factory.problems import Problem, placed
 from sluicegate.graph.datasets import located
 from sluicegate.pipeline import Pipeline, PipelineErrors, Tree, read_tree
-from sluicegate.pipeline.diagnostics import Diagnostic, in_order
+from sluicegate.pipeline.diagnostics import Diagnostic, bug, in_order, independent
 from sluicegate.pipeline.file import Draft, read_draft
 from sluicegate.pipeline.keys.model import OperatorStep
 from sluicegate.pipeline.text.digest import source_digest
 from sluicegate.pipeline.text.environment import Environment
 
 __all__ = ["ScanResult", "scan"]
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ class Scan:
         last_good = _by_file(self.before.values())
         while True:
             tree = read_tree(self.root, self.environment, read=self._read, last_good=last_good)
-            wanted = {name: self._compiled(pipeline, tree.running) for name, pipeline in tree.pipelines.items()}
+            wanted = {name: self._compiled(pipeline, tree.upstreams) for name, pipeline in tree.pipelines.items()}
             unbuilt = _placed(self._errors_of(wanted), wanted, self.root)
             self._unbuilt |= unbuilt
             if not unbuilt.keys() & last_good.keys():
@@ -106,7 +104,7 @@ class Scan:
         """All that is wrong, by file: what reading finds, and what building finds."""
         found = {file: list(each) for file, each in tree.by_file.items()}
         for file, more in (*unbuilt.items(), *self._in_parts(tree).items()):
-            found[file] += more
+            found[file] += independent(more, found[file])
         return found
 
     def older_versions(self, bad: Iterable[Path], good: Mapping[str, CompiledPipeline]) -> dict[str, CompiledPipeline]:
@@ -152,7 +150,7 @@ class Scan:
             reading = known.reading
             if not reading.env or reading.still_holds(file, self.root, lambda: self.environment):
                 return known
-        draft = _read_draft(file, self.root, environment)
+        draft = read_draft(file, self.root, environment)
         digest = draft.variants[0].source.digest if draft.variants else _digest(file, self.root)
         made = KnownDraft(Reading(digest, tuple(draft.env)), self._code.of(draft), draft)
         if key and key == self._draft_key(file):  # else it changed while it was read: the next scan sees that
@@ -165,11 +163,11 @@ class Scan:
         except OSError:
             return ""
 
-    def _compiled(self, pipeline: Pipeline, running: Mapping[str, Pipeline]) -> CompiledPipeline:
+    def _compiled(self, pipeline: Pipeline, upstreams: Mapping[str, Pipeline]) -> CompiledPipeline:
         """Of a good pipeline; the one of before where it is the same."""
         known = self.before.get(pipeline.name)
         same = known is not None and known.pipeline.digest == pipeline.digest
-        made = compiled_of(pipeline, running, known.good_since if same and known is not None else datetime.now(UTC))
+        made = compiled_of(pipeline, upstreams, known.good_since if same and known is not None else datetime.now(UTC))
         made = replace(made, readings=self._judged(made))
         if known is not None and (known.digest(), known.readings) == (made.digest(), made.readings):
             return known
@@ -183,17 +181,18 @@ class Scan:
     def _in_parts(self, tree: Tree) -> dict[Path, tuple[Diagnostic, ...]]:
         """What building finds in pipelines with mistakes, as much of them as could be read."""
         parts = {}
+        bugs: dict[Path, tuple[Diagnostic, ...]] = {}
         for name, pipeline in tree.readable.items():
-            if name not in tree.pipelines and pipeline.file not in self._unbuilt:
-                part = located(pipeline, tree.readable)
+            if name in tree.pipelines or pipeline.file in self._unbuilt:
+                continue
+            try:
+                part = located(pipeline, tree.upstreams)
                 digest = f"a part of {part.digest}"
-                parts[name] = self._compiled(part.model_copy(update={"digest": digest}), tree.readable)
-        found = {
-            # What cannot be built for want of the rest is not a mistake of its own.
-            name: tuple(problem for problem in problems if problem.code not in ("build", "dag"))
-            for name, problems in self._errors_of(parts).items()
-        }
-        return _placed(found, parts, self.root)
+                parts[name] = self._compiled(part.model_copy(update={"digest": digest}), tree.upstreams)
+            except Exception as error:
+                bugs[pipeline.file] = (bug(error, "building", pipeline.file),)
+        found = {name: tuple(of_part(problems)) for name, problems in self._errors_of(parts).items()}
+        return bugs | _placed(found, parts, self.root)
 
     def _errors_of(self, wanted: Mapping[str, CompiledPipeline]) -> dict[str, tuple[Problem, ...]]:
         """What building finds, by name, where there are errors; what was built before is not built again.
@@ -219,15 +218,6 @@ class Scan:
         return None if known is None or (known.has_errors and known.code != self._code.whole()) else known
 
 
-def _read_draft(file: Path, root: Path, environment: Environment | None) -> Draft:
-    try:
-        return read_draft(file, root, environment)
-    except Exception as error:
-        log.exception("The reader fails at %s", file)
-        lost = Diagnostic("internal", f"the reader fails at this file: {type(error).__name__}: {error}", file)
-        return Draft(file, (), (lost,), {})
-
-
 def _placed(
     found: Mapping[str, tuple[Problem, ...]], wanted: Mapping[str, CompiledPipeline], root: Path
 ) -> dict[Path, tuple[Diagnostic, ...]]:
@@ -239,6 +229,8 @@ def _placed(
             diagnostics = placed(problems, file, root).diagnostics
         except (OSError, PipelineErrors):  # changed meanwhile: the next scan is of what it says now
             diagnostics = tuple(Diagnostic(each.code, each.message, file, severity=each.severity) for each in problems)
+        except Exception as error:
+            diagnostics = (bug(error, "placing the mistakes of", file),)
         by_file[file] = (*by_file.get(file, ()), *diagnostics)
     return by_file
 
