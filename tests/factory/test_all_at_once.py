@@ -140,11 +140,11 @@ def test_a_bug_of_ours_is_the_error_of_the_file_where_it_shows(
         only = lambda pipeline, source: broken() if pipeline.name == "odd" else twice(pipeline, source)  # noqa: E731
         monkeypatch.setattr(rules, "_two_writers", only)
     else:
-        from sluicegate.factory import dags
+        from sluicegate.factory import attempt
 
-        build = dags.build
+        build = attempt.build
         monkeypatch.setattr(
-            dags, "build", lambda pipeline, *more: broken() if pipeline.name == "odd" else build(pipeline, *more)
+            attempt, "build", lambda pipeline, *more: broken() if pipeline.name == "odd" else build(pipeline, *more)
         )
     expected = {("odd", 1, "internal"), ("bad", 1, "missing-key"), ("bad", 2, "unknown-key")}
     found = errors(root)
