@@ -28,7 +28,7 @@ def demo(
 
     stop_on_sigterm()
     out = console()
-    with failing(out):
+    with failing():
         session = Demo(dags=dags, state=state, timeout=timeout, console=out)
         samples = session.samples(datetime.now(UTC))
         show = progress(out)
