@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -134,7 +135,7 @@ class Airflow34:
         for name in names:
             process = spawn(
                 [str(self.python), "-m", "airflow", name],
-                env=self.environment, log=self.folder / f"{name}.log", cwd=self.folder,
+                env=self.environment, log=self.folder / f"{name}.log", cwd=self.folder, death_signal=signal.SIGKILL,
             )  # fmt: skip
             self.processes[name] = process
             self.stack.callback(_end, process)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -29,10 +29,14 @@ _PARSE_TIMEOUT = 120.0
 
 
 class Demo:
-    """The samples below `dags` on the stack of `state`. `timeout` bounds all runs together, in seconds."""
+    """The samples below `dags` on the stack of `state`.
 
-    def __init__(self, *, dags: Path, state: Path, timeout: float, console: Console) -> None:
-        self._dags, self._state = dags, state
+    :param timeout: the limit for all runs together, in seconds.
+    :param day: of an earlier demo, repeat this day and what has no day; None: all days.
+    """
+
+    def __init__(self, *, dags: Path, state: Path, timeout: float, console: Console, day: date | None = None) -> None:
+        self._dags, self._state, self._day = dags, state, day
         self._timeout, self._console = timeout, console
 
     @contextmanager
@@ -60,7 +64,7 @@ class Demo:
     def samples(self, now: datetime) -> dict[str, Pipeline]:
         """The pipelines whose runs are all in the past.
 
-        Raises `WrongUse` when there are none, or no such folder.
+        Raises `WrongUse` when there is no such folder, none in it, or none has a run for the day that was asked for.
         """
         if not self._dags.is_dir():
             raise WrongUse(f"There is no folder {self._dags}.", "Say where the sample pipelines are with --dags.")
@@ -71,7 +75,16 @@ class Demo:
                 f"{self._dags} has no sample pipelines.",
                 "Run it from a checkout of Sluicegate, or say where they are with --dags.",
             )
+        days = {window.start.date() for p in found.values() for window in expected_windows(p.schedule)}
+        if self._day is not None and self._day not in days:
+            raise WrongUse(
+                f"No sample has a run for {self._day}.", f"Choose one of {', '.join(map(str, sorted(days)))}."
+            )
         return found
+
+    def _repeats(self, run: DagRun, samples: Mapping[str, Pipeline]) -> bool:
+        """Whether a run of an earlier demo is among those to repeat and to report."""
+        return self._day is None or samples[run.dag_id].schedule.kind != "cron" or run.start.date() == self._day
 
     def run(self, stack: Stack, samples: Mapping[str, Pipeline], *, force: bool) -> bool:
         """Run them all and write the report; False when a run failed, which has been shown then.
@@ -90,7 +103,8 @@ class Demo:
                 except TimeoutError as error:
                     raise StackError(str(error), f"The tasks' logs are below {stack.state.logs}.") from error
             tasks = runs.tasks()
-            self._report(stack, runs, samples, done, tasks, began)
+            repeated = [run for run in done if self._repeats(run, samples)]
+            self._report(stack, runs, samples, repeated, tasks, began)
             failed = [run for run in done if run.state == "failed"]
             show.print_failures(self._console, _first_failures(runs, failed, tasks))
         return not failed
@@ -114,6 +128,7 @@ class Demo:
         complete = all(sum(run.dag_id == name for run in there) >= count for name, count in expected.items())
         if not complete or not all(run.finished for run in there):
             return
+        there = [run for run in there if self._repeats(run, samples)]
         self._console.print(f"Clearing {len(there)} runs of an earlier demo: they run again.")
         # Upstream first: a reader that is cleared before its upstream would find the old success.
         for name in upstreams_first(samples):

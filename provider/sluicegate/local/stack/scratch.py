@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from sluicegate.local.stack.errors import StackError
 from sluicegate.local.stack.postgres import STOP_SIGNAL, Binaries, choose_run_as
+from sluicegate.local.stack.processes import spawn
 from sluicegate.local.stack.state import State
 
 __all__ = ["scratch_postgres"]
@@ -42,11 +44,10 @@ def scratch_postgres(folder: Path) -> Iterator[str]:
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     conninfo = f"host=127.0.0.1 port={port} user=postgres"
     log = state.root / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            run_as.command("postgres", "-D", str(data), *options),
-            stdout=output, stderr=output, user=run_as.user, group=run_as.group, cwd="/",
-        )  # fmt: skip
+    process = spawn(
+        run_as.command("postgres", "-D", str(data), *options),
+        env=os.environ, log=log, cwd=Path("/"), user=run_as.user, group=run_as.group, death_signal=STOP_SIGNAL,
+    )  # fmt: skip
     try:
         deadline = time.monotonic() + _START_TIMEOUT
         while True:

@@ -49,7 +49,7 @@ def rows(folder: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def test_the_two_commands_are_the_makefiles() -> None:
-    """They are run by hand and by CI: the demo as `test_1_demo`, the tests as this very run."""
+    """They are run by hand and by CI: the demo as `test_demo`, the tests as this very run."""
     assert [line.split("#")[0].strip() for line in BLOCKS[0].splitlines()] == ["make demo", "make test"]
     makefile = (REPOSITORY / "Makefile").read_text()
     assert "\ndemo: " in makefile
