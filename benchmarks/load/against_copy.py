@@ -22,7 +22,7 @@ import psycopg
 
 from sluicegate.load.load import load
 from sluicegate.load.request import LoadRequest
-from sluicegate.local.scratch import scratch_postgres
+from sluicegate.local.stack.scratch import scratch_postgres
 from sluicegate.pipeline.keys.model import Check, Column
 from sluicegate.storage import Storage
 from sluicegate.targets.postgres.target import PostgresTarget

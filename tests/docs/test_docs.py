@@ -29,7 +29,7 @@ from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin
 from sluicegate.ledger.postgres import PostgresLedger, migrate
 from sluicegate.load.load import load
 from sluicegate.load.request import LoadRequest
-from sluicegate.local.airflow import DAG_PROCESSOR
+from sluicegate.local.stack.airflow import DAG_PROCESSOR
 from sluicegate.pipeline import Window, read_tree
 from sluicegate.pipeline.keys.model import Column, LoadStep, Mode
 from sluicegate.storage import Storage, parse_uri

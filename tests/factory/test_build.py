@@ -24,7 +24,7 @@ from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.load.operator import LoadOperator
 from sluicegate.pipeline import PipelineErrors, read_together
 from sluicegate.pipeline.keys.model import Mode
-from sluicegate.runtime.operator import RUN_XCOM_KEY
+from sluicegate.runtime.marks import RUN_XCOM_KEY
 from sluicegate.transform.operator import TransformOperator
 from sluicegate.transform.python import PythonStepOperator
 from sluicegate.wait.sensor import SourceSensor, UpstreamSensor

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate.cli.console import progress
-from sluicegate.local.events import Event
+from sluicegate.local.stack.events import Event
 
 
 def sluicegate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

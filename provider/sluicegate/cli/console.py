@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sluicegate.local.events import Event, Progress
+    from sluicegate.local.stack.events import Event, Progress
 
 
 def console() -> Console:
@@ -35,12 +35,13 @@ def _interrupt(*_: object) -> None:
 
 @contextmanager
 def failing(out: Console) -> Iterator[None]:
-    """Turns a `StackError` into its words on standard error and its exit code, Ctrl-C into 130."""
-    from sluicegate.local.errors import StackError
+    """Turns an error of the stack or the API into words on standard error and its exit code, Ctrl-C into 130."""
+    from sluicegate.api.errors import ApiError
+    from sluicegate.local.stack.errors import StackError
 
     try:
         yield
-    except StackError as error:
+    except (StackError, ApiError) as error:
         _complain(error.message, error.remedy)
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt:

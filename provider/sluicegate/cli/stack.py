@@ -12,7 +12,7 @@ from sluicegate.cli.console import console, failing, progress, stop_on_sigterm
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sluicegate.local.stack import Stack
+    from sluicegate.local.stack.stack import Stack
 
 StateOption = Annotated[Path, typer.Option(help="State folder.")]
 
@@ -28,7 +28,7 @@ def up(
     ] = False,
 ) -> None:
     """Start Postgres, Airflow and a local AWS that runs Spark, all on this machine."""
-    from sluicegate.local.stack import Stack
+    from sluicegate.local.stack.stack import Stack
 
     stop_on_sigterm()
     out = console()
@@ -49,7 +49,7 @@ def up(
 
 def down(state: StateOption = Path(".sluicegate")) -> None:
     """Stop what `sluicegate up` started, and whatever a killed one has left behind."""
-    from sluicegate.local.stack import Stack
+    from sluicegate.local.stack.stack import Stack
 
     out = console()
     with failing(out):
@@ -69,10 +69,10 @@ def put(
     state: StateOption = Path(".sluicegate"),
 ) -> None:
     """Put a file into the local S3 of the stack that runs, for a pipeline to load."""
-    from sluicegate.local.errors import NotRunning
-    from sluicegate.local.objects import put_file
-    from sluicegate.local.stack import running
-    from sluicegate.local.started import run_pipeline
+    from sluicegate.api.run_and_wait import run_pipeline
+    from sluicegate.local.stack.errors import NotRunning
+    from sluicegate.local.stack.objects import put_file
+    from sluicegate.local.stack.stack import running
 
     out = console()
     with failing(out):
@@ -82,8 +82,9 @@ def put(
         written = put_file(stack, file, uri)
         out.print(f"{file} is now {written}", markup=False)
         if run is not None:
-            for line in run_pipeline(stack, run, param or ()):
-                out.print(line, markup=False)
+            with stack.api() as client:
+                for line in run_pipeline(client, run, param or ()):
+                    out.print(line, markup=False)
             return
         out.print(
             f"A pipeline that waits for it goes on by itself; start any other at {stack.airflow_url}, "
@@ -93,7 +94,7 @@ def put(
 
 
 def _say_where(out: Console, stack: Stack) -> None:
-    from sluicegate.local.airflow import ADMIN
+    from sluicegate.local.stack.airflow import ADMIN
 
     rows = {
         "Airflow": f"{stack.airflow_url}  (user {ADMIN}, its password is in {stack.state.passwords})",

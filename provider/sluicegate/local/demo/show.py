@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sluicegate.api.answers import DagRun, TaskInstance
 from sluicegate.local.demo.report import COUNTS, DemoReport, Load
-from sluicegate.local.runs import Run, TaskState
 
 __all__ = ["Watcher", "print_failures", "print_report"]
 
@@ -54,7 +54,7 @@ class Watcher:
         if self._live:
             self._live.stop()
 
-    def show(self, runs: Sequence[Run], tasks: Sequence[TaskState]) -> None:
+    def show(self, runs: Sequence[DagRun], tasks: Sequence[TaskInstance]) -> None:
         if self._live:
             self._live.update(_grid(runs, tasks))
         starts = {(run.dag_id, run.run_id): run.start for run in runs}
@@ -72,13 +72,13 @@ class Watcher:
             self._console.print(line, soft_wrap=True)
 
 
-def _grid(runs: Sequence[Run], tasks: Sequence[TaskState]) -> Table:
+def _grid(runs: Sequence[DagRun], tasks: Sequence[TaskInstance]) -> Table:
     days = sorted({run.start.date() for run in runs})
     table = Table(box=None, padding=(0, 2))
     table.add_column("pipeline")
     for day in days:
         table.add_column(str(day))
-    by_run: dict[tuple[str, str], list[TaskState]] = {}
+    by_run: dict[tuple[str, str], list[TaskInstance]] = {}
     for task in tasks:
         by_run.setdefault((task.dag_id, task.run_id), []).append(task)
     for name in sorted({run.dag_id for run in runs}):
@@ -136,7 +136,7 @@ def print_report(console: Console, report: DemoReport, *, ui: str, password_file
     console.print(f"Airflow:   {ui} (user admin, password in {password_file})", soft_wrap=True)
 
 
-def print_failures(console: Console, failed: Sequence[tuple[Run, TaskState, list[str]]]) -> None:
+def print_failures(console: Console, failed: Sequence[tuple[DagRun, TaskInstance, list[str]]]) -> None:
     """What failed, and the end of its log; the fault's remedy stands there."""
     for run, task, tail in failed:
         console.print(f"[red]failed[/]: {run.dag_id}.{task.task_id} of {run.start:%Y-%m-%d}, try {task.try_number}")
