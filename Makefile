@@ -35,13 +35,13 @@ env: .venv/ready
 demo: .venv/ready
 	@.venv/bin/sluicegate demo $(if $(FORCE),--force)
 
-# First what needs no server, on all cores; then one after the other what starts servers and kills things.
+# First what needs no server, on all cores; then what starts servers and kills things: most of that waits, so two at once.
 test: .venv/ready
 ifdef ARGS
 	@.venv/bin/pytest $(ARGS)
 else
 	@.venv/bin/pytest -m "not system" -n auto
-	@.venv/bin/pytest -m system --durations=25
+	@.venv/bin/pytest -m system -n 2 --dist loadgroup --no-loadscope-reorder --durations=25 $(if $(CI),--junitxml=test-results.xml)
 endif
 
 # What needs no server: a minute.

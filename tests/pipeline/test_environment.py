@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from sluicegate.pipeline import Diagnostic, PipelineErrors
-from sluicegate.pipeline.file import Draft, read_draft, read_pipeline
+from sluicegate.pipeline.file import Draft, read_draft
 from sluicegate.pipeline.keys.model import Pipeline
 from sluicegate.pipeline.text.environment import ALLOWLIST, Environment
-from tests.pipeline.conftest import Dags
+from tests.pipeline.conftest import Dags, read_pipeline
 
 StandsAt = Callable[[Diagnostic, str], bool]
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.graph.template import problems
-from sluicegate.pipeline import Diagnostic, PipelineErrors, read_pipeline
+from sluicegate.pipeline import Diagnostic, PipelineErrors
 from sluicegate.pipeline.file import read_draft
 from sluicegate.pipeline.keys.model import (
     After,
@@ -31,7 +31,7 @@ from sluicegate.pipeline.keys.model import (
 )
 from sluicegate.pipeline.read.steps import TRIGGER_RULES
 from sluicegate.pipeline.text.environment import Environment
-from tests.pipeline.conftest import Dags
+from tests.pipeline.conftest import Dags, read_pipeline
 
 StandsAt = Callable[[Diagnostic, str], bool]
 

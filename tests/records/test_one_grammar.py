@@ -17,6 +17,7 @@ from sluicegate.records.look import look_through
 from sluicegate.records.open import open_part
 from sluicegate.records.reader import LocalPart
 from sluicegate.records.textfile import TextReader
+from sluicegate.targets.postgres.dialect import PostgresDialect
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -37,7 +38,7 @@ class Files:
         path = self.folder / name
         path.write_bytes(content)
         try:
-            reader = open_part(self.duck, LocalPart(0, name, "v", path), form, self.folder, ())
+            reader = open_part(self.duck, LocalPart(0, name, "v", path), form, self.folder, (), PostgresDialect())
         except FaultError as error:
             return error.code
         assert isinstance(reader, TextReader)

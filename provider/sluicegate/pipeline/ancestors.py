@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sluicegate.graph.edges import upstream_names
+from sluicegate.graph.datasets import upstream_names
 from sluicegate.pipeline.check.upstreams import check_cycles
 from sluicegate.pipeline.diagnostics import Diagnostic
 from sluicegate.pipeline.file import Draft, Variant

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sluicegate.graph.edges import split
+from sluicegate.graph.datasets import split
 from sluicegate.pipeline.check.rules import check_pipeline
-from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, did_you_mean, in_order
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, bug, did_you_mean, in_order
 from sluicegate.pipeline.keys.model import Connections, Head, Pipeline, Read, Retries
 from sluicegate.pipeline.read.context import Site
 from sluicegate.pipeline.read.datasets import Datasets
@@ -25,7 +25,7 @@ from sluicegate.pipeline.text.digest import DEFAULTS
 from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.text.source import Report, Source
 
-__all__ = ["DEFAULTS_KEYS", "KEYS", "Draft", "Variant", "read_draft", "read_pipeline"]
+__all__ = ["DEFAULTS_KEYS", "KEYS", "Draft", "Variant", "read_draft"]
 
 KEYS = (
     "sluicegate", "description", "owner", "tags", "schedule", "fresh_within", "params", "datasets", "steps",
@@ -92,26 +92,19 @@ class Draft:
         return bool(self.variants) and not any(diagnostic.is_error for diagnostic in self.diagnostics)
 
 
-def read_pipeline(file: Path, root: Path, environment: Environment | None = None) -> Pipeline:
-    """The pipeline that `file` describes; code, jobs and defaults are looked for from `root`, the dags root.
-
-    :param environment: what `${env:NAME}` may see; this process's unless it is given
-    :raises PipelineErrors: with all mistakes of the file and of the defaults that hold for it.
-    :raises ValueError: when its `matrix:` makes several; `read_draft` has them.
-    """
-    draft = read_draft(file, root, environment)
-    if not draft.is_good:
-        raise PipelineErrors(draft.diagnostics, root)
-    (only,) = draft.pipelines
-    return only
-
-
 def read_draft(file: Path, root: Path, environment: Environment | None = None, only: str | None = None) -> Draft:
     """Read as much of `file` as is right, and note all that is not.
 
     :param only: of the pipelines that a `matrix:` makes, read just the one of this name, if there is one
     """
     file, root = file.absolute(), root.absolute()
+    try:
+        return _draft(file, root, environment, only)
+    except Exception as error:
+        return Draft(file, (), (bug(error, "reading", file),), {})
+
+
+def _draft(file: Path, root: Path, environment: Environment | None, only: str | None) -> Draft:
     try:
         source = Source.open(file, root, environment)
     except PipelineErrors as errors:
@@ -137,7 +130,10 @@ def _variant(source: Source, told: Iterable[Diagnostic] = ()) -> Variant:
     report = Report(source)
     pipeline, elsewhere = _pipeline(source, report)
     report.diagnostics += told
-    report.diagnostics += check_pipeline(pipeline, source)
+    try:
+        report.diagnostics += check_pipeline(pipeline, source)
+    except Exception as error:
+        report.diagnostics.append(bug(error, "checking", source.file))
     return Variant(source.name, source, pipeline, in_order(report.diagnostics), elsewhere)
 
 
@@ -152,13 +148,14 @@ def _pipeline(source: Source, report: Report) -> tuple[Pipeline, tuple[tuple[Whe
     datasets = Datasets(source.name, _names(value.get("params")), report)
     datasets.declare(value.get("datasets"))
     clusters = mapping(value.get("clusters"), ("clusters",), report)
-    steps = Steps(Site(source.root, datasets, clusters, retries, report)).read(value.get("steps"))
+    steps, unfinished = Steps(Site(source.root, datasets, clusters, retries, report)).read(value.get("steps"))
     made = _head(value, report)
     made |= {
         "schedule": schedule,
         "params": params,
         "datasets": datasets.known,
         "steps": steps,
+        "unfinished": unfinished,
         "retries": retries,
         "alerts": mapping(value.get("alerts"), ("alerts",), report),
         "dag": mapping(value.get("dag"), ("dag",), report),

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sluicegate.records.dialect import Dialect
 from sluicegate.records.jsonlines import JsonReader
 from sluicegate.records.reader import Reader
 from sluicegate.records.types import ColumnType, parse_type
@@ -42,16 +43,19 @@ _OF_JSON = {
     frozenset({"BIGINT"}): "bigint",
     frozenset({"UBIGINT", "BIGINT"}): "bigint",
 }
+_BINARY = "binary"
 _OF_DUCK = {
     "BOOLEAN": "boolean", "TINYINT": "smallint", "UTINYINT": "smallint", "SMALLINT": "smallint",
     "USMALLINT": "integer", "INTEGER": "integer", "UINTEGER": "bigint", "BIGINT": "bigint", "UBIGINT": "numeric(20)",
     "HUGEINT": "numeric(38)", "FLOAT": "real", "DOUBLE": "double", "DATE": "date", "TIME": "time",
     "TIMESTAMP": "timestamp", "TIMESTAMP_S": "timestamp", "TIMESTAMP_MS": "timestamp", "TIMESTAMP_NS": "timestamp",
-    "TIMESTAMP WITH TIME ZONE": "timestamptz", "UUID": "uuid", "BLOB": "bytea",
+    "TIMESTAMP WITH TIME ZONE": "timestamptz", "UUID": "uuid", "BLOB": _BINARY,
 }  # fmt: skip
 
 
-def infer_types(duck: DuckDBPyConnection, readers: Sequence[Reader], names: Sequence[str]) -> dict[str, ColumnType]:
+def infer_types(
+    duck: DuckDBPyConnection, readers: Sequence[Reader], names: Sequence[str], dialect: Dialect
+) -> dict[str, ColumnType]:
     """A type for each of `names`, which holds for the values of all `readers`."""
     wanted = list(names)
     votes: dict[str, list[set[str] | None]] = {name: [] for name in wanted}
@@ -63,7 +67,8 @@ def infer_types(duck: DuckDBPyConnection, readers: Sequence[Reader], names: Sequ
             found = {name: {_of_duck(reader.types[name])} for name in here}
         for name in here:
             votes[name].append(found[name])
-    return {name: parse_type(_agree(votes[name]), foreign=True) for name in wanted}
+    agreed = {name: _agree(votes[name]) for name in wanted}
+    return {name: dialect.binary if kind == _BINARY else parse_type(kind) for name, kind in agreed.items()}
 
 
 def _of_values(duck: DuckDBPyConnection, reader: Reader, names: Sequence[str]) -> dict[str, set[str] | None]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sluicegate.faults import fault
 from sluicegate.pipeline.keys.model import Format
 from sluicegate.records.csvfile import CsvReader
+from sluicegate.records.dialect import Dialect
 from sluicegate.records.jsonlines import JsonReader
 from sluicegate.records.kinds import HEAD, likeness
 from sluicegate.records.look import look_through
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["open_part"]
 
 
-def open_part(duck: DuckDBPyConnection, part: LocalPart, form: Format, folder: Path, names: Sequence[str]) -> Reader:
+def open_part(
+    duck: DuckDBPyConnection, part: LocalPart, form: Format, folder: Path, names: Sequence[str], dialect: Dialect
+) -> Reader:
     """A reader for `part`. `names` are the columns of a file without a header, empty when unknown.
 
     :raises FaultError: SOURCE_UNREADABLE when it is not in the format, WRONG_USE for an unknown format.
@@ -33,7 +36,7 @@ def open_part(duck: DuckDBPyConnection, part: LocalPart, form: Format, folder: P
     kind = file_type(part.uri, form)
     part = replace(part, path=_without_wildcards(part, folder))
     if kind.kind == "parquet":
-        return ParquetReader(duck, part)
+        return ParquetReader(duck, part, dialect)
     _require_encoding(form.encoding)
     is_json = kind.kind == "jsonl"
     look = look_through(part.path, folder / f"part{part.number}.unpacked", uri=part.uri, json=is_json)

@@ -1,13 +1,15 @@
-"""The types of a load: what a column may be called, how DuckDB casts to it strictly, what Postgres calls it.
+"""The types of a load: what a column may be called, and how DuckDB casts to it strictly.
 
 A cast never loses anything silently: a fraction in an integer, a number out of range, a year of two digits
-or a text that is too long is a failed cast, which sets the record aside. Pure: text in, SQL text out.
+or a text that is too long is a failed cast, which sets the record aside. What a database calls a type, and what it
+cannot store, is its `Dialect`. Pure: text in, SQL text out.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,12 +27,8 @@ _DUCK = {
     "bigint": "BIGINT", "real": "FLOAT", "double": "DOUBLE", "boolean": "BOOLEAN", "date": "DATE", "time": "TIME",
     "timestamp": "TIMESTAMP", "timestamptz": "TIMESTAMPTZ", "uuid": "UUID", "json": "VARCHAR", "jsonb": "VARCHAR",
 }  # fmt: skip
-_POSTGRES = {"double": "double precision"}
 _SIZED = re.compile(r"(?P<name>[a-z][a-z0-9 ]*?)\s*(?:\(\s*(?P<a>\d+)\s*(?:,\s*(?P<b>\d+)\s*)?\))?(?P<rest>[a-z ]*)")
 _NUMBER = r"\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?|NaN)\s*"
-# jsonb takes neither U+0000 nor half of a surrogate pair: what is left of these without whole pairs and `\\\\`.
-_WHOLE_ESCAPES = r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_BAD_ESCAPES = r"\\u(0000|[dD][89a-fA-F])"
 _LENGTHS = {"numeric": 2, "varchar": 1, "char": 1, "time": 1, "timestamp": 1, "timestamptz": 1}
 """How many numbers may stand in brackets behind a name; none behind the others."""
 MAX_PRECISION = 38
@@ -54,12 +52,12 @@ class ColumnType:
     length: int | None = None
     precision: int | None = None
     scale: int | None = None
-    postgres_name: str | None = None
-    """The server's own name of a type outside the vocabulary; such values travel as text."""
+    native: str | None = None
+    """The target's own name of a type outside the vocabulary; such values travel as text."""
 
     @property
     def is_text(self) -> bool:
-        """Whether DuckDB holds it as text that Postgres takes as it is."""
+        """Whether DuckDB holds it as text that the target takes as it is."""
         return self.duck == "VARCHAR"
 
     @property
@@ -88,29 +86,17 @@ class ColumnType:
             return f"DECIMAL({self.precision},{self.scale})" if self._fits() else "VARCHAR"
         return _DUCK.get(self.name, "VARCHAR")
 
-    @property
-    def postgres(self) -> str:
-        """The type's name in Postgres' DDL."""
-        if self.postgres_name is not None:
-            return self.postgres_name
-        name = _POSTGRES.get(self.name, self.name)
-        if self.length is not None:
-            return f"{name}({self.length})"
-        return f"{name}({self.precision},{self.scale})" if self.precision is not None else name
-
     def __str__(self) -> str:
-        return self.postgres
+        if self.native is not None:
+            return self.native
+        if self.length is not None:
+            return f"{self.name}({self.length})"
+        return f"{self.name}({self.precision},{self.scale})" if self.precision is not None else self.name
 
     def comparable(self, value: str) -> str:
-        """SQL that orders `value`, a cast value, as Postgres would."""
+        """SQL that orders `value`, a cast value, by what it says."""
         if self.name == "numeric" and not self._fits():
             return f"TRY_CAST({value} AS DOUBLE)"
-        return value
-
-    def identity(self, value: str) -> str:
-        """SQL by which two cast values are the same exactly when Postgres says so."""
-        if self.name == "numeric" and not self._fits():
-            return f"coalesce(CAST(TRY_CAST({value} AS DECIMAL(38,10)) AS VARCHAR), {value})"
         return value
 
     def cast(self, raw: str) -> str:
@@ -119,17 +105,16 @@ class ColumnType:
             return f"TRY_CAST({raw} AS {self.duck})"
         return f"TRY_CAST({raw} AS VARCHAR)"
 
-    def lost(self, raw: str, value: str, *, text: bool, nul: bool) -> str | None:
+    def lost(self, raw: str, value: str, *, text: bool, refused: Sequence[str] = ()) -> str | None:
         """SQL that is true where `raw` has a value that the cast loses or changes, never NULL; None if no cast can.
 
         :param text: whether `raw` is text (a CSV or JSON value) and not already typed.
-        :param nul: whether `raw` may hold U+0000, which Postgres has no way to store.
+        :param refused: conditions under which the target cannot store the value.
         """
         faults = self._lossy(raw, value, text=text)
         if not self.is_text:
             faults.insert(0, f"{value} IS NULL")
-        elif nul:
-            faults.append(f"contains({value}, chr(0))")
+        faults += refused
         return f"({raw} IS NOT NULL AND coalesce({' OR '.join(faults)}, false))" if faults else None
 
     def _lossy(self, raw: str, value: str, *, text: bool) -> list[str]:
@@ -147,18 +132,16 @@ class ColumnType:
             # 13-02-11 is the year 13 to DuckDB: nobody means that. Postgres has infinity as well.
             return [f"(isfinite({value}) AND year({value}) NOT BETWEEN 100 AND 9999)"]
         if name in {"json", "jsonb"}:
-            whole = f"regexp_replace({value}, '{_WHOLE_ESCAPES}', '', 'g')"
-            return [f"NOT json_valid({value})", f"regexp_matches({whole}, '{_BAD_ESCAPES}')"]
+            return [f"NOT json_valid({value})"]
         return []
 
     def _fits(self) -> bool:
         return self.precision is not None and self.precision <= MAX_PRECISION
 
 
-def parse_type(text: str, *, foreign: bool = False) -> ColumnType:
-    """The type that `text` names, in the words of a pipeline file or of Postgres' `format_type`.
+def parse_type(text: str) -> ColumnType:
+    """The type that `text` names, in the words of a pipeline file or of SQL.
 
-    :param foreign: take an unknown name for a type of the server's own instead of refusing it.
     :raises UnknownTypeError: a ValueError, which suggests a known name.
     :raises ValueError: for a scale that is larger than the precision.
     """
@@ -176,8 +159,6 @@ def parse_type(text: str, *, foreign: bool = False) -> ColumnType:
         return ColumnType(name, length=first if name == "varchar" else first or 1)
     if name in _DUCK and (first is None or name in {"time", "timestamp", "timestamptz"}):
         return ColumnType(name)
-    if foreign:
-        return ColumnType("foreign", postgres_name=text)
     raise UnknownTypeError(text, _near(name, [number for number in (first, second) if number is not None]))
 
 

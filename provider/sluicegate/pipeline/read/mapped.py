@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from sluicegate.graph import template
-from sluicegate.graph.edges import writers
+from sluicegate.graph.datasets import writers
 from sluicegate.pipeline.diagnostics import Diagnostic, Where, did_you_mean
 from sluicegate.pipeline.keys.model import ForEach, LoadStep, Mode, Pipeline, SparkStep, Step, TransformStep
 from sluicegate.pipeline.read.context import Site
