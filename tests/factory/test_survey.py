@@ -14,6 +14,7 @@ from sluicegate.discovery.bundle import PipelineBundle
 from sluicegate.discovery.compiled import Entry, form
 from sluicegate.discovery.store import Home
 from sluicegate.pipeline.keys.model import Retries
+from sluicegate.pipeline.text.source import Source
 from tests.factory.bundles import OPERATORS, bag_of, bundle_at, custom, reader, small, told
 from tests.factory.files import MISSPELT, write
 
@@ -152,14 +153,14 @@ def test_a_variable_that_changes_is_seen_by_those_who_ask_for_it(
 def test_a_crash_of_the_reader_costs_its_own_file(
     root: Path, bundle: PipelineBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = survey_module.read_draft
+    opened = Source.open
 
-    def fragile(file: Path, *arguments: Any) -> Any:
+    def fragile(file: Path, *arguments: Any) -> Source:
         if file.stem == "odd":
             raise RecursionError("too deep")
-        return read(file, *arguments)
+        return opened(file, *arguments)
 
-    monkeypatch.setattr(survey_module, "read_draft", fragile)
+    monkeypatch.setattr(Source, "open", fragile)
     write(root, good=small("good"), odd=small("odd"))
     bundle.refresh()
     bag = bag_of(bundle)

@@ -114,9 +114,9 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
                 self._build(result, root, home)
         except PipelineFileError as wrong:
             result.errors.append(_error(definition, str(wrong).strip()))
-        except Exception:
+        except Exception as error:
             # What is raised here is logged by Airflow and shown to nobody.
-            result.errors.append(_error(definition, traceback.format_exc()))
+            result.errors.append(_error(definition, _bug(error, definition)))
         return result
 
     def get_source_code(self, definition: Any, dag_id: str | None = None) -> Any:
@@ -181,6 +181,12 @@ def _forget_deleted(index: Stems, home: Home) -> None:
 
 def _error(definition: Any, message: str) -> Any:
     return DagImportError(source_reference=repr(definition), message=message)
+
+
+def _bug(error: Exception, definition: Any) -> str:
+    from sluicegate.pipeline.diagnostics import bug_message
+
+    return f"{bug_message(error, 'importing', definition.path)}\n\n{traceback.format_exc()}"
 
 
 def _warnings(diagnostics: Iterable[Diagnostic], definition: Any, root: Path) -> list[Any]:

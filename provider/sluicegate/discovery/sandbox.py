@@ -22,6 +22,7 @@ from sluicegate.discovery.code_deps import needs
 from sluicegate.discovery.compiled import Entry
 from sluicegate.factory.dags import attempt
 from sluicegate.factory.problems import Problem
+from sluicegate.pipeline.diagnostics import BUG, bug_message
 
 __all__ = ["SECONDS", "trial"]
 
@@ -152,7 +153,7 @@ def _problems(entry: Entry) -> tuple[Problem, ...]:
     try:
         built, problems = attempt(entry.pipeline, entry.upstreams)
     except Exception as error:
-        return (Problem((), "build", f"building this pipeline fails: {type(error).__name__}: {error}"),)
+        return (Problem((), BUG, bug_message(error, "building", entry.pipeline.file)),)
     if built is None:
         return tuple(problems)
     return (*problems, *_refusals(built.dag))

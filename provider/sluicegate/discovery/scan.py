@@ -6,7 +6,6 @@ content. Of a file that turned bad the last good version stays.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,18 +17,17 @@ from sluicegate.discovery.compiled import Entry, Reading
 from sluicegate.discovery.sandbox import trial
 from sluicegate.discovery.scan_cache import Memory
 from sluicegate.discovery.store import Home
+from sluicegate.factory.dags import of_part
 from sluicegate.factory.problems import Problem, placed
 from sluicegate.graph.datasets import located
 from sluicegate.pipeline import Pipeline, PipelineErrors, Tree, read_tree
-from sluicegate.pipeline.diagnostics import Diagnostic, in_order
+from sluicegate.pipeline.diagnostics import Diagnostic, bug, in_order, independent
 from sluicegate.pipeline.file import Draft, read_draft
 from sluicegate.pipeline.keys.model import OperatorStep
 from sluicegate.pipeline.text.digest import source_digest
 from sluicegate.pipeline.text.environment import Environment
 
 __all__ = ["Survey", "survey"]
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def survey(root: Path, home: Home, environment: Environment) -> Survey:
     last_good = _by_file(look.before.values())
     while True:
         tree = read_tree(root, environment, read=look.read, last_good=last_good)
-        wanted = {name: look.entry(pipeline, tree.running) for name, pipeline in tree.pipelines.items()}
+        wanted = {name: look.entry(pipeline, tree.upstreams) for name, pipeline in tree.pipelines.items()}
         unbuilt = _placed(look.trials(wanted), wanted, root)
         look.unbuilt |= unbuilt
         if not unbuilt.keys() & last_good.keys():
@@ -65,7 +63,7 @@ def survey(root: Path, home: Home, environment: Environment) -> Survey:
         # What cannot be built goes on as it was, which those have to see that read from it.
     diagnostics = {file: list(found) for file, found in tree.by_file.items()}
     for file, found in (*unbuilt.items(), *look.in_parts(tree).items()):
-        diagnostics[file] += found
+        diagnostics[file] += independent(found, diagnostics[file])
     bad = {file for file, found in diagnostics.items() if any(diagnostic.is_error for diagnostic in found)}
     entries = {name: entry for name, entry in wanted.items() if entry.pipeline.file not in bad}
     older = {
@@ -119,21 +117,16 @@ class _Look:
                 return known
         # Before it is read: if it changes meanwhile, the next look sees that.
         digest = _digest(file, self.root)
-        try:
-            draft = read_draft(file, self.root, environment)
-        except Exception as error:
-            log.exception("The reader fails at %s", file)
-            lost = Diagnostic("internal", f"the reader fails at this file: {type(error).__name__}: {error}", file)
-            draft = Draft(file, (), (lost,), {})
+        draft = read_draft(file, self.root, environment)
         if draft.variants:
             digest = draft.variants[0].source.digest
         return Reading(digest, tuple(draft.env)), self._code.of(draft), draft
 
-    def entry(self, pipeline: Pipeline, running: Mapping[str, Pipeline]) -> Entry:
+    def entry(self, pipeline: Pipeline, upstreams: Mapping[str, Pipeline]) -> Entry:
         """Of a good pipeline; the one of before where it is the same."""
         known = self.before.get(pipeline.name)
         same = known is not None and known.pipeline.digest == pipeline.digest
-        made = entry_of(pipeline, running, known.good_since if same and known is not None else datetime.now(UTC))
+        made = entry_of(pipeline, upstreams, known.good_since if same and known is not None else datetime.now(UTC))
         made = replace(made, readings=self._judged(made))
         if known is not None and (known.digest(), known.readings) == (made.digest(), made.readings):
             return known
@@ -142,16 +135,17 @@ class _Look:
     def in_parts(self, tree: Tree) -> dict[Path, tuple[Diagnostic, ...]]:
         """What building finds in pipelines with mistakes, as much of them as could be read."""
         parts = {}
+        bugs: dict[Path, tuple[Diagnostic, ...]] = {}
         for name, pipeline in tree.readable.items():
-            if name not in tree.pipelines and pipeline.file not in self.unbuilt:
-                part = located(pipeline, tree.readable)
-                parts[name] = self.entry(part.model_copy(update={"digest": f"a part of {part.digest}"}), tree.readable)
-        found = {
-            # What cannot be built for want of the rest is no mistake of its own.
-            name: tuple(problem for problem in problems if problem.code not in ("build", "dag"))
-            for name, problems in self.trials(parts).items()
-        }
-        return _placed(found, parts, self.root)
+            if name in tree.pipelines or pipeline.file in self.unbuilt:
+                continue
+            try:
+                part = located(pipeline, tree.upstreams)
+                parts[name] = self.entry(part.model_copy(update={"digest": f"a part of {part.digest}"}), tree.upstreams)
+            except Exception as error:
+                bugs[pipeline.file] = (bug(error, "building", pipeline.file),)
+        found = {name: tuple(of_part(problems)) for name, problems in self.trials(parts).items()}
+        return bugs | _placed(found, parts, self.root)
 
     def older(self, entry: Entry) -> Entry:
         """The last good version of a pipeline, beside the file as it was judged now."""
@@ -216,6 +210,8 @@ def _placed(
             diagnostics = placed(problems, file, root).diagnostics
         except (OSError, PipelineErrors):  # changed meanwhile: the next look is at what it says now
             diagnostics = tuple(Diagnostic(each.code, each.message, file, severity=each.severity) for each in problems)
+        except Exception as error:
+            diagnostics = (bug(error, "placing the mistakes of", file),)
         by_file[file] = (*by_file.get(file, ()), *diagnostics)
     return by_file
 

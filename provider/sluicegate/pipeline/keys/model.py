@@ -171,6 +171,8 @@ class Pipeline(Head):
     """sha256 (hex) of the file, of the defaults that hold for it, and of what `${env:…}` stands for in them."""
     env: Annotated[tuple[str, ...], Mark.MADE] = ()
     """The names of the variables that it asks for."""
+    unfinished: Annotated[Mapping[str, Step | None], Mark.MADE] = Field(default_factory=dict)
+    """Of a pipeline with mistakes: the steps that have one, or depend on one, as far as they could be read."""
 
     sluicegate: Annotated[Literal[1], Mark.NEEDED] = 1
     """The version of the file's form. It makes the file a pipeline. Example: `1`."""

@@ -6,7 +6,7 @@ from sluicegate.pipeline.diagnostics import Where, did_you_mean
 from sluicegate.pipeline.keys.base import keys_of
 from sluicegate.pipeline.keys.model import Cluster, Job, SparkStep, Step
 from sluicegate.pipeline.read.context import Raw, Site, check_file
-from sluicegate.pipeline.read.validate import known_keys, mapping, shown, text, validate
+from sluicegate.pipeline.read.validate import known_keys, mapping, shown, text, validate, validate_part
 
 __all__ = ["read_spark"]
 
@@ -29,7 +29,7 @@ def read_spark(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
         made["max_runtime"] = given["max_runtime"]
     if cluster is None:
         return None
-    return validate(SparkStep, made, where, site.report)
+    return validate_part(SparkStep, made, where, site.report)
 
 
 def _job(raw: object, args: tuple[str, ...], where: Where, site: Site) -> Raw | None:

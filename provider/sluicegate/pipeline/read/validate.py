@@ -15,7 +15,7 @@ from sluicegate.pipeline.keys.base import keys_of
 if TYPE_CHECKING:
     from sluicegate.pipeline.text.source import Report
 
-__all__ = ["known_keys", "leaves", "mapping", "name_problem", "text", "texts", "validate"]
+__all__ = ["known_keys", "leaves", "mapping", "name_problem", "text", "texts", "validate", "validate_part"]
 
 Built = TypeVar("Built", bound=BaseModel)
 
@@ -49,6 +49,21 @@ def validate(model: type[Built], value: Mapping[str, Any], where: Where, report:
                 if not _note_short(model, detail, written, place, report):
                     _note(model, detail, place, report)
         return None
+
+
+def validate_part(model: type[Built], value: Mapping[str, Any], where: Where, report: Report) -> Built | None:
+    """As `validate`, but with mistakes made of what is right in `value`, if that is enough."""
+    if (built := validate(model, value, where, report)) is not None:
+        return built
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        wrong = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
+        try:
+            return model.model_validate({key: item for key, item in value.items() if key not in wrong})
+        except ValidationError:
+            return None
+    return None
 
 
 def known_keys(
