@@ -279,7 +279,7 @@ def _within(models: list[type[Model]], seen: dict[type[Model], None]) -> dict[ty
     for model in models:
         if model not in seen:
             seen[model] = None
-            met = (hints_of(model)[name] for name in hints_of(model))
+            met = (hint for hint in hints_of(model).values() if Mark.MADE not in _marks(hint))
             _within([each for hint in met for each in _models_in(hint)], seen)
     return seen
 
