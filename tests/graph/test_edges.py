@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -173,8 +174,10 @@ def test_a_cycle_is_told_with_its_whole_path(dags: Dags) -> None:
           c: {python: "os:system", with: {command: x}, reads: y, writes: z}
         """
     )
-    path = diagnostic.message.split(": ")[1].split(" -> ")
+    told, places = diagnostic.message.split("; see also ")
+    path = told.split(": ")[1].split(" -> ")
     assert path[0] == path[-1]
+    assert {diagnostic.line, *map(int, re.findall("[0-9]+", places))} == {5, 6, 7}
     assert "a -> b -> c -> a" in " -> ".join([*path, *path[1:]])
 
 

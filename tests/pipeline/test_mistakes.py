@@ -392,7 +392,9 @@ def test_a_cycle_is_told_with_its_whole_path(dags: Dags) -> None:
             f"sluicegate: 1\n{DAY}datasets: {{x: s3://b/{name}}}\nsteps: {{s: {{load: {reads}.x, into: x}}}}\n",
         )
     first, *_ = dags.tree().diagnostics
-    path = first.message.split(": ")[1].split(" -> ")
+    told, others = first.message.split("; see also ")
+    assert others.count(".yaml:") == 2
+    path = told.split(": ")[1].split(" -> ")
     assert path[0] == path[-1]
     assert set(path) == {"a.s", "b.s", "c.s"}
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from sluicegate.pipeline.keys.model import Step
 
-__all__ = ["Made", "Task", "files_task", "retry_arguments", "task_of"]
+__all__ = ["Made", "Task", "files_task", "part_problems", "retry_arguments", "task_of"]
 
 Task = BaseOperator | MappedOperator
 Call = tuple[type[BaseOperator], dict[str, Any]]
@@ -193,7 +193,19 @@ def _python(step: PythonStep, pipeline: Pipeline, others: Mapping[str, Pipeline]
     return PythonStepOperator, arguments
 
 
-def _foreign(step: OperatorStep, pipeline: Pipeline) -> Call:
+def part_problems(step: Step | None, pipeline: Pipeline) -> list[Problem]:
+    """What is wrong with the arguments that are known of a step which is not finished, because of a mistake in it."""
+    if not isinstance(step, OperatorStep) or not step.with_:
+        return []  # without arguments, those that are there may be under a key that is misspelt
+    try:
+        _typed(step, pipeline)
+    except BuildError as error:
+        return list(error.problems)
+    return []
+
+
+def _typed(step: OperatorStep, pipeline: Pipeline) -> Call:
+    """A foreign operator and the step's own arguments for it, as what it takes."""
     where = ("steps", step.name)
     operator = operator_class(step.operator, (*where, "operator"))
     typist = Typist(
@@ -203,6 +215,11 @@ def _foreign(step: OperatorStep, pipeline: Pipeline) -> Call:
     typist.problems += _unfilled(step, operator)
     if typist.problems:
         raise BuildError(typist.problems)
+    return operator, given
+
+
+def _foreign(step: OperatorStep, pipeline: Pipeline) -> Call:
+    operator, given = _typed(step, pipeline)
     arguments = _common(step, pipeline)
     if step.timeout is not None and issubclass(operator, BaseSensorOperator):
         # A sensor's own timeout also counts the time in which it does not run.

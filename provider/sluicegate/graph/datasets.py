@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sluicegate.graph.location import Location
 from sluicegate.graph.template import before_item, needs_item, same_place
-from sluicegate.pipeline.keys.model import Pipeline, Read, StepBase
+from sluicegate.pipeline.keys.model import Pipeline, Read, Step, StepBase
 
 __all__ = [
     "as_read_by", "binding_of", "files_location", "folders", "folders_of", "is_foreign", "located", "read_locations",
@@ -33,17 +33,20 @@ def upstream_names(pipeline: Pipeline) -> frozenset[str]:
 
 def as_read_by(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> dict[str, Pipeline]:
     """Those of `others` that `pipeline` reads from, by name, with just what it needs to know of them."""
-    return {name: _as_read(others[name], pipeline) for name in sorted(upstream_names(pipeline)) if name in others}
+    names = {split(each.dataset)[0] for each in _foreign_reads(pipeline)}
+    return {name: _as_read(others[name], pipeline) for name in sorted(names) if name in others}
+
+
+def _foreign_reads(pipeline: Pipeline) -> list[Read]:
+    """Also those of unfinished steps, which are judged as far as they go."""
+    steps = (*pipeline.steps.values(), *(step for step in pipeline.unfinished.values() if step is not None))
+    return [read for step in steps for read in step.reads.values() if is_foreign(read.dataset)]
 
 
 def _as_read(upstream: Pipeline, reader: Pipeline) -> Pipeline:
     """As much of `upstream` as `reader` needs to know: what it reads there, and the steps that write that."""
-    read = {
-        split(each.dataset)[1]
-        for step in reader.steps.values()
-        for each in step.reads.values()
-        if is_foreign(each.dataset) and split(each.dataset)[0] == upstream.name
-    }
+    ours = (split(each.dataset) for each in _foreign_reads(reader))
+    read = {dataset for name, dataset in ours if name == upstream.name}
     written = writers(upstream)
     steps = {
         name: StepBase(name=name, writes=step.writes, for_each=step.for_each, group=step.group)
@@ -52,12 +55,25 @@ def _as_read(upstream: Pipeline, reader: Pipeline) -> Pipeline:
     }
     known = read.union(*(step.writes.values() for step in steps.values()))
     datasets = {key: dataset for key, dataset in upstream.datasets.items() if key in known}
-    blank: dict[str, object] = {"params": {}, "alerts": {}, "dag": {}, "description": None}
+    blank: dict[str, object] = {"params": {}, "alerts": {}, "dag": {}, "description": None, "unfinished": {}}
     return upstream.model_copy(update={**blank, "datasets": datasets, "steps": steps})
 
 
 def located(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Pipeline:
-    """`pipeline` with just those steps that read and write datasets that are known."""
+    """`pipeline` with just those steps that depend on nothing unknown; the others are unfinished."""
+    steps = {name: step for name, step in pipeline.steps.items() if _known_only(pipeline, step, others) is step}
+    while lost := [name for name, step in steps.items() if not _made_of(step) <= steps.keys()]:
+        steps = {name: step for name, step in steps.items() if name not in lost}
+    if len(steps) == len(pipeline.steps) and not pipeline.unfinished:
+        return pipeline
+    left: dict[str, Step | None] = {name: step for name, step in pipeline.steps.items() if name not in steps}
+    left |= pipeline.unfinished
+    unfinished = {name: step and _known_only(pipeline, step, others) for name, step in left.items()}
+    return pipeline.model_copy(update={"steps": steps, "unfinished": unfinished})
+
+
+def _known_only(pipeline: Pipeline, step: Step, others: Mapping[str, Pipeline]) -> Step:
+    """`step` without what it reads and writes of datasets that are not known."""
 
     def is_known(key: str) -> bool:
         if not is_foreign(key):
@@ -65,12 +81,18 @@ def located(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Pipeline:
         other, name = split(key)
         return other in others and name in others[other].datasets
 
-    steps = {
-        name: step
-        for name, step in pipeline.steps.items()
-        if all(is_known(key) for key in (*(read.dataset for read in step.reads.values()), *step.writes.values()))
-    }
-    return pipeline if len(steps) == len(pipeline.steps) else pipeline.model_copy(update={"steps": steps})
+    reads = {binding: read for binding, read in step.reads.items() if is_known(read.dataset)}
+    writes = {binding: key for binding, key in step.writes.items() if is_known(key)}
+    if len(reads) == len(step.reads) and len(writes) == len(step.writes):
+        return step
+    return step.model_copy(update={"reads": reads, "writes": writes})
+
+
+def _made_of(step: StepBase) -> set[str]:
+    """The steps without which a task cannot be made of `step`."""
+    setups = step.teardown_of.steps if step.teardown_of is not None else ()
+    maker = step.for_each.output_of if step.for_each is not None else None
+    return {*setups, *([maker] if maker is not None else [])}
 
 
 def writers(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sluicegate.graph.datasets import split
 from sluicegate.pipeline.check.rules import check_pipeline
-from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, did_you_mean, in_order
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, bug, did_you_mean, in_order
 from sluicegate.pipeline.keys.model import Connections, Head, Pipeline, Read, Retries
 from sluicegate.pipeline.read.context import Site
 from sluicegate.pipeline.read.datasets import Datasets
@@ -99,6 +99,13 @@ def read_draft(file: Path, root: Path, environment: Environment | None = None, o
     """
     file, root = file.absolute(), root.absolute()
     try:
+        return _draft(file, root, environment, only)
+    except Exception as error:
+        return Draft(file, (), (bug(error, "reading", file),), {})
+
+
+def _draft(file: Path, root: Path, environment: Environment | None, only: str | None) -> Draft:
+    try:
         source = Source.open(file, root, environment)
     except PipelineErrors as errors:
         return Draft(file, (), errors.diagnostics, {})
@@ -123,7 +130,10 @@ def _variant(source: Source, told: Iterable[Diagnostic] = ()) -> Variant:
     report = Report(source)
     pipeline, elsewhere = _pipeline(source, report)
     report.diagnostics += told
-    report.diagnostics += check_pipeline(pipeline, source)
+    try:
+        report.diagnostics += check_pipeline(pipeline, source)
+    except Exception as error:
+        report.diagnostics.append(bug(error, "checking", source.file))
     return Variant(source.name, source, pipeline, in_order(report.diagnostics), elsewhere)
 
 
@@ -138,13 +148,14 @@ def _pipeline(source: Source, report: Report) -> tuple[Pipeline, tuple[tuple[Whe
     datasets = Datasets(source.name, _names(value.get("params")), report)
     datasets.declare(value.get("datasets"))
     clusters = mapping(value.get("clusters"), ("clusters",), report)
-    steps = Steps(Site(source.root, datasets, clusters, retries, report)).read(value.get("steps"))
+    steps, unfinished = Steps(Site(source.root, datasets, clusters, retries, report)).read(value.get("steps"))
     made = _head(value, report)
     made |= {
         "schedule": schedule,
         "params": params,
         "datasets": datasets.known,
         "steps": steps,
+        "unfinished": unfinished,
         "retries": retries,
         "alerts": mapping(value.get("alerts"), ("alerts",), report),
         "dag": mapping(value.get("dag"), ("dag",), report),

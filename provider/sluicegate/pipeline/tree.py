@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sluicegate.graph.datasets import upstream_names
 from sluicegate.pipeline.check.upstreams import Neighbours, check_cycles, check_reads, check_shared_places
-from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, did_you_mean, in_order
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, bug, did_you_mean, in_order
 from sluicegate.pipeline.file import DEFAULTS_KEYS, KEYS, Draft, Variant, read_draft
 from sluicegate.pipeline.keys.model import Pipeline
 from sluicegate.pipeline.lookup import Near, Stems, has_matrix, is_pipeline_file, says_so
@@ -52,14 +52,14 @@ class Tree:
     """All pipelines below a root: the good ones by name, and what is wrong with the others.
 
     `readable` are the good ones and, as far as they could be read, those with mistakes: enough to read from.
-    `running` are the good ones and, of files with mistakes, those of before: what other pipelines were checked against.
+    `upstreams` are what other pipelines were checked against: of files with mistakes those of before, where there are.
     `files` are the pipeline files, `by_file` the mistakes of each, defaults that hold for it included.
     """
 
     root: Path
     pipelines: Mapping[str, Pipeline]
     readable: Mapping[str, Pipeline]
-    running: Mapping[str, Pipeline]
+    upstreams: Mapping[str, Pipeline]
     diagnostics: tuple[Diagnostic, ...]
     files: tuple[Path, ...]
     by_file: Mapping[Path, tuple[Diagnostic, ...]]
@@ -150,7 +150,7 @@ def read_tree(
         root=root,
         pipelines=good,
         readable=readable,
-        running={**{each.name: each for own in before.values() for each in own}, **good},
+        upstreams={**readable, **{each.name: each for own in before.values() for each in own}, **good},
         diagnostics=in_order([*others, *(diagnostic for own in by_file.values() for diagnostic in own)]),
         files=tuple(draft.file for draft in drafts),
         by_file={file: in_order(own) for file, own in by_file.items()},
@@ -223,7 +223,10 @@ def _all_neighbours(drafts: Iterable[Draft], root: Path) -> Neighbours:
 
 def _reading(draft: Draft, neighbours: Neighbours) -> tuple[Diagnostic, ...]:
     """What is wrong in what the pipelines of one file read from others."""
-    return merged([(each.source.matrix, tuple(check_reads(each, neighbours))) for each in draft.variants])
+    try:
+        return merged([(each.source.matrix, tuple(check_reads(each, neighbours))) for each in draft.variants])
+    except Exception as error:
+        return (bug(error, "checking", draft.file),)
 
 
 def _add_across(variants: Iterable[Variant], by_file: Mapping[Path, list[Diagnostic]]) -> None:

@@ -36,15 +36,16 @@ def shortcomings(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Pr
     :param others: the pipelines that it reads from, by name
     """
     found = list(_alerts(pipeline))
-    for step in pipeline.steps.values():
+    for step in (*pipeline.steps.values(), *pipeline.unfinished.values()):
         match step:
             case LoadStep():
                 found += _load(step, pipeline, others)
             case TransformStep():
                 found += _transform(step, pipeline, others)
-            case _:
-                found += _wait(step, pipeline, others)
-                found += _spark(step, pipeline) if isinstance(step, SparkStep) else ()
+            case SparkStep():
+                found += _spark(step, pipeline)
+    if not pipeline.unfinished:  # else it is not known what is a source
+        found += _waits(pipeline, others)
     return tuple(found)
 
 
@@ -55,13 +56,15 @@ def _alerts(pipeline: Pipeline) -> Iterator[Problem]:
 
 
 def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
-    source = read_locations(pipeline, step, others)["load"]
-    where: Where = ("steps", step.name, "reads", "load")
-    form_where = _format_place(source, pipeline, where) if step.format is None else ("steps", step.name, "format")
-    form = step.format or source.format
-    yield from _place(source, "read", step, where) or _file(source, form, where, form_where)
-    yield from _target(pipeline.datasets[step.into].uri, ("steps", step.name, "writes", "into"))
-    yield from contract_problems(step, pipeline.root)
+    source = read_locations(pipeline, step, others).get("load")
+    if source is not None:  # as it is unless the step is unfinished
+        where: Where = ("steps", step.name, "reads", "load")
+        form_where = _format_place(source, pipeline, where) if step.format is None else ("steps", step.name, "format")
+        form = step.format or source.format
+        yield from _place(source, "read", step, where) or _file(source, form, where, form_where)
+    if step.into in pipeline.datasets:
+        yield from _target(pipeline.datasets[step.into].uri, ("steps", step.name, "writes", "into"))
+    yield from contract_problems(step, pipeline.root, is_whole=step.name in pipeline.steps)
 
 
 def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
@@ -76,10 +79,14 @@ def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pip
             yield from _place(place, verb, step, where) or _file(place, place.format, where, form_where)
 
 
+def _waits(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
+    for step in pipeline.steps.values():
+        if step.wait is not None and not isinstance(step, LoadStep | TransformStep):
+            yield from _wait(step, pipeline, others)
+
+
 def _wait(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
     """A source that a step of another kind may well read, but that nothing here can look for."""
-    if step.wait is None:
-        return
     for binding, place in read_locations(pipeline, step, others).items():
         scheme = _scheme(place.template)
         blind = scheme != "table" and not _is_carried(scheme)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from sluicegate.graph.order import cycles
 from sluicegate.graph.template import before_item, needs_item, same_place, uses
 from sluicegate.graph.waits import upstream_reads
 from sluicegate.graph.window import endless, unmatched
-from sluicegate.pipeline.diagnostics import Diagnostic, Where, did_you_mean
+from sluicegate.pipeline.diagnostics import Diagnostic, Where, bug, did_you_mean
 from sluicegate.pipeline.file import Draft, Variant
 from sluicegate.pipeline.keys.model import Pipeline, Read, Schedule
 from sluicegate.pipeline.read.yaml_paths import read_place, write_place
@@ -64,7 +64,7 @@ def _check_read(
             message = f"`{name}` has no dataset `{dataset}`"
             whole = f"{name}.{meant}" if meant else None
             yield source.diagnostic(where, "missing-dataset", message, suggestion=whole)
-    elif dataset not in writers(variant.pipeline) and variant.is_wrong_at("steps"):
+    elif dataset not in writers(variant.pipeline) and (variant.pipeline.unfinished or variant.is_wrong_at("steps")):
         yield _broken(source, where, name, draft, neighbours)
     else:
         yield from _check_place(source, read, where, variant.pipeline)
@@ -94,9 +94,7 @@ def _broken(source: Source, where: Where, name: str, draft: Draft, neighbours: N
     """The upstream cannot be understood as far as this reader needs it; the mistake itself stands there."""
     said = draft.variant(name) or draft
     first = next(diagnostic for diagnostic in said.diagnostics if diagnostic.is_error)
-    file = first.file
-    shown = file.relative_to(neighbours.root) if file.is_relative_to(neighbours.root) else file
-    message = f"`{name}` has mistakes of its own: see {shown}:{first.line}:{first.column}"
+    message = f"`{name}` has mistakes of its own: see {_shown(first, neighbours.root)}"
     return source.diagnostic(where, "upstream-broken", message)
 
 
@@ -152,33 +150,57 @@ def _told(schedule: Schedule) -> str:
     return words if schedule.end is None else f"{words} to {schedule.end:%Y-%m-%d}"
 
 
+_Link = tuple[tuple[str, str], tuple[str, str]]
+"""Two steps, each with its pipeline; the second comes after the first."""
+
+
 def check_cycles(pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source]) -> Iterator[Diagnostic]:
-    """Steps of several pipelines that wait for each other; told in each of the pipelines."""
-    links: list[tuple[tuple[str, str], tuple[str, str]]] = []
-    bindings: dict[tuple[tuple[str, str], tuple[str, str]], str] = {}
+    """Steps of several pipelines that wait for each other; reported where each of them reads, with the other places."""
+    links: list[_Link] = []
+    bindings: dict[_Link, str] = {}
     for name, pipeline in pipelines.items():
-        links += [((name, before), (name, after)) for before, after in edges(pipeline)]
-        for wait in upstream_reads(pipeline, pipelines):
-            link = ((wait.pipeline, wait.upstream_step), (name, wait.step))
-            links.append(link)
-            bindings[link] = wait.binding
+        try:
+            own = [((name, before), (name, after)) for before, after in edges(pipeline)]
+            waited = {
+                ((wait.pipeline, wait.upstream_step), (name, wait.step)): wait.binding
+                for wait in upstream_reads(pipeline, pipelines)
+            }
+        except Exception as error:
+            yield bug(error, "checking", pipeline.file)
+            continue
+        links += [*own, *waited]
+        bindings |= waited
     for path in cycles(links):
         shown = " -> ".join(".".join(node) for node in path)
-        for link in pairwise(path):
-            if link in bindings:
-                name, step = link[1]
-                where = read_place(sources[name], step, bindings[link])
-                message = f"these pipelines wait for each other: {shown}"
-                yield sources[name].diagnostic(where, "cycle", message)
+        reading = [link for link in pairwise(path) if link in bindings]
+        places = [_reading_place(link, bindings[link], sources) for link in reading]
+        for place in places:
+            others = " and ".join(_shown(other, sources[reading[0][1][0]].root) for other in places if other != place)
+            message = f"these pipelines wait for each other: {shown}" + (f"; see also {others}" if others else "")
+            yield replace(place, message=message)
+
+
+def _reading_place(link: _Link, binding: str, sources: Mapping[str, Source]) -> Diagnostic:
+    name, step = link[1]
+    return sources[name].diagnostic(read_place(sources[name], step, binding), "cycle", "")
+
+
+def _shown(place: Diagnostic, root: Path) -> str:
+    file = place.file.relative_to(root) if place.file.is_relative_to(root) else place.file
+    return f"{file}:{place.line}:{place.column}"
 
 
 def check_shared_places(pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source]) -> Iterator[Diagnostic]:
     """Warnings for places that several pipelines write without saying that they are shared."""
     found: dict[str, list[tuple[str, str, str]]] = {}
     for name, pipeline in pipelines.items():
-        for key, steps in writers(pipeline).items():
-            if not pipeline.datasets[key].shared:
-                found.setdefault(same_place(pipeline.datasets[key].uri), []).append((name, key, steps[0]))
+        try:
+            written = [(key, steps[0]) for key, steps in writers(pipeline).items() if not pipeline.datasets[key].shared]
+        except Exception as error:
+            yield bug(error, "checking", pipeline.file)
+            continue
+        for key, step in written:
+            found.setdefault(same_place(pipeline.datasets[key].uri), []).append((name, key, step))
     for writing in found.values():
         names = list(dict.fromkeys(name for name, _, _ in writing))
         if len(names) < 2:

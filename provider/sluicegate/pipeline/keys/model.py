@@ -302,6 +302,8 @@ class Pipeline(Head):
     datasets: Mapping[str, Dataset] = Field(default_factory=dict)
     """By name; a URI written inside a step stands under its own text, with `name` None."""
     steps: Mapping[str, Step]
+    unfinished: Mapping[str, Step | None] = Field(default_factory=dict)
+    """Of a pipeline with mistakes: the steps that have one, or depend on one, as far as they could be read."""
     alerts: Mapping[str, Any] = Field(default_factory=dict)
     retries: Retries = Retries()
     dag: Mapping[str, Any] = Field(default_factory=dict)

@@ -37,6 +37,8 @@ class Datasets:
         """Whether the step that is being read has an `item`."""
         self.elsewhere: list[tuple[Where, Read]] = []
         """What is read from other pipelines, each with its place; also by steps that are wrong."""
+        self.lost = 0
+        """How many references led nowhere so far: also those to datasets whose mistake is noted where they are."""
 
     def declare(self, value: object) -> None:
         """Read the `datasets:` section."""
@@ -107,6 +109,11 @@ class Datasets:
 
         A name of this pipeline, a URI (then known from here on), or, in reads, `pipeline.dataset`.
         """
+        key = self._refer(words, where, side)
+        self.lost += key is None
+        return key
+
+    def _refer(self, words: str, where: Where, side: Side) -> str | None:
         if ":/" in words or template.needs_item(words):
             if (words not in self.known or not self.mapped) and not self._check_uri(words, where, mapped=self.mapped):
                 return None
@@ -117,7 +124,8 @@ class Datasets:
             words, dot = name, ""
         if not dot:
             return self._named(words, where)
-        if name_problem(pipeline) or name_problem(name):
+        # No pipeline has a capital letter: which one was meant is seen where all are known.
+        if name_problem(pipeline.lower()) or name_problem(name.lower()):
             message = f"{shown(words)} is neither a dataset nor `pipeline.dataset`"
             self.report.error(where, "missing-dataset", message)
             return None

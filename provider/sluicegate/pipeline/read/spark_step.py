@@ -5,7 +5,7 @@ from __future__ import annotations
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
 from sluicegate.pipeline.keys.model import Cluster, SparkStep, Step
 from sluicegate.pipeline.read.context import Raw, Site, check_file
-from sluicegate.pipeline.read.validate import known_keys, mapping, shown, text, validate
+from sluicegate.pipeline.read.validate import known_keys, mapping, shown, text, validate, validate_part
 
 __all__ = ["read_spark"]
 
@@ -28,7 +28,7 @@ def read_spark(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
         made["max_runtime"] = given["max_runtime"]
     if cluster is None:
         return None
-    return validate(SparkStep, made, where, site.report)
+    return validate_part(SparkStep, made, where, site.report)
 
 
 def _job(raw: object, args: tuple[str, ...], where: Where, site: Site) -> Raw | None:

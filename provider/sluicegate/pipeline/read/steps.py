@@ -55,14 +55,15 @@ class Steps:
 
     site: Site
 
-    def read(self, value: object) -> dict[str, Step]:
-        """Those steps that are right, by name, in the file's order; the others are noted."""
+    def read(self, value: object) -> tuple[dict[str, Step], dict[str, Step | None]]:
+        """The steps that are right, by name, in the file's order, and the others as far as they could be read."""
         if value is None or value == {}:
             self.site.report.error(
                 ("steps",), "missing-key", "a pipeline needs at least one step under `steps:`", key=True
             )
-            return {}
+            return {}, {}
         steps: dict[str, Step] = {}
+        unfinished: dict[str, Step | None] = {}
         raw_steps = mapping(value, ("steps",), self.site.report)
         for name, raw in raw_steps.items():
             where: Where = ("steps", name)
@@ -70,11 +71,16 @@ class Steps:
                 self.site.report.error(where, "name", problem, key=True)
             if not isinstance(raw, dict):
                 self.site.report.error(where, "type", f"expected a step's keys and values, not {shown(raw)}")
+                unfinished[name] = None
                 continue
+            errors, lost = self.site.report.errors, self.site.datasets.lost
             step = self._step(name, raw, where, frozenset(raw_steps))
-            if step is not None:
+            # A dataset whose own mistake is noted elsewhere adds no error here, and yet this step cannot be made.
+            if step is not None and (errors, lost) == (self.site.report.errors, self.site.datasets.lost):
                 steps[name] = step
-        return steps
+            else:
+                unfinished[name] = step
+        return steps, unfinished
 
     def _step(self, name: str, raw: Raw, where: Where, names: frozenset[str]) -> Step | None:
         kinds = [key for key in raw if key in KINDS]
@@ -92,15 +98,12 @@ class Steps:
                 key=True,
             )
         kind = kinds[0]
-        before = len(self.site.report.diagnostics)
         given = self._known(raw, kind, where)
         self.site.datasets.mapped = given.get("for_each") is not None
         for side in _SIDES:
             given[side] = self.site.datasets.bindings(given.get(side), (*where, side), side)
         made = self._common(name, given, where, names)
-        step = _READERS[kind](given, made, where, self.site)
-        failed = any(diagnostic.is_error for diagnostic in self.site.report.diagnostics[before:])
-        return None if failed else step
+        return _READERS[kind](given, made, where, self.site)
 
     def _known(self, raw: Raw, kind: str, where: Where) -> Raw:
         allowed = (*KINDS, *COMMON, *KINDS[kind])

@@ -15,7 +15,7 @@ from sluicegate.pipeline.diagnostics import Where, did_you_mean
 if TYPE_CHECKING:
     from sluicegate.pipeline.text.source import Report
 
-__all__ = ["keys_of", "known_keys", "leaves", "mapping", "name_problem", "text", "texts", "validate"]
+__all__ = ["keys_of", "known_keys", "leaves", "mapping", "name_problem", "text", "texts", "validate", "validate_part"]
 
 Built = TypeVar("Built", bound=BaseModel)
 
@@ -48,6 +48,21 @@ def validate(model: type[Built], value: Mapping[str, Any], where: Where, report:
                 seen.add(place)
                 _note(model, detail, place, report)
         return None
+
+
+def validate_part(model: type[Built], value: Mapping[str, Any], where: Where, report: Report) -> Built | None:
+    """As `validate`, but with mistakes made of what is right in `value`, if that is enough."""
+    if (built := validate(model, value, where, report)) is not None:
+        return built
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        wrong = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
+        try:
+            return model.model_validate({key: item for key, item in value.items() if key not in wrong})
+        except ValidationError:
+            return None
+    return None
 
 
 @cache

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sluicegate.picture import Edge, EdgeKind, Node, NodeKind, Picture, picture_of, pipelines_only, related
+from sluicegate.picture import Edge, Node, Picture
+from sluicegate.picture.kinds import AFTER, DATA, FILE, LATEST, OTHER_DAG, SOURCE_FILE, TABLE, UNREADABLE
+from sluicegate.picture.pipelines import picture_of, pipelines_only, related
 from sluicegate.pipeline import Tree, read_tree
 
 
@@ -23,35 +25,35 @@ def test_a_box_is_a_pipeline_with_when_it_runs_and_whose_it_is(tree: Tree) -> No
 
 def test_data_goes_from_step_to_dataset_to_step_also_across_pipelines(tree: Tree) -> None:
     edges = picture_of(tree).edges
-    assert Edge("step:raw.fetch", "dataset:raw.ships") in edges
-    assert Edge("dataset:raw.ships", "step:report.count") in edges
-    assert Edge("dataset:raw.ships", "step:late.read") in edges
-    assert Edge("step:report.count", "dataset:report.s3://lake/counts/{{ ds }}.csv") in edges
+    assert Edge("step:raw.fetch", "dataset:raw.ships", DATA) in edges
+    assert Edge("dataset:raw.ships", "step:report.count", DATA) in edges
+    assert Edge("dataset:raw.ships", "step:late.read", DATA) in edges
+    assert Edge("step:report.count", "dataset:report.s3://lake/counts/{{ ds }}.csv", DATA) in edges
 
 
 def test_latest_and_after_are_edges_of_their_own_kinds(tree: Tree) -> None:
     edges = picture_of(tree).edges
-    assert Edge("dataset:raw.ports", "step:report.count", EdgeKind.LATEST) in edges
-    assert Edge("step:report.count", "step:report.tell", EdgeKind.AFTER) in edges
-    assert Edge("dag:legacy.export", "step:raw.ports", EdgeKind.AFTER) in edges
+    assert Edge("dataset:raw.ports", "step:report.count", LATEST) in edges
+    assert Edge("step:report.count", "step:report.tell", AFTER) in edges
+    assert Edge("dag:legacy.export", "step:raw.ports", AFTER) in edges
 
 
 def test_steps_are_told_apart_by_kind_and_what_they_do(tree: Tree) -> None:
     picture = picture_of(tree)
-    assert (node(picture, "step:raw.fetch").kind, node(picture, "step:raw.fetch").detail) == (
+    assert (node(picture, "step:raw.fetch").kind.name, node(picture, "step:raw.fetch").detail) == (
         "operator",
         "BashOperator",
     )
     assert node(picture, "step:raw.land").detail == "load, append"
     assert node(picture, "step:report.count").detail == "python count"
-    assert node(picture, "dag:legacy.export").kind is NodeKind.OTHER_DAG
+    assert node(picture, "dag:legacy.export").kind is OTHER_DAG
 
 
 def test_a_source_is_what_nobody_writes(tree: Tree) -> None:
     picture = picture_of(tree)
-    sources = {each.label for each in picture.all_nodes() if each.source}
+    sources = {each.label for each in picture.all_nodes() if each.kind.dashed}
     assert sources == {"landing/ships.csv", "landing/ports.csv"}
-    assert node(picture, "dataset:raw.ports").kind is NodeKind.TABLE
+    assert node(picture, "dataset:raw.ports").kind is TABLE
 
 
 def test_a_pipeline_with_errors_is_drawn_as_far_as_it_is_readable(root: Path) -> None:
@@ -66,7 +68,7 @@ def test_a_pipeline_with_errors_is_drawn_as_far_as_it_is_readable(root: Path) ->
     assert not any(box.broken for box in picture.boxes if box is not late)
     lost = node(picture, "dataset:raw.nothing")
     assert lost.broken
-    assert Edge(lost.id, "step:late.read") in picture.edges
+    assert Edge(lost.id, "step:late.read", DATA) in picture.edges
 
 
 def test_a_file_that_cannot_be_read_is_drawn_too(root: Path) -> None:
@@ -74,7 +76,7 @@ def test_a_file_that_cannot_be_read_is_drawn_too(root: Path) -> None:
     (root / "deep").mkdir()
     (root / "deep" / "lone.yaml").write_text((root / "lone.yaml").read_text())
     picture = picture_of(read_tree(root))
-    unreadable = {each.label for each in picture.nodes if each.kind is NodeKind.UNREADABLE}
+    unreadable = {each.label for each in picture.nodes if each.kind is UNREADABLE}
     assert unreadable == {"late.yaml", "lone.yaml", "deep/lone.yaml"}
 
 
@@ -90,9 +92,9 @@ def test_collapsed_pipelines_keep_their_edges(tree: Tree) -> None:
     picture = pipelines_only(tree)
     assert picture.boxes == ()
     assert set(picture.edges) == {
-        Edge("pipeline:raw", "pipeline:late"),
-        Edge("pipeline:raw", "pipeline:report"),
-        Edge("dag:legacy.export", "pipeline:raw", EdgeKind.AFTER),
+        Edge("pipeline:raw", "pipeline:late", DATA),
+        Edge("pipeline:raw", "pipeline:report", DATA),
+        Edge("dag:legacy.export", "pipeline:raw", AFTER),
     }
 
 
@@ -100,7 +102,7 @@ def test_only_the_latest_is_dashed_between_pipelines(root: Path) -> None:
     (root / "late.yaml").write_text(
         "sluicegate: 1\nsteps:\n  read: {python: harbour:tell, reads: {x: {dataset: raw.ports, latest: true}}}\n"
     )
-    assert Edge("pipeline:raw", "pipeline:late", EdgeKind.LATEST) in pipelines_only(read_tree(root)).edges
+    assert Edge("pipeline:raw", "pipeline:late", LATEST) in pipelines_only(read_tree(root)).edges
 
 
 def test_related_are_all_upstreams_and_downstreams_and_nobody_beside(tree: Tree) -> None:
@@ -124,15 +126,15 @@ def test_a_mapped_step_has_its_files_and_its_folder_and_follows_whose_result_it_
     assert [diagnostic for diagnostic in tree.diagnostics if diagnostic.is_error] == []
     picture = picture_of(tree)
     assert node(picture, "step:lone.load").detail == "load, merge, for each"
-    assert node(picture, "files:lone.load").source
-    assert not node(picture, "dataset:lone.all").source
+    assert node(picture, "files:lone.load").kind is SOURCE_FILE
+    assert node(picture, "dataset:lone.all").kind is FILE
     edges = {edge for edge in picture.edges if "lone" in edge.head}
     assert edges >= {
-        Edge("files:lone.load", "step:lone.load"),
-        Edge("step:lone.names", "step:lone.cut", EdgeKind.AFTER),
-        Edge("step:lone.cut", "dataset:lone.part"),
-        Edge("step:lone.cut", "dataset:lone.all"),
-        Edge("dataset:lone.all", "step:lone.join"),
-        Edge("step:lone.names", "step:lone.undo", EdgeKind.AFTER),
+        Edge("files:lone.load", "step:lone.load", DATA),
+        Edge("step:lone.names", "step:lone.cut", AFTER),
+        Edge("step:lone.cut", "dataset:lone.part", DATA),
+        Edge("step:lone.cut", "dataset:lone.all", DATA),
+        Edge("dataset:lone.all", "step:lone.join", DATA),
+        Edge("step:lone.names", "step:lone.undo", AFTER),
     }
-    assert Edge("step:lone.cut", "step:lone.join", EdgeKind.AFTER) not in edges
+    assert Edge("step:lone.cut", "step:lone.join", AFTER) not in edges

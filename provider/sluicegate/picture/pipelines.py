@@ -10,7 +10,20 @@ from pathlib import Path
 from sluicegate.graph.datasets import folders_of, is_foreign, split, upstream_names, writers
 from sluicegate.graph.edges import edges
 from sluicegate.graph.order import following, reached
-from sluicegate.picture.model import Box, Edge, EdgeKind, Node, NodeKind, Picture
+from sluicegate.picture.kinds import (
+    AFTER,
+    DATA,
+    FILE,
+    LATEST,
+    OTHER_DAG,
+    PIPELINE,
+    SOURCE_FILE,
+    SOURCE_TABLE,
+    STEPS,
+    TABLE,
+    UNREADABLE,
+)
+from sluicegate.picture.model import Box, Edge, Node, Picture
 from sluicegate.picture.words import count_of, detail, head, short, told
 from sluicegate.pipeline.diagnostics import Diagnostic
 from sluicegate.pipeline.keys.model import (
@@ -70,7 +83,7 @@ def _unreadable(tree: Tree, files: Collection[Path] | None) -> list[Node]:
     return [
         Node(
             f"file:{file.relative_to(tree.root)}",
-            NodeKind.UNREADABLE,
+            UNREADABLE,
             str(file.relative_to(tree.root)),
             count_of(tree.diagnostics_of(file)),
             told(tree.diagnostics_of(file)),
@@ -106,7 +119,7 @@ class _Drawing:
         diagnostics = self._errors(pipeline)
         return Node(
             f"pipeline:{pipeline.name}",
-            NodeKind.PIPELINE,
+            PIPELINE,
             pipeline.name,
             head(pipeline, diagnostics),
             told(diagnostics) or (pipeline.description or "").strip(),
@@ -119,18 +132,18 @@ class _Drawing:
             here = _step_id(pipeline, step.name)
             for read in step.reads.values():
                 if not _is_item(read.dataset):
-                    yield Edge(_dataset_id(pipeline, read), here, EdgeKind.LATEST if read.latest else EdgeKind.DATA)
+                    yield Edge(_dataset_id(pipeline, read), here, LATEST if read.latest else DATA)
             if (files := _files(pipeline, step)) is not None:
-                yield Edge(files.id, here)
+                yield Edge(files.id, here, DATA)
             for key in _written(pipeline, step):
-                yield Edge(here, f"dataset:{pipeline.name}.{key}")
+                yield Edge(here, f"dataset:{pipeline.name}.{key}", DATA)
             for after in step.after:
                 if after.dag is not None:
-                    yield Edge(_other_dag(after.dag, after.task).id, here, EdgeKind.AFTER)
+                    yield Edge(_other_dag(after.dag, after.task).id, here, AFTER)
         read_by = {name: {read.dataset for read in step.reads.values()} for name, step in pipeline.steps.items()}
         for before, after_it in edges(pipeline):
             if not read_by[after_it] & set(_written(pipeline, pipeline.steps[before])):
-                yield Edge(_step_id(pipeline, before), _step_id(pipeline, after_it), EdgeKind.AFTER)
+                yield Edge(_step_id(pipeline, before), _step_id(pipeline, after_it), AFTER)
 
     def edges_between(self) -> Iterator[Edge]:
         for name in self.shown:
@@ -141,10 +154,10 @@ class _Drawing:
                     if upstream in self.shown:
                         by_upstream.setdefault(upstream, []).append(read)
             for upstream, reads in by_upstream.items():
-                kind = EdgeKind.LATEST if all(read.latest for read in reads) else EdgeKind.DATA
+                kind = LATEST if all(read.latest for read in reads) else DATA
                 yield Edge(f"pipeline:{upstream}", f"pipeline:{name}", kind)
             for dag in self._waited_for(name):
-                yield Edge(dag.id, f"pipeline:{name}", EdgeKind.AFTER)
+                yield Edge(dag.id, f"pipeline:{name}", AFTER)
 
     def other_dags(self) -> list[Node]:
         return list(dict.fromkeys(dag for name in self.shown for dag in self._waited_for(name)))
@@ -168,10 +181,7 @@ class _Drawing:
         """Datasets that are read and that are nowhere."""
         there = {f"dataset:{name}.{key}" for name, pipeline in self.tree.readable.items() for key in pipeline.datasets}
         lost = sorted(end for end in ends if end.startswith("dataset:") and end not in there)
-        return [
-            Node(end, NodeKind.FILE, end.removeprefix("dataset:"), "not found", source=True, broken=True)
-            for end in lost
-        ]
+        return [Node(end, SOURCE_FILE, end.removeprefix("dataset:"), "not found", broken=True) for end in lost]
 
     def _errors(self, pipeline: Pipeline) -> tuple[Diagnostic, ...]:
         return tuple(diagnostic for diagnostic in self.tree.diagnostics_of(pipeline.file) if diagnostic.is_error)
@@ -187,7 +197,7 @@ def _dataset_id(pipeline: Pipeline, read: Read) -> str:
 
 def _other_dag(dag: str, task: str | None) -> Node:
     label = f"{dag}.{task}" if task else dag
-    return Node(f"dag:{label}", NodeKind.OTHER_DAG, label, "another DAG", f"The DAG {label}, which is no pipeline.")
+    return Node(f"dag:{label}", OTHER_DAG, label, "another DAG", f"The DAG {label}, which is not a pipeline.")
 
 
 def _written(pipeline: Pipeline, step: Step) -> tuple[str, ...]:
@@ -200,7 +210,7 @@ def _files(pipeline: Pipeline, step: Step) -> Node | None:
         return None
     files = step.for_each.files
     first = not any(after == step.name for _, after in edges(pipeline))
-    return Node(f"files:{pipeline.name}.{step.name}", NodeKind.FILE, short(files), "", files, source=first)
+    return Node(f"files:{pipeline.name}.{step.name}", SOURCE_FILE if first else FILE, short(files), "", files)
 
 
 def _is_item(uri: str) -> bool:
@@ -210,11 +220,13 @@ def _is_item(uri: str) -> bool:
 
 def _step(pipeline: Pipeline, step: Step) -> Node:
     about = (step.description or "").strip()
-    return Node(_step_id(pipeline, step.name), NodeKind(step.kind), step.name, detail(step), about)
+    return Node(_step_id(pipeline, step.name), STEPS[step.kind], step.name, detail(step), about)
 
 
 def _dataset(pipeline: Pipeline, key: str, dataset: Dataset) -> Node:
-    kind = NodeKind.TABLE if dataset.uri.startswith("table://") else NodeKind.FILE
-    unwritten = key not in writers(pipeline)
+    is_table = dataset.uri.startswith("table://")
     label = dataset.name or short(dataset.uri)
-    return Node(f"dataset:{pipeline.name}.{key}", kind, label, "source" if unwritten else "", dataset.uri, unwritten)
+    if key in writers(pipeline):
+        return Node(f"dataset:{pipeline.name}.{key}", TABLE if is_table else FILE, label, "", dataset.uri)
+    kind = SOURCE_TABLE if is_table else SOURCE_FILE
+    return Node(f"dataset:{pipeline.name}.{key}", kind, label, "source", dataset.uri)

@@ -1,23 +1,22 @@
-"""From a pipeline file to its DAGs, and what is wrong where there are none: what all ways into Airflow share."""
+"""An attempt to build a pipeline that reads well: its DAG, or all that is wrong. All ways into Airflow share it."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Mapping
-
-from airflow.providers.common.compat.sdk import conf
+from typing import TypeVar
 
 from sluicegate.factory.build import BuiltDag, build
+from sluicegate.factory.code_path import find_code
 from sluicegate.factory.preflight.abilities import shortcomings
 from sluicegate.factory.problems import BuildError, Problem, placed
-from sluicegate.factory.site import find_code
+from sluicegate.factory.steps import part_problems
 from sluicegate.graph.datasets import as_read_by, located
 from sluicegate.pipeline import Diagnostic, Pipeline
+from sluicegate.pipeline.diagnostics import BUG, bug, bug_message
 
-__all__ = ["attempt", "build_diagnostics", "import_shared"]
+__all__ = ["attempt", "build_diagnostics", "of_part"]
 
-_SHARED = ("airflow.providers.standard.operators.trigger_dagrun", "airflow.providers.standard.sensors.external_task")
-"""What Airflow imports whenever it serializes a DAG."""
+Told = TypeVar("Told", Problem, Diagnostic)
 
 
 def build_diagnostics(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Diagnostic, ...]:
@@ -27,29 +26,29 @@ def build_diagnostics(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tup
 
     :param pipeline: may be as much of a pipeline with mistakes as could be read: of the rest nothing is said
     """
-    find_code(pipeline.root)
-    _, problems = attempt(located(pipeline, others), others)
-    return placed(problems, pipeline.file, pipeline.root).diagnostics if problems else ()
+    try:
+        find_code(pipeline.root)
+        _, problems = attempt(located(pipeline, others), others)
+        return placed(problems, pipeline.file, pipeline.root).diagnostics if problems else ()
+    except Exception as error:
+        return (bug(error, "building", pipeline.file),)
 
 
-def import_shared(modules: Iterable[str]) -> None:
-    """Import what the processes that parse would import each for itself, before they are forked.
-
-    :param modules: of Airflow and its providers, as Airflow itself imports those that a DAG file names
-    """
-    if conf.getboolean("dag_processor", "parsing_pre_import_modules", fallback=True):
-        for module in (*_SHARED, *sorted(modules)):
-            try:
-                importlib.import_module(module)
-            except Exception:  # noqa: S112 - whoever needs it says so at its own place
-                continue
+def of_part(problems: Iterable[Told]) -> list[Told]:
+    """What holds although only a part of the pipeline was built: not what is for want of the rest."""
+    return [problem for problem in problems if problem.code not in ("build", "dag")]
 
 
 def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[BuiltDag | None, list[Problem]]:
     """The DAG, unless there is an error, and all that is wrong."""
-    # With no more of the others than an entry keeps: what is tried here is what is parsed there.
-    known = as_read_by(pipeline, others)
-    problems = list(shortcomings(pipeline, known))
+    problems: list[Problem] = []
+    try:
+        # With no more of the others than a compiled pipeline keeps: what is tried here is what is parsed there.
+        known = as_read_by(pipeline, others)
+        problems += shortcomings(pipeline, known)
+        problems += (problem for step in pipeline.unfinished.values() for problem in part_problems(step, pipeline))
+    except Exception as error:
+        return None, [*problems, Problem((), BUG, bug_message(error, "checking", pipeline.file))]
     try:
         built = build(pipeline, known)
     except BuildError as error:
@@ -59,5 +58,5 @@ def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[BuiltDa
         message = f"building this pipeline would end the process (exit code {code}): what do its operators' modules do?"
         return None, [*problems, Problem((), "build", message)]
     except Exception as error:
-        return None, [*problems, Problem((), "build", f"this cannot be built: {type(error).__name__}: {error}")]
+        return None, [*problems, Problem((), BUG, bug_message(error, "building", pipeline.file))]
     return (None if any(problem.is_error for problem in problems) else built), problems
