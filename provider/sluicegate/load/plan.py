@@ -17,6 +17,7 @@ from sluicegate.targets.target import Table
 
 __all__ = ["match_case", "plan_columns", "rules_of_target"]
 
+_NOTHING_OF_IT = "the source has none of the columns that the pipeline names"
 _SHOWN = 50
 """How many of the source's columns a message lists."""
 
@@ -72,8 +73,9 @@ def plan_columns(
         if name not in table.columns and (why := unusable(name)) is not None
     ]
     if problems:
+        who = "it" if problems[-1] == _NOTHING_OF_IT else "the source"
         shown = ", ".join(map(repr, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
-        raise fault("SCHEMA_MISMATCH", "; ".join([*dict.fromkeys(problems), f"the source has {shown}"]))
+        raise fault("SCHEMA_MISMATCH", f"{'; '.join(dict.fromkeys(problems))}; {who} has {shown}")
     types = {name: parse_type(column.type) for name, column in request.columns.items() if column.type is not None}
     planned = {name: _of_target(table, name, types.get(name)) for name in kept}
     inferred = infer([name for name, type_ in planned.items() if type_ is None])
@@ -148,7 +150,7 @@ def _missing(named: Mapping[str, str], names: Sequence[str]) -> list[str]:
     """What is named and the source does not have; where it has nothing of it, that alone."""
     missing = {name: where for name, where in named.items() if name not in names}
     if len(missing) > 1 and len(missing) == len(named):
-        return ["the source has none of the columns that the pipeline names"]
+        return [_NOTHING_OF_IT]
     return [
         f"the source has no column {name!r}, which {where} names{_near(name, names)}" for name, where in missing.items()
     ]
