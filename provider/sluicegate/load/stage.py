@@ -214,13 +214,19 @@ class Stage:
         )
         return self.read - self.dead - self.deduplicated
 
-    def leave_out(self, broken: Sequence[Broken]) -> None:
-        """Set aside those of the written records that the target itself refused."""
+    def leave_out(self, broken: Sequence[Broken], called: Mapping[str, str]) -> None:
+        """Set aside those of the written records that the target itself refused.
+
+        :param called: the target's names of columns that have another one here.
+        """
+        ours = {own: name for name, own in called.items()}
         numbers = {rule.name: number for number, rule in enumerate(self._rules)}
         for one in broken:
             if one.rule not in numbers:
                 numbers[one.rule] = len(self._rules)
-                self._rules.append(Rule("constraint", {"column_list": one.columns}, one.rule))
+                self._rules.append(
+                    Rule("constraint", {"column_list": [ours.get(name, name) for name in one.columns]}, one.rule)
+                )
         self._duck.execute("CREATE TEMP TABLE refused (position BIGINT, rule INTEGER)")
         self._duck.execute(
             "INSERT INTO refused SELECT unnest($1::BIGINT[]), unnest($2::INTEGER[])",
