@@ -14,7 +14,7 @@ import sluicegate
 from sluicegate.discovery.compiled import Reading, form
 from sluicegate.discovery.store import Home, write_whole
 from sluicegate.factory.problems import Problem
-from sluicegate.pipeline.file import Draft
+from sluicegate.pipeline.read.draft import Draft
 
 __all__ = ["Memory", "world"]
 

@@ -14,16 +14,15 @@ from sluicegate.discovery.compile_one import entry_of
 from sluicegate.discovery.compiled import Entry
 from sluicegate.discovery.shard import dag_of
 from sluicegate.discovery.store import Home
-from sluicegate.factory.dags import attempt
+from sluicegate.factory.dags import attempt, build_diagnostics, of_part
 from sluicegate.factory.docs import playbooks_folder
 from sluicegate.factory.problems import placed
 from sluicegate.factory.site import environment, find_code
-from sluicegate.pipeline import Diagnostic, PipelineErrors, read_together
-from sluicegate.pipeline.ancestors import cycle_diagnostics
-from sluicegate.pipeline.diagnostics import in_order
-from sluicegate.pipeline.lookup import Stems
+from sluicegate.pipeline import Diagnostic, PipelineErrors
+from sluicegate.pipeline.diagnostics import in_order, independent
+from sluicegate.pipeline.lookup import Stems, stems
 from sluicegate.pipeline.text.environment import Environment
-from sluicegate.pipeline.tree import stems
+from sluicegate.pipeline.tree import cycle_diagnostics, look_together
 from sluicegate.runtime.dag import PipelineDAG
 
 __all__ = ["Built", "build_file", "entries_of", "older_dags"]
@@ -87,17 +86,17 @@ def older_dags(file: Path, root: Path, home: Home) -> Iterator[tuple[Entry, Pipe
 def _read(
     file: Path, root: Path, seen: Environment, index: Stems | None
 ) -> tuple[tuple[Entry, ...], tuple[Diagnostic, ...]]:
-    try:
-        known = stems(root) if index is None else index
-        together = read_together(file, root, known, seen)
-        if cycles := cycle_diagnostics(file, root, known, seen):
-            raise PipelineErrors(cycles, root)
-    except PipelineErrors:
-        if index is None:
-            raise
-        return _read(file, root, seen, None)
+    known = stems(root) if index is None else index
+    together = look_together(file, root, known, seen)
+    cycles = cycle_diagnostics(file, root, known, seen)
+    if not together.is_good or cycles:
+        if index is not None:
+            return _read(file, root, seen, None)
+        told = (*together.diagnostics, *cycles)
+        built = (each for pipeline in together.pipelines for each in build_diagnostics(pipeline, together.upstreams))
+        raise PipelineErrors([*told, *independent(of_part(built), told)], root)
     now = datetime.now(UTC)
-    return tuple(entry_of(each, together.upstreams, now) for each in together.pipelines), together.warnings
+    return tuple(entry_of(each, together.upstreams, now) for each in together.pipelines), together.diagnostics
 
 
 def _only_upstreams_are_wrong(diagnostics: Sequence[Diagnostic], before: Sequence[Entry], root: Path) -> bool:
