@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from sluicegate.local.stack import running
 from tests.airflow.conftest import REPOSITORY, wait_until
 
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.M | re.S)
+
+[REPROCESS] = re.findall(r"^airflow backfill .*$", (REPOSITORY / "docs/operator.md").read_text(), re.M)
 
 
 @pytest.fixture
@@ -65,6 +68,10 @@ def test_a_first_pipeline(folder: Path) -> None:
     assert line == 3
     assert "oops" in str(record)
     assert [failure["rule"] for failure in failures] == ["type:amount"]  # type: ignore[attr-defined]
+    forced = "SELECT status FROM sluicegate.loads WHERE window_start = '2026-01-02' ORDER BY id"
+    assert len(rows(folder, forced)) == 1
+    run(folder, f".venv/bin/sluicegate exec sh -c {shlex.quote(REPROCESS)}")
+    wait_until(lambda: len(rows(folder, forced)) == 2, 120, "the load that the guide's command forces")
     said = run(folder, own)
     assert "inbox.load_file: loaded, 2 read, 2 inserted" in said
     assert running(folder / ".sluicegate") is None

@@ -20,6 +20,7 @@ from sluicegate.api.answers import Fields
 from sluicegate.api.run_and_wait import wait_until_finished
 from sluicegate.local.stack import AlreadyRunning, Event, Stack, processes, running
 from sluicegate.local.stack.state import State
+from sluicegate.local.stack.where import psql_line
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -90,6 +91,13 @@ def attached_to(stack: Stack) -> Stack:
     found = running(stack.state.root)
     assert found is not None
     return found
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
 
 
 def bundles(dags: Path) -> list[dict[str, object]]:
@@ -170,12 +178,12 @@ def test_a_persons_file_is_put_where_a_task_finds_it_and_the_warehouse_takes_it(
 
 def test_passwords_stand_only_where_their_owner_alone_can_read_them(stack: Stack) -> None:
     state = stack.state
-    for private in (state.secrets, state.passwords, state.run):
+    for private in (state.secrets, state.passwords, state.pgpass, state.run):
         assert stat.S_IMODE(private.stat().st_mode) == 0o600
     from sluicegate.local.stack.state import Secrets
 
     values = [value.encode() for value in vars(Secrets.load(state)).values()]
-    allowed = {state.secrets, state.passwords}
+    allowed = {state.secrets, state.passwords, state.pgpass}
     files = [one for one in state.root.rglob("*") if one.is_file() and one not in allowed]
     leaks = [
         str(one)
@@ -183,7 +191,29 @@ def test_passwords_stand_only_where_their_owner_alone_can_read_them(stack: Stack
         if "postgres/data" not in str(one) and any(value in one.read_bytes() for value in values)
     ]
     assert leaks == []
+    commands = [word.encode() for process in psutil.process_iter() for word in command_of(process)]
+    assert not any(value in word for value in values for word in commands)
     assert "warehouse@" in stack.warehouse_url
+
+
+def test_the_line_for_psql_opens_the_warehouse_without_a_question(stack: Stack) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{psql_line(stack)} --no-password -Atc 'SELECT current_user'"],
+        capture_output=True, text=True, timeout=60, check=False,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("warehouse\n", "")
+
+
+def test_a_command_run_by_exec_belongs_to_the_stack(stack: Stack) -> None:
+    program = "from sluicegate.cli import main; main()"
+    script = 'echo "$AIRFLOW_HOME"; command -v airflow; test "$1" = --flag; exit 7'
+    done = subprocess.run(
+        [sys.executable, "-c", program, "exec", "--state", stack.state.root, "sh", "-c", script, "sh", "--flag"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 7
+    assert done.stdout.splitlines() == [str(stack.state.airflow), str(Path(sys.executable).parent / "airflow")]
 
 
 def test_whoever_attaches_finds_the_same(stack: Stack) -> None:

@@ -52,7 +52,7 @@ from tests.pipeline.conftest import Dags
 
 ROOT = Path(__file__).parents[2]
 SCHEMA, DEFAULTS_SCHEMA = pipeline_schema(), defaults_schema()
-TEXTS_IN = ("tests/pipeline", "tests/factory")
+TEXTS_IN = ("tests/pipeline", "tests/factory", "tests/discovery")
 
 
 def faults(value: object, schema: Mapping[str, Any] = SCHEMA) -> list[str]:

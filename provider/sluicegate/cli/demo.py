@@ -31,7 +31,7 @@ def demo(
 
     stop_on_sigterm()
     out = console()
-    with failing(out):
+    with failing():
         session = Demo(dags=dags, state=state, timeout=timeout, console=out, day=day.date() if day else None)
         samples = session.samples(datetime.now(UTC))
         show = progress(out)

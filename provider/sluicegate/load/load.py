@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -30,7 +30,7 @@ from sluicegate.records.open import open_part
 from sluicegate.records.reader import LocalPart, Reader
 from sluicegate.records.types import ColumnType
 from sluicegate.storage.part import Part, version
-from sluicegate.targets.target import Merge, Outcome, Session, Table, Target
+from sluicegate.targets.target import Merge, Session, Table, Target
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -138,11 +138,14 @@ class Loader:
                 done = self._find(session.ledger, table, parts)
                 if done is not None:
                     return self._skipped(table, done)
+            if prepared.refusal is None:
+                applied = self._apply(session, table, stage, prepared)
+                if applied is None:
+                    return None
+                prepared = applied
             if prepared.refusal is not None:
                 return self._refuse(session, table, stage, parts, prepared)
-            if columns and not session.prepare(table, columns, request.key):
-                return None
-            return self._bring(session, table, stage, parts, prepared)
+            return self._keep(session, table, stage, parts, prepared)
 
     def _names_of_headerless(self, table: Table) -> tuple[str, ...]:
         """What the columns of a file without a header are called."""
@@ -166,7 +169,12 @@ class Loader:
         # What the target itself would refuse is set aside as well, and does not stop the load.
         refused = [name for name, column in table.columns.items() if column.required and name in columns]
         required = [Rule("expect_column_values_to_not_be_null", {"column": name}) for name in refused]
-        rules = number_twins([*self._rules, *required]) if columns else ()
+        labels = [
+            Rule("expect_column_values_to_be_in_set", {"column": name, "value_set": list(column.labels)})
+            for name, column in table.columns.items()
+            if column.labels and name in columns
+        ]
+        rules = number_twins([*self._rules, *required, *labels]) if columns else ()
         stage = Stage(
             duck,
             columns,
@@ -226,27 +234,49 @@ class Loader:
         prepared.refusal.facts["report"] = report.as_dict()
         raise prepared.refusal
 
-    def _bring(
+    def _apply(self, session: Session, table: Table, stage: Stage, prepared: _Prepared) -> _Prepared | None:
+        """Bring the records in; None when the table is not as it was any more.
+
+        Where the target itself refuses more than may be set aside, all is undone and the outcome has a `refusal`.
+        """
+        if not prepared.columns:
+            return prepared
+        request, reasons = self._request, prepared.reasons
+        assert request.mode is not None
+        types = {name: table.columns[name].type if name in table.columns else t for name, t in prepared.columns.items()}
+        merge = Merge(prepared.file, prepared.rows, types, request.key, request.mode, request.newest_by)
+        dead = stage.dead
+        refusal: FaultError | None = None
+        try:
+            with session.changes():
+                if not session.prepare(table, prepared.columns, request.key):
+                    return None
+                applied = session.apply(merge, lambda more: request.max_dead.exceeded_by(dead + more, stage.read))
+                if applied.broken:
+                    stage.leave_out(applied.broken)
+                    reasons = stage.reasons()
+                if applied.stopped:
+                    refusal = self._too_many(stage, reasons)
+                    raise refusal
+        except FaultError as error:
+            if error is not refusal:
+                raise
+            counts = Counts(read=stage.read, dead=stage.dead, rejected=stage.read - stage.dead)
+            return replace(prepared, counts=counts, reasons=reasons, refusal=refusal)
+        counts = Counts(read=stage.read, dead=stage.dead, deduplicated=stage.deduplicated, **asdict(applied.outcome))
+        return replace(prepared, counts=counts, reasons=reasons)
+
+    def _keep(
         self, session: Session, table: Table, stage: Stage, parts: Sequence[Part], prepared: _Prepared
     ) -> LoadReport:
         request = self._request
-        outcome = Outcome()
-        if prepared.columns:
-            types = {
-                name: table.columns[name].type if name in table.columns else t for name, t in prepared.columns.items()
-            }
-            assert request.mode is not None
-            outcome = session.apply(
-                Merge(prepared.file, prepared.rows, types, request.key, request.mode, request.newest_by)
-            )
-        counts = Counts(**{**prepared.counts.as_dict(), **asdict(outcome)})
         session.ledger.set_aside(table.name, self._digest, request.origin, stage.dead_letters())
         resolved = self._resolve(session, table, stage)
-        session.ledger.record(self._entry(table, parts, "loaded", counts, None))
+        session.ledger.record(self._entry(table, parts, "loaded", prepared.counts, None))
         if not request.dry_run:
             session.commit()
         return self._report(
-            "dry_run" if request.dry_run else "loaded", table, parts, counts, prepared.reasons, resolved
+            "dry_run" if request.dry_run else "loaded", table, parts, prepared.counts, prepared.reasons, resolved
         )
 
     def _resolve(self, session: Session, table: Table, stage: Stage) -> int:

@@ -23,7 +23,7 @@ from sluicegate.load.letters import failures_of, record_sql
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.reader import MALFORMED, Reader
 from sluicegate.records.types import ColumnType
-from sluicegate.targets.target import Staging
+from sluicegate.targets.target import Broken, Staging
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ class Stage:
         duck.execute("CREATE TABLE more_failed (part INTEGER, line BIGINT, rule INTEGER)")
         duck.execute("CREATE TABLE older (part INTEGER, line BIGINT)")
         self.read = self.dead = self.deduplicated = 0
-        self._more = False
+        self._more = self._distinct = False
 
     # --- fill ---------------------------------------------------------------------------------------------------
 
@@ -190,6 +190,7 @@ class Stage:
         """Of several good records with one key the newest stays: by `newest_by`, then the later part and line."""
         if not self._key:
             return
+        self._distinct = True
         key = ", ".join(self._identity(name) for name in self._key)
         newest = f"{self._newest()} DESC NULLS LAST, " if self._newest_by else ""
         twice = f"SELECT {key} FROM staged s WHERE {self._good()} GROUP BY ALL HAVING count(*) > 1"
@@ -205,12 +206,37 @@ class Stage:
     def write(self, path: Path, staging: Staging) -> int:
         """Write the records that stay as the target takes them, in key order; returns how many."""
         values = ", ".join(self._places.values())
-        order = [self._places[name] for name in self._key] or ["part", "line"]
         self._duck.execute(
-            f"COPY (SELECT {values} FROM staged s WHERE {self._kept()} ORDER BY {', '.join(order)}) "
+            f"COPY (SELECT {values} FROM staged s WHERE {self._kept()} ORDER BY {self._order()}) "
             f"TO {literal(str(path))} ({_writing(staging, len(self.columns))})"
         )
         return self.read - self.dead - self.deduplicated
+
+    def leave_out(self, broken: Sequence[Broken]) -> None:
+        """Set aside those of the written records that the target itself refused."""
+        numbers = {rule.name: number for number, rule in enumerate(self._rules)}
+        for one in broken:
+            if one.rule not in numbers:
+                numbers[one.rule] = len(self._rules)
+                self._rules.append(Rule("constraint", {"column_list": one.columns}, one.rule))
+        self._duck.execute("CREATE TEMP TABLE refused (position BIGINT, rule INTEGER)")
+        self._duck.execute(
+            "INSERT INTO refused SELECT unnest($1::BIGINT[]), unnest($2::INTEGER[])",
+            [[one.position for one in broken], [numbers[one.rule] for one in broken]],
+        )
+        self._duck.execute(
+            "INSERT INTO more_failed SELECT part, line, rule FROM (SELECT part, line, "
+            f"row_number() OVER (ORDER BY {self._order()}) - 1 AS position FROM staged s WHERE {self._kept()}) "
+            "JOIN refused USING (position)"
+        )
+        self._duck.execute("DROP TABLE refused")
+        self._more = True
+        self.dead += len(broken)
+
+    def _order(self) -> str:
+        """How the written records are ordered; no two of them are equal in it."""
+        places = [self._places[name] for name in self._key]
+        return ", ".join(places if self._distinct else [*places, "part", "line"])
 
     def verdicts(self) -> list[TableVerdict]:
         """What the rules about the whole table say of the records that stay."""

@@ -8,7 +8,7 @@ intent that it finds when a session begins.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.types import ColumnType
 
-__all__ = ["Merge", "Outcome", "Session", "Staging", "Table", "TableColumn", "Target"]
+__all__ = ["Applied", "Broken", "Merge", "Outcome", "Session", "Staging", "Table", "TableColumn", "Target"]
 
 Staging = Literal["csv", "arrow", "parquet"]
 """The format of the file in which a target takes prepared records."""
@@ -27,12 +27,16 @@ Staging = Literal["csv", "arrow", "parquet"]
 
 @dataclass(frozen=True)
 class TableColumn:
-    """`fillable`: whether a record may lack it (it is nullable or has a default). `written`: whether it may have it."""
+    """`fillable`: whether a record may lack it (it is nullable or has a default). `written`: whether it may have it.
+
+    `labels` are all values of an enumeration.
+    """
 
     type: ColumnType
     required: bool = False
     fillable: bool = True
     written: bool = True
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,24 @@ class Outcome:
     stale: int = 0
 
 
+@dataclass(frozen=True)
+class Broken:
+    """A prepared record that the target refused: its position in the file, from 0, and the rule that it breaks."""
+
+    position: int
+    rule: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of the prepared records, those that are `broken` left out. `stopped`: these were too many."""
+
+    outcome: Outcome
+    broken: tuple[Broken, ...] = ()
+    stopped: bool = False
+
+
 class Session(Protocol):
     """One attempt that holds the target's lock. Nothing of it is kept unless `commit` returned.
 
@@ -80,11 +102,17 @@ class Session(Protocol):
     @property
     def ledger(self) -> Ledger: ...
 
+    def changes(self) -> AbstractContextManager[object]:
+        """Around what is done to the data: undone when it is left by an exception, with the lock and ledger kept."""
+
     def prepare(self, seen: Table, wanted: Mapping[str, ColumnType], key: Sequence[str]) -> bool:
         """Create the table or add the columns of `wanted` that it lacks; False if it is not as `seen` any more."""
 
-    def apply(self, merge: Merge) -> Outcome:
-        """Bring the prepared records in."""
+    def apply(self, merge: Merge, too_many: Callable[[int], bool]) -> Applied:
+        """Bring the prepared records in, but for those that the target itself refuses.
+
+        :param too_many: whether so many of these are more than the load may leave out.
+        """
 
     def commit(self) -> None:
         """Keep data and ledger, both or neither."""

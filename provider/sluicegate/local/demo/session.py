@@ -19,6 +19,7 @@ from sluicegate.local.demo.samples import expected_windows, is_sample, upstreams
 from sluicegate.local.stack.errors import StackError, WrongUse
 from sluicegate.local.stack.events import Progress
 from sluicegate.local.stack.stack import Stack, running
+from sluicegate.local.stack.where import where
 from sluicegate.pipeline import read_tree
 from sluicegate.pipeline.keys.model import LoadStep, Pipeline
 
@@ -63,8 +64,10 @@ class Demo:
     def samples(self, now: datetime) -> dict[str, Pipeline]:
         """The pipelines whose runs are all in the past.
 
-        Raises `WrongUse` when there are none, or none has a run for the day that was asked for.
+        Raises `WrongUse` when there is no such folder, none in it, or none has a run for the day that was asked for.
         """
+        if not self._dags.is_dir():
+            raise WrongUse(f"There is no folder {self._dags}.", "Say where the sample pipelines are with --dags.")
         tree = read_tree(self._dags)
         found = {name: pipeline for name, pipeline in tree.pipelines.items() if is_sample(pipeline, now)}
         if not found:
@@ -155,7 +158,7 @@ class Demo:
             seconds=round((datetime.now(UTC) - began).total_seconds(), 1),
         )
         outcome.write(stack.state.root / "demo.json")
-        show.print_report(self._console, outcome, ui=stack.airflow_url, password_file=str(stack.state.passwords))
+        show.print_report(self._console, outcome, where(stack))
 
 
 def _newest(runs: list[DagRun], samples: Mapping[str, Pipeline]) -> list[DagRun]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -108,8 +108,8 @@ def _loads(loads: Sequence[Load], *, narrow: bool) -> Table:
     return table
 
 
-def print_report(console: Console, report: DemoReport, *, ui: str, password_file: str) -> None:
-    """The tables a person wants to read: loads, reasons for dead letters, clusters; and where to look next."""
+def print_report(console: Console, report: DemoReport, where: Mapping[str, str]) -> None:
+    """The tables a person wants to read: loads, reasons for dead letters, clusters; and `where` to look next."""
     console.print(_loads(report.loads, narrow=console.width < _WIDE))
 
     if report.dead_letters:
@@ -132,13 +132,14 @@ def print_report(console: Console, report: DemoReport, *, ui: str, password_file
     states = Counter(cluster.state for cluster in report.clusters)
     ended = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     console.print(f"{len(report.clusters)} clusters: {ended or 'none'}; {len(live) or 'none'} left running.")
-    console.print(f"Warehouse: {report.warehouse}", soft_wrap=True)
-    console.print(f"Airflow:   {ui} (user admin, password in {password_file})", soft_wrap=True)
+    for name, line in where.items():
+        console.print(f"{name:<11} {line}", soft_wrap=True)
 
 
 def print_failures(console: Console, failed: Sequence[tuple[DagRun, TaskInstance, list[str]]]) -> None:
     """What failed, and the end of its log; the fault's remedy stands there."""
     for run, task, tail in failed:
-        console.print(f"[red]failed[/]: {run.dag_id}.{task.task_id} of {run.start:%Y-%m-%d}, try {task.try_number}")
+        words = f": {run.dag_id}.{task.task_id} of {run.start:%Y-%m-%d}, try {task.try_number}"
+        console.print(Text.assemble(("failed", "red"), words), soft_wrap=True)
         for line in tail:
-            console.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"    {line}", soft_wrap=True)

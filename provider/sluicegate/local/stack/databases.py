@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from sluicegate.local.stack.postgres import SUPERUSER
-from sluicegate.local.stack.state import Ports, Secrets
+from sluicegate.local.stack.state import Ports, Secrets, State, write_private
 
 NotReachable = psycopg.OperationalError
 
@@ -51,6 +51,11 @@ def _ensure_database(connection: psycopg.Connection, name: str) -> None:
     if not known:
         connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, database))
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+
+
+def write_pgpass(state: State, ports: Ports, secrets: Secrets) -> None:
+    """The file out of which a person's `psql` takes the warehouse's password."""
+    write_private(state.pgpass, f"127.0.0.1:{ports.postgres}:{WAREHOUSE}:{WAREHOUSE}:{secrets.warehouse_password}\n")
 
 
 def migrated_to(connection: psycopg.Connection) -> str:

@@ -80,6 +80,11 @@ class State:
         return self.root / "secrets.json"
 
     @property
+    def pgpass(self) -> Path:
+        """The warehouse's password, as libpq's `passfile` takes it."""
+        return self.root / "pgpass"
+
+    @property
     def lock(self) -> Path:
         return self.root / "lock"
 
@@ -270,12 +275,16 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Replace the file in one step; only its owner can read it."""
+    write_private(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace the file in one step; only its owner can read it."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(value, file, indent=2)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

@@ -156,6 +156,7 @@ class Supervisor:
         self._loop.wait_for("postgres", 60)
         with databases.connect(chosen, secrets) as connection:
             databases.ensure(connection, secrets)
+        databases.write_pgpass(self._state, chosen, secrets)
 
     def _initdb(self, base: Mapping[str, str], secrets: Secrets, run_as: postgres.RunAs) -> None:
         draft = postgres.draft_folder(self._state)

@@ -46,10 +46,11 @@ class Datasets:
         self.declared = frozenset(named)
         for name, raw in named.items():
             where = ("datasets", name)
-            if problem := name_problem(name):
+            problem = name_problem(name)
+            if problem is not None:
                 self.report.error(where, "name", problem, key=True)
             dataset = self._dataset(name, raw, where)
-            if dataset is not None:
+            if dataset is not None and problem is None:
                 self.known[name] = dataset
 
     def _dataset(self, name: str, raw: object, where: Where) -> Dataset | None:

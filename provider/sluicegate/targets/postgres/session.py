@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import psycopg
@@ -17,9 +18,10 @@ from sluicegate.ledger.postgres import PostgresLedger
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.types import ColumnType
 from sluicegate.targets.postgres.dialect import PostgresDialect
-from sluicegate.targets.postgres.upsert import STAGE, identifiers, is_newer, upsert, version_of
+from sluicegate.targets.postgres.isolate import bring_all_but_broken, puts_down_to_records, same_key
+from sluicegate.targets.postgres.upsert import STAGE, identifiers, stale, upsert
 from sluicegate.targets.postgres.watch import Watch
-from sluicegate.targets.target import Merge, Outcome, Table
+from sluicegate.targets.target import Applied, Merge, Outcome, Table
 
 __all__ = ["PostgresSession"]
 
@@ -29,6 +31,10 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 _DIALECT = PostgresDialect()
 _CHUNK = 1 << 18
+_PARTITIONED = """
+SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND c.relkind = 'p'
+"""
 _UNIQUE = """
 SELECT array_agg(a.attname::text)
 FROM pg_index i
@@ -84,12 +90,32 @@ class PostgresSession:
         log.info("created %s (%s)", self._seen.name, ", ".join(f"{name} {t}" for name, t in wanted.items()))
         return True
 
-    def apply(self, merge: Merge) -> Outcome:
+    def changes(self) -> AbstractContextManager[object]:
+        return self._connection.transaction()
+
+    def apply(self, merge: Merge, too_many: Callable[[int], bool]) -> Applied:
         if merge.mode is not Mode.APPEND:
             self._require_unique(merge.key)
         if not merge.rows:
-            return Outcome()
+            return Applied(Outcome())
         self._watch.phase = f"bringing {merge.rows:,} records into {self._seen.name}"
+        try:
+            with self._connection.transaction():
+                return Applied(self._bring(merge))
+        except psycopg.Error as error:
+            if not puts_down_to_records(error):
+                raise
+            # Not its message, which may show values.
+            log.info("%s refused a record (%s): looking for it and its like", self._seen.name, _reason(error))
+        return bring_all_but_broken(
+            self._connection, self._seen, merge, too_many, self._report, partitioned=self._is_partitioned()
+        )
+
+    def _report(self, phase: str) -> None:
+        self._watch.phase = phase
+
+    def _bring(self, merge: Merge) -> Outcome:
+        """All of the records at once."""
         if merge.mode is Mode.APPEND or self._is_empty():
             try:
                 with self._connection.transaction():
@@ -110,6 +136,10 @@ class PostgresSession:
         row = self._connection.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(self._name)).fetchone()
         return row is None
 
+    def _is_partitioned(self) -> bool:
+        row = self._connection.execute(_PARTITIONED, [self._seen.schema, self._seen.table]).fetchone()
+        return row is not None
+
     def _copy(self, into: sql.Identifier, merge: Merge) -> int:
         statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(into, identifiers(merge.columns))
         with self._connection.cursor() as cursor:
@@ -128,15 +158,11 @@ class PostgresSession:
         return count
 
     def _merge_stage(self, merge: Merge) -> Outcome:
-        statement = upsert(self._name, merge)
         try:
+            statement = upsert(self._name, merge, partitioned=self._is_partitioned())
             row = self._connection.execute(statement).fetchone()
         except errors.CardinalityViolation as error:
-            raise fault(
-                "CONSTRAINT_VIOLATED",
-                f"two records have a key that is different as text and the same to {self._seen.name} "
-                "(a collation or a type that ignores case or blanks): make the key the same in the source",
-            ) from error
+            raise same_key(self._seen) from error
         assert row is not None
         inserted, touched = int(row[0]), int(row[1])
         same = merge.rows - touched
@@ -145,18 +171,10 @@ class PostgresSession:
         return Outcome(inserted, touched - inserted, same - stale, stale)
 
     def _stale(self, merge: Merge) -> int:
-        assert merge.newest_by is not None
         self._connection.execute(sql.SQL("ANALYZE {}").format(STAGE))
-        older, newer = (version_of(alias, merge) for alias in ("s", "t"))
-        same_key = sql.SQL(" AND ").join(sql.SQL("s.{0} = t.{0}").format(sql.Identifier(name)) for name in merge.key)
-        return int(
-            _one(
-                self._connection,
-                sql.SQL("SELECT count(*) FROM {} s JOIN {} t ON {} WHERE {}").format(
-                    STAGE, self._name, same_key, is_newer(newer, older)
-                ),
-            )
-        )
+        row = self._connection.execute(stale(self._name, merge)).fetchone()
+        assert row is not None
+        return int(row[0])
 
     def _require_unique(self, key: Sequence[str]) -> None:
         found = self._connection.execute(_UNIQUE, [self._seen.schema, self._seen.table]).fetchall()
@@ -174,7 +192,5 @@ class PostgresSession:
         self._connection.commit()
 
 
-def _one(connection: Connection, query: Any, arguments: Sequence[object] = ()) -> Any:
-    row = connection.execute(query, arguments).fetchone()
-    assert row is not None
-    return row[0]
+def _reason(error: psycopg.Error) -> str:
+    return error.diag.constraint_name or f"{type(error).__name__}, SQLSTATE {error.sqlstate}"

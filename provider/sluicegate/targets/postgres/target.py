@@ -37,7 +37,8 @@ SELECT a.attname,
             ELSE format_type(a.atttypid, a.atttypmod) END,
        a.attnotnull OR t.typnotnull,
        a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
-       a.attgenerated = '' AND a.attidentity <> 'a'
+       a.attgenerated = '' AND a.attidentity <> 'a',
+       ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid IN (t.oid, t.typbasetype) ORDER BY enumsortorder)
 FROM pg_attribute a
 JOIN pg_class c ON c.oid = a.attrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -140,8 +141,9 @@ class PostgresTarget:
                 required=required and written,
                 fillable=not required or default,
                 written=written,
+                labels=tuple(labels),
             )
-            for column, type_, required, default, written in connection.execute(_COLUMNS, [schema, self._table])
+            for column, type_, required, default, written, labels in connection.execute(_COLUMNS, [schema, self._table])
         }
         return Table(name, schema, self._table, columns)
 
