@@ -110,5 +110,5 @@ def form() -> str:
 def _kinds(kind: type[Model]) -> Iterator[type[Model]]:
     yield kind
     for each in kind.__subclasses__():
-        if each.__module__ == Model.__module__:  # not what only some processes have imported
+        if each.__module__.startswith("sluicegate.pipeline.keys."):  # not what only some processes have imported
             yield from _kinds(each)

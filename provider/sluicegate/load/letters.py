@@ -34,8 +34,10 @@ def record_sql(reader: Reader, sensitive: frozenset[str]) -> str:
     return f"CASE WHEN why IS NOT NULL THEN {whole} ELSE {values} END"
 
 
-def failures_of(rules: Sequence[Rule], raw: str, sensitive: frozenset[str]) -> tuple[Mapping[str, object], ...]:
-    """Each of the broken `rules` with its column and the raw value there."""
+def failures_of(
+    rules: Sequence[Rule], raw: str, sensitive: frozenset[str], why: str | None = None
+) -> tuple[Mapping[str, object], ...]:
+    """Each of the broken `rules` with its column and the raw value there; a malformed line with `why` it is."""
     malformed = any(rule.name == MALFORMED for rule in rules)
     values: Mapping[str, object] = {} if malformed else json.loads(raw)
     found: list[Mapping[str, object]] = []
@@ -43,11 +45,10 @@ def failures_of(rules: Sequence[Rule], raw: str, sensitive: frozenset[str]) -> t
         shown = [
             MASK if name in sensitive and values.get(name) is not None else values.get(name) for name in rule.columns
         ]
-        found.append(
-            {
-                "rule": rule.name,
-                "column": ", ".join(rule.columns) or None,
-                "value": shown[0] if len(shown) == 1 else (shown or None),
-            }
-        )
+        failure = {
+            "rule": rule.name,
+            "column": ", ".join(rule.columns) or None,
+            "value": shown[0] if len(shown) == 1 else (shown or None),
+        }
+        found.append({**failure, "why": why} if rule.name == MALFORMED else failure)
     return tuple(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sluicegate.records.types import ColumnType, parse_type
+from sluicegate.targets.postgres.names import unusable_column
 
 __all__ = ["PostgresDialect"]
 
@@ -43,6 +44,9 @@ class PostgresDialect:
             whole = f"regexp_replace({value}, '{_WHOLE_ESCAPES}', '', 'g')"
             found.append(f"regexp_matches({whole}, '{_BAD_ESCAPES}')")
         return found
+
+    def unusable_column(self, name: str) -> str | None:
+        return unusable_column(name)
 
     def binary_text(self, value: str) -> str:
         return f"'\\x' || lower(hex({value}))"
