@@ -95,7 +95,7 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
         import sluicegate.discovery.single_file  # noqa: F401
         from sluicegate.discovery.lost_root import is_lost, lost_message
         from sluicegate.discovery.preload import preload_parsing
-        from sluicegate.pipeline.tree import stems
+        from sluicegate.pipeline.lookup import stems
 
         preload_parsing(())
         if is_lost(root, store := _store(bundle)):
