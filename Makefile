@@ -17,7 +17,7 @@ help:
 	@echo "make unit    the tests that start no server"
 	@echo "make lint    ruff, mypy, the lock file"
 	@echo "make lock    write the lock files anew, after a change of dependencies"
-	@echo "make bench   the benchmarks, each against its peers"
+	@echo "make bench   the benchmarks, each against its peers (QUICK=1: every table in a few minutes)"
 	@echo "make clean   remove what make and the demo made"
 
 $(UV):
@@ -62,7 +62,7 @@ lock: | $(UV)
 	@$(UV) lock --quiet --project tests/airflow34
 
 bench: .venv/ready
-	@for script in benchmarks/*/*.py; do echo "== $$script"; .venv/bin/python $$script || exit 1; done
+	@.venv/bin/python benchmarks/run.py $(if $(QUICK),--quick)
 
 clean:
 	@if [ -x .venv/bin/sluicegate ]; then .venv/bin/sluicegate down >/dev/null || true; fi

@@ -78,7 +78,7 @@ PARSE_TIME = (
     "sluicegate.discovery.bundle",
     "sluicegate.discovery.single_file",
     "sluicegate.discovery.importer",
-    "sluicegate.factory.dags",
+    "sluicegate.factory.attempt",
     "sluicegate.discovery.stubs",
     "sluicegate.runtime.operator",
     "sluicegate.load.operator",
@@ -249,8 +249,8 @@ for name in {modules!r}:
     import_module(name)
     print(name, [heavy for heavy in {heavy!r} if heavy in sys.modules])
 from pathlib import Path
-from sluicegate.factory.dags import attempt
-from sluicegate.factory.site import find_code
+from sluicegate.factory.attempt import attempt
+from sluicegate.factory.code_path import find_code
 from sluicegate.pipeline import read_together
 
 root = Path({dags!r})

@@ -22,7 +22,7 @@ from airflow.configuration import conf
 from typer.testing import CliRunner
 
 from sluicegate.cli import app
-from sluicegate.factory.dags import build_diagnostics
+from sluicegate.factory.attempt import build_diagnostics
 from sluicegate.faults import CATALOGUE, FaultError, fault
 from sluicegate.faults.report import describe, playbook_section
 from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin

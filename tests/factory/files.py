@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sluicegate.factory.dags import attempt
+from sluicegate.factory.attempt import attempt
+from sluicegate.factory.code_path import find_code
 from sluicegate.factory.problems import placed
-from sluicegate.factory.site import find_code
 from sluicegate.pipeline import PipelineErrors, read_together
 from sluicegate.runtime.dag import PipelineDAG
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.factory.dags import build_diagnostics
+from sluicegate.factory.attempt import build_diagnostics
 from sluicegate.factory.preflight.abilities import shortcomings
 from sluicegate.pipeline import Diagnostic, PipelineErrors, read_together, read_tree
 from sluicegate.records.types import UnknownTypeError, parse_type

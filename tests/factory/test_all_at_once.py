@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from sluicegate.cli.check import look_at
-from sluicegate.discovery.scan import survey
-from sluicegate.discovery.store import Home
+from sluicegate.discovery.scan import scan
+from sluicegate.discovery.store import BundleStore
 from sluicegate.pipeline.check import rules
 from sluicegate.pipeline.diagnostics import Diagnostic
 from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.text.source import Source
-from tests.factory.bundles import reader, small
+from tests.discovery.bundles import reader, small
 from tests.factory.files import write
 
 TWO_STEPS = """\
@@ -47,9 +47,9 @@ def places(diagnostics: Iterable[Diagnostic]) -> set[tuple[str, int, str]]:
 
 def scanned(root: Path) -> tuple[set[str], set[tuple[str, int, str]]]:
     """The pipelines that are scheduled, and the errors that the scan of a bundle finds."""
-    found = survey(root, Home(root.parent / "home"), Environment({}))
+    found = scan(root, BundleStore(root.parent / "home"), Environment({}))
     told = re.findall(r"^(\w+)\.yaml:(\d+):\d+: error\[([\w-]+)\]", "\n".join(found.errors.values()), re.MULTILINE)
-    return set(found.entries), {(file, int(line), code) for file, line, code in told}
+    return set(found.pipelines), {(file, int(line), code) for file, line, code in told}
 
 
 @pytest.mark.parametrize(
@@ -140,11 +140,11 @@ def test_a_bug_of_ours_is_the_error_of_the_file_where_it_shows(
         only = lambda pipeline, source: broken() if pipeline.name == "odd" else twice(pipeline, source)  # noqa: E731
         monkeypatch.setattr(rules, "_two_writers", only)
     else:
-        from sluicegate.factory import dags
+        from sluicegate.factory import attempt
 
-        build = dags.build
+        build = attempt.build
         monkeypatch.setattr(
-            dags, "build", lambda pipeline, *more: broken() if pipeline.name == "odd" else build(pipeline, *more)
+            attempt, "build", lambda pipeline, *more: broken() if pipeline.name == "odd" else build(pipeline, *more)
         )
     expected = {("odd", 1, "internal"), ("bad", 1, "missing-key"), ("bad", 2, "unknown-key")}
     found = errors(root)

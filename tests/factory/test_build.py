@@ -17,8 +17,8 @@ from airflow.sdk.execution_time.comms import _RequestFrame
 from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
 
 from sluicegate.emr.operator import SparkOperator
+from sluicegate.factory.attempt import build_diagnostics
 from sluicegate.factory.build import build_dag
-from sluicegate.factory.dags import build_diagnostics
 from sluicegate.factory.problems import BuildError
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.load.operator import LoadOperator

@@ -22,8 +22,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.cli.check import look_at
-from sluicegate.discovery.scan import survey
-from sluicegate.discovery.store import Home
+from sluicegate.discovery.scan import scan
+from sluicegate.discovery.store import BundleStore
 from sluicegate.pipeline.diagnostics import BUG, Diagnostic
 from sluicegate.pipeline.text.environment import Environment
 from tests.pipeline.test_mutations import CODE, VALID, changed_texts, changed_values, places, stands_in_its_file
@@ -146,7 +146,7 @@ def test_what_is_mutated_is_valid(root: Path) -> None:
     (root / "mine.yaml").write_text(FULL)
     found = look_at([root], root, None)
     assert [str(each) for each in found.diagnostics if each.is_error] == []
-    assert survey(root, Home(root.parent / "home"), Environment({})).errors == {}
+    assert scan(root, BundleStore(root.parent / "home"), Environment({})).errors == {}
 
 
 @some(100)
@@ -166,11 +166,11 @@ def test_check_judges_every_file_whatever_became_of_one(root: Path, data: bytes)
 def test_the_scan_says_all_that_check_says(root: Path, data: bytes) -> None:
     told = is_judged(root, data)
     shutil.rmtree(root.parent / "home", ignore_errors=True)
-    found = survey(root, Home(root.parent / "home"), Environment({}))
+    found = scan(root, BundleStore(root.parent / "home"), Environment({}))
     text = "\n".join(found.errors.values())
     assert f"error[{BUG}]" not in text
-    assert "good" in found.entries
-    assert "other" in found.entries
+    assert "good" in found.pipelines
+    assert "other" in found.pipelines
     for each in told:
         if each.is_error and each.code != "build":
             place = f"{each.file.relative_to(root)}:{each.line}:{each.column}: error[{each.code}]: "

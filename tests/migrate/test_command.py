@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sluicegate.cli import app
-from sluicegate.factory.dags import build_diagnostics
+from sluicegate.factory.attempt import build_diagnostics
 from sluicegate.pipeline import read_tree
 from tests.docs.pages import page
 from tests.factory.files import dags_of

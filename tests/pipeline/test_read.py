@@ -29,7 +29,7 @@ from sluicegate.pipeline.keys.model import (
     SparkStep,
     TransformStep,
 )
-from sluicegate.pipeline.read.steps import TRIGGER_RULES
+from sluicegate.pipeline.keys.steps import TRIGGER_RULES
 from sluicegate.pipeline.text.environment import Environment
 from tests.pipeline.conftest import Dags, read_pipeline
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from sluicegate.factory.dags import attempt
-from sluicegate.factory.site import find_code
+from sluicegate.factory.attempt import attempt
+from sluicegate.factory.code_path import find_code
 from sluicegate.pipeline import read_tree
 from sluicegate.render import python_of, rendered
 from tests.render import pipelines

@@ -128,7 +128,7 @@ def _by_file(pipelines: Iterable[Pipeline], files: Sequence[Path]) -> dict[Path,
 
 def _build_diagnostics(pipeline: Pipeline, tree: Tree) -> tuple[Diagnostic, ...]:
     with airflow_home():
-        from sluicegate.factory.dags import build_diagnostics, of_part  # imports Airflow
+        from sluicegate.factory.attempt import build_diagnostics, of_part  # imports Airflow
 
         found = build_diagnostics(pipeline, tree.readable)
     return found if pipeline.name in tree.pipelines else tuple(of_part(found))

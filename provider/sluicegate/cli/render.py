@@ -96,9 +96,9 @@ def _is_at(file: Path, path: Path) -> bool:
 
 def _built(asked: _Asked, diagnostics: list[Diagnostic]) -> Iterator[tuple[Pipeline, Rendered]]:
     """Every pipeline's DAG, by the factory; what building finds wrong is added to `diagnostics`."""
-    from sluicegate.factory.dags import attempt
+    from sluicegate.factory.attempt import attempt
+    from sluicegate.factory.code_path import find_code
     from sluicegate.factory.problems import placed
-    from sluicegate.factory.site import find_code
     from sluicegate.render import rendered
 
     for pipeline in asked.pipelines:

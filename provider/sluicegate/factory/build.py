@@ -24,7 +24,7 @@ from sluicegate.graph.groups import around, group_id
 from sluicegate.graph.order import waves
 from sluicegate.graph.waits import SourceWait, Wait, listings, waits
 from sluicegate.pipeline.diagnostics import Where
-from sluicegate.pipeline.keys.model import Pipeline, Step, Timetable
+from sluicegate.pipeline.keys.model import Pipeline, Schedule, Step
 from sluicegate.runtime.dag import PipelineDAG
 
 __all__ = ["BuiltDag", "build", "build_dag"]
@@ -73,7 +73,7 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, An
     typist = Typist(pipeline.root, pipeline.schedule.timezone, dag_argument_problems(pipeline.dag, ("dag",)))
     further = typed_dag_arguments(pipeline.dag, ("dag",), typist)
     if pipeline.schedule.timetable is not None:
-        further["schedule"] = _timetable(pipeline.schedule.timetable, typist)
+        further["schedule"] = _timetable(pipeline.schedule, typist)
     if typist.problems:
         return PipelineDAG(pipeline.name, auto_register=False), {}, typist.problems
     arguments = {
@@ -95,17 +95,17 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, An
     return dag, arguments, []
 
 
-def _timetable(said: Timetable, typist: Typist) -> Any:
+def _timetable(said: Schedule, typist: Typist) -> Any:
     """Airflow's schedule; one that its scheduler could not read back is a problem."""
     from airflow.serialization.encoders import encode_timetable
 
     where: Where = ("schedule",)
-    made = typist.object({"timetable": said.path, "with": said.with_}, where, key="timetable")
+    made = typist.object({"timetable": said.timetable, "with": said.with_}, where, key="timetable")
     if made is not None:
         try:
             encode_timetable(made)
         except Exception as error:
-            message = f"Airflow's scheduler cannot read `{said.path}` back: {error}"
+            message = f"Airflow's scheduler cannot read `{said.timetable}` back: {error}"
             typist.problems.append(Problem((*where, "timetable"), "schedule", message))
     return made
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sluicegate.graph.datasets import split
 from sluicegate.pipeline.check.rules import check_pipeline
 from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, bug, did_you_mean, in_order
-from sluicegate.pipeline.keys.model import Connections, Head, Pipeline, Read, Retries
+from sluicegate.pipeline.keys.base import Mark, keys_of, marks_of
+from sluicegate.pipeline.keys.model import Defaults, Head, Pipeline, Read
 from sluicegate.pipeline.read.context import Site
 from sluicegate.pipeline.read.datasets import Datasets
 from sluicegate.pipeline.read.matrix import combined_name, merged, read_matrix, sources_of
@@ -27,12 +28,8 @@ from sluicegate.pipeline.text.source import Report, Source
 
 __all__ = ["DEFAULTS_KEYS", "KEYS", "Draft", "Variant", "read_draft"]
 
-KEYS = (
-    "sluicegate", "description", "owner", "tags", "schedule", "fresh_within", "params", "datasets", "steps",
-    "alerts", "retries", "max_active_runs", "paused", "matrix", "dag",
-)  # fmt: skip
-DEFAULTS_KEYS = (*(key for key in KEYS if key != "matrix"), "connections", "artifacts", "clusters")
-Part = TypeVar("Part", Retries, Connections)
+KEYS = tuple(key for key in keys_of(Pipeline) if key not in keys_of(Defaults))
+DEFAULTS_KEYS = tuple(key for key in keys_of(Pipeline) if Mark.FILE_ONLY not in marks_of(Pipeline, key))
 
 
 @dataclass(frozen=True)
@@ -144,22 +141,18 @@ def _pipeline(source: Source, report: Report) -> tuple[Pipeline, tuple[tuple[Whe
     _check_version(value, report)
     schedule = read_schedule(value.get("schedule"), report)
     params = read_params(value.get("params"), schedule.kind != "none", report)
-    retries = _part(Retries, value, "retries", report) or Retries()
+    head = _head(value, report)
     datasets = Datasets(source.name, _names(value.get("params")), report)
     datasets.declare(value.get("datasets"))
     clusters = mapping(value.get("clusters"), ("clusters",), report)
-    steps, unfinished = Steps(Site(source.root, datasets, clusters, retries, report)).read(value.get("steps"))
-    made = _head(value, report)
-    made |= {
+    steps, unfinished = Steps(Site(source.root, datasets, clusters, head.retries, report)).read(value.get("steps"))
+    made = {
+        **{name: getattr(head, name) for name in head.model_fields_set},
         "schedule": schedule,
         "params": params,
         "datasets": datasets.known,
         "steps": steps,
         "unfinished": unfinished,
-        "retries": retries,
-        "alerts": mapping(value.get("alerts"), ("alerts",), report),
-        "dag": mapping(value.get("dag"), ("dag",), report),
-        "connections": _part(Connections, value, "connections", report) or Connections(),
         "matrix": source.matrix,
         "env": tuple(source.env),
     }
@@ -195,18 +188,8 @@ def _names(value: object) -> frozenset[str]:
     return frozenset(value) if isinstance(value, dict) else frozenset()
 
 
-def _part(model: type[Part], value: Mapping[str, Any], key: str, report: Report) -> Part | None:
-    """A section that is one model; keys that say nothing keep their default."""
-    given = {name: item for name, item in mapping(value.get(key), (key,), report).items() if item is not None}
-    return validate(model, given, (key,), report)
-
-
-def _head(value: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """The plain fields, each on its own, so that a wrong one takes none of the others with it."""
-    made: dict[str, Any] = {}
-    for key in Head.model_fields:
-        if value.get(key) is not None:
-            head = validate(Head, {key: value[key]}, (), report)
-            if head is not None:
-                made[key] = getattr(head, key)
-    return made
+def _head(value: Mapping[str, Any], report: Report) -> Head:
+    """The plain keys, each on its own, so that a wrong one takes none of the others with it."""
+    heads = [validate(Head, {key: value[key]}, (), report) for key in Head.model_fields if value.get(key) is not None]
+    made = {name: getattr(head, name) for head in heads if head is not None for name in head.model_fields_set}
+    return Head.model_construct(**made)

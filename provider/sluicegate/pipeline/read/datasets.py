@@ -8,8 +8,9 @@ from typing import Any, Literal
 from sluicegate.graph import template
 from sluicegate.graph.datasets import is_foreign
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
+from sluicegate.pipeline.keys.base import keys_of
 from sluicegate.pipeline.keys.model import Dataset, Read
-from sluicegate.pipeline.read.validate import keys_of, known_keys, mapping, name_problem, shown, text, validate
+from sluicegate.pipeline.read.validate import known_keys, mapping, name_problem, shown, text, validate
 from sluicegate.pipeline.text.source import Report
 
 __all__ = ["Bound", "Datasets", "Side", "long_format"]
@@ -20,7 +21,7 @@ Bound = dict[str, tuple[Any, Where]]
 """What stands at a binding, and where."""
 _URI = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):/{1,2}(.*)", re.DOTALL)
 _TABLE = re.compile(r"[\w.-]+/[^/]+")
-_KEYS = ("uri", "format", "shared")
+_KEYS = keys_of(Dataset)
 _READ_KEYS = keys_of(Read)
 
 

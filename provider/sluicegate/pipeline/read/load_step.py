@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
+from sluicegate.pipeline.keys.base import keys_of
 from sluicegate.pipeline.keys.model import Column, LoadStep, Read, Step
 from sluicegate.pipeline.read.context import Raw, Site, check_file
 from sluicegate.pipeline.read.datasets import long_format
 from sluicegate.pipeline.read.expectations import read_checks
-from sluicegate.pipeline.read.validate import keys_of, known_keys, mapping, shown, text, texts, validate, validate_part
+from sluicegate.pipeline.read.validate import known_keys, mapping, shown, text, texts, validate, validate_part
 
 __all__ = ["read_load"]
 

@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
-from sluicegate.pipeline.keys.model import After, Read, Retries, Step
+from sluicegate.pipeline.keys.base import keys_of
+from sluicegate.pipeline.keys.model import (
+    After,
+    LoadStep,
+    OperatorStep,
+    PythonStep,
+    Read,
+    Retries,
+    SparkStep,
+    Step,
+    StepBase,
+    TransformStep,
+)
 from sluicegate.pipeline.read.code_steps import read_operator, read_python, read_transform
 from sluicegate.pipeline.read.context import Raw, Site
 from sluicegate.pipeline.read.datasets import Bound, Side
@@ -18,27 +30,20 @@ from sluicegate.pipeline.read.spark_step import read_spark
 from sluicegate.pipeline.read.teardowns import read_teardown_of
 from sluicegate.pipeline.read.validate import known_keys, mapping, name_problem, shown, text, validate
 
-__all__ = ["KINDS", "TRIGGER_RULES", "Steps"]
+__all__ = ["COMMON", "KINDS", "Steps"]
 
+_MODELS: Mapping[str, type[StepBase]] = {
+    "load": LoadStep,
+    "spark": SparkStep,
+    "transform": TransformStep,
+    "python": PythonStep,
+    "operator": OperatorStep,
+}
+COMMON = keys_of(StepBase)
 KINDS: Mapping[str, tuple[str, ...]] = {
-    "load": (
-        "into", "key", "mode", "newest_by", "format", "columns", "checks", "suite", "dead_letters",
-        "on_schema_change",
-    ),
-    "spark": ("cluster", "args", "max_runtime"),
-    "transform": ("with",),
-    "python": ("with",),
-    "operator": ("with",),
-}  # fmt: skip
-COMMON = (
-    "reads", "writes", "after", "retries", "timeout", "wait", "pool", "trigger_rule", "for_each", "group",
-    "teardown_of", "description",
-)  # fmt: skip
-TRIGGER_RULES = (
-    "all_success", "all_failed", "all_done", "all_done_min_one_success", "all_done_setup_success",
-    "one_success", "one_failed", "one_done", "none_failed", "none_skipped", "always",
-    "none_failed_min_one_success", "all_skipped",
-)  # fmt: skip
+    kind: tuple(key for key in keys_of(model) if key not in COMMON and key != kind) for kind, model in _MODELS.items()
+}
+"""By kind, the keys that are its own."""
 _SIDES: tuple[Side, Side] = ("reads", "writes")
 _READERS: Mapping[str, Callable[[Raw, Raw, Where, Site], Step | None]] = {
     "load": read_load,
@@ -125,7 +130,8 @@ class Steps:
             "reads": self._reads(given["reads"]),
             "writes": self._writes(given["writes"]),
         }
-        made |= {key: given[key] for key in ("timeout", "wait", "pool", "description") if given.get(key) is not None}
+        plain = ("timeout", "wait", "pool", "trigger_rule", "description")
+        made |= {key: given[key] for key in plain if given.get(key) is not None}
         made["after"] = self._after(given.get("after"), name, (*where, "after"), names)
         made["retries"] = self._retries(given.get("retries"), (*where, "retries"))
         if given.get("for_each") is not None:
@@ -135,14 +141,6 @@ class Steps:
         if given.get("teardown_of") is not None:
             at = (*where, "teardown_of")
             made["teardown_of"] = read_teardown_of(given["teardown_of"], name, names, at, self.site)
-        rule = given.get("trigger_rule")
-        if rule is not None:
-            if rule not in TRIGGER_RULES:
-                message = f"expected one of {', '.join(TRIGGER_RULES)}, not {shown(rule)}"
-                meant = did_you_mean(rule, TRIGGER_RULES)
-                self.site.report.error((*where, "trigger_rule"), "value", message, suggestion=meant)
-            else:
-                made["trigger_rule"] = rule
         return made
 
     def _reads(self, bound: Bound) -> dict[str, Read]:
@@ -193,8 +191,8 @@ class Steps:
         return tuple(found)
 
     def _after_foreign(self, raw: Raw, where: Where) -> After | None:
-        given = known_keys(raw, ("dag", "task"), where, self.site.report, "`after`")
-        if "dag" not in given:
+        given = known_keys(raw, keys_of(After), where, self.site.report, "`after`")
+        if given.get("dag") is None:
             self.site.report.error(where, "missing-key", "`dag` is missing: {dag: old_dag, task: export}", key=True)
             return None
         return validate(After, given, where, self.site.report)

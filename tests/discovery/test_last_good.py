@@ -11,10 +11,10 @@ from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
 from sluicegate.discovery import store as home_module
-from sluicegate.discovery import stub_sync as mirror_module
+from sluicegate.discovery import stub_sync as sync_module
 from sluicegate.discovery.bundle import PipelineBundle
-from sluicegate.discovery.store import Home
-from tests.factory.bundles import OPERATORS, bag_of, bundle_at, custom, reader, small, stubs, task_bag, told
+from sluicegate.discovery.store import BundleStore
+from tests.discovery.bundles import OPERATORS, bag_of, bundle_at, custom, reader, small, stubs, task_bag, told
 from tests.factory.files import MISSPELT, write
 
 
@@ -30,7 +30,7 @@ def test_a_file_that_turns_bad_goes_on_as_it_was_and_says_so(root: Path, bundle:
     bundle.refresh()
     good = bag_of(bundle).dags["a"]
     assert not is_older(good)
-    version = Home(bundle.home).entry("a").version  # type: ignore[union-attr]
+    version = BundleStore(bundle.home).pipeline("a").version  # type: ignore[union-attr]
 
     write(root, a=MISSPELT)
     bundle.refresh()
@@ -81,13 +81,13 @@ def test_the_last_good_version_survives_further_edits_and_other_processes(root: 
 def test_a_file_that_goes_back_to_what_it_said_is_as_if_nothing_had_been(root: Path, bundle: PipelineBundle) -> None:
     write(root, a=small("a"))
     bundle.refresh()
-    before, since = told(bundle), Home(bundle.home).entry("a").good_since  # type: ignore[union-attr]
+    before, since = told(bundle), BundleStore(bundle.home).pipeline("a").good_since  # type: ignore[union-attr]
     write(root, a=MISSPELT)
     bundle.refresh()
     write(root, a=small("a"))
     bundle.refresh()
     assert told(bundle) == before
-    assert Home(bundle.home).entry("a").good_since == since  # type: ignore[union-attr]
+    assert BundleStore(bundle.home).pipeline("a").good_since == since  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_an_older_version_goes_with_its_file(root: Path, bundle: PipelineBundle)
     bundle.refresh()
     bag = bag_of(bundle)
     assert (bag.dag_ids, bag.import_errors) == (["b"], {})
-    home = Home(bundle.home)
-    assert (home.entry("a"), home.older("a").exists()) == (None, False)
+    home = BundleStore(bundle.home)
+    assert (home.pipeline("a"), home.older("a").exists()) == (None, False)
 
 
 def test_a_file_that_was_never_good_has_no_dag(root: Path, bundle: PipelineBundle) -> None:
@@ -280,7 +280,7 @@ def test_a_pipeline_that_moved_to_another_shard_is_found_where_it_was(
 def test_a_worker_lacks_no_shard_however_many_pipelines_a_matrix_makes(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (home_module, mirror_module):
+    for module in (home_module, sync_module):
         monkeypatch.setattr(module, "LEAST", 8)
     write(root, m=MATRIX.replace("cc", "cc, dd, ee, ff, gg, hh, ii, jj, kk, ll"))
     bundle, worker = (bundle_at(tmp_path / name, root, shard_size=1) for name in ("bundles", "worker"))
@@ -362,13 +362,13 @@ def test_a_task_that_starts_loads_one_entry_however_many_there_are(
     bundle = bundle_at(tmp_path / "bundles", root)
     bundle.refresh()
     loaded: list[str] = []
-    entry = Home.entry
+    entry = BundleStore.pipeline
 
-    def counted(self: Home, name: str) -> Any:
+    def counted(self: BundleStore, name: str) -> Any:
         loaded.append(name)
         return entry(self, name)
 
-    monkeypatch.setattr(Home, "entry", counted)
+    monkeypatch.setattr(BundleStore, "pipeline", counted)
     assert task_bag(bundle, "p7", monkeypatch).dag_ids == ["p7"]
     assert loaded == ["p7"]
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from sluicegate.discovery import scan as survey_module
+from sluicegate.discovery import scan as scan_module
 from sluicegate.discovery.bundle import PipelineBundle
-from sluicegate.discovery.compiled import Entry, form
-from sluicegate.discovery.store import Home
+from sluicegate.discovery.compiled import CompiledPipeline, form
+from sluicegate.discovery.store import BundleStore
 from sluicegate.pipeline.keys.model import Retries
 from sluicegate.pipeline.text.source import Source
-from tests.factory.bundles import OPERATORS, bag_of, bundle_at, custom, reader, small, told
+from tests.discovery.bundles import OPERATORS, another_provider, bag_of, bundle_at, custom, reader, small, told
 from tests.factory.files import MISSPELT, write
 
 
@@ -38,18 +38,18 @@ class Work:
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     done = Work()
-    read, trial = survey_module.read_draft, survey_module.trial
+    read, trial = scan_module.read_draft, scan_module.sandbox_problems
 
     def reads(file: Path, *arguments: Any) -> Any:
         done.read.append(file.stem)
         return read(file, *arguments)
 
-    def tries(entries: Sequence[Entry]) -> Any:
+    def tries(entries: Sequence[CompiledPipeline]) -> Any:
         done.built += [entry.name for entry in entries]
         return trial(entries)
 
-    monkeypatch.setattr(survey_module, "read_draft", reads)
-    monkeypatch.setattr(survey_module, "trial", tries)
+    monkeypatch.setattr(scan_module, "read_draft", reads)
+    monkeypatch.setattr(scan_module, "sandbox_problems", tries)
     return done
 
 
@@ -120,15 +120,12 @@ def test_a_file_that_was_missing_is_found_when_it_comes(root: Path, bundle: Pipe
 def test_another_provider_judges_everything_again(
     root: Path, bundle: PipelineBundle, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sluicegate.discovery import scan_cache as memory
-    from sluicegate.discovery import stub_sync as mirror
 
     write(root, a=small("a"), b=small("b"))
     bundle.refresh()
     work.take()
-    for module in (memory, mirror):
-        monkeypatch.setattr(module, "world", lambda: "another provider")
-    bundle.refresh()
+    with another_provider(monkeypatch):
+        bundle.refresh()
     assert work.take() == ({"a", "b"}, {"a", "b"})
 
 
@@ -171,22 +168,22 @@ def test_a_crash_of_the_reader_costs_its_own_file(
 def test_a_file_deleted_while_it_is_looked_at_hurts_no_other(
     root: Path, bundle: PipelineBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trial = survey_module.trial
+    trial = scan_module.sandbox_problems
 
-    def slow(entries: Sequence[Entry]) -> Any:
+    def slow(entries: Sequence[CompiledPipeline]) -> Any:
         found = trial(entries)
         (root / "gone.yaml").unlink(missing_ok=True)
         return found
 
     write(root, good=small("good"), gone=custom("no_module_of_that_name"))
-    monkeypatch.setattr(survey_module, "trial", slow)
+    monkeypatch.setattr(scan_module, "sandbox_problems", slow)
     bundle.refresh()
     assert told(bundle).keys() == {"good"}
     bundle.refresh()
     assert bag_of(bundle).import_errors == {}
 
 
-def test_entries_of_another_state_of_the_models_are_not_read(
+def test_pipelines_of_another_state_of_the_models_are_not_read(
     root: Path, bundle: PipelineBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(root, a=small("a"))
@@ -194,8 +191,8 @@ def test_entries_of_another_state_of_the_models_are_not_read(
     form.cache_clear()
     monkeypatch.setattr(Retries, "model_fields", {**Retries.model_fields, "more": None})
     try:
-        assert Home(bundle.base_dir).entry("a") is None
+        assert BundleStore(bundle.base_dir).pipeline("a") is None
     finally:
         monkeypatch.undo()
         form.cache_clear()
-    assert Home(bundle.base_dir).entry("a") is not None
+    assert BundleStore(bundle.base_dir).pipeline("a") is not None

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from sluicegate.discovery.bundle import PipelineBundle
-from sluicegate.discovery.store import Home
-from tests.factory.bundles import OPERATORS, bag_of, bundle_at, custom, reader, small, stubs, told
+from sluicegate.discovery.store import BundleStore
+from tests.discovery.bundles import OPERATORS, bag_of, bundle_at, custom, reader, small, stubs, told
 from tests.factory.files import CYCLE, MISSPELT, SYNTAX, write
 
 pytestmark = pytest.mark.system
@@ -48,8 +48,8 @@ def _tree(root: Path, numbers: random.Random) -> None:
 
 def _state(bundle: PipelineBundle) -> tuple[dict[str, str], dict[str, str]]:
     """All that a refresh has to get right, but for what an older version was."""
-    home = Home(bundle.home)
-    entries = {name: home.entry(name) for name in home.names()}
+    home = BundleStore(bundle.home)
+    entries = {name: home.pipeline(name) for name in home.names()}
     assert all(entries.values()), "an entry cannot be read"
     errors = {name: (bundle.path / name).read_text() for name in stubs(bundle) if not name.startswith("shards/")}
     good = {name: entry.digest() for name, entry in entries.items() if entry is not None and not entry.older}
@@ -77,7 +77,7 @@ def test_a_refresh_killed_at_any_moment_is_made_good_by_the_next(root: Path, tmp
             process.join()
         survivor = bundle_at(storage, root, shard_size=SIZE, snapshots=str(snapshots))
         assert "keep" in told(survivor), "a pipeline that nobody touched was lost"
-        assert all(Home(survivor.home).entry(name) for name in ("keep", "turned"))
+        assert all(BundleStore(survivor.home).pipeline(name) for name in ("keep", "turned"))
         if number % 4 == 3:
             survivor.refresh()
             fresh = bundle_at(tmp_path / f"fresh{number}", root, shard_size=SIZE)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate.discovery.bundle import PipelineBundle
-from tests.factory.bundles import bag_of, bundle_at, stubs, told
+from tests.discovery.bundles import bag_of, bundle_at, stubs, told
 from tests.factory.files import BAD_ARGUMENT, CYCLE, DELAYS, FLIGHTS, MISSPELT, SYNTAX, write
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
 
+from sluicegate.discovery import installed
 from sluicegate.discovery.bundle import PipelineBundle
 
 STORAGE = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH"
@@ -80,3 +83,13 @@ def told(bundle: PipelineBundle) -> dict[str, str]:
 
 def stubs(bundle: PipelineBundle) -> set[str]:
     return {path.relative_to(bundle.path).as_posix() for path in bundle.path.rglob("*.py")}
+
+
+@contextmanager
+def another_provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if something else were installed."""
+    with monkeypatch.context() as patch:
+        patch.setattr(installed, "_distributions", lambda folder: ["another_provider-1.0.dist-info"])
+        installed.installed_form.cache_clear()
+        yield
+    installed.installed_form.cache_clear()

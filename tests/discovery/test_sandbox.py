@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.discovery import sandbox as trial_module
-from sluicegate.discovery import scan as survey_module
+from sluicegate.discovery import sandbox as sandbox_module
+from sluicegate.discovery import scan as scan_module
 from sluicegate.discovery.bundle import PipelineBundle
-from sluicegate.discovery.compiled import Entry
-from sluicegate.discovery.sandbox import trial
-from sluicegate.discovery.store import Home
-from sluicegate.factory.dags import build_diagnostics
+from sluicegate.discovery.compiled import CompiledPipeline
+from sluicegate.discovery.sandbox import sandbox_problems
+from sluicegate.discovery.store import BundleStore
+from sluicegate.factory.attempt import build_diagnostics
 from sluicegate.pipeline import read_tree
-from tests.factory.bundles import OPERATORS, bag_of, custom, small, told
+from tests.discovery.bundles import OPERATORS, bag_of, custom, small, told
 from tests.factory.files import BAD_ARGUMENT, write
 
 AT_IMPORT = {
@@ -32,8 +32,8 @@ AT_IMPORT = {
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey_module, "trial", lambda entries: trial(entries, seconds=2.0))
-    monkeypatch.setattr(trial_module, "_LEAST_SECONDS", 0.2)
+    monkeypatch.setattr(scan_module, "sandbox_problems", lambda entries: sandbox_problems(entries, seconds=2.0))
+    monkeypatch.setattr(sandbox_module, "_LEAST_SECONDS", 0.2)
 
 
 def test_a_module_that_does_what_it_wants_at_import_costs_its_own_pipeline(
@@ -74,13 +74,13 @@ def test_a_child_whose_parent_is_killed_ends_by_itself(
     root: Path, bundle: PipelineBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # It holds the lock of the bundle, which all others wait for.
-    monkeypatch.setattr(trial_module, "_GRACE", 0.2)
+    monkeypatch.setattr(sandbox_module, "_GRACE", 0.2)
     write(root, a=small("a"))
     bundle.refresh()
-    entry = Home(bundle.home).entry("a")
-    assert isinstance(entry, Entry)
-    monkeypatch.setattr(trial_module, "_problems", lambda entry: time.sleep(3600))
-    with trial_module._Child((entry,), 0.1) as child:
+    entry = BundleStore(bundle.home).pipeline("a")
+    assert isinstance(entry, CompiledPipeline)
+    monkeypatch.setattr(sandbox_module, "_problems", lambda entry: time.sleep(3600))
+    with sandbox_module._Child((entry,), 0.1) as child:
         pid, _ = os.waitpid(child.pid, 0)
         child.pid = 0
     assert pid
@@ -142,7 +142,7 @@ def test_what_breaks_between_the_trial_and_the_parse_is_left_out_told_and_comes_
     bag = bag_of(bundle)
     assert set(bag.dag_ids) == {f"p{number}" for number in range(5)}
     assert bag.import_errors == {}, "one pipeline took its shard along"
-    assert Home(bundle.home).complained_of() == ["fragile"]
+    assert [each.name for each in BundleStore(bundle.home).complaints().values() if each] == ["fragile"]
 
     bundle.refresh()
     bag = bag_of(bundle)
@@ -155,7 +155,7 @@ def test_what_breaks_between_the_trial_and_the_parse_is_left_out_told_and_comes_
     bundle.refresh()
     bag = bag_of(bundle)
     assert (set(bag.dag_ids), bag.import_errors) == ({"fragile", *(f"p{number}" for number in range(5))}, {})
-    assert Home(bundle.home).complained_of() == []
+    assert BundleStore(bundle.home).complaints() == {}
 
 
 def test_code_mended_before_anybody_looked_is_no_reason_to_complain(root: Path, bundle: PipelineBundle) -> None:

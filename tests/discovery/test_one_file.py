@@ -9,7 +9,7 @@ import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
 
 from sluicegate.discovery.one_file import BROKEN
-from tests.factory.bundles import OPERATORS, STORAGE, custom, small
+from tests.discovery.bundles import OPERATORS, STORAGE, custom, small
 from tests.factory.files import MISSPELT, write
 
 

@@ -18,8 +18,8 @@ import pytest
 
 from sluicegate.discovery import snapshots as snapshot_module
 from sluicegate.discovery.bundle import PipelineBundle
-from sluicegate.discovery.store import Home
-from tests.factory.bundles import OPERATORS, bag_of, bundle_at, custom, small, task_bag
+from sluicegate.discovery.store import BundleStore
+from tests.discovery.bundles import OPERATORS, bag_of, bundle_at, custom, small, task_bag
 from tests.factory.files import MISSPELT, write
 
 
@@ -102,7 +102,7 @@ def test_a_pinned_worker_runs_the_old_files_while_the_tree_has_moved_on(
     assert (bag.dag_ids, bag.import_errors) == (["a"], {})
     dag = bag.dags["a"]
     assert dag.get_task("a").retries == 1
-    tree = Home(worker.home).tree
+    tree = BundleStore(worker.home).tree
     assert dag.template_searchpath == [str(tree)]
     assert sys.modules["mine"].__file__ == str(tree / "mine.py")
     assert importlib.import_module("functions").told() == "old"
@@ -128,11 +128,11 @@ def test_an_older_version_is_in_the_snapshot_too(
 
 
 def _unreadable(worker: PipelineBundle) -> None:
-    for entry in Home(worker.home).entries.iterdir():
+    for entry in (BundleStore(worker.home).folder / "pipelines").iterdir():
         entry.write_bytes(b"sluicegate 99 airflow 9 py9.9\n" + entry.read_bytes().partition(b"\n")[2])
 
 
-def test_entries_of_another_python_are_made_again_from_the_snapshots_files(
+def test_pipelines_of_another_python_are_made_again_from_the_snapshots_files(
     root: Path, bundle: PipelineBundle, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(root, a=small("a", more="owner: one\n"))
@@ -177,7 +177,7 @@ def test_what_is_left_of_a_removed_snapshot_is_fetched_again(
     bundle.refresh()
     worker = pinned(tmp_path, root, folder, version_of(bundle))
     worker.initialize()
-    shutil.rmtree(Home(worker.home).tree)
+    shutil.rmtree(BundleStore(worker.home).tree)
     assert task_bag(worker, "a", monkeypatch).dag_ids == ["a"]
 
 
@@ -228,7 +228,7 @@ def test_a_file_that_changes_while_it_is_packed_is_in_the_name(
     version = version_of(bundle)
     worker = pinned(tmp_path, root, folder, version)
     worker.initialize()
-    assert (Home(worker.home).tree / "code.py").read_text() == "2"
+    assert (BundleStore(worker.home).tree / "code.py").read_text() == "2"
     bundle.refresh()
     assert version_of(bundle) == version
 
@@ -243,7 +243,7 @@ def test_odd_names_and_big_letters_can_be_packed(
     bundle.refresh()
     worker = pinned(tmp_path, root, folder, version_of(bundle))
     worker.initialize()
-    assert {path.name for path in Home(worker.home).tree.iterdir()} == {*names, "a.yaml"}
+    assert {path.name for path in BundleStore(worker.home).tree.iterdir()} == {*names, "a.yaml"}
 
 
 def test_if_no_snapshot_can_be_written_airflow_is_shown_nothing_new(
@@ -289,7 +289,7 @@ def test_workers_may_fetch_at_once(
         each.join(60)
     assert [each.exitcode for each in workers] == [0] * 4
     worker = pinned(*arguments)
-    assert len(list(Home(worker.home).tree.iterdir())) == 201
+    assert len(list(BundleStore(worker.home).tree.iterdir())) == 201
     assert [path.name for path in worker.home.parent.iterdir()] == [version_of(bundle)], "a draft was left"
 
 
@@ -311,10 +311,10 @@ def test_a_fetch_that_is_killed_leaves_nothing_half(
         os.kill(process.pid or 0, signal.SIGKILL)
         process.join()
         if home.exists():
-            assert len(list(Home(home).tree.iterdir())) == 301
+            assert len(list(BundleStore(home).tree.iterdir())) == 301
             shutil.rmtree(home)
     _fetch(*arguments)
-    assert len(list(Home(home).tree.iterdir())) == 301
+    assert len(list(BundleStore(home).tree.iterdir())) == 301
 
 
 def _publish(storage: Path, root: Path, folder: Path) -> None:
@@ -340,12 +340,12 @@ def test_a_publisher_that_is_killed_leaves_nothing_half(
             version = each.name.removesuffix(".tar.gz")
             _fetch(tmp_path, root, folder, version, "worker")
             home = pinned(tmp_path, root, folder, version).home
-            assert len(list(Home(home).tree.iterdir())) == 302
-            assert Home(home).names() == ["a"]
+            assert len(list(BundleStore(home).tree.iterdir())) == 302
+            assert BundleStore(home).names() == ["a"]
     bundle.refresh()
     worker = pinned(tmp_path, root, folder, version_of(bundle))
     worker.initialize()
-    assert (Home(worker.home).tree / "code.py").read_text() == "24"
+    assert (BundleStore(worker.home).tree / "code.py").read_text() == "24"
 
 
 @pytest.mark.parametrize("name", ["../outside", "/outside", "tree/../../outside"])

@@ -1,28 +1,22 @@
-"""From a pipeline file to its DAGs, and what is wrong where there are none: what all ways into Airflow share."""
+"""An attempt to build a pipeline that reads well: its DAG, or all that is wrong. All ways into Airflow share it."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from airflow.providers.common.compat.sdk import conf
-
 from sluicegate.factory.build import BuiltDag, build
+from sluicegate.factory.code_path import find_code
 from sluicegate.factory.preflight.abilities import shortcomings
 from sluicegate.factory.problems import BuildError, Problem, placed
-from sluicegate.factory.site import find_code
 from sluicegate.factory.steps import part_problems
 from sluicegate.graph.datasets import as_read_by, located
 from sluicegate.pipeline import Diagnostic, Pipeline
 from sluicegate.pipeline.diagnostics import BUG, bug, bug_message
 
-__all__ = ["attempt", "build_diagnostics", "import_shared", "of_part"]
+__all__ = ["attempt", "build_diagnostics", "of_part"]
 
 Told = TypeVar("Told", Problem, Diagnostic)
-
-_SHARED = ("airflow.providers.standard.operators.trigger_dagrun", "airflow.providers.standard.sensors.external_task")
-"""What Airflow imports whenever it serializes a DAG."""
 
 
 def build_diagnostics(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Diagnostic, ...]:
@@ -45,24 +39,11 @@ def of_part(problems: Iterable[Told]) -> list[Told]:
     return [problem for problem in problems if problem.code not in ("build", "dag")]
 
 
-def import_shared(modules: Iterable[str]) -> None:
-    """Import what the processes that parse would import each for itself, before they are forked.
-
-    :param modules: of Airflow and its providers, as Airflow itself imports those that a DAG file names
-    """
-    if conf.getboolean("dag_processor", "parsing_pre_import_modules", fallback=True):
-        for module in (*_SHARED, *sorted(modules)):
-            try:
-                importlib.import_module(module)
-            except Exception:  # noqa: S112 - whoever needs it says so at its own place
-                continue
-
-
 def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[BuiltDag | None, list[Problem]]:
     """The DAG, unless there is an error, and all that is wrong."""
     problems: list[Problem] = []
     try:
-        # With no more of the others than an entry keeps: what is tried here is what is parsed there.
+        # With no more of the others than a compiled pipeline keeps: what is tried here is what is parsed there.
         known = as_read_by(pipeline, others)
         problems += shortcomings(pipeline, known)
         problems += (problem for step in pipeline.unfinished.values() for problem in part_problems(step, pipeline))

@@ -10,32 +10,32 @@ from typing import Any
 
 import pytest
 
-from sluicegate.discovery import scan as survey_module
-from sluicegate.discovery import stub_sync as mirror_module
+from sluicegate.discovery import scan as scan_module
+from sluicegate.discovery import stub_sync as sync_module
 from sluicegate.discovery.bundle import PipelineBundle
-from sluicegate.discovery.store import Home
+from sluicegate.discovery.store import BundleStore
 from sluicegate.discovery.stubs import shard_name, shard_of
-from tests.factory.bundles import bag_of, bundle_at, small, stubs, task_bag, told
+from tests.discovery.bundles import another_provider, bag_of, bundle_at, small, stubs, task_bag, told
 from tests.factory.files import MISSPELT, write
 
 
 @pytest.fixture(autouse=True)
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of a test are young; here they count as old, except where a test says otherwise."""
-    monkeypatch.setattr(mirror_module, "_SETTLED", -1.0)
+    monkeypatch.setattr(sync_module, "_SETTLED", -1.0)
 
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Every look at a tree."""
     made: list[Path] = []
-    survey = mirror_module.survey
+    scan = sync_module.scan
 
     def counted(root: Path, *arguments: Any) -> Any:
         made.append(root)
-        return survey(root, *arguments)
+        return scan(root, *arguments)
 
-    monkeypatch.setattr(mirror_module, "survey", counted)
+    monkeypatch.setattr(sync_module, "scan", counted)
     return made
 
 
@@ -64,7 +64,7 @@ def test_a_renamed_file_is_another_pipeline_and_the_old_one_goes(root: Path, bun
     (root / "a.yaml").rename(root / "c.yaml")
     bundle.refresh()
     assert told(bundle).keys() == {"b", "c"}
-    assert Home(bundle.home).names() == ["b", "c"]
+    assert BundleStore(bundle.home).names() == ["b", "c"]
 
 
 def test_a_file_that_moves_to_another_folder_keeps_its_pipeline(root: Path, bundle: PipelineBundle) -> None:
@@ -157,7 +157,7 @@ def test_nothing_is_looked_at_when_nothing_changed(root: Path, bundle: PipelineB
     assert len(looks) == 1
 
 
-def test_a_refresh_with_nothing_changed_opens_its_fingerprint_alone(root: Path, bundle: PipelineBundle) -> None:
+def test_a_refresh_with_nothing_changed_opens_its_sync_state_alone(root: Path, bundle: PipelineBundle) -> None:
     write(root, bad=MISSPELT, **{f"p{number}": small(f"p{number}") for number in range(5)})
     (root / "jobs").mkdir()
     (root / "jobs" / "job.py").write_text("print()")
@@ -175,7 +175,7 @@ def test_a_refresh_with_nothing_changed_opens_its_fingerprint_alone(root: Path, 
         bundle.refresh()
     finally:
         listening = False
-    assert opened == [str(Home(bundle.home).fingerprint)]
+    assert opened == [str(BundleStore(bundle.home).sync_state)]
 
 
 def test_a_change_of_the_same_size_and_time_of_modification_is_seen(root: Path, bundle: PipelineBundle) -> None:
@@ -196,7 +196,7 @@ def test_a_young_change_is_looked_at_again(
     root: Path, bundle: PipelineBundle, looks: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A second change within the same tick of the clock would otherwise be missed for ever.
-    monkeypatch.setattr(mirror_module, "_SETTLED", 60.0)
+    monkeypatch.setattr(sync_module, "_SETTLED", 60.0)
     write(root, a=small("a"))
     bundle.refresh()
     bundle.refresh()
@@ -207,14 +207,14 @@ def test_a_change_while_the_tree_is_read_is_seen_the_next_time(
     root: Path, bundle: PipelineBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(root, a=small("a"))
-    read = survey_module.read_draft
+    read = scan_module.read_draft
 
     def slow(*arguments: Any) -> Any:
         draft = read(*arguments)
         write(root, a=small("a", into="later"))
         return draft
 
-    monkeypatch.setattr(survey_module, "read_draft", slow)
+    monkeypatch.setattr(scan_module, "read_draft", slow)
     bundle.refresh()
     before = told(bundle)
     monkeypatch.undo()
@@ -233,33 +233,33 @@ def test_lost_stubs_are_made_again(root: Path, bundle: PipelineBundle, lost: str
 
 
 @pytest.mark.parametrize("rest", [b"", b"rubbish"])
-def test_a_lost_entry_is_missed_by_the_parse_and_made_again(root: Path, bundle: PipelineBundle, rest: bytes) -> None:
+def test_a_lost_pipeline_is_missed_by_the_parse_and_made_again(root: Path, bundle: PipelineBundle, rest: bytes) -> None:
     write(root, a=small("a"), b=small("b"))
     bundle.refresh()
-    (Home(bundle.home).entries / "a").write_bytes(rest)
+    (BundleStore(bundle.home).folder / "pipelines" / "a").write_bytes(rest)
     assert bag_of(bundle).dag_ids == ["b"]
     bundle.refresh()
     assert set(bag_of(bundle).dag_ids) == {"a", "b"}
-    assert Home(bundle.home).complained_of() == []
+    assert BundleStore(bundle.home).complaints() == {}
 
 
 @pytest.mark.parametrize("broken", ['{"state": ', "[]", ""])
-def test_a_broken_fingerprint_is_no_obstacle(
-    root: Path, bundle: PipelineBundle, looks: list[Path], broken: str
-) -> None:
+def test_a_broken_sync_state_is_no_obstacle(root: Path, bundle: PipelineBundle, looks: list[Path], broken: str) -> None:
     write(root, a=small("a"))
     bundle.refresh()
-    Home(bundle.home).fingerprint.write_text(broken)
+    BundleStore(bundle.home).sync_state.write_text(broken)
     bundle.refresh()
     bundle.refresh()
     assert len(looks) == 2
     assert told(bundle).keys() == {"a"}
 
 
-def test_broken_memory_is_no_obstacle(root: Path, bundle: PipelineBundle) -> None:
+@pytest.mark.parametrize("kind", ["drafts", "trials"])
+def test_broken_findings_are_no_obstacle(root: Path, bundle: PipelineBundle, kind: str) -> None:
     write(root, a=small("a"))
     bundle.refresh()
-    Home(bundle.home).memory.write_bytes(b"\x80")
+    for path in (BundleStore(bundle.home).folder / kind).iterdir():
+        path.write_bytes(path.read_bytes()[:-3])
     write(root, b=small("b"))
     bundle.refresh()
     assert told(bundle).keys() == {"a", "b"}
@@ -321,7 +321,7 @@ def test_a_shard_that_a_pipeline_left_is_parsed_once_more_when_airflow_takes_tha
     # Airflow compares two parses of the file: with the one right after the deletion it may not see it.
     monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD", "40")
     clock = Clock()
-    monkeypatch.setattr(mirror_module, "time", clock)
+    monkeypatch.setattr(sync_module, "time", clock)
     bundle = bundle_at(tmp_path / "bundles", root, shard_size=1)
     write(root, **{f"p{number}": small(f"p{number}") for number in range(8)})
     bundle.refresh()
@@ -395,8 +395,8 @@ def test_an_upgrade_looks_at_all_files_again(
     # Entries of another Airflow cannot be read: were nothing looked at, every DAG would go.
     write(root, a=small("a"))
     bundle.refresh()
-    monkeypatch.setattr(mirror_module, "world", lambda: "another provider")
-    bundle.refresh()
+    with another_provider(monkeypatch):
+        bundle.refresh()
     assert len(looks) == 2
 
 
@@ -412,10 +412,10 @@ def test_drafts_that_killed_processes_left_go_after_a_day(root: Path, bundle: Pi
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_what_was_mirrored_says_of_which_files_and_in_how_many_shards(root: Path, bundle: PipelineBundle) -> None:
+def test_the_sync_state_says_of_which_files_and_in_how_many_shards(root: Path, bundle: PipelineBundle) -> None:
     write(root, a=small("a"))
     bundle.refresh()
-    known = json.loads(Home(bundle.home).fingerprint.read_text())
+    known = json.loads(BundleStore(bundle.home).sync_state.read_text())
     assert (known["shards"], known["size"], known["stubs"]) == (1, 50, ["shards/000.py"])
 
 
