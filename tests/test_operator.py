@@ -19,6 +19,7 @@ from sluicegate.faults import FaultError, FaultRetryPolicy, fault
 from sluicegate.faults.report import LAST_ERROR
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.keys.model import Schedule
+from sluicegate.runtime.dag import PipelineDAG
 from sluicegate.runtime.marks import RUN_XCOM_KEY
 from sluicegate.runtime.operator import StepContext, StepOperator, run_window
 
@@ -102,6 +103,15 @@ def test_a_step_knows_its_run() -> None:
     assert (seen.dry_run, seen.force) == (False, True)
     assert seen.params["carrier"] == "UA"
     assert seen.store is surroundings["task_state_store"]
+
+
+@pytest.mark.parametrize(("page", "shown"), [("all_regions", "all_regions"), ("", "orders_eu")])
+def test_the_log_points_to_the_page_of_the_dag(page: str, shown: str, caplog: pytest.LogCaptureFixture) -> None:
+    with PipelineDAG("orders_eu", schedule=None, playbook=page):
+        step = Recording(task_id="load", act=lambda: 1 / 0)
+    with pytest.raises(FaultError):
+        execute(step, context())
+    assert f"playbooks/{shown}.md#code_broken" in caplog.text
 
 
 def test_a_step_works_in_a_dag_written_by_hand() -> None:

@@ -97,7 +97,8 @@ class StepOperator(BaseOperator):
 
     def reported(self, context: Context) -> AbstractContextManager[None]:
         """Around work outside `run` and resumed methods: the same treatment of its errors."""
-        return reported(cast("Mapping[str, Any]", context), pipeline=self._pipeline_name())
+        page = getattr(self.get_dag(), "playbook", "") or self._pipeline_name()
+        return reported(cast("Mapping[str, Any]", context), playbook=page)
 
     def step_context(self, context: Context) -> StepContext:
         """The run as the step sees it.
