@@ -66,6 +66,7 @@ class LoadOperator(StepOperator):
         super().__init__(**kwargs)
         self.source = source
         self.into = into
+        self._into_template = into.template if isinstance(into, Location) else into
         self.key = (key,) if isinstance(key, str) else tuple(key)
         self.mode = None if mode is None else Mode(mode)
         self.newest_by = newest_by
@@ -94,7 +95,7 @@ class LoadOperator(StepOperator):
         request = request_of(
             self,
             (self.source,) if isinstance(self.source, str) else tuple(str(uri) for uri in self.source),  # type: ignore[union-attr]
-            parse_table(into)[1],
+            parse_table(into, self._into_template)[1],
             Origin(step.pipeline, step.step, step.run_id, step.try_number, step.window),
             root=Path(self.root or "."),
             dry_run=step.dry_run,
