@@ -6,17 +6,23 @@ A malformed line cannot be told apart into its values: where any column is sensi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
+from sluicegate.records.casts import Cast
 from sluicegate.records.jsonlines import JsonReader
 from sluicegate.records.reader import MALFORMED, Reader
+from sluicegate.records.why import why_lost
 
-__all__ = ["MASK", "failures_of", "record_sql"]
+__all__ = ["MASK", "TYPE", "failures_of", "record_of", "record_sql"]
 
 MASK = "***"
 """What stands in a dead letter for the value of a sensitive column."""
+TYPE = "type"
+"""The expectation of the rules that a cast is."""
+_BEYOND_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|[-+]?(?:nan|inf(?:inity)?)\b|,(?=\s*[\]}])', re.IGNORECASE)
 
 
 def record_sql(reader: Reader, sensitive: frozenset[str]) -> str:
@@ -34,20 +40,49 @@ def record_sql(reader: Reader, sensitive: frozenset[str]) -> str:
     return f"CASE WHEN why IS NOT NULL THEN {whole} ELSE {values} END"
 
 
-def failures_of(rules: Sequence[Rule], raw: str, sensitive: frozenset[str]) -> tuple[Mapping[str, object], ...]:
-    """Each of the broken `rules` with its column and the raw value there."""
+def record_of(raw: str) -> str:
+    """A record that is not malformed, as JSON: NaN and Infinity, which DuckDB reads and writes there, as texts."""
+    try:
+        json.loads(raw, parse_constant=_refuse)
+    except ValueError:
+        return _BEYOND_JSON.sub(_as_json, raw)
+    return raw
+
+
+def failures_of(
+    rules: Sequence[Rule], record: str, sensitive: frozenset[str], casts: Mapping[str, Cast]
+) -> tuple[Mapping[str, object], ...]:
+    """Each of the broken `rules` with its column, the raw value there, and why a cast does not take it."""
     malformed = any(rule.name == MALFORMED for rule in rules)
-    values: Mapping[str, object] = {} if malformed else json.loads(raw)
+    values: Mapping[str, object] = {} if malformed else json.loads(record, parse_float=_float)
     found: list[Mapping[str, object]] = []
     for rule in rules:
-        shown = [
-            MASK if name in sensitive and values.get(name) is not None else values.get(name) for name in rule.columns
-        ]
-        found.append(
-            {
-                "rule": rule.name,
-                "column": ", ".join(rule.columns) or None,
-                "value": shown[0] if len(shown) == 1 else (shown or None),
-            }
-        )
+        masked = [name for name in rule.columns if name in sensitive]
+        shown = [MASK if name in masked and values.get(name) is not None else values.get(name) for name in rule.columns]
+        failure: dict[str, object] = {
+            "rule": rule.name,
+            "column": ", ".join(rule.columns) or None,
+            "value": shown[0] if len(shown) == 1 else (shown or None),
+        }
+        if rule.expectation == TYPE:
+            cast = casts[rule.columns[0]]
+            failure["why"] = f"it is not a {cast.type}" if masked else why_lost(cast, shown[0])
+        found.append(failure)
     return tuple(found)
+
+
+def _as_json(token: re.Match[str]) -> str:
+    found = token[0]
+    if found.startswith('"'):
+        return found
+    return "" if found == "," else f'"{found}"'
+
+
+def _float(text: str) -> float | str:
+    """A number as JSON has it, or its text where a double would lose digits of it."""
+    number = float(text)
+    return number if repr(number) == text else text
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(constant)

@@ -22,7 +22,8 @@ from sluicegate.load.plan import plan_columns
 from sluicegate.load.report import LoadReport, reasons_text
 from sluicegate.load.request import LoadRequest
 from sluicegate.load.stage import Stage
-from sluicegate.pipeline.keys.model import Mode
+from sluicegate.pipeline.keys.model import Column, Mode
+from sluicegate.records.casts import Cast
 from sluicegate.records.engine import open_duckdb
 from sluicegate.records.infer import infer_types
 from sluicegate.records.open import open_part
@@ -129,6 +130,8 @@ class Loader:
         stage = self._stage(duck, columns, readers, table)
         for part in parts:
             self._source.verify(part)
+        if not stage.read and not all(name in table.columns or self._is_declared(name) for name in columns):
+            columns = {}  # The first record will say of what types they are.
         prepared = self._prepare(stage, columns, folder)
         with self._target.session(table, dry_run=request.dry_run) as session:
             if not request.force:
@@ -137,7 +140,7 @@ class Loader:
                     return self._skipped(table, done)
             if prepared.refusal is not None:
                 return self._refuse(session, table, stage, parts, prepared)
-            if columns and not session.prepare(table, columns, request.key):
+            if prepared.columns and not session.prepare(table, columns, request.key):
                 return None
             return self._bring(session, table, stage, parts, prepared)
 
@@ -161,11 +164,19 @@ class Loader:
         refused = [name for name, column in table.columns.items() if column.required and name in columns]
         required = [Rule("expect_column_values_to_not_be_null", {"column": name}) for name in refused]
         rules = number_twins([*self._rules, *required]) if columns else ()
+        casts = {name: self._cast(name, type_) for name, type_ in columns.items()}
         stage = Stage(
-            duck, columns, rules, key=request.key if columns else (), newest_by=request.newest_by, sensitive=sensitive
+            duck, casts, rules, key=request.key if columns else (), newest_by=request.newest_by, sensitive=sensitive
         )
         stage.fill(readers)
         return stage
+
+    def _cast(self, name: str, type_: ColumnType) -> Cast:
+        said = self._request.columns.get(name, Column())
+        return Cast(type_, said.round, said.zone, said.null)
+
+    def _is_declared(self, name: str) -> bool:
+        return self._request.columns.get(name, Column()).type is not None
 
     def _prepare(self, stage: Stage, columns: Mapping[str, ColumnType], folder: Path) -> _Prepared:
         reasons = stage.reasons()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sluicegate.checks.sql import literal, pointer
 from sluicegate.faults import fault
 from sluicegate.pipeline.keys.model import Format
+from sluicegate.records.jsonnumbers import with_values
 from sluicegate.records.lines import Look, normalise_json
 from sluicegate.records.reader import LocalPart
 from sluicegate.records.textfile import PLAIN, ROWS, TextReader
@@ -67,14 +68,14 @@ class JsonReader(TextReader):
 
     def _shaped(self, lines: str) -> str:
         paths = ", ".join(literal(pointer(name)) for name in self.names)
-        values = f"json_extract_string(text, [{paths}])" if paths else "NULL::VARCHAR[]"
         raw = "".join(f", v[{number + 1}] AS r{number}" for number in range(len(self.names)))
-        right = "CASE WHEN json_valid(text) THEN json_type(text) = 'OBJECT' ELSE false END"
-        return (
-            f"SELECT line, why, text{raw} FROM (SELECT line, text, "
-            "CASE WHEN NOT ok THEN 'not a JSON object' END AS why, "
-            f"CASE WHEN ok THEN {values} END AS v FROM (SELECT line, text, {right} AS ok FROM ({lines})))"
+        right = (
+            "CASE WHEN NOT json_valid(text) THEN false WHEN starts_with(text, '{') THEN true "
+            "ELSE json_type(text) = 'OBJECT' END"
         )
+        checked = f"SELECT line, text, {right} AS ok FROM ({lines})"
+        why = "CASE WHEN NOT ok THEN 'not a JSON object' END AS why"
+        return f"SELECT line, {why}, text{raw} FROM ({with_values(checked, f'[{paths}]') if paths else checked})"
 
     def _quick_relation(self) -> str:
         # No JSON text has a raw U+0001, so that a line is one column whatever it holds.

@@ -1,7 +1,6 @@
-"""The types of a load: what a column may be called, how DuckDB casts to it strictly, what Postgres calls it.
+"""The types of a load: what a column may be called, what DuckDB holds its values as, what Postgres calls it.
 
-A cast never loses anything silently: a fraction in an integer, a number out of range, a year of two digits
-or a text that is too long is a failed cast, which sets the record aside. Pure: text in, SQL text out.
+How values become of a type is said in `casts`. Pure: text in, SQL text out.
 """
 
 from __future__ import annotations
@@ -27,10 +26,6 @@ _DUCK = {
 }  # fmt: skip
 _POSTGRES = {"double": "double precision"}
 _SIZED = re.compile(r"(?P<name>[a-z][a-z0-9 ]*?)\s*(?:\(\s*(?P<a>\d+)\s*(?:,\s*(?P<b>\d+)\s*)?\))?(?P<rest>[a-z ]*)")
-_NUMBER = r"\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?|NaN)\s*"
-# jsonb takes neither U+0000 nor half of a surrogate pair: what is left of these without whole pairs and `\\\\`.
-_WHOLE_ESCAPES = r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_BAD_ESCAPES = r"\\u(0000|[dD][89a-fA-F])"
 _LENGTHS = {"numeric": 2, "varchar": 1, "char": 1, "time": 1, "timestamp": 1, "timestamptz": 1}
 """How many numbers may stand in brackets behind a name; none behind the others."""
 MAX_PRECISION = 38
@@ -53,6 +48,7 @@ class ColumnType:
     name: str
     length: int | None = None
     precision: int | None = None
+    """Of a number, its digits; of a time or a timestamp, those behind the seconds' point (6 where it is not said)."""
     scale: int | None = None
     postgres_name: str | None = None
     """The server's own name of a type outside the vocabulary; such values travel as text."""
@@ -96,7 +92,9 @@ class ColumnType:
         name = _POSTGRES.get(self.name, self.name)
         if self.length is not None:
             return f"{name}({self.length})"
-        return f"{name}({self.precision},{self.scale})" if self.precision is not None else name
+        if self.precision is None:
+            return name
+        return f"{name}({self.precision})" if self.scale is None else f"{name}({self.precision},{self.scale})"
 
     def __str__(self) -> str:
         return self.postgres
@@ -112,44 +110,6 @@ class ColumnType:
         if self.name == "numeric" and not self._fits():
             return f"coalesce(CAST(TRY_CAST({value} AS DECIMAL(38,10)) AS VARCHAR), {value})"
         return value
-
-    def cast(self, raw: str) -> str:
-        """SQL of the value, NULL where `raw`, SQL of a text or of a typed value, is not one."""
-        if not self.is_text:
-            return f"TRY_CAST({raw} AS {self.duck})"
-        return f"TRY_CAST({raw} AS VARCHAR)"
-
-    def lost(self, raw: str, value: str, *, text: bool, nul: bool) -> str | None:
-        """SQL that is true where `raw` has a value that the cast loses or changes, never NULL; None if no cast can.
-
-        :param text: whether `raw` is text (a CSV or JSON value) and not already typed.
-        :param nul: whether `raw` may hold U+0000, which Postgres has no way to store.
-        """
-        faults = self._lossy(raw, value, text=text)
-        if not self.is_text:
-            faults.insert(0, f"{value} IS NULL")
-        elif nul:
-            faults.append(f"contains({value}, chr(0))")
-        return f"({raw} IS NOT NULL AND coalesce({' OR '.join(faults)}, false))" if faults else None
-
-    def _lossy(self, raw: str, value: str, *, text: bool) -> list[str]:
-        name = self.name
-        if name in {"varchar", "char"} and self.length is not None:
-            return [f"length({value}) > {self.length}"]
-        if name in {"smallint", "integer", "bigint"}:
-            return [f"{value} <> TRY_CAST({raw} AS DECIMAL(38,9))"]
-        if name in {"real", "double"}:
-            infinite = f" AND NOT contains(lower({raw}), 'inf')" if text else f" AND NOT isinf(CAST({raw} AS DOUBLE))"
-            return [f"(isinf({value}){infinite})"]
-        if name == "numeric" and not self._fits():
-            return [f"NOT regexp_full_match({value}, '{_NUMBER}')"]
-        if self.is_moment:
-            # 13-02-11 is the year 13 to DuckDB: nobody means that. Postgres has infinity as well.
-            return [f"(isfinite({value}) AND year({value}) NOT BETWEEN 100 AND 9999)"]
-        if name in {"json", "jsonb"}:
-            whole = f"regexp_replace({value}, '{_WHOLE_ESCAPES}', '', 'g')"
-            return [f"NOT json_valid({value})", f"regexp_matches({whole}, '{_BAD_ESCAPES}')"]
-        return []
 
     def _fits(self) -> bool:
         return self.precision is not None and self.precision <= MAX_PRECISION
@@ -174,7 +134,9 @@ def parse_type(text: str, *, foreign: bool = False) -> ColumnType:
         return ColumnType("numeric", precision=precision, scale=None if precision is None else second or 0)
     if name in {"varchar", "char"}:
         return ColumnType(name, length=first if name == "varchar" else first or 1)
-    if name in _DUCK and (first is None or name in {"time", "timestamp", "timestamptz"}):
+    if name in {"time", "timestamp", "timestamptz"}:
+        return ColumnType(name, precision=first)
+    if name in _DUCK and first is None:
         return ColumnType(name)
     if foreign:
         return ColumnType("foreign", postgres_name=text)

@@ -94,9 +94,15 @@ class Dataset(Model):
 
 
 class Column(Model):
-    """Type and contract of one column; each key but `type` and `sensitive` is a row-level check."""
+    """Type, reading and contract of one column; from `required` on, each key but `sensitive` is a row-level check."""
 
     type: str | None = None
+    round: StrictBool = False
+    """Whether digits that the type has no room for are rounded, and times cut; else the record is set aside."""
+    zone: str | None = None
+    """The time zone of the column's local times."""
+    null: tuple[str, ...] = ()
+    """Texts that mean NULL in this column, besides those of the format."""
     required: StrictBool = False
     between: tuple[float | int | str | None, float | int | str | None] | None = None
     in_: tuple[Any, ...] | None = Field(default=None, alias="in")

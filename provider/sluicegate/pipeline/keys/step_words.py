@@ -242,8 +242,23 @@ PART_SECTIONS: Mapping[str, Section] = {
                     "text", "smallint", "integer", "bigint", "numeric(12,2)", "real", "double", "boolean", "date",
                     "time", "timestamp", "timestamptz", "uuid", "json", "jsonb", "varchar(10)", "char(2)",
                 ),
-                "Its type. What cannot be cast is set aside.", usual="that of the table, else of the file",
+                "Its type. What is not one, or would be changed by the cast, is set aside.",
+                usual="that of the table, else of the file",
                 examples=("numeric(12,2)",),
+            ),
+            "round": Word(
+                shapes.FLAG, "Digits that the type has no room for are rounded, and times cut. Without it the record "
+                "is set aside.",
+                default=False, examples=(True,), empty=False,
+            ),
+            "zone": Word(
+                shapes.WORDS, "The time zone of its local times: of a `timestamptz` without a zone, and of a "
+                "`timestamp` or `date` that is read from a value with one.",
+                usual="UTC for a `timestamptz`; none for the others", examples=("Europe/Berlin",),
+            ),
+            "null": Word(
+                shapes.TEXTS, "What means NULL, besides the texts of the format; in JSON and Parquet too.",
+                default=[], examples=(["n/a", "-"],), empty=False,
             ),
             "required": Word(
                 shapes.FLAG, "A record without a value is bad.", default=False, examples=(True,), empty=False
