@@ -17,7 +17,7 @@ help:
 	@echo "make unit    the tests that start no server"
 	@echo "make lint    ruff, mypy, the lock file"
 	@echo "make lock    write the lock files anew, after a change of dependencies"
-	@echo "make bench   the benchmarks, each against its peers"
+	@echo "make bench   the benchmarks, each against its peers (QUICK=1: every table in a few minutes)"
 	@echo "make clean   remove what make and the demo made"
 
 $(UV):
@@ -35,13 +35,13 @@ env: .venv/ready
 demo: .venv/ready
 	@.venv/bin/sluicegate demo $(if $(FORCE),--force)
 
-# First what needs no server, on all cores; then one after the other what starts servers and kills things.
+# First what needs no server, on all cores; then what starts servers and kills things: most of that waits, so two at once.
 test: .venv/ready
 ifdef ARGS
 	@.venv/bin/pytest $(ARGS)
 else
 	@.venv/bin/pytest -m "not system" -n auto
-	@.venv/bin/pytest -m system --durations=25
+	@.venv/bin/pytest -m system -n 2 --dist loadgroup --no-loadscope-reorder --durations=25 $(if $(CI),--junitxml=test-results.xml)
 endif
 
 # What needs no server: a minute.
@@ -62,7 +62,7 @@ lock: | $(UV)
 	@$(UV) lock --quiet --project tests/airflow34
 
 bench: .venv/ready
-	@for script in benchmarks/*/*.py; do echo "== $$script"; .venv/bin/python $$script || exit 1; done
+	@.venv/bin/python benchmarks/run.py $(if $(QUICK),--quick)
 
 clean:
 	@if [ -x .venv/bin/sluicegate ]; then .venv/bin/sluicegate down >/dev/null || true; fi

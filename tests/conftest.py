@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -31,17 +33,38 @@ os.environ |= {
 # These start servers, Spark or a whole Airflow, or kill processes. `make unit` leaves them out.
 _SYSTEM = (
     "airflow/", "airflow34/", "checks/test_compile.py", "deploy/test_container.py", "docs/", "emr/test_crash.py",
-    "emr/test_operator.py", "load/", "local/test_airflow.py", "local/test_aws_", "local/test_command.py",
-    "local/test_postgres.py", "local/test_processes.py", "local/test_stack.py", "local/test_watch.py",
-    "storage/test_s3.py", "transform/",
+    "emr/test_operator.py", "ledger/test_postgres.py", "load/", "local/test_airflow.py", "local/test_aws_",
+    "local/test_command.py", "local/test_postgres.py", "local/test_processes.py", "local/test_stack.py",
+    "local/test_watch.py", "storage/test_s3.py", "transform/",
 )  # fmt: skip
+_OWN_STACK = "airflow/test_readme.py"
+_LONGEST_FIRST = (
+    "airflow", "airflow34/test_importer.py", _OWN_STACK, "local/test_stack.py", "load/test_crash.py",
+    "emr/test_operator.py", "emr/test_crash.py", "local/test_aws_spark.py",
+)  # fmt: skip
+"""Groups in the order in which workers take them: what takes long must not begin last. All others follow."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the system tests; what shares a server stays on one worker: a file, or all of `airflow/`."""
     here = Path(__file__).parent
+    place = {group: number for number, group in enumerate(_LONGEST_FIRST)}
+    order: dict[pytest.Item, tuple[int, str]] = {}
     for item in items:
-        if item.path.relative_to(here).as_posix().startswith(_SYSTEM):
+        file = item.path.relative_to(here).as_posix()
+        if file.startswith(_SYSTEM):
             item.add_marker(pytest.mark.system)
+        group = "airflow" if file.startswith("airflow/") and file != _OWN_STACK else file
+        item.add_marker(pytest.mark.xdist_group(group))
+        order[item] = (place.get(group, len(place)), group)
+    items.sort(key=order.__getitem__)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """End as on Ctrl-C when terminated: fixtures then stop what they started."""
+    del config
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

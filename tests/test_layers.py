@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "pipeline": frozenset({"graph"}),
     "graph": frozenset({"pipeline"}),
     "faults": frozenset[str](),
+    "api": frozenset[str](),
     "checks": _BASE,
     "ledger": _BASE,
     "storage": _BASE,
@@ -36,15 +37,50 @@ MAY_IMPORT = {
     "emr": _SHARED,
     "transform": _SHARED,
     "picture": _BASE,
-    "wait": _SHARED,
+    "wait": _BASE | {"runtime", "storage", "targets"},
     "render": _BUILT_WITH,
     "factory": _BUILT_WITH,
     "discovery": _FACTORY,
-    "local": _DISCOVERY,
+    "local": _DISCOVERY | {"api"},
     "migrate": _BASE,
-    "cli": _DISCOVERY | {"local", "migrate", "picture", "render"},
+    "cli": _DISCOVERY | {"api", "local", "migrate", "picture", "render"},
 }
 """By layer, the layers that it may import beside itself."""
+
+SUB_ROOMS = {
+    "local": {"aws": frozenset[str](), "stack": frozenset[str](), "demo": frozenset({"stack"})},
+}
+"""By layer that has rooms, and by room, the rooms of the same layer that it may import beside itself."""
+
+_SAID = ("pipeline.diagnostics", "pipeline.text", "pipeline.keys", "graph")
+_READ = (*_SAID, "pipeline.read")
+_JUDGED = (*_READ, "pipeline.check", "pipeline.file")
+WITHIN = {
+    "pipeline.diagnostics": (),
+    "pipeline.walk": (),
+    "pipeline.text": ("pipeline.diagnostics",),
+    "pipeline.keys": ("pipeline.diagnostics", "pipeline.text"),
+    "graph": ("pipeline.diagnostics", "pipeline.text", "pipeline.keys"),
+    "pipeline.read": _SAID,
+    "pipeline.check": _READ,
+    "pipeline.file": (*_READ, "pipeline.check"),
+    "pipeline.lookup": (*_JUDGED, "pipeline.walk"),
+    "pipeline.strays": _JUDGED,
+    "pipeline.tree": (*_JUDGED, "pipeline.walk", "pipeline.lookup", "pipeline.strays"),
+    "picture.palette": (),
+    "picture.model": (),
+    "picture.measures": (),
+    "picture.dot": (),
+    "picture.mermaid": (),
+    "picture.packing": ("graph.order",),
+    "picture.part": (),
+    "picture.svg": (),
+    "picture.png": (),
+}
+"""By part of a layer, what it may import of `pipeline` and `graph` beside itself.
+
+`graph` is between two parts of `pipeline`; a picture is of any graph, but for `pipelines` and what it is made with.
+"""
 
 HEAVY = ("duckdb", "pandas", "pyarrow", "boto3", "botocore", "great_expectations", "psycopg", "moto", "pyspark")
 PARSE_TIME = (
@@ -52,7 +88,7 @@ PARSE_TIME = (
     "sluicegate.discovery.bundle",
     "sluicegate.discovery.single_file",
     "sluicegate.discovery.importer",
-    "sluicegate.factory.dags",
+    "sluicegate.factory.attempt",
     "sluicegate.discovery.stubs",
     "sluicegate.runtime.operator",
     "sluicegate.load.operator",
@@ -121,6 +157,78 @@ def test_imports_point_one_way() -> None:
     assert found == []
 
 
+def wrong_rooms(source: str, module: str) -> list[str]:
+    """Imports of a room of the same layer that the room of `module` may not know."""
+    layer, room = module.split(".")[1:3]
+    return [
+        f"{module}:{line} imports {name}"
+        for line, name in imported(source, module)
+        if name.split(".")[1:2] == [layer] and (theirs := name.split(".")[2:3]) != [room]
+        if theirs and theirs[0] in SUB_ROOMS[layer] and theirs[0] not in SUB_ROOMS[layer].get(room, frozenset())
+    ]
+
+
+def test_the_rooms_of_a_layer_import_one_way() -> None:
+    paths = [path for layer in SUB_ROOMS for path in sorted((PACKAGE / layer).glob("*/**/*.py"))]
+    assert {path.relative_to(PACKAGE).parts[:2] for path in paths} == {
+        (layer, room) for layer, rooms in SUB_ROOMS.items() for room in rooms
+    }
+    found = [wrong for path in paths for wrong in wrong_rooms(path.read_text(encoding="utf-8"), module_of(path))]
+    assert found == []
+
+
+def test_a_wrong_import_between_rooms_is_found() -> None:
+    source = "from sluicegate.local.demo import show\nfrom sluicegate.local.stack import state"
+    assert wrong_rooms(source, "sluicegate.local.stack.stack") == [
+        "sluicegate.local.stack.stack:1 imports sluicegate.local.demo.show"
+    ]
+    assert wrong_rooms(source, "sluicegate.local.demo.session") == []
+
+
+def wrong_within(source: str, module: str) -> list[str]:
+    def is_in(name: str, parts: Iterable[str]) -> bool:
+        return any(f"{name}.".startswith(f"sluicegate.{part}.") for part in parts)
+
+    ours = next((part for part in WITHIN if is_in(module, [part])), None)
+    if ours is None:
+        return []
+    return [
+        f"{module}:{line} imports {name}"
+        for line, name in imported(source, module)
+        if is_in(name, ("pipeline", "graph")) and not is_in(name, (ours, *WITHIN[ours]))
+    ]
+
+
+def test_parts_of_layers_import_one_way_too() -> None:
+    found = [
+        wrong
+        for room in ("pipeline", "graph", "picture")
+        for path in sorted((PACKAGE / room).rglob("*.py"))
+        for wrong in wrong_within(path.read_text(encoding="utf-8"), module_of(path))
+    ]
+    assert found == []
+
+
+def test_every_module_of_pipeline_is_in_a_part() -> None:
+    parts = {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts[:2])
+        for path in (PACKAGE / "pipeline").rglob("*.py")
+        if path.parent != PACKAGE / "pipeline" or path.stem != "__init__"
+    }
+    assert parts == {part for part in WITHIN if part.startswith("pipeline.")}
+
+
+def test_a_wrong_import_between_the_parts_is_found() -> None:
+    assert wrong_within("from sluicegate.pipeline.file import read_draft", "sluicegate.pipeline.check.upstreams")
+
+    reading = "from sluicegate.pipeline.read.groups import read_group"
+    assert wrong_within(reading, "sluicegate.graph.edges")
+    assert wrong_within("from sluicegate.pipeline import read_tree", "sluicegate.graph.edges")
+    assert wrong_within("from sluicegate.graph import window", "sluicegate.pipeline.keys.model")
+    assert not wrong_within("from sluicegate.pipeline.keys.model import Pipeline", "sluicegate.graph.edges")
+    assert not wrong_within(reading, "sluicegate.pipeline.check.rules")
+
+
 def test_the_package_itself_imports_none_of_its_layers() -> None:
     code = "import sys, sluicegate; print([name for name in sys.modules if name.startswith('sluicegate.')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
@@ -143,10 +251,10 @@ def test_a_wrong_import_is_found_in_any_form(source: str) -> None:
     assert not wrong_imports(source, "sluicegate.factory.steps")
 
 
-def test_pipelines_are_read_without_airflow() -> None:
+def test_pipelines_and_the_api_need_no_airflow() -> None:
     found = [
         f"{path.name}:{line} imports {name}"
-        for room in ("pipeline", "graph")
+        for room in ("pipeline", "graph", "api")
         for path in sorted((PACKAGE / room).rglob("*.py"))
         for line, name in imported(path.read_text(encoding="utf-8"), module_of(path))
         if name.partition(".")[0] == "airflow"
@@ -161,10 +269,16 @@ from importlib import import_module
 for name in {modules!r}:
     import_module(name)
     print(name, [heavy for heavy in {heavy!r} if heavy in sys.modules])
-from sluicegate.factory.dags import load_dags
+from pathlib import Path
+from sluicegate.factory.attempt import attempt
+from sluicegate.factory.code_path import find_code
+from sluicegate.pipeline import read_together
 
+root = Path({dags!r})
+find_code(root)
 for file in {files!r}:
-    load_dags({dags!r}, file)[0]
+    together = read_together(root / file, root)
+    assert all(attempt(pipeline, together.upstreams)[0] for pipeline in together.pipelines)
     print(file, [heavy for heavy in {heavy!r} if heavy in sys.modules])
 """
 

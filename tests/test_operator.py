@@ -19,7 +19,8 @@ from sluicegate.faults import FaultError, FaultRetryPolicy, fault
 from sluicegate.faults.report import LAST_ERROR
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.keys.model import Schedule
-from sluicegate.runtime.operator import RUN_XCOM_KEY, StepContext, StepOperator, run_window
+from sluicegate.runtime.marks import RUN_XCOM_KEY
+from sluicegate.runtime.operator import StepContext, StepOperator, run_window
 
 START, END = datetime(2013, 2, 11, tzinfo=UTC), datetime(2013, 2, 12, tzinfo=UTC)
 

@@ -24,7 +24,7 @@ from measure.page import facts, write_section
 from measure.tables import table
 from measure.workload import pipelines
 
-from sluicegate.local.scratch import scratch_postgres
+from sluicegate.local.stack.scratch import scratch_postgres
 
 
 def main() -> None:

@@ -22,10 +22,10 @@ import psycopg
 
 from sluicegate.load.load import load
 from sluicegate.load.request import LoadRequest
-from sluicegate.local.scratch import scratch_postgres
+from sluicegate.local.stack.scratch import scratch_postgres
 from sluicegate.pipeline.keys.model import Check, Column
 from sluicegate.storage import Storage
-from sluicegate.targets.postgres import PostgresTarget
+from sluicegate.targets.postgres.target import PostgresTarget
 
 TYPES = {
     "id": "bigint", "customer": "integer", "qty": "integer", "price": "numeric(18,2)", "item": "text", "code": "text",

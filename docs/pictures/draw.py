@@ -24,8 +24,12 @@ def main(file: Path) -> None:
         seconds=said["seconds"],
     )
     console = Console(record=True, width=124, file=StringIO(), force_terminal=True, highlight=False)
-    passwords = ".sluicegate/airflow/passwords.json"
-    print_report(console, report, ui="http://127.0.0.1:8080", password_file=passwords)
+    where = {
+        "Airflow": "http://127.0.0.1:8080  (user admin)",
+        "warehouse": f"psql '{said['warehouse']}?passfile=.sluicegate/pgpass'",
+        "passwords": ".sluicegate/secrets.json  (admin_password, warehouse_password)",
+    }
+    print_report(console, report, where)
     # A picture that fetches fonts from elsewhere would tell somebody who looks at it.
     drawn = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title="make demo"), flags=re.DOTALL)
     (Path(__file__).parent / "demo.svg").write_text(re.sub(r"[ \t]+$", "", drawn, flags=re.MULTILINE))

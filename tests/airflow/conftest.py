@@ -1,4 +1,7 @@
-"""One embedded stack for all tests of this folder: the demo has run on its state, thrice, before it starts."""
+"""One embedded stack for all tests of this folder: the demo has run on its state before it starts.
+
+The tests may run in any order: each leaves the sample pipelines working and their data as the demo made it.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import psutil
 import psycopg
 import pytest
 
-from sluicegate.local import Stack
+from sluicegate.local.stack import Stack
+from sluicegate.local.stack.airflow import pipeline_bundles
 
 REPOSITORY = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -33,6 +38,11 @@ class Workspace:
     @property
     def dags(self) -> Path:
         return self.root / "dags"
+
+    @property
+    def pinned(self) -> Path:
+        """The dags root of the second bundle, which keeps snapshots."""
+        return self.root / "pinned"
 
     @property
     def state(self) -> Path:
@@ -59,9 +69,26 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return Workspace(root)
 
 
+@dataclass(frozen=True)
+class FirstDemo:
+    """The demo from nothing: its process, its report, and the processes that it left behind."""
+
+    process: subprocess.CompletedProcess[str]
+    report: dict[str, Any]
+    left_running: list[list[str]]
+
+
 @pytest.fixture(scope="session")
-def first_demo(workspace: Workspace) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
-    return workspace.demo()
+def first_demo(workspace: Workspace) -> FirstDemo:
+    done, report = workspace.demo()
+    return FirstDemo(done, report, list(_processes_of(workspace.state)))
+
+
+def _processes_of(state: Path) -> Iterator[list[str]]:
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("SLUICEGATE_STATE") == str(state):
+                yield process.cmdline()
 
 
 @dataclass(frozen=True)
@@ -100,7 +127,7 @@ class Airflow:
         # A clear in the moment in which the scheduler ends the run is lost: Airflow then has an ended run with
         # a task that nobody looks at.
         with contextlib.suppress(AssertionError):
-            wait_until(lambda: self.get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"] in FINISHED, 15, "its end")
+            self.ended(dag_id, run_id, timeout=15)
         body = {
             "dry_run": False, "only_failed": False, "dag_run_id": run_id,
             "task_ids": list(task_ids), "include_downstream": downstream,
@@ -119,6 +146,15 @@ class Airflow:
             return state if state in FINISHED else None
 
         return wait_until(finished, timeout, f"{dag_id}.{task_id} to end")
+
+    def ended(self, dag_id: str, run_id: str, timeout: float = 120) -> str:
+        """The state in which a run ends."""
+
+        def finished() -> str | None:
+            state = str(self.get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
+            return state if state in FINISHED else None
+
+        return wait_until(finished, timeout, f"the run {run_id} of {dag_id} to end")
 
     def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
@@ -161,8 +197,21 @@ def wait_until(ask: Callable[[], T | None], timeout: float, what: str) -> T:
     return answer
 
 
+@contextlib.contextmanager
+def rest_of(stack: Stack) -> Iterator[httpx.Client]:
+    """Airflow's REST API as the admin, each call made once."""
+    with stack.api() as client:
+        headers = {"Authorization": f"Bearer {client.token}"}
+    with httpx.Client(base_url=f"{stack.airflow_url}/api/v2", headers=headers, trust_env=False, timeout=60) as api:
+        yield api
+
+
 @pytest.fixture(scope="session")
 def airflow(workspace: Workspace, first_demo: object) -> Iterator[Airflow]:
     del first_demo  # the sample runs are there
-    with Stack(workspace.state, workspace.dags) as stack, stack.api() as api:
+    workspace.pinned.mkdir()
+    kwargs = {"root": str(workspace.pinned), "refresh_interval": 2, "snapshots": str(workspace.root / "snapshots")}
+    pinned = {"name": "pinned", "classpath": "sluicegate.discovery.bundle.PipelineBundle", "kwargs": kwargs}
+    bundles = [*pipeline_bundles(str(workspace.dags)), pinned]
+    with Stack(workspace.state, workspace.dags, bundles=bundles) as stack, rest_of(stack) as api:
         yield Airflow(stack, api, workspace)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,8 +20,8 @@ import httpx
 import psycopg
 import pytest
 
-from sluicegate.local.processes import spawn
-from sluicegate.local.scratch import scratch_postgres
+from sluicegate.local.stack.processes import spawn
+from sluicegate.local.stack.scratch import scratch_postgres
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -134,7 +135,7 @@ class Airflow34:
         for name in names:
             process = spawn(
                 [str(self.python), "-m", "airflow", name],
-                env=self.environment, log=self.folder / f"{name}.log", cwd=self.folder,
+                env=self.environment, log=self.folder / f"{name}.log", cwd=self.folder, death_signal=signal.SIGKILL,
             )  # fmt: skip
             self.processes[name] = process
             self.stack.callback(_end, process)

@@ -22,6 +22,7 @@ from sluicegate.records.casts import Cast
 from sluicegate.records.engine import open_duckdb
 from sluicegate.records.reader import LocalPart
 from sluicegate.records.types import parse_type
+from sluicegate.targets.postgres.dialect import PostgresDialect
 
 KINDS = {"n": "bigint", "x": "double", "s": "text", "d": "timestamp", "k": "text"}
 INTEGERS = st.integers(-5, 5)
@@ -143,7 +144,7 @@ def test_a_compiled_rule_finds_the_same_records_as_great_expectations(
         rule = Rule(rule.expectation, {**rule.kwargs, "mostly": mostly})
     theirs = runner.rows(rule, lambda size: [frame]).positions
     with tempfile.TemporaryDirectory() as folder, open_duckdb(Path(folder), "200MB") as duck:
-        stage = Stage(duck, {name: Cast(parse_type(kind)) for name, kind in KINDS.items()}, [rule])
+        stage = Stage(duck, {name: Cast(parse_type(kind)) for name, kind in KINDS.items()}, [rule], PostgresDialect())
         assert not stage._expectations, "this test is about what is compiled"
         stage.fill([FrameReader(duck, frame)])
         ours = [letter.line for letter in stage.dead_letters()]

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from sluicegate.local import airflow, postgres
 from sluicegate.local.aws import server
-from sluicegate.local.state import Ports, Secrets, State
+from sluicegate.local.stack import airflow, postgres
+from sluicegate.local.stack.state import Ports, Secrets, State
 
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 STATE = "/var/lib/sluicegate"

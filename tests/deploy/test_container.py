@@ -17,8 +17,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from sluicegate.local import postgres
-from sluicegate.local.state import Secrets, State
+from sluicegate.local.stack import postgres
+from sluicegate.local.stack.state import Secrets, State
 
 PASSWORDS = {
     "AIRFLOW_DB_PASSWORD": "metadata-secret",
@@ -85,7 +85,7 @@ def server() -> Iterator[Server]:
 
 def init(folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "sluicegate.local.container", str(folder)],
+        [sys.executable, "-m", "sluicegate.local.stack.container", str(folder)],
         env={"PATH": os.environ["PATH"]} | env,
         capture_output=True,
         text=True,

@@ -22,19 +22,19 @@ from airflow.configuration import conf
 from typer.testing import CliRunner
 
 from sluicegate.cli import app
-from sluicegate.factory.dags import build_diagnostics
+from sluicegate.factory.attempt import build_diagnostics
 from sluicegate.faults import CATALOGUE, FaultError, fault
 from sluicegate.faults.report import describe, playbook_section
-from sluicegate.ledger import postgres as ledger
 from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin
+from sluicegate.ledger.postgres import PostgresLedger, migrate
 from sluicegate.load.load import load
 from sluicegate.load.request import LoadRequest
-from sluicegate.local.airflow import DAG_PROCESSOR
+from sluicegate.local.stack.airflow import DAG_PROCESSOR
 from sluicegate.pipeline import Window, read_tree
 from sluicegate.pipeline.keys.model import Column, LoadStep, Mode
 from sluicegate.storage import Storage, parse_uri
 from sluicegate.targets.connection import parse_table
-from sluicegate.targets.postgres import PostgresTarget
+from sluicegate.targets.postgres.target import PostgresTarget
 from sluicegate.transform.code import find_function, on_path, streams
 from tests.docs.pages import GUIDES, PAGES, PLAYBOOKS, ROOT, Page, page, write_dags
 from tests.docs.tables import TABLES, between
@@ -298,10 +298,11 @@ def warehouse(server: str) -> str:
     failures = ({"rule": "required:amount", "column": "amount", "value": None},)
     letter = DeadLetter("s3://landing/orders/a.csv", "v", 3, '{"order_id": "3"}', failures, {"order_id": "3"})
     with psycopg.connect(conninfo, application_name="sluicegate orders.load_orders run") as connection:
-        ledger.ensure(connection)
+        migrate(connection)
+        ledger = PostgresLedger(connection)
         for status, counts in (("loaded", Counts(2, 1, 1)), ("failed", Counts(read=2, dead=1, rejected=1))):
-            ledger.record(connection, Load("public.orders", letter.source, "v", "d", status, counts, 0.1, origin))
-        ledger.set_aside(connection, "public.orders", "d", origin, [letter])
+            ledger.record(Load("public.orders", letter.source, "v", "d", status, counts, 0.1, origin))
+        ledger.set_aside("public.orders", "d", origin, [letter])
     return conninfo
 
 

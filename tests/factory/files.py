@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sluicegate.factory.attempt import attempt
+from sluicegate.factory.code_path import find_code
+from sluicegate.factory.problems import placed
+from sluicegate.pipeline import PipelineErrors, read_together
+from sluicegate.runtime.dag import PipelineDAG
+
 FLIGHTS = """\
 sluicegate: 1
 description: A day's flights.
@@ -68,3 +74,20 @@ def write(root: Path, **files: str) -> Path:
     for name, text in files.items():
         (root / f"{name}.yaml").write_text(text)
     return root
+
+
+def dags_of(root: Path, file: str) -> list[PipelineDAG]:
+    """The DAGs of one file, read and built.
+
+    :raises PipelineErrors: with every error of the file
+    """
+    find_code(root)
+    together = read_together(root / file, root)
+    made, errors = [], []
+    for pipeline in together.pipelines:
+        built, problems = attempt(pipeline, together.upstreams)
+        made += [built.dag] if built is not None else []
+        errors += [each for each in placed(problems, root / file, root).diagnostics if each.is_error]
+    if errors:
+        raise PipelineErrors(errors, root)
+    return made

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.factory.dags import build_diagnostics, load_dags
+from sluicegate.factory.attempt import build_diagnostics
 from sluicegate.factory.preflight.abilities import shortcomings
-from sluicegate.factory.site import PipelineFileError
-from sluicegate.pipeline import Diagnostic, read_together, read_tree
+from sluicegate.pipeline import Diagnostic, PipelineErrors, read_together, read_tree
 from sluicegate.records.types import UnknownTypeError, parse_type
-from tests.factory.files import write
+from tests.factory.files import dags_of, write
 
 ROOT = Path(__file__).parents[2]
 LOAD = "  a: {{load: {source}, into: {into}{more}}}\n"
@@ -268,7 +267,7 @@ def test_alerts_are_a_warning_and_no_import_error(root: Path) -> None:
     [diagnostic] = diagnostics_of(root, text + "alerts: {slack: '#data'}\n")
     assert (diagnostic.line, diagnostic.column, diagnostic.severity) == (4, 1, "warning")
     assert "does not send alerts" in diagnostic.message
-    assert load_dags(str(root), "it.yaml")[0].dag_id == "it"
+    assert dags_of(root, "it.yaml")[0].dag_id == "it"
 
 
 def test_airflow_shows_them_all_at_once_with_what_the_operators_say(root: Path) -> None:
@@ -278,8 +277,8 @@ def test_airflow_shows_them_all_at_once_with_what_the_operators_say(root: Path) 
         + "  b:\n    operator: airflow.providers.standard.operators.bash.BashOperator\n    with: {bash_comand: echo}\n"
     )
     write(root, it=text)
-    with pytest.raises(PipelineFileError) as error:
-        load_dags(str(root), "it.yaml")[0]
+    with pytest.raises(PipelineErrors) as error:
+        dags_of(root, "it.yaml")[0]
     places = re.findall(r"^it\.yaml:(\d+):(\d+): (\w+)", str(error.value), re.MULTILINE)
     assert places == [("4", "13", "error"), ("4", "62", "error"), ("7", "12", "error")]
     assert "did you mean `text`?" in str(error.value)

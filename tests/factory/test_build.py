@@ -17,19 +17,18 @@ from airflow.sdk.execution_time.comms import _RequestFrame
 from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
 
 from sluicegate.emr.operator import SparkOperator
+from sluicegate.factory.attempt import build_diagnostics
 from sluicegate.factory.build import build_dag
-from sluicegate.factory.dags import build_diagnostics, load_dags
 from sluicegate.factory.problems import BuildError
-from sluicegate.factory.site import PipelineFileError
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.load.operator import LoadOperator
-from sluicegate.pipeline import read_together
+from sluicegate.pipeline import PipelineErrors, read_together
 from sluicegate.pipeline.keys.model import Mode
-from sluicegate.runtime.operator import RUN_XCOM_KEY
+from sluicegate.runtime.marks import RUN_XCOM_KEY
 from sluicegate.transform.operator import TransformOperator
 from sluicegate.transform.python import PythonStepOperator
 from sluicegate.wait.sensor import SourceSensor, UpstreamSensor
-from tests.factory.files import DELAYS, FLIGHTS, write
+from tests.factory.files import DELAYS, FLIGHTS, dags_of, write
 
 EMPTY = "operator: airflow.providers.standard.operators.empty.EmptyOperator"
 HEAD = 'sluicegate: 1\nschedule: {cron: "@daily", start: 2026-01-01}\n'
@@ -37,7 +36,7 @@ HEAD = 'sluicegate: 1\nschedule: {cron: "@daily", start: 2026-01-01}\n'
 
 def dag_of(root: Path, text: str, name: str = "it", **others: str) -> DAG:
     write(root, **{name: text}, **others)
-    dag = load_dags(str(root), f"{name}.yaml")[0]
+    dag = dags_of(root, f"{name}.yaml")[0]
     dag.validate()
     return dag
 
@@ -126,7 +125,7 @@ def test_every_task_asks_the_catalogue_what_to_retry(root: Path) -> None:
 
 def test_the_code_tab_shows_the_yaml_and_the_worker_still_finds_the_stub(root: Path) -> None:
     write(root, flights=FLIGHTS)
-    dag = load_dags(str(root), "flights.yaml")[0]
+    dag = dags_of(root, "flights.yaml")[0]
     dag.fileloc = "/bundle/stubs/flights.yaml.py"
     dag.relative_fileloc = "flights.yaml.py"
     dag.validate()
@@ -172,7 +171,7 @@ def test_serialization_is_stable_and_comes_back(root: Path) -> None:
     write(root, flights=FLIGHTS, delays=DELAYS)
 
     def serialized(name: str) -> Any:
-        dag = load_dags(str(root), f"{name}.yaml")[0]
+        dag = dags_of(root, f"{name}.yaml")[0]
         dag.validate()
         return json.loads(json.dumps(DagSerialization.to_dict(dag)))
 
@@ -190,8 +189,8 @@ def test_building_does_not_warn(root: Path) -> None:
     write(root, flights=FLIGHTS, delays=DELAYS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        load_dags(str(root), "flights.yaml")[0]
-        load_dags(str(root), "delays.yaml")[0]
+        dags_of(root, "flights.yaml")[0]
+        dags_of(root, "delays.yaml")[0]
 
 
 def test_a_waiting_task_links_to_what_it_waits_for(root: Path) -> None:
@@ -211,7 +210,7 @@ def test_no_dag_is_scheduled_on_an_asset_but_lineage_is_declared(root: Path) -> 
 
 def test_a_wrong_operator_argument_is_placed(root: Path) -> None:
     text = FLIGHTS.replace("bash_command:", "bash_comand:")
-    with pytest.raises(PipelineFileError) as error:
+    with pytest.raises(PipelineErrors) as error:
         dag_of(root, text, "flights")
     drawn = str(error.value)
     assert re.search(r"flights\.yaml:14:12: .*`bash_comand`", drawn)

@@ -15,15 +15,14 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.serialization.serialized_objects import DagSerialization
 
-from sluicegate.factory.dags import load_dags
-from sluicegate.factory.site import PipelineFileError
 from sluicegate.faults import FaultError
 from sluicegate.load.operator import LoadOperator
+from sluicegate.pipeline import PipelineErrors
 from sluicegate.transform.operator import TransformOperator
 from sluicegate.transform.python import PythonStepOperator
 from sluicegate.wait.files import FilesOperator
 from sluicegate.wait.sensor import SourceSensor
-from tests.factory.files import write
+from tests.factory.files import dags_of, write
 
 HEAD = 'sluicegate: 1\nowner: me\nschedule: {cron: "@daily", start: 2026-01-01}\n'
 EMPTY = "operator: airflow.providers.standard.operators.empty.EmptyOperator"
@@ -40,7 +39,7 @@ def functions(root: Path) -> None:
 
 def dag_of(root: Path, text: str, name: str = "it", **others: str) -> DAG:
     write(root, **{name: HEAD + text}, **others)
-    dag = load_dags(str(root), f"{name}.yaml")[0]
+    dag = dags_of(root, f"{name}.yaml")[0]
     dag.validate()
     return dag
 
@@ -206,7 +205,7 @@ def test_the_sources_of_all_items_of_a_list_are_waited_for(root: Path) -> None:
 
 def test_what_an_operator_objects_to_is_told_for_a_mapped_step_as_well(root: Path) -> None:
     text = f"steps:\n  a:\n    {EMPTY}\n    for_each: [1]\n    with: {{retries: [many]}}\n"
-    with pytest.raises(PipelineFileError, match=r"it\.yaml:\d+:\d+: error"):
+    with pytest.raises(PipelineErrors, match=r"it\.yaml:\d+:\d+: error"):
         dag_of(root, text)
 
 
@@ -247,13 +246,13 @@ def test_a_setup_and_its_teardown_are_airflows(root: Path) -> None:
 
 def test_a_rule_that_does_not_go_with_fail_fast_is_told_at_its_step(root: Path) -> None:
     text = f"dag: {{fail_fast: true}}\nsteps:\n  a: {{{EMPTY}}}\n  b: {{{EMPTY}, after: a, trigger_rule: all_done}}\n"
-    with pytest.raises(PipelineFileError, match=r"it\.yaml:7:3: error.*fail"):
+    with pytest.raises(PipelineErrors, match=r"it\.yaml:7:3: error.*fail"):
         dag_of(root, text)
 
 
 def test_an_item_where_airflow_fills_in_nothing_is_told(root: Path) -> None:
     text = f"steps:\n  a:\n    {BASH}\n    for_each: [1]\n    with: {{bash_command: x, pool: 'p{{{{ item }}}}'}}\n"
-    with pytest.raises(PipelineFileError, match=r"it\.yaml:8:\d+: error\[template\]: `pool` is no template field"):
+    with pytest.raises(PipelineErrors, match=r"it\.yaml:8:\d+: error\[template\]: `pool` is no template field"):
         dag_of(root, text)
 
 

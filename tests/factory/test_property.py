@@ -20,9 +20,9 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sluicegate.factory.dags import load_dags
 from sluicegate.pipeline import read_tree
 from sluicegate.wait.sensor import SourceSensor, UpstreamSensor
+from tests.factory.files import dags_of
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 some = settings(
@@ -196,7 +196,7 @@ def demanded(file: File, others: Mapping[str, File]) -> set[tuple[str, str]]:
 
 
 def built(file: File, root: Path) -> set[tuple[str, str]]:
-    (dag,) = load_dags(str(root), f"{file.name}.yaml")
+    (dag,) = dags_of(root, f"{file.name}.yaml")
     called = {}
     for task in dag.tasks:
         if isinstance(task, UpstreamSensor):

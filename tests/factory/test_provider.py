@@ -17,7 +17,7 @@ import sluicegate, sluicegate.factory
 light = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(sorted(light - set(sys.stdlib_module_names) - {"sluicegate"}))
 
-import sluicegate.factory.dags, sluicegate.discovery.stubs, sluicegate.wait.trigger
+import sluicegate.factory.attempt, sluicegate.discovery.stubs, sluicegate.wait.trigger
 heavy = "duckdb pandas pyarrow boto3 botocore great_expectations psycopg psycopg2 moto pyspark".split()
 print([name for name in heavy if name in sys.modules])
 """

@@ -10,10 +10,8 @@ import pytest
 from airflow.sdk import DeltaDataIntervalTimetable
 from airflow.serialization.serialized_objects import DagSerialization
 
-from sluicegate.factory.dags import load_dags
-from sluicegate.factory.site import PipelineFileError
-from sluicegate.pipeline import read_tree
-from tests.factory.files import write
+from sluicegate.pipeline import PipelineErrors, read_tree
+from tests.factory.files import dags_of, write
 
 STEPS = "datasets: {out: s3://b/out.csv}\nsteps:\n  a: {python: 'os:getcwd', writes: out}\n"
 DELTA = "schedule: {timetable: airflow.sdk.DeltaDataIntervalTimetable, with: {delta: 1h30m}, start: 2026-01-01}\n"
@@ -21,7 +19,7 @@ DELTA = "schedule: {timetable: airflow.sdk.DeltaDataIntervalTimetable, with: {de
 
 def test_a_timetable_decides_when_runs_start(root: Path) -> None:
     write(root, it="sluicegate: 1\n" + DELTA + STEPS)
-    dag = load_dags(str(root), "it.yaml")[0]
+    dag = dags_of(root, "it.yaml")[0]
     dag.validate()
     assert isinstance(dag.timetable, DeltaDataIntervalTimetable)
     assert dag.start_date == datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,7 +36,7 @@ def test_what_has_a_timetable_is_read_only_as_the_latest(root: Path) -> None:
     [diagnostic] = read_tree(root).diagnostics
     assert (diagnostic.file.stem, diagnostic.code) == ("waits", "window")
     assert "`it` has a timetable" in diagnostic.message
-    assert load_dags(str(root), "last.yaml")[0].get_task("wait_for__it__a")
+    assert dags_of(root, "last.yaml")[0].get_task("wait_for__it__a")
 
 
 @pytest.mark.parametrize(
@@ -64,5 +62,5 @@ def test_mistakes_of_a_timetable_are_placed(root: Path, schedule: str, said: str
         "    def __init__(self): super().__init__(None)\n"
     )
     write(root, it=f"sluicegate: 1\nschedule: {schedule}\n{STEPS}")
-    with pytest.raises(PipelineFileError, match=said):
-        load_dags(str(root), "it.yaml")[0]
+    with pytest.raises(PipelineErrors, match=said):
+        dags_of(root, "it.yaml")[0]

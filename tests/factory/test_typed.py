@@ -19,10 +19,9 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from sluicegate.factory.arguments.coerce import Typist
 from sluicegate.factory.arguments.operators import typed_arguments
-from sluicegate.factory.dags import load_dags
 from sluicegate.factory.problems import Problem
-from sluicegate.factory.site import PipelineFileError
-from tests.factory.files import write
+from sluicegate.pipeline import PipelineErrors
+from tests.factory.files import dags_of, write
 
 if TYPE_CHECKING:
     from nowhere import OnlyForCheckers
@@ -237,7 +236,7 @@ def functions(root: Path) -> Any:
 
 def dag_of(root: Path, text: str) -> DAG:
     write(root, it=HEAD + text)
-    dag = load_dags(str(root), "it.yaml")[0]
+    dag = dags_of(root, "it.yaml")[0]
     dag.validate()
     assert DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag)))).dag_id == "it"
     return dag
@@ -296,7 +295,7 @@ def test_arguments_of_the_dag_and_of_operators_arrive_typed(root: Path, function
     ],
 )
 def test_mistakes_in_arguments_of_the_dag_are_placed(root: Path, functions: None, text: str, said: str) -> None:
-    with pytest.raises(PipelineFileError, match=said):
+    with pytest.raises(PipelineErrors, match=said):
         dag_of(root, text + "steps: {a: {operator: airflow.providers.standard.operators.empty.EmptyOperator}}\n")
 
 
@@ -312,14 +311,14 @@ def test_mistakes_in_arguments_of_the_dag_are_placed(root: Path, functions: None
 )
 def test_mistakes_in_arguments_of_a_step_are_placed(root: Path, functions: None, given: str, said: str) -> None:
     step = f"steps:\n  a: {{operator: airflow.providers.standard.operators.empty.EmptyOperator, with: {given}}}\n"
-    with pytest.raises(PipelineFileError, match=said):
+    with pytest.raises(PipelineErrors, match=said):
         dag_of(root, step)
 
 
 def test_an_argument_that_is_gone_is_one_mistake(root: Path) -> None:
     step = "{operator: airflow.providers.standard.operators.empty.EmptyOperator}"
     text = f"dag: {{sla_miss_callback: x}}\nsteps: {{a: {step}}}\n"
-    with pytest.raises(PipelineFileError) as error:
+    with pytest.raises(PipelineErrors) as error:
         dag_of(root, text)
     assert str(error.value).count("error[") == 1
 

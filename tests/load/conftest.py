@@ -16,11 +16,11 @@ from sluicegate.ledger.entries import Origin
 from sluicegate.load.load import load
 from sluicegate.load.report import LoadReport
 from sluicegate.load.request import LoadRequest
-from sluicegate.local.scratch import scratch_postgres
+from sluicegate.local.stack.scratch import scratch_postgres
 from sluicegate.pipeline.keys.model import Column, Format
 from sluicegate.pipeline.text.quantities import Limit
 from sluicegate.storage import Storage
-from sluicegate.targets.postgres import PostgresTarget
+from sluicegate.targets.postgres.target import PostgresTarget
 
 
 @pytest.fixture(scope="session")

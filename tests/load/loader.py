@@ -11,7 +11,7 @@ from sluicegate.load.request import LoadRequest
 from sluicegate.pipeline.keys.model import Column
 from sluicegate.pipeline.text.quantities import Limit
 from sluicegate.storage import Storage
-from sluicegate.targets.postgres import PostgresTarget
+from sluicegate.targets.postgres.target import PostgresTarget
 
 
 def main() -> None:

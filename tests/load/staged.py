@@ -16,6 +16,7 @@ from sluicegate.records.engine import open_duckdb
 from sluicegate.records.open import open_part
 from sluicegate.records.reader import LocalPart
 from sluicegate.records.types import parse_type
+from sluicegate.targets.postgres.dialect import PostgresDialect
 
 
 class Staged(NamedTuple):
@@ -36,8 +37,8 @@ def staged(path: Path, columns: Mapping[str, str | dict[str, Any]], rules: tuple
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with open_duckdb(folder, "200MB") as duck:
-            reader = open_part(duck, LocalPart(0, str(path), "1", path), Format(), folder, ())
-            stage = Stage(duck, casts, rules)
+            reader = open_part(duck, LocalPart(0, str(path), "1", path), Format(), folder, (), PostgresDialect())
+            stage = Stage(duck, casts, rules, PostgresDialect())
             stage.fill([reader])
-            stage.write(folder / "out.csv")
+            stage.write(folder / "out.csv", "csv")
             return Staged((folder / "out.csv").read_text().splitlines(), list(stage.dead_letters()))

@@ -168,13 +168,13 @@ def test_a_writer_without_our_lock_turns_a_copy_into_a_merge(warehouse: Any) -> 
 def test_a_waiting_load_says_for_whom_it_waits(warehouse: Any, caplog: pytest.LogCaptureFixture) -> None:
     from sluicegate.load.load import load
     from sluicegate.storage import Storage
-    from sluicegate.targets.postgres import _lock_of
+    from sluicegate.targets.postgres.target import lock_of
 
     caplog.set_level("INFO", "sluicegate.load")
     source = warehouse.csv("1.csv", ["id", "v", "at"], [[1, "a", 1]])
     target = warehouse.target(watch_seconds=0.2)
     with psycopg.connect(f"{warehouse.conninfo} application_name='the night job'") as holder:
-        holder.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_of(target.inspect())])
+        holder.execute("SELECT pg_advisory_xact_lock(%s)", [lock_of(target.inspect())])
         import threading
 
         thread = threading.Thread(target=load, args=(warehouse.request(source, key="id"), Storage(), target))
@@ -195,7 +195,7 @@ def test_cancel_stops_a_load_and_nothing_is_kept(warehouse: Any) -> None:
 
     from sluicegate.load.load import Loader
     from sluicegate.storage import Storage
-    from sluicegate.targets.postgres import _lock_of
+    from sluicegate.targets.postgres.target import lock_of
 
     target = warehouse.target()
     loader = Loader(warehouse.request(warehouse.csv("1.csv", ["id"], [[1]]), key="id"), Storage(), target)
@@ -208,7 +208,7 @@ def test_cancel_stops_a_load_and_nothing_is_kept(warehouse: Any) -> None:
             raised.append(error)
 
     with psycopg.connect(warehouse.conninfo) as holder:
-        holder.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_of(target.inspect())])
+        holder.execute("SELECT pg_advisory_xact_lock(%s)", [lock_of(target.inspect())])
         thread = threading.Thread(target=run)
         thread.start()
         wait_for(

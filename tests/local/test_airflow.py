@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.local import airflow
-from sluicegate.local.state import Ports, Secrets, State
+from sluicegate.local.stack import airflow
+from sluicegate.local.stack.state import Ports, Secrets, State
 
 PORTS = Ports(airflow=8081, postgres=5433, aws=4567)
 
@@ -82,7 +82,7 @@ def test_airflows_home_needs_no_configuration_file_and_its_password_is_private(s
 
 def test_only_the_scheduler_imports_what_tasks_need_and_starts_no_thread_by_it() -> None:
     program = (
-        "import os, sys; from sluicegate.local import preload;"
+        "import os, sys; from sluicegate.local.stack import preload;"
         "preload.into_scheduler(['airflow', 'triggerer']); assert 'duckdb' not in sys.modules;"
         "preload.into_scheduler(['airflow', 'scheduler']); assert 'duckdb' in sys.modules;"
         "print(len(os.listdir('/proc/self/task')) if sys.platform == 'linux' else 1)"
@@ -92,7 +92,7 @@ def test_only_the_scheduler_imports_what_tasks_need_and_starts_no_thread_by_it()
 
 def test_the_supervisor_and_the_command_import_no_airflow() -> None:
     program = (
-        "import sys, sluicegate.local.supervisor, sluicegate.local.stack, sluicegate.cli.stack;"
+        "import sys, sluicegate.local.stack.supervisor, sluicegate.local.stack.stack, sluicegate.cli.stack;"
         "print([one for one in ('airflow', 'boto3', 'pandas', 'duckdb') if one in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"

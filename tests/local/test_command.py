@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.cli.console import progress
-from sluicegate.local.events import Event
+from sluicegate.cli.console import console, progress
+from sluicegate.local.stack.events import Event
 
 
 def sluicegate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -86,9 +86,8 @@ def test_a_state_folder_that_cannot_be_made_is_an_error_with_its_reason(tmp_path
 def test_off_a_terminal_progress_is_plain_lines() -> None:
     import io
 
-    from rich.console import Console
-
-    out = Console(file=io.StringIO())
+    out = console()
+    out.file = io.StringIO()
     show = progress(out)
     show(Event("starting", "starting postgres", "postgres"))
     show(Event("ready", "postgres ready in 0.9 s", "postgres", 0.9))
@@ -120,3 +119,106 @@ def test_on_a_terminal_progress_survives_a_whole_life() -> None:
     show(Event("stopped", "stopped"))
     assert isinstance(out.file, io.StringIO)
     assert "waiting for postgres" in out.file.getvalue()
+
+
+MARKUP = "[red]x[/red]:boom:[/]"
+"""A name that markup would colour, draw or choke on."""
+
+
+def test_what_a_command_prints_is_text_and_no_markup() -> None:
+    import io
+
+    from rich.table import Table
+
+    out = console()
+    out.file = io.StringIO()
+    table = Table(MARKUP, title=MARKUP)
+    table.add_row(MARKUP)
+    out.print(MARKUP)
+    out.print(table)
+    progress(out)(Event("note", MARKUP))
+    assert out.file.getvalue().count(MARKUP) == 5
+
+
+def test_a_spinner_shows_text_and_no_markup() -> None:
+    import io
+
+    from rich.console import Console
+
+    out = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
+    show = progress(out)
+    show(Event("starting", MARKUP, MARKUP))
+    show(Event("healthy", MARKUP))
+    assert isinstance(out.file, io.StringIO)
+    assert f"waiting for {MARKUP}" in out.file.getvalue()
+
+
+def test_the_report_of_a_demo_shows_text_and_no_markup() -> None:
+    import io
+    from datetime import UTC, datetime
+
+    from sluicegate.api.answers import DagRun, TaskInstance
+    from sluicegate.local.demo.report import ClusterLife, DeadLetterCount, DemoReport, Load
+    from sluicegate.local.demo.show import Watcher, print_failures, print_report
+
+    short = "[b]:boom:"
+    out = console()
+    out.file = io.StringIO()
+    load = Load(short, short, "2026-01-01", short, *range(8))
+    letters, clusters = (DeadLetterCount(short, short, 1),), (ClusterLife(short, short, 1.0),)
+    print_report(out, DemoReport((load,), letters, clusters, "", 1.0), {"where": short})
+    run = DagRun(short, "r", "failed", "manual", datetime(2026, 1, 1, tzinfo=UTC))
+    task = TaskInstance(short, "r", short, -1, "failed", 1, 1.0)
+    Watcher(out).show([run], [task])
+    print_failures(out, [(run, task, [short])])
+    # A load's name and status, a rule with its pipeline, a cluster's name and state (also counted by state), where,
+    # a task that ended, one that failed, its log.
+    assert out.file.getvalue().count(short) == 3 + 2 + 3 + 1 + 2 + 2 + 1
+
+
+def test_only_one_place_makes_a_console() -> None:
+    import re
+
+    import sluicegate
+
+    package = Path(sluicegate.__file__).parent
+    makers = [
+        path for path in package.rglob("*.py") if re.search(r"\bConsole\(|rich.print|print_json", path.read_text())
+    ]
+    assert [path.relative_to(package) for path in makers] == [Path("cli/console.py")]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("up", "--dags", MARKUP),
+        ("down", "--state", MARKUP),
+        ("put", MARKUP, "s3://a/b"),
+        ("put", "pyproject.toml", "s3://a/b", "--state", MARKUP),
+        ("exec", "--state", MARKUP, "true"),
+        ("demo", "--dags", MARKUP),
+        ("check", MARKUP),
+        ("graph", MARKUP),
+        ("render", MARKUP),
+        ("render", "--root", MARKUP),
+        ("import", "dag-factory", MARKUP, "-o", "out"),
+        ("schema", MARKUP),
+        (MARKUP,),
+    ],
+    ids=" ".join,
+)
+def test_no_command_takes_a_users_text_for_markup(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+    done = sluicegate(*arguments)
+    assert MARKUP in " ".join((done.stdout + done.stderr).split())
+    assert "Traceback" not in done.stderr
+
+
+def test_exec_without_a_stack_could_not_reach_what_it_needs(tmp_path: Path) -> None:
+    done = sluicegate("exec", "--state", tmp_path / "none", "airflow", "--version")
+    assert done.returncode == 3
+    assert "sluicegate up" in done.stderr

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.local.component import PERIOD, Child, Component, bound, describe_exit, rotate, tail
+from sluicegate.local.stack.component import PERIOD, Child, Component, bound, describe_exit, rotate, tail
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_rotation_keeps_one_older_log(tmp_path: Path) -> None:
 
 
 def test_a_log_that_grew_too_long_is_cut_under_its_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluicegate.local.component.LOG_LIMIT", 100)
+    monkeypatch.setattr("sluicegate.local.stack.component.LOG_LIMIT", 100)
     log = tmp_path / "x.log"
     with log.open("ab", buffering=0) as writer:
         writer.write(b"a" * 150)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.local.errors import WrongUse
-from sluicegate.local.objects import destination
+from sluicegate.local.stack.errors import WrongUse
+from sluicegate.local.stack.objects import destination
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.local import ports
-from sluicegate.local.errors import StackError
-from sluicegate.local.state import State
+from sluicegate.local.stack import ports
+from sluicegate.local.stack.errors import StackError
+from sluicegate.local.stack.state import State
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from sluicegate.local import databases, ports, postgres
-from sluicegate.local.errors import StackError
-from sluicegate.local.state import Ports, Secrets, State
+from sluicegate.local.stack import databases, ports, postgres
+from sluicegate.local.stack.errors import StackError
+from sluicegate.local.stack.state import Ports, Secrets, State
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 

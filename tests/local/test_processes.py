@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sluicegate.local import processes
-from sluicegate.local.state import ProcessId
+from sluicegate.local.stack import processes
+from sluicegate.local.stack.state import ProcessId
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="a guarantee that only Linux gives")
 
@@ -31,7 +31,7 @@ time.sleep(60)
 SUPERVISOR = """
 import os, sys, time
 from pathlib import Path
-from sluicegate.local import processes
+from sluicegate.local.stack import processes
 processes.adopt_orphans()
 folder = Path(sys.argv[1])
 child = processes.spawn([sys.executable, str(folder / "family.py"), "2", str(folder / "pids")],
@@ -85,7 +85,7 @@ def test_no_descendant_survives_though_its_parents_died_and_it_ignores_sigterm(f
 @linux
 def test_a_direct_child_is_told_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     program = (
-        "import os,sys,time; from pathlib import Path; from sluicegate.local import processes;"
+        "import os,sys,time; from pathlib import Path; from sluicegate.local.stack import processes;"
         "child = processes.spawn(['sleep', '60'], env=os.environ, log=Path('log'), cwd=Path('.'));"
         "print(child.pid, flush=True); time.sleep(60)"
     )
@@ -132,7 +132,7 @@ def test_a_recorded_process_is_found_without_a_mark_but_never_a_later_one_of_its
 
 
 def test_this_process_is_never_a_survivor_even_if_it_carries_the_mark(tmp_path: Path) -> None:
-    program = "import sys; from pathlib import Path; from sluicegate.local import processes;" + (
+    program = "import sys; from pathlib import Path; from sluicegate.local.stack import processes;" + (
         "print(processes.survivors(Path(sys.argv[1])))"
     )
     environment = os.environ | {processes.STATE_MARK: str(tmp_path)}
@@ -143,7 +143,7 @@ def test_this_process_is_never_a_survivor_even_if_it_carries_the_mark(tmp_path: 
 def test_reaping_keeps_the_exit_status_of_what_was_started_here(tmp_path: Path) -> None:
     # In a process of its own: reaping takes whatever child has ended.
     program = (
-        "import os,time; from pathlib import Path; from sluicegate.local import processes;"
+        "import os,time; from pathlib import Path; from sluicegate.local.stack import processes;"
         "child = processes.spawn(['sh', '-c', 'exit 7'], env=os.environ, log=Path('log'), cwd=Path('.'));"
         "time.sleep(0.5); processes.reap([child]); print(child.returncode)"
     )

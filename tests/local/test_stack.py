@@ -15,8 +15,12 @@ import psutil
 import psycopg
 import pytest
 
-from sluicegate.local import AlreadyRunning, Event, Stack, processes, running
-from sluicegate.local.state import State
+from sluicegate.api import Runs
+from sluicegate.api.answers import Fields
+from sluicegate.api.run_and_wait import wait_until_finished
+from sluicegate.local.stack import AlreadyRunning, Event, Stack, processes, running
+from sluicegate.local.stack.state import State
+from sluicegate.local.stack.where import psql_line
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -43,6 +47,26 @@ trivial()
 """
 
 
+WAITING = """
+import datetime
+from airflow.sdk import dag, task
+
+@dag(schedule=None, start_date=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
+def waiting():
+    @task(retries=3, retry_delay=datetime.timedelta(seconds=1))  # a slow machine's api-server may be away for long
+    def wait():
+        import time
+        from pathlib import Path
+        Path("{folder}/begun").touch()
+        while not Path("{folder}/end").exists():
+            time.sleep(0.1)
+
+    wait()
+
+waiting()
+"""
+
+
 class Seen:
     """The events of a start, for tests to look at."""
 
@@ -61,6 +85,19 @@ def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None
     while not condition():
         assert time.monotonic() < until, f"not within {timeout} s: {what}"
         time.sleep(0.1)
+
+
+def attached_to(stack: Stack) -> Stack:
+    found = running(stack.state.root)
+    assert found is not None
+    return found
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
 
 
 def bundles(dags: Path) -> list[dict[str, object]]:
@@ -93,7 +130,8 @@ def test_it_says_when_each_part_is_ready_and_then_that_all_is_well(stack: Stack,
         assert seen.kinds(component) == ["starting", "ready"]
     assert seen.events[-1].kind == "healthy"
     with stack.api() as api:
-        health = api.get("/monitor/health").json()
+        health = api.get("/monitor/health")
+    assert isinstance(health, dict)
     assert {part["status"] for part in health.values()} == {"healthy"}
 
 
@@ -128,26 +166,24 @@ def test_a_persons_file_is_put_where_a_task_finds_it_and_the_warehouse_takes_it(
     assert done.returncode == 0, done.stderr
     assert "s3://landing/mine.csv" in done.stdout
     with stack.api() as api:
-        wait_until(lambda: api.get("/dags/trivial").status_code == 200, 30, "the DAG is parsed")
-        assert api.get("/dags/trivial").json()["is_paused"] is False
-        run = api.post("/dags/trivial/dagRuns", json={"logical_date": None}).raise_for_status().json()
-        where = f"/dags/trivial/dagRuns/{run['dag_run_id']}"
-        ended = ("success", "failed")
-        wait_until(lambda: api.get(where).json()["state"] in ended, 60, "the run ends")
-        log = api.get(f"{where}/taskInstances/touch/logs/1", headers={"accept": "text/plain"}).text
-        assert api.get(where).json()["state"] == "success", log
+        wait_until(lambda: api.find("/dags/trivial") is not None, 30, "the DAG is parsed")
+        assert Fields(api.get("/dags/trivial")).value("is_paused") is False
+        runs = Runs(api, ["trivial"])
+        run_id = runs.trigger("trivial", {})
+        [run] = wait_until_finished(runs, {"trivial": 1}, on_change=lambda *_: None, timeout=60)
+        assert (run.run_id, run.state) == (run_id, "success"), runs.log_tail(runs.tasks()[0])
     with psycopg.connect(stack.warehouse_dsn) as warehouse:
         assert warehouse.execute("SELECT body FROM seen").fetchall() == [("a,b\n1,2\n",)]
 
 
 def test_passwords_stand_only_where_their_owner_alone_can_read_them(stack: Stack) -> None:
     state = stack.state
-    for private in (state.secrets, state.passwords, state.run):
+    for private in (state.secrets, state.passwords, state.pgpass, state.run):
         assert stat.S_IMODE(private.stat().st_mode) == 0o600
-    from sluicegate.local.state import Secrets
+    from sluicegate.local.stack.state import Secrets
 
     values = [value.encode() for value in vars(Secrets.load(state)).values()]
-    allowed = {state.secrets, state.passwords}
+    allowed = {state.secrets, state.passwords, state.pgpass}
     files = [one for one in state.root.rglob("*") if one.is_file() and one not in allowed]
     leaks = [
         str(one)
@@ -155,7 +191,29 @@ def test_passwords_stand_only_where_their_owner_alone_can_read_them(stack: Stack
         if "postgres/data" not in str(one) and any(value in one.read_bytes() for value in values)
     ]
     assert leaks == []
+    commands = [word.encode() for process in psutil.process_iter() for word in command_of(process)]
+    assert not any(value in word for value in values for word in commands)
     assert "warehouse@" in stack.warehouse_url
+
+
+def test_the_line_for_psql_opens_the_warehouse_without_a_question(stack: Stack) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{psql_line(stack)} --no-password -Atc 'SELECT current_user'"],
+        capture_output=True, text=True, timeout=60, check=False,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("warehouse\n", "")
+
+
+def test_a_command_run_by_exec_belongs_to_the_stack(stack: Stack) -> None:
+    program = "from sluicegate.cli import main; main()"
+    script = 'echo "$AIRFLOW_HOME"; command -v airflow; test "$1" = --flag; exit 7'
+    done = subprocess.run(
+        [sys.executable, "-c", program, "exec", "--state", stack.state.root, "sh", "-c", script, "sh", "--flag"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 7
+    assert done.stdout.splitlines() == [str(stack.state.airflow), str(Path(sys.executable).parent / "airflow")]
 
 
 def test_whoever_attaches_finds_the_same(stack: Stack) -> None:
@@ -168,9 +226,7 @@ def test_whoever_attaches_finds_the_same(stack: Stack) -> None:
 
 def test_a_killed_component_is_started_again(stack: Stack) -> None:
     def pid(name: str) -> int:
-        run = running(stack.state.root)
-        assert run is not None
-        return run.run.components[name].pid
+        return attached_to(stack).run.components[name].pid
 
     before = {name: pid(name) for name in ("scheduler", "postgres")}
     for killed in before.values():
@@ -187,6 +243,29 @@ def test_a_killed_component_is_started_again(stack: Stack) -> None:
     wait_until(warehouse_answers, 30, "the warehouse answers, with what was committed")
     log = stack.state.log("supervisor").read_text()
     assert "scheduler died (killed by SIGKILL); starting it again in 1 s" in log
+
+
+def test_put_with_run_goes_on_when_the_api_server_is_back(stack: Stack, dags: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.csv"
+    mine.touch()
+    (dags / "waiting.py").write_text(WAITING.format(folder=str(tmp_path)))
+    with stack.api() as api:
+        wait_until(lambda: api.find("/dags/waiting") is not None, 60, "the DAG is parsed")
+    program = "from sluicegate.cli import main; main()"
+    command = [
+        sys.executable, "-c", program,
+        "put", mine, "s3://landing/", "--run", "waiting", "--state", stack.state.root,
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as put:
+        wait_until((tmp_path / "begun").exists, 60, "the task runs")
+        api_server = attached_to(stack).run.components["api-server"].pid
+        os.kill(api_server, signal.SIGKILL)
+        wait_until(lambda: not psutil.pid_exists(api_server), 10, "the api-server is gone")
+        (tmp_path / "end").touch()
+        out, error = put.communicate(timeout=180)
+    assert (put.returncode, error) == (0, ""), out
+    assert out.splitlines()[-1] == "waiting.wait: success"
+    assert attached_to(stack).run.components["api-server"].pid != api_server
 
 
 def test_the_next_start_clears_up_after_a_killed_supervisor_and_keeps_the_data(stack: Stack, dags: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.local.errors import StackError
-from sluicegate.local.state import Lock, Ports, ProcessId, Run, Secrets, State, warehouse_url
+from sluicegate.local.stack.errors import StackError
+from sluicegate.local.stack.state import Lock, Ports, ProcessId, Run, Secrets, State, warehouse_url
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_a_run_that_cannot_be_read_counts_as_none(state: State, text: str) -> No
 
 def test_the_lock_is_free_again_after_its_holder_was_killed(state: State) -> None:
     program = (
-        "import sys,time; from pathlib import Path; from sluicegate.local.state import Lock;"
+        "import sys,time; from pathlib import Path; from sluicegate.local.stack.state import Lock;"
         "lock = Lock.take(Path(sys.argv[1])); print(lock is not None, flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", program, str(state.lock)], stdout=subprocess.PIPE, text=True)

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sluicegate.cli import app
-from sluicegate.factory.dags import load_dags
+from tests.factory.files import dags_of
 from tests.migrate.conftest import INPUTS, mapped_and_typed
 from tests.migrate.shapes import shape_of
 
@@ -57,7 +57,7 @@ def test_both_make_the_same_dag(inputs: Path, name: str, dag_factory: Path, monk
     done = CliRunner().invoke(app, ["import", "dag-factory", str(inputs / f"{name}.yml"), "-o", str(inputs)])
     assert done.exit_code == 0, done.stderr
     for dag_id, dag in expected.items():
-        ours = shape_of(load_dags(str(inputs), f"{dag_id.replace('-', '_')}.yaml")[0])
+        ours = shape_of(dags_of(inputs, f"{dag_id.replace('-', '_')}.yaml")[0])
         assert set(ours["tasks"]) == {task.rpartition(".")[2] for task in dag["tasks"]}
         same = renamed(dag, {task: task.rpartition(".")[2] for task in dag["tasks"] if "." in task})
         assert ours["edges"] == same["edges"]

@@ -8,9 +8,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sluicegate.cli import app
-from sluicegate.factory.dags import build_diagnostics, load_dags
+from sluicegate.factory.attempt import build_diagnostics
 from sluicegate.pipeline import read_tree
 from tests.docs.pages import page
+from tests.factory.files import dags_of
 from tests.migrate.conftest import BASH, EMPTY, Shop, mapped_and_typed
 
 GOOD = f"good:\n  tasks: {{t: {{operator: {EMPTY}}}}}\n"
@@ -280,7 +281,7 @@ def test_what_comes_out_is_a_dag(inputs: Path, name: str, monkeypatch: pytest.Mo
     for pipeline in tree.pipelines.values():
         errors = [str(one) for one in build_diagnostics(pipeline, tree.readable) if one.is_error]
         assert errors == []
-        assert load_dags(str(inputs), pipeline.file.name)[0].task_ids
+        assert dags_of(inputs, pipeline.file.name)[0].task_ids
 
 
 @mapped_and_typed

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sluicegate.cli import app
-from sluicegate.picture import mermaid, picture_of
+from sluicegate.picture import mermaid
+from sluicegate.picture.pipelines import picture_of
 from sluicegate.picture.svg import digest
 from sluicegate.pipeline import read_tree
 

@@ -7,8 +7,19 @@ from textwrap import dedent
 
 import pytest
 
-from sluicegate.pipeline import Diagnostic, Pipeline, PipelineErrors, Tree, read_pipeline, read_tree
+from sluicegate.pipeline import Diagnostic, Pipeline, PipelineErrors, Tree, read_tree
+from sluicegate.pipeline.file import read_draft
+from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.tree import Together, read_together
+
+
+def read_pipeline(file: Path, root: Path, environment: Environment | None = None) -> Pipeline:
+    """The one pipeline that a good `file` describes."""
+    draft = read_draft(file, root, environment)
+    if not draft.is_good:
+        raise PipelineErrors(draft.diagnostics, root)
+    (only,) = draft.pipelines
+    return only
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from sluicegate.graph.edges import edges, waits, writers
+from sluicegate.graph.datasets import writers
+from sluicegate.graph.edges import edges
+from sluicegate.graph.waits import upstream_reads
 from sluicegate.pipeline import Diagnostic
 from sluicegate.pipeline.keys.model import ForEach, TeardownOf
 from tests.pipeline.conftest import Dags
@@ -72,7 +74,7 @@ def test_the_places_of_all_items_make_the_folder_around_them(shop: Dags) -> None
     assert writers(pipeline)["whole"] == ("one",)
     shop.write("reader.yaml", f"{HEAD}steps: {{a: {{load: lake.whole, into: 'table://w/u'}}}}\n")
     together = shop.together("reader.yaml")
-    assert [wait.upstream_step for wait in waits(together.pipeline, together.upstreams)] == ["one"]
+    assert [wait.upstream_step for wait in upstream_reads(together.pipeline, together.upstreams)] == ["one"]
 
 
 def test_items_are_read_by_the_step_that_has_them_too(shop: Dags) -> None:

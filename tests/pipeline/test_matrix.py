@@ -262,7 +262,10 @@ def test_cycles_through_combinations_name_their_pipelines(dags: Dags) -> None:
     )
     dags.write("b.yaml", "sluicegate: 1\n" + DAY + "datasets: {x: s3://b/b}\nsteps:\n  s: {load: a_2.x, into: x}\n")
     assert {(m.file.name, m.code) for m in dags.tree().diagnostics} == {("a.yaml", "cycle"), ("b.yaml", "cycle")}
-    path = dags.tree().diagnostics[0].message.split(": ")[1].split(" -> ")
+    [first, second] = dags.tree().diagnostics
+    told, other = first.message.split("; see also ")
+    assert other == f"b.yaml:{second.line}:{second.column}"
+    path = told.split(": ")[1].split(" -> ")
     assert set(path) == {"a_2.s", "b.s"}
 
 

@@ -332,6 +332,14 @@ TREES = [
         "weather.yaml": WEATHER.replace("s3://b/rain", "'s3://b/{{ ds }}'"),
         "a.yaml": READER.replace("▸weather.rain", "{dataset: ▸weather.rain, latest: true}"),
     }),
+    ("a pipeline in another case", "missing-pipeline", "weather.days", {
+        "weather.yaml": WEATHER,
+        "a.yaml": READER.replace("weather.rain", "WEATHER.days"),
+    }),
+    ("an O for a 0", "missing-pipeline", "good_0.days", {
+        "good_0.yaml": WEATHER,
+        "a.yaml": READER.replace("weather.rain", "good_O.days"),
+    }),
     ("an unknown key of the defaults", "unknown-key", "owner", {
         "sales/defaults.yaml": "▸onwer: me\n",
         "sales/a.yaml": f"sluicegate: 1\nsteps: {{ok: {OK}}}\n",
@@ -376,6 +384,13 @@ def test_a_mistake_between_files_is_told_in_each_that_makes_it(
     )
 
 
+def test_a_wrong_option_does_not_hide_that_what_is_read_is_not_there(dags: Dags) -> None:
+    dags.write("weather.yaml", WEATHER)
+    file = dags.write("r.yaml", READER.replace("▸weather.rain", "{dataset: weather.rian, latests: true}"))
+    told = {(m.code, m.suggestion) for m in dags.tree().diagnostics_of(file)}
+    assert told == {("unknown-key", "latest"), ("missing-dataset", "weather.rain")}
+
+
 def test_one_of_several_is_ambiguous(dags: Dags) -> None:
     for folder in ("a", "b"):
         dags.write(f"{folder}/weather.yaml", WEATHER)
@@ -392,7 +407,9 @@ def test_a_cycle_is_told_with_its_whole_path(dags: Dags) -> None:
             f"sluicegate: 1\n{DAY}datasets: {{x: s3://b/{name}}}\nsteps: {{s: {{load: {reads}.x, into: x}}}}\n",
         )
     first, *_ = dags.tree().diagnostics
-    path = first.message.split(": ")[1].split(" -> ")
+    told, others = first.message.split("; see also ")
+    assert others.count(".yaml:") == 2
+    path = told.split(": ")[1].split(" -> ")
     assert path[0] == path[-1]
     assert set(path) == {"a.s", "b.s", "c.s"}
 

@@ -118,9 +118,9 @@ def test_what_is_mutated_is_valid(root: Path) -> None:
 
 
 @st.composite
-def changed_texts(draw: st.DrawFn) -> bytes:
+def changed_texts(draw: st.DrawFn, valid: str = VALID) -> bytes:
     """Bytes, letters, words and lines of the file changed, taken out, doubled, moved."""
-    data = VALID.encode()
+    data = valid.encode()
     for _ in range(draw(st.integers(1, 3))):
         data = draw(st.sampled_from(_CHANGES))(draw, data)
     return data
@@ -176,21 +176,21 @@ _CHANGES = (_byte, _cut, _truncated, _odd, _line, _misspelt)
 
 
 @st.composite
-def changed_values(draw: st.DrawFn) -> bytes:
+def changed_values(draw: st.DrawFn, valid: str = VALID) -> bytes:
     """Still YAML: values of other types, keys that are misspelt, missing, doubled elsewhere."""
-    value = copy.deepcopy(yaml.safe_load(VALID))
+    value = copy.deepcopy(yaml.safe_load(valid))
     for _ in range(draw(st.integers(1, 3))):
-        places = list(_places(value))
-        if not places:
+        found = list(places(value))
+        if not found:
             break
-        holder, key = draw(st.sampled_from(places))
+        holder, key = draw(st.sampled_from(found))
         what = draw(st.sampled_from(("value", "drop", "rename", "copy")))
         if what == "value":
             holder[key] = copy.deepcopy(draw(st.sampled_from(VALUES)))
         elif what == "drop":
             del holder[key]
         elif what == "copy":
-            other, other_key = draw(st.sampled_from(places))
+            other, other_key = draw(st.sampled_from(found))
             holder[key] = copy.deepcopy(other[other_key])
         elif isinstance(holder, dict):
             name = draw(st.sampled_from((str(key)[:-1], f"{key}s", str(key).upper(), *WORDS, "1", "null", "é", " ")))
@@ -200,7 +200,7 @@ def changed_values(draw: st.DrawFn) -> bytes:
     return text.encode()
 
 
-def _places(value: object) -> Iterator[tuple[Any, Any]]:
+def places(value: object) -> Iterator[tuple[Any, Any]]:
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, dict):
         items = value.items()
@@ -208,7 +208,7 @@ def _places(value: object) -> Iterator[tuple[Any, Any]]:
         items = enumerate(value)
     for key, item in items:
         yield value, key
-        yield from _places(item)
+        yield from places(item)
 
 
 @some

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.graph.template import problems
-from sluicegate.pipeline import Diagnostic, PipelineErrors, read_pipeline
+from sluicegate.pipeline import Diagnostic, PipelineErrors
 from sluicegate.pipeline.file import read_draft
 from sluicegate.pipeline.keys.model import (
     After,
@@ -29,9 +29,9 @@ from sluicegate.pipeline.keys.model import (
     SparkStep,
     TransformStep,
 )
-from sluicegate.pipeline.read.steps import TRIGGER_RULES
+from sluicegate.pipeline.keys.steps import TRIGGER_RULES
 from sluicegate.pipeline.text.environment import Environment
-from tests.pipeline.conftest import Dags
+from tests.pipeline.conftest import Dags, read_pipeline
 
 StandsAt = Callable[[Diagnostic, str], bool]
 
@@ -548,7 +548,7 @@ def test_a_name_that_is_nearly_a_column_is_a_warning(dags: Dags) -> None:
         "orders.yaml",
         steps("load: s3://in/x\ninto: table://w/x\nkey: [carier, day]\ncolumns: {carrier: text}"),
     )
-    warnings = dags.together(file.name).warnings
+    warnings = dags.together(file.name).diagnostics
     assert [(w.code, w.severity, w.suggestion) for w in warnings] == [("unknown-column", "warning", "carrier")]
 
 

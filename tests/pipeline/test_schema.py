@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -18,13 +17,16 @@ from typer.testing import CliRunner
 from sluicegate.cli import app
 from sluicegate.pipeline import PipelineErrors
 from sluicegate.pipeline.file import DEFAULTS_KEYS, KEYS, read_draft
-from sluicegate.pipeline.keys import model
+from sluicegate.pipeline.keys.base import keys_of
 from sluicegate.pipeline.keys.model import (
+    After,
     Cluster,
     Column,
     Connections,
     CoreInstances,
+    Dataset,
     DeadLetters,
+    ForEach,
     Format,
     Instances,
     Job,
@@ -33,26 +35,27 @@ from sluicegate.pipeline.keys.model import (
     Model,
     OnSchemaChange,
     OnUpstreamFailure,
+    Param,
     Pipeline,
     Read,
     Retries,
     Schedule,
     SparkStep,
+    TeardownOf,
 )
 from sluicegate.pipeline.keys.reference import _flow
 from sluicegate.pipeline.keys.schema import defaults_schema, pipeline_schema
-from sluicegate.pipeline.keys.step_words import COMMON_WORDS, KIND_SECTIONS, PART_SECTIONS
-from sluicegate.pipeline.keys.words import DEFAULTS_ONLY, FILE_SECTIONS, PIPELINE, UNSAID, Word
-from sluicegate.pipeline.read import datasets, schedule
-from sluicegate.pipeline.read.steps import COMMON, KINDS, TRIGGER_RULES
-from sluicegate.pipeline.read.validate import keys_of
+from sluicegate.pipeline.keys.steps import TRIGGER_RULES
+from sluicegate.pipeline.keys.table import UNSAID, Word, table
+from sluicegate.pipeline.read.steps import COMMON, KINDS
 from sluicegate.pipeline.text.yaml import parse
 from tests.docs.pages import PAGES
 from tests.pipeline.conftest import Dags
 
 ROOT = Path(__file__).parents[2]
 SCHEMA, DEFAULTS_SCHEMA = pipeline_schema(), defaults_schema()
-TEXTS_IN = ("tests/pipeline", "tests/factory")
+TABLE = table()
+TEXTS_IN = ("tests/pipeline", "tests/factory", "tests/discovery")
 
 
 def faults(value: object, schema: Mapping[str, Any] = SCHEMA) -> list[str]:
@@ -110,21 +113,14 @@ def test_nothing_stands_beside_a_reference_and_each_leads_somewhere() -> None:
 
 # --- the words are those of the reader ---------------------------------------------------------------------------
 
-AHEAD = frozenset({"matrix", "for_each", "group", "teardown_of", "timetable", "with"}) - {
-    *KEYS,
-    *COMMON,
-    *schedule.KEYS,
-}
-"""Keys that the words have and the reader does not yet."""
-
 
 def test_every_key_of_the_reader_has_its_words_and_no_other_has() -> None:
-    assert set(PIPELINE.words) - AHEAD == set(KEYS) - AHEAD
-    shared = {key for key, word in PIPELINE.words.items() if word.shared}
-    assert {*shared, *DEFAULTS_ONLY.words} - AHEAD == set(DEFAULTS_KEYS) - AHEAD
-    assert set(COMMON_WORDS) - AHEAD == set(COMMON) - AHEAD
-    assert set(KIND_SECTIONS) == set(KINDS)
-    for kind, section in KIND_SECTIONS.items():
+    assert set(TABLE.pipeline.words) == set(KEYS)
+    shared = {key for key, word in TABLE.pipeline.words.items() if word.shared}
+    assert {*shared, *TABLE.defaults.words} == set(DEFAULTS_KEYS)
+    assert set(TABLE.any_step.words) == set(COMMON)
+    assert set(TABLE.kinds) == set(KINDS)
+    for kind, section in TABLE.kinds.items():
         assert set(section.words) == {kind, *KINDS[kind]}
 
 
@@ -134,35 +130,37 @@ MODELS: Mapping[str, type[Model]] = {
     "connections": Connections,
     "cluster": Cluster,
     "instances": Instances,
-    "core": CoreInstances,
+    "core_instances": CoreInstances,
     "read": Read,
     "job": Job,
     "column": Column,
     "dead_letters": DeadLetters,
-}
-NEW_MODELS = {"for_each": "ForEach", "teardown_of": "TeardownOf"}
-OTHERS: Mapping[str, tuple[str, ...]] = {
-    "schedule": schedule.KEYS,
-    "dataset": datasets._KEYS,
-    "param": ("type", "default", "description"),  # and all of JSON Schema
-    "after": ("dag", "task"),
+    "for_each": ForEach,
+    "teardown_of": TeardownOf,
+    "schedule": Schedule,
+    "dataset": Dataset,
+    "param": Param,
+    "after": After,
 }
 
 
 def test_every_key_of_a_section_has_its_words_and_no_other_has() -> None:
-    sections = {**FILE_SECTIONS, **PART_SECTIONS}
-    models = MODELS | {name: getattr(model, new) for name, new in NEW_MODELS.items() if hasattr(model, new)}
-    assert set(sections) == {*MODELS, *NEW_MODELS, *OTHERS}
-    for name in {*models, *OTHERS}:
-        known = set(keys_of(models[name]) if name in models else OTHERS[name])
-        assert set(sections[name].words) - AHEAD == known - AHEAD, name
+    assert set(TABLE.parts) == set(MODELS)
+    for name, model in MODELS.items():
+        assert set(TABLE.parts[name].words) == set(keys_of(model)), name
+
+
+def test_every_key_has_its_words() -> None:
+    for section in TABLE.sections:
+        assert section.title
+        assert section.intro
+        assert [key for key, word in section.words.items() if not word.meaning.endswith(".")] == [], section.title
 
 
 def test_the_defaults_are_those_that_hold() -> None:
-    sections = {**FILE_SECTIONS, **PART_SECTIONS}
-    told = [(each, sections[name].words) for name, each in MODELS.items()]
-    told += [(Schedule, FILE_SECTIONS["schedule"].words), (Pipeline, {**PIPELINE.words, **DEFAULTS_ONLY.words})]
-    told += [(LoadStep, KIND_SECTIONS["load"].words), (SparkStep, KIND_SECTIONS["spark"].words)]
+    told = [(each, TABLE.parts[name].words) for name, each in MODELS.items()]
+    told += [(Pipeline, {**TABLE.pipeline.words, **TABLE.defaults.words})]
+    told += [(LoadStep, TABLE.kinds["load"].words), (SparkStep, TABLE.kinds["spark"].words)]
     for each, words in told:
         for name, field in each.model_fields.items():
             key = field.alias or name
@@ -185,13 +183,13 @@ def says(value: Any, written: Any) -> bool:
 @pytest.mark.parametrize(
     ("word", "options"),
     [
-        (COMMON_WORDS["trigger_rule"], TRIGGER_RULES),
-        (KIND_SECTIONS["load"].words["mode"], Mode),
-        (KIND_SECTIONS["load"].words["on_schema_change"], OnSchemaChange),
-        (PART_SECTIONS["read"].words["on_upstream_failure"], OnUpstreamFailure),
-        (FILE_SECTIONS["format"].words["type"], ("csv", "jsonl", "parquet")),
+        (TABLE.any_step.words["trigger_rule"], TRIGGER_RULES),
+        (TABLE.kinds["load"].words["mode"], Mode),
+        (TABLE.kinds["load"].words["on_schema_change"], OnSchemaChange),
+        (TABLE.parts["read"].words["on_upstream_failure"], OnUpstreamFailure),
+        (TABLE.parts["format"].words["type"], ("csv", "jsonl", "parquet")),
         (
-            FILE_SECTIONS["schedule"].words["cron"],
+            TABLE.parts["schedule"].words["cron"],
             ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly"),
         ),
     ],
@@ -243,7 +241,7 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
     "param": {"default": "null"},
     "cluster": {"release": "emr-7", "instances": "{primary: m}"},
     "instances": {"primary": "m"},
-    "core": {"type": "m"},
+    "core_instances": {"type": "m"},
     "read": {"dataset": "flights.raw"},
     "after": {"dag": "old"},
     "job": {"path": "jobs/delays.py"},
@@ -258,7 +256,9 @@ PLACES: Mapping[str, Callable[[str], str]] = {
     "param": lambda said: in_a_file("params", f"{{x: {said}}}"),
     "cluster": lambda said: in_a_step("spark", "cluster", said),
     "instances": lambda said: in_a_step("spark", "cluster", f"{{release: e, instances: {said}}}"),
-    "core": lambda said: in_a_step("spark", "cluster", f"{{release: e, instances: {{primary: m, core: {said}}}}}"),
+    "core_instances": lambda said: in_a_step(
+        "spark", "cluster", f"{{release: e, instances: {{primary: m, core: {said}}}}}"
+    ),
     "read": lambda said: in_a_step("load", "load", said),
     "after": lambda said: in_a_step("python", "after", said),
     "job": lambda said: in_a_step("spark", "spark", said),
@@ -286,28 +286,24 @@ def inside(section: str, key: str, said: str) -> tuple[str, str]:
 
 def said_in_all_places(values: Callable[[Word], list[str]]) -> list[Any]:
     """For each key what `values` gives for it, in a file of its own: the file, and the defaults that hold for it."""
-    return [
-        pytest.param(text, defaults, id=name)
-        for name, text, defaults in _said(values)
-        if not AHEAD & set(re.split(r"[.:]", name)[:2])
-    ]
+    return [pytest.param(text, defaults, id=name) for name, text, defaults in _said(values)]
 
 
 def _said(values: Callable[[Word], list[str]]) -> Iterator[tuple[str, str, str]]:
     supplies = SUPPLIES["defaults.yaml"]
-    for key, word in PIPELINE.words.items():
+    for key, word in TABLE.pipeline.words.items():
         for value in values(word):
             yield f"{key}: {value}", in_a_file(key, value), supplies
-    for key, word in DEFAULTS_ONLY.words.items():
+    for key, word in TABLE.defaults.words.items():
         for value in values(word):
             other = supplies if key != "clusters" else ""
             yield f"{key}: {value}", in_a_file("tags", "[]"), f"{other}{key}: {value}\n"
-    for kind, section in KIND_SECTIONS.items():
-        for key, word in {**section.words, **COMMON_WORDS}.items():
+    for kind, section in TABLE.kinds.items():
+        for key, word in {**section.words, **TABLE.any_step.words}.items():
             for value in values(word):
                 if (kind, key, value) != ("transform", "writes", "null"):  # it needs them, and not for their form
                     yield f"{kind}.{key}: {value}", in_a_step(kind, key, value), supplies
-    for name, section in {**FILE_SECTIONS, **PART_SECTIONS}.items():
+    for name, section in TABLE.parts.items():
         for key, word in section.words.items():
             for value in values(word):
                 yield f"{name}.{key}: {value}", *inside(name, key, value)
@@ -336,8 +332,7 @@ def test_a_key_without_a_value_is_taken_where_the_reader_takes_it(dags: Dags, te
 
 
 def test_an_example_on_the_page_is_what_it_is_in_yaml() -> None:
-    sections = (PIPELINE, DEFAULTS_ONLY, *FILE_SECTIONS.values(), *KIND_SECTIONS.values(), *PART_SECTIONS.values())
-    for word in (*(word for each in sections for word in each.words.values()), *COMMON_WORDS.values()):
+    for word in (word for each in TABLE.sections for word in each.words.values()):
         for example in word.examples:
             assert value_of(f"x: {_flow(example)}") == {"x": example}
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from sluicegate.factory.dags import attempt
-from sluicegate.factory.site import find_code
+from sluicegate.factory.attempt import attempt
+from sluicegate.factory.code_path import find_code
 from sluicegate.pipeline import read_tree
-from sluicegate.render import python_of, recording, rendered
+from sluicegate.render import python_of, rendered
 from tests.render import pipelines
 from tests.render.built import seen
 
@@ -32,12 +32,12 @@ def written(root: Path, target: Path) -> tuple[dict[str, Any], list[Path]]:
     seen_ = {}
     files = []
     for name, pipeline in tree.pipelines.items():
-        with recording() as calls:
-            dag, problems = attempt(pipeline, tree.readable)
-        assert dag is not None, problems
-        seen_[name] = seen(dag, str(root))
+        built, problems = attempt(pipeline, tree.readable)
+        assert built is not None, problems
+        seen_[name] = seen(built.dag, str(root))
         file = PurePosixPath(pipeline.file.relative_to(root).as_posix())
-        text = python_of(rendered(dag, calls), root=str(root), file=file, description=pipeline.description or "")
+        dag = rendered(built.dag, built.arguments, built.task_arguments)
+        text = python_of(dag, root=str(root), file=file, description=pipeline.description or "")
         files.append(target / file.with_name(f"{name}.py"))
         files[-1].parent.mkdir(parents=True, exist_ok=True)
         files[-1].write_text(text)

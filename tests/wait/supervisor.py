@@ -17,7 +17,7 @@ from airflow.sdk.execution_time.comms import (
     XComResult,
 )
 
-from sluicegate.runtime.operator import RUN_XCOM_KEY
+from sluicegate.runtime.marks import RUN_XCOM_KEY
 
 
 @dataclass
@@ -56,7 +56,10 @@ class Supervisor:
             case GetXCom():
                 [run] = [run for run in self.runs if run.run_id == msg.run_id]
                 assert msg.key == RUN_XCOM_KEY
-                mark = {"window": run.window or f"{run.date.isoformat()}/later", "dry_run": run.dry_run}
+                mark = {
+                    "window": run.window or f"{run.date.isoformat()}/{run.date.isoformat()}",
+                    "dry_run": run.dry_run,
+                }
                 mapped = msg.map_index is not None and msg.map_index >= 0
                 instance = f"{msg.task_id}_{msg.map_index}" if mapped else msg.task_id
                 return XComResult(key=msg.key, value=mark if run.marked and instance in run.states else None)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from measure.contenders import BARE, OURS, Contender
-from sluicegate.local.airflow import DAG_PROCESSOR, pipeline_bundles
+from sluicegate.local.stack.airflow import DAG_PROCESSOR, pipeline_bundles
 
 __all__ = ["LAYOUTS", "Layout"]
 

@@ -14,17 +14,22 @@ __all__ = ["app", "main"]
 
 @dataclass(frozen=True)
 class _Entry:
-    """A subcommand: where its function is, or the group of its own subcommands, and its line in the help."""
+    """A subcommand: where its function is, or the group of its own subcommands, and its line in the help.
+
+    `whole`: what follows its first argument belongs to that, options too.
+    """
 
     module: str
     function: str
     summary: str
+    whole: bool = False
 
 
 _COMMANDS = {
     "up": _Entry("stack", "up", "Start Postgres, Airflow and a local AWS that runs Spark, all on this machine."),
     "down": _Entry("stack", "down", "Stop what `sluicegate up` started."),
     "put": _Entry("stack", "put", "Put a file into the local S3, for a pipeline to load."),
+    "exec": _Entry("stack", "execute", "Run a command, such as `airflow`, as one of the stack.", whole=True),
     "demo": _Entry("demo", "demo", "Run the sample pipelines on real data and show what was loaded."),
     "check": _Entry("check", "check", "Check pipeline files; every mistake with file:line:column."),
     "import": _Entry("migrate", "app", "Turn the files of another DAG factory into pipeline files."),
@@ -52,7 +57,7 @@ def _load(name: str) -> Any:
     if isinstance(found, typer.Typer):
         return typer.main.get_command(found)
     single = typer.Typer(add_completion=False)
-    single.command(name)(found)
+    single.command(name, context_settings={"allow_interspersed_args": not entry.whole})(found)
     return typer.main.get_command(single)
 
 

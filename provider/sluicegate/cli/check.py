@@ -17,12 +17,13 @@ from sluicegate.cli.home import airflow_home
 from sluicegate.cli.places import WRONG_USE, existing, root_of, shown
 from sluicegate.cli.reading import tree_of
 from sluicegate.pipeline.check.advice import advice
-from sluicegate.pipeline.diagnostics import Diagnostic, in_order
+from sluicegate.pipeline.diagnostics import BUG, Diagnostic, bug, in_order, independent
 from sluicegate.pipeline.keys.model import Pipeline
+from sluicegate.pipeline.lookup import is_pipeline_file
 from sluicegate.pipeline.read.matrix import merged
-from sluicegate.pipeline.tree import Tree, is_pipeline_file
+from sluicegate.pipeline.tree import Tree
 
-__all__ = ["CheckFormat", "check"]
+__all__ = ["CheckFormat", "Found", "check", "look_at"]
 
 
 class CheckFormat(StrEnum):
@@ -32,7 +33,7 @@ class CheckFormat(StrEnum):
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """What was looked at and what is wrong with it."""
 
     files: tuple[Path, ...]
@@ -58,13 +59,17 @@ def check(
 ) -> None:
     """Check pipeline files. Exit code 1 when there is an error, 2 when a path does not exist."""
     given = existing(paths, root, "check")
-    found = _look(given, root, playbooks)
+    found = look_at(given, root, playbooks)
     _tell(found, format)
     if any(diagnostic.is_error or strict for diagnostic in found.diagnostics):
         raise typer.Exit(1)
 
 
-def _look(paths: Sequence[Path], root: Path | None, playbooks: Path | None) -> _Found:
+def look_at(paths: Sequence[Path], root: Path | None, playbooks: Path | None) -> Found:
+    """Everything that is wrong with the files at `paths`.
+
+    :raises typer.Exit: when one of them is not below `root`
+    """
     files: list[Path] = []
     diagnostics: list[Diagnostic] = []
     by_root: dict[Path, list[Path]] = {}
@@ -79,7 +84,7 @@ def _look(paths: Sequence[Path], root: Path | None, playbooks: Path | None) -> _
             files += wanted
             diagnostics += _diagnostics_at(tree, wanted, path)
             diagnostics += _advice(tree, wanted, playbooks or folder.parent / "playbooks")
-    return _Found(tuple(dict.fromkeys(files)), in_order(diagnostics))
+    return Found(tuple(dict.fromkeys(files)), in_order(diagnostics))
 
 
 def _say_left_alone(path: Path, root: Path) -> None:
@@ -92,12 +97,13 @@ def _say_left_alone(path: Path, root: Path) -> None:
 
 def _diagnostics_at(tree: Tree, files: Sequence[Path], path: Path) -> list[Diagnostic]:
     """The mistakes of the files, of what else lies at `path`, and those that building the DAGs finds."""
-    found = [diagnostic for file in files for diagnostic in tree.diagnostics_of(file)]
+    found: list[Diagnostic] = [diagnostic for file in files for diagnostic in tree.diagnostics_of(file)]
     found += [
         diagnostic for diagnostic in tree.diagnostics if diagnostic.file == path or path in diagnostic.file.parents
     ]
-    for own in _by_file(tree.readable.values(), files).values():
-        found += merged([(pipeline.matrix, _build_diagnostics(pipeline, tree)) for pipeline in own])
+    for file, own in _by_file(tree.readable.values(), files).items():
+        built = merged([(pipeline.matrix, _build_diagnostics(pipeline, tree)) for pipeline in own])
+        found += independent(built, tree.diagnostics_of(file))
     return found
 
 
@@ -105,7 +111,12 @@ def _advice(tree: Tree, files: Sequence[Path], playbooks: Path) -> Iterator[Diag
     """What the files lack, errors or none."""
     by_file = _by_file(tree.readable.values(), files)
     for file in files:
-        yield from advice(file, tree.root, [pipeline.name for pipeline in by_file[file]], playbooks)
+        if any(diagnostic.code == BUG for diagnostic in tree.diagnostics_of(file)):
+            continue
+        try:
+            yield from advice(file, tree.root, [pipeline.name for pipeline in by_file[file]], playbooks)
+        except Exception as error:
+            yield bug(error, "checking", file)
 
 
 def _by_file(pipelines: Iterable[Pipeline], files: Sequence[Path]) -> dict[Path, list[Pipeline]]:
@@ -118,14 +129,13 @@ def _by_file(pipelines: Iterable[Pipeline], files: Sequence[Path]) -> dict[Path,
 
 def _build_diagnostics(pipeline: Pipeline, tree: Tree) -> tuple[Diagnostic, ...]:
     with airflow_home():
-        from sluicegate.factory.dags import build_diagnostics  # imports Airflow
+        from sluicegate.factory.attempt import build_diagnostics, of_part  # imports Airflow
 
         found = build_diagnostics(pipeline, tree.readable)
-    # What of a part cannot be built for want of the rest is no mistake of its own.
-    return found if pipeline.name in tree.pipelines else tuple(each for each in found if each.code != "build")
+    return found if pipeline.name in tree.pipelines else tuple(of_part(found))
 
 
-def _tell(found: _Found, format: CheckFormat) -> None:  # noqa: A002
+def _tell(found: Found, format: CheckFormat) -> None:  # noqa: A002
     if format is CheckFormat.JSON:
         typer.echo(json.dumps([_plain(diagnostic) for diagnostic in found.diagnostics], indent=2, ensure_ascii=False))
         return
@@ -138,7 +148,7 @@ def _tell(found: _Found, format: CheckFormat) -> None:  # noqa: A002
         typer.echo(_summary(found))
 
 
-def _summary(found: _Found) -> str:
+def _summary(found: Found) -> str:
     errors = sum(diagnostic.is_error for diagnostic in found.diagnostics)
     warnings = len(found.diagnostics) - errors
     counts = [_count(errors, "error"), _count(warnings, "warning")]

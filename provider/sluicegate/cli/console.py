@@ -12,16 +12,28 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
-    from sluicegate.local.events import Event, Progress
+    from sluicegate.local.stack.events import Event, Progress
 
 
-def console() -> Console:
-    """For standard output. Off a terminal lines are not wrapped: whoever reads them may be a program."""
+def console(*, err: bool = False) -> Console:
+    """For standard output, or with `err` standard error. The only place that makes one.
+
+    What is printed is text and no markup: `[red]` and `:boom:` in it stay what they are, and `rich.text.Text` gives it
+    colour. Off a terminal lines are not wrapped, because a program may read them.
+    """
     from rich.console import Console
 
-    terminal = sys.stdout.isatty()
-    return Console(highlight=False, soft_wrap=not terminal, width=None if terminal else 140)
+    terminal = (sys.stderr if err else sys.stdout).isatty()
+    return Console(
+        stderr=err,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=not terminal,
+        width=None if terminal else 140,
+    )
 
 
 def stop_on_sigterm() -> None:
@@ -34,13 +46,14 @@ def _interrupt(*_: object) -> None:
 
 
 @contextmanager
-def failing(out: Console) -> Iterator[None]:
-    """Turns a `StackError` into its words on standard error and its exit code, Ctrl-C into 130."""
-    from sluicegate.local.errors import StackError
+def failing() -> Iterator[None]:
+    """Turns an error of the stack or the API into words on standard error and its exit code, Ctrl-C into 130."""
+    from sluicegate.api.errors import ApiError
+    from sluicegate.local.stack.errors import StackError
 
     try:
         yield
-    except StackError as error:
+    except (StackError, ApiError) as error:
         _complain(error.message, error.remedy)
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt:
@@ -48,10 +61,9 @@ def failing(out: Console) -> Iterator[None]:
 
 
 def _complain(message: str, remedy: str) -> None:
-    from rich.console import Console
     from rich.text import Text
 
-    error = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+    error = console(err=True)
     error.print(Text("error: ", style="bold red") + Text(message))
     if remedy:
         error.print(Text("  -> ", style="bold") + Text(remedy))
@@ -62,6 +74,9 @@ def progress(out: Console) -> Progress:
     return _Status(out) if out.is_terminal else _Lines(out)
 
 
+_MARKS = {"ready": ("✓ ", "green"), "healthy": ("✓ ", "green"), "died": ("! ", "yellow"), "note": ("", "")}
+
+
 class _Lines:
     """Plain lines, each written out at once."""
 
@@ -70,7 +85,7 @@ class _Lines:
 
     def __call__(self, event: Event) -> None:
         if event.kind not in ("starting", "failed"):
-            self._out.print(event.text, markup=False)
+            self._out.print(event.text)
             self._out.file.flush()
 
 
@@ -79,7 +94,7 @@ class _Status:
 
     def __init__(self, out: Console) -> None:
         self._out = out
-        self._status = out.status("starting")
+        self._status = out.status(self._text("starting"))
         self._pending: dict[str, None] = {}
 
     def __call__(self, event: Event) -> None:
@@ -90,12 +105,17 @@ class _Status:
             self._pending.clear()
             self._status.stop()
         elif event.kind == "stopping":
-            self._status.update("stopping")
+            self._status.update(self._text("stopping"))
             self._status.start()
         elif self._pending:
-            self._status.update(f"waiting for {', '.join(self._pending)}")
+            self._status.update(self._text(f"waiting for {', '.join(self._pending)}"))
             self._status.start()
-        mark = {"ready": "[green]✓[/green] ", "healthy": "[green]✓[/green] ", "died": "[yellow]![/yellow] "}
-        if event.kind in ("ready", "healthy", "died", "note"):
-            self._out.print(mark.get(event.kind, ""), end="")
-            self._out.print(event.text, markup=False)
+        if event.kind in _MARKS:
+            self._out.print(self._text(event.text, _MARKS[event.kind]))
+
+    @staticmethod
+    def _text(words: str, mark: tuple[str, str] = ("", "")) -> Text:
+        """A spinner would read a plain string as markup."""
+        from rich.text import Text
+
+        return Text.assemble(mark, words)

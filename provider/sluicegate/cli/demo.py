@@ -15,21 +15,24 @@ __all__ = ["demo"]
 def demo(
     dags: Annotated[Path, typer.Option(help="Folder with the sample pipelines.")] = Path("dags"),
     state: Annotated[Path, typer.Option(help="State folder.")] = Path(".sluicegate"),
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Repeat only this day of an earlier demo.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Do not ask the ledger: merge every file again.")] = False,
     timeout: Annotated[int, typer.Option(help="Seconds that all runs may take together.")] = 900,
 ) -> None:
     """Run the sample pipelines on real data and show what was loaded and what was set aside.
 
-    Done before on the same state, the runs are cleared and run again. On a terminal everything stays up
-    until Ctrl-C; otherwise it is stopped at the end.
+    Done before on the same state, the runs are cleared and run again, or with --day those of one day. On a
+    terminal everything stays up until Ctrl-C; otherwise it is stopped at the end.
     """
     from sluicegate.cli.console import console, failing, progress, stop_on_sigterm
     from sluicegate.local.demo.session import Demo
 
     stop_on_sigterm()
     out = console()
-    with failing(out):
-        session = Demo(dags=dags, state=state, timeout=timeout, console=out)
+    with failing():
+        session = Demo(dags=dags, state=state, timeout=timeout, console=out, day=day.date() if day else None)
         samples = session.samples(datetime.now(UTC))
         show = progress(out)
         with session.stack(show) as (stack, ours):

@@ -13,7 +13,8 @@ import typer
 from sluicegate.cli.diagnostics import tell
 from sluicegate.cli.places import existing, root_of, shown, wrong_use
 from sluicegate.cli.reading import tree_of
-from sluicegate.picture import Picture, dot, mermaid, picture_of, pipelines_only, related
+from sluicegate.picture import Picture, dot, mermaid
+from sluicegate.picture.pipelines import picture_of, pipelines_only, related
 from sluicegate.pipeline.diagnostics import Diagnostic, did_you_mean, in_order
 from sluicegate.pipeline.tree import Tree
 
@@ -119,12 +120,10 @@ def _drawn(picture: Picture, shape: GraphFormat) -> str | bytes:
     if shape is GraphFormat.DOT:
         return dot(picture)
     try:
-        from sluicegate.picture.layout import layout_of
         from sluicegate.picture.png import png
         from sluicegate.picture.svg import svg
 
-        layout = layout_of(picture)
-        return png(picture, layout) if shape is GraphFormat.PNG else svg(picture, layout)
+        return png(picture) if shape is GraphFormat.PNG else svg(picture)
     except ModuleNotFoundError as missing:
         typer.echo(
             f"sluicegate graph: a picture needs the extra `graph` ({missing.name} is not installed): "

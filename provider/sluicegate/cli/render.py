@@ -95,20 +95,19 @@ def _is_at(file: Path, path: Path) -> bool:
 
 
 def _built(asked: _Asked, diagnostics: list[Diagnostic]) -> Iterator[tuple[Pipeline, Rendered]]:
-    """Every pipeline's DAG, by the factory; what building finds wrong is added to `mistakes`."""
-    from sluicegate.factory.dags import attempt
+    """Every pipeline's DAG, by the factory; what building finds wrong is added to `diagnostics`."""
+    from sluicegate.factory.attempt import attempt
+    from sluicegate.factory.code_path import find_code
     from sluicegate.factory.problems import placed
-    from sluicegate.factory.site import find_code
-    from sluicegate.render import recording, rendered
+    from sluicegate.render import rendered
 
     for pipeline in asked.pipelines:
         find_code(pipeline.root)
-        with recording() as calls:
-            dag, problems = attempt(pipeline, asked.tree.readable)
+        built, problems = attempt(pipeline, asked.tree.readable)
         if problems:
             diagnostics += placed(problems, pipeline.file, pipeline.root).diagnostics
-        if dag is not None:
-            yield pipeline, rendered(dag, calls)
+        if built is not None:
+            yield pipeline, rendered(built.dag, built.arguments, built.task_arguments)
 
 
 def _json(built: Sequence[tuple[Pipeline, Rendered]]) -> str:

@@ -1,7 +1,9 @@
-"""`sluicegate up`, `down` and `put`: the embedded stack, started, stopped and given a file."""
+"""`sluicegate up`, `down`, `put` and `exec`: the embedded stack, started, stopped, given a file or a command."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +14,7 @@ from sluicegate.cli.console import console, failing, progress, stop_on_sigterm
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sluicegate.local.stack import Stack
+    from sluicegate.local.stack.stack import Stack
 
 StateOption = Annotated[Path, typer.Option(help="State folder.")]
 
@@ -28,19 +30,19 @@ def up(
     ] = False,
 ) -> None:
     """Start Postgres, Airflow and a local AWS that runs Spark, all on this machine."""
-    from sluicegate.local.stack import Stack
+    from sluicegate.local.stack.stack import Stack
 
     stop_on_sigterm()
     out = console()
-    with failing(out):
+    with failing():
         stack = Stack(state, dags, port=port, detached=detach)
         show = progress(out)
         stack.start(show)
         _say_where(out, stack)
         if detach:
-            out.print("`sluicegate down` stops it.", markup=False)
+            out.print("`sluicegate down` stops it.")
             return
-        out.print("Ctrl-C stops it.", markup=False)
+        out.print("Ctrl-C stops it.")
         try:
             stack.wait(show)
         except KeyboardInterrupt:
@@ -49,16 +51,16 @@ def up(
 
 def down(state: StateOption = Path(".sluicegate")) -> None:
     """Stop what `sluicegate up` started, and whatever a killed one has left behind."""
-    from sluicegate.local.stack import Stack
+    from sluicegate.local.stack.stack import Stack
 
     out = console()
-    with failing(out):
+    with failing():
         stack = Stack(state)
         folder = stack.state.root
         if stack.stop(progress(out)):
-            out.print(f"The stack on {folder} has stopped.", markup=False)
+            out.print(f"The stack on {folder} has stopped.")
         else:
-            out.print(f"Nothing was running on {folder}.", markup=False)
+            out.print(f"Nothing was running on {folder}.")
 
 
 def put(
@@ -69,38 +71,55 @@ def put(
     state: StateOption = Path(".sluicegate"),
 ) -> None:
     """Put a file into the local S3 of the stack that runs, for a pipeline to load."""
-    from sluicegate.local.errors import NotRunning
-    from sluicegate.local.objects import put_file
-    from sluicegate.local.stack import running
-    from sluicegate.local.started import run_pipeline
+    from sluicegate.api.run_and_wait import run_pipeline
+    from sluicegate.local.stack.objects import put_file
+    from sluicegate.local.stack.stack import running
 
     out = console()
-    with failing(out):
-        stack = running(state)
-        if stack is None:
-            raise NotRunning(f"No stack runs on {state}.", "Start one with `sluicegate up`, or say which with --state.")
+    with failing():
+        stack = _running(running(state), state)
         written = put_file(stack, file, uri)
-        out.print(f"{file} is now {written}", markup=False)
+        out.print(f"{file} is now {written}")
         if run is not None:
-            for line in run_pipeline(stack, run, param or ()):
-                out.print(line, markup=False)
+            with stack.api() as client:
+                for line in run_pipeline(client, run, param or ()):
+                    out.print(line)
             return
         out.print(
             f"A pipeline that waits for it goes on by itself; start any other at {stack.airflow_url}, "
-            f"or give a pipeline of yours a step with `load: {written}`.",
-            markup=False,
+            f"or give a pipeline of yours a step with `load: {written}`."
         )
 
 
-def _say_where(out: Console, stack: Stack) -> None:
-    from sluicegate.local.airflow import ADMIN
+def execute(
+    command: Annotated[list[str] | None, typer.Argument(help="A command; a shell if none is given.")] = None,
+    state: StateOption = Path(".sluicegate"),
+) -> None:
+    """Run a command, for instance `airflow`, in the environment of the stack that runs. Ends with its exit code."""
+    from sluicegate.local.stack.errors import WrongUse
+    from sluicegate.local.stack.stack import running
 
-    rows = {
-        "Airflow": f"{stack.airflow_url}  (user {ADMIN}, its password is in {stack.state.passwords})",
-        "warehouse": f"{stack.warehouse_url}  (its password is in {stack.state.secrets})",
-        "S3 and EMR": stack.aws_endpoint,
-        "pipelines": stack.run.dags,
-        "logs": str(stack.state.logs),
-    }
-    for name, where in rows.items():
-        out.print(f"{name:<11} {where}", markup=False)
+    with failing():
+        stack = _running(running(state), state)
+        # The commands of this installation first: `airflow` belongs to the stack also where no environment is active.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        words = command or [os.environ.get("SHELL", "/bin/sh")]
+        try:
+            os.execvpe(words[0], words, {**stack.env, "PATH": path})  # noqa: S606 (the user's own command)
+        except OSError as error:
+            raise WrongUse(f"{words[0]} cannot be run: {error.strerror}.", "Write it as in a shell.") from error
+
+
+def _running(stack: Stack | None, state: Path) -> Stack:
+    from sluicegate.local.stack.errors import NotRunning
+
+    if stack is None:
+        raise NotRunning(f"No stack runs on {state}.", "Start one with `sluicegate up`, or say which with --state.")
+    return stack
+
+
+def _say_where(out: Console, stack: Stack) -> None:
+    from sluicegate.local.stack.where import where
+
+    for name, line in where(stack).items():
+        out.print(f"{name:<11} {line}")

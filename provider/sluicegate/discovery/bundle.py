@@ -1,4 +1,4 @@
-"""The DAG bundle that shows Airflow 3.3 a folder of pipeline files: `initialize` and `refresh` mirror it.
+"""The DAG bundle that shows Airflow 3.3 a folder of pipeline files: `initialize` and `refresh` make stubs of it.
 
 Imported by every component that knows the bundle's name: what reads and builds pipelines is imported where
 files are needed.
@@ -13,7 +13,7 @@ from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion
 from airflow.sdk import get_parsing_context
 
 if TYPE_CHECKING:
-    from sluicegate.discovery.stub_sync import Mirror
+    from sluicegate.discovery.stub_sync import StubSync
 
 __all__ = ["PipelineBundle"]
 
@@ -58,17 +58,17 @@ class PipelineBundle(BaseDagBundle):
         return self.home / "stubs"
 
     def initialize(self) -> None:
-        from sluicegate.factory.site import find_code
+        from sluicegate.factory.code_path import find_code
 
         if self.version:
             self._fetch(self.version)
         elif get_parsing_context().dag_id is not None:
-            from sluicegate.discovery.store import Home
+            from sluicegate.discovery.store import BundleStore
 
             # A task is about to start: what it needs is found when its pipeline is parsed, and no more than that is
             # imported here.
-            if not Home(self.base_dir).has_stubs():
-                self._mirror().provide_stubs()
+            if not BundleStore(self.base_dir).has_stubs():
+                self._sync().provide_stubs()
             find_code(self.root)
         elif self.root.is_dir():
             self.refresh()
@@ -82,29 +82,29 @@ class PipelineBundle(BaseDagBundle):
         """
         if self.version:
             return
-        from sluicegate.factory.dags import import_shared
-        from sluicegate.factory.site import find_code
+        from sluicegate.discovery.preload import preload_parsing
+        from sluicegate.factory.code_path import find_code
 
         find_code(self.root)
-        found = self._mirror().refresh()
+        found = self._sync().refresh()
         if found is not None:
             # What parses the stubs is forked from the process that refreshes, and finds all this imported.
-            import_shared(found.modules())
+            preload_parsing(found.modules())
 
     def get_current_version(self) -> BundleVersion | None:
         if self.snapshots is None:
             return None
-        version = self.version or self._mirror().version()
+        version = self.version or self._sync().state().version
         return BundleVersion(version) if version else None
 
-    def _mirror(self) -> Mirror:
-        from sluicegate.discovery.store import Home
-        from sluicegate.discovery.stub_sync import SHARD_SIZE, Mirror
-        from sluicegate.factory.site import environment, stale_after
+    def _sync(self) -> StubSync:
+        from sluicegate.discovery.settings import environment, stale_after
+        from sluicegate.discovery.store import BundleStore
+        from sluicegate.discovery.stub_sync import SHARD_SIZE, StubSync
 
-        return Mirror(
+        return StubSync(
             root=self.root,
-            home=Home(self.base_dir),
+            store=BundleStore(self.base_dir),
             lock=self.lock,
             environment=environment(),
             size=self.shard_size or SHARD_SIZE,
@@ -114,8 +114,8 @@ class PipelineBundle(BaseDagBundle):
 
     def _fetch(self, version: str) -> None:
         from sluicegate.discovery.snapshots import fetch
-        from sluicegate.discovery.store import Home
-        from sluicegate.factory.site import find_code
+        from sluicegate.discovery.store import BundleStore
+        from sluicegate.factory.code_path import find_code
 
         if self.snapshots is None:
             raise ValueError(
@@ -124,4 +124,4 @@ class PipelineBundle(BaseDagBundle):
             )
         self.versions_dir.mkdir(parents=True, exist_ok=True)
         fetch(self.snapshots, version, self.home)
-        find_code(Home(self.home).tree, instead_of=self.root)
+        find_code(BundleStore(self.home).tree, instead_of=self.root)

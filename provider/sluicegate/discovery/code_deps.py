@@ -20,7 +20,7 @@ def needs(pipeline: Pipeline) -> frozenset[str]:
     """Paths relative to the dags root; not all of them need exist."""
     found = set(_named(pipeline.dag))
     if (timetable := pipeline.schedule.timetable) is not None:
-        found |= {*_modules(timetable.path.rpartition(".")[0]), *_named(timetable.with_)}
+        found |= {*_modules(timetable.rpartition(".")[0]), *_named(pipeline.schedule.with_)}
     for step in pipeline.steps.values():
         match step:
             case TransformStep() | PythonStep():

@@ -1,4 +1,4 @@
-"""The files of a dags root, and those beside the pipelines by which these are judged: found once a look."""
+"""The files of a dags root, and those beside the pipelines by which these are judged: found once a scan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sluicegate.discovery.code_deps import imports, needs
 from sluicegate.pipeline import Pipeline
-from sluicegate.pipeline.file import Draft
+from sluicegate.pipeline.read.draft import Draft
 from sluicegate.pipeline.walk import SUFFIXES
 
 __all__ = ["Code", "walk"]
@@ -43,7 +43,7 @@ def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 
 class Code:
-    """The files beside the pipelines: each one's digest, and one of all of them, found once a look."""
+    """The files beside the pipelines: each one's digest, and one of all of them, found once a scan."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

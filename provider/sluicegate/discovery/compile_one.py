@@ -6,19 +6,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sluicegate.discovery.compiled import Entry, Reading
-from sluicegate.graph.edges import as_read_by, upstream_names
+from sluicegate.discovery.compiled import CompiledPipeline, Reading
+from sluicegate.graph.datasets import as_read_by, upstream_names
 from sluicegate.pipeline import Pipeline, PipelineErrors, read_together
 from sluicegate.pipeline.diagnostics import Diagnostic
-from sluicegate.pipeline.lookup import candidates
+from sluicegate.pipeline.lookup import candidates, stems
 from sluicegate.pipeline.text.environment import Environment
-from sluicegate.pipeline.tree import stems
 
-__all__ = ["entry_of", "read_entry"]
+__all__ = ["compile_one", "compiled_of"]
 
 
-def read_entry(name: str, root: Path, environment: Environment, near: str | None = None) -> Entry:
-    """The entry of the pipeline `name`.
+def compile_one(name: str, root: Path, environment: Environment, near: str | None = None) -> CompiledPipeline:
+    """The pipeline `name` as its file is now.
 
     :param near: the file that it was in before, relative to `root`: looked at first
     :raises PipelineErrors: when its file is not good, or there is none
@@ -36,20 +35,20 @@ def read_entry(name: str, root: Path, environment: Environment, near: str | None
             continue
         for pipeline in together.pipelines:
             if pipeline.name == name:
-                return entry_of(pipeline, together.upstreams, datetime.now(UTC))
+                return compiled_of(pipeline, together.upstreams, datetime.now(UTC))
     if first is not None:
         raise first
     raise PipelineErrors([Diagnostic("missing-pipeline", f"no file below the dags root makes `{name}`", root)], root)
 
 
-def entry_of(pipeline: Pipeline, others: Mapping[str, Pipeline], since: datetime) -> Entry:
-    """The entry of a good pipeline.
+def compiled_of(pipeline: Pipeline, others: Mapping[str, Pipeline], since: datetime) -> CompiledPipeline:
+    """A good pipeline with what it reads from others.
 
     :param others: at least those that it reads from
     """
     names = sorted(name for name in upstream_names(pipeline) if name in others)
     read = (pipeline, *(others[name] for name in names))
-    return Entry(
+    return CompiledPipeline(
         pipeline=pipeline,
         upstreams=as_read_by(pipeline, others),
         text=_text(pipeline.file),
@@ -62,4 +61,4 @@ def _text(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError:
-        return b""  # deleted since it was read: the next look is at what is there then
+        return b""  # deleted since it was read: the next scan is of what is there then

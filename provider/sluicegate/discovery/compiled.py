@@ -7,7 +7,6 @@ last good version of a file that turned bad go on.
 from __future__ import annotations
 
 import hashlib
-import pickle
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -26,7 +25,7 @@ from sluicegate.pipeline.text.digest import source_digest
 if TYPE_CHECKING:
     from sluicegate.pipeline.text.environment import Environment
 
-__all__ = ["Entry", "Reading", "dump", "form", "load"]
+__all__ = ["CompiledPipeline", "Reading", "form"]
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,11 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CompiledPipeline:
     """One pipeline with what it reads from others.
 
     `text` is its own file. `good_since` is when this version was first found good. It is `older` where the file has
-    another version, which is not good. `readings` say what the files said at the last look, by path relative to the
+    another version, which is not good. `readings` say what the files said at the last scan, by path relative to the
     dags root: its own, and those that it reads from.
     """
 
@@ -92,7 +91,7 @@ class Entry:
         """Whether the files below `root` and the variables, if there are any, still say what this was made from."""
         return all(reading.still_holds(root / path, root, environment) for path, reading in self.readings.items())
 
-    def at(self, root: Path) -> Entry:
+    def at(self, root: Path) -> CompiledPipeline:
         """The same below another dags root: of a snapshot."""
         own = {"root": root, "file": root / self.file}
         return replace(self, pipeline=self.pipeline.model_copy(update=own))
@@ -100,10 +99,10 @@ class Entry:
 
 @lru_cache(maxsize=1)
 def form() -> str:
-    """Whose entries can be read here: they are pickled, and only by the same versions and models read again."""
+    """Whose compiled pipelines can be read here: they are pickled, for the same versions and models alone."""
     python = ".".join(platform.python_version_tuple()[:2])
     shapes = sorted(f"{kind.__name__}({','.join(kind.model_fields)})" for kind in _kinds(Model))
-    shapes.append(",".join(each.name for each in fields(Entry)))
+    shapes.append(",".join(each.name for each in fields(CompiledPipeline)))
     ours = f"{sluicegate.__version__}+{hashlib.sha256(' '.join(shapes).encode()).hexdigest()[:12]}"
     return f"sluicegate {ours} airflow {airflow.__version__} pydantic {pydantic.VERSION} py{python}"
 
@@ -111,22 +110,5 @@ def form() -> str:
 def _kinds(kind: type[Model]) -> Iterator[type[Model]]:
     yield kind
     for each in kind.__subclasses__():
-        if each.__module__ == Model.__module__:  # not what only some processes have imported
+        if each.__module__.startswith("sluicegate.pipeline.keys."):  # not what only some processes have imported
             yield from _kinds(each)
-
-
-def dump(entry: Entry) -> bytes:
-    return form().encode() + b"\n" + pickle.dumps(entry, pickle.HIGHEST_PROTOCOL)
-
-
-def load(data: bytes) -> Entry | None:
-    """None for what another version wrote, or nobody."""
-    head, _, body = data.partition(b"\n")
-    if head != form().encode():
-        return None
-    try:
-        # The folder is Airflow's bundle storage: whoever writes there can put a DAG file there as well.
-        found = pickle.loads(body)  # noqa: S301
-    except Exception:
-        return None
-    return found if isinstance(found, Entry) else None

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_parsing_context
 
+from sluicegate.discovery.import_error import PipelineFileError
 from sluicegate.discovery.shard import OLDER, task_dag
-from sluicegate.discovery.store import Home
-from sluicegate.factory.site import PipelineFileError, find_code
+from sluicegate.discovery.store import BundleStore
+from sluicegate.factory.code_path import find_code
 from sluicegate.runtime.dag import PipelineDAG
 
 if TYPE_CHECKING:
@@ -92,31 +93,31 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
             return
         # What parses is forked from the process that lists a whole bundle: it has all of this from there.
         import sluicegate.discovery.single_file  # noqa: F401
-        from sluicegate.factory.dags import import_shared
-        from sluicegate.pipeline.tree import stems
+        from sluicegate.discovery.preload import preload_parsing
+        from sluicegate.pipeline.lookup import stems
 
-        import_shared(())
+        preload_parsing(())
         index = self._indexes[root] = stems(root)
         yield from self._definitions(file for same in index.values() for file in same)
-        _forget_deleted(index, _home(bundle))
+        _forget_deleted(index, _store(bundle))
 
     def import_definition(self, definition: FilesystemDagDefinition, bundle: Any) -> Any:
         """The DAGs of a file, or one error with all its mistakes: of several Airflow keeps the last."""
         result = DagImportResult(definition=definition)
-        root, home = Path(bundle.path), _home(bundle)
+        root, store = Path(bundle.path), _store(bundle)
         find_code(root)
         try:
             if (name := get_parsing_context().dag_id) is not None:
-                result.dags.append(task_dag(home, root, name))
+                result.dags.append(task_dag(store, root, name))
             elif isinstance(definition, OlderVersion):
-                result.dags += self._older_dags(definition.path, root, home)
+                result.dags += self._older_dags(definition.path, root, store)
             else:
-                self._build(result, root, home)
+                self._build(result, root, store)
         except PipelineFileError as wrong:
             result.errors.append(_error(definition, str(wrong).strip()))
-        except Exception:
+        except Exception as error:
             # What is raised here is logged by Airflow and shown to nobody.
-            result.errors.append(_error(definition, traceback.format_exc()))
+            result.errors.append(_error(definition, _bug(error, definition)))
         return result
 
     def get_source_code(self, definition: Any, dag_id: str | None = None) -> Any:
@@ -141,46 +142,52 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
                 yield definition
                 yield OlderVersion(path=file)
 
-    def _build(self, result: Any, root: Path, home: Home) -> None:
+    def _build(self, result: Any, root: Path, store: BundleStore) -> None:
         from sluicegate.discovery.single_file import build_file
         from sluicegate.pipeline import PipelineErrors
 
         file = result.definition.path
         self._good.discard(file)
         try:
-            built = build_file(file, root, home, self._indexes.get(root))
+            built = build_file(file, root, store, self._indexes.get(root))
         except PipelineErrors as errors:
             raise PipelineFileError(str(errors)) from None
         self._good.add(file)
         result.dags += built.dags
         result.warnings += _warnings(built.warnings, result.definition, root)
 
-    def _older_dags(self, file: Path, root: Path, home: Home) -> Iterator[PipelineDAG]:
+    def _older_dags(self, file: Path, root: Path, store: BundleStore) -> Iterator[PipelineDAG]:
         """None where the file itself has just been found good."""
         if file not in self._good:
             from sluicegate.discovery.single_file import older_dags
 
-            for entry, dag in older_dags(file, root, home):
-                self._older[dag.dag_id] = entry.text.decode("utf-8", "replace")
+            for compiled, dag in older_dags(file, root, store):
+                self._older[dag.dag_id] = compiled.text.decode("utf-8", "replace")
                 yield dag
 
 
-def _home(bundle: Any) -> Home:
+def _store(bundle: Any) -> BundleStore:
     """Where a bundle's last good versions are kept: beside what it keeps in Airflow's storage itself."""
-    return Home(bundle.base_dir / "sluicegate")
+    return BundleStore(bundle.base_dir / "sluicegate")
 
 
-def _forget_deleted(index: Stems, home: Home) -> None:
+def _forget_deleted(index: Stems, store: BundleStore) -> None:
     """A file that comes back under an old name is a new one."""
     from sluicegate.pipeline.lookup import candidates
 
-    for name in home.names() if index else ():
+    for name in store.names() if index else ():
         if not candidates(name, index):
-            home.forget(name)
+            store.forget(name)
 
 
 def _error(definition: Any, message: str) -> Any:
     return DagImportError(source_reference=repr(definition), message=message)
+
+
+def _bug(error: Exception, definition: Any) -> str:
+    from sluicegate.pipeline.diagnostics import bug_message
+
+    return f"{bug_message(error, 'importing', definition.path)}\n\n{traceback.format_exc()}"
 
 
 def _warnings(diagnostics: Iterable[Diagnostic], definition: Any, root: Path) -> list[Any]:

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.dag_processing.bundles.base import get_bundle_storage_root_path
 from airflow.sdk import DAG, BaseOperator, get_parsing_context
 
+from sluicegate.discovery.import_error import PipelineFileError
+from sluicegate.discovery.settings import environment
 from sluicegate.discovery.shard import dags_of, task_dag
-from sluicegate.discovery.store import Home
-from sluicegate.factory.site import PipelineFileError, environment, find_code
+from sluicegate.discovery.store import BundleStore
+from sluicegate.factory.code_path import find_code
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -37,19 +39,19 @@ def load_pipelines(file: str) -> None:
     """
     root = Path(file).absolute().parent
     storage: Path = get_bundle_storage_root_path()  # type: ignore[no-untyped-call]
-    home = Home(storage / "_pipelines" / hashlib.sha256(str(root).encode()).hexdigest()[:16])
+    store = BundleStore(storage / "_pipelines" / hashlib.sha256(str(root).encode()).hexdigest()[:16])
     find_code(root)
     wanted = get_parsing_context().dag_id
     if wanted is not None:
-        _register([task_dag(home, root, wanted)])
+        _register([task_dag(store, root, wanted)])
         return
-    from sluicegate.discovery.stub_sync import Mirror
+    from sluicegate.discovery.stub_sync import StubSync
 
-    mirror = Mirror(root=root, home=home, lock=lambda: _locked(home.folder / "lock"), environment=environment())
-    mirror.refresh()
-    errors = mirror.errors()
-    files = mirror.pipelines()
-    made = dags_of(home, files)
+    sync = StubSync(root=root, store=store, lock=lambda: _locked(store.folder / "lock"), environment=environment())
+    sync.refresh()
+    state = sync.state()
+    errors, files = state.errors, state.pipelines
+    made = dags_of(store, files)
     going_on = {files[name] for name in made}
     for name, dag in made.items():
         told = errors.get(files[name])

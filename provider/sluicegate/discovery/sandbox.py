@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from sluicegate.discovery.code_deps import needs
-from sluicegate.discovery.compiled import Entry
-from sluicegate.factory.dags import attempt
+from sluicegate.discovery.compiled import CompiledPipeline
+from sluicegate.factory.attempt import attempt
 from sluicegate.factory.problems import Problem
+from sluicegate.pipeline.diagnostics import BUG, bug_message
 
-__all__ = ["SECONDS", "trial"]
+__all__ = ["SECONDS", "sandbox_problems"]
 
 SECONDS = 30.0
 """For one pipeline; as long as Airflow gives a whole file (`[core] dagbag_import_timeout`)."""
@@ -32,37 +33,37 @@ _GRACE = 5.0
 """Seconds after which the child ends by itself, should whoever started it have been killed: it holds its locks."""
 
 
-def trial(entries: Sequence[Entry], seconds: float = SECONDS) -> dict[str, tuple[Problem, ...]]:
+def sandbox_problems(pipelines: Sequence[CompiledPipeline], seconds: float = SECONDS) -> dict[str, tuple[Problem, ...]]:
     """What keeps each of the pipelines from being a DAG, by name; warnings too."""
     found: dict[str, tuple[Problem, ...]] = {}
     hanging: set[str] = set()
-    left = list(entries)
+    left = list(pipelines)
     while left:
         # As many as one process can: one that takes it along is the last, and the others go on in the next.
         with _Child(tuple(left), seconds) as child:
             while left:
-                entry = left.pop(0)
+                pipeline = left.pop(0)
                 # Who shares code with one that hangs is not waited for as long.
-                patience = min(seconds, _LEAST_SECONDS) if hanging & _code(entry) else seconds
+                patience = min(seconds, _LEAST_SECONDS) if hanging & _code(pipeline) else seconds
                 answer = child.answer(patience)
                 if answer is None:
-                    found[entry.name] = (Problem((), "build", child.end(patience)),)
-                    hanging |= _code(entry) if child.late else set()
+                    found[pipeline.name] = (Problem((), "build", child.end(patience)),)
+                    hanging |= _code(pipeline) if child.late else set()
                     break
-                found[entry.name] = answer
+                found[pipeline.name] = answer
     return found
 
 
-def _code(entry: Entry) -> set[str]:
+def _code(pipeline: CompiledPipeline) -> set[str]:
     """The files below the dags root that building imports, as far as the pipeline names them."""
-    return {path for path in needs(entry.pipeline) if (entry.pipeline.root / path).is_file()}
+    return {path for path in needs(pipeline.pipeline) if (pipeline.pipeline.root / path).is_file()}
 
 
 @dataclass
 class _Child:
-    """A forked process that builds one entry after the other and says what came of each."""
+    """A forked process that builds one pipeline after the other and says what came of each."""
 
-    entries: Sequence[Entry]
+    pipelines: Sequence[CompiledPipeline]
     seconds: float
     pid: int = 0
     late: bool = False
@@ -73,7 +74,7 @@ class _Child:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(reading)
-            _build_all(self.entries, self.seconds, writing)
+            _build_all(self.pipelines, self.seconds, writing)
         os.close(writing)
         self.pipe = os.fdopen(reading, "rb", buffering=0)
         return self
@@ -126,15 +127,15 @@ class _Child:
         return status
 
 
-def _build_all(entries: Sequence[Entry], seconds: float, pipe: int) -> None:
+def _build_all(pipelines: Sequence[CompiledPipeline], seconds: float, pipe: int) -> None:
     """In the child. Never returns."""
     code = 1
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
-        for entry in entries:
+        for pipeline in pipelines:
             signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)
-            data = pickle.dumps(_problems(entry))
+            data = pickle.dumps(_problems(pipeline))
             message = len(data).to_bytes(8, "big") + data
             while message:
                 message = message[os.write(pipe, message) :]
@@ -148,14 +149,14 @@ def _build_all(entries: Sequence[Entry], seconds: float, pipe: int) -> None:
         os._exit(code & 0xFF)
 
 
-def _problems(entry: Entry) -> tuple[Problem, ...]:
+def _problems(pipeline: CompiledPipeline) -> tuple[Problem, ...]:
     try:
-        dag, problems = attempt(entry.pipeline, entry.upstreams)
+        built, problems = attempt(pipeline.pipeline, pipeline.upstreams)
     except Exception as error:
-        return (Problem((), "build", f"building this pipeline fails: {type(error).__name__}: {error}"),)
-    if dag is None:
+        return (Problem((), BUG, bug_message(error, "building", pipeline.pipeline.file)),)
+    if built is None:
         return tuple(problems)
-    return (*problems, *_refusals(dag))
+    return (*problems, *_refusals(built.dag))
 
 
 def _refusals(dag: Any) -> Iterator[Problem]:

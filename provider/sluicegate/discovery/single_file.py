@@ -1,6 +1,6 @@
 """One pipeline file as it is now: its DAGs, or all that is wrong with it; and as it was when it was last good.
 
-For a way into Airflow that comes with one file after the other. `survey` looks at a whole tree.
+For a way into Airflow that comes with one file after the other. `scan` looks at a whole tree.
 """
 
 from __future__ import annotations
@@ -10,112 +10,116 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sluicegate.discovery.compile_one import entry_of
-from sluicegate.discovery.compiled import Entry
+from sluicegate.discovery.compile_one import compiled_of
+from sluicegate.discovery.compiled import CompiledPipeline
+from sluicegate.discovery.settings import environment
 from sluicegate.discovery.shard import dag_of
-from sluicegate.discovery.store import Home
-from sluicegate.factory.dags import attempt
+from sluicegate.discovery.store import BundleStore
+from sluicegate.factory.attempt import attempt, build_diagnostics, of_part
+from sluicegate.factory.code_path import find_code
 from sluicegate.factory.docs import playbooks_folder
 from sluicegate.factory.problems import placed
-from sluicegate.factory.site import environment, find_code
-from sluicegate.pipeline import Diagnostic, PipelineErrors, read_together
-from sluicegate.pipeline.ancestors import cycle_diagnostics
-from sluicegate.pipeline.diagnostics import in_order
-from sluicegate.pipeline.lookup import Stems
+from sluicegate.pipeline import Diagnostic, PipelineErrors
+from sluicegate.pipeline.diagnostics import in_order, independent
+from sluicegate.pipeline.lookup import Stems, stems
 from sluicegate.pipeline.text.environment import Environment
-from sluicegate.pipeline.tree import stems
+from sluicegate.pipeline.tree import cycle_diagnostics, look_together
 from sluicegate.runtime.dag import PipelineDAG
 
-__all__ = ["Built", "build_file", "entries_of", "older_dags"]
+__all__ = ["BuiltFile", "build_file", "older_dags", "pipelines_of"]
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltFile:
     """The DAGs of a good file, and the warnings about it."""
 
     dags: tuple[PipelineDAG, ...]
     warnings: tuple[Diagnostic, ...]
 
 
-def build_file(file: Path, root: Path, home: Home, index: Stems | None = None) -> Built:
-    """Read, check and build what `file` makes; `home` keeps it, for when the file turns bad.
+def build_file(file: Path, root: Path, store: BundleStore, index: Stems | None = None) -> BuiltFile:
+    """Read, check and build what `file` makes; `store` keeps it, for when the file turns bad.
 
     :param index: what `stems(root)` gave a while ago: a file that is not good by it is looked at again without it
     :raises PipelineErrors: with all errors of the file, and with nothing else
     """
     find_code(root)
-    before = tuple(entries_of(file, root, home))
+    before = tuple(pipelines_of(file, root, store))
     try:
-        entries, diagnostics = _read(file, root, environment(), index)
+        pipelines, diagnostics = _read(file, root, environment(), index)
     except PipelineErrors as errors:
         wrong = [diagnostic for diagnostic in errors.diagnostics if diagnostic.is_error]
         if not _only_upstreams_are_wrong(wrong, before, root):
             raise PipelineErrors(wrong, root) from None
         # What the file reads from goes on as it was, and so does the file.
-        entries, diagnostics = before, ()
+        pipelines, diagnostics = before, ()
     dags = []
-    for entry in entries:
-        dag, problems = attempt(entry.pipeline, entry.upstreams)
+    for compiled in pipelines:
+        built, problems = attempt(compiled.pipeline, compiled.upstreams)
         diagnostics += placed(problems, file, root).diagnostics if problems else ()
-        dags += [dag] if dag is not None else []
+        dags += [built.dag] if built is not None else []
     if wrong := [diagnostic for diagnostic in diagnostics if diagnostic.is_error]:
         raise PipelineErrors(wrong, root)
-    _keep(entries, before, home)
-    return Built(tuple(dags), in_order(diagnostics))
+    _keep(pipelines, before, store)
+    return BuiltFile(tuple(dags), in_order(diagnostics))
 
 
-def entries_of(file: Path, root: Path, home: Home) -> Iterator[Entry]:
-    """What `home` has of the pipelines of one file."""
+def pipelines_of(file: Path, root: Path, store: BundleStore) -> Iterator[CompiledPipeline]:
+    """What `store` has of the pipelines of one file."""
     path = file.relative_to(root).as_posix()
-    for name in home.names():
+    for name in store.names():
         if name == file.stem or name.startswith(f"{file.stem}_"):
-            entry = home.entry(name)
-            if entry is not None and entry.file == path:
-                yield entry
+            compiled = store.pipeline(name)
+            if compiled is not None and compiled.file == path:
+                yield compiled
 
 
-def older_dags(file: Path, root: Path, home: Home) -> Iterator[tuple[Entry, PipelineDAG]]:
+def older_dags(file: Path, root: Path, store: BundleStore) -> Iterator[tuple[CompiledPipeline, PipelineDAG]]:
     """The last good versions of the pipelines of a file; their DAGs say that there is a newer one.
 
     :raises BuildError: for what a pipeline asks for and is not there any more
     """
     find_code(root)
-    for entry in entries_of(file, root, home):
-        yield entry, dag_of(replace(entry.at(root), older=True), home, playbooks_folder(root))
+    for compiled in pipelines_of(file, root, store):
+        yield compiled, dag_of(replace(compiled.at(root), older=True), store, playbooks_folder(root))
 
 
 def _read(
     file: Path, root: Path, seen: Environment, index: Stems | None
-) -> tuple[tuple[Entry, ...], tuple[Diagnostic, ...]]:
-    try:
-        known = stems(root) if index is None else index
-        together = read_together(file, root, known, seen)
-        if cycles := cycle_diagnostics(file, root, known, seen):
-            raise PipelineErrors(cycles, root)
-    except PipelineErrors:
-        if index is None:
-            raise
-        return _read(file, root, seen, None)
+) -> tuple[tuple[CompiledPipeline, ...], tuple[Diagnostic, ...]]:
+    known = stems(root) if index is None else index
+    together = look_together(file, root, known, seen)
+    cycles = cycle_diagnostics(file, root, known, seen)
+    if not together.is_good or cycles:
+        if index is not None:
+            return _read(file, root, seen, None)
+        told = (*together.diagnostics, *cycles)
+        built = (each for pipeline in together.pipelines for each in build_diagnostics(pipeline, together.upstreams))
+        raise PipelineErrors([*told, *independent(of_part(built), told)], root)
     now = datetime.now(UTC)
-    return tuple(entry_of(each, together.upstreams, now) for each in together.pipelines), together.warnings
+    return tuple(compiled_of(each, together.upstreams, now) for each in together.pipelines), together.diagnostics
 
 
-def _only_upstreams_are_wrong(diagnostics: Sequence[Diagnostic], before: Sequence[Entry], root: Path) -> bool:
+def _only_upstreams_are_wrong(
+    diagnostics: Sequence[Diagnostic], before: Sequence[CompiledPipeline], root: Path
+) -> bool:
     """Whether a file that was good is the same file, and only those that it reads from have turned bad."""
     return (
         bool(before)
         and all(diagnostic.code == "upstream-broken" for diagnostic in diagnostics)
-        and all(entry.readings[entry.file].still_holds(root / entry.file, root, environment) for entry in before)
+        and all(
+            compiled.readings[compiled.file].still_holds(root / compiled.file, root, environment) for compiled in before
+        )
     )
 
 
-def _keep(entries: Sequence[Entry], before: Sequence[Entry], home: Home) -> None:
-    known = {entry.name: entry for entry in before}
-    for entry in entries:
-        old = known.pop(entry.name, None)
-        if old is None or old.pipeline.digest != entry.pipeline.digest:
-            home.put(entry)
-        elif (old.digest(), old.readings) != (entry.digest(), entry.readings):
-            home.put(replace(entry, good_since=old.good_since))
+def _keep(pipelines: Sequence[CompiledPipeline], before: Sequence[CompiledPipeline], store: BundleStore) -> None:
+    known = {compiled.name: compiled for compiled in before}
+    for compiled in pipelines:
+        old = known.pop(compiled.name, None)
+        if old is None or old.pipeline.digest != compiled.pipeline.digest:
+            store.put(compiled)
+        elif (old.digest(), old.readings) != (compiled.digest(), compiled.readings):
+            store.put(replace(compiled, good_since=old.good_since))
     for name in known:
-        home.forget(name)
+        store.forget(name)

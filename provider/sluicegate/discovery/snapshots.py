@@ -1,7 +1,7 @@
 """States of a dags root, each in one file named by its digest: what a run began with, it goes on with.
 
-The folder is one that all machines see. A snapshot holds the tree, code and jobs included, and the entries and
-shards that were made of it.
+The folder is one that all machines see. A snapshot holds the tree, code and jobs included, and the compiled
+pipelines and shards that were made of it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from sluicegate.discovery.cache import draft_of, sweep
 from sluicegate.discovery.code_digest import walk
-from sluicegate.discovery.compiled import Entry
-from sluicegate.discovery.store import Home, draft_of, sweep
+from sluicegate.discovery.compiled import CompiledPipeline
+from sluicegate.discovery.store import BundleStore
 
 __all__ = ["KEEP_DAYS", "fetch", "publish", "version_of"]
 
@@ -30,28 +31,33 @@ Piece = tuple[str, bytes, int]
 """A file of the tree: its path below the dags root, what is in it, its mode."""
 
 
-def version_of(root: Path, entries: Mapping[str, Entry]) -> str:
+def version_of(root: Path, pipelines: Mapping[str, CompiledPipeline]) -> str:
     """The digest of all that a snapshot would hold: the same on every machine with the same files."""
-    return _digest(((name, data) for name, data, _ in _tree(root)), entries)
+    return _digest(((name, data) for name, data, _ in _tree(root)), pipelines)
 
 
 def publish(
-    folder: Path, root: Path, home: Home, entries: Mapping[str, Entry], shards: Mapping[str, str], before: str | None
+    folder: Path,
+    root: Path,
+    store: BundleStore,
+    pipelines: Mapping[str, CompiledPipeline],
+    shards: Mapping[str, str],
+    before: str | None,
 ) -> str:
     """Put the present state into `folder`, unless it is there; remove what nobody can need any more.
 
-    :param entries: what is scheduled, as it stands in `home`
+    :param pipelines: what is scheduled, as it stands in `store`
     :param shards: the text of each shard's stub, by its path below the folder of stubs
     :param before: the version that was the newest until now
     :returns: the version of what was put there
     """
     folder.mkdir(parents=True, exist_ok=True)
-    version = version_of(root, entries)
+    version = version_of(root, pipelines)
     if not (folder / (version + _SUFFIX)).exists():
         draft = draft_of(folder / version)
         try:
             # Named by what was written, should a file have changed since.
-            version = _write(draft, root, home, entries, shards)
+            version = _write(draft, root, store, pipelines, shards)
             draft.replace(folder / (version + _SUFFIX))
         finally:
             draft.unlink(missing_ok=True)
@@ -63,11 +69,11 @@ def publish(
 
 
 def fetch(folder: Path, version: str, into: Path) -> None:
-    """Make `into` the home of a snapshot. Any number of processes may do so at once.
+    """Make `into` the store of a snapshot. Any number of processes may do so at once.
 
     :raises FileNotFoundError: when there is no such snapshot
     """
-    if Home(into).tree.is_dir():
+    if BundleStore(into).tree.is_dir():
         return
     source = folder / (version + _SUFFIX)
     if not source.is_file():
@@ -83,7 +89,7 @@ def fetch(folder: Path, version: str, into: Path) -> None:
     try:
         with tarfile.open(source) as archive:
             _unpack(archive, draft)
-        Home(draft).tree.mkdir(exist_ok=True)
+        BundleStore(draft).tree.mkdir(exist_ok=True)
         _put(draft, into)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -108,18 +114,18 @@ def _put(draft: Path, into: Path) -> None:
     try:
         draft.rename(into)
     except OSError:
-        if Home(into).tree.is_dir():
+        if BundleStore(into).tree.is_dir():
             return
         shutil.rmtree(into, ignore_errors=True)  # what is left of one that was removed
         draft.rename(into)
 
 
-def _digest(tree: Iterable[tuple[str, bytes]], entries: Mapping[str, Entry]) -> str:
+def _digest(tree: Iterable[tuple[str, bytes]], pipelines: Mapping[str, CompiledPipeline]) -> str:
     digest = hashlib.sha256()
     for name, data in tree:
         digest.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\0".encode(errors="surrogateescape"))
-    for name in sorted(entries):
-        digest.update(f"{name}\0{entries[name].digest()}\0".encode())
+    for name in sorted(pipelines):
+        digest.update(f"{name}\0{pipelines[name].digest()}\0".encode())
     return digest.hexdigest()[:40]
 
 
@@ -132,7 +138,9 @@ def _tree(root: Path) -> Iterator[Piece]:
         yield os.path.relpath(path, root), data, status.st_mode & 0o777
 
 
-def _write(draft: Path, root: Path, home: Home, entries: Mapping[str, Entry], shards: Mapping[str, str]) -> str:
+def _write(
+    draft: Path, root: Path, store: BundleStore, pipelines: Mapping[str, CompiledPipeline], shards: Mapping[str, str]
+) -> str:
     """Returns the digest of what was written."""
     with tarfile.open(draft, "w:gz", compresslevel=1) as archive:
 
@@ -141,12 +149,12 @@ def _write(draft: Path, root: Path, home: Home, entries: Mapping[str, Entry], sh
                 _add(archive, f"tree/{name}", data, mode)
                 yield name, data
 
-        version = _digest(written(), entries)
-        for name, entry in entries.items():
-            for path in (home.entries / name, *([home.older(name)] if entry.older else [])):
-                _add(archive, path.relative_to(home.folder).as_posix(), path.read_bytes())
+        version = _digest(written(), pipelines)
+        for each in pipelines.values():
+            for path in store.files_of(each):
+                _add(archive, path.relative_to(store.folder).as_posix(), path.read_bytes())
         for name, text in shards.items():
-            _add(archive, f"{home.stubs.name}/{name}", text.encode())
+            _add(archive, f"{store.stubs.name}/{name}", text.encode())
     return version
 
 

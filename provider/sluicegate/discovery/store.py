@@ -1,41 +1,47 @@
-"""What a bundle keeps in Airflow's storage: stubs for Airflow, an entry for each pipeline, what was seen before.
+"""What a bundle keeps in Airflow's storage: stubs, the last good version of each pipeline, what was found out before.
 
-Every file is written whole or not at all. Any number of processes may write at once: each of them writes something
-that is right by itself.
+Any number of processes may write at once: each of them writes something that is right by itself.
 """
 
 from __future__ import annotations
 
-import secrets
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluicegate.discovery.compiled import Entry, dump, load
-from sluicegate.discovery.stubs import LEAST, shard_name
+from sluicegate.discovery.cache import Cache, Kind, sweep, write_whole
+from sluicegate.discovery.compiled import CompiledPipeline, form
+from sluicegate.discovery.stubs import LEAST, SHARDS, shard_name
 
-__all__ = ["Complaint", "Home", "draft_of", "sweep", "write_whole"]
-
-_DRAFT = ".draft"
-_ABANDONED = 86400.0
-"""Seconds after which a draft is one of a process that was killed."""
+__all__ = ["COMPLAINTS", "BundleStore", "Complaint"]
 
 
 @dataclass(frozen=True)
 class Complaint:
-    """Why a pipeline could not be built, and when that was (seconds since the epoch)."""
+    """Why a pipeline could not be built when Airflow parsed it, and when that was (seconds since the epoch)."""
 
+    name: str
     text: str
     time: float
 
 
+PIPELINES = Kind("pipelines", CompiledPipeline, form)
+"""By name: the last good version, which nothing can make again once its file is bad."""
+
+COMPLAINTS = Kind("complaints", Complaint, form)
+"""By the digest of the compiled pipeline that could not be built: the next scan takes them."""
+
+
 @dataclass(frozen=True)
-class Home:
+class BundleStore:
     """`folder` need not exist."""
 
     folder: Path
+
+    @property
+    def cache(self) -> Cache:
+        return Cache(self.folder)
 
     @property
     def stubs(self) -> Path:
@@ -47,110 +53,57 @@ class Home:
         return self.folder / "tree"
 
     @property
-    def memory(self) -> Path:
-        """What the last look at the tree found, for the next one."""
-        return self.folder / "memory"
-
-    @property
-    def fingerprint(self) -> Path:
-        """What the tree was like when the stubs were made of it. Where there is none, nobody keeps this home."""
+    def sync_state(self) -> Path:
+        """What the tree was like when the stubs were made of it. Where there is none, nobody keeps this store."""
         return self.folder / "tree.json"
 
     def has_stubs(self) -> bool:
         """Whether there is one for every shard that Airflow may name when a task starts."""
-        return self.fingerprint.exists() or (self.stubs / shard_name(LEAST - 1)).exists()
+        return self.sync_state.exists() or (self.stubs / shard_name(LEAST - 1)).exists()
 
-    @property
-    def entries(self) -> Path:
-        return self.folder / "pipelines"
+    def pipeline(self, name: str) -> CompiledPipeline | None:
+        """The last good version of a pipeline, if there is one that can be read here."""
+        return self.cache.get(PIPELINES, name)
 
-    @property
-    def complaints(self) -> Path:
-        """A file for each pipeline that could not be built when Airflow parsed it, though it could before."""
-        return self.folder / "complaints"
+    def names(self) -> list[str]:
+        """Of the pipelines that are kept here."""
+        return self.cache.keys(PIPELINES)
+
+    def put(self, pipeline: CompiledPipeline) -> None:
+        if pipeline.older:
+            write_whole(self.older(pipeline.name), pipeline.text)
+        self.cache.put(PIPELINES, pipeline.name, pipeline)
+        if not pipeline.older:
+            self.older(pipeline.name).unlink(missing_ok=True)
+
+    def forget(self, name: str) -> None:
+        self.cache.forget(PIPELINES, name)
+        self.older(name).unlink(missing_ok=True)
 
     def older(self, name: str) -> Path:
         """What the file of a pipeline said of which an older version runs, for Airflow's Code tab."""
         return self.folder / "older" / f"{name}.yaml"
 
-    def entry(self, name: str) -> Entry | None:
-        """The pipeline of that name, if there is one that can be read here."""
-        try:
-            return load((self.entries / name).read_bytes())
-        except OSError:
-            return None
+    def files_of(self, pipeline: CompiledPipeline) -> list[Path]:
+        """The files that make up the pipeline here."""
+        path = self.cache.path(PIPELINES, pipeline.name)
+        return [path, self.older(pipeline.name)] if pipeline.older else [path]
 
-    def names(self) -> list[str]:
-        """Of the pipelines that there are entries of."""
-        return _listed(self.entries)
+    def complain(self, name: str, digest: str, text: str) -> None:
+        """Note for the next scan that the compiled pipeline with that digest could not be built."""
+        self.cache.put(COMPLAINTS, digest, Complaint(name, text, time.time()))
 
-    def put(self, entry: Entry) -> None:
-        if entry.older:
-            write_whole(self.older(entry.name), entry.text)
-        write_whole(self.entries / entry.name, dump(entry))
-        if not entry.older:
-            self.older(entry.name).unlink(missing_ok=True)
+    def complaints(self) -> dict[str, Complaint | None]:
+        """By the digest of what could not be built; None for one that cannot be read here."""
+        return {key: self.cache.get(COMPLAINTS, key) for key in self.cache.keys(COMPLAINTS)}
 
-    def forget(self, name: str) -> None:
-        (self.entries / name).unlink(missing_ok=True)
-        self.older(name).unlink(missing_ok=True)
+    def withdraw(self, digests: Iterable[str]) -> None:
+        """Take complaints back."""
+        for digest in digests:
+            self.cache.forget(COMPLAINTS, digest)
 
-    def complain(self, name: str, version: str, text: str) -> None:
-        """Note that this version of a pipeline, the digest of its entry, could not be built."""
-        write_whole(self.complaints / name, f"{version}\n{text}".encode(errors="replace"))
-
-    def withdraw(self, name: str) -> None:
-        """Take a complaint back."""
-        (self.complaints / name).unlink(missing_ok=True)
-
-    def complained_of(self) -> list[str]:
-        """The names of pipelines that could not be built."""
-        return _listed(self.complaints)
-
-    def complaint(self, entry: Entry) -> Complaint | None:
-        """Why this very version could not be built, if that was so."""
-        path = self.complaints / entry.name
-        try:
-            text, moment = path.read_text("utf-8", "replace"), path.stat().st_mtime
-        except OSError:
-            return None
-        digest, _, words = text.partition("\n")
-        return Complaint(words, moment) if digest == entry.digest() else None
-
-
-def write_whole(path: Path, data: bytes) -> bool:
-    """Write `data` if it is not there already: all of it, or nothing. Returns whether it was written."""
-    try:
-        if path.read_bytes() == data:
-            return False
-    except OSError:
-        pass
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = draft_of(path)
-    try:
-        draft.write_bytes(data)
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    return True
-
-
-def draft_of(path: Path) -> Path:
-    """A name beside `path` that no other process on any machine has."""
-    return path.with_name(f".{secrets.token_hex(8)}{_DRAFT}")
-
-
-def sweep(folder: Path) -> Iterator[Path]:
-    """The drafts that killed processes left in a folder."""
-    for draft in folder.glob(f".*{_DRAFT}"):
-        with suppress(FileNotFoundError):
-            if draft.stat().st_mtime < time.time() - _ABANDONED:
-                yield draft
-
-
-def _listed(folder: Path) -> list[str]:
-    try:
-        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    except FileNotFoundError:
-        return []
+    def sweep(self) -> None:
+        """Remove what killed processes left behind."""
+        for folder in (self.folder, *self.folder.glob("*/"), self.stubs / SHARDS):
+            for draft in sweep(folder):
+                draft.unlink(missing_ok=True)

@@ -46,7 +46,7 @@ globals().update(dags(__file__, {root!r}, pipelines))
 
 _ERROR = """\
 # What keeps {file!r} from becoming an airflow dag. Made by sluicegate {version}: a change here is lost.
-from sluicegate.factory.site import refuse
+from sluicegate.discovery.import_error import refuse
 
 mistakes = {text!r}
 refuse(mistakes)

@@ -6,13 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sluicegate.factory.attempt import build_diagnostics
     from sluicegate.factory.build import build_dag
-    from sluicegate.factory.dags import build_diagnostics, load_dags
-    from sluicegate.factory.site import PipelineFileError
 
-__all__ = ["PipelineFileError", "build_dag", "build_diagnostics", "load_dags"]
+__all__ = ["build_dag", "build_diagnostics"]
 
-_HOME = {"PipelineFileError": "site", "build_dag": "build", "build_diagnostics": "dags", "load_dags": "dags"}
+_HOME = {"build_dag": "build", "build_diagnostics": "attempt"}
 
 
 def __getattr__(name: str) -> Any:

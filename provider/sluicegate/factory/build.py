@@ -7,9 +7,9 @@ comes out as a `BuildError` with all of it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from graphlib import TopologicalSorter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk import TaskGroup
 
@@ -18,80 +18,94 @@ from sluicegate.factory.arguments.operators import dag_argument_problems, typed_
 from sluicegate.factory.dag import dag_arguments, trigger_form
 from sluicegate.factory.docs import doc_md, playbooks_folder
 from sluicegate.factory.problems import BuildError, Problem
-from sluicegate.factory.steps import Task, files_task, retry_arguments, task_of
-from sluicegate.factory.waits import SourceWait, Wait, listings, waits
-from sluicegate.graph import edges as graph
+from sluicegate.factory.steps import Made, Task, files_task, retry_arguments, task_of
+from sluicegate.graph.edges import edges
+from sluicegate.graph.groups import around, group_id
+from sluicegate.graph.order import waves
+from sluicegate.graph.waits import SourceWait, Wait, listings, waits
 from sluicegate.pipeline.diagnostics import Where
-from sluicegate.pipeline.keys.model import Pipeline, Step, Timetable
-from sluicegate.pipeline.read.groups import around, group_id
+from sluicegate.pipeline.keys.model import Pipeline, Schedule, Step
 from sluicegate.runtime.dag import PipelineDAG
 
-if TYPE_CHECKING:
-    from sluicegate.wait.sensor import WaitSensor
-
-__all__ = ["build_dag"]
+__all__ = ["BuiltDag", "build", "build_dag"]
 
 _SENSOR_RETRIES = 2
 """At least: Airflow may fail a task that comes back from the triggerer for no reason of its own (#72716)."""
 
 
+@dataclass(frozen=True)
+class BuiltDag:
+    """A DAG, and what it and its tasks, by id, were called with: neither keeps its arguments."""
+
+    dag: PipelineDAG
+    arguments: Mapping[str, Any]
+    task_arguments: Mapping[str, Mapping[str, Any]]
+
+
 def build_dag(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: Path | None = None) -> PipelineDAG:
+    """The DAG alone; as `build`."""
+    return build(pipeline, others, playbooks=playbooks).dag
+
+
+def build(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: Path | None = None) -> BuiltDag:
     """The DAG of `pipeline`.
 
     :param others: the pipelines that it reads from, by name
     :param playbooks: the folder of playbooks, unless it is where it is always
     :raises BuildError: for operators and arguments that Airflow does not have or does not take
     """
-    dag, problems = _dag(pipeline, playbooks or playbooks_folder(pipeline.root))
+    dag, arguments, problems = _dag(pipeline, playbooks or playbooks_folder(pipeline.root))
     groups = _groups(pipeline, dag)
     steps, more = _steps(pipeline, others, dag, groups)
     if problems or more:
         raise BuildError([*problems, *more])
     awaited = waits(pipeline, others)
     sensors = _sensors(awaited, pipeline, dag, groups)
-    links = [*_edges_of_waits(awaited), *graph.edges(pipeline)]
-    _join([*links, *_edges_of_listings(links, listings(pipeline))], steps | sensors)
+    links = [*_edges_of_waits(awaited), *edges(pipeline)]
+    tasks = steps | sensors
+    _join([*links, *_edges_of_listings(links, listings(pipeline))], tasks)
     _undo(pipeline, steps)
-    return dag
+    return BuiltDag(dag, arguments, {name: made.arguments for name, made in tasks.items()})
 
 
-def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, list[Problem]]:
-    """With problems, a bare one stands in: what is wrong with the steps is told as well."""
+def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, Any], list[Problem]]:
+    """The DAG without tasks, and its arguments. With problems it is a bare one: the steps are still looked at."""
     typist = Typist(pipeline.root, pipeline.schedule.timezone, dag_argument_problems(pipeline.dag, ("dag",)))
     further = typed_dag_arguments(pipeline.dag, ("dag",), typist)
     if pipeline.schedule.timetable is not None:
-        further["schedule"] = _timetable(pipeline.schedule.timetable, typist)
+        further["schedule"] = _timetable(pipeline.schedule, typist)
     if typist.problems:
-        return PipelineDAG(pipeline.name, auto_register=False), typist.problems
+        return PipelineDAG(pipeline.name, auto_register=False), {}, typist.problems
+    arguments = {
+        "source": str(pipeline.file),
+        "window_timezone": pipeline.schedule.timezone,
+        **dag_arguments(pipeline),
+        **further,
+        "doc_md": doc_md(pipeline, playbooks),
+    }
     try:
-        dag = PipelineDAG(
-            pipeline.name,
-            source=str(pipeline.file),
-            window_timezone=pipeline.schedule.timezone,
-            **dag_arguments(pipeline) | further,
-            doc_md=doc_md(pipeline, playbooks),
-        )
+        dag = PipelineDAG(pipeline.name, **arguments)
     except Exception as error:
         # The DAG's own checks: a value of the wrong type.
         message = f"Airflow does not take this DAG: {type(error).__name__}: {error}"
         where = ("dag",) if pipeline.dag else ()
-        return PipelineDAG(pipeline.name, auto_register=False), [Problem(where, "dag", message, key=True)]
+        return PipelineDAG(pipeline.name, auto_register=False), {}, [Problem(where, "dag", message, key=True)]
     # Their defaults were checked when the file was read: the DAG would check them by JSON Schema at every parse.
     dag.params.update(trigger_form(pipeline.params))
-    return dag, []
+    return dag, arguments, []
 
 
-def _timetable(said: Timetable, typist: Typist) -> Any:
+def _timetable(said: Schedule, typist: Typist) -> Any:
     """Airflow's schedule; one that its scheduler could not read back is a problem."""
     from airflow.serialization.encoders import encode_timetable
 
     where: Where = ("schedule",)
-    made = typist.object({"timetable": said.path, "with": said.with_}, where, key="timetable")
+    made = typist.object({"timetable": said.timetable, "with": said.with_}, where, key="timetable")
     if made is not None:
         try:
             encode_timetable(made)
         except Exception as error:
-            message = f"Airflow's scheduler cannot read `{said.path}` back: {error}"
+            message = f"Airflow's scheduler cannot read `{said.timetable}` back: {error}"
             typist.problems.append(Problem((*where, "timetable"), "schedule", message))
     return made
 
@@ -113,23 +127,23 @@ def _groups(pipeline: Pipeline, dag: PipelineDAG) -> dict[str, TaskGroup]:
 
 def _steps(
     pipeline: Pipeline, others: Mapping[str, Pipeline], dag: PipelineDAG, groups: Mapping[str, TaskGroup]
-) -> tuple[dict[str, Task], list[Problem]]:
+) -> tuple[dict[str, Made], list[Problem]]:
     """Every step's task, in `dag`, and the listings of files beside them; what is wrong in all that have none."""
-    tasks: dict[str, Task] = {}
+    tasks: dict[str, Made] = {}
     problems: list[Problem] = []
     listed = listings(pipeline)
     for step in _makers_first(pipeline):
         group = groups.get(step.group or "")
         if step.name in listed:
             tasks[listed[step.name]] = files_task(step, listed[step.name], pipeline, group=group)
-            dag.add_task(tasks[listed[step.name]])
+            dag.add_task(tasks[listed[step.name]].task)
         maker = listed.get(step.name) or (step.for_each.output_of if step.for_each is not None else None)
         if maker is not None and maker not in tasks:
-            continue  # its own problem is told
+            continue  # its own problem is reported
         try:
-            items = None if maker is None else tasks[maker].output
+            items = None if maker is None else tasks[maker].task.output
             tasks[step.name] = task_of(step, pipeline, others, group=group, items=items)
-            _add(dag, tasks[step.name])
+            _add(dag, tasks[step.name].task)
         except BuildError as error:
             problems += error.problems
     return tasks, problems
@@ -148,27 +162,28 @@ def _makers_first(pipeline: Pipeline) -> Iterable[Step]:
     """The steps in the file's order, but what another is mapped over before that."""
     if all(step.for_each is None or step.for_each.output_of is None for step in pipeline.steps.values()):
         return pipeline.steps.values()
-    before = {
-        name: [step.for_each.output_of] if step.for_each is not None and step.for_each.output_of else []
+    makers = (
+        (step.for_each.output_of, name)
         for name, step in pipeline.steps.items()
-    }
-    return [pipeline.steps[name] for name in TopologicalSorter(before).static_order()]
+        if step.for_each is not None and step.for_each.output_of is not None
+    )
+    return [pipeline.steps[name] for wave in waves(makers, pipeline.steps) for name in wave]
 
 
 def _sensors(
     awaited: Iterable[Wait], pipeline: Pipeline, dag: PipelineDAG, groups: Mapping[str, TaskGroup]
-) -> dict[str, Task]:
+) -> dict[str, Made]:
     """Every wait's task, in `dag`; in a group where all who wait are in that one."""
-    sensors: dict[str, Task] = {}
+    sensors: dict[str, Made] = {}
     for wait in awaited:
         names = {pipeline.steps[reader].group for reader in wait.readers}
         group = groups.get(names.pop() or "") if len(names) == 1 else None
         sensors[wait.task_id] = _sensor(wait, pipeline, group)
-        dag.add_task(sensors[wait.task_id])
+        dag.add_task(sensors[wait.task_id].task)
     return sensors
 
 
-def _sensor(wait: Wait, pipeline: Pipeline, group: TaskGroup | None) -> WaitSensor:
+def _sensor(wait: Wait, pipeline: Pipeline, group: TaskGroup | None) -> Made:
     from sluicegate.wait.sensor import SourceSensor, UpstreamSensor
 
     shared = retry_arguments(pipeline.retries, at_least=_SENSOR_RETRIES)
@@ -176,17 +191,19 @@ def _sensor(wait: Wait, pipeline: Pipeline, group: TaskGroup | None) -> WaitSens
     if pipeline.owner:
         shared["owner"] = pipeline.owner
     if isinstance(wait, SourceWait):
-        return SourceSensor(
+        arguments = dict(
+            **shared,
             task_id=wait.task_id,
             source=wait.place,
             wait=wait.limit,
             matching=wait.matching,
             aws_conn_id=pipeline.connections.aws,
             doc=f"Waits until {wait.place.dataset} is there.",
-            **shared,
         )
+        return Made(SourceSensor(**arguments), arguments)
     name = f"{wait.dag}.{wait.task}" if wait.task else wait.dag
-    return UpstreamSensor(
+    arguments = dict(
+        **shared,
         task_id=wait.task_id,
         upstream=wait.dag,
         upstream_step=wait.task,
@@ -195,8 +212,8 @@ def _sensor(wait: Wait, pipeline: Pipeline, group: TaskGroup | None) -> WaitSens
         fail_fast=wait.fail_fast,
         wait=wait.limit,
         doc=f"Waits until {name} has succeeded " + ("once." if wait.latest else "for this run's window."),
-        **shared,
     )
+    return Made(UpstreamSensor(**arguments), arguments)
 
 
 def _edges_of_waits(awaited: Iterable[Wait]) -> Iterator[tuple[str, str]]:
@@ -212,17 +229,17 @@ def _edges_of_listings(edges: Iterable[tuple[str, str]], listed: Mapping[str, st
             yield before, listed[after]
 
 
-def _join(edges: Iterable[tuple[str, str]], tasks: Mapping[str, Task]) -> None:
+def _join(edges: Iterable[tuple[str, str]], tasks: Mapping[str, Made]) -> None:
     """What `before >> after` comes to between tasks of one DAG, without finding out for each that it is one."""
     for before, after in edges:
-        tasks[before].downstream_task_ids.add(after)
-        tasks[after].upstream_task_ids.add(before)
+        tasks[before].task.downstream_task_ids.add(after)
+        tasks[after].task.upstream_task_ids.add(before)
 
 
-def _undo(pipeline: Pipeline, tasks: Mapping[str, Task]) -> None:
+def _undo(pipeline: Pipeline, tasks: Mapping[str, Made]) -> None:
     """Setups and their teardowns; the edges between them are there."""
     for name, step in pipeline.steps.items():
         if step.teardown_of is not None:
             for setup in step.teardown_of.steps:
-                tasks[setup].as_setup()  # type: ignore[no-untyped-call]
-            tasks[name].as_teardown(on_failure_fail_dagrun=step.teardown_of.fail_run)
+                tasks[setup].task.as_setup()  # type: ignore[no-untyped-call]
+            tasks[name].task.as_teardown(on_failure_fail_dagrun=step.teardown_of.fail_run)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.bases.sensor import BaseSensorOperator
@@ -18,7 +18,7 @@ from sluicegate.factory.arguments.coerce import Typist
 from sluicegate.factory.arguments.operators import argument_problems, operator_class, typed_arguments
 from sluicegate.factory.problems import BuildError, Problem
 from sluicegate.faults.retry import FaultRetryPolicy
-from sluicegate.graph import edges as graph
+from sluicegate.graph.datasets import files_location, folders_of, read_locations, write_locations
 from sluicegate.graph.template import needs_item
 from sluicegate.pipeline.keys.model import (
     LoadStep,
@@ -36,13 +36,19 @@ if TYPE_CHECKING:
     from airflow.sdk import TaskGroup, XComArg
 
     from sluicegate.pipeline.keys.model import Step
-    from sluicegate.wait.files import FilesOperator
 
-__all__ = ["Task", "files_task", "retry_arguments", "task_of"]
+__all__ = ["Made", "Task", "files_task", "part_problems", "retry_arguments", "task_of"]
 
 Task = BaseOperator | MappedOperator
-Made = tuple[type[BaseOperator], dict[str, Any]]
+Call = tuple[type[BaseOperator], dict[str, Any]]
 """An operator, and what it is to be called with."""
+
+
+class Made(NamedTuple):
+    """A task, and what its operator was called with: operators do not keep that."""
+
+    task: Task
+    arguments: Mapping[str, Any]
 
 
 def task_of(
@@ -52,7 +58,7 @@ def task_of(
     *,
     group: TaskGroup | None = None,
     items: XComArg | None = None,
-) -> Task:
+) -> Made:
     """The task of `step`, in no DAG yet.
 
     :param items: what the step is mapped over, unless the file lists it
@@ -65,8 +71,8 @@ def task_of(
         if step.for_each is not None:
             from sluicegate.factory.mapping import mapped
 
-            return mapped(operator, arguments, step.for_each, items)
-        return operator(**arguments)
+            return Made(mapped(operator, arguments, step.for_each, items), arguments)
+        return Made(operator(**arguments), arguments)
     except BuildError:
         raise
     except Exception as error:
@@ -74,28 +80,28 @@ def task_of(
         raise BuildError([Problem(("steps", step.name), "operator", _reason(error), key=True)]) from error
 
 
-def files_task(step: StepBase, task_id: str, pipeline: Pipeline, *, group: TaskGroup | None = None) -> FilesOperator:
+def files_task(step: StepBase, task_id: str, pipeline: Pipeline, *, group: TaskGroup | None = None) -> Made:
     """What lists the files that `step` is mapped over."""
     if step.for_each is None or step.for_each.files is None:
         raise ValueError(f"{step.name} is not mapped over files")
     from sluicegate.wait.files import FilesOperator
 
-    arguments: dict[str, Any] = {"owner": pipeline.owner} if pipeline.owner else {}
-    return FilesOperator(
-        **arguments,
+    arguments = dict(
+        **({"owner": pipeline.owner} if pipeline.owner else {}),
         **retry_arguments(step.retries),
         pipeline=pipeline.name,
         timezone=pipeline.schedule.timezone,
         task_id=task_id,
-        files=graph.files_location(pipeline, step.for_each.files),
+        files=files_location(pipeline, step.for_each.files),
         empty=step.for_each.empty,
         aws_conn_id=pipeline.connections.aws,
         doc=f"Lists the files that `{step.name}` runs for.",
         task_group=group,
     )
+    return Made(FilesOperator(**arguments), arguments)
 
 
-def _operator_of(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Made:
+def _operator_of(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Call:
     match step:
         case LoadStep():
             return _load(step, pipeline, others)
@@ -111,11 +117,11 @@ def _operator_of(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline])
             assert_never(step)
 
 
-def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Made:
+def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Call:
     from sluicegate.load.operator import LoadOperator
 
-    source = graph.read_locations(pipeline, step, others)["load"]
-    into = graph.write_locations(pipeline, step)["into"]
+    source = read_locations(pipeline, step, others)["load"]
+    into = write_locations(pipeline, step)["into"]
     arguments = dict(
         **_common(step, pipeline),
         **_ours(pipeline),
@@ -135,7 +141,7 @@ def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) ->
     return LoadOperator, arguments
 
 
-def _spark(step: SparkStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Made:
+def _spark(step: SparkStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Call:
     from sluicegate.emr.operator import SparkOperator
 
     arguments = dict(
@@ -155,12 +161,12 @@ def _spark(step: SparkStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) 
 def _bound(step: StepBase, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> dict[str, Any]:
     """The datasets that a step names, by binding."""
     return {
-        "reads": graph.read_locations(pipeline, step, others),
-        "writes": graph.write_locations(pipeline, step),
+        "reads": read_locations(pipeline, step, others),
+        "writes": write_locations(pipeline, step),
     }
 
 
-def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Made:
+def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Call:
     from sluicegate.transform.operator import TransformOperator
 
     arguments = dict(
@@ -174,7 +180,7 @@ def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pip
     return TransformOperator, arguments
 
 
-def _python(step: PythonStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Made:
+def _python(step: PythonStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Call:
     from sluicegate.transform.python import PythonStepOperator
 
     arguments = dict(
@@ -187,7 +193,19 @@ def _python(step: PythonStep, pipeline: Pipeline, others: Mapping[str, Pipeline]
     return PythonStepOperator, arguments
 
 
-def _foreign(step: OperatorStep, pipeline: Pipeline) -> Made:
+def part_problems(step: Step | None, pipeline: Pipeline) -> list[Problem]:
+    """What is wrong with the arguments that are known of a step which is not finished, because of a mistake in it."""
+    if not isinstance(step, OperatorStep) or not step.with_:
+        return []  # without arguments, those that are there may be under a key that is misspelt
+    try:
+        _typed(step, pipeline)
+    except BuildError as error:
+        return list(error.problems)
+    return []
+
+
+def _typed(step: OperatorStep, pipeline: Pipeline) -> Call:
+    """A foreign operator and the step's own arguments for it, as what it takes."""
     where = ("steps", step.name)
     operator = operator_class(step.operator, (*where, "operator"))
     typist = Typist(
@@ -197,6 +215,11 @@ def _foreign(step: OperatorStep, pipeline: Pipeline) -> Made:
     typist.problems += _unfilled(step, operator)
     if typist.problems:
         raise BuildError(typist.problems)
+    return operator, given
+
+
+def _foreign(step: OperatorStep, pipeline: Pipeline) -> Call:
+    operator, given = _typed(step, pipeline)
     arguments = _common(step, pipeline)
     if step.timeout is not None and issubclass(operator, BaseSensorOperator):
         # A sensor's own timeout also counts the time in which it does not run.
@@ -232,7 +255,7 @@ def _common(step: StepBase, pipeline: Pipeline) -> dict[str, Any]:
         "pool": step.pool,
         "trigger_rule": step.trigger_rule,
         "inlets": _assets((read.dataset for read in step.reads.values()), pipeline),
-        "outlets": _assets((*step.writes.values(), *graph.folders_of(pipeline, step)), pipeline),
+        "outlets": _assets((*step.writes.values(), *folders_of(pipeline, step)), pipeline),
     }
     return arguments | {name: value for name, value in optional.items() if value}
 

@@ -2,7 +2,7 @@
 
 Airflow reckons in naive local time and makes the result aware afterwards: a tick in the hour that the
 clock skips moves forward by that hour, one in the hour that comes twice is the second of the two, and a
-cron for every hour goes by elapsed time instead. `tests/pipeline/test_cron.py` holds the two together.
+cron for every hour goes by elapsed time instead. `tests/graph/test_cron.py` holds the two together.
 """
 
 from __future__ import annotations

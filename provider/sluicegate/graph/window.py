@@ -17,7 +17,7 @@ from sluicegate.graph.cron import Cron, cron_of, zone
 if TYPE_CHECKING:
     from sluicegate.pipeline.keys.model import Schedule
 
-__all__ = ["Window", "can_always_match", "endless", "unmatched", "upstream_windows", "windows"]
+__all__ = ["Window", "awaited_dates", "endless", "unmatched", "upstream_windows", "windows"]
 
 _YEAR = 366
 _LOOK = timedelta(days=9)  # a whole week and the days around it
@@ -80,14 +80,23 @@ def upstream_windows(schedule: Schedule, window: Window) -> tuple[Window, ...]:
     return tuple(found)
 
 
+def awaited_dates(schedule: Schedule | None, window: Window, *, latest: bool = False) -> tuple[datetime, ...] | None:
+    """The logical dates of the upstream's runs that a run with `window` waits for, in UTC, oldest first.
+
+    None means any run; none at all, that no run of the upstream ends in `window`.
+
+    :param schedule: the upstream's; None (a DAG that is not a pipeline): its run at the start of `window`
+    """
+    if latest:
+        return None
+    if schedule is None:
+        return (window.start.astimezone(UTC),)
+    return tuple(upstream.start for upstream in upstream_windows(schedule, window))
+
+
 def endless(schedule: Schedule) -> Schedule:
     """The same without `start` and `end`."""
     return schedule.model_copy(update={"start": None, "end": None})
-
-
-def can_always_match(reader: Schedule, upstream: Schedule) -> bool:
-    """Whether every run of `reader` finds at least one window of `upstream`."""
-    return unmatched(reader, upstream) is None
 
 
 @lru_cache(maxsize=4096)

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin, dead_letter_id
+from sluicegate.ledger.ledger import Ledger, OpenLetter
 
-__all__ = ["Counts", "DeadLetter", "Load", "Origin", "dead_letter_id"]
+__all__ = ["Counts", "DeadLetter", "Ledger", "Load", "OpenLetter", "Origin", "dead_letter_id"]

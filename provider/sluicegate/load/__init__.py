@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from sluicegate.load.operator import LoadOperator
     from sluicegate.load.report import LoadReport
     from sluicegate.load.request import LoadRequest
-    from sluicegate.targets.postgres import PostgresTarget
+    from sluicegate.targets.postgres.target import PostgresTarget
 
 __all__ = ["LoadOperator", "LoadReport", "LoadRequest", "Loader", "PostgresTarget", "load"]
 
@@ -18,7 +18,7 @@ _HOMES = {
     "LoadReport": "load.report",
     "LoadRequest": "load.request",
     "Loader": "load.load",
-    "PostgresTarget": "targets.postgres",
+    "PostgresTarget": "targets.postgres.target",
     "load": "load.load",
 }
 

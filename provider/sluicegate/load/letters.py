@@ -50,9 +50,11 @@ def record_of(raw: str) -> str:
 
 
 def failures_of(
-    rules: Sequence[Rule], record: str, sensitive: frozenset[str], casts: Mapping[str, Cast]
+    rules: Sequence[Rule], record: str, sensitive: frozenset[str], casts: Mapping[str, Cast], why: str | None = None
 ) -> tuple[Mapping[str, object], ...]:
-    """Each of the broken `rules` with its column, the raw value there, and why a cast does not take it."""
+    """Each of the broken `rules` with its column, the raw value there, and why a cast does not take it; a malformed
+    line with `why` it is.
+    """
     malformed = any(rule.name == MALFORMED for rule in rules)
     values: Mapping[str, object] = {} if malformed else json.loads(record, parse_float=_float)
     found: list[Mapping[str, object]] = []
@@ -64,7 +66,9 @@ def failures_of(
             "column": ", ".join(rule.columns) or None,
             "value": shown[0] if len(shown) == 1 else (shown or None),
         }
-        if rule.expectation == TYPE:
+        if rule.name == MALFORMED:
+            failure["why"] = why
+        elif rule.expectation == TYPE:
             cast = casts[rule.columns[0]]
             failure["why"] = f"it is not a {cast.type}" if masked else why_lost(cast, shown[0])
         found.append(failure)

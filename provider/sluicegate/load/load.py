@@ -9,16 +9,17 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sluicegate.checks.rule import Rule, number_twins
+from sluicegate.checks.rule import number_twins
 from sluicegate.faults import FaultError, fault
 from sluicegate.ledger.entries import Counts, Load
+from sluicegate.ledger.ledger import Ledger
 from sluicegate.load.folder import work_folder
-from sluicegate.load.plan import plan_columns
+from sluicegate.load.plan import match_case, plan_columns, rules_of_target
 from sluicegate.load.report import LoadReport, reasons_text
 from sluicegate.load.request import LoadRequest
 from sluicegate.load.stage import Stage
@@ -30,7 +31,7 @@ from sluicegate.records.open import open_part
 from sluicegate.records.reader import LocalPart, Reader
 from sluicegate.records.types import ColumnType
 from sluicegate.storage.part import Part, version
-from sluicegate.targets.target import Merge, Outcome, Session, Table, Target
+from sluicegate.targets.target import Merge, Session, Table, Target
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -56,7 +57,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What came out of the stage. `refusal` is why none of it may go in, if so."""
+    """What came out of the stage. `refusal` is why none of it may go in, if so.
+
+    `called` is the target's name of each column that the source writes in another case.
+    """
 
     columns: Mapping[str, ColumnType]
     file: Path
@@ -64,6 +68,7 @@ class _Prepared:
     counts: Counts
     reasons: Mapping[str, int]
     refusal: FaultError | None
+    called: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(request: LoadRequest, source: Source, target: Target) -> LoadReport:
@@ -98,7 +103,8 @@ class Loader:
         for _ in range(_ATTEMPTS):
             table = self._target.inspect()
             if not request.force:
-                done = self._target.find(table, request.source, version(parts), self._digest, ever=self._ever)
+                with self._target.ledger() as ledger:
+                    done = self._find(ledger, table, parts)
                 if done is not None:
                     return self._skipped(table, done)
             with ExitStack() as stack:
@@ -113,9 +119,9 @@ class Loader:
             log.info("%s was created or changed meanwhile: starting anew", table.name)
         raise fault("WAREHOUSE_BUSY", f"{table.name} was changed again and again while the source was read")
 
-    @property
-    def _ever(self) -> bool:
-        return self._request.mode is Mode.APPEND
+    def _find(self, ledger: Ledger, table: Table, parts: Sequence[Part]) -> Load | None:
+        request = self._request
+        return ledger.find(table.name, request.source, version(parts), self._digest, ever=request.mode is Mode.APPEND)
 
     def _load(self, duck: DuckDBPyConnection, folder: Path, parts: Sequence[Part], table: Table) -> LoadReport | None:
         """None when the table is not as it was any more, so that the plan may be wrong."""
@@ -124,25 +130,35 @@ class Loader:
             LocalPart(number, part.uri, part.version, self._source.fetch(part, folder))
             for number, part in enumerate(parts)
         ]
-        readers = [open_part(duck, part, request.format, folder, self._names_of_headerless(table)) for part in local]
+        headerless, dialect = self._names_of_headerless(table), self._target.dialect
+        readers = [open_part(duck, part, request.format, folder, headerless, dialect) for part in local]
         names = tuple(dict.fromkeys(name for reader in readers for name in reader.names))
-        columns = self._plan(duck, readers, names, table)
-        stage = self._stage(duck, columns, readers, table)
+        alike = match_case(table, names)
+        if alike:
+            shown = ", ".join(f"{name!r} is {own!r}" for own, name in alike.items())
+            log.info("columns of the source that %s has in another case: %s", table.name, shown)
+        seen = table.seen_as(alike)
+        columns = self._plan(duck, readers, names, seen)
+        stage = self._stage(duck, columns, readers, seen)
         for part in parts:
             self._source.verify(part)
-        if not stage.read and not all(name in table.columns or self._is_declared(name) for name in columns):
+        if not stage.read and not all(name in seen.columns or self._is_declared(name) for name in columns):
             columns = {}  # The first record will say of what types they are.
-        prepared = self._prepare(stage, columns, folder)
+        called = {name: own for own, name in alike.items()}
+        prepared = replace(self._prepare(stage, columns, folder), called=called)
         with self._target.session(table, dry_run=request.dry_run) as session:
             if not request.force:
-                done = session.find(request.source, version(parts), self._digest, ever=self._ever)
+                done = self._find(session.ledger, table, parts)
                 if done is not None:
                     return self._skipped(table, done)
+            if prepared.refusal is None:
+                applied = self._apply(session, table, stage, prepared)
+                if applied is None:
+                    return None
+                prepared = applied
             if prepared.refusal is not None:
                 return self._refuse(session, table, stage, parts, prepared)
-            if prepared.columns and not session.prepare(table, columns, request.key):
-                return None
-            return self._bring(session, table, stage, parts, prepared)
+            return self._keep(session, table, stage, parts, prepared)
 
     def _names_of_headerless(self, table: Table) -> tuple[str, ...]:
         """What the columns of a file without a header are called."""
@@ -153,20 +169,26 @@ class Loader:
     ) -> dict[str, ColumnType]:
         if not names:
             return {}  # an empty source
-        return plan_columns(self._request, table, names, lambda some: infer_types(duck, readers, some) if some else {})
+        dialect = self._target.dialect
+        return plan_columns(
+            self._request, table, names,
+            lambda some: infer_types(duck, readers, some, dialect) if some else {}, dialect.unusable_column,
+        )  # fmt: skip
 
     def _stage(
         self, duck: DuckDBPyConnection, columns: Mapping[str, ColumnType], readers: Sequence[Reader], table: Table
     ) -> Stage:
         request = self._request
         sensitive = frozenset(name for name, column in request.columns.items() if column.sensitive)
-        # What the target itself would refuse is set aside as well, and does not stop the load.
-        refused = [name for name, column in table.columns.items() if column.required and name in columns]
-        required = [Rule("expect_column_values_to_not_be_null", {"column": name}) for name in refused]
-        rules = number_twins([*self._rules, *required]) if columns else ()
-        casts = {name: self._cast(name, type_) for name, type_ in columns.items()}
+        rules = number_twins([*self._rules, *rules_of_target(table, columns)]) if columns else ()
         stage = Stage(
-            duck, casts, rules, key=request.key if columns else (), newest_by=request.newest_by, sensitive=sensitive
+            duck,
+            {name: self._cast(name, type_) for name, type_ in columns.items()},
+            rules,
+            self._target.dialect,
+            key=request.key if columns else (),
+            newest_by=request.newest_by,
+            sensitive=sensitive,
         )
         stage.fill(readers)
         return stage
@@ -181,7 +203,7 @@ class Loader:
     def _prepare(self, stage: Stage, columns: Mapping[str, ColumnType], folder: Path) -> _Prepared:
         reasons = stage.reasons()
         counts = Counts(read=stage.read, dead=stage.dead, rejected=stage.read - stage.dead)
-        file = folder / "records.csv"
+        file = folder / f"records.{self._target.staging}"
         if self._request.max_dead.exceeded_by(stage.dead, stage.read):
             return _Prepared(columns, file, 0, counts, reasons, self._too_many(stage, reasons))
         if self._request.mode in {Mode.MERGE, Mode.INSERT_ONLY}:
@@ -191,7 +213,7 @@ class Loader:
             detail = "; ".join(f"{verdict.rule.name} does not hold: saw {verdict.observed}" for verdict in failed)
             refusal = fault("CHECK_FAILED", detail, rules=[verdict.rule.name for verdict in failed])
             return _Prepared(columns, file, 0, counts, reasons, refusal)
-        rows = stage.write(file) if columns else 0
+        rows = stage.write(file, self._target.staging) if columns else 0
         counts = Counts(read=stage.read, dead=stage.dead, deduplicated=stage.deduplicated)
         return _Prepared(columns, file, rows, counts, reasons, None)
 
@@ -216,8 +238,8 @@ class Loader:
         """Keep the dead letters and a failed row, no data; then raise why."""
         assert prepared.refusal is not None
         request = self._request
-        session.set_aside(self._digest, request.origin, stage.dead_letters())
-        session.record(self._entry(table, parts, "failed", prepared.counts, prepared.refusal.code))
+        session.ledger.set_aside(table.name, self._digest, request.origin, stage.dead_letters())
+        session.ledger.record(self._entry(table, parts, "failed", prepared.counts, prepared.refusal.code))
         if not request.dry_run:
             session.commit()
         report = self._report("failed", table, parts, prepared.counts, prepared.reasons)
@@ -225,37 +247,61 @@ class Loader:
         prepared.refusal.facts["report"] = report.as_dict()
         raise prepared.refusal
 
-    def _bring(
+    def _apply(self, session: Session, table: Table, stage: Stage, prepared: _Prepared) -> _Prepared | None:
+        """Bring the records in; None when the table is not as it was any more.
+
+        Where the target itself refuses more than may be set aside, all is undone and the outcome has a `refusal`.
+        """
+        if not prepared.columns:
+            return prepared
+        request, reasons = self._request, prepared.reasons
+        assert request.mode is not None
+        columns = {prepared.called.get(name, name): type_ for name, type_ in prepared.columns.items()}
+        types = {name: table.columns[name].type if name in table.columns else t for name, t in columns.items()}
+        key = tuple(prepared.called.get(name, name) for name in request.key)
+        newest_by = request.newest_by and prepared.called.get(request.newest_by, request.newest_by)
+        merge = Merge(prepared.file, prepared.rows, types, key, request.mode, newest_by)
+        dead = stage.dead
+        refusal: FaultError | None = None
+        try:
+            with session.changes():
+                if not session.prepare(table, columns, key):
+                    return None
+                applied = session.apply(merge, lambda more: request.max_dead.exceeded_by(dead + more, stage.read))
+                if applied.broken:
+                    stage.leave_out(applied.broken, prepared.called)
+                    reasons = stage.reasons()
+                if applied.stopped:
+                    refusal = self._too_many(stage, reasons)
+                    raise refusal
+        except FaultError as error:
+            if error is not refusal:
+                raise
+            counts = Counts(read=stage.read, dead=stage.dead, rejected=stage.read - stage.dead)
+            return replace(prepared, counts=counts, reasons=reasons, refusal=refusal)
+        counts = Counts(read=stage.read, dead=stage.dead, deduplicated=stage.deduplicated, **asdict(applied.outcome))
+        return replace(prepared, counts=counts, reasons=reasons)
+
+    def _keep(
         self, session: Session, table: Table, stage: Stage, parts: Sequence[Part], prepared: _Prepared
     ) -> LoadReport:
         request = self._request
-        outcome = Outcome()
-        if prepared.columns:
-            types = {
-                name: table.columns[name].type if name in table.columns else t for name, t in prepared.columns.items()
-            }
-            assert request.mode is not None
-            outcome = session.merge(
-                Merge(prepared.file, prepared.rows, types, request.key, request.mode, request.newest_by)
-            )
-        counts = Counts(**{**prepared.counts.as_dict(), **asdict(outcome)})
-        session.set_aside(self._digest, request.origin, stage.dead_letters())
-        resolved = self._resolve(session, stage)
-        session.record(self._entry(table, parts, "loaded", counts, None))
+        session.ledger.set_aside(table.name, self._digest, request.origin, stage.dead_letters())
+        resolved = self._resolve(session, table, stage)
+        session.ledger.record(self._entry(table, parts, "loaded", prepared.counts, None))
         if not request.dry_run:
             session.commit()
         return self._report(
-            "dry_run" if request.dry_run else "loaded", table, parts, counts, prepared.reasons, resolved
+            "dry_run" if request.dry_run else "loaded", table, parts, prepared.counts, prepared.reasons, resolved
         )
 
-    def _resolve(self, session: Session, stage: Stage) -> int:
+    def _resolve(self, session: Session, table: Table, stage: Stage) -> int:
         """Close the dead letters whose key came in now: all but those of this very load."""
         request = self._request
-        still_open = session.letters_that_are_open(request.origin)
-        ids = stage.keys_that_came_in(still_open)
+        ids = stage.keys_that_came_in(session.ledger.open_letters(table.name, request.origin))
         if not ids:
             return 0
-        return session.resolve(ids, request.origin.run_id or "a load outside Airflow")
+        return session.ledger.resolve(ids, request.origin.run_id or "a load outside Airflow")
 
     def _entry(self, table: Table, parts: Sequence[Part], status: str, counts: Counts, code: str | None) -> Load:
         if not counts.balanced:

@@ -66,6 +66,7 @@ class LoadOperator(StepOperator):
         super().__init__(**kwargs)
         self.source = source
         self.into = into
+        self._into_template = into.template if isinstance(into, Location) else into
         self.key = (key,) if isinstance(key, str) else tuple(key)
         self.mode = None if mode is None else Mode(mode)
         self.newest_by = newest_by
@@ -85,33 +86,23 @@ class LoadOperator(StepOperator):
 
         from sluicegate.ledger.entries import Origin
         from sluicegate.load.load import Loader
-        from sluicegate.load.request import LoadRequest
+        from sluicegate.load.request import request_of
         from sluicegate.storage import Storage
-        from sluicegate.targets.connection import conninfo_of, parse_table
-        from sluicegate.targets.postgres import PostgresTarget
+        from sluicegate.targets.connection import parse_table
+        from sluicegate.targets.open import open_target
 
-        connection_id, table = parse_table(str(self.into))
-        sources = (self.source,) if isinstance(self.source, str) else tuple(str(uri) for uri in self.source)  # type: ignore[union-attr]
-        request = LoadRequest(
-            sources=sources,
-            table=table,
-            key=self.key,
-            mode=self.mode,
-            newest_by=self.newest_by,
-            format=self.format or Format(),
-            columns=self.columns,
-            checks=self.checks,
-            suite=Path(self.root or ".", self.suite) if self.suite else None,
-            max_dead=self.dead_letters.max,
-            on_schema_change=self.on_schema_change,
-            origin=Origin(step.pipeline, step.step, step.run_id, step.try_number, step.window),
+        into = str(self.into)
+        request = request_of(
+            self,
+            (self.source,) if isinstance(self.source, str) else tuple(str(uri) for uri in self.source),  # type: ignore[union-attr]
+            parse_table(into, self._into_template)[1],
+            Origin(step.pipeline, step.step, step.run_id, step.try_number, step.window),
+            root=Path(self.root or "."),
             dry_run=step.dry_run,
             force=step.force,
             memory_limit=conf.get("sluicegate", "load_memory_limit", fallback="400MB"),
         )
-        target = PostgresTarget(
-            conninfo_of(connection_id), table, application=f"{step.pipeline}.{step.step} {step.run_id}"
-        )
+        target = open_target(into, application=f"{step.pipeline}.{step.step} {step.run_id}")
         self._loader = Loader(request, Storage(self.aws_conn_id), target)
         try:
             report = self._loader.run()

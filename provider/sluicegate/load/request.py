@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from sluicegate.checks.rule import Rule, number_twins, rules_of_checks, rules_of_contract, rules_of_suite
 from sluicegate.faults import fault
@@ -16,7 +17,7 @@ from sluicegate.pipeline.text.quantities import Limit
 from sluicegate.records.casts import misfits
 from sluicegate.records.types import parse_type
 
-__all__ = ["LoadRequest", "contradictions"]
+__all__ = ["LoadRequest", "LoadWords", "contradictions", "request_of"]
 
 _CASTS = 2
 """Part of the digest: to be raised when the same file and configuration would come out differently."""
@@ -94,6 +95,67 @@ class LoadRequest:
         }
         text = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class LoadWords(Protocol):
+    """What a pipeline file says of a load: a `LoadStep`, and the operator that is made of one."""
+
+    @property
+    def key(self) -> tuple[str, ...]: ...
+    @property
+    def mode(self) -> Mode | None: ...
+    @property
+    def newest_by(self) -> str | None: ...
+    @property
+    def format(self) -> Format | None: ...
+    @property
+    def columns(self) -> Mapping[str, Column]: ...
+    @property
+    def checks(self) -> tuple[Check, ...]: ...
+    @property
+    def suite(self) -> str | None: ...
+    @property
+    def dead_letters(self) -> DeadLetters: ...
+    @property
+    def on_schema_change(self) -> OnSchemaChange: ...
+
+
+def request_of(
+    words: LoadWords,
+    sources: Sequence[str],
+    table: str,
+    origin: Origin,
+    *,
+    root: Path,
+    source_format: Format | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    memory_limit: str = LoadRequest.memory_limit,
+) -> LoadRequest:
+    """The request of one run of a load, from what its pipeline says and what the run knows. Asks nobody else.
+
+    :param sources: the URIs, rendered.
+    :param table: `[schema.]table`, rendered.
+    :param root: the dags root, from which a suite is found.
+    :param source_format: the format of the source's dataset, where the step itself says none.
+    """
+    return LoadRequest(
+        sources=tuple(sources),
+        table=table,
+        key=words.key,
+        mode=words.mode,
+        newest_by=words.newest_by,
+        format=words.format or source_format or Format(),
+        columns=words.columns,
+        checks=words.checks,
+        suite=root / words.suite if words.suite else None,
+        max_dead=words.dead_letters.max,
+        on_schema_change=words.on_schema_change,
+        origin=origin,
+        dry_run=dry_run,
+        force=force,
+        memory_limit=memory_limit,
+    )
 
 
 def contradictions(mode: Mode, key: Sequence[str], newest_by: str | None) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """The stage: DuckDB casts, checks, dedupes and sorts the records of all parts, under a fixed memory limit.
 
 What is bad is set aside with all of its reasons, never raised. Nothing here knows the target's database: the
-outcome is a CSV file in key order and an iterator of dead letters.
+outcome is a file in key order, in the format that the target takes, and an iterator of dead letters.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import DeadLetter
+from sluicegate.ledger.ledger import OpenLetter
 from sluicegate.load.letters import TYPE, failures_of, record_of, record_sql
 from sluicegate.records.casts import Cast
+from sluicegate.records.dialect import Dialect
 from sluicegate.records.reader import MALFORMED, Reader
+from sluicegate.targets.target import Broken, Staging
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +39,7 @@ class Stage:
 
     :param casts: the columns to bring, in order, and how their values are made.
     :param rules: what is asked of the records; compiled here, or carried out by Great Expectations.
+    :param dialect: what the target takes for equal, and what it cannot store.
     :raises FaultError: CHECK_BROKEN when a rule cannot be carried out.
     """
 
@@ -44,6 +48,7 @@ class Stage:
         duck: DuckDBPyConnection,
         casts: Mapping[str, Cast],
         rules: Sequence[Rule],
+        dialect: Dialect,
         *,
         key: Sequence[str] = (),
         newest_by: str | None = None,
@@ -53,6 +58,7 @@ class Stage:
         self._casts = dict(casts)
         self.columns = {name: cast.type for name, cast in casts.items()}
         self._places = {name: f"v{number}" for number, name in enumerate(self.columns)}
+        self._dialect = dialect
         self._key, self._newest_by, self._sensitive = tuple(key), newest_by, sensitive
         self._readers: list[Reader] = []
         self._compiled: list[CompiledRule] = []
@@ -75,11 +81,13 @@ class Stage:
         ]
         self._rows = [c for c in self._compiled if not c.unique]
         values = "".join(f", {self._places[name]} {type_.duck}" for name, type_ in self.columns.items())
-        duck.execute(f"CREATE TABLE staged (part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR)")
+        duck.execute(
+            f"CREATE TABLE staged (part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR, why VARCHAR)"
+        )
         duck.execute("CREATE TABLE more_failed (part INTEGER, line BIGINT, rule INTEGER)")
         duck.execute("CREATE TABLE older (part INTEGER, line BIGINT)")
         self.read = self.dead = self.deduplicated = 0
-        self._more = False
+        self._more = self._distinct = False
 
     # --- fill ---------------------------------------------------------------------------------------------------
 
@@ -108,7 +116,8 @@ class Stage:
         missing = "".join(f", {raw[name]} IS NULL AS m{place[1:]}" for name, place in self._places.items())
         tests = [("why IS NOT NULL", 0)]
         for number, (name, cast) in enumerate(self._casts.items(), 1):
-            lost = cast.lost(raw[name], self._places[name], kinds[name], nul=reader.may_hold_nul)
+            refused = self._dialect.refused(cast.type, self._places[name], nul=reader.may_hold_nul)
+            lost = cast.lost(raw[name], self._places[name], kinds[name], refused=refused)
             if lost is not None:
                 tests.append((f"(why IS NULL AND {lost})", number))
         tests += [(f"(why IS NULL AND {one.fails})", self._rules.index(one.rule)) for one in self._rows]
@@ -119,7 +128,7 @@ class Stage:
         failed = f"CASE WHEN {some} THEN list_filter([{every}], lambda x: x IS NOT NULL) END"
         record = f"CASE WHEN failed IS NOT NULL THEN {record_sql(reader, self._sensitive)} END"
         cursor = self._duck.execute(
-            f"INSERT INTO staged SELECT {reader.part.number}, line{places}, failed, {record} AS raw "
+            f"INSERT INTO staged SELECT {reader.part.number}, line{places}, failed, {record} AS raw, why "
             f"FROM (SELECT *, {failed} AS failed FROM ({inner}))"
         )
         row = cursor.fetchone()
@@ -187,6 +196,7 @@ class Stage:
         """Of several good records with one key the newest stays: by `newest_by`, then the later part and line."""
         if not self._key:
             return
+        self._distinct = True
         key = ", ".join(self._identity(name) for name in self._key)
         newest = f"{self._newest()} DESC NULLS LAST, " if self._newest_by else ""
         twice = f"SELECT {key} FROM staged s WHERE {self._good()} GROUP BY ALL HAVING count(*) > 1"
@@ -199,16 +209,46 @@ class Stage:
         )
         self.deduplicated = self._number("SELECT count(*) FROM older")
 
-    def write(self, path: Path) -> int:
-        """Write the records that stay as CSV, in key order; returns how many."""
+    def write(self, path: Path, staging: Staging) -> int:
+        """Write the records that stay as the target takes them, in key order; returns how many."""
         values = ", ".join(self._places.values())
-        order = [self._places[name] for name in self._key] or ["part", "line"]
-        quote = ", FORCE_QUOTE *" if len(self.columns) == 1 else ""  # else a NULL alone would be a blank line
         self._duck.execute(
-            f"COPY (SELECT {values} FROM staged s WHERE {self._kept()} ORDER BY {', '.join(order)}) "
-            f"TO {literal(str(path))} (FORMAT csv, HEADER false, NULLSTR ''{quote})"
+            f"COPY (SELECT {values} FROM staged s WHERE {self._kept()} ORDER BY {self._order()}) "
+            f"TO {literal(str(path))} ({_writing(staging, len(self.columns))})"
         )
         return self.read - self.dead - self.deduplicated
+
+    def leave_out(self, broken: Sequence[Broken], called: Mapping[str, str]) -> None:
+        """Set aside those of the written records that the target itself refused.
+
+        :param called: the target's names of columns that have another one here.
+        """
+        ours = {own: name for name, own in called.items()}
+        numbers = {rule.name: number for number, rule in enumerate(self._rules)}
+        for one in broken:
+            if one.rule not in numbers:
+                numbers[one.rule] = len(self._rules)
+                self._rules.append(
+                    Rule("constraint", {"column_list": [ours.get(name, name) for name in one.columns]}, one.rule)
+                )
+        self._duck.execute("CREATE TEMP TABLE refused (position BIGINT, rule INTEGER)")
+        self._duck.execute(
+            "INSERT INTO refused SELECT unnest($1::BIGINT[]), unnest($2::INTEGER[])",
+            [[one.position for one in broken], [numbers[one.rule] for one in broken]],
+        )
+        self._duck.execute(
+            "INSERT INTO more_failed SELECT part, line, rule FROM (SELECT part, line, "
+            f"row_number() OVER (ORDER BY {self._order()}) - 1 AS position FROM staged s WHERE {self._kept()}) "
+            "JOIN refused USING (position)"
+        )
+        self._duck.execute("DROP TABLE refused")
+        self._more = True
+        self.dead += len(broken)
+
+    def _order(self) -> str:
+        """How the written records are ordered; no two of them are equal in it."""
+        places = [self._places[name] for name in self._key]
+        return ", ".join(places if self._distinct else [*places, "part", "line"])
 
     def verdicts(self) -> list[TableVerdict]:
         """What the rules about the whole table say of the records that stay."""
@@ -240,33 +280,33 @@ class Stage:
         self._complete_records()
         key = "NULL"
         if self._key and not self._sensitive.intersection(self._key):
-            parts = ", ".join(f"{literal(name)}, CAST({self._identity(name)} AS VARCHAR)" for name in self._key)
+            values = ", ".join(f"{literal(name)}, CAST({self._identity(name)} AS VARCHAR)" for name in self._key)
             known = " AND ".join(f"{self._places[name]} IS NOT NULL" for name in self._key)
-            key = f"CASE WHEN {known} THEN CAST(json_object({parts}) AS VARCHAR) END"
+            key = f"CASE WHEN {known} THEN CAST(json_object({values}) AS VARCHAR) END"
         more = "(SELECT list(rule ORDER BY rule) FROM more_failed m WHERE m.part = s.part AND m.line = s.line)"
         cursor = self._duck.cursor()
         cursor.execute(
-            f"SELECT part, line, list_concat(failed, {more}), raw, {key} FROM staged s WHERE NOT {self._good()} "
+            f"SELECT part, line, list_concat(failed, {more}), raw, why, {key} FROM staged s WHERE NOT {self._good()} "
             f"ORDER BY part, line {'' if limit is None else f'LIMIT {limit}'}"
         )
-        parts_by_number = {reader.part.number: reader for reader in self._readers}
+        parts = {reader.part.number: reader.part for reader in self._readers}
         while rows := cursor.fetchmany(_FETCH):
-            for part, line, failed, raw, key_text in rows:
-                source = parts_by_number[part].part
+            for part, line, failed, raw, why, key_text in rows:
+                first = parts[part].provenance(line)
                 broken = [self._rules[number] for number in sorted(set(failed))]
-                record = raw if 0 in failed else record_of(raw)
+                record = raw if why is not None else record_of(raw)
                 yield DeadLetter(
-                    source.uri, source.version, line, record,
-                    failures_of(broken, record, self._sensitive, self._casts),
+                    first.source, first.version, first.line, record,
+                    failures_of(broken, record, self._sensitive, self._casts, why),
                     json.loads(key_text) if key_text else None,
                 )  # fmt: skip
 
-    def keys_that_came_in(self, open_keys: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
-        """Those ids of `open_keys` whose key is among the records that stay."""
+    def keys_that_came_in(self, letters: Sequence[OpenLetter]) -> list[str]:
+        """The ids of those `letters` whose key is among the records that stay."""
         asked = [
-            (identity, *(key.get(name) for name in self._key))
-            for identity, key in open_keys
-            if set(key) == set(self._key)
+            (letter.id, *(letter.key.get(name) for name in self._key))
+            for letter in letters
+            if set(letter.key) == set(self._key)
         ]
         if not asked or not self._key:
             return []
@@ -338,7 +378,7 @@ class Stage:
         return f"{self._good()} AND {older}" if self.deduplicated else self._good()
 
     def _identity(self, name: str) -> str:
-        return self.columns[name].identity(self._places[name])
+        return self._dialect.identity(self.columns[name], self._places[name])
 
     def _newest(self) -> str:
         assert self._newest_by is not None
@@ -385,3 +425,11 @@ class Stage:
         row = self._duck.execute(query).fetchone()
         assert row is not None
         return int(row[0])
+
+
+def _writing(staging: Staging, columns: int) -> str:
+    """The options of DuckDB's COPY for the format of a target's staging file."""
+    if staging != "csv":
+        raise fault("WRONG_USE", f"prepared records cannot be written as {staging}")
+    quote = ", FORCE_QUOTE *" if columns == 1 else ""  # else a NULL alone would be a blank line
+    return f"FORMAT csv, HEADER false, NULLSTR ''{quote}"

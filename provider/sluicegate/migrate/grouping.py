@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from graphlib import CycleError, TopologicalSorter
 
+from sluicegate.graph.order import CycleError, waves
 from sluicegate.migrate.item import Item, Items
 from sluicegate.migrate.names import names_of
 
@@ -113,10 +113,10 @@ class Grouping:
                     before[task] += [name] if name in self.tasks else self._ends(name, plain)
         found = {task: list(dict.fromkeys(names)) for task, names in before.items()}
         try:
-            TopologicalSorter(found).prepare()
-        except CycleError as error:
-            cycle = [str(task) for task in error.args[1]]
-            raise self.tasks[cycle[0]].refused(f"these tasks wait for each other: {' -> '.join(cycle)}") from None
+            waves(((name, task) for task, names in found.items() for name in names), found)
+        except CycleError as cycle:
+            path = [str(task) for task in cycle.path]
+            raise self.tasks[path[0]].refused(f"these tasks wait for each other: {' -> '.join(path)}") from None
         return found
 
     def _named(self, item: Item, *, groups: bool) -> list[str]:

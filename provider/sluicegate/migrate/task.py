@@ -16,7 +16,7 @@ from sluicegate.migrate.operators import BASE_ARGUMENTS, DECORATORS, Known, Look
 from sluicegate.migrate.retrying import RETRY_KEYS, retries_of
 from sluicegate.migrate.values import Lost, Values, callable_of, duration, paired_callables
 from sluicegate.pipeline.diagnostics import Where
-from sluicegate.pipeline.read.steps import TRIGGER_RULES
+from sluicegate.pipeline.keys.steps import TRIGGER_RULES
 from sluicegate.pipeline.text.quantities import format_duration
 
 __all__ = ["Tasks", "readdressed", "stand_in"]

@@ -1,8 +1,8 @@
-"""How wide words are and how large that makes a node. In points; the widths are those of Arimo, as of Arial."""
+"""How wide text is and how large that makes a node. In points; the widths are those of Arimo, as of Arial."""
 
 from __future__ import annotations
 
-from sluicegate.picture.model import Node, NodeKind
+from sluicegate.picture.model import Node, Shape
 
 __all__ = ["DETAIL", "LABEL", "SUBTITLE", "TITLE", "size_of", "visible", "width_of"]
 
@@ -20,9 +20,11 @@ _REGULAR = (
 _WIDTHS = tuple(int(width) / 1000 for width in _REGULAR.split())
 _OTHER, _WIDE, _BOLD = 0.62, 1.0, 1.08
 
-_HEIGHTS = {NodeKind.FILE: 26.0, NodeKind.TABLE: 34.0}
-_PADDING = {NodeKind.FILE: 28.0, NodeKind.TABLE: 26.0, NodeKind.OTHER_DAG: 38.0}
-_STEP_HEIGHT, _STEP_PADDING, _NARROWEST = 40.0, 30.0, 60.0
+_HEIGHTS = {Shape.PILL: 26.0, Shape.CYLINDER: 34.0}
+_PADDING = {Shape.BOX: 30.0, Shape.PILL: 28.0, Shape.CYLINDER: 26.0, Shape.HEXAGON: 38.0}
+_HIGH, _NARROWEST = 40.0, 60.0
+_SAMPLE = 26.0
+_SAMPLE_HEIGHTS = {Shape.CYLINDER: 18.0}
 
 
 def width_of(words: str, size: float, *, bold: bool = False) -> float:
@@ -43,8 +45,11 @@ def _other(letter: str) -> float:
 
 
 def size_of(node: Node) -> tuple[float, float]:
-    """Width and height; a dataset has one line, all others have two."""
-    if node.kind in _HEIGHTS:
-        return max(_NARROWEST, width_of(node.label, LABEL) + _PADDING[node.kind]), _HEIGHTS[node.kind]
+    """Width and height; one without a label is a sample for a legend."""
+    if not node.label:
+        return _SAMPLE, _SAMPLE_HEIGHTS.get(node.kind.shape, 14.0)
+    padding = _PADDING[node.kind.shape]
+    if node.kind.one_line:
+        return max(_NARROWEST, width_of(node.label, LABEL) + padding), _HEIGHTS[node.kind.shape]
     words = max(width_of(node.label, LABEL, bold=True), width_of(node.detail, DETAIL))
-    return max(_NARROWEST, words + _PADDING.get(node.kind, _STEP_PADDING)), _STEP_HEIGHT
+    return max(_NARROWEST, words + padding), _HIGH

@@ -5,22 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from sluicegate.picture.model import Box, EdgeKind, Node, NodeKind, Picture
-from sluicegate.picture.palette import LIGHT
+from sluicegate.picture.model import Box, Line, Node, Picture, Shape
+from sluicegate.picture.palette import BOX, BOX_LINE, ERROR, ERROR_FILL, TEXT, Colour
 
 __all__ = ["mermaid"]
 
-_ARROWS = {EdgeKind.DATA: "-->", EdgeKind.LATEST: "-.->", EdgeKind.AFTER: "==>"}
+_ARROWS = {Line.SOLID: "-->", Line.DASHED: "-.->", Line.DOTTED: "==>"}
 _BRACKETS = {
-    NodeKind.FILE: ('(["', '"])'),
-    NodeKind.TABLE: ('[("', '")]'),
-    NodeKind.OTHER_DAG: ('{{"', '"}}'),
+    Shape.BOX: ('["', '"]'),
+    Shape.PILL: ('(["', '"])'),
+    Shape.CYLINDER: ('[("', '")]'),
+    Shape.HEXAGON: ('{{"', '"}}'),
 }
 _PLAIN = re.compile(r"[^\w \-.,:/…@*+=']")
 
 
 def mermaid(picture: Picture) -> str:
-    """A flowchart from left to right. `==>` is an order that no data says, `-.->` reads the latest."""
+    """A flowchart from left to right. Mermaid has no dotted line beside its dashed one: `==>` is one."""
     return "\n".join(_lines(picture)) + "\n"
 
 
@@ -36,40 +37,38 @@ def _lines(picture: Picture) -> Iterator[str]:
     for node in picture.nodes:
         yield f"  {_node(node, names)}"
     for edge in picture.edges:
-        yield f"  {names[edge.tail]} {_ARROWS[edge.kind]} {names[edge.head]}"
+        yield f"  {names[edge.tail]} {_ARROWS[edge.kind.line]} {names[edge.head]}"
     yield from _classes(picture)
     for box in picture.boxes:
         yield f"  style {names[box.id]} {_box_style(box)}"
 
 
 def _node(node: Node, names: Mapping[str, str]) -> str:
-    before, after = _BRACKETS.get(node.kind, ('["', '"]'))
+    before, after = _BRACKETS[node.kind.shape]
     return f"{names[node.id]}{before}{_two_lines(node.label, node.detail)}{after}:::{_class(node)}"
 
 
 def _class(node: Node) -> str:
-    if node.broken:
-        return "broken"
-    dataset = node.kind in (NodeKind.FILE, NodeKind.TABLE)
-    return ("source" if node.source else "dataset") if dataset else node.kind
+    return "broken" if node.broken else node.kind.name
 
 
 def _classes(picture: Picture) -> Iterator[str]:
-    """What is used, and no more. Colours with their own text, so that they are read on light and on dark ground."""
-    used = {_class(node) for node in picture.all_nodes()}
-    lines = {
-        "dataset": f"fill:{LIGHT.dataset},stroke:{LIGHT.dataset_line}",
-        "source": f"fill:{LIGHT.dataset},stroke:{LIGHT.dataset_line},stroke-dasharray:4 3",
-        "broken": f"fill:{LIGHT.error_fill},stroke:{LIGHT.error},stroke-width:2px",
-    } | {str(kind): f"fill:{LIGHT.node},stroke:{colour},stroke-width:2px" for kind, colour in LIGHT.accents.items()}
-    for name, style in lines.items():
-        if name in used:
-            yield f"  classDef {name} {style},color:{LIGHT.text}"
+    """Colours with their own text, so that they are read on light and on dark ground."""
+    for kind in picture.node_kinds():
+        if any(node.kind == kind and not node.broken for node in picture.all_nodes()):
+            line = "stroke-dasharray:4 3" if kind.dashed else f"stroke-width:{1 if kind.one_line else 2}px"
+            yield f"  classDef {kind.name} {_style(kind.fill, kind.colour)},{line}"
+    if any(node.broken for node in picture.all_nodes()):
+        yield f"  classDef broken {_style(ERROR_FILL, ERROR)},stroke-width:2px"
+
+
+def _style(fill: Colour, line: Colour) -> str:
+    return f"fill:{fill.light},stroke:{line.light},color:{TEXT.light}"
 
 
 def _box_style(box: Box) -> str:
-    line, fill = (LIGHT.error, LIGHT.error_fill) if box.broken else (LIGHT.box_line, LIGHT.box)
-    return f"fill:{fill},stroke:{line},color:{LIGHT.text}" + (",stroke-dasharray:4 3" if box.partial else "")
+    style = _style(ERROR_FILL, ERROR) if box.broken else _style(BOX, BOX_LINE)
+    return style + (",stroke-dasharray:4 3" if box.partial else "")
 
 
 def _two_lines(label: str, detail: str) -> str:

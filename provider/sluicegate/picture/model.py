@@ -1,4 +1,4 @@
-"""What a picture shows, as values: boxes with nodes in them, nodes outside, edges between them. No place, no colour."""
+"""What a picture shows, as values: boxes with nodes in them, nodes outside, edges between them. Of any graph."""
 
 from __future__ import annotations
 
@@ -6,30 +6,55 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Box", "Edge", "EdgeKind", "Node", "NodeKind", "Picture"]
+from sluicegate.picture.palette import NODE, Colour
+
+__all__ = ["Box", "Edge", "EdgeKind", "Line", "Node", "NodeKind", "Picture", "Shape"]
 
 
-class NodeKind(StrEnum):
-    """The five kinds of steps have the names they have in a pipeline file."""
-
-    LOAD = "load"
-    SPARK = "spark"
-    TRANSFORM = "transform"
-    PYTHON = "python"
-    OPERATOR = "operator"
-    FILE = "file"
-    TABLE = "table"
-    PIPELINE = "pipeline"
-    OTHER_DAG = "other_dag"
-    UNREADABLE = "unreadable"
+class Shape(StrEnum):
+    BOX = "box"
+    """With a coloured bar and two lines of text, as a hexagon has too."""
+    HEXAGON = "hexagon"
+    PILL = "pill"
+    """With the label alone, as a cylinder has too."""
+    CYLINDER = "cylinder"
 
 
-class EdgeKind(StrEnum):
-    DATA = "data"
-    LATEST = "latest"
-    """Reads what has been written last, without waiting for a window."""
-    AFTER = "after"
-    """An order that no data says."""
+class Line(StrEnum):
+    SOLID = "solid"
+    DASHED = "dashed"
+    DOTTED = "dotted"
+
+
+@dataclass(frozen=True)
+class NodeKind:
+    """What the nodes of one kind look like.
+
+    `name` is one word: their class in SVG and Mermaid. `words` are their entry in the legend; without any, they
+    have none.
+    """
+
+    name: str
+    colour: Colour
+    """Of the outline and of a box's bar."""
+    words: str = ""
+    shape: Shape = Shape.BOX
+    fill: Colour = NODE
+    dashed: bool = False
+
+    @property
+    def one_line(self) -> bool:
+        """Whether such a node shows its label alone, without its detail."""
+        return self.shape in (Shape.PILL, Shape.CYLINDER)
+
+
+@dataclass(frozen=True)
+class EdgeKind:
+    """`words` are the entry in the legend."""
+
+    name: str
+    line: Line = Line.SOLID
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,8 +66,6 @@ class Node:
     label: str
     detail: str = ""
     tooltip: str = ""
-    source: bool = False
-    """A dataset that no pipeline writes."""
     broken: bool = False
 
 
@@ -50,12 +73,12 @@ class Node:
 class Edge:
     tail: str
     head: str
-    kind: EdgeKind = EdgeKind.DATA
+    kind: EdgeKind
 
 
 @dataclass(frozen=True)
 class Box:
-    """One pipeline. `partial`: only what others read of it is in the picture."""
+    """A frame around nodes that belong together. `partial`: others belong there that are not in the picture."""
 
     id: str
     title: str
@@ -76,3 +99,14 @@ class Picture:
         yield from self.nodes
         for box in self.boxes:
             yield from box.nodes
+
+    def node_kinds(self) -> tuple[NodeKind, ...]:
+        """Those that occur, each once, by shape."""
+        shapes = list(Shape)
+        kinds = dict.fromkeys(node.kind for node in self.all_nodes())
+        return tuple(sorted(kinds, key=lambda kind: (shapes.index(kind.shape), kind.dashed)))
+
+    def edge_kinds(self) -> tuple[EdgeKind, ...]:
+        """Those that occur, each once, by line."""
+        lines = list(Line)
+        return tuple(sorted(dict.fromkeys(edge.kind for edge in self.edges), key=lambda kind: lines.index(kind.line)))

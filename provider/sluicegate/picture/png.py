@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sluicegate.picture.layout import Layout
 from sluicegate.picture.model import Picture
-from sluicegate.picture.svg import size_of_svg, svg
+from sluicegate.picture.svg import drawn
 
 __all__ = ["png"]
 
@@ -16,13 +15,14 @@ _LARGEST = 16_000
 """Pixels on a side: what browsers and viewers still show."""
 
 
-def png(picture: Picture, layout: Layout) -> bytes:
+def png(picture: Picture) -> bytes:
     """Twice as large as the SVG, unless that would be too large to be looked at.
 
     :raises ModuleNotFoundError: when the extra `graph` is not installed
     """
     import resvg_py
 
-    zoom = min(_ZOOM, _LARGEST / max(size_of_svg(picture, layout)))
+    text, width, height = drawn(picture)
+    zoom = min(_ZOOM, _LARGEST / max(width, height))
     fonts = [str(file) for file in sorted(_FONTS.glob("*.ttf"))]
-    return bytes(resvg_py.svg_to_bytes(svg_string=svg(picture, layout), zoom=zoom, font_files=fonts))
+    return bytes(resvg_py.svg_to_bytes(svg_string=text, zoom=zoom, font_files=fonts))

@@ -1,122 +1,119 @@
-"""A picture and its layout as SVG. Light where it is shown on light ground, dark on dark; it loads nothing."""
+"""A picture as SVG. Light where it is shown on light ground, dark on dark; it loads nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 
 from sluicegate.picture.dot import dot
-from sluicegate.picture.layout import Layout, Point, Rectangle
-from sluicegate.picture.measures import SUBTITLE, width_of
+from sluicegate.picture.measures import SUBTITLE, size_of, width_of
 from sluicegate.picture.model import Edge, EdgeKind, Node, NodeKind, Picture
-from sluicegate.picture.palette import DARK, LIGHT
-from sluicegate.picture.shapes import box_of, edge_of, node_of, rules, text, title_of
+from sluicegate.picture.packing import packed, parts_of
+from sluicegate.picture.palette import ERROR, MUTED, PAPER
+from sluicegate.picture.part import Part, element, part_of, rules, text
 
-__all__ = ["digest", "size_of_svg", "svg"]
+__all__ = ["digest", "drawn", "svg"]
 
 _MARGIN = 24.0
-_LEGEND_HEIGHT = 40.0
+_ROW, _LEGEND_GAP = 28.0, 12.0
+_NARROW = 560.0
+_GAP, _SPACE = 8.0, 22.0
 _FONT = "Arimo, Arial, Helvetica, 'Liberation Sans', sans-serif"
-
-_EDGE_WORDS = {
-    EdgeKind.DATA: "data, window by window",
-    EdgeKind.LATEST: "the latest data",
-    EdgeKind.AFTER: "an order that the file says",
-}
+_BROKEN = NodeKind("with_errors", ERROR, "with errors")
 
 
-def svg(picture: Picture, layout: Layout) -> str:
-    """The whole file."""
-    width, height = size_of_svg(picture, layout)
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-            f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="{_FONT}">',
-            f"<metadata>{digest(picture)}</metadata>",
-            f"<style>@media (prefers-color-scheme: dark) {{ {' '.join(rules(DARK))} }}</style>",
-            f'<rect class="paper" width="100%" height="100%" rx="8" fill="{LIGHT.paper}"/>',
-            f'<g transform="translate({_MARGIN:g} {_MARGIN:g})">',
-            *_drawn(picture, layout),
-            *_legend_row(list(_legend(picture)), layout.height + _LEGEND_HEIGHT / 2 + 8),
-            "</g>",
-            "</svg>",
-            "",
-        ]
-    )
+def svg(picture: Picture) -> str:
+    """The whole file.
+
+    :raises ModuleNotFoundError: when the extra `graph` is not installed
+    """
+    return drawn(picture)[0]
+
+
+def drawn(picture: Picture) -> tuple[str, float, float]:
+    """The whole file, its width and its height in points."""
+    parts = [part_of(part) for part in parts_of(picture)]
+    places, (width, height) = packed([(part.width, part.height) for part in parts])
+    legend = _rows(_legend(picture), max(width, _NARROW))
+    width = max(width, *(sum(entry.width for entry in row) for row in legend), 0) + 2 * _MARGIN
+    top = height + _ROW
+    height += 2 * _MARGIN + (_ROW * len(legend) + _LEGEND_GAP if legend else 0)
+
+    root = element("svg", {"xmlns": "http://www.w3.org/2000/svg", "width": f"{width:.0f}", "height": f"{height:.0f}"})
+    root.attrib |= {"viewBox": f"0 0 {width:.0f} {height:.0f}", "font-family": _FONT}
+    root.append(element("metadata", {}, digest(picture)))
+    dark = " ".join(rules(picture.node_kinds()))
+    root.append(element("style", {}, f"@media (prefers-color-scheme: dark) {{ {dark} }}"))
+    paper = {"class": "paper", "width": "100%", "height": "100%", "rx": "8", "fill": PAPER.light}
+    root.append(element("rect", paper))
+    body = element("g", {"transform": f"translate({_MARGIN:g} {_MARGIN:g})"})
+    root.append(body)
+    for part, (left, down) in zip(parts, places, strict=True):
+        body.append(_moved(part, left, down + part.height))
+    for number, row in enumerate(legend):
+        left, middle = 0.0, top + _ROW * number
+        for entry in row:
+            body.append(_moved(entry.sample, left, middle + entry.sample.height / 2))
+            body.append(text(left + entry.sample.width + _GAP, middle + 3.8, SUBTITLE, entry.words, MUTED))
+            left += entry.width
+    ET.indent(root, "")
+    return ET.tostring(root, "unicode") + "\n", width, height
 
 
 def digest(picture: Picture) -> str:
-    """What stands in an SVG's metadata: the hash of the picture's DOT, which tells whether the file is up to date."""
+    """What an SVG's metadata has: the hash of the picture's DOT, which tells whether the file is up to date."""
     return f"dot sha256 {sha256(dot(picture).encode()).hexdigest()}"
 
 
-def size_of_svg(picture: Picture, layout: Layout) -> tuple[float, float]:
-    """Width and height, in points."""
-    legend = list(_legend(picture))
-    width = max(layout.width, sum(_entry_width(words) for words, _ in legend))
-    return width + 2 * _MARGIN, layout.height + 2 * _MARGIN + (_LEGEND_HEIGHT if legend else 0)
+def _moved(part: Part, right: float, down: float) -> ET.Element:
+    group = element("g", {"transform": f"translate({right:.1f} {down:.1f})"})
+    group.extend(part.elements)
+    return group
 
 
-def _drawn(picture: Picture, layout: Layout) -> Iterator[str]:
-    """Boxes below edges below nodes, so that no line runs through words."""
-    for box in picture.boxes:
-        if box.id in layout.boxes:
-            yield from box_of(box, layout.boxes[box.id])
-    for edge in picture.edges:
-        if (edge.tail, edge.head) in layout.edges:
-            yield from edge_of(edge, layout.edges[edge.tail, edge.head])
-    for box in picture.boxes:
-        if box.id in layout.boxes:
-            yield from title_of(box, layout.boxes[box.id])
-    for node in picture.all_nodes():
-        if node.id in layout.nodes:
-            yield from node_of(node, layout.nodes[node.id])
+@dataclass(frozen=True)
+class _Entry:
+    words: str
+    sample: Part
+
+    @property
+    def width(self) -> float:
+        return self.sample.width + _GAP + width_of(self.words, SUBTITLE) + _SPACE
 
 
-# --- the legend --------------------------------------------------------------------------------------------------
-
-_STEPS = (NodeKind.LOAD, NodeKind.SPARK, NodeKind.TRANSFORM, NodeKind.PYTHON, NodeKind.OPERATOR)
-_Entry = tuple[str, Node | EdgeKind]
+def _rows(entries: Iterable[_Entry], width: float) -> list[list[_Entry]]:
+    """The legend in rows that are no wider, unless one entry is."""
+    rows: list[list[_Entry]] = []
+    used = 0.0
+    for entry in entries:
+        used += entry.width
+        if not rows or used > width:
+            rows.append([])
+            used = entry.width
+        rows[-1].append(entry)
+    return rows
 
 
 def _legend(picture: Picture) -> Iterator[_Entry]:
-    """What occurs, each with its words."""
-    nodes = list(picture.all_nodes())
-    kinds = {node.kind for node in nodes}
-    for kind in _STEPS:
-        if kind in kinds:
-            yield str(kind), Node("", kind, "")
-    if any(node.kind is NodeKind.FILE for node in nodes):
-        yield "files", Node("", NodeKind.FILE, "")
-    if NodeKind.TABLE in kinds:
-        yield "table", Node("", NodeKind.TABLE, "")
-    if any(node.source and not node.broken for node in nodes):
-        yield "source: no pipeline writes it", Node("", NodeKind.FILE, "", source=True)
-    if NodeKind.OTHER_DAG in kinds:
-        yield "DAG that is no pipeline", Node("", NodeKind.OTHER_DAG, "")
-    if any(node.broken for node in nodes) or any(box.broken for box in picture.boxes):
-        yield "with errors", Node("", NodeKind.PIPELINE, "", broken=True)
-    for edge in EdgeKind:
-        if any(each.kind is edge for each in picture.edges):
-            yield _EDGE_WORDS[edge], edge
+    """What occurs: its words, each once, and a sample of it."""
+    said: set[str] = set()
+    for kind in picture.node_kinds():
+        if kind.words and kind.words not in said:
+            said.add(kind.words)
+            yield _Entry(kind.words, part_of(Picture(nodes=(Node("", kind, ""),))))
+    if any(node.broken for node in picture.all_nodes()) or any(box.broken for box in picture.boxes):
+        yield _Entry(_BROKEN.words, part_of(Picture(nodes=(Node("", _BROKEN, "", broken=True),))))
+    for each in picture.edge_kinds():
+        yield _Entry(each.words, _arrow(each))
 
 
-def _entry_width(words: str) -> float:
-    return 34 + width_of(words, SUBTITLE) + 22
-
-
-def _legend_row(legend: Sequence[_Entry], middle: float) -> Iterator[str]:
-    left = 0.0
-    for words, what in legend:
-        if isinstance(what, Node):
-            high = 14.0 if what.kind is not NodeKind.TABLE else 18.0
-            yield from node_of(what, Rectangle(left, middle - high / 2, 26, high))
-        else:
-            yield from edge_of(Edge("", "", what), _sample(left, middle))
-        yield text(left + 34, middle + 3.8, SUBTITLE, words, "muted")
-        left += _entry_width(words)
-
-
-def _sample(left: float, middle: float) -> list[Point]:
-    """A short straight curve with its tip."""
-    return [(left, middle), (left + 8, middle), (left + 14, middle), (left + 21, middle), (left + 26, middle)]
+def _arrow(kind: EdgeKind) -> Part:
+    """An edge without the two nodes that it needs."""
+    ends = Node("tail", _BROKEN, ""), Node("head", _BROKEN, "")
+    part = part_of(Picture(nodes=ends, edges=(Edge("tail", "head", kind),)))
+    end = size_of(ends[0])[0]
+    edge = next(each for each in part.elements if each.get("class", "").startswith("edge "))
+    edge.set("transform", f"translate({-end:g} 0)")
+    return Part(part.width - 2 * end, part.height, (edge,))

@@ -48,7 +48,7 @@ def head(pipeline: Pipeline, diagnostics: Collection[Diagnostic]) -> str:
     cron = schedule.cron or ""
     when = {"once": "once", "none": "no schedule"}.get(schedule.kind, _SHORT_CRONS.get(cron, cron))
     if schedule.timetable is not None:
-        when = schedule.timetable.path.rpartition(".")[2]
+        when = schedule.timetable.rpartition(".")[2]
     if schedule.kind == "cron" and schedule.timezone != "UTC":
         when += f" {schedule.timezone}"
     return ", ".join(word for word in (when, pipeline.owner, count_of(diagnostics)) if word)

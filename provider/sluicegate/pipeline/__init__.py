@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from sluicegate.graph.location import Location
     from sluicegate.graph.window import Window
     from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors
-    from sluicegate.pipeline.file import read_pipeline
     from sluicegate.pipeline.keys.model import Pipeline
     from sluicegate.pipeline.text.environment import Environment
     from sluicegate.pipeline.tree import Together, Tree, read_together, read_tree
@@ -26,7 +25,6 @@ __all__ = [
     "Together",
     "Tree",
     "Window",
-    "read_pipeline",
     "read_together",
     "read_tree",
 ]
@@ -40,7 +38,6 @@ _HOME = {
     "Together": "pipeline.tree",
     "Tree": "pipeline.tree",
     "Window": "graph.window",
-    "read_pipeline": "pipeline.file",
     "read_together": "pipeline.tree",
     "read_tree": "pipeline.tree",
 }

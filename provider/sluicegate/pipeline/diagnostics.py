@@ -5,16 +5,26 @@ Reading collects mistakes and raises them together, as `PipelineErrors`, whose t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-__all__ = ["Diagnostic", "PipelineErrors", "Place", "Severity", "Where", "did_you_mean", "dotted", "draw"]
+__all__ = [
+    "BUG", "Diagnostic", "PipelineErrors", "Place", "Severity", "Where", "bug", "bug_message", "did_you_mean", "dotted",
+    "draw", "in_order", "independent",
+]  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 Severity = Literal["error", "warning"]
 Where = tuple[str | int, ...]
 """A path inside a file: `("steps", "join", "after", 0)`."""
+
+BUG = "internal"
+"""The code of a diagnostic that is about us and not about the file."""
 
 _WIDEST = 160
 
@@ -66,6 +76,36 @@ def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(sorted(dict.fromkeys(diagnostics), key=lambda m: (str(m.file), m.line, m.column)))
 
 
+def independent(found: Iterable[Diagnostic], known: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Those of `found` that are not about a value in which one of `known` has an error already."""
+    wrong = {(diagnostic.file, diagnostic.where) for diagnostic in known if diagnostic.is_error}
+    return tuple(diagnostic for diagnostic in found if (diagnostic.file, diagnostic.where) not in wrong)
+
+
+def bug(error: Exception, doing: str, file: Path) -> Diagnostic:
+    """The diagnostic of a file at which we fail ourselves: others are judged as if nothing had happened."""
+    return Diagnostic(BUG, bug_message(error, doing, file), file)
+
+
+def bug_message(error: Exception, doing: str, file: Path) -> str:
+    """Where in our code it happened and what to report; the traceback goes to the log.
+
+    :param doing: what was done with the file: `reading`
+    """
+    log.error("A bug of ours, while %s %s", doing, file, exc_info=error)
+    frames = list(traceback.extract_tb(error.__traceback__))
+    ours = [frame for frame in frames if "sluicegate" in Path(frame.filename).parts]
+    place = ""
+    for frame in (ours or frames)[-1:]:
+        way = Path(frame.filename).parts
+        shown = "/".join(way[way.index("sluicegate") if "sluicegate" in way else -1 :])
+        place = f" at {shown}:{frame.lineno} in `{frame.name}`"
+    return (
+        f"a bug of ours while {doing} this file: {type(error).__name__}: {error}{place}; other files are judged as "
+        "usual. Please report this line together with the file and the traceback in the log"
+    )
+
+
 def draw(diagnostic: Diagnostic, base: Path | None = None) -> str:
     """`file:line:column: error[code]: message`, the line, a caret, and what was probably meant.
 
@@ -100,16 +140,14 @@ def _harmless(text: str) -> str:
 
 
 def did_you_mean(word: object, options: Iterable[str]) -> str | None:
-    """The option that `word` was probably meant to be, or None."""
+    """The option that `word` was probably meant to be, in whichever case it is written, or None."""
     if not isinstance(word, str):
         return None
     import difflib  # a task that starts has nothing to suggest
 
-    candidates: Sequence[str] = sorted(set(options))
-    close = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
-    if close:
-        return close[0]
-    folded = {option.casefold(): option for option in candidates}
+    folded: dict[str, str] = {}
+    for option in sorted(set(options)):
+        folded.setdefault(option.casefold(), option)
     close = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
     return folded[close[0]] if close else None
 

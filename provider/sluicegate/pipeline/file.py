@@ -6,16 +6,16 @@ What concerns other pipelines is checked in `tree`; nothing of the user's code i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from sluicegate.graph.edges import split
 from sluicegate.pipeline.check.rules import check_pipeline
-from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, did_you_mean, in_order
-from sluicegate.pipeline.keys.model import Connections, Head, Pipeline, Read, Retries
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, bug, did_you_mean, in_order
+from sluicegate.pipeline.keys.base import Mark, keys_of, marks_of
+from sluicegate.pipeline.keys.model import Defaults, Head, Pipeline, Read
 from sluicegate.pipeline.read.context import Site
 from sluicegate.pipeline.read.datasets import Datasets
+from sluicegate.pipeline.read.draft import Draft, Variant
 from sluicegate.pipeline.read.matrix import combined_name, merged, read_matrix, sources_of
 from sluicegate.pipeline.read.params import read_params
 from sluicegate.pipeline.read.schedule import read_schedule
@@ -25,85 +25,10 @@ from sluicegate.pipeline.text.digest import DEFAULTS
 from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.text.source import Report, Source
 
-__all__ = ["DEFAULTS_KEYS", "KEYS", "Draft", "Variant", "read_draft", "read_pipeline"]
+__all__ = ["DEFAULTS_KEYS", "KEYS", "read_draft"]
 
-KEYS = (
-    "sluicegate", "description", "owner", "tags", "schedule", "fresh_within", "params", "datasets", "steps",
-    "alerts", "retries", "max_active_runs", "paused", "matrix", "dag",
-)  # fmt: skip
-DEFAULTS_KEYS = (*(key for key in KEYS if key != "matrix"), "connections", "artifacts", "clusters")
-Part = TypeVar("Part", Retries, Connections)
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One pipeline of a file: the only one, or that of one combination of its `matrix:`.
-
-    `pipeline` has only those parts that are right. `elsewhere` is what is read from other pipelines, each with its
-    place, also by steps that are wrong.
-    """
-
-    name: str
-    source: Source
-    pipeline: Pipeline
-    diagnostics: tuple[Diagnostic, ...]
-    elsewhere: tuple[tuple[Where, Read], ...]
-
-    @property
-    def upstreams(self) -> frozenset[str]:
-        """The pipelines that it reads from, or would."""
-        return frozenset(split(read.dataset)[0] for _, read in self.elsewhere)
-
-    def is_wrong_at(self, *tops: str) -> bool:
-        """Whether there is an error at or below one of these top-level keys."""
-        return any(
-            diagnostic.is_error and diagnostic.where.partition(".")[0] in tops for diagnostic in self.diagnostics
-        )
-
-
-@dataclass(frozen=True)
-class Draft:
-    """What a file says as far as it could be read.
-
-    There are no `variants` where the file, or a default of it, is not YAML, or its matrix makes none. `env` are the
-    variables that the file asks for, and what they are.
-    """
-
-    file: Path
-    variants: tuple[Variant, ...]
-    diagnostics: tuple[Diagnostic, ...]
-    env: Mapping[str, str | None]
-
-    @property
-    def pipelines(self) -> tuple[Pipeline, ...]:
-        return tuple(variant.pipeline for variant in self.variants)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of its pipelines; the one it would have where it has none."""
-        return tuple(variant.name for variant in self.variants) or (self.file.stem,)
-
-    def variant(self, name: str) -> Variant | None:
-        """The pipeline of that name, if this file makes it."""
-        return next((variant for variant in self.variants if variant.name == name), None)
-
-    @property
-    def is_good(self) -> bool:
-        return bool(self.variants) and not any(diagnostic.is_error for diagnostic in self.diagnostics)
-
-
-def read_pipeline(file: Path, root: Path, environment: Environment | None = None) -> Pipeline:
-    """The pipeline that `file` describes; code, jobs and defaults are looked for from `root`, the dags root.
-
-    :param environment: what `${env:NAME}` may see; this process's unless it is given
-    :raises PipelineErrors: with all mistakes of the file and of the defaults that hold for it.
-    :raises ValueError: when its `matrix:` makes several; `read_draft` has them.
-    """
-    draft = read_draft(file, root, environment)
-    if not draft.is_good:
-        raise PipelineErrors(draft.diagnostics, root)
-    (only,) = draft.pipelines
-    return only
+KEYS = tuple(key for key in keys_of(Pipeline) if key not in keys_of(Defaults))
+DEFAULTS_KEYS = tuple(key for key in keys_of(Pipeline) if Mark.FILE_ONLY not in marks_of(Pipeline, key))
 
 
 def read_draft(file: Path, root: Path, environment: Environment | None = None, only: str | None = None) -> Draft:
@@ -112,6 +37,13 @@ def read_draft(file: Path, root: Path, environment: Environment | None = None, o
     :param only: of the pipelines that a `matrix:` makes, read just the one of this name, if there is one
     """
     file, root = file.absolute(), root.absolute()
+    try:
+        return _draft(file, root, environment, only)
+    except Exception as error:
+        return Draft(file, (), (bug(error, "reading", file),), {})
+
+
+def _draft(file: Path, root: Path, environment: Environment | None, only: str | None) -> Draft:
     try:
         source = Source.open(file, root, environment)
     except PipelineErrors as errors:
@@ -137,7 +69,10 @@ def _variant(source: Source, told: Iterable[Diagnostic] = ()) -> Variant:
     report = Report(source)
     pipeline, elsewhere = _pipeline(source, report)
     report.diagnostics += told
-    report.diagnostics += check_pipeline(pipeline, source)
+    try:
+        report.diagnostics += check_pipeline(pipeline, source)
+    except Exception as error:
+        report.diagnostics.append(bug(error, "checking", source.file))
     return Variant(source.name, source, pipeline, in_order(report.diagnostics), elsewhere)
 
 
@@ -148,21 +83,18 @@ def _pipeline(source: Source, report: Report) -> tuple[Pipeline, tuple[tuple[Whe
     _check_version(value, report)
     schedule = read_schedule(value.get("schedule"), report)
     params = read_params(value.get("params"), schedule.kind != "none", report)
-    retries = _part(Retries, value, "retries", report) or Retries()
+    head = _head(value, report)
     datasets = Datasets(source.name, _names(value.get("params")), report)
     datasets.declare(value.get("datasets"))
     clusters = mapping(value.get("clusters"), ("clusters",), report)
-    steps = Steps(Site(source.root, datasets, clusters, retries, report)).read(value.get("steps"))
-    made = _head(value, report)
-    made |= {
+    steps, unfinished = Steps(Site(source.root, datasets, clusters, head.retries, report)).read(value.get("steps"))
+    made = {
+        **{name: getattr(head, name) for name in head.model_fields_set},
         "schedule": schedule,
         "params": params,
         "datasets": datasets.known,
         "steps": steps,
-        "retries": retries,
-        "alerts": mapping(value.get("alerts"), ("alerts",), report),
-        "dag": mapping(value.get("dag"), ("dag",), report),
-        "connections": _part(Connections, value, "connections", report) or Connections(),
+        "unfinished": unfinished,
         "matrix": source.matrix,
         "env": tuple(source.env),
     }
@@ -198,18 +130,8 @@ def _names(value: object) -> frozenset[str]:
     return frozenset(value) if isinstance(value, dict) else frozenset()
 
 
-def _part(model: type[Part], value: Mapping[str, Any], key: str, report: Report) -> Part | None:
-    """A section that is one model; keys that say nothing keep their default."""
-    given = {name: item for name, item in mapping(value.get(key), (key,), report).items() if item is not None}
-    return validate(model, given, (key,), report)
-
-
-def _head(value: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """The plain fields, each on its own, so that a wrong one takes none of the others with it."""
-    made: dict[str, Any] = {}
-    for key in Head.model_fields:
-        if value.get(key) is not None:
-            head = validate(Head, {key: value[key]}, (), report)
-            if head is not None:
-                made[key] = getattr(head, key)
-    return made
+def _head(value: Mapping[str, Any], report: Report) -> Head:
+    """The plain keys, each on its own, so that a wrong one takes none of the others with it."""
+    heads = [validate(Head, {key: value[key]}, (), report) for key in Head.model_fields if value.get(key) is not None]
+    made = {name: getattr(head, name) for head in heads if head is not None for name in head.model_fields_set}
+    return Head.model_construct(**made)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from sluicegate.records.dialect import Dialect
 from sluicegate.records.exact import as_double
 from sluicegate.records.jsonlines import JsonReader
 from sluicegate.records.reader import Reader
@@ -39,17 +40,20 @@ _SAMPLE = 2_000
 """Records. What does not fit their values is not asked of the others."""
 _OF_TEXT = {"date", "timestamp", "timestamptz"}
 _JSON_NUMBERS = {"UBIGINT", "BIGINT", "DOUBLE"}
+_BINARY = "binary"
 _OF_DUCK = {
     "BOOLEAN": "boolean", "TINYINT": "smallint", "UTINYINT": "smallint", "SMALLINT": "smallint",
     "USMALLINT": "integer", "INTEGER": "integer", "UINTEGER": "bigint", "BIGINT": "bigint", "UBIGINT": "numeric(20)",
     "HUGEINT": "numeric(38)", "FLOAT": "real", "DOUBLE": "double", "DATE": "date", "TIME": "time",
     "TIMESTAMP": "timestamp", "TIMESTAMP_S": "timestamp", "TIMESTAMP_MS": "timestamp", "TIMESTAMP_NS": "timestamp",
     "TIMESTAMP WITH TIME ZONE": "timestamptz", "TIMESTAMPTZ_NS": "timestamptz", "TIME_NS": "time", "UUID": "uuid",
-    "BLOB": "bytea",
+    "BLOB": _BINARY,
 }  # fmt: skip
 
 
-def infer_types(duck: DuckDBPyConnection, readers: Sequence[Reader], names: Sequence[str]) -> dict[str, ColumnType]:
+def infer_types(
+    duck: DuckDBPyConnection, readers: Sequence[Reader], names: Sequence[str], dialect: Dialect
+) -> dict[str, ColumnType]:
     """A type for each of `names`, which holds for the values of all `readers`."""
     wanted = list(names)
     votes: dict[str, list[set[str] | None]] = {name: [] for name in wanted}
@@ -61,7 +65,8 @@ def infer_types(duck: DuckDBPyConnection, readers: Sequence[Reader], names: Sequ
             found = {name: {_of_duck(reader.types[name])} for name in here}
         for name in here:
             votes[name].append(found[name])
-    return {name: parse_type(_agree(votes[name]), foreign=True) for name in wanted}
+    agreed = {name: _agree(votes[name]) for name in wanted}
+    return {name: dialect.binary if kind == _BINARY else parse_type(kind) for name, kind in agreed.items()}
 
 
 def _of_values(duck: DuckDBPyConnection, reader: Reader, names: Sequence[str]) -> dict[str, set[str] | None]:

@@ -10,7 +10,8 @@ from sluicegate.checks.sql import literal, pointer
 from sluicegate.faults import fault
 from sluicegate.pipeline.keys.model import Format
 from sluicegate.records.jsonnumbers import with_values
-from sluicegate.records.lines import Look, normalise_json
+from sluicegate.records.lines import CLEAN, normalise_json
+from sluicegate.records.look import Look
 from sluicegate.records.reader import LocalPart
 from sluicegate.records.textfile import PLAIN, ROWS, TextReader
 
@@ -26,9 +27,11 @@ class JsonReader(TextReader):
     def __init__(self, duck: DuckDBPyConnection, part: LocalPart, form: Format, look: Look, folder: Path) -> None:
         super().__init__(duck, part, form, look, folder)
         keys: list[str] = []
+        self._has_twins = False
 
         def collect(relation: str) -> int:
             keys.clear()
+            self._has_twins = False
             query = (
                 f"SELECT json_keys(text), min(line), count(*) FROM ({relation}) WHERE why IS NULL GROUP BY 1 ORDER BY 2"
             )
@@ -36,6 +39,7 @@ class JsonReader(TextReader):
             for some, _, count in duck.execute(query).fetchall():
                 seen += count
                 keys.extend(some)
+                self._has_twins = self._has_twins or len(set(some)) < len(some)
             bad = duck.execute(f"SELECT count(*) FROM ({relation}) WHERE why IS NOT NULL").fetchone()
             return seen + (bad[0] if bad else 0)
 
@@ -69,27 +73,37 @@ class JsonReader(TextReader):
     def _shaped(self, lines: str) -> str:
         paths = ", ".join(literal(pointer(name)) for name in self.names)
         raw = "".join(f", v[{number + 1}] AS r{number}" for number in range(len(self.names)))
-        right = (
-            "CASE WHEN NOT json_valid(text) THEN false WHEN starts_with(text, '{') THEN true "
-            "ELSE json_type(text) = 'OBJECT' END"
+        twice = ""
+        if self._has_twins:
+            # Asked of each record only where some record has one: it costs as much as all the rest.
+            keys = "json_keys(text)"
+            twin = f"list_filter({keys}, lambda k: len(list_filter({keys}, lambda other: other = k)) > 1)[1]"
+            twice = (
+                f"WHEN len(list_distinct({keys})) < len({keys}) THEN 'the key ' || to_json({twin}) || ' comes twice' "
+            )
+        why = (
+            "CASE WHEN NOT json_valid(text) THEN 'not valid JSON' "
+            "WHEN NOT starts_with(text, '{') AND json_type(text) <> 'OBJECT' "
+            f"THEN 'not a JSON object but of the type ' || lower(json_type(text)) {twice}END"
         )
-        checked = f"SELECT line, text, {right} AS ok FROM ({lines})"
-        why = "CASE WHEN NOT ok THEN 'not a JSON object' END AS why"
-        return f"SELECT line, {why}, text{raw} FROM ({with_values(checked, f'[{paths}]') if paths else checked})"
+        judged = f"SELECT line, text, {why} AS why FROM ({lines})"
+        return f"SELECT line, why, text{raw} FROM ({with_values(judged, f'[{paths}]') if paths else judged})"
 
     def _quick_relation(self) -> str:
-        # No JSON text has a raw U+0001, so that a line is one column whatever it holds.
+        # No JSON text has a raw U+0001, so that a line is one column whatever it holds. An empty column behind it
+        # would not count if empty meant NULL.
         options = (
-            f"{PLAIN}, delim='\x01', quote='', escape='', columns={{'text': 'VARCHAR'}}, new_line='{self.look.newline}'"
+            f"{PLAIN}, delim='\x01', quote='', escape='', nullstr='\x02', columns={{'text': 'VARCHAR'}}"
+            f"{self.look.new_line}"
         )
         rows = f"SELECT row_number() OVER () AS line, text FROM read_csv({literal(str(self.look.path))}, {options})"
-        return self._shaped(f"SELECT * FROM ({rows}) WHERE trim(text) <> ''")
+        return self._shaped(f"SELECT * FROM ({rows}) WHERE trim(text, ' \t') <> ''")
 
     def _careful_relation(self) -> str:
         columns = "{'line': 'BIGINT', 'text': 'VARCHAR'}"
-        options = f"{ROWS}, delim=',', parallel=false, columns={columns}, new_line='\\n'"
+        options = f"{ROWS}, {CLEAN}, delim=',', columns={columns}"
         lines = f"SELECT line, text FROM read_csv({literal(str(self._clean))}, {options})"
         return f"{self._shaped(lines)} UNION ALL BY NAME ({self._set_aside()})"
 
     def _normalise(self) -> int:
-        return normalise_json(self.look, self.form.encoding, self._clean, self._malformed)
+        return normalise_json(self.look.path, self.form.encoding, self._clean, self._malformed)

@@ -26,18 +26,18 @@ _TOKEN = re.compile(rf'"(?:[^"\\]|\\.)*"|{_NUMBER}')
 
 
 def with_values(relation: str, paths: str) -> str:
-    """`relation`, which has the columns `ok` and `text`, with `v`: the list of the texts' values where they are `ok`.
+    """`relation`, which has the columns `text` and `why`, with `v`: the values of each text that is without a `why`.
 
     :param paths: SQL of a list of JSON pointers.
     """
     quoted = literal(f'\\1"{_MARK.replace(chr(92), chr(92) * 2)}\\2"')
     replaced = f"regexp_replace(text, '([:,\\[]\\s*)({_NUMBER})', {quoted}, 'g')"
-    marked = f"CASE WHEN ok AND regexp_matches(text, '{_SUSPECT}') THEN {replaced} END"
+    marked = f"CASE WHEN why IS NULL AND regexp_matches(text, '{_SUSPECT}') THEN {replaced} END"
     # A mark inside a string ends that string, so that what is left is not JSON: then they are told apart with care.
     careful = f"CASE WHEN json_valid(marked) THEN marked ELSE {MARK_NUMBERS}(text) END"
     number = f"regexp_replace(x, '\"?(?:\\\\u0001|\\x01){_HEX}:([^\"]*)\"?', '\\1', 'g')"
     return (
-        "SELECT *, CASE WHEN NOT ok THEN NULL "
+        "SELECT *, CASE WHEN why IS NOT NULL THEN NULL "
         f"WHEN marked IS NULL THEN json_extract_string(text, {paths}) ELSE list_transform("
         f"json_extract_string({careful}, {paths}), lambda x: CASE WHEN contains(x, '{_HEX}') THEN {number} ELSE x END) "
         f"END AS v FROM (SELECT *, {marked} AS marked FROM ({relation}))"

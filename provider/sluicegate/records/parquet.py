@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sluicegate.checks.sql import literal, name_of
 from sluicegate.faults import fault
+from sluicegate.records.dialect import Dialect
 from sluicegate.records.reader import LocalPart
 
 if TYPE_CHECKING:
@@ -19,15 +20,15 @@ __all__ = ["ParquetReader"]
 
 
 class ParquetReader:
-    """Parquet: the line is the row's number, from 1. Nested values become JSON texts, bytes Postgres' hex."""
+    """Parquet: the line is the row's number, from 1. Nested values become JSON texts, bytes what the target reads."""
 
     is_text = False
     may_hold_nul = True
 
-    def __init__(self, duck: DuckDBPyConnection, part: LocalPart) -> None:
+    def __init__(self, duck: DuckDBPyConnection, part: LocalPart, dialect: Dialect) -> None:
         import duckdb
 
-        self.duck, self.part = duck, part
+        self.duck, self.part, self._dialect = duck, part, dialect
         self._source = f"read_parquet({literal(str(part.path))}, file_row_number=true)"
         try:
             columns = duck.execute(f"DESCRIBE SELECT * EXCLUDE (file_row_number) FROM {self._source}").fetchall()
@@ -56,7 +57,7 @@ class ParquetReader:
     def _value(self, name: str) -> str:
         kind, column = self.types[name], self._columns[name]
         if kind == "BLOB":
-            return f"'\\x' || lower(hex({column}))"
+            return self._dialect.binary_text(column)
         if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "JSON", "VARIANT")):
             return f"CAST(to_json({column}) AS VARCHAR)"
         if kind.startswith(("ENUM", "INTERVAL", "BIT")):

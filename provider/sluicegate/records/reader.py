@@ -11,10 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["MALFORMED", "LocalPart", "Reader"]
+__all__ = ["MALFORMED", "LocalPart", "Provenance", "Reader"]
 
 MALFORMED = "malformed"
 """The rule that a record breaks which could not be split into values."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a record was first read: the part, its version, and its first line there, from 1."""
+
+    source: str
+    version: str
+    line: int
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,12 @@ class LocalPart:
     uri: str
     version: str
     path: Path
+
+    def provenance(self, line: int) -> Provenance:
+        """Where the record at `line` is from, which is what identifies its dead letter. A part that carries records
+        of other sources answers for each of them.
+        """
+        return Provenance(self.uri, self.version, line)
 
 
 class Reader(Protocol):

@@ -1,6 +1,7 @@
-"""The types of a load: what a column may be called, what DuckDB holds its values as, what Postgres calls it.
+"""The types of a load: what a column may be called, and what DuckDB holds its values as.
 
-How values become of a type is said in `casts`. Pure: text in, SQL text out.
+How values become of a type is said in `casts`; what a database calls a type, and what it cannot store, is its
+`Dialect`. Pure: text in, SQL text out.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ _DUCK = {
     "bigint": "BIGINT", "real": "FLOAT", "double": "DOUBLE", "boolean": "BOOLEAN", "date": "DATE", "time": "TIME",
     "timestamp": "TIMESTAMP", "timestamptz": "TIMESTAMPTZ", "uuid": "UUID", "json": "VARCHAR", "jsonb": "VARCHAR",
 }  # fmt: skip
-_POSTGRES = {"double": "double precision"}
 _SIZED = re.compile(r"(?P<name>[a-z][a-z0-9 ]*?)\s*(?:\(\s*(?P<a>\d+)\s*(?:,\s*(?P<b>\d+)\s*)?\))?(?P<rest>[a-z ]*)")
 _LENGTHS = {"numeric": 2, "varchar": 1, "char": 1, "time": 1, "timestamp": 1, "timestamptz": 1}
 """How many numbers may stand in brackets behind a name; none behind the others."""
@@ -50,12 +50,12 @@ class ColumnType:
     precision: int | None = None
     """Of a number, its digits; of a time or a timestamp, those behind the seconds' point (6 where it is not said)."""
     scale: int | None = None
-    postgres_name: str | None = None
-    """The server's own name of a type outside the vocabulary; such values travel as text."""
+    native: str | None = None
+    """The target's own name of a type outside the vocabulary; such values travel as text."""
 
     @property
     def is_text(self) -> bool:
-        """Whether DuckDB holds it as text that Postgres takes as it is."""
+        """Whether DuckDB holds it as text that the target takes as it is."""
         return self.duck == "VARCHAR"
 
     @property
@@ -84,41 +84,33 @@ class ColumnType:
             return f"DECIMAL({self.precision},{self.scale})" if self._fits() else "VARCHAR"
         return _DUCK.get(self.name, "VARCHAR")
 
-    @property
-    def postgres(self) -> str:
-        """The type's name in Postgres' DDL."""
-        if self.postgres_name is not None:
-            return self.postgres_name
-        name = _POSTGRES.get(self.name, self.name)
-        if self.length is not None:
-            return f"{name}({self.length})"
-        if self.precision is None:
-            return name
-        return f"{name}({self.precision})" if self.scale is None else f"{name}({self.precision},{self.scale})"
-
     def __str__(self) -> str:
-        return self.postgres
+        if self.native is not None:
+            return self.native
+        if self.length is not None:
+            return f"{self.name}({self.length})"
+        return self.name + self.digits
+
+    @property
+    def digits(self) -> str:
+        """Precision and scale in brackets, as SQL has them."""
+        if self.precision is None:
+            return ""
+        return f"({self.precision})" if self.scale is None else f"({self.precision},{self.scale})"
 
     def comparable(self, value: str) -> str:
-        """SQL that orders `value`, a cast value, as Postgres would."""
+        """SQL that orders `value`, a cast value, by what it says."""
         if self.name == "numeric" and not self._fits():
             return f"TRY_CAST({value} AS DOUBLE)"
-        return value
-
-    def identity(self, value: str) -> str:
-        """SQL by which two cast values are the same exactly when Postgres says so."""
-        if self.name == "numeric" and not self._fits():
-            return f"coalesce(CAST(TRY_CAST({value} AS DECIMAL(38,10)) AS VARCHAR), {value})"
         return value
 
     def _fits(self) -> bool:
         return self.precision is not None and self.precision <= MAX_PRECISION
 
 
-def parse_type(text: str, *, foreign: bool = False) -> ColumnType:
-    """The type that `text` names, in the words of a pipeline file or of Postgres' `format_type`.
+def parse_type(text: str) -> ColumnType:
+    """The type that `text` names, in the words of a pipeline file or of SQL.
 
-    :param foreign: take an unknown name for a type of the server's own instead of refusing it.
     :raises UnknownTypeError: a ValueError, which suggests a known name.
     :raises ValueError: for a scale that is larger than the precision.
     """
@@ -138,8 +130,6 @@ def parse_type(text: str, *, foreign: bool = False) -> ColumnType:
         return ColumnType(name, precision=first)
     if name in _DUCK and first is None:
         return ColumnType(name)
-    if foreign:
-        return ColumnType("foreign", postgres_name=text)
     raise UnknownTypeError(text, _near(name, [number for number in (first, second) if number is not None]))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from sluicegate.render.literal import NotPythonError
 from sluicegate.render.plain import plain_dag
 from sluicegate.render.python import python_of
-from sluicegate.render.record import Calls, recording
 from sluicegate.render.rendered import Rendered, rendered
 
-__all__ = ["Calls", "NotPythonError", "Rendered", "plain_dag", "python_of", "recording", "rendered"]
+__all__ = ["NotPythonError", "Rendered", "plain_dag", "python_of", "rendered"]

@@ -12,7 +12,6 @@ from airflow.sdk import BaseOperator, TaskGroup, XComArg
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from pydantic import BaseModel
 
-from sluicegate.render.record import Calls
 from sluicegate.runtime.dag import PipelineDAG
 from sluicegate.runtime.operator import StepOperator, before_operator_step
 
@@ -55,12 +54,15 @@ class Rendered:
     edges: tuple[tuple[str, str], ...]
 
 
-def rendered(dag: PipelineDAG, calls: Calls) -> Rendered:
+def rendered(
+    dag: PipelineDAG, arguments: Mapping[str, Any], task_arguments: Mapping[str, Mapping[str, Any]]
+) -> Rendered:
     """What `dag` was built with, without what is Airflow's or our operators' default anyway.
 
-    :param calls: recorded while the DAG was built
+    :param arguments: with which the DAG was called; it does not keep them
+    :param task_arguments: with which its operators were called, by task id
     """
-    given = dict(calls.dags[dag.dag_id])
+    given = dict(arguments)
     # The form may be added after the DAG was made.
     given["params"] = {name: dag.params.get_param(name) for name in dag.params}
     edges = sorted((task.task_id, after) for task in dag.tasks for after in task.downstream_task_ids)
@@ -68,13 +70,13 @@ def rendered(dag: PipelineDAG, calls: Calls) -> Rendered:
         dag.dag_id,
         {name: value for name, value in _differing(PipelineDAG, given).items() if value not in (None, [])},
         tuple(_groups(dag.task_group)),
-        tuple(_task(task, calls) for task in dag.tasks),
+        tuple(_task(task, task_arguments[task.task_id]) for task in dag.tasks),
         tuple(edges),
     )
 
 
-def _task(task: BaseOperator | MappedOperator, calls: Calls) -> RenderedTask:
-    kind, given = calls.operators[task.task_id]
+def _task(task: BaseOperator | MappedOperator, given: Mapping[str, Any]) -> RenderedTask:
+    kind = task.operator_class if isinstance(task, MappedOperator) else type(task)
     expand: Mapping[str, Any] | None = None
     if isinstance(task, MappedOperator):
         expand = _expanded(task)

@@ -18,22 +18,16 @@ from sluicegate.faults.report import forget, reported
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.graph.location import Location
 from sluicegate.graph.window import Window
+from sluicegate.runtime.marks import RUN_XCOM_KEY, RunMark
 
 if TYPE_CHECKING:
     import jinja2
     from airflow.sdk import Context
 
 __all__ = [
-    "RUN_XCOM_KEY", "StepContext", "StepOperator", "as_step", "before_operator_step", "mark_run", "run_window",
+    "StepContext", "StepOperator", "as_step", "before_operator_step", "mark_run", "run_window",
     "with_item",
 ]  # fmt: skip
-
-RUN_XCOM_KEY = "sluicegate_run"
-"""XCom of every step: its run's `window` (start and end) and whether it was a `dry_run`.
-
-Pipelines that wait for a step look for the success at the logical date that is their window's start. A dry
-run's does not count, and neither does that of a manual run at a tick, whose window *ends* there.
-"""
 
 _MAX_DELAY = timedelta(minutes=10)
 
@@ -247,9 +241,9 @@ def _called_as(operator: type[BaseOperator], kind: type[BaseOperator]) -> type[B
 
 
 def mark_run(context: Context) -> None:
-    """Leave under `RUN_XCOM_KEY` what those who wait for this step need to know of its run."""
+    """Leave the `RunMark` of this run under `RUN_XCOM_KEY`."""
     dry_run = bool((context.get("params") or {}).get("dry_run"))
-    context["ti"].xcom_push(key=RUN_XCOM_KEY, value={"window": str(run_window(context)), "dry_run": dry_run})
+    context["ti"].xcom_push(key=RUN_XCOM_KEY, value=RunMark(run_window(context), dry_run).value)
 
 
 def before_operator_step(context: Context) -> None:

@@ -10,13 +10,9 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["Glob", "is_glob"]
+__all__ = ["Glob"]
 
 _WILD = re.compile(r"[*?[]")
-
-
-def is_glob(uri: str) -> bool:
-    return _WILD.search(uri) is not None
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Where records are loaded into: the protocol of a target, and Postgres."""
+"""Where records go: the protocol of a target, its types and commit, and a package for each kind of target."""

@@ -1,28 +1,42 @@
-"""The protocol of a target: a database that takes prepared records in one transaction, with the ledger beside them."""
+"""The protocols of a target: what is there, and one attempt to bring prepared records in.
+
+Target and ledger are two things. How they become one is the target's commit strategy, and all of a load that differs
+with it is behind `Session`: a database that holds the ledger too commits both in one transaction; one that cannot
+would note its intent in the ledger, stage, switch and note that it is done, all in `commit`, and finish or undo an
+intent that it finds when a session begins.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-from sluicegate.ledger.entries import DeadLetter, Load, Origin
+from sluicegate.ledger.ledger import Ledger
 from sluicegate.pipeline.keys.model import Mode
+from sluicegate.records.dialect import Dialect
 from sluicegate.records.types import ColumnType
 
-__all__ = ["Merge", "Outcome", "Session", "Table", "TableColumn", "Target"]
+__all__ = ["Applied", "Broken", "Merge", "Outcome", "Session", "Staging", "Table", "TableColumn", "Target"]
+
+Staging = Literal["csv", "arrow", "parquet"]
+"""The format of the file in which a target takes prepared records."""
 
 
 @dataclass(frozen=True)
 class TableColumn:
-    """`fillable`: whether a record may lack it (it is nullable or has a default). `written`: whether it may have it."""
+    """`fillable`: whether a record may lack it (it is nullable or has a default). `written`: whether it may have it.
+
+    `labels` are all values of an enumeration.
+    """
 
     type: ColumnType
     required: bool = False
     fillable: bool = True
     written: bool = True
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,10 +52,14 @@ class Table:
     def exists(self) -> bool:
         return bool(self.columns)
 
+    def seen_as(self, names: Mapping[str, str]) -> Table:
+        """The same table with columns under other names: `names` by its own."""
+        return replace(self, columns={names.get(name, name): column for name, column in self.columns.items()})
+
 
 @dataclass(frozen=True)
 class Merge:
-    """Prepared records: a CSV file with `columns`, distinct by `key` and in its order."""
+    """Prepared records: a file in the target's staging format with `columns`, distinct by `key` and in its order."""
 
     file: Path
     rows: int
@@ -61,36 +79,64 @@ class Outcome:
     stale: int = 0
 
 
-class Session(Protocol):
-    """One transaction that holds the target's lock. Nothing of it is kept unless `commit` returned."""
+@dataclass(frozen=True)
+class Broken:
+    """A prepared record that the target refused: its position in the file, from 0, and the rule that it breaks."""
 
-    def find(self, source: str, version: str, digest: str, *, ever: bool) -> Load | None: ...
+    position: int
+    rule: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of the prepared records, those that are `broken` left out. `stopped`: these were too many."""
+
+    outcome: Outcome
+    broken: tuple[Broken, ...] = ()
+    stopped: bool = False
+
+
+class Session(Protocol):
+    """One attempt that holds the target's lock. Nothing of it is kept unless `commit` returned.
+
+    `ledger` is the one that is committed together with the data.
+    """
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    def changes(self) -> AbstractContextManager[object]:
+        """Around what is done to the data: undone when it is left by an exception, with the lock and ledger kept."""
 
     def prepare(self, seen: Table, wanted: Mapping[str, ColumnType], key: Sequence[str]) -> bool:
         """Create the table or add the columns of `wanted` that it lacks; False if it is not as `seen` any more."""
 
-    def merge(self, merge: Merge) -> Outcome: ...
+    def apply(self, merge: Merge, too_many: Callable[[int], bool]) -> Applied:
+        """Bring the prepared records in, but for those that the target itself refuses.
 
-    def set_aside(self, digest: str, origin: Origin, letters: Iterable[DeadLetter]) -> None: ...
+        :param too_many: whether so many of these are more than the load may leave out.
+        """
 
-    def letters_that_are_open(self, origin: Origin) -> list[tuple[str, dict[str, str]]]: ...
-
-    def resolve(self, ids: Sequence[str], run: str) -> int: ...
-
-    def record(self, load: Load) -> None: ...
-
-    def commit(self) -> None: ...
+    def commit(self) -> None:
+        """Keep data and ledger, both or neither."""
 
 
 class Target(Protocol):
-    """A table in a database."""
+    """A table somewhere. `dialect` are its types, `staging` is the file it takes."""
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    @property
+    def staging(self) -> Staging: ...
 
     def inspect(self) -> Table: ...
 
-    def find(self, table: Table, source: str, version: str, digest: str, *, ever: bool) -> Load | None:
-        """The quick lookup, without the lock."""
+    def ledger(self) -> AbstractContextManager[Ledger]:
+        """The ledger for a quick look, without the lock."""
 
     def session(self, table: Table, *, dry_run: bool) -> AbstractContextManager[Session]: ...
 
     def cancel(self) -> None:
-        """Stop the running statement, from another thread."""
+        """Stop what is running, from another thread."""

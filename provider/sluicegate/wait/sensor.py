@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from sluicegate.faults import FaultError, fault
 from sluicegate.graph.location import Location
-from sluicegate.graph.window import upstream_windows
+from sluicegate.graph.window import awaited_dates
 from sluicegate.pipeline.keys.model import Schedule
 from sluicegate.pipeline.text.quantities import format_duration
 from sluicegate.runtime.operator import StepContext, StepOperator
@@ -175,18 +175,15 @@ class UpstreamSensor(WaitSensor):
         return f"{self.awaited_dag}.{self.awaited_task}" if self.awaited_task else self.awaited_dag
 
     def _upstream(self, step: StepContext) -> Upstream:
-        if self.latest:
-            return Upstream(self.awaited_dag, self.awaited_task, None)
-        if self.schedule is None:
-            return Upstream(self.awaited_dag, self.awaited_task, (step.window.start.astimezone(UTC),), marked=False)
-        windows = upstream_windows(self.schedule, step.window)
-        if not windows:
+        dates = awaited_dates(self.schedule, step.window, latest=self.latest)
+        if dates == ():
             raise fault(
                 "WRONG_USE",
                 f"no window of {self.awaited_dag} ends within {step.window}, the window of this run: "
                 f"{self._upstream_name()} could have written nothing for it; run it for another window",
             )
-        return Upstream(self.awaited_dag, self.awaited_task, tuple(window.start for window in windows))
+        marked = self.latest or self.schedule is not None
+        return Upstream(self.awaited_dag, self.awaited_task, dates, marked)
 
 
 class SourceSensor(WaitSensor):

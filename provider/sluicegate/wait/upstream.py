@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sluicegate.runtime.operator import RUN_XCOM_KEY
+from sluicegate.runtime.marks import RUN_XCOM_KEY, RunMark
 from sluicegate.wait.verdict import Sighting, state_of_all
 
 __all__ = ["Upstream"]
@@ -24,9 +24,8 @@ _DATES_A_REQUEST = 100
 class Upstream:
     """A task of another DAG (all of the DAG when `task` is None) in the runs at `dates`.
 
-    `dates` are logical dates, aware; None means any run ever. `marked`: its steps say which run they had
-    (`RUN_XCOM_KEY`), as ours do. `runs` remembers which run is at which date: that never changes while the
-    run exists.
+    `dates` are logical dates, aware; None means any run ever. `marked`: its steps leave a `RunMark`, as ours do.
+    `runs` remembers which run is at which date: that never changes while the run exists.
     """
 
     dag: str
@@ -75,12 +74,7 @@ class Upstream:
         """
         asked = self.marked and run_id is not None
         mark = _mark(self.dag, task, run_id, min(_map_index(task, each) for each in instances)) if asked else None
-        if mark is None:
-            return ""
-        if mark["dry_run"]:
-            return "it was a dry run"
-        start = datetime.fromisoformat(mark["window"].partition("/")[0])
-        return "" if date is None or start == date else f"the run's window is {mark['window']}"
+        return "" if mark is None else mark.uncounted_at(date)
 
     def _runs_by_date(self, task: str, dates: Sequence[datetime], states: Mapping[str, Any]) -> dict[datetime, str]:
         """Airflow answers by run id alone: a run that is new is asked for by its date, once."""
@@ -145,9 +139,9 @@ def _map_index(task: str, instance: str) -> int:
     return int(index) if index else -1
 
 
-def _mark(dag: str, task: str, run_id: str | None, map_index: int) -> dict[str, Any] | None:
-    """What `mark_run` left."""
+def _mark(dag: str, task: str, run_id: str | None, map_index: int) -> RunMark | None:
     from airflow.sdk.bases.xcom import BaseXCom
 
-    mark = BaseXCom.get_one(key=RUN_XCOM_KEY, dag_id=dag, task_id=task, run_id=run_id or "", map_index=map_index)
-    return mark if isinstance(mark, dict) else None
+    return RunMark.of(
+        BaseXCom.get_one(key=RUN_XCOM_KEY, dag_id=dag, task_id=task, run_id=run_id or "", map_index=map_index)
+    )

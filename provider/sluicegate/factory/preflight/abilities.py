@@ -15,7 +15,7 @@ from sluicegate.emr.request import TAG, refuse_reserved
 from sluicegate.factory.preflight.contract import contract_problems
 from sluicegate.factory.problems import Problem
 from sluicegate.faults import FaultError
-from sluicegate.graph import edges as graph
+from sluicegate.graph.datasets import read_locations, sources, write_locations
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.diagnostics import Where
 from sluicegate.pipeline.keys.model import Format, LoadStep, Pipeline, SparkStep, Step, TransformStep
@@ -36,15 +36,16 @@ def shortcomings(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Pr
     :param others: the pipelines that it reads from, by name
     """
     found = list(_alerts(pipeline))
-    for step in pipeline.steps.values():
+    for step in (*pipeline.steps.values(), *pipeline.unfinished.values()):
         match step:
             case LoadStep():
                 found += _load(step, pipeline, others)
             case TransformStep():
                 found += _transform(step, pipeline, others)
-            case _:
-                found += _wait(step, pipeline, others)
-                found += _spark(step, pipeline) if isinstance(step, SparkStep) else ()
+            case SparkStep():
+                found += _spark(step, pipeline)
+    if not pipeline.unfinished:  # else it is not known what is a source
+        found += _waits(pipeline, others)
     return tuple(found)
 
 
@@ -55,19 +56,21 @@ def _alerts(pipeline: Pipeline) -> Iterator[Problem]:
 
 
 def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
-    source = graph.read_locations(pipeline, step, others)["load"]
-    where: Where = ("steps", step.name, "reads", "load")
-    form_where = _format_place(source, pipeline, where) if step.format is None else ("steps", step.name, "format")
-    form = step.format or source.format
-    yield from _place(source, "read", step, where) or _file(source, form, where, form_where)
-    yield from _target(pipeline.datasets[step.into].uri, ("steps", step.name, "writes", "into"))
-    yield from contract_problems(step, pipeline.root)
+    source = read_locations(pipeline, step, others).get("load")
+    if source is not None:  # as it is unless the step is unfinished
+        where: Where = ("steps", step.name, "reads", "load")
+        form_where = _format_place(source, pipeline, where) if step.format is None else ("steps", step.name, "format")
+        form = step.format or source.format
+        yield from _place(source, "read", step, where) or _file(source, form, where, form_where)
+    if step.into in pipeline.datasets:
+        yield from _target(pipeline.datasets[step.into].uri, ("steps", step.name, "writes", "into"))
+    yield from contract_problems(step, pipeline.root, is_whole=step.name in pipeline.steps)
 
 
 def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
     sides = (
-        ("reads", "read", graph.read_locations(pipeline, step, others)),
-        ("writes", "write", graph.write_locations(pipeline, step)),
+        ("reads", "read", read_locations(pipeline, step, others)),
+        ("writes", "write", write_locations(pipeline, step)),
     )
     for side, verb, places in sides:
         for binding, place in places.items():
@@ -76,14 +79,18 @@ def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pip
             yield from _place(place, verb, step, where) or _file(place, place.format, where, form_where)
 
 
+def _waits(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
+    for step in pipeline.steps.values():
+        if step.wait is not None and not isinstance(step, LoadStep | TransformStep):
+            yield from _wait(step, pipeline, others)
+
+
 def _wait(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
     """A source that a step of another kind may well read, but that nothing here can look for."""
-    if step.wait is None:
-        return
-    for binding, place in graph.read_locations(pipeline, step, others).items():
+    for binding, place in read_locations(pipeline, step, others).items():
         scheme = _scheme(place.template)
         blind = scheme != "table" and not _is_carried(scheme)
-        if blind and step.reads[binding].dataset in graph.sources(pipeline, others):
+        if blind and step.reads[binding].dataset in sources(pipeline, others):
             message = f"nothing can wait for {place.template!r}: s3://, file:// and table:// can be waited for"
             yield Problem(("steps", step.name, "reads", binding), "not-supported", message)
 

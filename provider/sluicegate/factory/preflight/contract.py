@@ -21,10 +21,13 @@ from sluicegate.records.types import UnknownTypeError, parse_type
 __all__ = ["contract_problems"]
 
 
-def contract_problems(step: LoadStep, root: Path) -> Iterator[Problem]:
-    """All of them. `root` is the dags root, from which a suite is found."""
+def contract_problems(step: LoadStep, root: Path, *, is_whole: bool = True) -> Iterator[Problem]:
+    """All of them. `root` is the dags root, from which a suite is found.
+
+    :param is_whole: whether no key of the step may be missing because of a mistake in it
+    """
     where: Where = ("steps", step.name)
-    for key, why in contradictions(step.mode, step.key, step.newest_by):
+    for key, why in contradictions(step.mode, step.key, step.newest_by) if is_whole else ():
         yield Problem((*where, key), "load", why)
     known = _known(step.columns)
     for name, column in step.columns.items():

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sluicegate.local.runs import Run
+from sluicegate.api.answers import DagRun
 
 __all__ = [
     "COUNTS",
@@ -84,7 +84,7 @@ class DemoReport:
         temporary.replace(file)
 
 
-def load_of(run: Run, step: str, result: Mapping[str, Any]) -> Load:
+def load_of(run: DagRun, step: str, result: Mapping[str, Any]) -> Load:
     """The load that a task's return value tells of.
 
     A ledger hit reports the counts of the load that it found; this run did nothing, so zeros stand here.

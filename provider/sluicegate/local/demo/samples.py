@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from sluicegate.graph.datasets import upstream_names
+from sluicegate.graph.order import waves
 from sluicegate.graph.window import Window, windows
 from sluicegate.pipeline.keys.model import Pipeline, Schedule
 
@@ -27,19 +29,6 @@ def expected_windows(schedule: Schedule) -> tuple[Window, ...]:
 
 
 def upstreams_first(pipelines: Mapping[str, Pipeline]) -> list[str]:
-    """The names in an order in which nobody comes before a pipeline that it reads from."""
-    order: list[str] = []
-
-    def visit(name: str) -> None:
-        if name in order or name not in pipelines:
-            return
-        for step in pipelines[name].steps.values():
-            for read in step.reads.values():
-                other, dot, _ = read.dataset.partition(".")
-                if dot and other != name and other in pipelines:
-                    visit(other)
-        order.append(name)
-
-    for name in sorted(pipelines):
-        visit(name)
-    return order
+    """The names in an order in which no pipeline comes before one that it reads from."""
+    reads = ((upstream, name) for name, each in pipelines.items() for upstream in upstream_names(each) - {name})
+    return [name for wave in waves(reads, sorted(pipelines)) for name in wave if name in pipelines]

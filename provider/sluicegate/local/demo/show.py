@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sluicegate.api.answers import DagRun, TaskInstance
 from sluicegate.local.demo.report import COUNTS, DemoReport, Load
-from sluicegate.local.runs import Run, TaskState
 
 __all__ = ["Watcher", "print_failures", "print_report"]
 
@@ -54,7 +54,7 @@ class Watcher:
         if self._live:
             self._live.stop()
 
-    def show(self, runs: Sequence[Run], tasks: Sequence[TaskState]) -> None:
+    def show(self, runs: Sequence[DagRun], tasks: Sequence[TaskInstance]) -> None:
         if self._live:
             self._live.update(_grid(runs, tasks))
         starts = {(run.dag_id, run.run_id): run.start for run in runs}
@@ -72,13 +72,13 @@ class Watcher:
             self._console.print(line, soft_wrap=True)
 
 
-def _grid(runs: Sequence[Run], tasks: Sequence[TaskState]) -> Table:
+def _grid(runs: Sequence[DagRun], tasks: Sequence[TaskInstance]) -> Table:
     days = sorted({run.start.date() for run in runs})
     table = Table(box=None, padding=(0, 2))
     table.add_column("pipeline")
     for day in days:
         table.add_column(str(day))
-    by_run: dict[tuple[str, str], list[TaskState]] = {}
+    by_run: dict[tuple[str, str], list[TaskInstance]] = {}
     for task in tasks:
         by_run.setdefault((task.dag_id, task.run_id), []).append(task)
     for name in sorted({run.dag_id for run in runs}):
@@ -108,8 +108,8 @@ def _loads(loads: Sequence[Load], *, narrow: bool) -> Table:
     return table
 
 
-def print_report(console: Console, report: DemoReport, *, ui: str, password_file: str) -> None:
-    """The tables a person wants to read: loads, reasons for dead letters, clusters; and where to look next."""
+def print_report(console: Console, report: DemoReport, where: Mapping[str, str]) -> None:
+    """The tables a person wants to read: loads, reasons for dead letters, clusters; and `where` to look next."""
     console.print(_loads(report.loads, narrow=console.width < _WIDE))
 
     if report.dead_letters:
@@ -132,13 +132,14 @@ def print_report(console: Console, report: DemoReport, *, ui: str, password_file
     states = Counter(cluster.state for cluster in report.clusters)
     ended = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     console.print(f"{len(report.clusters)} clusters: {ended or 'none'}; {len(live) or 'none'} left running.")
-    console.print(f"Warehouse: {report.warehouse}", soft_wrap=True)
-    console.print(f"Airflow:   {ui} (user admin, password in {password_file})", soft_wrap=True)
+    for name, line in where.items():
+        console.print(f"{name:<11} {line}", soft_wrap=True)
 
 
-def print_failures(console: Console, failed: Sequence[tuple[Run, TaskState, list[str]]]) -> None:
+def print_failures(console: Console, failed: Sequence[tuple[DagRun, TaskInstance, list[str]]]) -> None:
     """What failed, and the end of its log; the fault's remedy stands there."""
     for run, task, tail in failed:
-        console.print(f"[red]failed[/]: {run.dag_id}.{task.task_id} of {run.start:%Y-%m-%d}, try {task.try_number}")
+        words = f": {run.dag_id}.{task.task_id} of {run.start:%Y-%m-%d}, try {task.try_number}"
+        console.print(Text.assemble(("failed", "red"), words), soft_wrap=True)
         for line in tail:
-            console.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"    {line}", soft_wrap=True)

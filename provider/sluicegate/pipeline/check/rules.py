@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 
-from sluicegate.graph.edges import binding_of, cycles, edges, folders_of, narrowed_by, params_in, writers
+from sluicegate.graph.datasets import binding_of, folders_of, writers
+from sluicegate.graph.edges import edges, narrowed_by, params_in
+from sluicegate.graph.order import cycles
 from sluicegate.graph.template import same_place
 from sluicegate.pipeline.diagnostics import Diagnostic, Where
 from sluicegate.pipeline.keys.model import LoadStep, Mode, Pipeline
@@ -69,19 +73,23 @@ def _first_place(pipeline: Pipeline, source: Source, dataset: str, step: str) ->
 def _self_reads(pipeline: Pipeline, source: Source) -> Iterator[Diagnostic]:
     for name, step in pipeline.steps.items():
         keys = (*step.writes.values(), *folders_of(pipeline, step))
-        written = {same_place(pipeline.datasets[key].uri) for key in keys}
+        written = {same_place(pipeline.datasets[key].uri): key for key in keys}
         for binding, read in step.reads.items():
             dataset = pipeline.datasets.get(read.dataset)
             if dataset is not None and same_place(dataset.uri) in written:
-                message = f"`{name}` reads what it writes itself"
+                key = written[same_place(dataset.uri)]
+                at = source.diagnostic(write_place(source, name, binding_of(pipeline, step, key)), "", "")
+                message = f"`{name}` reads what it writes itself: see also line {at.line}, column {at.column}"
                 yield source.diagnostic(read_place(source, name, binding), "self-read", message)
 
 
 def _cycles(pipeline: Pipeline, source: Source) -> Iterator[Diagnostic]:
     for path in cycles(edges(pipeline)):
-        before, after = path[-2], path[-1]
-        message = f"these steps wait for each other: {' -> '.join(path)}"
-        yield source.diagnostic(_link_place(pipeline, source, before, after), "cycle", message)
+        links = (_link_place(pipeline, source, before, after) for before, after in pairwise(path))
+        *others, last = (source.diagnostic(where, "cycle", "") for where in links)
+        lines = " and ".join(dict.fromkeys(str(other.line) for other in others if other.line != last.line))
+        told = f"; see also line {lines}" if lines else ""
+        yield replace(last, message=f"these steps wait for each other: {' -> '.join(path)}{told}")
 
 
 def _link_place(pipeline: Pipeline, source: Source, before: str, after: str) -> Where:

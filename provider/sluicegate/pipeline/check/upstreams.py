@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
-from sluicegate.graph.edges import (
-    binding_of,
-    cycles,
-    edges,
-    narrowed_by,
-    params_in,
-    split,
-    waits,
-    writers,
-)
+from sluicegate.graph.datasets import binding_of, split, writers
+from sluicegate.graph.edges import edges, narrowed_by, params_in
+from sluicegate.graph.order import cycles
 from sluicegate.graph.template import before_item, needs_item, same_place, uses
+from sluicegate.graph.waits import upstream_reads
 from sluicegate.graph.window import endless, unmatched
-from sluicegate.pipeline.diagnostics import Diagnostic, Where, did_you_mean
-from sluicegate.pipeline.file import Draft, Variant
+from sluicegate.pipeline.diagnostics import Diagnostic, Where, bug, did_you_mean
 from sluicegate.pipeline.keys.model import Pipeline, Read, Schedule
+from sluicegate.pipeline.read.draft import Draft, Variant
 from sluicegate.pipeline.read.yaml_paths import read_place, write_place
 from sluicegate.pipeline.text.source import Source
 
 __all__ = ["Neighbours", "check_cycles", "check_reads", "check_shared_places"]
 
 
-@dataclass(frozen=True)
-class Neighbours:
-    """The other pipelines, as far as they were read.
+class Neighbours(Protocol):
+    """The other pipelines, as far as they were read."""
 
-    `files` has all there are, by name, each with the files that make it; `drafts` those that one file makes.
-    `matrices` are the files with a `matrix:`, by stem.
-    """
-
-    drafts: Mapping[str, Draft]
-    files: Mapping[str, tuple[Path, ...]]
-    matrices: Mapping[str, Draft]
     root: Path
+
+    def making(self, name: str) -> Sequence[Draft]:
+        """The files that make a pipeline of that name: one, unless it is missing or there twice."""
+
+    def matrices(self, name: str) -> Sequence[Draft]:
+        """The files with a `matrix:` that may have been meant to make it."""
+
+    def names(self) -> Collection[str]:
+        """Of all pipelines that there may be."""
 
 
 def check_reads(variant: Variant, neighbours: Neighbours) -> Iterator[Diagnostic]:
@@ -53,11 +49,11 @@ def _check_read(
     schedule: Schedule | None, source: Source, read: Read, where: Where, neighbours: Neighbours
 ) -> Iterator[Diagnostic]:
     name, dataset = split(read.dataset)
-    files = neighbours.files.get(name, ())
-    if len(files) != 1:
+    making = neighbours.making(name)
+    if len(making) != 1:
         yield _no_pipeline(source, where, read, neighbours)
         return
-    draft = neighbours.drafts[name]
+    (draft,) = making
     variant = draft.variant(name)
     if variant is None or variant.is_wrong_at("schedule"):
         yield _broken(source, where, name, draft, neighbours)
@@ -70,7 +66,7 @@ def _check_read(
             message = f"`{name}` has no dataset `{dataset}`"
             whole = f"{name}.{meant}" if meant else None
             yield source.diagnostic(where, "missing-dataset", message, suggestion=whole)
-    elif dataset not in writers(variant.pipeline) and variant.is_wrong_at("steps"):
+    elif dataset not in writers(variant.pipeline) and (variant.pipeline.unfinished or variant.is_wrong_at("steps")):
         yield _broken(source, where, name, draft, neighbours)
     else:
         yield from _check_place(source, read, where, variant.pipeline)
@@ -80,18 +76,17 @@ def _check_read(
 
 def _no_pipeline(source: Source, where: Where, read: Read, neighbours: Neighbours) -> Diagnostic:
     name, dataset = split(read.dataset)
-    files = neighbours.files.get(name, ())
-    if files:
-        named = ", ".join(str(file.relative_to(neighbours.root)) for file in files)
+    if making := neighbours.making(name):
+        named = ", ".join(str(draft.file.relative_to(neighbours.root)) for draft in making)
         return source.diagnostic(where, "ambiguous", f"`{name}` may be any of {named}")
-    for stem, draft in neighbours.matrices.items():
-        if not draft.variants and name.startswith(f"{stem}_"):
+    for draft in neighbours.matrices(name):
+        if not draft.variants and name.startswith(f"{draft.file.stem}_"):
             return _broken(source, where, name, draft, neighbours)
-        if stem == name:
+        if draft.file.stem == name:
             told = ", ".join(f"`{each}`" for each in draft.names[:3]) + (", ..." if len(draft.names) > 3 else "")
             message = f"the file of `{name}` makes several pipelines: {told}"
             return source.diagnostic(where, "missing-pipeline", message, suggestion=f"{draft.names[0]}.{dataset}")
-    meant = did_you_mean(name, (each for each, there in neighbours.files.items() if there))
+    meant = did_you_mean(name, (each for each in neighbours.names() if each != name))
     whole = f"{meant}.{dataset}" if meant else None
     return source.diagnostic(where, "missing-pipeline", f"there is no pipeline `{name}`", suggestion=whole)
 
@@ -100,9 +95,7 @@ def _broken(source: Source, where: Where, name: str, draft: Draft, neighbours: N
     """The upstream cannot be understood as far as this reader needs it; the mistake itself stands there."""
     said = draft.variant(name) or draft
     first = next(diagnostic for diagnostic in said.diagnostics if diagnostic.is_error)
-    file = first.file
-    shown = file.relative_to(neighbours.root) if file.is_relative_to(neighbours.root) else file
-    message = f"`{name}` has mistakes of its own: see {shown}:{first.line}:{first.column}"
+    message = f"`{name}` has mistakes of its own: see {_shown(first, neighbours.root)}"
     return source.diagnostic(where, "upstream-broken", message)
 
 
@@ -158,33 +151,57 @@ def _told(schedule: Schedule) -> str:
     return words if schedule.end is None else f"{words} to {schedule.end:%Y-%m-%d}"
 
 
+_Link = tuple[tuple[str, str], tuple[str, str]]
+"""Two steps, each with its pipeline; the second comes after the first."""
+
+
 def check_cycles(pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source]) -> Iterator[Diagnostic]:
-    """Steps of several pipelines that wait for each other; told in each of the pipelines."""
-    links: list[tuple[tuple[str, str], tuple[str, str]]] = []
-    bindings: dict[tuple[tuple[str, str], tuple[str, str]], str] = {}
+    """Steps of several pipelines that wait for each other; reported where each of them reads, with the other places."""
+    links: list[_Link] = []
+    bindings: dict[_Link, str] = {}
     for name, pipeline in pipelines.items():
-        links += [((name, before), (name, after)) for before, after in edges(pipeline)]
-        for wait in waits(pipeline, pipelines):
-            link = ((wait.pipeline, wait.upstream_step), (name, wait.step))
-            links.append(link)
-            bindings[link] = wait.binding
+        try:
+            own = [((name, before), (name, after)) for before, after in edges(pipeline)]
+            waited = {
+                ((wait.pipeline, wait.upstream_step), (name, wait.step)): wait.binding
+                for wait in upstream_reads(pipeline, pipelines)
+            }
+        except Exception as error:
+            yield bug(error, "checking", pipeline.file)
+            continue
+        links += [*own, *waited]
+        bindings |= waited
     for path in cycles(links):
         shown = " -> ".join(".".join(node) for node in path)
-        for link in pairwise(path):
-            if link in bindings:
-                name, step = link[1]
-                where = read_place(sources[name], step, bindings[link])
-                message = f"these pipelines wait for each other: {shown}"
-                yield sources[name].diagnostic(where, "cycle", message)
+        reading = [link for link in pairwise(path) if link in bindings]
+        places = [_reading_place(link, bindings[link], sources) for link in reading]
+        for place in places:
+            others = " and ".join(_shown(other, sources[reading[0][1][0]].root) for other in places if other != place)
+            message = f"these pipelines wait for each other: {shown}" + (f"; see also {others}" if others else "")
+            yield replace(place, message=message)
+
+
+def _reading_place(link: _Link, binding: str, sources: Mapping[str, Source]) -> Diagnostic:
+    name, step = link[1]
+    return sources[name].diagnostic(read_place(sources[name], step, binding), "cycle", "")
+
+
+def _shown(place: Diagnostic, root: Path) -> str:
+    file = place.file.relative_to(root) if place.file.is_relative_to(root) else place.file
+    return f"{file}:{place.line}:{place.column}"
 
 
 def check_shared_places(pipelines: Mapping[str, Pipeline], sources: Mapping[str, Source]) -> Iterator[Diagnostic]:
     """Warnings for places that several pipelines write without saying that they are shared."""
     found: dict[str, list[tuple[str, str, str]]] = {}
     for name, pipeline in pipelines.items():
-        for key, steps in writers(pipeline).items():
-            if not pipeline.datasets[key].shared:
-                found.setdefault(same_place(pipeline.datasets[key].uri), []).append((name, key, steps[0]))
+        try:
+            written = [(key, steps[0]) for key, steps in writers(pipeline).items() if not pipeline.datasets[key].shared]
+        except Exception as error:
+            yield bug(error, "checking", pipeline.file)
+            continue
+        for key, step in written:
+            found.setdefault(same_place(pipeline.datasets[key].uri), []).append((name, key, step))
     for writing in found.values():
         names = list(dict.fromkeys(name for name, _, _ in writing))
         if len(names) < 2:

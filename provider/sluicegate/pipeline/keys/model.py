@@ -1,4 +1,4 @@
-"""What a pipeline file says, as frozen values.
+"""What a pipeline file says, as frozen values. How to add a key: see `base`.
 
 The shapes follow the YAML reference word for word. Everything here is plain data: no Airflow, no I/O,
 no template rendered. Where a file may say a thing in several ways (a name, a list, a mapping), the
@@ -8,311 +8,191 @@ long form is what stands here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import Field
 
-from sluicegate.pipeline.text.quantities import Duration, Limit
+from sluicegate.pipeline.keys.base import Arguments, Duration, Flag, Mark, Model, Name, Named, Part, Positive, Uri
+from sluicegate.pipeline.keys.load import Check, Column, DeadLetters, Format, LoadOptions, Mode, OnSchemaChange
+from sluicegate.pipeline.keys.steps import (
+    After,
+    Cluster,
+    CoreInstances,
+    ForEach,
+    Instances,
+    Job,
+    LoadStep,
+    OnUpstreamFailure,
+    OperatorStep,
+    PythonStep,
+    Read,
+    Retries,
+    SparkStep,
+    Step,
+    StepBase,
+    TeardownOf,
+    TransformStep,
+)
 
-LimitField = Annotated[Limit, BeforeValidator(Limit.parse)]
-
-
-class Model(BaseModel):
-    """Frozen, and closed: an unknown key is an error."""
-
-    # What validates is built when something is first validated: a task that starts validates nothing.
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
-
-
-class Mode(StrEnum):
-    """How a load changes its target."""
-
-    MERGE = "merge"
-    INSERT_ONLY = "insert_only"
-    REPLACE_WINDOW = "replace_window"
-    APPEND = "append"
-
-
-class OnUpstreamFailure(StrEnum):
-    WAIT = "wait"
-    FAIL = "fail"
-
-
-class OnSchemaChange(StrEnum):
-    """What a load does with a column that the target does not have."""
-
-    FAIL = "fail"
-    ADD = "add"
-    IGNORE = "ignore"
-
-
-class Timetable(Model):
-    """A timetable of Airflow's or of one's own, by import path. What its windows are, only Airflow knows."""
-
-    path: str
-    with_: Mapping[str, Any] = Field(default_factory=dict, alias="with")
+__all__ = [
+    "After", "Check", "Cluster", "Column", "Connections", "CoreInstances", "Dataset", "DeadLetters", "Defaults",
+    "ForEach", "Format", "Head", "Instances", "Job", "LoadOptions", "LoadStep", "Mode", "Model", "OnSchemaChange",
+    "OnUpstreamFailure", "OperatorStep", "Param", "Pipeline", "PythonStep", "Read", "Retries", "Schedule", "SparkStep",
+    "Step", "StepBase", "TeardownOf", "TransformStep",
+]  # fmt: skip
 
 
 class Schedule(Model):
-    """When runs start. Only `cron` has windows that can be known here; it has a start. `end` is exclusive."""
+    """schedule: when runs start. A run's window is the time between two ticks of the cron; it runs after its window.
+    `none`, `once` or a cron may stand alone.
+    """
 
-    kind: Literal["cron", "timetable", "once", "none"] = "none"
-    cron: str | None = None
-    timetable: Timetable | None = None
-    timezone: str = "UTC"
+    kind: Annotated[Literal["cron", "timetable", "once", "none"], Mark.MADE] = "none"
+    """Only `cron` has windows that can be known here; it has a start."""
+    cron: Annotated[str | None, Mark.CRON, Mark.FILLED] = None
+    """Five fields, or a preset. It needs a `start`. Examples: `0 7 * * *`, `"@daily"`."""
+    timetable: Annotated[Name | None, Mark.FILLED] = None
+    """In place of a cron, a timetable of Airflow's or of a plugin by its import path. Example:
+    `airflow.sdk.DeltaDataIntervalTimetable`."""
+    with_: Arguments = Field(default_factory=dict, alias="with")
+    """The arguments of the timetable. Example: `{delta: 90m}`."""
+    timezone: Name = "UTC"
+    """The time zone of `cron`, `start`, `end` and `ds`, by its IANA name. Example: `Europe/Berlin`."""
     start: datetime | None = None
+    """The beginning of the first window. Examples: `2026-01-01`, `2026-01-01T06:00:00`."""
     end: datetime | None = None
-    catchup: StrictBool = False
+    """No window begins then or later. Example: `2027-01-01`."""
+    catchup: Flag = False
+    """Whether windows that are past already run too. Example: `true`."""
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.cron, self.timezone, self.start, self.end))
 
 
-class Retries(Model):
-    count: Annotated[int, Field(ge=0, strict=True)] = 3
-    delay: Duration = timedelta(seconds=30)
-    max_delay: Duration = timedelta(minutes=10)
+class Dataset(Part):
+    """A dataset: a place that steps read and write. A URI alone is the `uri`."""
 
+    _short: ClassVar[str] = "uri"
 
-class Format(Model):
-    """How a file is read. Without `type` the suffix decides; `null` lists the texts that mean NULL."""
-
-    type: Literal["csv", "jsonl", "parquet"] | None = None
-    null: tuple[str, ...] = ("",)
-    delimiter: str = ","
-    header: StrictBool = True
-    encoding: str = "utf-8"
-
-
-class Dataset(Model):
-    """A place that steps read and write. `name` is None for a URI written inside a step."""
-
-    name: str | None = None
-    uri: str
+    name: Annotated[str | None, Mark.MADE] = None
+    """None for a URI that is written inside a step."""
+    uri: Uri
+    """Where it is: a template that knows `ds`, `window` and `params`. One that ends in `/` is a folder. Examples:
+    `s3://landing/orders/{{ ds }}.csv`, `table://warehouse/public.orders`."""
     format: Format | None = None
-    shared: StrictBool = False
+    """How its files are read. Default: by suffix. Examples: `csv`, `{null: ["", NA]}`."""
+    shared: Flag = False
+    """Two may write to this place. Example: `true`."""
 
 
-class Column(Model):
-    """Type, reading and contract of one column; from `required` on, each key but `sensitive` is a row-level check."""
+class Param(Part):
+    """A param: JSON Schema with a default. A value alone is the `default`."""
 
-    type: str | None = None
-    round: StrictBool = False
-    """Whether digits that the type has no room for are rounded, and times cut; else the record is set aside."""
-    zone: str | None = None
-    """The time zone of the column's local times."""
-    null: tuple[str, ...] = ()
-    """Texts that mean NULL in this column, besides those of the format."""
-    required: StrictBool = False
-    between: tuple[float | int | str | None, float | int | str | None] | None = None
-    in_: tuple[Any, ...] | None = Field(default=None, alias="in")
-    matches: str | None = None
-    unique: StrictBool = False
-    references: str | None = None
-    sensitive: StrictBool = False
+    _short: ClassVar[str] = "default"
+    _more: ClassVar[str | None] = "any other keyword of JSON Schema"
 
-
-class Check(Model):
-    """One expectation in Great Expectations' own words."""
-
-    expectation: str
-    kwargs: Mapping[str, Any] = Field(default_factory=dict)
-
-
-class DeadLetters(Model):
-    """How many records a load may set aside before it fails."""
-
-    max: LimitField = Limit.parse("5%")
-
-
-class Read(Model):
-    """A dataset that a step reads: `name` or inline URI here, `pipeline.name` elsewhere."""
-
-    dataset: str
-    latest: StrictBool = False
-    on_upstream_failure: OnUpstreamFailure = OnUpstreamFailure.WAIT
-
-
-class After(Model):
-    """A step of this pipeline (`step`), or a task of a DAG that is not ours (`dag`, `task`)."""
-
-    step: str | None = None
-    dag: str | None = None
-    task: str | None = None
-
-
-class Param(Model):
-    """One entry of the trigger form: JSON Schema, and the default."""
-
+    type: ClassVar[Annotated[Any, Mark.PARAM_TYPE, Mark.FILLED]]
+    """The type of its values. Example: `string`."""
     default: Any = None
-    required: bool = False
-    """The file gives no default: whoever starts a run has to say it."""
+    """Its value in a run that says nothing else; `null` makes it nullable. Scheduled pipelines need one. Example:
+    `DE`."""
     description: str | None = None
-    json_schema: Mapping[str, Any] = Field(default_factory=dict)
+    """Stands beside it in the form. Example: `One carrier only`."""
+    required: Annotated[bool, Mark.MADE] = False
+    """The file gives no default: whoever starts a run has to say it."""
+    json_schema: Annotated[Mapping[str, Any], Mark.MADE] = Field(default_factory=dict)
 
 
-class Connections(Model):
-    """Airflow connection ids."""
+class Connections(Part):
+    """connections: ids of Airflow connections."""
+
+    _blank: ClassVar[bool] = True
 
     aws: str = "aws_default"
+    """For S3 and EMR. Example: `aws_lake`."""
     ledger: str | None = None
+    """Read, and without effect yet. Example: `warehouse`."""
 
 
-class CoreInstances(Model):
-    type: str
-    count: Annotated[int, Field(ge=1, strict=True)] = 1
+class Defaults(Model):
+    """defaults.yaml: holds for the pipelines in its folder and below: all keys of a pipeline but `matrix`, and these,
+    which stand here only.
+    """
 
+    _blank: ClassVar[bool] = True
 
-class Instances(Model):
-    primary: str
-    core: CoreInstances | None = None
-
-
-class Cluster(Model):
-    """What one run's EMR cluster is made of. Anything else RunJobFlow takes goes into `run_job_flow`."""
-
-    release: str
-    instances: Instances
-    log_uri: str | None = None
-    service_role: str = "EMR_DefaultRole"
-    job_flow_role: str = "EMR_EC2_DefaultRole"
-    subnet: str | None = None
-    tags: Mapping[str, str] = Field(default_factory=dict)
-    run_job_flow: Mapping[str, Any] = Field(default_factory=dict)
-
-
-class Job(Model):
-    """One spark-submit. `path` is a file below the dags root, or an `s3://` URI."""
-
-    path: str
-    args: tuple[str, ...] = ()
-
-
-class ForEach(Model):
-    """What a step is mapped over: exactly one of `items`, `output_of` and `files`."""
-
-    items: tuple[Any, ...] | None = None
-    output_of: str | None = None
-    """A step whose result, a list, has the items."""
-    files: str | None = None
-    """A URI with `*`, `?`, `[…]` or `**`: the files that match when the run comes to it."""
-    empty: Literal["fail", "skip"] = "fail"
-    """What becomes of the step when no file matches."""
-    max_active: Annotated[int, Field(ge=1, strict=True)] | None = None
-    """How many items of a run are worked on at once; Airflow's limits hold without it."""
-    label: str | None = None
-    """A template: how the UI calls an item."""
-
-
-class TeardownOf(Model):
-    """The steps that a teardown undoes."""
-
-    steps: tuple[str, ...]
-    fail_run: StrictBool = False
-    """Whether a run fails whose teardown does."""
-
-
-class StepBase(Model):
-    name: str
-    description: str | None = None
-    reads: Mapping[str, Read] = Field(default_factory=dict)
-    writes: Mapping[str, str] = Field(default_factory=dict)
-    """Binding to dataset key (a name of this pipeline, or the URI's own text)."""
-    after: tuple[After, ...] = ()
-    retries: Retries = Retries()
-    timeout: Duration | None = None
-    wait: Duration | None = None
-    pool: str | None = None
-    trigger_rule: str | None = None
-    for_each: ForEach | None = None
-    group: str | None = None
-    """Groups within groups are joined by dots: `ingest.raw`."""
-    teardown_of: TeardownOf | None = None
-
-
-class LoadStep(StepBase):
-    kind: Literal["load"] = "load"
-    load: Read
-    """What is loaded; it stands in `reads` too, under the binding `load`."""
-    into: str
-    """Dataset key of the target; it stands in `writes` too, under the binding `into`."""
-    key: tuple[str, ...] = ()
-    mode: Mode = Mode.APPEND
-    newest_by: str | None = None
-    format: Format | None = None
-    columns: Mapping[str, Column] = Field(default_factory=dict)
-    checks: tuple[Check, ...] = ()
-    suite: str | None = None
-    """A Great Expectations suite as a JSON file below the dags root."""
-    dead_letters: DeadLetters = DeadLetters()
-    on_schema_change: OnSchemaChange = OnSchemaChange.FAIL
-
-
-class SparkStep(StepBase):
-    kind: Literal["spark"] = "spark"
-    jobs: tuple[Job, ...]
-    cluster: Cluster
-    cluster_name: str
-    """The key below `clusters:`, for messages and tags."""
-    max_runtime: Duration = timedelta(hours=4)
-
-
-class TransformStep(StepBase):
-    kind: Literal["transform"] = "transform"
-    function: str
-    with_: Mapping[str, Any] = Field(default_factory=dict, alias="with")
-
-
-class PythonStep(StepBase):
-    kind: Literal["python"] = "python"
-    function: str
-    with_: Mapping[str, Any] = Field(default_factory=dict, alias="with")
-
-
-class OperatorStep(StepBase):
-    kind: Literal["operator"] = "operator"
-    operator: str
-    with_: Mapping[str, Any] = Field(default_factory=dict, alias="with")
-
-
-Step = Annotated[LoadStep | SparkStep | TransformStep | PythonStep | OperatorStep, Field(discriminator="kind")]
-
-
-class Head(Model):
-    """The plain fields of a pipeline, those that need nothing else to be understood."""
-
-    description: str | None = None
-    owner: str | None = None
-    tags: tuple[str, ...] = ()
-    fresh_within: Duration | None = None
-    max_active_runs: Annotated[int, Field(ge=1, strict=True)] | None = None
-    paused: StrictBool | None = None
+    connections: Connections = Connections.model_construct()
+    """Airflow connections. Example: `{aws: aws_default}`."""
     artifacts: str = "s3://sluicegate-artifacts/"
+    """The folder into which job files are uploaded, under the hash of their content. Example: `s3://code/`."""
+    clusters: ClassVar[Mapping[str, Cluster]]
+    """Clusters that `spark` steps name. Example: `{small: {release: emr-7.13.0, instances: {primary: m7g.xlarge}}}`."""
+
+
+class Head(Defaults):
+    """The plain keys of a pipeline, those that need nothing else to be understood."""
+
+    description: str | None = None
+    """What the pipeline is for. Airflow shows it; its first line is the summary. Example: `Delay by carrier and
+    day.`."""
+    owner: str | None = None
+    """Who answers for it: the owner of its tasks. Example: `sales-data`."""
+    tags: tuple[str, ...] = ()
+    """What Airflow's list of DAGs can be filtered by. Example: `[daily]`."""
+    fresh_within: Duration | None = None
+    """How old its data may become. Shown in the DAG's docs, not watched. Example: `30h`."""
+    max_active_runs: Positive | None = None
+    """How many of its runs may be active at once. Default: 16. Example: `1`."""
+    paused: Flag | None = None
+    """Whether a new DAG starts paused. Default: as Airflow's settings say. Example: `true`."""
+    alerts: Mapping[str, Any] = Field(default_factory=dict)
+    """Who is told of a failure. Read, and without effect yet."""
+    retries: Retries = Retries.model_construct()
+    """How often and how soon a failed step is tried again, if its fault is one that may pass. Default: 3 times, after
+    30s, at most 10m. Examples: `{count: 5, delay: 1m}`, `2`."""
+    dag: Arguments = Field(default_factory=dict)
+    """Further arguments of Airflow's DAG, by their own names and typed by them. Example:
+    `{max_active_tasks: 4, dagrun_timeout: 2h}`."""
 
 
 class Pipeline(Head):
-    """One file, complete: defaults applied, names resolved within the file, nothing rendered."""
+    """A pipeline file: the top level of a file. All but `sluicegate` and `steps` may be left out, or stand in
+    `defaults.yaml`.
+    """
 
-    name: str
-    file: Path
-    root: Path
+    # Complete: defaults applied, names resolved within the file, nothing rendered.
+    name: Annotated[str, Mark.MADE]
+    file: Annotated[Path, Mark.MADE]
+    root: Annotated[Path, Mark.MADE]
     """The dags root: code, jobs and suites are found from here."""
-    digest: str
+    digest: Annotated[str, Mark.MADE]
     """sha256 (hex) of the file, of the defaults that hold for it, and of what `${env:…}` stands for in them."""
-    env: tuple[str, ...] = ()
+    env: Annotated[tuple[str, ...], Mark.MADE] = ()
     """The names of the variables that it asks for."""
-    matrix: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
-    """Its own combination, where a file makes several pipelines."""
-    schedule: Schedule = Schedule()
-    params: Mapping[str, Param] = Field(default_factory=dict)
-    datasets: Mapping[str, Dataset] = Field(default_factory=dict)
-    """By name; a URI written inside a step stands under its own text, with `name` None."""
-    steps: Mapping[str, Step]
-    alerts: Mapping[str, Any] = Field(default_factory=dict)
-    retries: Retries = Retries()
-    dag: Mapping[str, Any] = Field(default_factory=dict)
-    """Further arguments of Airflow's DAG, as written."""
-    connections: Connections = Connections()
+    unfinished: Annotated[Mapping[str, Step | None], Mark.MADE] = Field(default_factory=dict)
+    """Of a pipeline with mistakes: the steps that have one, or depend on one, as far as they could be read."""
+
+    sluicegate: Annotated[Literal[1], Mark.NEEDED] = 1
+    """The version of the file's form. It makes the file a pipeline. Example: `1`."""
+    matrix: Annotated[Mapping[str, str | int | float | bool], Mark.AXES, Mark.FILE_ONLY, Mark.FILLED] = Field(
+        default_factory=dict
+    )
+    """One file, several pipelines: one for each combination, with its values behind the name. `{{ matrix.<name> }}` is
+    replaced when the file is read. Example: `{region: [eu, us]}`."""
+    schedule: Annotated[Schedule, Mark.SCHEDULE] = Schedule.model_construct()
+    """When it runs. A cron alone takes its `start` from `defaults.yaml`. Default: `none`. Examples:
+    `{cron: "@daily", start: 2026-01-01}`, `once`."""
+    params: Named[Param] = Field(default_factory=dict)
+    """The form that starts a run by hand. Templates know them as `params.<name>`. Example:
+    `{carrier: {type: string, default: null}}`."""
+    datasets: Named[Dataset] = Field(default_factory=dict)
+    """Names for places: steps and other pipelines (`<pipeline>.<name>`) refer to them. Example:
+    `{raw: "s3://landing/orders/{{ ds }}.csv", orders: table://warehouse/orders}`."""
+    steps: Annotated[Named[Step], Mark.SOME]
+    """What is done. The order follows from what the steps read and write. Example:
+    `{load_orders: {load: s3://landing/orders.csv, into: table://warehouse/orders}}`."""
 
     @property
     def path(self) -> str:

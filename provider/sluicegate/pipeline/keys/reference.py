@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sluicegate.pipeline.keys.step_words import COMMON_WORDS, KIND_SECTIONS, PART_SECTIONS
-from sluicegate.pipeline.keys.words import DEFAULTS_ONLY, FILE_SECTIONS, PIPELINE, UNSAID, Section, Word
+from sluicegate.pipeline.keys.table import UNSAID, Section, Table, Word, table
 
 __all__ = ["reference_page"]
 
@@ -18,30 +17,21 @@ Every key there is. This page is made by `sluicegate schema --markdown`, out of 
 [JSON Schema](pipeline.schema.json); [For who writes pipelines](author.md) explains them. A key in **bold** has to be
 there. Durations are `30s`, `15m`, `6h`, `7d`, `2w`, `1h30m`; shares `5%`.
 """
-_STEP = Section(
-    title="Any step",
-    intro="A step has one of the keys [load](#load), [spark](#spark), [transform](#transform), [python](#python) and "
-    "[operator](#operator), which decides what else it takes, and any of these.",
-    words=COMMON_WORDS,
-)
 
 
-def reference_page() -> str:
+def reference_page(keys: Table | None = None) -> str:
     """The page as Markdown."""
-    of_files = (PIPELINE, *FILE_SECTIONS.values())
-    of_steps = (_STEP, *KIND_SECTIONS.values(), *PART_SECTIONS.values())
-    return "\n".join([_HEAD, *(part for each in (*of_files, *of_steps, DEFAULTS_ONLY) for part in _section(each))])
+    return "\n".join([_HEAD, *(part for each in (keys or table()).sections for part in _section(each))])
 
 
 def _section(section: Section) -> Iterator[str]:
     yield f"## {section.title}\n"
-    if section.intro:
-        yield f"{section.intro}\n"
+    yield f"{section.intro}\n"
     yield "| key | type | default | | for instance |\n|---|---|---|---|---|"
     for key, word in section.words.items():
         yield _row(key, word)
     if section.more is not None:
-        yield f"| | {section.more.words} | | | |"
+        yield f"| | {section.more} | | | |"
     yield ""
 
 

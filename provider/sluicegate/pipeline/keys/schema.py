@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sluicegate.pipeline.keys.shapes import Schema
-from sluicegate.pipeline.keys.step_words import COMMON_WORDS, KIND_SECTIONS, PART_SECTIONS
-from sluicegate.pipeline.keys.words import DEFAULTS_ONLY, FILE_SECTIONS, PIPELINE, UNSAID, Section, Word
+from sluicegate.pipeline.keys.table import UNSAID, Section, Table, Word, table
 
 __all__ = ["DRAFT", "defaults_schema", "pipeline_schema"]
 
@@ -26,41 +25,41 @@ _FILLED_IN = {
 }
 
 
-def pipeline_schema() -> Schema:
+def pipeline_schema(keys: Table | None = None) -> Schema:
     """The schema of a pipeline file."""
-    return _root(PIPELINE.words, "A pipeline of Sluicegate", required=True)
+    keys = keys or table()
+    return _root(keys, keys.pipeline.words, "A pipeline of Sluicegate", required=True)
 
 
-def defaults_schema() -> Schema:
+def defaults_schema(keys: Table | None = None) -> Schema:
     """The schema of `defaults.yaml`: what pipelines share, what stands there only, and nothing required."""
-    shared = {key: word for key, word in PIPELINE.words.items() if word.shared}
-    return _root({**shared, **DEFAULTS_ONLY.words}, "Defaults of Sluicegate's pipelines", required=False)
+    keys = keys or table()
+    shared = {key: word for key, word in keys.pipeline.words.items() if word.shared}
+    return _root(keys, {**shared, **keys.defaults.words}, "Defaults of Sluicegate's pipelines", required=False)
 
 
-def _root(words: Mapping[str, Word], title: str, *, required: bool) -> Schema:
-    return {"$schema": DRAFT, "title": title, **_closed(words, required=required), "definitions": _definitions()}
+def _root(keys: Table, words: Mapping[str, Word], title: str, *, required: bool) -> Schema:
+    return {"$schema": DRAFT, "title": title, **_closed(words, required=required), "definitions": _definitions(keys)}
 
 
-def _definitions() -> dict[str, Schema]:
-    sections = {**FILE_SECTIONS, **PART_SECTIONS}
-    kinds = {f"{kind}_step": _step(section) for kind, section in KIND_SECTIONS.items()}
+def _definitions(keys: Table) -> dict[str, Schema]:
+    kinds = {f"{kind}_step": _step(section, keys.any_step) for kind, section in keys.kinds.items()}
     one_kind = {"title": "a step", "oneOf": [{"$ref": f"#/definitions/{name}"} for name in kinds]}
-    shared = {f"any_step_{key}": _property(word) for key, word in COMMON_WORDS.items()}
-    plain = {name: {"title": section.title, **_section(section)} for name, section in sections.items()}
+    shared = {f"any_step_{key}": _property(word) for key, word in keys.any_step.words.items()}
+    plain = {name: {"title": section.title, **_section(section)} for name, section in keys.parts.items()}
     return {"step": one_kind, **kinds, **shared, **plain, "filled_in": _FILLED_IN}
 
 
-def _step(section: Section) -> Schema:
+def _step(section: Section, any_step: Section) -> Schema:
     own = _closed(section.words, required=True)
-    shared = {key: {"$ref": f"#/definitions/any_step_{key}"} for key in COMMON_WORDS}
+    shared = {key: {"$ref": f"#/definitions/any_step_{key}"} for key in any_step.words}
     title = f"{'an' if section.title[0] in 'aeiou' else 'a'} {section.title} step"
     return {"title": title, "description": section.intro, **own, "properties": {**own["properties"], **shared}}
 
 
 def _section(section: Section) -> Schema:
-    about = {"description": section.intro} if section.intro else {}
     schema = _closed(section.words, required=True)
-    return {**about, **schema, "additionalProperties": False if section.more is None else section.more.schema}
+    return {"description": section.intro, **schema, "additionalProperties": section.more is not None}
 
 
 def _closed(words: Mapping[str, Word], *, required: bool) -> Schema:

@@ -1,24 +1,21 @@
 """What a value of a pipeline file may look like: its JSON Schema, and the words for it in the reference.
 
-Keywords are those that mean the same in draft-07 and in 2020-12, and nothing stands beside a `$ref`.
+Keywords are those that mean the same in draft-07 and in 2020-12, and nothing stands beside a `$ref`. A mark in the
+models has the shape of its name.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = [
-    "ANYTHING", "ARGUMENTS", "AXIS", "CHECK", "COUNT", "DURATION", "FILLED_IN", "FLAG", "FREE", "GROUP", "INSTANT",
-    "LIMIT", "NAME", "POSITIVE", "SCALAR", "TEXT", "TEXTS", "URI", "WORDS", "Schema", "Shape", "choice", "either",
-    "exactly", "known_or_text", "list_of", "mapping_of", "section",
-]  # fmt: skip
+__all__ = ["Schema", "Shape", "choice", "either", "exactly", "list_of", "mapping_of", "section"]
 
 Schema = dict[str, Any]
 
-NAME = "^[a-z][a-z0-9_]*$"
+NAME_PATTERN = "^[a-z][a-z0-9_]*$"
 """Of steps, datasets, bindings and params."""
-_SOME_TEXT = r"\S"
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ def section(name: str, words: str) -> Shape:
 
 
 def either(*shapes: Shape) -> Shape:
-    *most, last = dict.fromkeys(shape.words for shape in shapes)
+    *most, last = dict.fromkeys(words for shape in shapes for words in re.split(", | or ", shape.words) if words)
     return Shape(
         " or ".join(filter(None, (", ".join(most), last))),
         {"anyOf": [option for shape in shapes for option in shape.schema.get("anyOf", [shape.schema])]},
@@ -46,7 +43,7 @@ def list_of(shape: Shape, words: str, least: int = 0) -> Shape:
     return Shape(words, {"type": "array", "items": shape.schema, **({"minItems": least} if least else {})})
 
 
-def mapping_of(shape: Shape, words: str, name: str = NAME, least: int = 0) -> Shape:
+def mapping_of(shape: Shape, words: str, name: str = NAME_PATTERN, least: int = 0) -> Shape:
     """`{name: value}`; `name` is the pattern of the names, empty for any."""
     limits = {"minProperties": least} if least else {}
     names = {"propertyNames": {"pattern": name}} if name else {}
@@ -59,7 +56,7 @@ def choice(*options: str) -> Shape:
 
 def known_or_text(*options: str) -> Shape:
     """A text, of which an editor knows some."""
-    return Shape("text", {"anyOf": [{"enum": list(options)}, WORDS.schema]})
+    return Shape("text", {"anyOf": [{"enum": list(options)}, NAME.schema]})
 
 
 def exactly(value: int | str) -> Shape:
@@ -78,12 +75,14 @@ def _written(words: str, pattern: str) -> Shape:
 
 FILLED_IN = Shape("text", {"$ref": "#/definitions/filled_in"})
 """A text that is something else once `${env:NAME}` and `{{ matrix.name }}` are replaced."""
+NOTHING = Shape("", {"type": "null"})
 TEXT = Shape("text", {"type": "string"})
-WORDS = Shape("text", {"type": "string", "pattern": _SOME_TEXT})
+NAME = Shape("text", {"type": "string", "pattern": r"\S"})
 """A text that says something."""
-TEXTS = list_of(TEXT, "list of texts")
-SCALAR = Shape("text or number", {"type": ["string", "number"]})
+DATASET, STEP, PATH, FILE = (Shape(words, NAME.schema) for words in ("dataset", "step", "path", "path"))
 FLAG = _filled("`true` or `false`", {"type": "boolean"})
+NUMBER = _filled("number", {"type": "number"})
+INTEGER = _filled("whole number", {"type": "integer"})
 COUNT = _filled("whole number", {"type": "integer", "minimum": 0})
 POSITIVE = _filled("whole number from 1", {"type": "integer", "minimum": 1})
 DURATION = _written("duration", r"^\s*([0-9]+[smhdw])+\s*$")
@@ -94,36 +93,44 @@ LIMIT = Shape(
 INSTANT = _written("day or moment", "^[0-9]{4}")
 URI = _written("URI", r"^(s3|gs|file|https)://.*[^/\s]|^table://[^/]+/[^/]+$|^\s*\{\{")
 GROUP = _written("group", r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$")
-AXIS = Shape(
-    "list of values",
-    {
-        "type": "array",
-        "items": {
-            "anyOf": [
-                {"type": "string", "pattern": "^[a-z0-9_]+$"},
-                {"type": "integer", "minimum": 0},
-                {"type": "boolean"},
-                FILLED_IN.schema,
-            ]
-        },
-        "minItems": 1,
-    },
+CRON = known_or_text("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
+COLUMN_TYPE = known_or_text(
+    "text", "smallint", "integer", "bigint", "numeric(12,2)", "real", "double", "boolean", "date", "time", "timestamp",
+    "timestamptz", "uuid", "json", "jsonb", "varchar(10)", "char(2)",
+)  # fmt: skip
+BOUNDS = Shape(
+    "`[low, high]`",
+    {"type": "array", "items": {"type": ["number", "string", "null"]}, "minItems": 2, "maxItems": 2},
 )
 ANYTHING = Shape("anything", {})
 FREE = Shape("keys and values", {"type": "object"})
 ARGUMENTS = Shape("arguments by name", {"type": "object"})
-CHECK = Shape(
-    "expectation, or `{expectation: arguments}`",
-    {
-        "anyOf": [
-            {"type": "string", "pattern": "^expect_"},
-            {
-                "type": "object",
-                "propertyNames": {"pattern": "^expect_"},
-                "minProperties": 1,
-                "maxProperties": 1,
-                "additionalProperties": {"type": ["object", "null"]},
-            },
-        ]
-    },
+_SCALAR = Shape("text or number", {"type": ["string", "number"]})
+SCALARS = either(_SCALAR, list_of(_SCALAR, "list of them"))
+CLUSTER = either(Shape("name", NAME.schema), section("cluster", "keys of [a cluster](#a-cluster)"))
+SCHEDULE = either(
+    choice("none", "once"), Shape("cron", NAME.schema), section("schedule", "keys of [schedule](#schedule)")
+)
+VALUE = Shape("value", {"type": ["string", "number", "boolean", "null"]})
+PARAM_TYPE = either(
+    choice("string", "number", "integer", "boolean", "array", "object", "null"), list_of(TEXT, "list of types")
+)
+_AXIS_VALUE = [
+    {"type": "string", "pattern": "^[a-z0-9_]+$"},
+    {"type": "integer", "minimum": 0},
+    {"type": "boolean"},
+    FILLED_IN.schema,
+]
+AXES = mapping_of(
+    Shape("", {"type": "array", "items": {"anyOf": _AXIS_VALUE}, "minItems": 1}), "lists of values by name", least=1
+)
+_EXPECTATION = {
+    "type": "object",
+    "propertyNames": {"pattern": "^expect_"},
+    "minProperties": 1,
+    "maxProperties": 1,
+    "additionalProperties": {"type": ["object", "null"]},
+}
+CHECKS = list_of(
+    Shape("expectation", {"anyOf": [{"type": "string", "pattern": "^expect_"}, _EXPECTATION]}), "list of expectations"
 )

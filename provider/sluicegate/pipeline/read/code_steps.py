@@ -9,10 +9,12 @@ from sluicegate.pipeline.diagnostics import Where, did_you_mean
 from sluicegate.pipeline.keys.model import OperatorStep, PythonStep, Step, TransformStep
 from sluicegate.pipeline.read import code
 from sluicegate.pipeline.read.context import Raw, Site
-from sluicegate.pipeline.read.validate import leaves, mapping, text, validate
+from sluicegate.pipeline.read.validate import leaves, mapping, text, validate_part
 
 __all__ = ["read_operator", "read_python", "read_transform"]
 
+_NOT_THERE = "module:function"
+"""Stands for a function that is not there, so that the rest of its step is judged."""
 _TRANSFORM_GETS = frozenset({"params", "window"})
 _PYTHON_GETS = frozenset({"reads", "writes", "params", "window", "dry_run"})
 
@@ -28,10 +30,8 @@ def read_transform(given: Raw, made: Raw, where: Where, site: Site) -> Step | No
     passed = {*given["reads"], *arguments}
     offered = _TRANSFORM_GETS | _item(site)
     function = _function(given["transform"], (*where, "transform"), passed, offered, site)
-    if function is None:
-        return None
-    made |= {"function": function, "with": arguments}
-    return validate(TransformStep, made, where, site.report)
+    made |= {"function": function or _NOT_THERE, "with": arguments}
+    return validate_part(TransformStep, made, where, site.report)
 
 
 def read_python(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
@@ -39,10 +39,8 @@ def read_python(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
     arguments = _with(given, where, site)
     offered = _PYTHON_GETS | _item(site)
     function = _function(given["python"], (*where, "python"), set(arguments), offered, site)
-    if function is None:
-        return None
-    made |= {"function": function, "with": arguments}
-    return validate(PythonStep, made, where, site.report)
+    made |= {"function": function or _NOT_THERE, "with": arguments}
+    return validate_part(PythonStep, made, where, site.report)
 
 
 def read_operator(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
@@ -63,7 +61,7 @@ def read_operator(given: Raw, made: Raw, where: Where, site: Site) -> Step | Non
             message = "there is no `item`: only a step with `for_each` has one"
             site.report.error(place, "template", message, inside="item")
     made |= {"operator": path, "with": arguments}
-    return validate(OperatorStep, made, where, site.report)
+    return validate_part(OperatorStep, made, where, site.report)
 
 
 def _item(site: Site) -> frozenset[str]:

@@ -6,10 +6,11 @@ import re
 from typing import Any, Literal
 
 from sluicegate.graph import template
-from sluicegate.graph.edges import is_foreign
+from sluicegate.graph.datasets import is_foreign
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
+from sluicegate.pipeline.keys.base import keys_of
 from sluicegate.pipeline.keys.model import Dataset, Read
-from sluicegate.pipeline.read.validate import keys_of, known_keys, mapping, name_problem, shown, text, validate
+from sluicegate.pipeline.read.validate import known_keys, mapping, name_problem, shown, text, validate
 from sluicegate.pipeline.text.source import Report
 
 __all__ = ["Bound", "Datasets", "Side", "long_format"]
@@ -20,7 +21,7 @@ Bound = dict[str, tuple[Any, Where]]
 """What stands at a binding, and where."""
 _URI = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):/{1,2}(.*)", re.DOTALL)
 _TABLE = re.compile(r"[\w.-]+/[^/]+")
-_KEYS = ("uri", "format", "shared")
+_KEYS = keys_of(Dataset)
 _READ_KEYS = keys_of(Read)
 
 
@@ -37,6 +38,8 @@ class Datasets:
         """Whether the step that is being read has an `item`."""
         self.elsewhere: list[tuple[Where, Read]] = []
         """What is read from other pipelines, each with its place; also by steps that are wrong."""
+        self.lost = 0
+        """How many references led nowhere so far: also those to datasets whose mistake is noted where they are."""
 
     def declare(self, value: object) -> None:
         """Read the `datasets:` section."""
@@ -44,10 +47,11 @@ class Datasets:
         self.declared = frozenset(named)
         for name, raw in named.items():
             where = ("datasets", name)
-            if problem := name_problem(name):
+            problem = name_problem(name)
+            if problem is not None:
                 self.report.error(where, "name", problem, key=True)
             dataset = self._dataset(name, raw, where)
-            if dataset is not None:
+            if dataset is not None and problem is None:
                 self.known[name] = dataset
 
     def _dataset(self, name: str, raw: object, where: Where) -> Dataset | None:
@@ -107,6 +111,11 @@ class Datasets:
 
         A name of this pipeline, a URI (then known from here on), or, in reads, `pipeline.dataset`.
         """
+        key = self._refer(words, where, side)
+        self.lost += key is None
+        return key
+
+    def _refer(self, words: str, where: Where, side: Side) -> str | None:
         if ":/" in words or template.needs_item(words):
             if (words not in self.known or not self.mapped) and not self._check_uri(words, where, mapped=self.mapped):
                 return None
@@ -117,7 +126,8 @@ class Datasets:
             words, dot = name, ""
         if not dot:
             return self._named(words, where)
-        if name_problem(pipeline) or name_problem(name):
+        # No pipeline has a capital letter: which one was meant is seen where all are known.
+        if name_problem(pipeline.lower()) or name_problem(name.lower()):
             message = f"{shown(words)} is neither a dataset nor `pipeline.dataset`"
             self.report.error(where, "missing-dataset", message)
             return None
@@ -188,6 +198,10 @@ class Datasets:
             validate(Read, {**given, "dataset": "x"}, where, self.report)
             return None
         read = validate(Read, {**given, "dataset": key}, where, self.report)
+        if read is None and is_foreign(key):
+            # That it is there is asked all the same; of its windows nothing where `latest` is what is wrong.
+            latest = any(did_you_mean(option, _READ_KEYS) == "latest" for option in given)
+            self.elsewhere.append((at, Read(dataset=key, latest=latest)))
         if read is not None and key in self.known:
             for option in ("latest", "on_upstream_failure"):
                 if option in given:

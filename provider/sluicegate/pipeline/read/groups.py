@@ -1,24 +1,21 @@
-"""`group:` of steps: how it is read, and the ids that Airflow gets for it."""
+"""`group:` of steps: reads and checks it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sluicegate.pipeline.diagnostics import Diagnostic, Where
-    from sluicegate.pipeline.keys.model import Pipeline
-    from sluicegate.pipeline.read.context import Site
-    from sluicegate.pipeline.text.source import Source
+from sluicegate.graph.groups import around, group_id
+from sluicegate.pipeline.diagnostics import Diagnostic, Where
+from sluicegate.pipeline.keys.model import Pipeline
+from sluicegate.pipeline.read.context import Site
+from sluicegate.pipeline.read.validate import name_problem, text
+from sluicegate.pipeline.text.source import Source
 
-__all__ = ["around", "check_groups", "group_id", "read_group"]
+__all__ = ["check_groups", "read_group"]
 
 
 def read_group(raw: object, where: Where, site: Site) -> str | None:
     """The group's name; one within another is called `outer.inner`."""
-    # A task that starts wants the ids alone.
-    from sluicegate.pipeline.read.validate import name_problem, text
-
     group = text(raw, where, site.report)
     if group is None:
         return None
@@ -29,17 +26,6 @@ def read_group(raw: object, where: Where, site: Site) -> str | None:
             site.report.error(where, "name", problem + hint, suggestion=meant)
             return None
     return group
-
-
-def group_id(group: str) -> str:
-    """Airflow's: it may have no dots, and shares its names with the tasks."""
-    return group.replace(".", "__")
-
-
-def around(group: str) -> tuple[str, ...]:
-    """The groups that a group is in, the outermost first, and itself."""
-    parts = group.split(".")
-    return tuple(".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
 
 
 def check_groups(pipeline: Pipeline, source: Source) -> Iterator[Diagnostic]:

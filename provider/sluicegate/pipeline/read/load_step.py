@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
+from sluicegate.pipeline.keys.base import keys_of
 from sluicegate.pipeline.keys.model import Column, LoadStep, Read, Step
 from sluicegate.pipeline.read.context import Raw, Site, check_file
 from sluicegate.pipeline.read.datasets import long_format
 from sluicegate.pipeline.read.expectations import read_checks
-from sluicegate.pipeline.read.validate import keys_of, known_keys, mapping, shown, text, texts, validate
+from sluicegate.pipeline.read.validate import known_keys, mapping, shown, text, texts, validate, validate_part
 
 __all__ = ["read_load"]
 
@@ -51,7 +52,7 @@ def read_load(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
         "reads": {**made["reads"], **({"load": read} if read else {})},
         "writes": {**made["writes"], **({"into": into} if into else {})},
     }
-    return validate(LoadStep, made, where, site.report)
+    return validate_part(LoadStep, made, where, site.report)
 
 
 def _columns(raw: object, where: Where, site: Site) -> dict[str, Column]:

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from sluicegate.graph import template
-from sluicegate.graph.edges import writers
+from sluicegate.graph.datasets import writers
 from sluicegate.pipeline.diagnostics import Diagnostic, Where, did_you_mean
+from sluicegate.pipeline.keys.base import keys_of
 from sluicegate.pipeline.keys.model import ForEach, LoadStep, Mode, Pipeline, SparkStep, Step, TransformStep
 from sluicegate.pipeline.read.context import Site
-from sluicegate.pipeline.read.validate import keys_of, known_keys, leaves, shown, text, validate
+from sluicegate.pipeline.read.validate import known_keys, leaves, shown, text, validate
 from sluicegate.pipeline.read.yaml_paths import read_place, write_place
 from sluicegate.pipeline.text.source import Source
 

@@ -9,14 +9,14 @@ from zoneinfo import available_timezones
 
 from sluicegate.graph.cron import PRESETS, expand_cron, zone
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
+from sluicegate.pipeline.keys.base import keys_of
 from sluicegate.pipeline.keys.model import Schedule
 from sluicegate.pipeline.read import code
 from sluicegate.pipeline.read.validate import known_keys, mapping, shown, text, validate
 from sluicegate.pipeline.text.source import Report
 
-__all__ = ["KEYS", "read_schedule"]
+__all__ = ["read_schedule"]
 
-KEYS = ("cron", "timetable", "with", "timezone", "start", "end", "catchup")
 _AT: Where = ("schedule",)
 
 
@@ -29,7 +29,7 @@ def read_schedule(value: object, report: Report) -> Schedule:
     if not isinstance(value, dict):
         report.error(_AT, "type", f"expected none, once, a cron or keys and values, not {shown(value)}")
         return Schedule()
-    given = known_keys(value, KEYS, _AT, report, "a schedule")
+    given = known_keys(value, keys_of(Schedule), _AT, report, "a schedule")
     timezone = _timezone(given.get("timezone", "UTC"), report)
     start = _instant(given, "start", timezone, report)
     end = _instant(given, "end", timezone, report)
@@ -44,7 +44,7 @@ def read_schedule(value: object, report: Report) -> Schedule:
         report.error((*_AT, "timetable"), "missing-key", message)
     kind: dict[str, Any]
     if timetable is not None:
-        kind = {"kind": "timetable", "timetable": timetable}
+        kind = {"kind": "timetable", **timetable}
     elif "cron" not in given:
         kind = {"kind": "none", "cron": None}
     else:
@@ -89,7 +89,7 @@ def _timetable(given: dict[str, Any], report: Report) -> dict[str, Any] | None:
     except code.CodeError as error:
         report.error(where, "import", str(error), suggestion=error.suggestion)
         return None
-    return {"path": path, "with": mapping(given.get("with"), (*_AT, "with"), report)}
+    return {"timetable": path, "with": mapping(given.get("with"), (*_AT, "with"), report)}
 
 
 def _meant(cron: str) -> str | None:

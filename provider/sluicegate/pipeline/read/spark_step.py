@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
-from sluicegate.pipeline.keys.model import Cluster, SparkStep, Step
+from sluicegate.pipeline.keys.base import keys_of
+from sluicegate.pipeline.keys.model import Cluster, Job, SparkStep, Step
 from sluicegate.pipeline.read.context import Raw, Site, check_file
-from sluicegate.pipeline.read.validate import known_keys, mapping, shown, text, validate
+from sluicegate.pipeline.read.validate import known_keys, mapping, shown, text, validate, validate_part
 
 __all__ = ["read_spark"]
 
@@ -23,18 +24,18 @@ def read_spark(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
     if listed and not given["spark"]:
         site.report.error(at, "value", "a spark step needs a job")
     name, cluster = _cluster(given, made["name"], where, site)
-    made |= {"jobs": jobs, "cluster": cluster, "cluster_name": name}
+    made |= {"jobs": jobs, "cluster": cluster, "cluster_name": name, "args": args}
     if given.get("max_runtime") is not None:
         made["max_runtime"] = given["max_runtime"]
     if cluster is None:
         return None
-    return validate(SparkStep, made, where, site.report)
+    return validate_part(SparkStep, made, where, site.report)
 
 
 def _job(raw: object, args: tuple[str, ...], where: Where, site: Site) -> Raw | None:
     at = where
     if isinstance(raw, dict):
-        given = known_keys(raw, ("path", "args"), where, site.report, "a job")
+        given = known_keys(raw, keys_of(Job), where, site.report, "a job")
         if "path" not in given:
             site.report.error(where, "missing-key", "`path` is missing", key=True)
             return None

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
-from sluicegate.pipeline.keys.model import After, Read, Retries, Step
+from sluicegate.pipeline.keys.base import keys_of
+from sluicegate.pipeline.keys.model import (
+    After,
+    LoadStep,
+    OperatorStep,
+    PythonStep,
+    Read,
+    Retries,
+    SparkStep,
+    Step,
+    StepBase,
+    TransformStep,
+)
 from sluicegate.pipeline.read.code_steps import read_operator, read_python, read_transform
 from sluicegate.pipeline.read.context import Raw, Site
 from sluicegate.pipeline.read.datasets import Bound, Side
@@ -16,29 +29,23 @@ from sluicegate.pipeline.read.load_step import read_load
 from sluicegate.pipeline.read.mapped import read_for_each
 from sluicegate.pipeline.read.spark_step import read_spark
 from sluicegate.pipeline.read.teardowns import read_teardown_of
-from sluicegate.pipeline.read.validate import known_keys, mapping, name_problem, shown, text, validate
+from sluicegate.pipeline.read.validate import LONGEST, known_keys, mapping, name_problem, shown, text, validate
 
-__all__ = ["KINDS", "TRIGGER_RULES", "Steps"]
+__all__ = ["COMMON", "KINDS", "Steps"]
 
+_MODELS: Mapping[str, type[StepBase]] = {
+    "load": LoadStep,
+    "spark": SparkStep,
+    "transform": TransformStep,
+    "python": PythonStep,
+    "operator": OperatorStep,
+}
+COMMON = keys_of(StepBase)
 KINDS: Mapping[str, tuple[str, ...]] = {
-    "load": (
-        "into", "key", "mode", "newest_by", "format", "columns", "checks", "suite", "dead_letters",
-        "on_schema_change",
-    ),
-    "spark": ("cluster", "args", "max_runtime"),
-    "transform": ("with",),
-    "python": ("with",),
-    "operator": ("with",),
-}  # fmt: skip
-COMMON = (
-    "reads", "writes", "after", "retries", "timeout", "wait", "pool", "trigger_rule", "for_each", "group",
-    "teardown_of", "description",
-)  # fmt: skip
-TRIGGER_RULES = (
-    "all_success", "all_failed", "all_done", "all_done_min_one_success", "all_done_setup_success",
-    "one_success", "one_failed", "one_done", "none_failed", "none_skipped", "always",
-    "none_failed_min_one_success", "all_skipped",
-)  # fmt: skip
+    kind: tuple(key for key in keys_of(model) if key not in COMMON and key != kind) for kind, model in _MODELS.items()
+}
+"""By kind, the keys that are its own."""
+_ID = re.compile(rf"[A-Za-z0-9_.-]{{1,{LONGEST}}}")
 _SIDES: tuple[Side, Side] = ("reads", "writes")
 _READERS: Mapping[str, Callable[[Raw, Raw, Where, Site], Step | None]] = {
     "load": read_load,
@@ -55,26 +62,32 @@ class Steps:
 
     site: Site
 
-    def read(self, value: object) -> dict[str, Step]:
-        """Those steps that are right, by name, in the file's order; the others are noted."""
+    def read(self, value: object) -> tuple[dict[str, Step], dict[str, Step | None]]:
+        """The steps that are right, by name, in the file's order, and the others as far as they could be read."""
         if value is None or value == {}:
             self.site.report.error(
                 ("steps",), "missing-key", "a pipeline needs at least one step under `steps:`", key=True
             )
-            return {}
+            return {}, {}
         steps: dict[str, Step] = {}
+        unfinished: dict[str, Step | None] = {}
         raw_steps = mapping(value, ("steps",), self.site.report)
         for name, raw in raw_steps.items():
             where: Where = ("steps", name)
+            errors, lost = self.site.report.errors, self.site.datasets.lost
             if problem := name_problem(name):
                 self.site.report.error(where, "name", problem, key=True)
             if not isinstance(raw, dict):
                 self.site.report.error(where, "type", f"expected a step's keys and values, not {shown(raw)}")
+                unfinished[name] = None
                 continue
             step = self._step(name, raw, where, frozenset(raw_steps))
-            if step is not None:
+            # A dataset whose own mistake is noted elsewhere adds no error here, and yet this step cannot be made.
+            if step is not None and (errors, lost) == (self.site.report.errors, self.site.datasets.lost):
                 steps[name] = step
-        return steps
+            else:
+                unfinished[name] = step
+        return steps, unfinished
 
     def _step(self, name: str, raw: Raw, where: Where, names: frozenset[str]) -> Step | None:
         kinds = [key for key in raw if key in KINDS]
@@ -92,15 +105,12 @@ class Steps:
                 key=True,
             )
         kind = kinds[0]
-        before = len(self.site.report.diagnostics)
         given = self._known(raw, kind, where)
         self.site.datasets.mapped = given.get("for_each") is not None
         for side in _SIDES:
             given[side] = self.site.datasets.bindings(given.get(side), (*where, side), side)
         made = self._common(name, given, where, names)
-        step = _READERS[kind](given, made, where, self.site)
-        failed = any(diagnostic.is_error for diagnostic in self.site.report.diagnostics[before:])
-        return None if failed else step
+        return _READERS[kind](given, made, where, self.site)
 
     def _known(self, raw: Raw, kind: str, where: Where) -> Raw:
         allowed = (*KINDS, *COMMON, *KINDS[kind])
@@ -122,7 +132,8 @@ class Steps:
             "reads": self._reads(given["reads"]),
             "writes": self._writes(given["writes"]),
         }
-        made |= {key: given[key] for key in ("timeout", "wait", "pool", "description") if given.get(key) is not None}
+        plain = ("timeout", "wait", "pool", "trigger_rule", "description")
+        made |= {key: given[key] for key in plain if given.get(key) is not None}
         made["after"] = self._after(given.get("after"), name, (*where, "after"), names)
         made["retries"] = self._retries(given.get("retries"), (*where, "retries"))
         if given.get("for_each") is not None:
@@ -132,14 +143,6 @@ class Steps:
         if given.get("teardown_of") is not None:
             at = (*where, "teardown_of")
             made["teardown_of"] = read_teardown_of(given["teardown_of"], name, names, at, self.site)
-        rule = given.get("trigger_rule")
-        if rule is not None:
-            if rule not in TRIGGER_RULES:
-                message = f"expected one of {', '.join(TRIGGER_RULES)}, not {shown(rule)}"
-                meant = did_you_mean(rule, TRIGGER_RULES)
-                self.site.report.error((*where, "trigger_rule"), "value", message, suggestion=meant)
-            else:
-                made["trigger_rule"] = rule
         return made
 
     def _reads(self, bound: Bound) -> dict[str, Read]:
@@ -190,10 +193,16 @@ class Steps:
         return tuple(found)
 
     def _after_foreign(self, raw: Raw, where: Where) -> After | None:
-        given = known_keys(raw, ("dag", "task"), where, self.site.report, "`after`")
-        if "dag" not in given:
+        given = known_keys(raw, keys_of(After), where, self.site.report, "`after`")
+        if given.get("dag") is None:
             self.site.report.error(where, "missing-key", "`dag` is missing: {dag: old_dag, task: export}", key=True)
             return None
+        for key in ("dag", "task"):
+            named = given.get(key)
+            if isinstance(named, str) and not _ID.fullmatch(named):
+                message = f"{shown(named)} is no id of Airflow's: letters, digits, `_`, `-` and `.`, {LONGEST} at most"
+                self.site.report.error((*where, key), "name", message)
+                return None
         return validate(After, given, where, self.site.report)
 
 

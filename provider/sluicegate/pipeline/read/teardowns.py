@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator
 
 from sluicegate.graph.edges import edges
 from sluicegate.pipeline.diagnostics import Diagnostic, Where, did_you_mean
+from sluicegate.pipeline.keys.base import keys_of
 from sluicegate.pipeline.keys.model import Pipeline, TeardownOf
 from sluicegate.pipeline.read.context import Site
-from sluicegate.pipeline.read.validate import keys_of, known_keys, shown, texts, validate
+from sluicegate.pipeline.read.validate import known_keys, shown, texts, validate
 from sluicegate.pipeline.text.source import Source
 
 __all__ = ["check_teardowns", "read_teardown_of"]

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
+from sluicegate.pipeline.keys.base import keys_of
 
 if TYPE_CHECKING:
     from sluicegate.pipeline.text.source import Report
 
-__all__ = ["keys_of", "known_keys", "leaves", "mapping", "name_problem", "text", "texts", "validate"]
+__all__ = ["known_keys", "leaves", "mapping", "name_problem", "text", "texts", "validate", "validate_part"]
 
 Built = TypeVar("Built", bound=BaseModel)
 
+LONGEST = 115
+"""Characters of a name: the task that waits for a step, `wait_for__<pipeline>__<step>`, may have 250."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 _EXPECTED = {
     "bool_type": "true or false",
@@ -43,17 +45,27 @@ def validate(model: type[Built], value: Mapping[str, Any], where: Where, report:
     except ValidationError as error:
         seen: set[Where] = set()
         for detail in error.errors(include_url=False):
-            place = where + _written(detail["loc"], value)
-            if place not in seen:
+            written = _written(detail["loc"], value)
+            if (place := where + written) not in seen:
                 seen.add(place)
-                _note(model, detail, place, report)
+                if not _note_short(model, detail, written, place, report):
+                    _note(model, detail, place, report)
         return None
 
 
-@cache
-def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
-    """The keys that a file may give to `model`."""
-    return tuple(field.alias or name for name, field in model.model_fields.items())
+def validate_part(model: type[Built], value: Mapping[str, Any], where: Where, report: Report) -> Built | None:
+    """As `validate`, but with mistakes made of what is right in `value`, if that is enough."""
+    if (built := validate(model, value, where, report)) is not None:
+        return built
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        wrong = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
+        try:
+            return model.model_validate({key: item for key, item in value.items() if key not in wrong})
+        except ValidationError:
+            return None
+    return None
 
 
 def known_keys(
@@ -116,6 +128,8 @@ def leaves(value: object, where: Where) -> list[tuple[str, Where]]:
 
 def name_problem(name: str) -> str | None:
     """Why `name` cannot name a step, a dataset, a binding, a param or a pipeline."""
+    if len(name) > LONGEST:
+        return f"`{name[:20]}…` has {len(name)} characters: a name has {LONGEST} at most"
     if NAME.fullmatch(name):
         return None
     return f"`{name}` is no name: lower case letters, digits and `_`, a letter first"
@@ -148,6 +162,20 @@ def _written(loc: tuple[int | str, ...], value: object) -> Where:
             break
         way.append(part)
     return tuple(way)
+
+
+def _note_short(model: type[BaseModel], detail: ErrorDetails, written: Where, where: Where, report: Report) -> bool:
+    """Note a value that is neither what may stand alone nor keys and values, if it is one."""
+    long, given = _model_at(model, written), detail["input"]
+    alone = len(written) < len(detail["loc"]) and detail["loc"][len(written)] == getattr(long, "_short", None)
+    wrong_type = detail["type"] in _EXPECTED or (detail["type"] == "literal_error" and not isinstance(given, str))
+    if not alone or not wrong_type:
+        return False
+    from sluicegate.pipeline.keys.table import shape_of
+
+    expected = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", shape_of(long).words).replace("`", "")
+    report.error(where, "type", f"expected {expected}, not {shown(given)}")
+    return True
 
 
 def _note(model: type[BaseModel], detail: ErrorDetails, where: Where, report: Report) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
-from pydantic.dataclasses import dataclass
 
 __all__ = ["Duration", "Limit", "format_duration", "parse_duration"]
 

@@ -126,6 +126,8 @@ class Report:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.diagnostics: list[Diagnostic] = list(source.diagnostics)
+        self.errors = 0
+        """How many were found here, those that are told already included."""
 
     def error(
         self,
@@ -137,6 +139,7 @@ class Report:
         inside: str | None = None,
         suggestion: str | None = None,
     ) -> None:
+        self.errors += 1
         self._add(self.source.diagnostic(where, code, message, key=key, inside=inside, suggestion=suggestion), where)
 
     def warning(

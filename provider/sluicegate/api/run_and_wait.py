@@ -1,0 +1,102 @@
+"""Starting a run and waiting for its end: its params from text, and what its tasks reported."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+
+from sluicegate.api.answers import DagRun, TaskInstance
+from sluicegate.api.client import Client
+from sluicegate.api.errors import ApiError, RunFailed, WrongParam
+from sluicegate.api.runs import Runs
+
+__all__ = ["params_of", "run_pipeline", "wait_until_finished"]
+
+
+def wait_until_finished(
+    runs: Runs,
+    expected: Mapping[str, int],
+    *,
+    on_change: Callable[[list[DagRun], list[TaskInstance]], None],
+    timeout: float,
+    only: str | None = None,
+    poll: float = 1.0,
+) -> list[DagRun]:
+    """Every run, once there are as many finished ones as `expected` (by DAG) and none is under way.
+
+    With `only`, the run of that id is the one that counts.
+
+    :raises TimeoutError: when that takes longer than `timeout` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        found = [run for run in runs.all() if only in (None, run.run_id)]
+        on_change(found, runs.tasks())
+        counts = {name: sum(run.dag_id == name for run in found) for name in expected}
+        if all(counts[name] >= count for name, count in expected.items()) and all(r.finished for r in found):
+            return found
+        if time.monotonic() > deadline:
+            open_runs = ", ".join(f"{r.dag_id} {r.start:%Y-%m-%d} ({r.state})" for r in found if not r.finished)
+            raise TimeoutError(f"not finished after {timeout:.0f} s: {open_runs or 'no run was made'}")
+        time.sleep(poll)
+
+
+def params_of(texts: Sequence[str], schemas: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+    """`name=value` texts as a run's params. A value is text where the param may be a string, else JSON.
+
+    :raises WrongParam: for a text that is no such pair, an unknown name, or a value that is not JSON.
+    """
+    params: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise WrongParam(f"{text!r} is not name=value.", "Write for example -p file=people.csv")
+        if name not in schemas:
+            near = get_close_matches(name, schemas, n=1)
+            known = f"It has {', '.join(sorted(schemas))}." if schemas else "It has none."
+            raise WrongParam(f"The pipeline has no param {name}.", f"Did you mean {near[0]}?" if near else known)
+        kinds = schemas[name].get("type", "string")
+        try:
+            params[name] = value if "string" in (kinds if isinstance(kinds, list) else [kinds]) else json.loads(value)
+        except ValueError as error:
+            raise WrongParam(f"{value!r} is not a value of {name}, which is {kinds}.", "Write it as JSON.") from error
+    return params
+
+
+def run_pipeline(client: Client, pipeline: str, texts: Sequence[str], timeout: float = 600) -> Iterator[str]:
+    """Start a run and wait for it; a line for every task that ended, with what a load reports.
+
+    :raises WrongParam: when there is no such pipeline or param.
+    :raises RunFailed: when a task fails.
+    :raises ApiError: when it takes longer than `timeout` seconds, and as `Client` does.
+    """
+    runs = Runs(client, [pipeline])
+    schemas = runs.params(pipeline)
+    if schemas is None:
+        raise WrongParam(f"Airflow has no pipeline {pipeline}.", "`sluicegate check` may say why.")
+    run_id = runs.trigger(pipeline, params_of(texts, schemas))
+    try:
+        [run] = wait_until_finished(runs, {pipeline: 1}, on_change=lambda *_: None, timeout=timeout, only=run_id)
+    except TimeoutError as error:
+        raise ApiError(str(error), f"Look at it at {client.url}.") from error
+    for task in runs.tasks():
+        if task.run_id == run_id:
+            yield f"{_name(task)}: {_outcome(runs, run, task)}"
+    if run.state != "success":
+        raise RunFailed(f"The run of {pipeline} failed.", f"Its log is at {client.url}.")
+
+
+def _name(task: TaskInstance) -> str:
+    return f"{task.dag_id}.{task.task_id}" + (f"[{task.map_index}]" if task.map_index >= 0 else "")
+
+
+def _outcome(runs: Runs, run: DagRun, task: TaskInstance) -> str:
+    if task.state == "failed":
+        return "\n    ".join(["failed", *runs.log_tail(task)])
+    result = runs.result(run, task.task_id, task.map_index) if task.state == "success" else None
+    if not isinstance(result, dict) or "status" not in result:
+        return str(task.state)
+    counts = [f"{value:,} {name}" for name, value in result.items() if isinstance(value, int) and value]
+    return ", ".join([str(result["status"]), *counts])

@@ -1,0 +1,62 @@
+"""An attempt to build a pipeline that reads well: its DAG, or all that is wrong. All ways into Airflow share it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from sluicegate.factory.build import BuiltDag, build
+from sluicegate.factory.code_path import find_code
+from sluicegate.factory.preflight.abilities import shortcomings
+from sluicegate.factory.problems import BuildError, Problem, placed
+from sluicegate.factory.steps import part_problems
+from sluicegate.graph.datasets import as_read_by, located
+from sluicegate.pipeline import Diagnostic, Pipeline
+from sluicegate.pipeline.diagnostics import BUG, bug, bug_message
+
+__all__ = ["attempt", "build_diagnostics", "of_part"]
+
+Told = TypeVar("Told", Problem, Diagnostic)
+
+
+def build_diagnostics(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Diagnostic, ...]:
+    """What keeps a pipeline that reads well from becoming a DAG, or its steps from doing what they are asked to.
+
+    Operators and their arguments, and what our own steps cannot do; warnings too.
+
+    :param pipeline: may be as much of a pipeline with mistakes as could be read: of the rest nothing is said
+    """
+    try:
+        find_code(pipeline.root)
+        _, problems = attempt(located(pipeline, others), others)
+        return placed(problems, pipeline.file, pipeline.root).diagnostics if problems else ()
+    except Exception as error:
+        return (bug(error, "building", pipeline.file),)
+
+
+def of_part(problems: Iterable[Told]) -> list[Told]:
+    """What holds although only a part of the pipeline was built: not what is for want of the rest."""
+    return [problem for problem in problems if problem.code not in ("build", "dag")]
+
+
+def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[BuiltDag | None, list[Problem]]:
+    """The DAG, unless there is an error, and all that is wrong."""
+    problems: list[Problem] = []
+    try:
+        # With no more of the others than a compiled pipeline keeps: what is tried here is what is parsed there.
+        known = as_read_by(pipeline, others)
+        problems += shortcomings(pipeline, known)
+        problems += (problem for step in pipeline.unfinished.values() for problem in part_problems(step, pipeline))
+    except Exception as error:
+        return None, [*problems, Problem((), BUG, bug_message(error, "checking", pipeline.file))]
+    try:
+        built = build(pipeline, known)
+    except BuildError as error:
+        return None, [*problems, *error.problems]
+    except SystemExit as error:  # who asks builds others as well, and goes on
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        message = f"building this pipeline would end the process (exit code {code}): what do its operators' modules do?"
+        return None, [*problems, Problem((), "build", message)]
+    except Exception as error:
+        return None, [*problems, Problem((), BUG, bug_message(error, "building", pipeline.file))]
+    return (None if any(problem.is_error for problem in problems) else built), problems

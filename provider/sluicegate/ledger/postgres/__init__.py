@@ -1,0 +1,8 @@
+"""The ledger in Postgres: schema `sluicegate` beside the data, in the data's own database."""
+
+from __future__ import annotations
+
+from sluicegate.ledger.postgres.ledger import PostgresLedger
+from sluicegate.ledger.postgres.migrations import migrate
+
+__all__ = ["PostgresLedger", "migrate"]

@@ -1,0 +1,127 @@
+"""The keys of a `load` step that say what becomes of its records. How to add one: see `base`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from sluicegate.pipeline.keys.base import Flag, LimitField, Mark, Model, Name, Part, SomeOf
+from sluicegate.pipeline.text.quantities import Limit
+
+__all__ = ["Check", "Column", "DeadLetters", "Format", "LoadOptions", "Mode", "OnSchemaChange"]
+
+
+class Mode(StrEnum):
+    """How a load changes its target."""
+
+    MERGE = "merge"
+    INSERT_ONLY = "insert_only"
+    APPEND = "append"
+    REPLACE_WINDOW = "replace_window"
+
+
+class OnSchemaChange(StrEnum):
+    """What a load does with a column that the target does not have."""
+
+    FAIL = "fail"
+    ADD = "add"
+    IGNORE = "ignore"
+
+
+class Format(Part):
+    """A format: how a file is read. A text alone is the `type`."""
+
+    _short: ClassVar[str] = "type"
+
+    type: Literal["csv", "jsonl", "parquet"] | None = None
+    """The kind of file. Default: by suffix. Example: `csv`."""
+    null: tuple[str, ...] = ("",)
+    """Texts that mean NULL (CSV). Example: `["", NA]`."""
+    delimiter: str = ","
+    """What stands between two values (CSV). Default: `,`, and a tab in a `.tsv` file. Example: `;`."""
+    header: Flag = True
+    """Whether the first line names the columns (CSV). Example: `false`."""
+    encoding: str = "utf-8"
+    """Any that Python knows. Example: `latin-1`."""
+
+
+class Column(Part):
+    """A column: its type and contract. A text alone is the `type`."""
+
+    _short: ClassVar[str] = "type"
+
+    type: Annotated[str | None, Mark.COLUMN_TYPE] = None
+    """Its type. What is not one, or would be changed by the cast, is set aside. Default: that of the table, else of
+    the file. Example: `numeric(12,2)`."""
+    round: Flag = False
+    """Digits that the type has no room for are rounded, and times cut. Without it the record is set aside. Example:
+    `true`."""
+    zone: Name | None = None
+    """The time zone of its local times: of a `timestamptz` without a zone, and of a `timestamp` or `date` that is read
+    from a value with one. Default: UTC for a `timestamptz`, none for the others. Example: `Europe/Berlin`."""
+    null: tuple[str, ...] = ()
+    """What means NULL, besides the texts of the format; in JSON and Parquet too. Example: `["n/a", "-"]`."""
+    required: Flag = False
+    """A record without a value is bad. Example: `true`."""
+    between: Annotated[tuple[float | int | str | None, float | int | str | None] | None, Mark.BOUNDS] = None
+    """A record is bad when the value lies outside. `null` leaves an end open. Examples: `[0, 100]`, `[0, null]`."""
+    in_: tuple[Any, ...] | None = Field(default=None, alias="in")
+    """A record is bad when the value is none of these. Example: `[EUR, USD]`."""
+    matches: str | None = None
+    """A record is bad when this regular expression is found nowhere in the value. Example: `^[A-Z]{2}$`."""
+    unique: Flag = False
+    """All records whose value comes twice are bad. Example: `true`."""
+    references: str | None = None
+    """Not there yet. Example: `reference.airports`."""
+    sensitive: Flag = False
+    """Its values stand as `***` in dead letters. Example: `true`."""
+
+
+class Check(Model):
+    """One expectation in Great Expectations' own words."""
+
+    expectation: Annotated[str, Mark.MADE]
+    kwargs: Annotated[Mapping[str, Any], Mark.MADE] = Field(default_factory=dict)
+
+
+class DeadLetters(Model):
+    """dead_letters: how many records a load may set aside before it fails."""
+
+    max: LimitField = Limit.parse("5%")
+    """The most records that may be set aside. Examples: `1%`, `100`."""
+
+
+class LoadOptions(Model):
+    """What a load does with its records. Its operator and its request take these too, by the same names."""
+
+    key: SomeOf[Name] = ()
+    """The columns that tell one record from another. Examples: `order_id`, `[carrier, day]`."""
+    mode: Mode = Mode.APPEND
+    """How it changes the table. `replace_window` is not there yet. Default: `merge` with a `key`, `append` without.
+    Example: `append`."""
+    newest_by: str | None = None
+    """The column by which the newest of several records with one key stays. Example: `changed_at`."""
+    format: Format | None = None
+    """How its file is read; wins over the dataset's. Default: the dataset's. Example: `csv`."""
+    columns: Mapping[str, Column] = Field(default_factory=dict)
+    """Types and contract of columns. It need not name all of them. Example:
+    `{day: date, amount: {type: "numeric(12,2)", required: true}}`."""
+    checks: Annotated[tuple[Check, ...], Mark.CHECKS] = ()
+    """Expectations in Great Expectations' own words. Example:
+    `[{expect_table_row_count_to_be_between: {min_value: 1}}]`."""
+    suite: Annotated[str | None, Mark.FILE, Mark.UNCOUNTED] = None
+    """A Great Expectations suite, saved as JSON below the dags root. Example: `suites/orders.json`."""
+    dead_letters: DeadLetters = DeadLetters.model_construct()
+    """How many records may be set aside before the load fails. Example: `{max: 1%}`."""
+    on_schema_change: OnSchemaChange = OnSchemaChange.FAIL
+    """What becomes of a column that the table lacks. Example: `add`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_mode(cls, given: object) -> object:
+        if isinstance(given, Mapping) and given.get("mode") is None:
+            return {**given, "mode": Mode.MERGE if given.get("key") else Mode.APPEND}
+        return given

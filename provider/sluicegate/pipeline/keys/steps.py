@@ -1,0 +1,269 @@
+"""The keys of steps, and of what stands inside them. How to add one: see `base`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import Field
+
+from sluicegate.pipeline.keys.base import (
+    Arguments,
+    Count,
+    DatasetName,
+    Duration,
+    Flag,
+    Mark,
+    Model,
+    Name,
+    Part,
+    Positive,
+    SomeOf,
+    StepName,
+    Uri,
+)
+from sluicegate.pipeline.keys.load import LoadOptions
+
+__all__ = [
+    "TRIGGER_RULES", "After", "Cluster", "CoreInstances", "ForEach", "Instances", "Job", "LoadStep",
+    "OnUpstreamFailure", "OperatorStep", "PythonStep", "Read", "Retries", "SparkStep", "Step", "StepBase", "TeardownOf",
+    "TransformStep", "TriggerRule",
+]  # fmt: skip
+
+TriggerRule = Literal[
+    "all_success", "all_failed", "all_done", "all_done_min_one_success", "all_done_setup_success", "one_success",
+    "one_failed", "one_done", "none_failed", "none_skipped", "always", "none_failed_min_one_success", "all_skipped",
+]  # fmt: skip
+TRIGGER_RULES: tuple[str, ...] = get_args(TriggerRule)
+
+
+class OnUpstreamFailure(StrEnum):
+    WAIT = "wait"
+    FAIL = "fail"
+
+
+class Retries(Part):
+    """retries: how often and how soon a failed step is tried again. A number alone is the `count`."""
+
+    _short: ClassVar[str] = "count"
+    _blank: ClassVar[bool] = True
+
+    count: Count = 3
+    """The most tries after the first. Example: `5`."""
+    delay: Duration = timedelta(seconds=30)
+    """The pause before the second try; it doubles. Example: `1m`."""
+    max_delay: Duration = timedelta(minutes=10)
+    """The longest pause. Example: `1h`."""
+
+
+class Read(Part):
+    """What is read: the long form of one dataset, for those of other pipelines."""
+
+    _short: ClassVar[str] = "dataset"
+
+    dataset: DatasetName
+    """The dataset: `pipeline.name`. Example: `flights.raw`."""
+    latest: Flag = False
+    """Asks only that it has been written once, in any run. Example: `true`."""
+    on_upstream_failure: OnUpstreamFailure = OnUpstreamFailure.WAIT
+    """What to do when the step that writes it has failed. Example: `fail`."""
+
+
+class After(Part):
+    """Another DAG: waits for its run at the start of the window, for a DAG that is no pipeline."""
+
+    _short: ClassVar[str] = "step"
+
+    step: Annotated[StepName | None, Mark.MADE] = None
+    dag: Annotated[str | None, Mark.NEEDED] = None
+    """Its DAG id. Example: `old_dag`."""
+    task: str | None = None
+    """One of its tasks. Default: the whole run. Example: `export`."""
+
+
+class ForEach(Part):
+    """for_each: one of `items`, `output_of` and `files` says what the items are. A list alone is `items`."""
+
+    _short: ClassVar[str] = "items"
+    _blank: ClassVar[bool] = True
+
+    items: Annotated[tuple[Any, ...] | None, Mark.SOME] = None
+    """These. Example: `[eu, us]`."""
+    output_of: Name | None = None
+    """What that `python` or `operator` step returned: a list. Example: `first`."""
+    files: Uri | None = None
+    """The URIs of the files that match when the run comes to it: `*`, `?`, `[ab]`, and `**` for any folders. Only on
+    `s3://` and `file://`. Example: `s3://landing/{{ ds }}/*.csv`."""
+    empty: Literal["fail", "skip"] = "fail"
+    """What becomes of the step when no file matches. Example: `skip`."""
+    max_active: Positive | None = None
+    """How many items of a run are worked on at once. Default: as Airflow's settings say. Example: `4`."""
+    label: str | None = None
+    """A template: what Airflow's pages call an item. Default: the item, or the file's name. Example:
+    `"{{ item.region }}"`."""
+
+
+class TeardownOf(Part):
+    """teardown_of: the steps that a teardown undoes. A step, or a list of them, is `steps`."""
+
+    _short: ClassVar[str] = "steps"
+
+    steps: Annotated[SomeOf[StepName], Mark.SOME]
+    """The steps that it undoes. Example: `first`."""
+    fail_run: Flag = False
+    """Whether a run fails whose teardown does. Example: `true`."""
+
+
+class StepBase(Model):
+    """Any step: a step has one of the keys [load](#load), [spark](#spark), [transform](#transform), [python](#python)
+    and [operator](#operator), which decides what else it takes, and any of these.
+    """
+
+    _blank: ClassVar[bool] = True
+
+    name: Annotated[str, Mark.MADE]
+    reads: Annotated[Mapping[str, Read], Mark.BINDINGS] = Field(default_factory=dict)
+    """The datasets it reads: a name, `pipeline.name`, or, with a binding, a URI. It comes after who writes them.
+    Examples: `flights.raw`, `[flights.raw, orders.clean]`, `{wind: weather.raw}`."""
+    writes: Annotated[Mapping[str, DatasetName], Mark.BINDINGS] = Field(default_factory=dict)
+    """The datasets it writes: names of this pipeline, or, with a binding, URIs. Examples: `clean`, `[clean]`,
+    `{out: s3://lake/clean/}`."""
+    after: SomeOf[After] = ()
+    """What it comes after without reading its data: steps of this file, or a task of a DAG that is no pipeline.
+    Examples: `first`, `[first, {dag: old_dag, task: export}]`."""
+    retries: Retries = Retries.model_construct()
+    """As at the top of the file, for this step. Keys that are not said keep the file's. Default: those of the file.
+    Examples: `{count: 5, delay: 1m}`, `0`."""
+    timeout: Duration | None = None
+    """The longest that one try may take, waiting included. Example: `15m`."""
+    wait: Duration | None = None
+    """How long it waits for sources that are not there, or for other pipelines, before it fails. Default: sources have
+    to be there; other pipelines are waited for without limit. Example: `6h`."""
+    for_each: ForEach | None = None
+    """Runs it once for each item, which its templates and functions know as `item`. Examples: `[eu, us]`,
+    `{files: "s3://landing/{{ ds }}/*.csv"}`."""
+    group: Annotated[str | None, Mark.GROUP] = None
+    """The box it is drawn in; `outer.inner` is a box in a box. Examples: `ingest`, `ingest.raw`."""
+    teardown_of: TeardownOf | None = None
+    """The steps that it undoes when all after them is done, whatever became of that. Examples: `first`, `[first]`."""
+    pool: str | None = None
+    """The Airflow pool it takes a slot of. Example: `warehouse`."""
+    trigger_rule: TriggerRule | None = None
+    """When it runs, seen from the steps before it. Default: `all_success`. Example: `all_done`."""
+    description: str | None = None
+    """What it does. Airflow shows it. Example: `Joins flights and weather.`."""
+
+
+class LoadStep(LoadOptions, StepBase):
+    """load: brings a file, or a folder of parts, into a table, once."""
+
+    kind: Annotated[Literal["load"], Mark.MADE] = "load"
+    load: Annotated[Read, Mark.READS]
+    """What is loaded: a dataset, or a URI. Examples: `s3://landing/orders/{{ ds }}.csv`,
+    `{dataset: flights.raw, latest: true}`."""
+    into: Annotated[Name, Mark.WRITES]
+    """The table it goes into: a dataset, or a URI. Example: `table://warehouse/orders`."""
+
+
+class CoreInstances(Model):
+    """core: the core nodes of a cluster."""
+
+    type: str
+    """Their type. Example: `m7g.xlarge`."""
+    count: Positive = 1
+    """How many there are. Example: `2`."""
+
+
+class Instances(Model):
+    """instances: the machines of a cluster."""
+
+    primary: str
+    """The type of the primary node. Example: `m7g.xlarge`."""
+    core: CoreInstances | None = None
+    """The core nodes. Default: none. Example: `{type: m7g.xlarge, count: 2}`."""
+
+
+class Cluster(Model):
+    """A cluster: what one run's EMR cluster is made of."""
+
+    release: str
+    """EMR's release. Example: `emr-7.13.0`."""
+    instances: Instances
+    """Its machines. Example: `{primary: m7g.xlarge, core: {type: m7g.xlarge, count: 2}}`."""
+    log_uri: str | None = None
+    """Where EMR leaves its logs. Without it the log of a failed job is lost. Example: `s3://emr-logs/`."""
+    service_role: str = "EMR_DefaultRole"
+    """EMR's own role."""
+    job_flow_role: str = "EMR_EC2_DefaultRole"
+    """The role of its machines."""
+    subnet: str | None = None
+    """The subnet it starts in. Example: `subnet-0a1b2c3d`."""
+    tags: Mapping[str, str] = Field(default_factory=dict)
+    """AWS tags, beside those by which it is found again. Example: `{team: data}`."""
+    run_job_flow: Mapping[str, Any] = Field(default_factory=dict)
+    """Whatever else EMR's RunJobFlow takes, by its own names. Example: `{StepConcurrencyLevel: 1}`."""
+
+
+class Job(Part):
+    """A job: one spark-submit. A path alone is the `path`."""
+
+    _short: ClassVar[str] = "path"
+    _blank: ClassVar[bool] = True
+
+    path: Annotated[str, Mark.PATH]
+    """A file below the dags root, or an `s3://` URI. Example: `jobs/delays.py`."""
+    args: Annotated[tuple[str, ...], Mark.SCALARS] = ()
+    """Its arguments. Default: those of the step. Example: `["--all"]`."""
+
+
+class SparkStep(StepBase):
+    """spark: runs a job on an EMR cluster of its own. Bound datasets become `--name uri` before `args`."""
+
+    kind: Annotated[Literal["spark"], Mark.MADE] = "spark"
+    jobs: Annotated[SomeOf[Job], Mark.SOME] = Field(alias="spark")
+    """The job: a file below the dags root, or an `s3://` URI. A list runs one after the other. Examples:
+    `jobs/delays.py`, `[{path: jobs/delays.py, args: ["--all"]}]`."""
+    cluster: Annotated[Cluster, Mark.CLUSTER]
+    """A name below `clusters` in `defaults.yaml`, or a cluster written out. Example: `small`."""
+    cluster_name: Annotated[str, Mark.MADE]
+    """The key below `clusters:`, for messages and tags."""
+    args: Annotated[tuple[str, ...], Mark.SCALARS] = ()
+    """Arguments of the jobs that have none of their own. Example: `["--limit", 10]`."""
+    max_runtime: Duration = timedelta(hours=4)
+    """The longest that one job may take, bounded on the cluster itself. Example: `1h`."""
+
+
+class TransformStep(StepBase):
+    """transform: calls a pure function: Arrow tables in, a table out, which is written whole or not at all."""
+
+    kind: Annotated[Literal["transform"], Mark.MADE] = "transform"
+    function: Name = Field(alias="transform")
+    """`module:function`, found from the dags root. Example: `transforms.customers:clean_up`."""
+    with_: Arguments = Field(default_factory=dict, alias="with")
+    """The function's further arguments. Example: `{country: DE}`."""
+
+
+class PythonStep(StepBase):
+    """python: calls a function with side effects. It gets what it names of `reads writes params window dry_run`."""
+
+    kind: Annotated[Literal["python"], Mark.MADE] = "python"
+    function: Name = Field(alias="python")
+    """`module:function`, found from the dags root. Example: `announce:post`."""
+    with_: Arguments = Field(default_factory=dict, alias="with")
+    """The function's further arguments. Example: `{country: DE}`."""
+
+
+class OperatorStep(StepBase):
+    """operator: any operator or sensor of Airflow."""
+
+    kind: Annotated[Literal["operator"], Mark.MADE] = "operator"
+    operator: Name
+    """Its import path. Example: `airflow.providers.standard.operators.bash.BashOperator`."""
+    with_: Arguments = Field(default_factory=dict, alias="with")
+    """Its arguments, checked against its signature. Templates in them are Airflow's. Example:
+    `{bash_command: "echo {{ ds }}"}`."""
+
+
+Step = Annotated[LoadStep | SparkStep | TransformStep | PythonStep | OperatorStep, Field(discriminator="kind")]

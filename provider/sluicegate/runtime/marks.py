@@ -1,0 +1,44 @@
+"""The mark that every step leaves of its run: whether a success of the step counts. Imports no Airflow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sluicegate.graph.window import Window
+
+__all__ = ["RUN_XCOM_KEY", "RunMark"]
+
+RUN_XCOM_KEY = "sluicegate_run"
+"""The XCom of every step that has `RunMark.value`."""
+
+
+@dataclass(frozen=True)
+class RunMark:
+    """The window of a step's run, and whether the run was a dry run.
+
+    Pipelines that wait for a step look for its success at the logical date that is their window's start. A
+    dry run's success does not count, nor does that of a manual run at a tick, whose window *ends* there.
+    """
+
+    window: Window
+    dry_run: bool = False
+
+    @classmethod
+    def of(cls, value: object) -> RunMark | None:
+        """The mark in the value of an XCom; None where the XCom is missing."""
+        if not isinstance(value, dict):
+            return None
+        start, end = (datetime.fromisoformat(moment) for moment in value["window"].split("/"))
+        return cls(Window(start, end), value["dry_run"])
+
+    @property
+    def value(self) -> dict[str, str | bool]:
+        """The mark as the value of an XCom."""
+        return {"window": str(self.window), "dry_run": self.dry_run}
+
+    def uncounted_at(self, date: datetime | None) -> str:
+        """Why a success of the run does not count for the logical date `date` (None: any); empty if it does."""
+        if self.dry_run:
+            return "it was a dry run"
+        return "" if date is None or self.window.start == date else f"the run's window is {self.window}"

@@ -1,0 +1,157 @@
+"""A Postgres table as a target: how it is reached, and what it looks like. The work on it is in `session`."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from sluicegate.faults import fault
+from sluicegate.ledger.postgres import PostgresLedger, migrate
+from sluicegate.records.dialect import Dialect
+from sluicegate.targets.connection import split_table
+from sluicegate.targets.postgres.dialect import PostgresDialect
+from sluicegate.targets.postgres.session import PostgresSession
+from sluicegate.targets.postgres.watch import Watch
+from sluicegate.targets.target import Staging, Table, TableColumn
+
+__all__ = ["PostgresTarget", "lock_of"]
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_PLACE = """
+SELECT coalesce((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE c.oid = to_regclass(quote_ident(%s))), current_schema(), 'public')
+"""
+_KIND = """
+SELECT c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s
+"""
+_COLUMNS = """
+SELECT a.attname,
+       CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
+            ELSE format_type(a.atttypid, a.atttypmod) END,
+       a.attnotnull OR t.typnotnull,
+       a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
+       a.attgenerated = '' AND a.attidentity <> 'a',
+       ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid IN (t.oid, t.typbasetype) ORDER BY enumsortorder)
+FROM pg_attribute a
+JOIN pg_class c ON c.oid = a.attrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_type t ON t.oid = a.atttypid
+WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+# The server notices within seconds that a killed client is gone, also in a statement or waiting for a lock, and
+# within two minutes that its machine is. A setting that this server does not have is left alone.
+_SETTINGS = {
+    "client_connection_check_interval": "2s",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "6",
+}
+_SYNCHRONOUS = (
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+)
+
+
+class PostgresTarget:
+    """`table` (`[schema.]table`, as it is written) in the database of `conninfo` (a URL or libpq's words)."""
+
+    dialect: Dialect = PostgresDialect()
+    staging: Staging = "csv"
+
+    def __init__(self, conninfo: str, table: str, *, application: str = "load", watch_seconds: float = 10.0) -> None:
+        words = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"}
+        given = {key: value for key, value in conninfo_to_dict(conninfo).items() if value is not None}
+        self._conninfo = make_conninfo("", **{**words, **given, "application_name": f"sluicegate {application}"[:63]})
+        self._watch_seconds = watch_seconds
+        self._running: Connection | None = None
+        self._schema, self._table = split_table(table)
+
+    def inspect(self) -> Table:
+        with self._connect() as connection:
+            return self._inspect(connection)
+
+    @contextlib.contextmanager
+    def ledger(self) -> Iterator[PostgresLedger]:
+        with self._connect() as connection:
+            yield PostgresLedger(connection)
+
+    @contextlib.contextmanager
+    def session(self, table: Table, *, dry_run: bool) -> Iterator[PostgresSession]:
+        """One transaction under an advisory lock, with the ledger in it."""
+        with self._connect() as connection:
+            self._running = connection
+            try:
+                if not dry_run:
+                    with connection.transaction():
+                        migrate(connection)
+                connection.autocommit = False
+                with Watch(self._conninfo, connection.info.backend_pid, self._watch_seconds) as watch:
+                    watch.phase = f"waiting for the lock on {table.name}"
+                    connection.execute("SELECT pg_advisory_xact_lock(%s)", [lock_of(table)])
+                    if dry_run:
+                        migrate(connection)
+                    yield PostgresSession(connection, table, watch, self._inspect)
+            finally:
+                self._running = None
+                # Whatever was not committed by now must not be: `with connect()` would commit it.
+                if not connection.closed:
+                    with contextlib.suppress(psycopg.Error):
+                        connection.rollback()
+
+    def cancel(self) -> None:
+        if (connection := self._running) is not None:
+            connection.cancel_safe(timeout=5)
+
+    @contextlib.contextmanager
+    def _connect(self) -> Iterator[Connection]:
+        connection = psycopg.connect(self._conninfo, autocommit=True)
+        try:
+            connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+            for name, value in _SETTINGS.items():
+                with contextlib.suppress(
+                    errors.InvalidParameterValue, errors.UndefinedObject, errors.FeatureNotSupported
+                ):
+                    connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+            connection.execute(_SYNCHRONOUS)
+            yield connection
+        finally:
+            connection.close()
+
+    def _inspect(self, connection: Connection) -> Table:
+        schema = self._schema or _one(connection, _PLACE, [self._table])
+        name = f"{schema}.{self._table}"
+        kind = connection.execute(_KIND, [schema, self._table]).fetchone()
+        if kind is None:
+            return Table(name, schema, self._table)
+        if kind[0] not in {"r", "p"}:
+            raise fault("SCHEMA_MISMATCH", f"{name} is not a table that records can be loaded into (relkind {kind[0]})")
+        columns = {
+            str(column): TableColumn(
+                self.dialect.parse(type_),
+                required=required and written,
+                fillable=not required or default,
+                written=written,
+                labels=tuple(labels),
+            )
+            for column, type_, required, default, written, labels in connection.execute(_COLUMNS, [schema, self._table])
+        }
+        return Table(name, schema, self._table, columns)
+
+
+def lock_of(table: Table) -> int:
+    """The advisory lock of a target: 63 bits of a digest of its name."""
+    return int.from_bytes(hashlib.sha256(f"sluicegate:{table.name}".encode()).digest()[:8], "big") >> 1
+
+
+def _one(connection: Connection, query: Any, arguments: Sequence[object] = ()) -> Any:
+    row = connection.execute(query, arguments).fetchone()
+    assert row is not None
+    return row[0]
