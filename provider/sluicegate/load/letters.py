@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
+from sluicegate.ledger.entries import DeadLetter
 from sluicegate.records.casts import Cast
 from sluicegate.records.jsonlines import JsonReader
 from sluicegate.records.reader import MALFORMED, Reader
 from sluicegate.records.why import why_lost
 
-__all__ = ["MASK", "TYPE", "failures_of", "record_of", "record_sql"]
+__all__ = ["MASK", "TYPE", "failures_of", "record_of", "record_sql", "sample_letters"]
 
 MASK = "***"
 """What stands in a dead letter for the value of a sensitive column."""
 TYPE = "type"
 """The expectation of the rules that a cast is."""
 _BEYOND_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|[-+]?(?:nan|inf(?:inity)?)\b|,(?=\s*[\]}])', re.IGNORECASE)
+_SHOWN = 80
+"""Characters of a value in a sample."""
 
 
 def record_sql(reader: Reader, sensitive: frozenset[str]) -> str:
@@ -73,6 +76,29 @@ def failures_of(
             failure["why"] = f"it is not a {cast.type}" if masked else why_lost(cast, shown[0])
         found.append(failure)
     return tuple(found)
+
+
+def sample_letters(letters: Iterable[DeadLetter], most: int) -> list[str]:
+    """At most `most` of `letters` for the log, none of them with the rules of another."""
+    samples: dict[tuple[object, ...], str] = {}
+    for letter in letters:
+        samples.setdefault(tuple(failure["rule"] for failure in letter.failures), _sample(letter))
+        if len(samples) == most:
+            break
+    return list(samples.values())
+
+
+def _sample(letter: DeadLetter) -> str:
+    failures = "; ".join(_failure(failure, letter.record) for failure in letter.failures)
+    return f"{letter.source} line {letter.line}: {failures}"
+
+
+def _failure(failure: Mapping[str, object], record: str) -> str:
+    rule, why = failure["rule"], failure.get("why")
+    value = record if rule == MALFORMED else failure["value"]
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return f"{rule} {shown!r}" + (f" ({why})" if why else "")
 
 
 def _as_json(token: re.Match[str]) -> str:
