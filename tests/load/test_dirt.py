@@ -336,3 +336,34 @@ def test_a_text_that_means_null_does_so_in_quotes_too(warehouse: Any) -> None:
     warehouse.load(path, "u", format={"null": ["NULL"]})
     assert warehouse.rows("SELECT * FROM t ORDER BY id") == [(1, None, None), (2, None, None), (3, None, None)]
     assert warehouse.rows("SELECT * FROM u ORDER BY id") == [(1, "", ""), (2, None, None), (3, "\\N", "\\N")]
+
+
+def test_the_log_shows_some_of_what_was_set_aside_with_its_values(
+    warehouse: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = ["1,x", "2,y", "3", "4,a b", *(f"{number},5" for number in range(5, 9)), f"9,{'z' * 200}"]
+    path = warehouse.file("s.csv", "id,n\n" + "\n".join(rows) + "\n")
+    warehouse.load(path, key="id", columns={"n": "integer"})
+    logged = [record.getMessage() for record in caplog.records if "set aside: " in record.getMessage()]
+    assert len(logged) == 2, "one of each rule"
+    assert "s.csv line 2: type:n 'x'" in logged[0]
+    assert logged[1].endswith("s.csv line 4: malformed '3' (2 fields expected, 1 found)")
+    caplog.clear()
+    warehouse.load(path, "u", key="id", columns={"n": {"type": "integer", "sensitive": True}})
+    logged = [record.getMessage() for record in caplog.records if "set aside: " in record.getMessage()]
+    assert "type:n '***'" in logged[0]
+    assert "malformed '***'" in logged[1]
+
+
+def test_keys_that_differ_in_blanks_are_one_key_of_type_char(warehouse: Any) -> None:
+    warehouse.rows("CREATE TABLE t (id char(4) PRIMARY KEY, n int)")
+    report = warehouse.load(warehouse.file("c.csv", 'id,n\nA,4\n"A ",5\nB,6\n'), key="id")
+    assert report.counts.deduplicated == 1
+    assert warehouse.rows("SELECT id, n FROM t ORDER BY id") == [("A   ", 5), ("B   ", 6)]
+
+
+def test_keys_that_the_table_takes_for_one_are_named(warehouse: Any) -> None:
+    warehouse.rows("CREATE TABLE t (address inet PRIMARY KEY, n int)")
+    path = warehouse.file("c.csv", "address,n\n10.0.0.1,4\n10.0.0.1/32,5\n")
+    failed = warehouse.fails(path, key="address")
+    assert (failed.code, "two records have a key (address) that" in failed.detail) == ("CONSTRAINT_VIOLATED", True)

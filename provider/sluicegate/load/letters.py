@@ -6,17 +6,20 @@ A malformed line cannot be told apart into its values: where any column is sensi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
+from sluicegate.ledger.entries import DeadLetter
 from sluicegate.records.jsonlines import JsonReader
 from sluicegate.records.reader import MALFORMED, Reader
 
-__all__ = ["MASK", "failures_of", "record_sql"]
+__all__ = ["MASK", "failures_of", "record_sql", "sample_letters"]
 
 MASK = "***"
 """What stands in a dead letter for the value of a sensitive column."""
+_SHOWN = 80
+"""Characters of a value in a sample."""
 
 
 def record_sql(reader: Reader, sensitive: frozenset[str]) -> str:
@@ -52,3 +55,26 @@ def failures_of(
         }
         found.append({**failure, "why": why} if rule.name == MALFORMED else failure)
     return tuple(found)
+
+
+def sample_letters(letters: Iterable[DeadLetter], most: int) -> list[str]:
+    """At most `most` of `letters` for the log, none of them with the rules of another."""
+    samples: dict[tuple[object, ...], str] = {}
+    for letter in letters:
+        samples.setdefault(tuple(failure["rule"] for failure in letter.failures), _sample(letter))
+        if len(samples) == most:
+            break
+    return list(samples.values())
+
+
+def _sample(letter: DeadLetter) -> str:
+    failures = "; ".join(_failure(failure, letter.record) for failure in letter.failures)
+    return f"{letter.source} line {letter.line}: {failures}"
+
+
+def _failure(failure: Mapping[str, object], record: str) -> str:
+    rule, why = failure["rule"], failure.get("why")
+    value = record if rule == MALFORMED else failure["value"]
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return f"{rule} {shown!r}" + (f" ({why})" if why else "")

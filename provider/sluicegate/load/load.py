@@ -19,6 +19,7 @@ from sluicegate.ledger.entries import Counts, Load
 from sluicegate.ledger.ledger import Ledger
 from sluicegate.load.account import Account
 from sluicegate.load.folder import work_folder
+from sluicegate.load.letters import sample_letters
 from sluicegate.load.plan import match_case, plan_columns, rules_of_target
 from sluicegate.load.report import LoadReport, reasons_text
 from sluicegate.load.request import LoadRequest
@@ -42,6 +43,9 @@ log = logging.getLogger("sluicegate.load")
 _ATTEMPTS = 5
 """How often a load starts anew because the target table was created or changed while it read."""
 _SAMPLES = 3
+_LOGGED = 5
+"""How many dead letters are logged with their values, out of the first so many."""
+_LOGGED_OF = 1_000
 
 
 class Source(Protocol):
@@ -228,7 +232,7 @@ class Loader:
         """Keep the dead letters and a failed row, no data; then raise why."""
         assert prepared.refusal is not None
         request = self._request
-        session.ledger.set_aside(table.name, self._digest, request.origin, stage.dead_letters())
+        self._set_aside(session, table, stage)
         session.ledger.record(self._account.entry(table, parts, "failed", prepared.counts, prepared.refusal.code))
         if not request.dry_run:
             session.commit()
@@ -276,7 +280,7 @@ class Loader:
         self, session: Session, table: Table, stage: Stage, parts: Sequence[Part], prepared: _Prepared
     ) -> LoadReport:
         request = self._request
-        session.ledger.set_aside(table.name, self._digest, request.origin, stage.dead_letters())
+        self._set_aside(session, table, stage)
         resolved = self._resolve(session, table, stage)
         session.ledger.record(self._account.entry(table, parts, "loaded", prepared.counts, None))
         if not request.dry_run:
@@ -284,6 +288,11 @@ class Loader:
         return self._account.report(
             "dry_run" if request.dry_run else "loaded", table, parts, prepared.counts, prepared.reasons, resolved
         )
+
+    def _set_aside(self, session: Session, table: Table, stage: Stage) -> None:
+        session.ledger.set_aside(table.name, self._digest, self._request.origin, stage.dead_letters())
+        for sample in sample_letters(stage.dead_letters(_LOGGED_OF), _LOGGED):
+            log.warning("set aside: %s", sample)
 
     def _resolve(self, session: Session, table: Table, stage: Stage) -> int:
         """Close the dead letters whose key came in now: all but those of this very load."""

@@ -47,10 +47,11 @@ class Datasets:
         self.declared = frozenset(named)
         for name, raw in named.items():
             where = ("datasets", name)
-            if problem := name_problem(name):
+            problem = name_problem(name)
+            if problem is not None:
                 self.report.error(where, "name", problem, key=True)
             dataset = self._dataset(name, raw, where)
-            if dataset is not None:
+            if dataset is not None and problem is None:
                 self.known[name] = dataset
 
     def _dataset(self, name: str, raw: object, where: Where) -> Dataset | None:
@@ -63,7 +64,7 @@ class Datasets:
             at: Where = (*where, "uri")
         else:
             given, at = {"uri": raw}, where
-        uri = text(given["uri"], at, self.report)
+        uri = text(given["uri"], at, self.report, "a URI" if isinstance(raw, dict) else Dataset)
         # Which steps use it, and whether they have an `item`, is seen when they do.
         if uri is None or not self._check_uri(uri, at, mapped=True):
             return None
@@ -166,7 +167,9 @@ class Datasets:
             at = where if index is None else (*where, index)
             name = item.get("dataset") if isinstance(item, dict) else item
             if not isinstance(name, str):
-                self.report.error(at, "type", f"expected the name of a dataset, not {shown(item)}")
+                forms = "the name of a dataset, {dataset: …}" if side == "reads" else "the name of a dataset"
+                whole = "" if index is not None else ", a list of them, or {binding: dataset}"
+                self.report.error(at, "type", f"expected {forms}{whole}, not {shown(item)}")
                 continue
             if ":/" in name or "{{" in name:
                 message = f"a URI has no name of its own: `{side}: {{name: {name}}}`"
@@ -191,12 +194,16 @@ class Datasets:
                 return None
         else:
             given, at = {"dataset": raw}, where
-        words = text(given["dataset"], at, self.report)
+        words = text(given["dataset"], at, self.report, "a dataset" if isinstance(raw, dict) else Read)
         key = self.refer(words, at, "reads") if words is not None else None
         if key is None:
             validate(Read, {**given, "dataset": "x"}, where, self.report)
             return None
         read = validate(Read, {**given, "dataset": key}, where, self.report)
+        if read is None and is_foreign(key):
+            # That it is there is asked all the same; of its windows nothing where `latest` is what is wrong.
+            latest = any(did_you_mean(option, _READ_KEYS) == "latest" for option in given)
+            self.elsewhere.append((at, Read(dataset=key, latest=latest)))
         if read is not None and key in self.known:
             for option in ("latest", "on_upstream_failure"):
                 if option in given:

@@ -36,6 +36,8 @@ class PostgresDialect:
     def identity(self, type_: ColumnType, value: str) -> str:
         if type_.name == "numeric" and type_.is_text:
             return f"coalesce(CAST(TRY_CAST({value} AS DECIMAL(38,10)) AS VARCHAR), {value})"
+        if type_.name == "char":
+            return f"rtrim({value}, ' ')"
         return value
 
     def refused(self, type_: ColumnType, value: str, *, nul: bool) -> list[str]:

@@ -7,7 +7,7 @@ statements, and when there are too many the search stops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -161,7 +161,7 @@ def _index_stage(connection: Connection, table: Table, merge: Merge, position: s
         return
     twice = sql.SQL("SELECT FROM {} GROUP BY {} HAVING count(*) > 1 LIMIT 1").format(STAGE, identifiers(merge.key))
     if connection.execute(twice).fetchone() is not None:
-        raise same_key(table)
+        raise same_key(table, merge.key)
 
 
 def keeps_records_away(table: Table, took: int, given: int) -> FaultError:
@@ -172,10 +172,10 @@ def keeps_records_away(table: Table, took: int, given: int) -> FaultError:
     )
 
 
-def same_key(table: Table) -> FaultError:
+def same_key(table: Table, key: Sequence[str]) -> FaultError:
     return fault(
         "CONSTRAINT_VIOLATED",
-        f"two records have a key that is different as text and the same to {table.name} "
+        f"two records have a key ({', '.join(key)}) that is different as text and the same to {table.name} "
         "(a collation or a type that ignores case or blanks): make the key the same in the source",
     )
 
