@@ -1,4 +1,4 @@
-"""`sluicegate check`: every mistake of the pipeline files given, in a form for people, programs or GitHub."""
+"""`sluicegate check`: every diagnostic of the pipeline files given, in a form for people, programs or GitHub."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from sluicegate.cli.diagnostics import tell
+from sluicegate.cli.diagnostics import print_diagnostics
 from sluicegate.cli.home import airflow_home
 from sluicegate.cli.places import WRONG_USE, existing, root_of, shown
 from sluicegate.cli.reading import tree_of
@@ -44,7 +44,7 @@ def check(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Pipeline files and folders; `dags` if none is given.")
     ] = None,
-    format: Annotated[CheckFormat, typer.Option(help="How mistakes are shown.")] = CheckFormat.TEXT,  # noqa: A002
+    format: Annotated[CheckFormat, typer.Option(help="How errors are shown.")] = CheckFormat.TEXT,  # noqa: A002
     root: Annotated[
         Path | None, typer.Option(help="The dags root; the nearest folder named `dags` if it is not given.")
     ] = None,
@@ -60,7 +60,7 @@ def check(
     """Check pipeline files. Exit code 1 when there is an error, 2 when a path does not exist."""
     given = existing(paths, root, "check")
     found = look_at(given, root, playbooks)
-    _tell(found, format)
+    _report(found, format)
     if any(diagnostic.is_error or strict for diagnostic in found.diagnostics):
         raise typer.Exit(1)
 
@@ -92,11 +92,11 @@ def _say_left_alone(path: Path, root: Path) -> None:
         typer.echo(f"{shown(path)} is not below the dags root {shown(root)}", err=True)
         raise typer.Exit(WRONG_USE)
     if not (path.suffix in (".yaml", ".yml") and is_pipeline_file(path)):
-        typer.echo(f"{shown(path)} is no pipeline file", err=True)
+        typer.echo(f"{shown(path)} is not a pipeline file", err=True)
 
 
 def _diagnostics_at(tree: Tree, files: Sequence[Path], path: Path) -> list[Diagnostic]:
-    """The mistakes of the files, of what else lies at `path`, and those that building the DAGs finds."""
+    """The diagnostics of the files, of what else lies at `path`, and those that building the DAGs finds."""
     found: list[Diagnostic] = [diagnostic for file in files for diagnostic in tree.diagnostics_of(file)]
     found += [
         diagnostic for diagnostic in tree.diagnostics if diagnostic.file == path or path in diagnostic.file.parents
@@ -135,7 +135,7 @@ def _build_diagnostics(pipeline: Pipeline, tree: Tree) -> tuple[Diagnostic, ...]
     return found if pipeline.name in tree.pipelines else tuple(of_part(found))
 
 
-def _tell(found: Found, format: CheckFormat) -> None:  # noqa: A002
+def _report(found: Found, format: CheckFormat) -> None:  # noqa: A002
     if format is CheckFormat.JSON:
         typer.echo(json.dumps([_plain(diagnostic) for diagnostic in found.diagnostics], indent=2, ensure_ascii=False))
         return
@@ -143,7 +143,7 @@ def _tell(found: Found, format: CheckFormat) -> None:  # noqa: A002
         for diagnostic in found.diagnostics:
             typer.echo(_annotation(diagnostic))
         return
-    tell(found.diagnostics)
+    print_diagnostics(found.diagnostics)
     if sys.stdout.isatty():
         typer.echo(_summary(found))
 
@@ -152,8 +152,8 @@ def _summary(found: Found) -> str:
     errors = sum(diagnostic.is_error for diagnostic in found.diagnostics)
     warnings = len(found.diagnostics) - errors
     counts = [_count(errors, "error"), _count(warnings, "warning")]
-    told = ", ".join(count for count in counts if count) or "no mistakes"
-    return f"{_count(len(found.files), 'pipeline') or 'no pipelines'}: {told}"
+    counted = ", ".join(count for count in counts if count) or "no errors"
+    return f"{_count(len(found.files), 'pipeline') or 'no pipelines'}: {counted}"
 
 
 def _count(number: int, noun: str) -> str:
@@ -184,8 +184,8 @@ def _annotation(diagnostic: Diagnostic) -> str:
         "col": diagnostic.column,
         "title": diagnostic.code,
     }
-    told = ",".join(f"{key}={_escaped(str(value), ',:')}" for key, value in place.items())
-    return f"::{diagnostic.severity} {told}::{_escaped(words)}"
+    properties = ",".join(f"{key}={_escaped(str(value), ',:')}" for key, value in place.items())
+    return f"::{diagnostic.severity} {properties}::{_escaped(words)}"
 
 
 def _escaped(words: str, more: Iterable[str] = "") -> str:

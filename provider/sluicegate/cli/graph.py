@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sluicegate.cli.diagnostics import tell
+from sluicegate.cli.diagnostics import print_diagnostics
 from sluicegate.cli.places import existing, root_of, shown, wrong_use
 from sluicegate.cli.reading import tree_of
 from sluicegate.graph.datasets import related
@@ -79,7 +79,7 @@ def graph(
     else:
         _write(output, drawn)
     errors = _errors(tree, files, [] if only else given)
-    tell(errors, err=True)
+    print_diagnostics(errors, err=True)
     if errors:
         raise typer.Exit(1)
 

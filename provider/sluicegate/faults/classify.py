@@ -21,7 +21,7 @@ _RULES: tuple[Callable[[BaseException, tuple[str, ...]], Match | None], ...] = (
 
 
 def classify(error: BaseException) -> FaultError:
-    """The fault that `error` is; UNKNOWN when nobody knows it. Never raises.
+    """The fault that `error` is; UNKNOWN when no rule matches. Never raises.
 
     A `FaultError` is returned as it is. Where an error says nothing by itself (`RuntimeError`), what it
     was raised from, or while handling, decides.

@@ -84,7 +84,7 @@ def merged(over: Items, under: Items) -> dict[str, Item]:
 def read_items(file: Path) -> Item:
     """The document of `file`, a mapping.
 
-    :raises PipelineErrors: with the place, when it cannot be read, is not YAML or is no mapping
+    :raises PipelineErrors: with the place, when it cannot be read, is not YAML or is not a mapping
     """
     try:
         text = file.read_text("utf-8")

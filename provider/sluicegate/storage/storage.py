@@ -95,7 +95,7 @@ class Storage:
         return place.part_uris(address)
 
     def delete_parts(self, parts: Iterable[Part | str]) -> None:
-        """Remove `parts` (or the files at these URIs); one that is gone already is no error."""
+        """Remove `parts` (or the files at these URIs); one that is gone already is not an error."""
         addresses = [parse_uri(part if isinstance(part, str) else part.uri) for part in parts]
         for scheme in ("s3", "file"):
             if same := tuple(address for address in addresses if address.scheme == scheme):

@@ -22,7 +22,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Sighting:
-    """One thing that is waited for, as it was seen last.
+    """One thing that is waited for, as last seen.
 
     `what` names it for a person (an upstream window's start, "any run"). `state` is the task's state in
     Airflow's words, None when there is no run of it or Airflow has not looked at it yet. `uncounted` says

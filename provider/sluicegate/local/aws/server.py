@@ -94,12 +94,12 @@ class LocalAws:
 
     def start(self) -> None:
         """Returns when requests are answered. Raises RootInUseError, or OSError if the port is taken."""
-        # moto takes most of the time that a start takes: whoever only imports this class need not pay it.
+        # moto takes most of the time that a start takes: code that only imports this class need not pay it.
         from sluicegate.local.aws.emr import emr_api
 
         self._lock = _locked(self.root)
         try:
-            # The port is known before anything is built, for jobs are told the endpoint.
+            # The port is known before anything is built, for jobs are given the endpoint.
             with socket.create_server((HOST, self._port)) as listener:
                 self._port = listener.getsockname()[1]
                 objects = Objects(self.root, create_buckets=self._create_buckets)
