@@ -144,7 +144,7 @@ def _write(output: Path, drawn: str | bytes) -> None:
 
 
 def _errors(tree: Tree, files: Sequence[Path], folders: Sequence[Path]) -> tuple[Diagnostic, ...]:
-    """Those of the files and of what else lies in the folders, such as a `defaults.yaml`."""
+    """The diagnostics of the files and of what else lies in the folders, such as a `defaults.yaml`."""
     found = [diagnostic for file in files for diagnostic in tree.diagnostics_of(file)]
     found += [
         diagnostic

@@ -58,7 +58,7 @@ def dag_factory(
 
 
 def _yaml_files(given: Sequence[Path]) -> list[Path]:
-    """Those that are given, and those in the folders that are; `defaults.yml` is read with each."""
+    """The files that are given, and those in the given folders; `defaults.yml` is read with each."""
     found: list[Path] = []
     for path in given:
         inside = (each for each in sorted(path.rglob("*")) if each.suffix in SUFFIXES and each.stem != "defaults")

@@ -25,7 +25,7 @@ from sluicegate.faults import FaultError, TransientFault, classify
 __all__ = ["ENDED_BY", "EmrClient"]
 
 ENDED_BY = f"{TAG}ended-by"
-"""Put on a cluster before we terminate it, so that no try waits for it or blames it on an outsider."""
+"""The tag put on a cluster before we terminate it, so that no try waits for it or blames it on an outsider."""
 
 CLOCK_SKEW = timedelta(minutes=15)
 """AWS refuses signatures from clocks that are further off."""

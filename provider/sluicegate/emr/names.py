@@ -15,7 +15,7 @@ __all__ = ["RunKey"]
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST = 100
-"""Of each readable part. EMR takes names of up to 256 characters."""
+"""The longest of each readable part. EMR takes names of up to 256 characters."""
 
 
 @dataclass(frozen=True)

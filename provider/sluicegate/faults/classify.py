@@ -1,4 +1,4 @@
-"""From any exception to a fault of the catalogue, by type and code, never by imports it does not need."""
+"""Maps any exception to a fault of the catalogue, by type and code, never by imports it does not need."""
 
 from __future__ import annotations
 

@@ -39,11 +39,11 @@ class Item:
 
     @property
     def items(self) -> Items:
-        """Those of a mapping; none of anything else."""
+        """The keys and values of a mapping; none of anything else."""
         return self.value if isinstance(self.value, dict) else {}
 
     def mapping(self, what: str) -> Items:
-        """Those of a mapping, none of nothing.
+        """The items of a mapping, none of nothing.
 
         :raises PipelineErrors: for anything else
         """

@@ -145,7 +145,7 @@ def _of_text(text: str, item: Item, notes: Notes, *, windows: bool = False) -> _
 
 
 def _of_own_timetable(item: Item, kind: str, values: Values) -> _Timed:
-    """One that is not a cron is kept."""
+    """Keep a timetable that is not a cron."""
     given = {key: one for key, one in item.value.items() if key != "__type__"}
     arguments = {key: values.plain(one, (*_AT, "with", key)) for key, one in given.items()}
     values.notes.add(item, (*_AT, "timetable"), f"a timetable: {_UNKNOWN}")

@@ -1,4 +1,4 @@
-"""From a tree of pipelines to the picture of it: whole, or collapsed to pipelines."""
+"""Makes the picture of a tree of pipelines: whole, or collapsed to pipelines."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def _expanded(task: MappedOperator) -> Mapping[str, Any]:
 
 
 def _groups(root: TaskGroup) -> Iterator[RenderedGroup]:
-    """Those below `root`, each after the one around it."""
+    """The groups below `root`, each after the one around it."""
     for child in root.children.values():
         if isinstance(child, TaskGroup):
             arguments = {

@@ -72,7 +72,7 @@ class Storage:
         return place.fetch(part, address, into)
 
     def verify(self, part: Part) -> None:
-        """To be called when a fetched local file has been read: was it the version of `part` to the end?
+        """Check, after a fetched local file was read, that it was the version of `part` to the end.
 
         :raises FaultError: as `fetch` does.
         """

@@ -11,7 +11,7 @@ __all__ = ["Outcome", "Sighting", "Verdict", "state_of_all", "verdict"]
 _SUCCESS = "success"
 _FAILED = frozenset({"failed", "upstream_failed"})
 _REMOVED = "removed"
-"""Of a mapped step's instance whose item is no longer there."""
+"""The state of a mapped step's instance whose item is no longer there."""
 
 
 class Outcome(StrEnum):

@@ -59,7 +59,7 @@ class StepRunner(Protocol):
     """What carries out steps."""
 
     def prepare(self, cluster: Cluster) -> None:
-        """Called once, while the cluster is bootstrapping."""
+        """Prepare once, while the cluster is bootstrapping."""
 
     def run(self, cluster: Cluster, step: Step, cancellation: Cancellation) -> Failure | None:
         """Runs the step to its end; None is success. Returns soon after a cancellation."""

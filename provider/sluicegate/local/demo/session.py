@@ -67,7 +67,7 @@ class Demo:
         Raises `WrongUse` when there is no such folder, none in it, or none has a run for the day that was asked for.
         """
         if not self._dags.is_dir():
-            raise WrongUse(f"There is not a folder {self._dags}.", "Say where the sample pipelines are with --dags.")
+            raise WrongUse(f"There is no folder {self._dags}.", "Say where the sample pipelines are with --dags.")
         tree = read_tree(self._dags)
         found = {name: pipeline for name, pipeline in tree.pipelines.items() if is_sample(pipeline, now)}
         if not found:

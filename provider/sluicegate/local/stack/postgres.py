@@ -46,7 +46,7 @@ class Binaries:
 
     @classmethod
     def find(cls) -> Binaries:
-        """Those of the installed wheel.
+        """The binaries of the installed wheel.
 
         Raises `StackError` if the `[local]` extra is missing.
         """

@@ -79,7 +79,7 @@ class Stack:
         folder, `StackError` if it cannot start: with the reason, what to do, and nothing left running.
         """
         if not self._settings.dags.is_dir():
-            raise WrongUse(f"There is not a folder {self._settings.dags}.", "Say where the pipelines are with --dags.")
+            raise WrongUse(f"There is no folder {self._settings.dags}.", "Say where the pipelines are with --dags.")
         with self._supervisor_log() as errors:
             self._supervisor = subprocess.Popen(
                 self._settings.command(),

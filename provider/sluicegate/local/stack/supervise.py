@@ -95,7 +95,7 @@ class Loop:
     # ---- watching ----
 
     def tick(self) -> None:
-        """One look at everything. Raises `StopRequested`, or `StackError` if a component died too often."""
+        """Look at everything once. Raises `StopRequested`, or `StackError` if a component died too often."""
         self._sleep(TICK)
         if self._stops:
             raise StopRequested
