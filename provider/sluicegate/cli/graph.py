@@ -13,8 +13,9 @@ import typer
 from sluicegate.cli.diagnostics import tell
 from sluicegate.cli.places import existing, root_of, shown, wrong_use
 from sluicegate.cli.reading import tree_of
+from sluicegate.graph.datasets import related
 from sluicegate.picture import Picture, dot, mermaid
-from sluicegate.picture.pipelines import picture_of, pipelines_only, related
+from sluicegate.picture.pipelines import picture_of, pipelines_only
 from sluicegate.pipeline.diagnostics import Diagnostic, did_you_mean, in_order
 from sluicegate.pipeline.tree import Tree
 

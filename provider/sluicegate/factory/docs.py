@@ -32,10 +32,11 @@ def doc_md(pipeline: Pipeline, playbooks: Path) -> str:
 
 
 def older_version(file: str, version: str, since: datetime) -> str:
-    """Markdown to stand above the rest where the newest version of a file is not good."""
+    """Markdown above all else where the newest version of a file is not good."""
     return (
-        f"> **This DAG runs an older version of `{file}`:** {version}, good since {since:%Y-%m-%d %H:%M} UTC. What is "
-        "in the file now has mistakes, and is not run before they are mended: see the import errors.\n\n"
+        f"# This DAG runs an older version of `{file}`\n\n"
+        f"Version {version}, good since {since:%Y-%m-%d %H:%M} UTC. What is in the file now has "
+        "mistakes, and is not run before they are mended: see the import errors.\n\n"
     )
 
 

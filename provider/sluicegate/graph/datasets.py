@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sluicegate.graph.location import Location
+from sluicegate.graph.order import following, reached
 from sluicegate.graph.template import before_item, needs_item, same_place
 from sluicegate.pipeline.keys.model import Pipeline, Read, Step, StepBase
 
 __all__ = [
     "as_read_by", "binding_of", "files_location", "folders", "folders_of", "is_foreign", "located", "read_locations",
-    "sources", "split", "upstream_names", "write_locations", "writers",
+    "related", "sources", "split", "upstream_names", "write_locations", "writers",
 ]  # fmt: skip
 
 
@@ -29,6 +30,13 @@ def upstream_names(pipeline: Pipeline) -> frozenset[str]:
     """The pipelines whose datasets this one reads."""
     reads = (read for step in pipeline.steps.values() for read in step.reads.values())
     return frozenset(split(read.dataset)[0] for read in reads if is_foreign(read.dataset))
+
+
+def related(pipelines: Mapping[str, Pipeline], name: str) -> frozenset[str]:
+    """`name`, the pipelines that it reads from and those that read from it, directly and through others."""
+    before = {each: upstream_names(pipeline) & pipelines.keys() for each, pipeline in pipelines.items()}
+    after = following((upstream, each) for each, upstreams in before.items() for upstream in upstreams)
+    return frozenset({name} | reached(before, [name]) | reached(after, [name]))
 
 
 def as_read_by(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> dict[str, Pipeline]:

@@ -19,14 +19,14 @@ def read_load(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
     """What is loaded stands in `reads` too, as `load`; its target in `writes`, as `into`."""
     at: Where = (*where, "load")
     read = site.datasets.read(given["load"], at)
-    target = text(given["into"], (*where, "into"), site.report) if "into" in given else None
+    target = text(given["into"], (*where, "into"), site.report, "a dataset or a URI") if "into" in given else None
     if "into" not in given:
         site.report.error(where, "missing-key", "a load needs `into`: a table or a folder", key=True)
     into = site.datasets.refer(target, (*where, "into"), "writes") if target is not None else None
     for side, binding in (("reads", "load"), ("writes", "into")):
         if binding in made[side]:
             site.report.error((*where, side), "duplicate-binding", f"`{binding}` is the load's own binding")
-    key = texts(given["key"], (*where, "key"), site.report) if given.get("key") is not None else ()
+    key = texts(given["key"], (*where, "key"), site.report, "a column") if given.get("key") is not None else ()
     mode = given.get("mode") or ("merge" if key else "append")
     if mode in ("merge", "insert_only") and not key:
         message = f"mode `{mode}` needs a `key`: the columns that tell one record from another"

@@ -29,7 +29,15 @@ from sluicegate.pipeline.read.load_step import read_load
 from sluicegate.pipeline.read.mapped import read_for_each
 from sluicegate.pipeline.read.spark_step import read_spark
 from sluicegate.pipeline.read.teardowns import read_teardown_of
-from sluicegate.pipeline.read.validate import LONGEST, known_keys, mapping, name_problem, shown, text, validate
+from sluicegate.pipeline.read.validate import (
+    LONGEST,
+    known_keys,
+    mapping,
+    name_problem,
+    shown,
+    text,
+    validate,
+)
 
 __all__ = ["COMMON", "KINDS", "Steps"]
 
@@ -92,11 +100,17 @@ class Steps:
     def _step(self, name: str, raw: Raw, where: Where, names: frozenset[str]) -> Step | None:
         kinds = [key for key in raw if key in KINDS]
         if not kinds:
-            meant = next((found for key in raw if (found := did_you_mean(key, KINDS))), None)
-            self.site.report.error(
-                where, "missing-key", f"a step needs one of {', '.join(KINDS)}", key=True, suggestion=meant
-            )
-            return None
+            misspelt = {key: found for key in raw if (found := did_you_mean(key, KINDS))}
+            key, meant = next(iter(misspelt.items()), (None, None))
+            message = f"a step needs one of {', '.join(KINDS)}"
+            at = where if key is None else (*where, key)
+            self.site.report.error(at, "missing-key", message, key=True, suggestion=meant)
+            if meant is None:
+                self._without_kind(name, raw, where, names)
+                return None
+            # The rest is read as it was probably meant.
+            raw = {meant if each == key else each: value for each, value in raw.items()}
+            kinds = [meant]
         for second in kinds[1:]:
             self.site.report.error(
                 (*where, second),
@@ -106,11 +120,14 @@ class Steps:
             )
         kind = kinds[0]
         given = self._known(raw, kind, where)
-        self.site.datasets.mapped = given.get("for_each") is not None
-        for side in _SIDES:
-            given[side] = self.site.datasets.bindings(given.get(side), (*where, side), side)
         made = self._common(name, given, where, names)
         return _READERS[kind](given, made, where, self.site)
+
+    def _without_kind(self, name: str, raw: Raw, where: Where, names: frozenset[str]) -> None:
+        """The mistakes in the keys that all kinds have."""
+        every = {*COMMON, *(key for keys in KINDS.values() for key in keys)}
+        made = self._common(name, known_keys(raw, every, where, self.site.report, "a step"), where, names)
+        validate(StepBase, made, where, self.site.report)
 
     def _known(self, raw: Raw, kind: str, where: Where) -> Raw:
         allowed = (*KINDS, *COMMON, *KINDS[kind])
@@ -127,6 +144,10 @@ class Steps:
         return known_keys(rest, allowed, where, self.site.report, f"a {kind} step", near=every)
 
     def _common(self, name: str, given: Raw, where: Where, names: frozenset[str]) -> Raw:
+        self.site.datasets.mapped = given.get("for_each") is not None
+        for side in _SIDES:
+            given[f"says_{side}"] = bool(given.get(side))
+            given[side] = self.site.datasets.bindings(given.get(side), (*where, side), side)
         made: Raw = {
             "name": name,
             "reads": self._reads(given["reads"]),
@@ -164,7 +185,8 @@ class Steps:
             return self.site.retries
         if isinstance(raw, int) and not isinstance(raw, bool):
             raw = {"count": raw}
-        given = {key: value for key, value in mapping(raw, where, self.site.report).items() if value is not None}
+        said = mapping(raw, where, self.site.report, Retries)
+        given = {key: value for key, value in said.items() if value is not None}
         own = validate(Retries, given, where, self.site.report)
         return self.site.retries if own is None else self.site.retries.model_copy(update=_said(own))
 
@@ -179,7 +201,7 @@ class Steps:
                 after = self._after_foreign(item, at)
                 if after is not None:
                     found.append(after)
-            elif (name := text(item, at, self.site.report)) is not None:
+            elif (name := text(item, at, self.site.report, After)) is not None:
                 if name == own:
                     self.site.report.error(at, "cycle", f"`{name}` cannot come after itself")
                 elif name not in names:
