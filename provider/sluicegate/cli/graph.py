@@ -53,7 +53,7 @@ def graph(
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="This pipeline, all it reads from and all who read from it."),
+        typer.Option(metavar="NAME", help="This pipeline, the ones it reads from and the ones that read from it."),
     ] = None,
     collapsed: Annotated[
         bool, typer.Option("--pipelines-only", help="A node for each pipeline, without its steps and datasets.")

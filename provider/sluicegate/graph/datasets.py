@@ -1,4 +1,4 @@
-"""Who writes and who reads each dataset, within a pipeline and between pipelines, and where it is."""
+"""Which steps write and read each dataset, within a pipeline and between pipelines, and where it is."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _made_of(step: StepBase) -> set[str]:
 
 
 def writers(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
-    """The steps that write each dataset, by dataset key; a folder is written by who writes its parts by `item`."""
+    """The steps that write each dataset, by dataset key; a folder by the steps that write its parts by `item`."""
     found: dict[str, tuple[str, ...]] = {}
     for name, step in pipeline.steps.items():
         for dataset in dict.fromkeys((*step.writes.values(), *folders_of(pipeline, step))):
@@ -139,9 +139,9 @@ def folders(pipeline: Pipeline) -> list[str]:
 
 
 def sources(pipeline: Pipeline, others: Mapping[str, Pipeline] | None = None) -> tuple[str, ...]:
-    """The datasets that steps read and nobody writes, each once, as they are called there.
+    """The datasets that are read and that no step writes, each once, as the reading step names them.
 
-    With `others`, those of other pipelines too that nobody writes there.
+    With `others`, also those of other pipelines that no step writes there.
     """
     written = writers(pipeline)
     found = []

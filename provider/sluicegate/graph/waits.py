@@ -71,7 +71,7 @@ Wait = UpstreamWait | SourceWait
 
 
 def upstream_reads(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[UpstreamRead, ...]:
-    """What each step waits for in other pipelines. A dataset that nobody writes there is a source: no wait.
+    """What each step waits for in other pipelines. A dataset that no step writes there is a source.
 
     :param others: at least the pipelines of `upstream_names`; those that are missing are left out
     """
@@ -221,7 +221,7 @@ def _sources(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> list[SourceW
 
 
 def _source_name(key: str, binding: str, step: StepBase, pipeline: Pipeline) -> str:
-    """The dataset's name; for a URI that stands in a step, the step's."""
+    """The dataset's name; for a URI within a step, the step's."""
     if is_foreign(key):
         return "__".join(split(key))
     name = pipeline.datasets[key].name

@@ -23,7 +23,7 @@ from sluicegate.picture.kinds import (
     UNREADABLE,
 )
 from sluicegate.picture.model import Box, Edge, Node, Picture
-from sluicegate.picture.words import count_of, detail, head, short, told
+from sluicegate.picture.words import as_text, count_of, detail, head, short
 from sluicegate.pipeline.diagnostics import Diagnostic
 from sluicegate.pipeline.keys.model import (
     Dataset,
@@ -78,7 +78,7 @@ def _unreadable(tree: Tree, files: Collection[Path] | None) -> list[Node]:
             UNREADABLE,
             str(file.relative_to(tree.root)),
             count_of(tree.diagnostics_of(file)),
-            told(tree.diagnostics_of(file)),
+            as_text(tree.diagnostics_of(file)),
             broken=True,
         )
         for file in tree.files
@@ -103,7 +103,7 @@ class _Drawing:
             pipeline.name,
             tuple(nodes),
             head(pipeline, diagnostics),
-            told(diagnostics) or (pipeline.description or "").strip(),
+            as_text(diagnostics) or (pipeline.description or "").strip(),
             broken=bool(diagnostics),
         )
 
@@ -114,7 +114,7 @@ class _Drawing:
             PIPELINE,
             pipeline.name,
             head(pipeline, diagnostics),
-            told(diagnostics) or (pipeline.description or "").strip(),
+            as_text(diagnostics) or (pipeline.description or "").strip(),
             broken=bool(diagnostics),
         )
 
