@@ -28,6 +28,7 @@ from sluicegate.pipeline.keys.model import Column, Mode
 from sluicegate.records.casts import Cast
 from sluicegate.records.engine import open_duckdb
 from sluicegate.records.infer import infer_types
+from sluicegate.records.notation import notation_of
 from sluicegate.records.open import open_part
 from sluicegate.records.reader import LocalPart, Reader
 from sluicegate.records.types import ColumnType
@@ -199,7 +200,7 @@ class Loader:
 
     def _cast(self, name: str, type_: ColumnType) -> Cast:
         said = self._request.columns.get(name, Column())
-        return Cast(type_, said.round, said.zone, said.null)
+        return Cast(type_, said.round, said.zone, said.null, said.epoch, notation_of(self._request.format))
 
     def _is_declared(self, name: str) -> bool:
         return self._request.columns.get(name, Column()).type is not None
