@@ -14,11 +14,12 @@ from sluicegate.faults import fault
 from sluicegate.ledger.entries import Origin
 from sluicegate.pipeline.keys.model import Check, Column, DeadLetters, Format, Mode, OnSchemaChange
 from sluicegate.pipeline.text.quantities import Limit
+from sluicegate.records.casts import misfits
 from sluicegate.records.types import parse_type
 
 __all__ = ["LoadRequest", "LoadWords", "contradictions", "request_of"]
 
-_CASTS = 1
+_CASTS = 2
 """Part of the digest: to be raised when the same file and configuration would come out differently."""
 
 
@@ -58,11 +59,12 @@ class LoadRequest:
         for _, why in contradictions(Mode(str(self.mode)), self.key, self.newest_by):
             raise fault("WRONG_USE", why)
         for name, column in self.columns.items():
-            if column.type is not None:
-                try:
-                    parse_type(column.type)
-                except ValueError as error:
-                    raise fault("WRONG_USE", f"columns.{name}: {error}") from error
+            try:
+                type_ = parse_type(column.type) if column.type is not None else None
+            except ValueError as error:
+                raise fault("WRONG_USE", f"columns.{name}: {error}") from error
+            for _, why in misfits(type_, round=column.round, zone=column.zone):
+                raise fault("WRONG_USE", f"columns.{name}: {why}")
 
     @property
     def source(self) -> str:
