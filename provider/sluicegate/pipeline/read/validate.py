@@ -36,13 +36,15 @@ _EXPECTED = {
 BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
-def validate(model: type[Built], value: Mapping[str, Any], where: Where, report: Report) -> Built | None:
+def validate(model: type[Built], value: object, where: Where, report: Report) -> Built | None:
     """`model` made of `value`, or None with the mistakes noted at their places below `where`."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
         seen: set[Where] = set()
         for detail in error.errors(include_url=False):
+            if detail["type"] == "default_factory_not_called":
+                continue  # it needs what is wrong
             written = _written(detail["loc"], value)
             if (place := where + written) not in seen:
                 seen.add(place)
@@ -58,12 +60,26 @@ def validate_part(model: type[Built], value: Mapping[str, Any], where: Where, re
     try:
         model.model_validate(value)
     except ValidationError as error:
-        wrong = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
-        try:
-            return model.model_validate({key: item for key, item in value.items() if key not in wrong})
-        except ValidationError:
-            return None
+        wrong = [_written(detail["loc"], value) for detail in error.errors(include_url=False)]
+        for depth in (None, 1):
+            right = value
+            for place in wrong:
+                right = _without(right, place[:depth])
+            try:
+                return model.model_validate(right)
+            except ValidationError:
+                continue
     return None
+
+
+def _without(value: Mapping[str, Any], place: Where) -> Mapping[str, Any]:
+    """`value` without what stands at `place`, or without the list that it stands in."""
+    if not place or place[0] not in value:
+        return value
+    key, item = str(place[0]), value[str(place[0])]
+    if len(place) > 1 and isinstance(item, Mapping):
+        return {**value, key: _without(item, place[1:])}
+    return {name: each for name, each in value.items() if name != key}
 
 
 def known_keys(
@@ -178,9 +194,11 @@ def _note(model: type[BaseModel], detail: ErrorDetails, where: Where, report: Re
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
     last = str(detail["loc"][-1]) if detail["loc"] else ""
     if kind == "extra_forbidden":
-        allowed = keys_of(_model_at(model, detail["loc"][:-1]))
-        meant = did_you_mean(last, allowed)
-        report.error(where, "unknown-key", f"there is no key `{last}` here", key=True, suggestion=meant)
+        inside = _model_at(model, detail["loc"][:-1])
+        title = (inside.__doc__ or "").partition(":")[0]
+        what = f"`{title}`" if title.islower() else title[:1].lower() + title[1:]
+        meant = did_you_mean(last, keys_of(inside))
+        report.error(where, "unknown-key", f"{what} has no key `{last}`", key=True, suggestion=meant)
     elif kind == "missing" and last.isdigit():
         report.error(where, "value", f"expected more than {last} value{'' if last == '1' else 's'} here")
     elif kind == "missing":
