@@ -52,11 +52,21 @@ SUB_ROOMS = {
 }
 """By layer that has rooms, and by room, the rooms of the same layer that it may import beside itself."""
 
+_SAID = ("pipeline.diagnostics", "pipeline.text", "pipeline.keys", "graph")
+_READ = (*_SAID, "pipeline.read")
+_JUDGED = (*_READ, "pipeline.check", "pipeline.file")
 WITHIN = {
     "pipeline.diagnostics": (),
+    "pipeline.walk": (),
     "pipeline.text": ("pipeline.diagnostics",),
     "pipeline.keys": ("pipeline.diagnostics", "pipeline.text"),
     "graph": ("pipeline.diagnostics", "pipeline.text", "pipeline.keys"),
+    "pipeline.read": _SAID,
+    "pipeline.check": _READ,
+    "pipeline.file": (*_READ, "pipeline.check"),
+    "pipeline.lookup": (*_JUDGED, "pipeline.walk"),
+    "pipeline.strays": _JUDGED,
+    "pipeline.tree": (*_JUDGED, "pipeline.walk", "pipeline.lookup", "pipeline.strays"),
     "picture.palette": (),
     "picture.model": (),
     "picture.measures": (),
@@ -199,7 +209,18 @@ def test_parts_of_layers_import_one_way_too() -> None:
     assert found == []
 
 
+def test_every_module_of_pipeline_is_in_a_part() -> None:
+    parts = {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts[:2])
+        for path in (PACKAGE / "pipeline").rglob("*.py")
+        if path.parent != PACKAGE / "pipeline" or path.stem != "__init__"
+    }
+    assert parts == {part for part in WITHIN if part.startswith("pipeline.")}
+
+
 def test_a_wrong_import_between_the_parts_is_found() -> None:
+    assert wrong_within("from sluicegate.pipeline.file import read_draft", "sluicegate.pipeline.check.upstreams")
+
     reading = "from sluicegate.pipeline.read.groups import read_group"
     assert wrong_within(reading, "sluicegate.graph.edges")
     assert wrong_within("from sluicegate.pipeline import read_tree", "sluicegate.graph.edges")

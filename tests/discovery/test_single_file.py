@@ -8,7 +8,7 @@ from sluicegate.discovery.shard import task_dag
 from sluicegate.discovery.single_file import build_file, older_dags, pipelines_of
 from sluicegate.discovery.store import BundleStore
 from sluicegate.pipeline import PipelineErrors
-from sluicegate.pipeline.tree import stems
+from sluicegate.pipeline.lookup import stems
 from tests.factory.files import BAD_ARGUMENT, DELAYS, FLIGHTS, MISSPELT, SYNTAX, write
 
 MATRIX = """\

@@ -10,9 +10,10 @@ import pytest
 
 from sluicegate.cli.check import look_at
 from sluicegate.discovery.scan import scan
+from sluicegate.discovery.single_file import build_file
 from sluicegate.discovery.store import BundleStore
 from sluicegate.pipeline.check import rules
-from sluicegate.pipeline.diagnostics import Diagnostic
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors
 from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.text.source import Source
 from tests.discovery.bundles import reader, small
@@ -98,6 +99,17 @@ steps:
     }  # fmt: skip
     assert places(errors(root)) == expected
     assert scanned(root) == (set(), expected)
+
+
+def test_a_file_that_comes_alone_has_all_its_mistakes_at_once(root: Path) -> None:
+    write(
+        root,
+        bad=f"sluicegate: 1\nsteps:\n  a:\n    {BASH}\n    retries: three\n    with: {{bash_comand: x}}\n"
+        f"  b: {{{BASH}, with: {{bash_command: [x]}}}}\n",
+    )
+    with pytest.raises(PipelineErrors) as wrong:
+        build_file(root / "bad.yaml", root, BundleStore(root.parent / "home"))
+    assert places(wrong.value.diagnostics) == {("bad", 5, "type"), ("bad", 6, "argument"), ("bad", 7, "type")}
 
 
 def test_what_depends_on_a_mistake_is_no_mistake(root: Path) -> None:

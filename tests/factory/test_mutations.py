@@ -74,7 +74,17 @@ steps:
   read: {load: mine.flights, into: "table://warehouse/read", key: id}
 """
 GOOD = 'sluicegate: 1\nsteps: {a: {load: "s3://b/a.csv", into: "table://warehouse/a"}}\n'
-FROM_OTHERS = {"upstream-broken", "missing-pipeline", "missing-dataset", "window", "cycle", "item-place", "param-place"}
+FROM_OTHERS = {
+    "upstream-broken",
+    "missing-pipeline",
+    "missing-dataset",
+    "window",
+    "cycle",
+    "item-place",
+    "param-place",
+    "format",
+    "uri",
+}
 """What a reader may be told of the file that it reads from."""
 
 BITS = (

@@ -192,10 +192,10 @@ def test_a_shared_place_under_two_names_is_a_warning_unless_it_is_said(dags: Dag
           b: {load: s3://b/b, into: two}
         """
     dags.write("orders.yaml", text.replace("SAID", "false"))
-    [warning] = dags.together("orders.yaml").warnings
+    [warning] = dags.together("orders.yaml").diagnostics
     assert (warning.code, warning.severity, warning.line) == ("same-place", "warning", 4)
     dags.write("orders.yaml", text.replace("SAID", "true"))
-    assert dags.together("orders.yaml").warnings == ()
+    assert dags.together("orders.yaml").diagnostics == ()
 
 
 def test_what_a_reader_knows_of_a_mapped_writer_is_enough_to_wait_for_it(tmp_path: Path) -> None:

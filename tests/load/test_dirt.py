@@ -102,7 +102,7 @@ def test_gzip_is_unpacked_and_a_damaged_one_is_unreadable(warehouse: Any) -> Non
 
 def test_a_file_that_is_not_what_its_name_says_is_unreadable(warehouse: Any) -> None:
     for name, content in {
-        "a.parquet": b"id\n1\n", "b.csv": b"PK\x03\x04....", "c.csv": b"id,id\n1,2\n", "d.csv": b"id,\n1,2\n",
+        "a.parquet": b"id\n1\n", "b.csv": b"PK\x03\x04....", "c.csv": b"id,id\n1,2\n", "d.csv": b"id,,n\n1,2,3\n",
         "e.csv": b'"id\n1\n',
     }.items():  # fmt: skip
         assert warehouse.fails(warehouse.file(name, content), key="id").code == "SOURCE_UNREADABLE", name
@@ -244,7 +244,7 @@ def test_mostly_sets_nothing_aside_while_it_holds(warehouse: Any) -> None:
 
 
 def test_a_file_that_is_no_text_at_all_is_not_taken_for_csv(warehouse: Any) -> None:
-    failed = warehouse.fails(warehouse.file("b.csv", b"PAR1" + bytes(range(256)) * 4), key="id")
+    failed = warehouse.fails(warehouse.file("b.csv", b"\x01\x02" + bytes(range(256)) * 4), key="id")
     assert failed.code == "SOURCE_UNREADABLE"
     assert "its first line" in failed.detail
 
@@ -255,3 +255,115 @@ def test_a_file_of_something_else_is_said_to_be_so_once(warehouse: Any) -> None:
     assert failed.code == "SCHEMA_MISMATCH"
     assert "none of the columns that the pipeline names; it has 'other', 'things'" in failed.detail
     assert "has no column" not in failed.detail
+
+
+def test_a_malformed_line_says_why_it_is(warehouse: Any) -> None:
+    path = warehouse.file(
+        "w.csv",
+        b'id,n\n1\n2,b,c\n3,"open\n4,"d"d\n5,k\xe4se\n6,' + b"x" * 2_100_000 + b"\n7,g\n",
+    )
+    warehouse.load(path, key="id")
+    assert {line: failures[0]["why"] for line, _, failures, *_ in warehouse.letters()} == {
+        2: "2 fields expected, 1 found",
+        3: "2 fields expected, 3 found",
+        4: "the quote that opens field 2 is not closed",
+        5: "field 2 has text after its closing quote",
+        6: "byte 0xE4 at character 4 is not utf-8",
+        7: "2,100,002 characters long, and records of up to 2,097,152 bytes are read",
+    }
+    assert warehouse.rows("SELECT * FROM t") == [(7, "g")]
+    path = warehouse.file("w.jsonl", '{"id": 8, "n": "h"}\n[1]\nx\n{"id": 9, "n": 1, "\\u006e": 2}\n')
+    warehouse.load(path, "u", key="id")
+    assert [failures[0]["why"] for _, _, failures, *_ in warehouse.letters()][-3:] == [
+        "not a JSON object but of the type array", "not valid JSON", 'the key "n" comes twice',
+    ]  # fmt: skip
+    assert warehouse.rows("SELECT * FROM u") == [(8, "h")]
+
+
+@pytest.mark.parametrize(
+    ("content", "looks"),
+    [
+        (b"<!DOCTYPE html>\n<html><body>403</body></html>\n", "an HTML page"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?><Error>x</Error>', "an XML document"),
+        (b"PK\x03\x04\x14\0\0\0[Content_Types].xml", "an Excel workbook"),
+        (b"PK\x03\x04\x14\0\0\0a.csv", "a zip archive"),
+        (gzip.compress(gzip.compress(b"id\n1\n")), "a gzip file within a gzip file"),
+        (b"PAR1\x15\x04\x15\x10", "a Parquet file"),
+        ("id,n\n1,2\n".encode("utf-16"), "text in UTF-16"),
+        (b'{"id": 1}\n', "JSON"),
+    ],
+)
+def test_a_file_that_is_plainly_something_else_is_refused_by_name(warehouse: Any, content: bytes, looks: str) -> None:
+    failed = warehouse.fails(warehouse.file("e.csv", content), key="id")
+    assert failed.code == "SOURCE_UNREADABLE"
+    assert f"e.csv is read as CSV and looks like {looks}" in failed.detail
+
+
+def test_a_header_may_begin_like_another_kind_of_file(warehouse: Any) -> None:
+    warehouse.load(warehouse.file("p.csv", "PAR1,n\na,1\n"))
+    assert warehouse.rows("SELECT * FROM t") == [("a", 1)]
+
+
+def test_one_column_that_another_delimiter_would_part_is_a_warning(
+    warehouse: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    warehouse.load(warehouse.file("s.csv", "id;n\n1;a\n"))
+    [warning] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.endswith("""s.csv has one column, 'id;n'; if ';' delimits, say `format: {delimiter: ";"}`""")
+    caplog.clear()
+    warehouse.load(warehouse.file("t.csv", "id\n1;a\n"), "u")
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize("form", [{}, {"format": {"delimiter": ";"}}])
+def test_a_first_line_sep_says_the_delimiter(warehouse: Any, form: dict[str, Any]) -> None:
+    warehouse.load(warehouse.file("x.csv", "sep=;\r\nid;n\r\n1;a\r\nx;b\r\n"), columns={"id": "integer"}, **form)
+    assert warehouse.rows("SELECT * FROM t") == [(1, "a")]
+    assert warehouse.rules() == [(4, ["type:id"])]
+    failed = warehouse.fails(warehouse.file("y.csv", "sep=;\nid;n\n"), format={"delimiter": "|"})
+    assert "its first line says `sep=;`, and `format:` says that '|' delimits" in failed.detail
+
+
+def test_empty_values_beyond_the_last_column_are_ignored(warehouse: Any) -> None:
+    warehouse.load(warehouse.file("a.csv", "id,n,\n1,a,\n2,b\n3,c,,\n4,d,e\n"))
+    assert warehouse.rows("SELECT * FROM t ORDER BY id") == [(1, "a"), (2, "b"), (3, "c")]
+    assert warehouse.rules() == [(5, ["malformed"])]
+
+
+def test_a_text_that_means_null_does_so_in_quotes_too(warehouse: Any) -> None:
+    path = warehouse.file("n.csv", 'id,n,m\n1,"",\n2,"NULL",NULL\n3,\\N,"\\N"\n')
+    warehouse.load(path, format={"null": ["", "NULL", "\\N"]})
+    warehouse.load(path, "u", format={"null": ["NULL"]})
+    assert warehouse.rows("SELECT * FROM t ORDER BY id") == [(1, None, None), (2, None, None), (3, None, None)]
+    assert warehouse.rows("SELECT * FROM u ORDER BY id") == [(1, "", ""), (2, None, None), (3, "\\N", "\\N")]
+
+
+def test_the_log_shows_some_of_what_was_set_aside_with_its_values(
+    warehouse: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = ["1,x", "2,y", "3", "4,a b", *(f"{number},5" for number in range(5, 9)), f"9,{'z' * 200}"]
+    path = warehouse.file("s.csv", "id,n\n" + "\n".join(rows) + "\n")
+    warehouse.load(path, key="id", columns={"n": "integer"})
+    logged = [record.getMessage() for record in caplog.records if "set aside: " in record.getMessage()]
+    assert len(logged) == 2, "one of each rule"
+    assert "s.csv line 2: type:n 'x'" in logged[0]
+    assert logged[1].endswith("s.csv line 4: malformed '3' (2 fields expected, 1 found)")
+    caplog.clear()
+    warehouse.load(path, "u", key="id", columns={"n": {"type": "integer", "sensitive": True}})
+    logged = [record.getMessage() for record in caplog.records if "set aside: " in record.getMessage()]
+    assert "type:n '***'" in logged[0]
+    assert "malformed '***'" in logged[1]
+
+
+def test_keys_that_differ_in_blanks_are_one_key_of_type_char(warehouse: Any) -> None:
+    warehouse.rows("CREATE TABLE t (id char(4) PRIMARY KEY, n int)")
+    report = warehouse.load(warehouse.file("c.csv", 'id,n\nA,4\n"A ",5\nB,6\n'), key="id")
+    assert report.counts.deduplicated == 1
+    assert warehouse.rows("SELECT id, n FROM t ORDER BY id") == [("A   ", 5), ("B   ", 6)]
+
+
+def test_keys_that_the_table_takes_for_one_are_named(warehouse: Any) -> None:
+    warehouse.rows("CREATE TABLE t (address inet PRIMARY KEY, n int)")
+    path = warehouse.file("c.csv", "address,n\n10.0.0.1,4\n10.0.0.1/32,5\n")
+    failed = warehouse.fails(path, key="address")
+    assert (failed.code, "two records have a key (address) that" in failed.detail) == ("CONSTRAINT_VIOLATED", True)

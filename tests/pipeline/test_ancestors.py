@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate.pipeline import read_tree
-from sluicegate.pipeline.ancestors import cycle_diagnostics
+from sluicegate.pipeline.tree import cycle_diagnostics
 
 
 def reader(*others: str) -> str:

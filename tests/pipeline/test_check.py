@@ -182,7 +182,7 @@ def test_a_matrix_may_have_one_playbook_or_one_for_each_pipeline(shop: Dags) -> 
 def test_advice_is_no_import_error(shop: Dags) -> None:
     file = shop.write("bare.yaml", BARE)
     assert shop.tree().diagnostics_of(file) == ()
-    assert shop.together("bare.yaml").warnings == ()
+    assert shop.together("bare.yaml").diagnostics == ()
 
 
 def test_the_samples_lack_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from sluicegate.pipeline import Diagnostic, PipelineErrors
-from sluicegate.pipeline.file import Draft, read_draft
+from sluicegate.pipeline.file import read_draft
 from sluicegate.pipeline.keys.model import Pipeline
+from sluicegate.pipeline.read.draft import Draft
 from sluicegate.pipeline.text.environment import ALLOWLIST, Environment
 from tests.pipeline.conftest import Dags, read_pipeline
 

@@ -332,6 +332,14 @@ TREES = [
         "weather.yaml": WEATHER.replace("s3://b/rain", "'s3://b/{{ ds }}'"),
         "a.yaml": READER.replace("▸weather.rain", "{dataset: ▸weather.rain, latest: true}"),
     }),
+    ("a pipeline in another case", "missing-pipeline", "weather.days", {
+        "weather.yaml": WEATHER,
+        "a.yaml": READER.replace("weather.rain", "WEATHER.days"),
+    }),
+    ("an O for a 0", "missing-pipeline", "good_0.days", {
+        "good_0.yaml": WEATHER,
+        "a.yaml": READER.replace("weather.rain", "good_O.days"),
+    }),
     ("an unknown key of the defaults", "unknown-key", "owner", {
         "sales/defaults.yaml": "▸onwer: me\n",
         "sales/a.yaml": f"sluicegate: 1\nsteps: {{ok: {OK}}}\n",
@@ -374,6 +382,13 @@ def test_a_mistake_between_files_is_told_in_each_that_makes_it(
     assert {(str(m.file.relative_to(dags.root)), m.line, m.column, m.code, m.suggestion) for m in told} == expected, (
         "\n".join(map(str, told))
     )
+
+
+def test_a_wrong_option_does_not_hide_that_what_is_read_is_not_there(dags: Dags) -> None:
+    dags.write("weather.yaml", WEATHER)
+    file = dags.write("r.yaml", READER.replace("▸weather.rain", "{dataset: weather.rian, latests: true}"))
+    told = {(m.code, m.suggestion) for m in dags.tree().diagnostics_of(file)}
+    assert told == {("unknown-key", "latest"), ("missing-dataset", "weather.rain")}
 
 
 def test_one_of_several_is_ambiguous(dags: Dags) -> None:

@@ -548,7 +548,7 @@ def test_a_name_that_is_nearly_a_column_is_a_warning(dags: Dags) -> None:
         "orders.yaml",
         steps("load: s3://in/x\ninto: table://w/x\nkey: [carier, day]\ncolumns: {carrier: text}"),
     )
-    warnings = dags.together(file.name).warnings
+    warnings = dags.together(file.name).diagnostics
     assert [(w.code, w.severity, w.suggestion) for w in warnings] == [("unknown-column", "warning", "carrier")]
 
 

@@ -19,8 +19,9 @@ from sluicegate.cli.reading import tree_of
 from sluicegate.pipeline.check.advice import advice
 from sluicegate.pipeline.diagnostics import BUG, Diagnostic, bug, in_order, independent
 from sluicegate.pipeline.keys.model import Pipeline
+from sluicegate.pipeline.lookup import is_pipeline_file
 from sluicegate.pipeline.read.matrix import merged
-from sluicegate.pipeline.tree import Tree, is_pipeline_file
+from sluicegate.pipeline.tree import Tree
 
 __all__ = ["CheckFormat", "Found", "check", "look_at"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sluicegate.discovery.code_deps import imports, needs
 from sluicegate.pipeline import Pipeline
-from sluicegate.pipeline.file import Draft
+from sluicegate.pipeline.read.draft import Draft
 from sluicegate.pipeline.walk import SUFFIXES
 
 __all__ = ["Code", "walk"]

@@ -10,9 +10,8 @@ from sluicegate.discovery.compiled import CompiledPipeline, Reading
 from sluicegate.graph.datasets import as_read_by, upstream_names
 from sluicegate.pipeline import Pipeline, PipelineErrors, read_together
 from sluicegate.pipeline.diagnostics import Diagnostic
-from sluicegate.pipeline.lookup import candidates
+from sluicegate.pipeline.lookup import candidates, stems
 from sluicegate.pipeline.text.environment import Environment
-from sluicegate.pipeline.tree import stems
 
 __all__ = ["compile_one", "compiled_of"]
 

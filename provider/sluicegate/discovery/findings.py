@@ -10,7 +10,7 @@ from sluicegate.discovery.cache import Cache, Kind, key_of
 from sluicegate.discovery.compiled import Reading
 from sluicegate.discovery.installed import installed_form
 from sluicegate.factory.problems import Problem
-from sluicegate.pipeline.file import Draft
+from sluicegate.pipeline.read.draft import Draft
 from sluicegate.pipeline.text.digest import source_digest
 
 __all__ = ["DRAFTS", "TRIALS", "Findings", "KnownDraft", "Trial", "draft_key"]

@@ -94,7 +94,7 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
         # What parses is forked from the process that lists a whole bundle: it has all of this from there.
         import sluicegate.discovery.single_file  # noqa: F401
         from sluicegate.discovery.preload import preload_parsing
-        from sluicegate.pipeline.tree import stems
+        from sluicegate.pipeline.lookup import stems
 
         preload_parsing(())
         index = self._indexes[root] = stems(root)

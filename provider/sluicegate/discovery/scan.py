@@ -24,8 +24,9 @@ from sluicegate.factory.problems import Problem, placed
 from sluicegate.graph.datasets import located
 from sluicegate.pipeline import Pipeline, PipelineErrors, Tree, read_tree
 from sluicegate.pipeline.diagnostics import Diagnostic, bug, in_order, independent
-from sluicegate.pipeline.file import Draft, read_draft
+from sluicegate.pipeline.file import read_draft
 from sluicegate.pipeline.keys.model import OperatorStep
+from sluicegate.pipeline.read.draft import Draft
 from sluicegate.pipeline.text.digest import source_digest
 from sluicegate.pipeline.text.environment import Environment
 

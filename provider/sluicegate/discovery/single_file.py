@@ -15,16 +15,15 @@ from sluicegate.discovery.compiled import CompiledPipeline
 from sluicegate.discovery.settings import environment
 from sluicegate.discovery.shard import dag_of
 from sluicegate.discovery.store import BundleStore
-from sluicegate.factory.attempt import attempt
+from sluicegate.factory.attempt import attempt, build_diagnostics, of_part
 from sluicegate.factory.code_path import find_code
 from sluicegate.factory.docs import playbooks_folder
 from sluicegate.factory.problems import placed
-from sluicegate.pipeline import Diagnostic, PipelineErrors, read_together
-from sluicegate.pipeline.ancestors import cycle_diagnostics
-from sluicegate.pipeline.diagnostics import in_order
-from sluicegate.pipeline.lookup import Stems
+from sluicegate.pipeline import Diagnostic, PipelineErrors
+from sluicegate.pipeline.diagnostics import in_order, independent
+from sluicegate.pipeline.lookup import Stems, stems
 from sluicegate.pipeline.text.environment import Environment
-from sluicegate.pipeline.tree import stems
+from sluicegate.pipeline.tree import cycle_diagnostics, look_together
 from sluicegate.runtime.dag import PipelineDAG
 
 __all__ = ["BuiltFile", "build_file", "older_dags", "pipelines_of"]
@@ -88,17 +87,17 @@ def older_dags(file: Path, root: Path, store: BundleStore) -> Iterator[tuple[Com
 def _read(
     file: Path, root: Path, seen: Environment, index: Stems | None
 ) -> tuple[tuple[CompiledPipeline, ...], tuple[Diagnostic, ...]]:
-    try:
-        known = stems(root) if index is None else index
-        together = read_together(file, root, known, seen)
-        if cycles := cycle_diagnostics(file, root, known, seen):
-            raise PipelineErrors(cycles, root)
-    except PipelineErrors:
-        if index is None:
-            raise
-        return _read(file, root, seen, None)
+    known = stems(root) if index is None else index
+    together = look_together(file, root, known, seen)
+    cycles = cycle_diagnostics(file, root, known, seen)
+    if not together.is_good or cycles:
+        if index is not None:
+            return _read(file, root, seen, None)
+        told = (*together.diagnostics, *cycles)
+        built = (each for pipeline in together.pipelines for each in build_diagnostics(pipeline, together.upstreams))
+        raise PipelineErrors([*told, *independent(of_part(built), told)], root)
     now = datetime.now(UTC)
-    return tuple(compiled_of(each, together.upstreams, now) for each in together.pipelines), together.warnings
+    return tuple(compiled_of(each, together.upstreams, now) for each in together.pipelines), together.diagnostics
 
 
 def _only_upstreams_are_wrong(

@@ -51,7 +51,8 @@ _FAULTS = (
     Fault("CHECK_BROKEN", _F, "A check could not be carried out.",
           "Correct its name or its arguments in the pipeline file."),
     Fault("SCHEMA_MISMATCH", _F, "Source, `columns:` and target do not have the same columns or types.",
-          "Change the target or the pipeline so that they agree, or say `on_schema_change: add`."),
+          "The message names each difference and what the source has: correct the source, `columns:` or the target "
+          "so that they agree."),
     Fault("CONSTRAINT_VIOLATED", _D, "The target refused the load as a whole, not single records.",
           "Read the constraint in the log. One that is deferred is judged at the end, with all records: correct the "
           "source, or make the constraint immediate, so that single records are set aside."),

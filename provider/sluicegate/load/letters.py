@@ -6,17 +6,20 @@ A malformed line cannot be told apart into its values: where any column is sensi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
+from sluicegate.ledger.entries import DeadLetter
 from sluicegate.records.jsonlines import JsonReader
 from sluicegate.records.reader import MALFORMED, Reader
 
-__all__ = ["MASK", "failures_of", "record_sql"]
+__all__ = ["MASK", "failures_of", "record_sql", "sample_letters"]
 
 MASK = "***"
 """What stands in a dead letter for the value of a sensitive column."""
+_SHOWN = 80
+"""Characters of a value in a sample."""
 
 
 def record_sql(reader: Reader, sensitive: frozenset[str]) -> str:
@@ -34,8 +37,10 @@ def record_sql(reader: Reader, sensitive: frozenset[str]) -> str:
     return f"CASE WHEN why IS NOT NULL THEN {whole} ELSE {values} END"
 
 
-def failures_of(rules: Sequence[Rule], raw: str, sensitive: frozenset[str]) -> tuple[Mapping[str, object], ...]:
-    """Each of the broken `rules` with its column and the raw value there."""
+def failures_of(
+    rules: Sequence[Rule], raw: str, sensitive: frozenset[str], why: str | None = None
+) -> tuple[Mapping[str, object], ...]:
+    """Each of the broken `rules` with its column and the raw value there; a malformed line with `why` it is."""
     malformed = any(rule.name == MALFORMED for rule in rules)
     values: Mapping[str, object] = {} if malformed else json.loads(raw)
     found: list[Mapping[str, object]] = []
@@ -43,11 +48,33 @@ def failures_of(rules: Sequence[Rule], raw: str, sensitive: frozenset[str]) -> t
         shown = [
             MASK if name in sensitive and values.get(name) is not None else values.get(name) for name in rule.columns
         ]
-        found.append(
-            {
-                "rule": rule.name,
-                "column": ", ".join(rule.columns) or None,
-                "value": shown[0] if len(shown) == 1 else (shown or None),
-            }
-        )
+        failure = {
+            "rule": rule.name,
+            "column": ", ".join(rule.columns) or None,
+            "value": shown[0] if len(shown) == 1 else (shown or None),
+        }
+        found.append({**failure, "why": why} if rule.name == MALFORMED else failure)
     return tuple(found)
+
+
+def sample_letters(letters: Iterable[DeadLetter], most: int) -> list[str]:
+    """At most `most` of `letters` for the log, none of them with the rules of another."""
+    samples: dict[tuple[object, ...], str] = {}
+    for letter in letters:
+        samples.setdefault(tuple(failure["rule"] for failure in letter.failures), _sample(letter))
+        if len(samples) == most:
+            break
+    return list(samples.values())
+
+
+def _sample(letter: DeadLetter) -> str:
+    failures = "; ".join(_failure(failure, letter.record) for failure in letter.failures)
+    return f"{letter.source} line {letter.line}: {failures}"
+
+
+def _failure(failure: Mapping[str, object], record: str) -> str:
+    rule, why = failure["rule"], failure.get("why")
+    value = record if rule == MALFORMED else failure["value"]
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return f"{rule} {shown!r}" + (f" ({why})" if why else "")

@@ -9,17 +9,18 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sluicegate.checks.rule import Rule, number_twins
+from sluicegate.checks.rule import number_twins
 from sluicegate.faults import FaultError, fault
 from sluicegate.ledger.entries import Counts, Load
 from sluicegate.ledger.ledger import Ledger
 from sluicegate.load.folder import work_folder
-from sluicegate.load.plan import plan_columns
+from sluicegate.load.letters import sample_letters
+from sluicegate.load.plan import match_case, plan_columns, rules_of_target
 from sluicegate.load.report import LoadReport, reasons_text
 from sluicegate.load.request import LoadRequest
 from sluicegate.load.stage import Stage
@@ -42,6 +43,9 @@ log = logging.getLogger("sluicegate.load")
 _ATTEMPTS = 5
 """How often a load starts anew because the target table was created or changed while it read."""
 _SAMPLES = 3
+_LOGGED = 5
+"""How many dead letters are logged with their values, out of the first so many."""
+_LOGGED_OF = 1_000
 
 
 class Source(Protocol):
@@ -56,7 +60,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What came out of the stage. `refusal` is why none of it may go in, if so."""
+    """What came out of the stage. `refusal` is why none of it may go in, if so.
+
+    `called` is the target's name of each column that the source writes in another case.
+    """
 
     columns: Mapping[str, ColumnType]
     file: Path
@@ -64,6 +71,7 @@ class _Prepared:
     counts: Counts
     reasons: Mapping[str, int]
     refusal: FaultError | None
+    called: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(request: LoadRequest, source: Source, target: Target) -> LoadReport:
@@ -128,11 +136,17 @@ class Loader:
         headerless, dialect = self._names_of_headerless(table), self._target.dialect
         readers = [open_part(duck, part, request.format, folder, headerless, dialect) for part in local]
         names = tuple(dict.fromkeys(name for reader in readers for name in reader.names))
-        columns = self._plan(duck, readers, names, table)
-        stage = self._stage(duck, columns, readers, table)
+        alike = match_case(table, names)
+        if alike:
+            shown = ", ".join(f"{name!r} is {own!r}" for own, name in alike.items())
+            log.info("columns of the source that %s has in another case: %s", table.name, shown)
+        seen = table.seen_as(alike)
+        columns = self._plan(duck, readers, names, seen)
+        stage = self._stage(duck, columns, readers, seen)
         for part in parts:
             self._source.verify(part)
-        prepared = self._prepare(stage, columns, folder)
+        called = {name: own for own, name in alike.items()}
+        prepared = replace(self._prepare(stage, columns, folder), called=called)
         with self._target.session(table, dry_run=request.dry_run) as session:
             if not request.force:
                 done = self._find(session.ledger, table, parts)
@@ -158,23 +172,16 @@ class Loader:
             return {}  # an empty source
         dialect = self._target.dialect
         return plan_columns(
-            self._request, table, names, lambda some: infer_types(duck, readers, some, dialect) if some else {}
-        )
+            self._request, table, names,
+            lambda some: infer_types(duck, readers, some, dialect) if some else {}, dialect.unusable_column,
+        )  # fmt: skip
 
     def _stage(
         self, duck: DuckDBPyConnection, columns: Mapping[str, ColumnType], readers: Sequence[Reader], table: Table
     ) -> Stage:
         request = self._request
         sensitive = frozenset(name for name, column in request.columns.items() if column.sensitive)
-        # What the target itself would refuse is set aside as well, and does not stop the load.
-        refused = [name for name, column in table.columns.items() if column.required and name in columns]
-        required = [Rule("expect_column_values_to_not_be_null", {"column": name}) for name in refused]
-        labels = [
-            Rule("expect_column_values_to_be_in_set", {"column": name, "value_set": list(column.labels)})
-            for name, column in table.columns.items()
-            if column.labels and name in columns
-        ]
-        rules = number_twins([*self._rules, *required, *labels]) if columns else ()
+        rules = number_twins([*self._rules, *rules_of_target(table, columns)]) if columns else ()
         stage = Stage(
             duck,
             columns,
@@ -225,7 +232,7 @@ class Loader:
         """Keep the dead letters and a failed row, no data; then raise why."""
         assert prepared.refusal is not None
         request = self._request
-        session.ledger.set_aside(table.name, self._digest, request.origin, stage.dead_letters())
+        self._set_aside(session, table, stage)
         session.ledger.record(self._entry(table, parts, "failed", prepared.counts, prepared.refusal.code))
         if not request.dry_run:
             session.commit()
@@ -242,19 +249,22 @@ class Loader:
         if not prepared.columns:
             return prepared
         request, reasons = self._request, prepared.reasons
-        types = {name: table.columns[name].type if name in table.columns else t for name, t in prepared.columns.items()}
-        merge = Merge(prepared.file, prepared.rows, types, request.key, request.mode, request.newest_by)
+        columns = {prepared.called.get(name, name): type_ for name, type_ in prepared.columns.items()}
+        types = {name: table.columns[name].type if name in table.columns else t for name, t in columns.items()}
+        key = tuple(prepared.called.get(name, name) for name in request.key)
+        newest_by = request.newest_by and prepared.called.get(request.newest_by, request.newest_by)
+        merge = Merge(prepared.file, prepared.rows, types, key, request.mode, newest_by)
         dead = stage.dead
         refusal: FaultError | None = None
         try:
             with session.changes():
-                if not session.prepare(table, prepared.columns, request.key):
+                if not session.prepare(table, columns, key):
                     return None
                 applied = session.apply(
                     merge, lambda more: request.dead_letters.max.exceeded_by(dead + more, stage.read)
                 )
                 if applied.broken:
-                    stage.leave_out(applied.broken)
+                    stage.leave_out(applied.broken, prepared.called)
                     reasons = stage.reasons()
                 if applied.stopped:
                     refusal = self._too_many(stage, reasons)
@@ -271,7 +281,7 @@ class Loader:
         self, session: Session, table: Table, stage: Stage, parts: Sequence[Part], prepared: _Prepared
     ) -> LoadReport:
         request = self._request
-        session.ledger.set_aside(table.name, self._digest, request.origin, stage.dead_letters())
+        self._set_aside(session, table, stage)
         resolved = self._resolve(session, table, stage)
         session.ledger.record(self._entry(table, parts, "loaded", prepared.counts, None))
         if not request.dry_run:
@@ -279,6 +289,11 @@ class Loader:
         return self._report(
             "dry_run" if request.dry_run else "loaded", table, parts, prepared.counts, prepared.reasons, resolved
         )
+
+    def _set_aside(self, session: Session, table: Table, stage: Stage) -> None:
+        session.ledger.set_aside(table.name, self._digest, self._request.origin, stage.dead_letters())
+        for sample in sample_letters(stage.dead_letters(_LOGGED_OF), _LOGGED):
+            log.warning("set aside: %s", sample)
 
     def _resolve(self, session: Session, table: Table, stage: Stage) -> int:
         """Close the dead letters whose key came in now: all but those of this very load."""

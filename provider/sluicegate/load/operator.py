@@ -71,6 +71,7 @@ class LoadOperator(StepOperator):
         self.options = LoadOptions.model_validate({name: value for name, value in options.items() if value is not None})
         self.source = source
         self.into = into
+        self._into_template = into.template if isinstance(into, Location) else into
         self.aws_conn_id = aws_conn_id
         self.root = root
         self._loader: Loader | None = None
@@ -90,7 +91,7 @@ class LoadOperator(StepOperator):
         request = request_of(
             self.options,
             (self.source,) if isinstance(self.source, str) else tuple(str(uri) for uri in self.source),  # type: ignore[union-attr]
-            parse_table(into)[1],
+            parse_table(into, self._into_template)[1],
             Origin(step.pipeline, step.step, step.run_id, step.try_number, step.window),
             root=Path(self.root or "."),
             dry_run=step.dry_run,

@@ -6,23 +6,45 @@ Decides only; what the file's types are is asked through a function, and only fo
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from sluicegate.checks.rule import Rule
 from sluicegate.faults import fault
 from sluicegate.load.request import LoadRequest
 from sluicegate.pipeline.keys.model import OnSchemaChange
 from sluicegate.records.types import ColumnType, parse_type
 from sluicegate.targets.target import Table
 
-__all__ = ["plan_columns"]
+__all__ = ["match_case", "plan_columns", "rules_of_target"]
+
+_NOTHING_OF_IT = "the source has none of the columns that the pipeline names"
+_SHOWN = 50
+"""How many of the source's columns a message lists."""
+
+
+def match_case(table: Table, names: Sequence[str]) -> dict[str, str]:
+    """The source's columns by those of `table` that are called the same but for case, where there is no doubt."""
+    free = [name for name in table.columns if name not in names]
+    lacking = [name for name in names if name not in table.columns]
+    found = {}
+    for own in free:
+        alike = [name for name in lacking if name.casefold() == own.casefold()]
+        if len(alike) == 1 and sum(name.casefold() == own.casefold() for name in free) == 1:
+            found[own] = alike[0]
+    return found
 
 
 def plan_columns(
-    request: LoadRequest, table: Table, names: Sequence[str], infer: Callable[[Sequence[str]], Mapping[str, ColumnType]]
+    request: LoadRequest,
+    table: Table,
+    names: Sequence[str],
+    infer: Callable[[Sequence[str]], Mapping[str, ColumnType]],
+    unusable: Callable[[str], str | None] = lambda name: None,
 ) -> dict[str, ColumnType]:
     """The columns to load, in the source's order, each with the type its values are cast to.
 
     :param names: the source's columns.
+    :param unusable: why the target can have no column of that name.
     :raises FaultError: SCHEMA_MISMATCH, with all mismatches at once, when source, `columns:`, key and target do not
         go together.
     """
@@ -32,6 +54,7 @@ def plan_columns(
         problems += [
             f"{table.name} has no column {name!r}, which the source has{_near(name, table.columns)}" for name in extra
         ]
+        problems.append("`on_schema_change: add` or `ignore` says what becomes of new columns")
     kept = [name for name in names if not (name in extra and request.on_schema_change is OnSchemaChange.IGNORE)]
     for name, column in table.columns.items():
         if name in kept and not column.written:
@@ -44,12 +67,35 @@ def plan_columns(
         for name in some
         if name in names and name not in kept
     ]
+    problems += [
+        f"the column {name!r} {why}: rename it in the source"
+        for name in kept
+        if name not in table.columns and (why := unusable(name)) is not None
+    ]
     if problems:
-        raise fault("SCHEMA_MISMATCH", "; ".join(dict.fromkeys(problems)))
+        who = "it" if problems[-1] == _NOTHING_OF_IT else "the source"
+        shown = ", ".join(map(repr, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
+        raise fault("SCHEMA_MISMATCH", f"{'; '.join(dict.fromkeys(problems))}; {who} has {shown}")
     types = {name: parse_type(column.type) for name, column in request.columns.items() if column.type is not None}
     planned = {name: _of_target(table, name, types.get(name)) for name in kept}
     inferred = infer([name for name, type_ in planned.items() if type_ is None])
     return {name: type_ or inferred[name] for name, type_ in planned.items()}
+
+
+def rules_of_target(table: Table, names: Collection[str]) -> list[Rule]:
+    """What the target itself would refuse of the columns `names`: set aside, it does not stop the load."""
+    there = {name: column for name, column in table.columns.items() if name in names}
+    required = [
+        Rule("expect_column_values_to_not_be_null", {"column": name})
+        for name, column in there.items()
+        if column.required
+    ]
+    labels = [
+        Rule("expect_column_values_to_be_in_set", {"column": name, "value_set": list(column.labels)})
+        for name, column in there.items()
+        if column.labels
+    ]
+    return [*required, *labels]
 
 
 def _of_target(table: Table, name: str, declared: ColumnType | None) -> ColumnType | None:
@@ -104,8 +150,7 @@ def _missing(named: Mapping[str, str], names: Sequence[str]) -> list[str]:
     """What is named and the source does not have; where it has nothing of it, that alone."""
     missing = {name: where for name, where in named.items() if name not in names}
     if len(missing) > 1 and len(missing) == len(named):
-        shown = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
-        return [f"the source has none of the columns that the pipeline names; it has {shown}"]
+        return [_NOTHING_OF_IT]
     return [
         f"the source has no column {name!r}, which {where} names{_near(name, names)}" for name, where in missing.items()
     ]

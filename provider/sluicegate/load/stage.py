@@ -80,7 +80,9 @@ class Stage:
         ]
         self._rows = [c for c in self._compiled if not c.unique]
         values = "".join(f", {self._places[name]} {type_.duck}" for name, type_ in self.columns.items())
-        duck.execute(f"CREATE TABLE staged (part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR)")
+        duck.execute(
+            f"CREATE TABLE staged (part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR, why VARCHAR)"
+        )
         duck.execute("CREATE TABLE more_failed (part INTEGER, line BIGINT, rule INTEGER)")
         duck.execute("CREATE TABLE older (part INTEGER, line BIGINT)")
         self.read = self.dead = self.deduplicated = 0
@@ -122,7 +124,7 @@ class Stage:
         failed = f"CASE WHEN {some} THEN list_filter([{every}], lambda x: x IS NOT NULL) END"
         record = f"CASE WHEN failed IS NOT NULL THEN {record_sql(reader, self._sensitive)} END"
         cursor = self._duck.execute(
-            f"INSERT INTO staged SELECT {reader.part.number}, line{places}, failed, {record} AS raw "
+            f"INSERT INTO staged SELECT {reader.part.number}, line{places}, failed, {record} AS raw, why "
             f"FROM (SELECT *, {failed} AS failed FROM ({inner}))"
         )
         row = cursor.fetchone()
@@ -212,13 +214,19 @@ class Stage:
         )
         return self.read - self.dead - self.deduplicated
 
-    def leave_out(self, broken: Sequence[Broken]) -> None:
-        """Set aside those of the written records that the target itself refused."""
+    def leave_out(self, broken: Sequence[Broken], called: Mapping[str, str]) -> None:
+        """Set aside those of the written records that the target itself refused.
+
+        :param called: the target's names of columns that have another one here.
+        """
+        ours = {own: name for name, own in called.items()}
         numbers = {rule.name: number for number, rule in enumerate(self._rules)}
         for one in broken:
             if one.rule not in numbers:
                 numbers[one.rule] = len(self._rules)
-                self._rules.append(Rule("constraint", {"column_list": one.columns}, one.rule))
+                self._rules.append(
+                    Rule("constraint", {"column_list": [ours.get(name, name) for name in one.columns]}, one.rule)
+                )
         self._duck.execute("CREATE TEMP TABLE refused (position BIGINT, rule INTEGER)")
         self._duck.execute(
             "INSERT INTO refused SELECT unnest($1::BIGINT[]), unnest($2::INTEGER[])",
@@ -274,16 +282,16 @@ class Stage:
         more = "(SELECT list(rule ORDER BY rule) FROM more_failed m WHERE m.part = s.part AND m.line = s.line)"
         cursor = self._duck.cursor()
         cursor.execute(
-            f"SELECT part, line, list_concat(failed, {more}), raw, {key} FROM staged s WHERE NOT {self._good()} "
+            f"SELECT part, line, list_concat(failed, {more}), raw, why, {key} FROM staged s WHERE NOT {self._good()} "
             f"ORDER BY part, line {'' if limit is None else f'LIMIT {limit}'}"
         )
         parts = {reader.part.number: reader.part for reader in self._readers}
         while rows := cursor.fetchmany(_FETCH):
-            for part, line, failed, raw, key_text in rows:
+            for part, line, failed, raw, why, key_text in rows:
                 first = parts[part].provenance(line)
                 broken = [self._rules[number] for number in sorted(set(failed))]
                 yield DeadLetter(
-                    first.source, first.version, first.line, raw, failures_of(broken, raw, self._sensitive),
+                    first.source, first.version, first.line, raw, failures_of(broken, raw, self._sensitive, why),
                     json.loads(key_text) if key_text else None,
                 )  # fmt: skip
 

@@ -6,17 +6,16 @@ What concerns other pipelines is checked in `tree`; nothing of the user's code i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sluicegate.graph.datasets import split
 from sluicegate.pipeline.check.rules import check_pipeline
 from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, bug, did_you_mean, in_order
 from sluicegate.pipeline.keys.base import Mark, keys_of, marks_of
 from sluicegate.pipeline.keys.model import Defaults, Head, Pipeline, Read
 from sluicegate.pipeline.read.context import Site
 from sluicegate.pipeline.read.datasets import Datasets
+from sluicegate.pipeline.read.draft import Draft, Variant
 from sluicegate.pipeline.read.matrix import combined_name, merged, read_matrix, sources_of
 from sluicegate.pipeline.read.params import read_params
 from sluicegate.pipeline.read.schedule import read_schedule
@@ -26,67 +25,10 @@ from sluicegate.pipeline.text.digest import DEFAULTS
 from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.text.source import Report, Source
 
-__all__ = ["DEFAULTS_KEYS", "KEYS", "Draft", "Variant", "read_draft"]
+__all__ = ["DEFAULTS_KEYS", "KEYS", "read_draft"]
 
 KEYS = tuple(key for key in keys_of(Pipeline) if key not in keys_of(Defaults))
 DEFAULTS_KEYS = tuple(key for key in keys_of(Pipeline) if Mark.FILE_ONLY not in marks_of(Pipeline, key))
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One pipeline of a file: the only one, or that of one combination of its `matrix:`.
-
-    `pipeline` has only those parts that are right. `elsewhere` is what is read from other pipelines, each with its
-    place, also by steps that are wrong.
-    """
-
-    name: str
-    source: Source
-    pipeline: Pipeline
-    diagnostics: tuple[Diagnostic, ...]
-    elsewhere: tuple[tuple[Where, Read], ...]
-
-    @property
-    def upstreams(self) -> frozenset[str]:
-        """The pipelines that it reads from, or would."""
-        return frozenset(split(read.dataset)[0] for _, read in self.elsewhere)
-
-    def is_wrong_at(self, *tops: str) -> bool:
-        """Whether there is an error at or below one of these top-level keys."""
-        return any(
-            diagnostic.is_error and diagnostic.where.partition(".")[0] in tops for diagnostic in self.diagnostics
-        )
-
-
-@dataclass(frozen=True)
-class Draft:
-    """What a file says as far as it could be read.
-
-    There are no `variants` where the file, or a default of it, is not YAML, or its matrix makes none. `env` are the
-    variables that the file asks for, and what they are.
-    """
-
-    file: Path
-    variants: tuple[Variant, ...]
-    diagnostics: tuple[Diagnostic, ...]
-    env: Mapping[str, str | None]
-
-    @property
-    def pipelines(self) -> tuple[Pipeline, ...]:
-        return tuple(variant.pipeline for variant in self.variants)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of its pipelines; the one it would have where it has none."""
-        return tuple(variant.name for variant in self.variants) or (self.file.stem,)
-
-    def variant(self, name: str) -> Variant | None:
-        """The pipeline of that name, if this file makes it."""
-        return next((variant for variant in self.variants if variant.name == name), None)
-
-    @property
-    def is_good(self) -> bool:
-        return bool(self.variants) and not any(diagnostic.is_error for diagnostic in self.diagnostics)
 
 
 def read_draft(file: Path, root: Path, environment: Environment | None = None, only: str | None = None) -> Draft:

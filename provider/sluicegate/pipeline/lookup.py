@@ -1,23 +1,45 @@
-"""The pipelines that one file reads from, found by their names: no file is opened that cannot make one of them."""
+"""The pipelines below a dags root by name: no file is opened that cannot make the one that is asked for."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
-from sluicegate.pipeline.check.upstreams import Neighbours
-from sluicegate.pipeline.file import Draft, read_draft
+from sluicegate.pipeline.file import read_draft
+from sluicegate.pipeline.keys.model import Pipeline
+from sluicegate.pipeline.read.draft import Draft, Variant
 from sluicegate.pipeline.text.digest import DEFAULTS
 from sluicegate.pipeline.text.environment import Environment
-from sluicegate.pipeline.walk import SUFFIXES
+from sluicegate.pipeline.text.source import Source
+from sluicegate.pipeline.text.yaml import Document
+from sluicegate.pipeline.walk import SUFFIXES, yaml_files
 
-__all__ = ["Near", "Stems", "candidates", "has_matrix", "is_pipeline_file", "says_so"]
+__all__ = ["Index", "Reader", "Stems", "candidates", "has_matrix", "is_pipeline_file", "says_so", "stems", "stems_of"]
 
 _MARK = re.compile(rb"^(?:\xef\xbb\xbf)?sluicegate:", re.MULTILINE)
 
 Stems = Mapping[str, tuple[Path, ...]]
 """The YAML files below a root by their stem. They need not be pipelines: only their names are known."""
+
+
+Reader = Callable[[Path, Path, Environment | None], Draft]
+"""How a file is read: `read_draft`, or one that remembers."""
+
+
+def stems(root: Path) -> dict[str, tuple[Path, ...]]:
+    """The YAML files below `root` by stem: one walk over the folders, no file is opened."""
+    return stems_of(file for file in yaml_files(root.absolute()) if file.stem != Path(DEFAULTS).stem)
+
+
+def stems_of(files: Iterable[Path]) -> dict[str, tuple[Path, ...]]:
+    """The files by their stem, in their order."""
+    found: dict[str, tuple[Path, ...]] = {}
+    for file in files:
+        found[file.stem] = (*found.get(file.stem, ()), file)
+    return found
 
 
 def is_pipeline_file(file: Path) -> bool:
@@ -56,49 +78,71 @@ def candidates(name: str, index: Stems) -> list[Path]:
     return [file for count in range(len(words), 0, -1) for file in index.get("_".join(words[:count]), ())]
 
 
-class Near:
-    """Reads the files that may make a pipeline of some name, each once.
+class Index:
+    """The pipelines below a root by name; what may make the one that is asked for is read then, each file once.
 
-    Those are the ones with that stem, and those with a `matrix:` whose stem is how the name begins.
+    Those are the files with its name as their stem, and those with a `matrix:` whose stem is how the name begins.
     """
 
-    def __init__(self, index: Stems, root: Path, environment: Environment | None) -> None:
+    def __init__(
+        self, index: Stems, root: Path, environment: Environment | None = None, read: Reader = read_draft
+    ) -> None:
+        self.root = root
         self._index = index
-        self._root = root
         self._environment = environment
+        self._read = read
         self._whole: dict[Path, Draft] = {}
         self._one: dict[tuple[Path, str], Draft] = {}
+        self._before: frozenset[Path] = frozenset()
 
-    def read(self, file: Path, only: str | None = None) -> Draft:
+    def draft(self, file: Path, only: str | None = None) -> Draft:
         """The draft of a file, or just of one of its pipelines."""
         if file in self._whole:
             return self._whole[file]
         if only is None:
-            self._whole[file] = read_draft(file, self._root, self._environment)
+            self._whole[file] = self._read(file, self.root, self._environment)
             return self._whole[file]
         if (file, only) not in self._one:
-            self._one[file, only] = read_draft(file, self._root, self._environment, only)
+            self._one[file, only] = read_draft(file, self.root, self._environment, only)
         return self._one[file, only]
 
-    def neighbours(self, names: Iterable[str]) -> Neighbours:
-        """The pipelines of those names. Others are known by their stems only: enough to suggest one."""
-        files: dict[str, tuple[Path, ...]] = dict(self._index)
-        drafts: dict[str, Draft] = {}
-        matrices: dict[str, Draft] = {}
-        for name in dict.fromkeys(names):
-            making = []
-            for file in candidates(name, self._index):
-                if not says_so(file) or (file.stem != name and not _mentions(file)):
-                    continue
-                draft = self.read(file, name)
-                if name in draft.names:
-                    making.append(draft)
-                if has_matrix(draft):
-                    matrices[file.stem] = draft
-            files[name] = tuple(draft.file for draft in making)
-            if len(making) == 1:
-                drafts[name] = making[0]
-        for stem, draft in matrices.items():
-            files = {each: there for each, there in files.items() if each != stem or draft.file not in there}
-            files |= {each: (draft.file,) for each in draft.names if each not in files and draft.variants}
-        return Neighbours(drafts, files, matrices, self._root)
+    def making(self, name: str) -> tuple[Draft, ...]:
+        """The files that make a pipeline of that name; where one of them goes on as it was before, it alone."""
+        found = [draft for draft in self._candidates(name) if name in draft.names]
+        return tuple([draft for draft in found if draft.file in self._before] or found)
+
+    def variant(self, name: str) -> Variant | None:
+        """The pipeline of that name, if one file makes it, and no other does."""
+        making = self.making(name)
+        return making[0].variant(name) if len(making) == 1 else None
+
+    def matrices(self, name: str) -> tuple[Draft, ...]:
+        """The files with a `matrix:` that may have been meant to make a pipeline of that name."""
+        return tuple(draft for draft in self._candidates(name) if has_matrix(draft))
+
+    def names(self) -> frozenset[str]:
+        """Of all pipelines; of files that were not read, what they would make without a `matrix:`."""
+        read = {file: draft for (file, _), draft in self._one.items()} | self._whole
+        names = ((stem,) if file not in read else read[file].names for stem, own in self._index.items() for file in own)
+        return frozenset(name for each in names for name in each)
+
+    def as_before(self, pipelines: Mapping[Path, Sequence[Pipeline]]) -> Index:
+        """The same, but with the files that go on as they were before, and what they made."""
+        index = copy(self)
+        index._whole = self._whole | {file: _draft_of(file, own) for file, own in pipelines.items()}
+        index._before = frozenset(pipelines)
+        return index
+
+    def _candidates(self, name: str) -> Iterator[Draft]:
+        for file in candidates(name, self._index):
+            if file in self._whole or (says_so(file) and (file.stem == name or _mentions(file))):
+                yield self.draft(file, name)
+
+
+def _draft_of(file: Path, pipelines: Iterable[Pipeline]) -> Draft:
+    return Draft(file, tuple(_variant_of(pipeline) for pipeline in pipelines), (), {})
+
+
+def _variant_of(pipeline: Pipeline) -> Variant:
+    blank = Source(pipeline.file, pipeline.root, (Document(pipeline.file, "", {}),), {}, pipeline.digest)
+    return Variant(pipeline.name, replace(blank, name=pipeline.name, matrix=pipeline.matrix), pipeline, (), ())

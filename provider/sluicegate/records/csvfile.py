@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import re
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sluicegate.checks.sql import literal
-from sluicegate.faults import fault
+from sluicegate.faults import FaultError, fault
 from sluicegate.pipeline.keys.model import Format
-from sluicegate.records.lines import CsvShape, Look, first_record, normalise_csv
+from sluicegate.records.csvlines import CsvShape, MalformedError, normalise_csv, read_start
+from sluicegate.records.lines import CLEAN
+from sluicegate.records.look import Look, has_blank_lines
 from sluicegate.records.reader import LocalPart
 from sluicegate.records.textfile import ROWS, TextReader
 
@@ -17,6 +23,13 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 __all__ = ["CsvReader"]
+
+
+log = logging.getLogger("sluicegate.load")
+
+_DELIMITERS = (";", "\t", "|", ",")
+_NO_NULL = "\x02no text means NULL\x03"
+_LINE_BREAK = re.compile(r"\s*[\r\n]+\s*")
 
 
 class CsvReader(TextReader):
@@ -28,37 +41,54 @@ class CsvReader(TextReader):
         super().__init__(duck, part, form, look, folder)
         if not form.delimiter or len(form.delimiter) > 4 or form.delimiter in {'"', "\n", "\r"}:
             raise fault("WRONG_USE", f"{form.delimiter!r} cannot be a delimiter of a CSV file")
-        self.shape = CsvShape(form.delimiter, form.encoding, form.header)
+        self.shape = CsvShape(form.delimiter, form.encoding, form.header, form.null)
         try:
-            first = first_record(look.path, self.shape)
-        except (ValueError, UnicodeError) as error:
-            raise fault(
-                "SOURCE_UNREADABLE", f"{part.uri}: its first line is malformed: {error}", uri=part.uri
-            ) from error
-        self.names = self._header(first, names)
+            self._start = read_start(look.path, self.shape)
+        except MalformedError as error:
+            raise self._unreadable(f"its first line is malformed: {error}") from error
+        self._delimiter = self._agreed_delimiter()
+        self.names = self._header(names)
+        if len(self.names) == 1:
+            self._suspect_delimiter(self.names[0])
 
-    def _header(self, first: list[str] | None, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _unreadable(self, what: str) -> FaultError:
+        return fault("SOURCE_UNREADABLE", f"{self.part.uri}: {what}", uri=self.part.uri)
+
+    def _agreed_delimiter(self) -> str:
+        stated, said = self.form.delimiter, self._start.delimiter
+        if said is not None and stated not in {said, Format().delimiter}:
+            raise self._unreadable(f"its first line says `sep={said}`, and `format:` says that {stated!r} delimits")
+        return said or stated
+
+    def _suspect_delimiter(self, name: str) -> None:
+        for other in _DELIMITERS:
+            if other != self._delimiter and other in name:
+                log.warning(
+                    "%s has one column, %r; if %r delimits, say `format: {delimiter: %s}`",
+                    self.part.uri, name, other, json.dumps(other),
+                )  # fmt: skip
+                return
+
+    def _header(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        first = self._start.first
         if first is None:
             return ()
         if not self.form.header:
             if names and len(names) != len(first):
-                raise fault(
-                    "SOURCE_UNREADABLE",
-                    f"{self.part.uri} has no header and {len(first)} columns, but {len(names)} are named",
-                    uri=self.part.uri,
-                )
+                raise self._unreadable(f"it has no header and {len(first)} columns, but {len(names)} are named")
             return names or tuple(f"column_{number}" for number in range(1, len(first) + 1))
-        header = tuple(text.strip() for text in first)
+        header = [_LINE_BREAK.sub(" ", text.strip()) for text in first]
         if not all(text.isprintable() for text in header):
-            detail = "its first line holds what is no text: it is not CSV, or not in the encoding that `format:` says"
-            raise fault("SOURCE_UNREADABLE", f"{self.part.uri}: {detail}", uri=self.part.uri)
-        if "" in header:
-            detail = f"column {header.index('') + 1} of its header has no name"
-            raise fault("SOURCE_UNREADABLE", f"{self.part.uri}: {detail}", uri=self.part.uri)
+            raise self._unreadable(
+                "its first line holds what is no text: it is not CSV, or not in the encoding that `format:` says"
+            )
+        while header and not header[-1]:
+            header.pop()  # As behind the values of any other line, a delimiter at the end is not the start of a column.
+        if not header or "" in header:
+            raise self._unreadable(f"column {header.index('') + 1 if header else 1} of its header has no name")
         if twice := sorted({text for text in header if header.count(text) > 1}):
-            detail = f"its header names {', '.join(twice)} more than once"
-            raise fault("SOURCE_UNREADABLE", f"{self.part.uri}: {detail}", uri=self.part.uri)
-        return header
+            raise self._unreadable(f"its header names {', '.join(twice)} more than once")
+        return tuple(header)
 
     def read(self, use: Callable[[str], int]) -> None:
         if self.names:
@@ -66,31 +96,43 @@ class CsvReader(TextReader):
         else:
             use("SELECT 0::BIGINT AS line, NULL::VARCHAR AS why, NULL::VARCHAR AS text WHERE false")
 
+    @property
+    def _skip(self) -> int:
+        return self._start.before + self._start.lines if self.form.header else self._start.before
+
     def _is_regular(self) -> bool:
-        # DuckDB drops blank lines, except where a blank line is a record of one empty value.
-        return super()._is_regular() and not (len(self.names) < 2 and self.look.blank)
+        """Whether each line may be a record by DuckDB's reading and by our own alike."""
+        look = self.look
+        is_plain = len(self._delimiter) == 1 and self._delimiter != " "
+        quotes_agree = not look.gap if is_plain else not look.quotes
+        starts_at_once = self._start.before == (self._start.delimiter is not None) and self._start.lines == 1
+        return super()._is_regular() and quotes_agree and starts_at_once and not self._has_blank_records
+
+    @cached_property
+    def _has_blank_records(self) -> bool:
+        # A blank line is no record; to DuckDB it is one of an empty value where there is one column.
+        return len(self.names) < 2 and has_blank_lines(self.look.path)
 
     def _expected(self) -> int:
-        return self.look.lines - self.form.header
+        return self.look.lines - self._skip
 
     def _options(self, columns: Sequence[str], delimiter: str) -> str:
         types = ", ".join(f"'{column}': '{'BIGINT' if column == 'line' else 'VARCHAR'}'" for column in columns)
-        nulls = ", ".join(literal(text) for text in self.form.null) or literal("\x02")
+        nulls = ", ".join(literal(text) for text in self.form.null) or literal(_NO_NULL)
         return f"{ROWS}, delim={literal(delimiter)}, nullstr=[{nulls}], columns={{{types}}}"
 
     def _raw(self) -> list[str]:
         return [f"r{number}" for number in range(len(self.names))]
 
     def _quick_relation(self) -> str:
-        options = self._options(self._raw(), self.form.delimiter)
-        skip = int(self.form.header)
-        source = f"read_csv({literal(str(self.look.path))}, {options}, skip={skip}, new_line='{self.look.newline}')"
-        line = f"row_number() OVER () + {skip}"
+        options = self._options(self._raw(), self._delimiter)
+        source = f"read_csv({literal(str(self.look.path))}, {options}, skip={self._skip}{self.look.new_line})"
+        line = f"row_number() OVER () + {self._skip}"
         return f"SELECT {line} AS line, NULL::VARCHAR AS why, NULL::VARCHAR AS text, * FROM {source}"
 
     def _careful_relation(self) -> str:
         options = self._options(["line", *self._raw()], ",")
-        clean = f"read_csv({literal(str(self._clean))}, {options}, parallel=false, new_line='\\n')"
+        clean = f"read_csv({literal(str(self._clean))}, {options}, {CLEAN})"
         raw = ", ".join(self._raw())
         return (
             f"SELECT line, NULL::VARCHAR AS why, NULL::VARCHAR AS text, {raw} FROM {clean} UNION ALL BY NAME "
@@ -98,4 +140,4 @@ class CsvReader(TextReader):
         )
 
     def _normalise(self) -> int:
-        return normalise_csv(self.look, self.shape, len(self.names), self._clean, self._malformed)
+        return normalise_csv(self.look.path, self.shape, len(self.names), self._clean, self._malformed)

@@ -31,5 +31,8 @@ class Dialect(Protocol):
         :param nul: whether texts may contain U+0000.
         """
 
+    def unusable_column(self, name: str) -> str | None:
+        """Why no column can be called `name`, or None: `has the name of ...`."""
+
     def binary_text(self, value: str) -> str:
         """SQL of the text by which the database reads `value`, which is bytes."""

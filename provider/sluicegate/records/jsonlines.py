@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from sluicegate.checks.sql import literal, pointer
 from sluicegate.faults import fault
 from sluicegate.pipeline.keys.model import Format
-from sluicegate.records.lines import Look, normalise_json
+from sluicegate.records.lines import CLEAN, normalise_json
+from sluicegate.records.look import Look
 from sluicegate.records.reader import LocalPart
 from sluicegate.records.textfile import PLAIN, ROWS, TextReader
 
@@ -25,9 +26,11 @@ class JsonReader(TextReader):
     def __init__(self, duck: DuckDBPyConnection, part: LocalPart, form: Format, look: Look, folder: Path) -> None:
         super().__init__(duck, part, form, look, folder)
         keys: list[str] = []
+        self._has_twins = False
 
         def collect(relation: str) -> int:
             keys.clear()
+            self._has_twins = False
             query = (
                 f"SELECT json_keys(text), min(line), count(*) FROM ({relation}) WHERE why IS NULL GROUP BY 1 ORDER BY 2"
             )
@@ -35,6 +38,7 @@ class JsonReader(TextReader):
             for some, _, count in duck.execute(query).fetchall():
                 seen += count
                 keys.extend(some)
+                self._has_twins = self._has_twins or len(set(some)) < len(some)
             bad = duck.execute(f"SELECT count(*) FROM ({relation}) WHERE why IS NOT NULL").fetchone()
             return seen + (bad[0] if bad else 0)
 
@@ -69,26 +73,38 @@ class JsonReader(TextReader):
         paths = ", ".join(literal(pointer(name)) for name in self.names)
         values = f"json_extract_string(text, [{paths}])" if paths else "NULL::VARCHAR[]"
         raw = "".join(f", v[{number + 1}] AS r{number}" for number in range(len(self.names)))
-        right = "CASE WHEN json_valid(text) THEN json_type(text) = 'OBJECT' ELSE false END"
+        twice = ""
+        if self._has_twins:
+            # Asked of each record only where some record has one: it costs as much as all the rest.
+            keys = "json_keys(text)"
+            twin = f"list_filter({keys}, lambda k: len(list_filter({keys}, lambda other: other = k)) > 1)[1]"
+            twice = (
+                f"WHEN len(list_distinct({keys})) < len({keys}) THEN 'the key ' || to_json({twin}) || ' comes twice' "
+            )
+        why = (
+            "CASE WHEN NOT json_valid(text) THEN 'not valid JSON' WHEN json_type(text) <> 'OBJECT' "
+            f"THEN 'not a JSON object but of the type ' || lower(json_type(text)) {twice}END"
+        )
         return (
-            f"SELECT line, why, text{raw} FROM (SELECT line, text, "
-            "CASE WHEN NOT ok THEN 'not a JSON object' END AS why, "
-            f"CASE WHEN ok THEN {values} END AS v FROM (SELECT line, text, {right} AS ok FROM ({lines})))"
+            f"SELECT line, why, text{raw} FROM (SELECT line, text, why, "
+            f"CASE WHEN why IS NULL THEN {values} END AS v FROM (SELECT line, text, {why} AS why FROM ({lines})))"
         )
 
     def _quick_relation(self) -> str:
-        # No JSON text has a raw U+0001, so that a line is one column whatever it holds.
+        # No JSON text has a raw U+0001, so that a line is one column whatever it holds. An empty column behind it
+        # would not count if empty meant NULL.
         options = (
-            f"{PLAIN}, delim='\x01', quote='', escape='', columns={{'text': 'VARCHAR'}}, new_line='{self.look.newline}'"
+            f"{PLAIN}, delim='\x01', quote='', escape='', nullstr='\x02', columns={{'text': 'VARCHAR'}}"
+            f"{self.look.new_line}"
         )
         rows = f"SELECT row_number() OVER () AS line, text FROM read_csv({literal(str(self.look.path))}, {options})"
-        return self._shaped(f"SELECT * FROM ({rows}) WHERE trim(text) <> ''")
+        return self._shaped(f"SELECT * FROM ({rows}) WHERE trim(text, ' \t') <> ''")
 
     def _careful_relation(self) -> str:
         columns = "{'line': 'BIGINT', 'text': 'VARCHAR'}"
-        options = f"{ROWS}, delim=',', parallel=false, columns={columns}, new_line='\\n'"
+        options = f"{ROWS}, {CLEAN}, delim=',', columns={columns}"
         lines = f"SELECT line, text FROM read_csv({literal(str(self._clean))}, {options})"
         return f"{self._shaped(lines)} UNION ALL BY NAME ({self._set_aside()})"
 
     def _normalise(self) -> int:
-        return normalise_json(self.look, self.form.encoding, self._clean, self._malformed)
+        return normalise_json(self.look.path, self.form.encoding, self._clean, self._malformed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from sluicegate.pipeline.keys.model import Format
 from sluicegate.records.csvfile import CsvReader
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.jsonlines import JsonReader
-from sluicegate.records.lines import look_through
+from sluicegate.records.kinds import HEAD, likeness
+from sluicegate.records.look import look_through
 from sluicegate.records.parquet import ParquetReader
 from sluicegate.records.reader import LocalPart, Reader
 from sluicegate.storage.filetype import file_type
@@ -35,15 +37,31 @@ def open_part(
     part = replace(part, path=_without_wildcards(part, folder))
     if kind.kind == "parquet":
         return ParquetReader(duck, part, dialect)
+    _require_encoding(form.encoding)
+    is_json = kind.kind == "jsonl"
+    look = look_through(part.path, folder / f"part{part.number}.unpacked", uri=part.uri, json=is_json)
+    _refuse_other_kinds(part, look.path, form, is_json=is_json)
+    if is_json:
+        return JsonReader(duck, part, form, look, folder)
+    form = form.model_copy(update={"delimiter": kind.delimiter(form)})
+    return CsvReader(duck, part, form, look, folder, tuple(names))
+
+
+def _require_encoding(name: str) -> None:
     try:
-        codecs.lookup(form.encoding)
+        io.TextIOWrapper(io.BytesIO(), name)
     except LookupError as error:
-        raise fault("WRONG_USE", f"unknown encoding {form.encoding!r} in format:") from error
-    look = look_through(part.path, folder / f"part{part.number}.unpacked", uri=part.uri)
-    if kind.kind == "csv":
-        form = form.model_copy(update={"delimiter": kind.delimiter(form)})
-        return CsvReader(duck, part, form, look, folder, tuple(names))
-    return JsonReader(duck, part, form, look, folder)
+        raise fault("WRONG_USE", f"unknown encoding {name!r} in format:") from error
+
+
+def _refuse_other_kinds(part: LocalPart, path: Path, form: Format, *, is_json: bool) -> None:
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    encoding = codecs.lookup(form.encoding).name
+    what = likeness(head, encoding=encoding, may_be_json=is_json or not form.header)
+    if what is not None:
+        kind = "JSON lines" if is_json else "CSV"
+        raise fault("SOURCE_UNREADABLE", f"{part.uri} is read as {kind} and looks like {what}", uri=part.uri)
 
 
 def _without_wildcards(part: LocalPart, folder: Path) -> Path:

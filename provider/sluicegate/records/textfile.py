@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from sluicegate.checks.sql import literal
 from sluicegate.faults import FaultError, fault
 from sluicegate.pipeline.keys.model import Format
-from sluicegate.records.lines import Look
+from sluicegate.records.lines import CLEAN
+from sluicegate.records.look import Look
 from sluicegate.records.reader import LocalPart
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class TextReader:
 
     def _is_regular(self) -> bool:
         encoding = codecs.lookup(self.form.encoding).name
-        return encoding in {"utf-8", "ascii", "utf-8-sig"} and not self.look.carriage
+        is_utf8 = encoding in {"utf-8", "utf-8-sig"} or (encoding == "ascii" and self.look.ascii)
+        return is_utf8 and not self.look.carriage
 
     def _expected(self) -> int:
         raise NotImplementedError
@@ -92,7 +94,7 @@ class TextReader:
         raise NotImplementedError
 
     def _set_aside(self) -> str:
-        """The relation of the lines that `normalise_*` set aside, without raw values."""
+        """The relation of the lines that were set aside, without raw values."""
         columns = "{'line': 'BIGINT', 'text': 'VARCHAR', 'why': 'VARCHAR'}"
-        options = f"{ROWS}, delim=',', parallel=false, nullstr='', columns={columns}, new_line='\\n'"
+        options = f"{ROWS}, {CLEAN}, delim=',', nullstr='', columns={columns}"
         return f"SELECT line, why, coalesce(text, '') AS text FROM read_csv({literal(str(self._malformed))}, {options})"

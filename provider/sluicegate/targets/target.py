@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -51,6 +51,10 @@ class Table:
     @property
     def exists(self) -> bool:
         return bool(self.columns)
+
+    def seen_as(self, names: Mapping[str, str]) -> Table:
+        """The same table with columns under other names: `names` by its own."""
+        return replace(self, columns={names.get(name, name): column for name, column in self.columns.items()})
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ def has_row(uri: str) -> bool:
     import psycopg
     from psycopg import sql
 
-    from sluicegate.targets.connection import conninfo_of, parse_table
+    from sluicegate.targets.connection import conninfo_of, parse_table, split_table
 
     connection_id, name = parse_table(uri)
-    query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(*name.split(".")))
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(*filter(None, split_table(name))))
     options = f"-c statement_timeout={_SECONDS}s"
     try:
         with psycopg.connect(conninfo_of(connection_id), connect_timeout=_SECONDS, options=options) as connection:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 from sluicegate.graph.datasets import binding_of, split, writers
 from sluicegate.graph.edges import edges, narrowed_by, params_in
@@ -14,26 +15,27 @@ from sluicegate.graph.template import before_item, needs_item, same_place, uses
 from sluicegate.graph.waits import upstream_reads
 from sluicegate.graph.window import endless, unmatched
 from sluicegate.pipeline.diagnostics import Diagnostic, Where, bug, did_you_mean
-from sluicegate.pipeline.file import Draft, Variant
 from sluicegate.pipeline.keys.model import Pipeline, Read, Schedule
+from sluicegate.pipeline.read.draft import Draft, Variant
 from sluicegate.pipeline.read.yaml_paths import read_place, write_place
 from sluicegate.pipeline.text.source import Source
 
 __all__ = ["Neighbours", "check_cycles", "check_reads", "check_shared_places"]
 
 
-@dataclass(frozen=True)
-class Neighbours:
-    """The other pipelines, as far as they were read.
+class Neighbours(Protocol):
+    """The other pipelines, as far as they were read."""
 
-    `files` has all there are, by name, each with the files that make it; `drafts` those that one file makes.
-    `matrices` are the files with a `matrix:`, by stem.
-    """
-
-    drafts: Mapping[str, Draft]
-    files: Mapping[str, tuple[Path, ...]]
-    matrices: Mapping[str, Draft]
     root: Path
+
+    def making(self, name: str) -> Sequence[Draft]:
+        """The files that make a pipeline of that name: one, unless it is missing or there twice."""
+
+    def matrices(self, name: str) -> Sequence[Draft]:
+        """The files with a `matrix:` that may have been meant to make it."""
+
+    def names(self) -> Collection[str]:
+        """Of all pipelines that there may be."""
 
 
 def check_reads(variant: Variant, neighbours: Neighbours) -> Iterator[Diagnostic]:
@@ -47,11 +49,11 @@ def _check_read(
     schedule: Schedule | None, source: Source, read: Read, where: Where, neighbours: Neighbours
 ) -> Iterator[Diagnostic]:
     name, dataset = split(read.dataset)
-    files = neighbours.files.get(name, ())
-    if len(files) != 1:
+    making = neighbours.making(name)
+    if len(making) != 1:
         yield _no_pipeline(source, where, read, neighbours)
         return
-    draft = neighbours.drafts[name]
+    (draft,) = making
     variant = draft.variant(name)
     if variant is None or variant.is_wrong_at("schedule"):
         yield _broken(source, where, name, draft, neighbours)
@@ -74,18 +76,17 @@ def _check_read(
 
 def _no_pipeline(source: Source, where: Where, read: Read, neighbours: Neighbours) -> Diagnostic:
     name, dataset = split(read.dataset)
-    files = neighbours.files.get(name, ())
-    if files:
-        named = ", ".join(str(file.relative_to(neighbours.root)) for file in files)
+    if making := neighbours.making(name):
+        named = ", ".join(str(draft.file.relative_to(neighbours.root)) for draft in making)
         return source.diagnostic(where, "ambiguous", f"`{name}` may be any of {named}")
-    for stem, draft in neighbours.matrices.items():
-        if not draft.variants and name.startswith(f"{stem}_"):
+    for draft in neighbours.matrices(name):
+        if not draft.variants and name.startswith(f"{draft.file.stem}_"):
             return _broken(source, where, name, draft, neighbours)
-        if stem == name:
+        if draft.file.stem == name:
             told = ", ".join(f"`{each}`" for each in draft.names[:3]) + (", ..." if len(draft.names) > 3 else "")
             message = f"the file of `{name}` makes several pipelines: {told}"
             return source.diagnostic(where, "missing-pipeline", message, suggestion=f"{draft.names[0]}.{dataset}")
-    meant = did_you_mean(name, (each for each, there in neighbours.files.items() if there))
+    meant = did_you_mean(name, (each for each in neighbours.names() if each != name))
     whole = f"{meant}.{dataset}" if meant else None
     return source.diagnostic(where, "missing-pipeline", f"there is no pipeline `{name}`", suggestion=whole)
 

@@ -47,10 +47,11 @@ class Datasets:
         self.declared = frozenset(named)
         for name, raw in named.items():
             where = ("datasets", name)
-            if problem := name_problem(name):
+            problem = name_problem(name)
+            if problem is not None:
                 self.report.error(where, "name", problem, key=True)
             dataset = self._dataset(name, raw, where)
-            if dataset is not None:
+            if dataset is not None and problem is None:
                 self.known[name] = dataset
 
     def _dataset(self, name: str, raw: object, where: Where) -> Dataset | None:
@@ -197,6 +198,10 @@ class Datasets:
             validate(Read, {**given, "dataset": "x"}, where, self.report)
             return None
         read = validate(Read, {**given, "dataset": key}, where, self.report)
+        if read is None and is_foreign(key):
+            # That it is there is asked all the same; of its windows nothing where `latest` is what is wrong.
+            latest = any(did_you_mean(option, _READ_KEYS) == "latest" for option in given)
+            self.elsewhere.append((at, Read(dataset=key, latest=latest)))
         if read is not None and key in self.known:
             for option in ("latest", "on_upstream_failure"):
                 if option in given:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,7 @@ from sluicegate.pipeline.read.load_step import read_load
 from sluicegate.pipeline.read.mapped import read_for_each
 from sluicegate.pipeline.read.spark_step import read_spark
 from sluicegate.pipeline.read.teardowns import read_teardown_of
-from sluicegate.pipeline.read.validate import known_keys, mapping, name_problem, shown, text, validate
+from sluicegate.pipeline.read.validate import LONGEST, known_keys, mapping, name_problem, shown, text, validate
 
 __all__ = ["COMMON", "KINDS", "Steps"]
 
@@ -44,6 +45,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     kind: tuple(key for key in keys_of(model) if key not in COMMON and key != kind) for kind, model in _MODELS.items()
 }
 """By kind, the keys that are its own."""
+_ID = re.compile(rf"[A-Za-z0-9_.-]{{1,{LONGEST}}}")
 _SIDES: tuple[Side, Side] = ("reads", "writes")
 _READERS: Mapping[str, Callable[[Raw, Raw, Where, Site], Step | None]] = {
     "load": read_load,
@@ -72,13 +74,13 @@ class Steps:
         raw_steps = mapping(value, ("steps",), self.site.report)
         for name, raw in raw_steps.items():
             where: Where = ("steps", name)
+            errors, lost = self.site.report.errors, self.site.datasets.lost
             if problem := name_problem(name):
                 self.site.report.error(where, "name", problem, key=True)
             if not isinstance(raw, dict):
                 self.site.report.error(where, "type", f"expected a step's keys and values, not {shown(raw)}")
                 unfinished[name] = None
                 continue
-            errors, lost = self.site.report.errors, self.site.datasets.lost
             step = self._step(name, raw, where, frozenset(raw_steps))
             # A dataset whose own mistake is noted elsewhere adds no error here, and yet this step cannot be made.
             if step is not None and (errors, lost) == (self.site.report.errors, self.site.datasets.lost):
@@ -204,6 +206,12 @@ class Steps:
         if given.get("dag") is None:
             self.site.report.error(where, "missing-key", "`dag` is missing: {dag: old_dag, task: export}", key=True)
             return None
+        for key in ("dag", "task"):
+            named = given.get(key)
+            if isinstance(named, str) and not _ID.fullmatch(named):
+                message = f"{shown(named)} is no id of Airflow's: letters, digits, `_`, `-` and `.`, {LONGEST} at most"
+                self.site.report.error((*where, key), "name", message)
+                return None
         return validate(After, given, where, self.site.report)
 
 

@@ -19,6 +19,8 @@ __all__ = ["known_keys", "leaves", "mapping", "name_problem", "text", "texts", "
 
 Built = TypeVar("Built", bound=BaseModel)
 
+LONGEST = 115
+"""Characters of a name: the task that waits for a step, `wait_for__<pipeline>__<step>`, may have 250."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 _EXPECTED = {
     "bool_type": "true or false",
@@ -142,6 +144,8 @@ def leaves(value: object, where: Where) -> list[tuple[str, Where]]:
 
 def name_problem(name: str) -> str | None:
     """Why `name` cannot name a step, a dataset, a binding, a param or a pipeline."""
+    if len(name) > LONGEST:
+        return f"`{name[:20]}…` has {len(name)} characters: a name has {LONGEST} at most"
     if NAME.fullmatch(name):
         return None
     return f"`{name}` is no name: lower case letters, digits and `_`, a letter first"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sluicegate.records.types import ColumnType, parse_type
+from sluicegate.targets.postgres.names import unusable_column
 
 __all__ = ["PostgresDialect"]
 
@@ -35,6 +36,8 @@ class PostgresDialect:
     def identity(self, type_: ColumnType, value: str) -> str:
         if type_.name == "numeric" and type_.is_text:
             return f"coalesce(CAST(TRY_CAST({value} AS DECIMAL(38,10)) AS VARCHAR), {value})"
+        if type_.name == "char":
+            return f"rtrim({value}, ' ')"
         return value
 
     def refused(self, type_: ColumnType, value: str, *, nul: bool) -> list[str]:
@@ -43,6 +46,9 @@ class PostgresDialect:
             whole = f"regexp_replace({value}, '{_WHOLE_ESCAPES}', '', 'g')"
             found.append(f"regexp_matches({whole}, '{_BAD_ESCAPES}')")
         return found
+
+    def unusable_column(self, name: str) -> str | None:
+        return unusable_column(name)
 
     def binary_text(self, value: str) -> str:
         return f"'\\x' || lower(hex({value}))"

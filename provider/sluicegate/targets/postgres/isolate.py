@@ -165,13 +165,13 @@ def _index_stage(connection: Connection, table: Table, merge: Merge, position: s
         return
     twice = sql.SQL("SELECT FROM {} GROUP BY {} HAVING count(*) > 1 LIMIT 1").format(STAGE, identifiers(merge.key))
     if connection.execute(twice).fetchone() is not None:
-        raise same_key(table)
+        raise same_key(table, merge.key)
 
 
-def same_key(table: Table) -> Exception:
+def same_key(table: Table, key: Sequence[str]) -> Exception:
     return fault(
         "CONSTRAINT_VIOLATED",
-        f"two records have a key that is different as text and the same to {table.name} "
+        f"two records have a key ({', '.join(key)}) that is different as text and the same to {table.name} "
         "(a collation or a type that ignores case or blanks): make the key the same in the source",
     )
 

@@ -162,7 +162,7 @@ class PostgresSession:
             statement = upsert(self._name, merge, partitioned=self._is_partitioned())
             row = self._connection.execute(statement).fetchone()
         except errors.CardinalityViolation as error:
-            raise same_key(self._seen) from error
+            raise same_key(self._seen, merge.key) from error
         assert row is not None
         inserted, touched = int(row[0]), int(row[1])
         same = merge.rows - touched

@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sluicegate.faults import fault
 from sluicegate.ledger.postgres import PostgresLedger, migrate
 from sluicegate.records.dialect import Dialect
+from sluicegate.targets.connection import split_table
 from sluicegate.targets.postgres.dialect import PostgresDialect
 from sluicegate.targets.postgres.session import PostgresSession
 from sluicegate.targets.postgres.watch import Watch
@@ -71,10 +72,7 @@ class PostgresTarget:
         self._conninfo = make_conninfo("", **{**words, **given, "application_name": f"sluicegate {application}"[:63]})
         self._watch_seconds = watch_seconds
         self._running: Connection | None = None
-        schema, dot, name = table.rpartition(".")
-        if not name or (dot and not schema):
-            raise fault("WRONG_USE", f"{table!r} is not a table: write [schema.]table")
-        self._schema, self._table = schema or None, name
+        self._schema, self._table = split_table(table)
 
     def inspect(self) -> Table:
         with self._connect() as connection:
