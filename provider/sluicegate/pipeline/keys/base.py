@@ -145,8 +145,6 @@ class Model(BaseModel):
 class Part(Model):
     """What stands inside a file. `_short` is the key that a value alone is, if there is one."""
 
-    model_config = ConfigDict(populate_by_name=False)  # `in_` is no key
-
     _short: ClassVar[str | None] = None
 
     @model_validator(mode="before")

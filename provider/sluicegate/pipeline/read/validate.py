@@ -41,7 +41,7 @@ BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "fal
 def validate(model: type[Built], value: object, where: Where, report: Report) -> Built | None:
     """`model` made of `value`, or None with the mistakes noted at their places below `where`."""
     try:
-        return model.model_validate(value)
+        return model.model_validate(value, by_name=False)
     except ValidationError as error:
         seen: set[Where] = set()
         for detail in error.errors(include_url=False):
@@ -60,7 +60,7 @@ def validate_part(model: type[Built], value: Mapping[str, Any], where: Where, re
     if (built := validate(model, value, where, report)) is not None:
         return built
     try:
-        model.model_validate(value)
+        model.model_validate(value, by_name=False)
     except ValidationError as error:
         wrong = [_written(detail["loc"], value) for detail in error.errors(include_url=False)]
         for depth in (None, 1):
@@ -68,7 +68,7 @@ def validate_part(model: type[Built], value: Mapping[str, Any], where: Where, re
             for place in wrong:
                 right = _without(right, place[:depth])
             try:
-                return model.model_validate(right)
+                return model.model_validate(right, by_name=False)
             except ValidationError:
                 continue
     return None
