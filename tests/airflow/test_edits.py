@@ -37,7 +37,10 @@ def test_a_file_turned_bad_stops_neither_its_run_nor_the_next_one(airflow: Airfl
     docs = airflow.get("/dags/edited/details")["doc_md"]
     assert "This DAG runs an older version of `edited.yaml`" in docs
     shown = airflow.api.get("/dagSources/edited", headers={"Accept": "application/json"}).raise_for_status().json()
-    assert shown["content"] == holding("first", gate)
+    head, _, text = shown["content"].partition("\n")
+    assert head.startswith("# 'edited.yaml', version ")
+    assert text == holding("first", gate)
+    assert airflow.get("/dags/edited")["dag_display_name"] == "edited (older version)"
 
     gate.touch()
     assert airflow.ended("edited", under_way) == "success"

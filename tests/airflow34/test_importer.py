@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -191,3 +192,17 @@ def test_a_bad_edit_stops_neither_the_run_that_goes_on_nor_the_next(airflow: Air
 def test_airflows_own_commands_find_the_pipeline(airflow: Airflow34) -> None:
     listed = airflow.run("dags", "list-import-errors", "--bundle-name", "pipelines", "--output", "plain", check=False)
     assert all(file in listed.stdout for file in BAD)
+
+
+def test_an_empty_root_takes_no_dag_away(airflow: Airflow34) -> None:
+    before = airflow.active()
+    log = airflow.folder / "dag-processor.log"
+    airflow.dags.rename(airflow.folder / "unmounted")
+    airflow.dags.mkdir()
+    airflow.until(lambda: "has no YAML file any more" in log.read_text(), WAIT, "the empty root to be noticed")
+    time.sleep(8)  # what Airflow takes for gone is gone after 3 + 3 s
+    assert airflow.active() == before
+    airflow.dags.rmdir()
+    (airflow.folder / "unmounted").rename(airflow.dags)
+    airflow.until(lambda: airflow.errors().keys() == BAD.keys(), WAIT, "the files to be back")
+    assert airflow.active() == before

@@ -42,7 +42,12 @@ def test_a_file_that_turns_bad_goes_on_as_it_was_and_says_so(root: Path, bundle:
     assert is_older(dag)
     assert not is_older(bag.dags["b"])
     assert f"older version {version}" in dag.tags
-    assert f"older version of `a.yaml`:** {version}, good since 2" in (dag.doc_md or "")
+    heading, _, rest = (dag.doc_md or "").partition("\n\n")
+    assert heading == "# This DAG runs an older version of `a.yaml`"
+    assert rest.startswith(f"Version {version}, good since 2")
+    assert dag.dag_display_name == "a (older version)"
+    assert json.loads(json.dumps(DagSerialization.to_dict(dag)))["dag"]["dag_display_name"] == "a (older version)"
+    assert bag.dags["b"].dag_display_name == "b"
     assert dag.get_task("a").owner == "one"
     assert list(dag.task_dict) == list(good.task_dict)
     assert json.dumps(DagSerialization.to_dict(dag)), "an older version cannot be serialized"

@@ -311,6 +311,7 @@ def test_a_few_pipelines_less_do_not_move_the_others(root: Path, tmp_path: Path)
     assert len(stubs(bundle)) == 4
     for number in range(2, 8):
         (root / f"p{number}.yaml").unlink()
+    (root / ".sluicegate-empty").touch()
     bundle.refresh()
     assert stubs(bundle) == set()
 

@@ -236,7 +236,7 @@ def test_the_log_block_is_the_one_that_is_logged() -> None:
     [block] = page("operator.md").blocks("text")
     detail = re.search(r"what happened: (.*)", block.text)
     assert detail is not None
-    assert block.text == describe(fault("TOO_MANY_DEAD_LETTERS", detail[1]), pipeline="orders") + "\n"
+    assert block.text == describe(fault("TOO_MANY_DEAD_LETTERS", detail[1]), playbook="orders") + "\n"
 
 
 @pytest.mark.parametrize("of", GUIDES, ids=named)

@@ -109,18 +109,18 @@ def test_a_tick_is_the_same_from_before_and_from_behind(timezone: str) -> None:
         ("0 0 * *", "five fields"),
         ("0 0 0 * * *", "five fields"),
         ("", "five fields"),
-        ("60 * * * *", "no cron"),
-        ("0 24 * * *", "no cron"),
-        ("0 0 * * funday", "no cron"),
+        ("60 * * * *", "invalid cron"),
+        ("0 24 * * *", "invalid cron"),
+        ("0 0 * * funday", "invalid cron"),
         ("R R * * *", "random"),
         ("H 3 * * *", "random"),
         ("0 0 30 2 *", "never comes"),
-        ("@dayly", "no preset"),
-        ("@once", "no preset"),
-        ("@continuous", "no preset"),
+        ("@dayly", "unknown preset"),
+        ("@once", "unknown preset"),
+        ("@continuous", "unknown preset"),
     ],
 )
-def test_what_is_no_cron_is_refused(text: str, words: str) -> None:
+def test_what_is_not_a_cron_is_refused(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         expand_cron(text)
 

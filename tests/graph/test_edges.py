@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.graph.datasets import as_read_by, read_locations, sources, write_locations, writers
+from sluicegate.graph.datasets import as_read_by, read_locations, related, sources, write_locations, writers
 from sluicegate.graph.edges import edges, narrowed_by
 from sluicegate.graph.waits import upstream_reads
 from sluicegate.graph.window import awaited_dates
@@ -217,3 +217,18 @@ def test_what_a_reader_knows_of_a_mapped_writer_is_enough_to_wait_for_it(tmp_pat
     assert upstream_reads(down, known) == upstream_reads(down, tree.pipelines)
     assert [wait.upstream_step for wait in upstream_reads(down, known)] == ["shape"]
     assert as_read_by(down, known) == known
+
+
+def test_related_are_all_upstreams_and_downstreams_and_nobody_beside(dags: Dags) -> None:
+    head = "sluicegate: 1\nschedule: {cron: '@daily', start: 2026-01-01}\n"
+    dags.write("lone.yaml", head + "steps: {a: {load: s3://b/x, into: table://w/x}}")
+    dags.write(
+        "raw.yaml", head + "datasets: {out: s3://b/raw}\nsteps: {a: {operator: airflow.sdk.BaseOperator, writes: out}}"
+    )
+    dags.write("mid.yaml", head + "datasets: {out: table://w/t}\nsteps: {a: {load: raw.out, into: out}}")
+    for name in ("late", "report"):
+        dags.write(f"{name}.yaml", head + "steps: {a: {operator: airflow.sdk.BaseOperator, reads: mid.out}}")
+    pipelines = dags.tree().pipelines
+    assert related(pipelines, "mid") == related(pipelines, "raw") == {"raw", "mid", "late", "report"}
+    assert related(pipelines, "late") == {"raw", "mid", "late"}
+    assert related(pipelines, "lone") == {"lone"}

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
-from sluicegate.graph.waits import SourceWait, UpstreamWait, listings, waits
+from sluicegate.graph.waits import SourceWait, UpstreamWait, listings, task_edges, waits
 from sluicegate.graph.window import Window
 from tests.pipeline.conftest import Dags
 
@@ -37,7 +37,7 @@ def test_every_waiting_task_is_known_by_its_id_and_readers_without_building_a_da
           c: {{{RUN}, reads: {{slow: {{dataset: hours.slow, latest: true}}}}}}
           d: {{{RUN}, reads: [hours.given], wait: 3h}}
           e: {{{RUN}, after: [{{dag: old, task: export}}, {{dag: older}}]}}
-          f: {{load: "{{{{ item }}}}", for_each: {{files: "s3://b/in/*.csv"}}, into: table://w/t}}
+          f: {{load: "{{{{ item }}}}", for_each: {{files: "s3://b/in/*.csv"}}, into: table://w/t, after: a}}
         """,
     )
     together = dags.together("days.yaml")
@@ -51,6 +51,11 @@ def test_every_waiting_task_is_known_by_its_id_and_readers_without_building_a_da
         ("wait_for__hours__given", ("d",), timedelta(hours=3)),
     ]
     assert listings(together.pipeline) == {"f": "files_of__f"}
+    assert set(task_edges(together.pipeline, found)) == {
+        *((wait.task_id, reader) for wait in found for reader in wait.readers),
+        ("a", "f"),
+        ("a", "files_of__f"),
+    }
     upstream = [wait for wait in found if isinstance(wait, UpstreamWait)]
     assert [(wait.dag, wait.task) for wait in upstream] == [
         ("hours", "land"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sluicegate.picture import Edge, Node, Picture
 from sluicegate.picture.kinds import AFTER, DATA, FILE, LATEST, OTHER_DAG, SOURCE_FILE, TABLE, UNREADABLE
-from sluicegate.picture.pipelines import picture_of, pipelines_only, related
+from sluicegate.picture.pipelines import picture_of, pipelines_only
 from sluicegate.pipeline import Tree, read_tree
 
 
@@ -103,12 +103,6 @@ def test_only_the_latest_is_dashed_between_pipelines(root: Path) -> None:
         "sluicegate: 1\nsteps:\n  read: {python: harbour:tell, reads: {x: {dataset: raw.ports, latest: true}}}\n"
     )
     assert Edge("pipeline:raw", "pipeline:late", LATEST) in pipelines_only(read_tree(root)).edges
-
-
-def test_related_are_all_upstreams_and_downstreams_and_nobody_beside(tree: Tree) -> None:
-    assert related(tree.readable, "raw") == {"raw", "late", "report"}
-    assert related(tree.readable, "late") == {"raw", "late"}
-    assert related(tree.readable, "lone") == {"lone"}
 
 
 def test_a_mapped_step_has_its_files_and_its_folder_and_follows_whose_result_it_takes(root: Path) -> None:

@@ -112,7 +112,7 @@ FILES = [
     # keys that are missing
     Bad("no steps", "▸sluicegate: 1\nowner: me\n", "missing-key"),
     Bad("steps that are empty", "sluicegate: 1\n▸steps:\n", "missing-key"),
-    step("no kind", "▸!lod: raw\ninto: table://wh/x", "missing-key", "load"),
+    step("no kind", "▸lod: raw\ninto: table://wh/x", "missing-key", "load"),
     step("two kinds", LOAD + "▸python: work:go", "two-kinds"),
     step("a load without a target", "▸!load: raw", "missing-key"),
     step("a spark step without a cluster", "▸!spark: jobs/a.py", "missing-key"),
@@ -458,3 +458,53 @@ def test_all_mistakes_of_a_file_come_at_once_each_at_its_place(shop: Dags) -> No
     assert len(expected) == 7
     file = shop.write("orders.yaml", text.replace(HERE, ""))
     assert [(m.line, m.column) for m in shop.tree().diagnostics_of(file)] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("retries: three\nsteps: {a: OK}", "whole number or keys of retries"),
+        ("steps: {a: {load: s3://in/x.csv, into: table://wh/x, retries: three}}", "whole number or keys of retries"),
+        ("datasets: {x: 7}\nsteps: {a: OK}", "URI or keys of a dataset"),
+        ("datasets: {x: {uri: s3://b/x, format: 7}}\nsteps: {a: OK}", "csv, jsonl, parquet or keys of a format"),
+        ("steps: {a: {load: 7, into: table://wh/x}}", "dataset or keys of what is read"),
+        ("steps: {a: {load: s3://in/x.csv, into: table://wh/x, key: 7}}", "a column or a list of them"),
+        ("steps: {a: {load: s3://in/x.csv, into: table://wh/x, after: 7}}", "step or keys of another DAG"),
+        ("steps: {a: {load: s3://in/x.csv, into: table://wh/x, teardown_of: 7}}", "a step or a list of them"),
+        ("steps: {a: {python: 'work:go', reads: 7}}", "the name of a dataset, {dataset: …}, a list of them, or {binding: dataset}"),
+        ("steps: {a: {spark: 7, cluster: small}}", "path or keys of a job"),
+        ("steps: {a: {spark: jobs/a.py, cluster: 7}}", "a cluster's name, or keys and values"),
+    ],
+)  # fmt: skip
+def test_a_value_of_a_wrong_type_is_told_all_that_may_be_there(dags: Dags, text: str, expected: str) -> None:
+    _code(dags)
+    file = dags.write("r.yaml", f"sluicegate: 1\n{text.replace('OK', OK)}\n")
+    [told] = dags.tree().diagnostics_of(file)
+    assert (told.code, told.message.partition(", not ")[0]) == ("type", f"expected {expected}")
+
+
+def test_a_misspelt_kind_hides_nothing_else(dags: Dags) -> None:
+    file = dags.write(
+        "r.yaml",
+        "sluicegate: 1\nsteps:\n  a:\n    laod: s3://in/x.csv\n    into: table://wh/x\n    kye: id\n"
+        "    columns: {id: {type: integer, requierd: true}}\n  b: {retires: 1, timeout: soon}\n",
+    )
+    told = {(m.line, m.code, m.suggestion) for m in dags.tree().diagnostics_of(file)}
+    assert told == {
+        (4, "missing-key", "load"), (6, "unknown-key", "key"), (7, "unknown-key", "required"),
+        (8, "missing-key", None), (8, "unknown-key", "retries"), (8, "value", None),
+    }  # fmt: skip
+
+
+def test_a_uri_without_a_name_in_a_transform_is_one_error(dags: Dags) -> None:
+    _code(dags)
+    step = "{transform: 'work:clean', reads: {orders: s3://in/x.csv}, writes: s3://lake/x/}"
+    file = dags.write("r.yaml", f"sluicegate: 1\nsteps:\n  a: {step}\n")
+    [told] = dags.tree().diagnostics_of(file)
+    assert (told.code, "writes: {name: s3://lake/x/}" in told.message) == ("missing-binding", True)
+
+
+def _code(dags: Dags) -> None:
+    dags.write("work.py", WORK)
+    dags.write("jobs/a.py", "")
+    dags.write("defaults.yaml", DEFAULTS)

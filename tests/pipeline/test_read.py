@@ -396,7 +396,7 @@ MISTAKES = [
 ]  # fmt: skip
 
 STEP_MISTAKES = [
-    ("lod: s3://in/x", "a:", "missing-key", "load"),
+    ("lod: s3://in/x", "lod:", "missing-key", "load"),
     ("load: s3://in/x\ninto: table://w/x\npython: m:f", "python", "two-kinds", None),
     ("load: s3://in/x\ninto: table://w/x\nclustr: small", "clustr", "unknown-key", None),
     ("load: s3://in/x\ninto: table://w/x\ncluster: small", "cluster", "unknown-key", None),

@@ -13,8 +13,9 @@ import typer
 from sluicegate.cli.diagnostics import tell
 from sluicegate.cli.places import existing, root_of, shown, wrong_use
 from sluicegate.cli.reading import tree_of
+from sluicegate.graph.datasets import related
 from sluicegate.picture import Picture, dot, mermaid
-from sluicegate.picture.pipelines import picture_of, pipelines_only, related
+from sluicegate.picture.pipelines import picture_of, pipelines_only
 from sluicegate.pipeline.diagnostics import Diagnostic, did_you_mean, in_order
 from sluicegate.pipeline.tree import Tree
 
@@ -52,7 +53,7 @@ def graph(
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="This pipeline, all it reads from and all who read from it."),
+        typer.Option(metavar="NAME", help="This pipeline, the ones it reads from and the ones that read from it."),
     ] = None,
     collapsed: Annotated[
         bool, typer.Option("--pipelines-only", help="A node for each pipeline, without its steps and datasets.")

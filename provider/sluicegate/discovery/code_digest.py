@@ -11,18 +11,23 @@ from pathlib import Path
 from sluicegate.discovery.code_deps import imports, needs
 from sluicegate.pipeline import Pipeline
 from sluicegate.pipeline.read.draft import Draft
-from sluicegate.pipeline.walk import SUFFIXES
+from sluicegate.pipeline.walk import IGNORE, SUFFIXES, skip_unlisted
 
-__all__ = ["Code", "walk"]
+__all__ = ["MAY_BE_EMPTY", "Code", "walk"]
+
+MAY_BE_EMPTY = ".sluicegate-empty"
+"""The file in a dags root that says: where there is no pipeline here, they were deleted on purpose."""
 
 
 def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
     """All files below `root` that may matter, in a stable order; what is hidden or compiled does not.
 
     Links are followed, but not into a folder that they stand in.
+
+    :raises OSError: when a folder cannot be listed, as on a lost file system
     """
     around: dict[str, tuple[str, ...]] = {}
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, onerror=skip_unlisted, followlinks=True):
         real = os.path.realpath(folder)
         above = around.get(os.path.dirname(folder), ())  # noqa: PTH120
         if real in above:
@@ -31,7 +36,7 @@ def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
         around[folder] = (*above, real)
         folders[:] = sorted(name for name in folders if name != "__pycache__" and not name.startswith("."))
         for name in sorted(files):
-            if name.startswith(".") and name != ".airflowignore":
+            if name.startswith(".") and name not in (IGNORE, MAY_BE_EMPTY):
                 continue
             path = os.path.join(folder, name)  # noqa: PTH118 - called for every file at every refresh
             try:

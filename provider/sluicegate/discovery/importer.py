@@ -93,13 +93,17 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
             return
         # What parses is forked from the process that lists a whole bundle: it has all of this from there.
         import sluicegate.discovery.single_file  # noqa: F401
+        from sluicegate.discovery.lost_root import is_lost, lost_message
         from sluicegate.discovery.preload import preload_parsing
         from sluicegate.pipeline.lookup import stems
 
         preload_parsing(())
+        if is_lost(root, store := _store(bundle)):
+            # Airflow keeps what it knows of a bundle that cannot be listed.
+            raise FileNotFoundError(lost_message(root, store))
         index = self._indexes[root] = stems(root)
         yield from self._definitions(file for same in index.values() for file in same)
-        _forget_deleted(index, _store(bundle))
+        _forget_deleted(index, store)
 
     def import_definition(self, definition: FilesystemDagDefinition, bundle: Any) -> Any:
         """The DAGs of a file, or one error with all its mistakes: of several Airflow keeps the last."""
@@ -175,7 +179,7 @@ def _forget_deleted(index: Stems, store: BundleStore) -> None:
     """A file that comes back under an old name is a new one."""
     from sluicegate.pipeline.lookup import candidates
 
-    for name in store.names() if index else ():
+    for name in store.names():
         if not candidates(name, index):
             store.forget(name)
 

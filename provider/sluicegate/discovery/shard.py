@@ -136,6 +136,8 @@ def dag_of(compiled: CompiledPipeline, store: BundleStore, playbooks: Path) -> P
     if compiled.older:
         dag.source = str(store.older(compiled.name))
         dag.tags = {*dag.tags, f"{OLDER} {compiled.version}"}
+        # The title of the DAG's page, and its name in every list.
+        dag.dag_display_name = f"{dag.dag_display_name} ({OLDER})"
         dag.doc_md = older_version(compiled.file, compiled.version, compiled.good_since) + (dag.doc_md or "")
     return dag
 

@@ -71,7 +71,7 @@ class BundleStore:
 
     def put(self, pipeline: CompiledPipeline) -> None:
         if pipeline.older:
-            write_whole(self.older(pipeline.name), pipeline.text)
+            write_whole(self.older(pipeline.name), _headed(pipeline))
         self.cache.put(PIPELINES, pipeline.name, pipeline)
         if not pipeline.older:
             self.older(pipeline.name).unlink(missing_ok=True)
@@ -107,3 +107,9 @@ class BundleStore:
         for folder in (self.folder, *self.folder.glob("*/"), self.stubs / SHARDS):
             for draft in sweep(folder):
                 draft.unlink(missing_ok=True)
+
+
+def _headed(pipeline: CompiledPipeline) -> bytes:
+    """What the file said, under a line that says which file and version it is: Airflow's Code tab names the shard."""
+    head = f"# {pipeline.file!r}, version {pipeline.version}, good since {pipeline.good_since:%Y-%m-%d %H:%M} UTC."
+    return f"{head} The file has mistakes now: see the import errors.\n".encode(errors="replace") + pipeline.text

@@ -18,6 +18,7 @@ from pathlib import Path
 from sluicegate.discovery.cache import write_whole
 from sluicegate.discovery.code_digest import walk
 from sluicegate.discovery.installed import installed_form
+from sluicegate.discovery.lost_root import NAME, is_lost, lost_message
 from sluicegate.discovery.scan import ScanResult, scan
 from sluicegate.discovery.snapshots import publish
 from sluicegate.discovery.store import COMPLAINTS, BundleStore
@@ -88,11 +89,12 @@ class StubSync:
             known = self.state()
             if self._is_current(known, tree):
                 return None
-            found = scan(self.root, self.store, self.environment)
+            lost = is_lost(self.root, self.store)
+            found = self._kept(known) if lost else scan(self.root, self.store, self.environment)
             shards = self._count(known, found)
             wanted = _stubs(self.root, found, shards)
             # First, so that there is a snapshot of whatever Airflow is shown.
-            version = self._publish(found, wanted, known.version)
+            version = known.version if lost else self._publish(found, wanted, known.version)
             self._put(wanted)
             again = self._have_parsed([*known.again, *self._parted(known, found)])
             self.store.sweep()
@@ -130,6 +132,12 @@ class StubSync:
 
     def _write(self, state: SyncState) -> None:
         state.write(self.store.sync_state)
+
+    def _kept(self, known: SyncState) -> ScanResult:
+        """What was scheduled before the root was lost, and that it is."""
+        names = known.pipelines or self.store.names()
+        pipelines = {name: each for name in names if (each := self.store.pipeline(name)) is not None}
+        return ScanResult(pipelines, {**known.errors, NAME: lost_message(self.root, self.store)})
 
     def _put(self, stubs: Mapping[str, str]) -> None:
         """Have those stubs and no others."""

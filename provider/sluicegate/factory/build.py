@@ -6,7 +6,7 @@ comes out as a `BuildError` with all of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ from airflow.sdk import TaskGroup
 from sluicegate.factory.arguments.coerce import Typist
 from sluicegate.factory.arguments.operators import dag_argument_problems, typed_dag_arguments
 from sluicegate.factory.dag import dag_arguments, trigger_form
-from sluicegate.factory.docs import doc_md, playbooks_folder
+from sluicegate.factory.docs import doc_md, playbook_page, playbooks_folder
 from sluicegate.factory.problems import BuildError, Problem
 from sluicegate.factory.steps import Made, Task, files_task, retry_arguments, task_of
-from sluicegate.graph.edges import edges
 from sluicegate.graph.groups import around, group_id
 from sluicegate.graph.order import waves
-from sluicegate.graph.waits import SourceWait, Wait, listings, waits
+from sluicegate.graph.waits import SourceWait, Wait, listings, task_edges, waits
 from sluicegate.pipeline.diagnostics import Where
 from sluicegate.pipeline.keys.model import Pipeline, Schedule, Step
 from sluicegate.runtime.dag import PipelineDAG
@@ -61,9 +60,8 @@ def build(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: Path
         raise BuildError([*problems, *more])
     awaited = waits(pipeline, others)
     sensors = _sensors(awaited, pipeline, dag, groups)
-    links = [*_edges_of_waits(awaited), *edges(pipeline)]
     tasks = steps | sensors
-    _join([*links, *_edges_of_listings(links, listings(pipeline))], tasks)
+    _join(task_edges(pipeline, awaited), tasks)
     _undo(pipeline, steps)
     return BuiltDag(dag, arguments, {name: made.arguments for name, made in tasks.items()})
 
@@ -83,6 +81,8 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, An
         **further,
         "doc_md": doc_md(pipeline, playbooks),
     }
+    if (page := playbook_page(pipeline, playbooks).stem) != pipeline.name:
+        arguments["playbook"] = page
     try:
         dag = PipelineDAG(pipeline.name, **arguments)
     except Exception as error:
@@ -214,19 +214,6 @@ def _sensor(wait: Wait, pipeline: Pipeline, group: TaskGroup | None) -> Made:
         doc=f"Waits until {name} has succeeded " + ("once." if wait.latest else "for this run's window."),
     )
     return Made(UpstreamSensor(**arguments), arguments)
-
-
-def _edges_of_waits(awaited: Iterable[Wait]) -> Iterator[tuple[str, str]]:
-    for wait in awaited:
-        for reader in wait.readers:
-            yield wait.task_id, reader
-
-
-def _edges_of_listings(edges: Iterable[tuple[str, str]], listed: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Files are looked for when all that comes before their step is done: that may be what makes them."""
-    for before, after in edges if listed else ():
-        if after in listed:
-            yield before, listed[after]
 
 
 def _join(edges: Iterable[tuple[str, str]], tasks: Mapping[str, Made]) -> None:

@@ -36,34 +36,34 @@ _RANDOM = re.compile(r"(?i)(?<![a-z])[rh](?![a-z])")
 def zone(name: str) -> ZoneInfo:
     """The time zone of that IANA name.
 
-    :raises ValueError: when there is none.
+    :raises ValueError: when there is no such zone.
     """
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError; a folder's name an OSError
-        raise ValueError(f"there is no time zone {name!r}") from None
+        raise ValueError(f"unknown time zone {name!r}: expected an IANA name such as Europe/Berlin") from None
 
 
 @lru_cache(maxsize=1024)
 def expand_cron(text: str) -> str:
     """The five fields of a cron or of a preset such as `@daily`.
 
-    :raises ValueError: when it is no cron of five fields, is random, or never comes.
+    :raises ValueError: for anything but five fields, for random times, and for times that never come.
     """
     if text.startswith("@") and text not in PRESETS:
-        raise ValueError(f"there is no preset {text!r}: there are {', '.join(PRESETS)}")
+        raise ValueError(f"unknown preset {text!r}: expected one of {', '.join(PRESETS)}")
     expression = " ".join(PRESETS.get(text, text).split())
     fields = expression.split(" ")
     if len(fields) != 5:
-        raise ValueError(f"a cron has five fields (minute hour day month weekday): {text!r} has not")
+        raise ValueError(f"invalid cron {text!r}: expected five fields (minute hour day month weekday)")
     if _RANDOM.search(expression):
-        raise ValueError("a cron of ours says its times: `R` and `H` are chosen at random")
+        raise ValueError(f"invalid cron {text!r}: `R` and `H` mean times chosen at random; give the times themselves")
     try:
         croniter(expression, start_time=datetime(2024, 1, 1, tzinfo=UTC)).get_next(datetime)
     except CroniterBadDateError:
         raise ValueError(f"the cron {text!r} never comes") from None
     except (CroniterBadCronError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-        raise ValueError(f"{text!r} is no cron: {error}") from None
+        raise ValueError(f"invalid cron {text!r}: {error}") from None
     return expression
 
 

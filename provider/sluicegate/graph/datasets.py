@@ -1,16 +1,17 @@
-"""Who writes and who reads each dataset, within a pipeline and between pipelines, and where it is."""
+"""Which steps write and read each dataset, within a pipeline and between pipelines, and where it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from sluicegate.graph.location import Location
+from sluicegate.graph.order import following, reached
 from sluicegate.graph.template import before_item, needs_item, same_place
 from sluicegate.pipeline.keys.model import Pipeline, Read, Step, StepBase
 
 __all__ = [
     "as_read_by", "binding_of", "files_location", "folders", "folders_of", "is_foreign", "located", "read_locations",
-    "sources", "split", "upstream_names", "write_locations", "writers",
+    "related", "sources", "split", "upstream_names", "write_locations", "writers",
 ]  # fmt: skip
 
 
@@ -29,6 +30,13 @@ def upstream_names(pipeline: Pipeline) -> frozenset[str]:
     """The pipelines whose datasets this one reads."""
     reads = (read for step in pipeline.steps.values() for read in step.reads.values())
     return frozenset(split(read.dataset)[0] for read in reads if is_foreign(read.dataset))
+
+
+def related(pipelines: Mapping[str, Pipeline], name: str) -> frozenset[str]:
+    """`name`, the pipelines that it reads from and those that read from it, directly and through others."""
+    before = {each: upstream_names(pipeline) & pipelines.keys() for each, pipeline in pipelines.items()}
+    after = following((upstream, each) for each, upstreams in before.items() for upstream in upstreams)
+    return frozenset({name} | reached(before, [name]) | reached(after, [name]))
 
 
 def as_read_by(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> dict[str, Pipeline]:
@@ -96,7 +104,7 @@ def _made_of(step: StepBase) -> set[str]:
 
 
 def writers(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
-    """The steps that write each dataset, by dataset key; a folder is written by who writes its parts by `item`."""
+    """The steps that write each dataset, by dataset key; a folder by the steps that write its parts by `item`."""
     found: dict[str, tuple[str, ...]] = {}
     for name, step in pipeline.steps.items():
         for dataset in dict.fromkeys((*step.writes.values(), *folders_of(pipeline, step))):
@@ -131,9 +139,9 @@ def folders(pipeline: Pipeline) -> list[str]:
 
 
 def sources(pipeline: Pipeline, others: Mapping[str, Pipeline] | None = None) -> tuple[str, ...]:
-    """The datasets that steps read and nobody writes, each once, as they are called there.
+    """The datasets that are read and that no step writes, each once, as the reading step names them.
 
-    With `others`, those of other pipelines too that nobody writes there.
+    With `others`, also those of other pipelines that no step writes there.
     """
     written = writers(pipeline)
     found = []

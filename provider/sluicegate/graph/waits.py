@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sluicegate.graph.datasets import files_location, is_foreign, read_locations, sources, split, writers
+from sluicegate.graph.edges import edges
 from sluicegate.graph.groups import around, group_id
 from sluicegate.graph.location import Location
 from sluicegate.graph.template import needs_item
 from sluicegate.graph.window import Window, awaited_dates
 from sluicegate.pipeline.keys.model import OnUpstreamFailure, Pipeline, Schedule, StepBase
 
-__all__ = ["SourceWait", "UpstreamRead", "UpstreamWait", "Wait", "listings", "upstream_reads", "waits"]
+__all__ = ["SourceWait", "UpstreamRead", "UpstreamWait", "Wait", "listings", "task_edges", "upstream_reads", "waits"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ Wait = UpstreamWait | SourceWait
 
 
 def upstream_reads(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[UpstreamRead, ...]:
-    """What each step waits for in other pipelines. A dataset that nobody writes there is a source: no wait.
+    """What each step waits for in other pipelines. A dataset that no step writes there is a source.
 
     :param others: at least the pipelines of `upstream_names`; those that are missing are left out
     """
@@ -117,6 +118,17 @@ def listings(pipeline: Pipeline) -> dict[str, str]:
         if step.for_each is not None and step.for_each.files is not None:
             found[step.name] = _free(f"files_of__{step.name}", taken)
     return found
+
+
+def task_edges(pipeline: Pipeline, awaited: Iterable[Wait]) -> tuple[tuple[str, str], ...]:
+    """Each (task id, id of a task that comes after it) in the pipeline's DAG: steps, waits and listings.
+
+    :param awaited: its `waits`
+    """
+    links = [(wait.task_id, reader) for wait in awaited for reader in wait.readers] + [*edges(pipeline)]
+    listed = listings(pipeline)
+    # Files are looked for when all that comes before their step is done: that may be what makes them.
+    return (*links, *((before, listed[after]) for before, after in links if after in listed))
 
 
 def _taken(pipeline: Pipeline) -> set[str]:
@@ -209,7 +221,7 @@ def _sources(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> list[SourceW
 
 
 def _source_name(key: str, binding: str, step: StepBase, pipeline: Pipeline) -> str:
-    """The dataset's name; for a URI that stands in a step, the step's."""
+    """The dataset's name; for a URI within a step, the step's."""
     if is_foreign(key):
         return "__".join(split(key))
     name = pipeline.datasets[key].name

@@ -41,7 +41,7 @@ class Window:
         return self.start.strftime("%Y-%m-%d")
 
     def in_zone(self, timezone: str) -> Window:
-        """The same window, told in the time zone of that IANA name: its `ds` is the day there."""
+        """The same window in the time zone of that IANA name: its `ds` is the day there."""
         place = zone(timezone)
         return Window(self.start.astimezone(place), self.end.astimezone(place))
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sluicegate.faults import FaultError
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.keys.load import LoadOptions
-from sluicegate.runtime.operator import StepContext, StepOperator
+from sluicegate.runtime.operator import StepOperator
+from sluicegate.runtime.step import StepContext, StepResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -76,7 +77,7 @@ class LoadOperator(StepOperator):
         self.root = root
         self._loader: Loader | None = None
 
-    def run(self, context: Context, step: StepContext) -> dict[str, object]:
+    def run(self, context: Context, step: StepContext) -> StepResult:
         """Load, and say in one line what became of the records."""
         from airflow.configuration import conf
 
@@ -108,8 +109,7 @@ class LoadOperator(StepOperator):
             raise
         finally:
             self._loader = None
-        log.info("%s", report.line())
-        return report.as_dict()
+        return StepResult(report.as_dict(), report.line())
 
     def on_kill(self) -> None:
         """Stop the statement that runs; the transaction is rolled back with it."""

@@ -1,15 +1,14 @@
-"""From a tree of pipelines to the picture of it: whole, collapsed to pipelines, or what is related to one."""
+"""From a tree of pipelines to the picture of it: whole, or collapsed to pipelines."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluicegate.graph.datasets import folders_of, is_foreign, split, upstream_names, writers
+from sluicegate.graph.datasets import folders_of, is_foreign, split, writers
 from sluicegate.graph.edges import edges
-from sluicegate.graph.order import following, reached
 from sluicegate.picture.kinds import (
     AFTER,
     DATA,
@@ -24,7 +23,7 @@ from sluicegate.picture.kinds import (
     UNREADABLE,
 )
 from sluicegate.picture.model import Box, Edge, Node, Picture
-from sluicegate.picture.words import count_of, detail, head, short, told
+from sluicegate.picture.words import as_text, count_of, detail, head, short
 from sluicegate.pipeline.diagnostics import Diagnostic
 from sluicegate.pipeline.keys.model import (
     Dataset,
@@ -34,14 +33,7 @@ from sluicegate.pipeline.keys.model import (
 )
 from sluicegate.pipeline.tree import Tree
 
-__all__ = ["picture_of", "pipelines_only", "related"]
-
-
-def related(pipelines: Mapping[str, Pipeline], name: str) -> frozenset[str]:
-    """`name`, all that it reads from and all that read from it, however far away."""
-    before = {each: upstream_names(pipeline) & pipelines.keys() for each, pipeline in pipelines.items()}
-    after = following((upstream, each) for each, upstreams in before.items() for upstream in upstreams)
-    return frozenset({name} | reached(before, [name]) | reached(after, [name]))
+__all__ = ["picture_of", "pipelines_only"]
 
 
 def picture_of(tree: Tree, names: Collection[str] | None = None, files: Collection[Path] | None = None) -> Picture:
@@ -86,7 +78,7 @@ def _unreadable(tree: Tree, files: Collection[Path] | None) -> list[Node]:
             UNREADABLE,
             str(file.relative_to(tree.root)),
             count_of(tree.diagnostics_of(file)),
-            told(tree.diagnostics_of(file)),
+            as_text(tree.diagnostics_of(file)),
             broken=True,
         )
         for file in tree.files
@@ -111,7 +103,7 @@ class _Drawing:
             pipeline.name,
             tuple(nodes),
             head(pipeline, diagnostics),
-            told(diagnostics) or (pipeline.description or "").strip(),
+            as_text(diagnostics) or (pipeline.description or "").strip(),
             broken=bool(diagnostics),
         )
 
@@ -122,7 +114,7 @@ class _Drawing:
             PIPELINE,
             pipeline.name,
             head(pipeline, diagnostics),
-            told(diagnostics) or (pipeline.description or "").strip(),
+            as_text(diagnostics) or (pipeline.description or "").strip(),
             broken=bool(diagnostics),
         )
 

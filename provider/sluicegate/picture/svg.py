@@ -63,7 +63,7 @@ def drawn(picture: Picture) -> tuple[str, float, float]:
 
 
 def digest(picture: Picture) -> str:
-    """What an SVG's metadata has: the hash of the picture's DOT, which tells whether the file is up to date."""
+    """What an SVG's metadata has: the hash of the picture's DOT, to see whether the file is up to date."""
     return f"dot sha256 {sha256(dot(picture).encode()).hexdigest()}"
 
 

@@ -1,4 +1,4 @@
-"""The words in a picture: what tells a step, a pipeline or a place from others, in one short line."""
+"""The text of a picture: one short line that sets a step, a pipeline or a place apart from others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from sluicegate.pipeline.diagnostics import Diagnostic
 from sluicegate.pipeline.keys.model import LoadStep, OperatorStep, Pipeline, PythonStep, SparkStep, Step, TransformStep
 
-__all__ = ["count_of", "detail", "head", "short", "told"]
+__all__ = ["as_text", "count_of", "detail", "head", "short"]
 
 _URI_LENGTH = 34
 _SHORT_CRONS = {
@@ -20,7 +20,7 @@ _SHORT_CRONS = {
 
 
 def detail(step: Step) -> str:
-    """The kind of a step, and what tells it from others of its kind."""
+    """The kind of a step, and what sets it apart from others of its kind."""
     return _kind(step) + (", for each" if step.for_each is not None else "")
 
 
@@ -37,7 +37,7 @@ def _kind(step: Step) -> str:
 
 
 def short(uri: str) -> str:
-    """A place without its scheme; the beginning of a long one is left out, its end tells more."""
+    """A place without its scheme; the beginning of a long one is left out, its end says more."""
     place = uri.partition("://")[2] or uri
     return place if len(place) <= _URI_LENGTH else f"…{place[1 - _URI_LENGTH :]}"
 
@@ -59,7 +59,7 @@ def count_of(diagnostics: Collection[Diagnostic]) -> str:
     return f"{errors} error{'' if errors == 1 else 's'}" if errors else ""
 
 
-def told(diagnostics: Iterable[Diagnostic]) -> str:
+def as_text(diagnostics: Iterable[Diagnostic]) -> str:
     return "\n".join(
         f"{diagnostic.line}:{diagnostic.column}: {diagnostic.message}"
         for diagnostic in diagnostics

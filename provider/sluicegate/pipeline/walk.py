@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
-__all__ = ["IGNORE", "SUFFIXES", "yaml_files"]
+__all__ = ["IGNORE", "SUFFIXES", "skip_unlisted", "yaml_files"]
 
 IGNORE = ".airflowignore"
 SUFFIXES = (".yaml", ".yml")
@@ -35,11 +35,14 @@ class _Rule:
 
 
 def yaml_files(root: Path) -> list[Path]:
-    """The YAML files below `root` in a stable order, without hidden and ignored ones; a linked folder is read once."""
+    """The YAML files below `root` in a stable order, without hidden and ignored ones; a linked folder is read once.
+
+    :raises OSError: when a folder cannot be listed, as on a lost file system
+    """
     found: list[Path] = []
     seen: set[str] = set()
     rules: dict[str, tuple[_Rule, ...]] = {str(root): ()}
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, onerror=skip_unlisted, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:
             folders.clear()
@@ -60,6 +63,15 @@ def yaml_files(root: Path) -> list[Path]:
             if name.endswith(SUFFIXES) and name[0] != "." and not _ignored(own, folder, name, is_folder=False)
         ]
     return found
+
+
+def skip_unlisted(error: OSError) -> None:
+    """For `os.walk`: leave out a folder that is gone, or that nobody here may list.
+
+    :raises OSError: for any other reason: what is below such a folder is not deleted
+    """
+    if not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
+        raise error
 
 
 def _rules(folder: str) -> list[_Rule]:

@@ -244,6 +244,6 @@ def _unreadable(uri: str, error: Exception) -> FaultError:
     if isinstance(error, FaultError):
         return error
     found = classify(error)
-    code = "SOURCE_UNREADABLE" if found.code in {"UNKNOWN", "WRONG_USE"} else found.code
+    code = "SOURCE_UNREADABLE" if found.code in {"UNKNOWN", "WRONG_USE", "CODE_BROKEN"} else found.code
     detail = found.detail.partition("\nPossible ")[0]
     return fault(code, f"{uri}: {detail}", **{**found.facts, "uri": uri})

@@ -13,7 +13,7 @@ _THERE, _ABSENT = "success", "not there"
 
 @dataclass(frozen=True)
 class Source:
-    """Places that nobody of ours writes. `aws_conn_id` is the connection that reaches those on S3.
+    """Places that no pipeline writes. `aws_conn_id` is the connection that reaches those on S3.
 
     `matching`: the URIs have wildcards, and each needs a file that matches.
     """

@@ -127,7 +127,7 @@ def _task_states(dag: str, task: str, dates: Sequence[datetime] | None) -> dict[
 
 
 def _successes(dag: str, task: str) -> int:
-    """How many instances of the task ever succeeded. (Which is the newest, no triggerer can be told.)"""
+    """How many instances of the task ever succeeded. (A triggerer cannot find out which is the newest.)"""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     return RuntimeTaskInstance.get_ti_count(dag_id=dag, task_ids=[task], states=["success"])

@@ -26,7 +26,7 @@ class Sighting:
 
     `what` names it for a person (an upstream window's start, "any run"). `state` is the task's state in
     Airflow's words, None when there is no run of it or Airflow has not looked at it yet. `uncounted` says
-    why a success is none: a dry run, another window.
+    why a success does not count: a dry run, another window.
     """
 
     what: str

@@ -21,7 +21,7 @@ _PYTHON_GETS = frozenset({"reads", "writes", "params", "window", "dry_run"})
 
 def read_transform(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
     """A pure function over tables: gets its reads and `with` by name."""
-    if not given["writes"]:
+    if not given["says_writes"]:
         site.report.error(where, "missing-key", "a transform needs `writes`: what its result becomes", key=True)
     arguments = _with(given, where, site)
     for twice in sorted(set(given["reads"]) & set(arguments)):

@@ -64,7 +64,7 @@ class Datasets:
             at: Where = (*where, "uri")
         else:
             given, at = {"uri": raw}, where
-        uri = text(given["uri"], at, self.report)
+        uri = text(given["uri"], at, self.report, "a URI" if isinstance(raw, dict) else Dataset)
         # Which steps use it, and whether they have an `item`, is seen when they do.
         if uri is None or not self._check_uri(uri, at, mapped=True):
             return None
@@ -167,7 +167,9 @@ class Datasets:
             at = where if index is None else (*where, index)
             name = item.get("dataset") if isinstance(item, dict) else item
             if not isinstance(name, str):
-                self.report.error(at, "type", f"expected the name of a dataset, not {shown(item)}")
+                forms = "the name of a dataset, {dataset: …}" if side == "reads" else "the name of a dataset"
+                whole = "" if index is not None else ", a list of them, or {binding: dataset}"
+                self.report.error(at, "type", f"expected {forms}{whole}, not {shown(item)}")
                 continue
             if ":/" in name or "{{" in name:
                 message = f"a URI has no name of its own: `{side}: {{name: {name}}}`"
@@ -192,7 +194,7 @@ class Datasets:
                 return None
         else:
             given, at = {"dataset": raw}, where
-        words = text(given["dataset"], at, self.report)
+        words = text(given["dataset"], at, self.report, "a dataset" if isinstance(raw, dict) else Read)
         key = self.refer(words, at, "reads") if words is not None else None
         if key is None:
             validate(Read, {**given, "dataset": "x"}, where, self.report)

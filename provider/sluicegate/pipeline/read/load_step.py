@@ -6,7 +6,7 @@ from sluicegate.pipeline.diagnostics import Where, did_you_mean
 from sluicegate.pipeline.keys.model import LoadStep, Step
 from sluicegate.pipeline.read.context import Raw, Site
 from sluicegate.pipeline.read.expectations import read_checks
-from sluicegate.pipeline.read.validate import validate_part
+from sluicegate.pipeline.read.validate import texts, validate_part
 
 __all__ = ["read_load"]
 
@@ -16,6 +16,8 @@ def read_load(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
     if "into" not in given:
         site.report.error(where, "missing-key", "a load needs `into`: a table or a folder", key=True)
         made["into"] = "x"  # a stand-in lets the rest of the step be checked
+    if given.get("key") is not None:
+        made["key"] = texts(given["key"], (*where, "key"), site.report, "a column")
     if given.get("mode") in ("merge", "insert_only") and not given.get("key"):
         message = f"mode `{given['mode']}` needs a `key`: the columns that tell one record from another"
         site.report.error((*where, "mode"), "missing-key", message)

@@ -40,7 +40,7 @@ def _job(raw: object, args: tuple[str, ...], where: Where, site: Site) -> Raw | 
         raw, at = given["path"], (*where, "path")
         if given.get("args") is not None:
             args = _args(given["args"], (*where, "args"), site)
-    path = text(raw, at, site.report)
+    path = text(raw, at, site.report, "a path" if at != where else Job)
     if path is None:
         return None
     if "://" not in path:
@@ -75,7 +75,7 @@ def _cluster(given: Raw, step: str, where: Where, site: Site) -> tuple[str, Clus
         return "", None
     if isinstance(raw, dict):
         return step, validate(Cluster, raw, at, site.report)
-    name = text(raw, at, site.report)
+    name = text(raw, at, site.report, "a cluster's name, or keys and values")
     if name is None:
         return "", None
     if name not in site.clusters:

@@ -29,7 +29,15 @@ from sluicegate.pipeline.read.load_step import read_load
 from sluicegate.pipeline.read.mapped import read_for_each
 from sluicegate.pipeline.read.spark_step import read_spark
 from sluicegate.pipeline.read.teardowns import read_teardown_of
-from sluicegate.pipeline.read.validate import LONGEST, known_keys, mapping, name_problem, shown, text, validate
+from sluicegate.pipeline.read.validate import (
+    LONGEST,
+    known_keys,
+    mapping,
+    name_problem,
+    shown,
+    text,
+    validate,
+)
 
 __all__ = ["COMMON", "KINDS", "Steps"]
 
@@ -92,11 +100,17 @@ class Steps:
     def _step(self, name: str, raw: Raw, where: Where, names: frozenset[str]) -> Step | None:
         kinds = [key for key in raw if key in KINDS]
         if not kinds:
-            meant = next((found for key in raw if (found := did_you_mean(key, KINDS))), None)
-            self.site.report.error(
-                where, "missing-key", f"a step needs one of {', '.join(KINDS)}", key=True, suggestion=meant
-            )
-            return None
+            misspelt = {key: found for key in raw if (found := did_you_mean(key, KINDS))}
+            key, meant = next(iter(misspelt.items()), (None, None))
+            message = f"a step needs one of {', '.join(KINDS)}"
+            at = where if key is None else (*where, key)
+            self.site.report.error(at, "missing-key", message, key=True, suggestion=meant)
+            if meant is None:
+                self._without_kind(name, raw, where, names)
+                return None
+            # The rest is read as it was probably meant.
+            raw = {meant if each == key else each: value for each, value in raw.items()}
+            kinds = [meant]
         for second in kinds[1:]:
             self.site.report.error(
                 (*where, second),
@@ -106,17 +120,20 @@ class Steps:
             )
         kind = kinds[0]
         given = self._known(raw, kind, where)
-        self.site.datasets.mapped = given.get("for_each") is not None
-        for side in _SIDES:
-            given[side] = self.site.datasets.bindings(given.get(side), (*where, side), side)
-        stated = {key: given[key] for key in keys_of(_MODELS[kind]) if given.get(key) is not None}
-        made = stated | self._common(name, given, where, names)
+        made = self._common(name, given, _MODELS[kind], where, names)
         self._bind(_MODELS[kind], given, made, where)
         return _READERS[kind](given, made, where, self.site)
 
+    def _without_kind(self, name: str, raw: Raw, where: Where, names: frozenset[str]) -> None:
+        """The mistakes in the keys that all kinds have."""
+        every = {*COMMON, *(key for keys in KINDS.values() for key in keys)}
+        given = known_keys(raw, every, where, self.site.report, "a step")
+        made = self._common(name, given, StepBase, where, names)
+        validate(StepBase, made, where, self.site.report)
+
     def _bind(self, model: type[StepBase], given: Raw, made: Raw, where: Where) -> None:
         """Read the keys that are a dataset, which is bound under the key's name, or a file that has to be there."""
-        for key in given.keys() & set(keys_of(model)):
+        for key in (key for key in keys_of(model) if key in given):
             at, marks = (*where, key), marks_of(model, key)
             side: Side | None = "reads" if Mark.READS in marks else "writes" if Mark.WRITES in marks else None
             if side is not None:
@@ -146,8 +163,14 @@ class Steps:
         every = {*allowed, *(key for keys in KINDS.values() for key in keys)}
         return known_keys(rest, allowed, where, self.site.report, f"a {kind} step", near=every)
 
-    def _common(self, name: str, given: Raw, where: Where, names: frozenset[str]) -> Raw:
-        made: Raw = {"name": name, **{side: self._all_bound(side, given[side]) for side in _SIDES}}
+    def _common(self, name: str, given: Raw, model: type[StepBase], where: Where, names: frozenset[str]) -> Raw:
+        """What the step says, as it is, but for what needs more than its model knows."""
+        self.site.datasets.mapped = given.get("for_each") is not None
+        for side in _SIDES:
+            given[f"says_{side}"] = bool(given.get(side))
+            given[side] = self.site.datasets.bindings(given.get(side), (*where, side), side)
+        made: Raw = {key: given[key] for key in keys_of(model) if given.get(key) is not None}
+        made |= {"name": name, **{side: self._all_bound(side, given[side]) for side in _SIDES}}
         made["after"] = self._after(given.get("after"), name, (*where, "after"), names)
         made["retries"] = self._retries(given.get("retries"), (*where, "retries"))
         if given.get("for_each") is not None:
@@ -167,7 +190,7 @@ class Steps:
         """What is read, or the key of the dataset that is written."""
         if side == "reads":
             return self.site.datasets.read(raw, at)
-        words = text(raw, at, self.site.report)
+        words = text(raw, at, self.site.report, "a dataset or a URI")
         return self.site.datasets.refer(words, at, "writes") if words is not None else None
 
     def _retries(self, raw: object, where: Where) -> Retries:
@@ -188,7 +211,7 @@ class Steps:
                 after = self._after_foreign(item, at)
                 if after is not None:
                     found.append(after)
-            elif (name := text(item, at, self.site.report)) is not None:
+            elif (name := text(item, at, self.site.report, After)) is not None:
                 if name == own:
                     self.site.report.error(at, "cycle", f"`{name}` cannot come after itself")
                 elif name not in names:

@@ -27,7 +27,7 @@ def read_teardown_of(raw: object, own: str, names: Collection[str], where: Where
     if given["steps"] == []:
         site.report.error(at, "value", "a teardown undoes at least one step")
         return None
-    steps = texts(given["steps"], at, site.report)
+    steps = texts(given["steps"], at, site.report, "a step")
     for index, step in enumerate(steps):
         place = (*at, index) if listed else at
         if step == own:

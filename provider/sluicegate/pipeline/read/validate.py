@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["known_keys", "leaves", "mapping", "name_problem", "text", "texts", "validate", "validate_part"]
 
 Built = TypeVar("Built", bound=BaseModel)
+Expected = str | type[BaseModel]
+"""All that may be at a place: in words, or a model, whose short form may be there as well."""
 
 LONGEST = 115
 """Characters of a name: the task that waits for a step, `wait_for__<pipeline>__<step>`, may have 250."""
@@ -43,15 +45,15 @@ def validate(model: type[Built], value: object, where: Where, report: Report) ->
     try:
         return model.model_validate(value, by_name=False)
     except ValidationError as error:
-        seen: set[Where] = set()
+        found: dict[Where, list[ErrorDetails]] = {}
         for detail in error.errors(include_url=False):
-            if detail["type"] == "default_factory_not_called":
-                continue  # it needs what is wrong
-            written = _written(detail["loc"], value)
-            if (place := where + written) not in seen:
-                seen.add(place)
-                if not _note_short(model, detail, written, place, report):
-                    _note(model, detail, place, report)
+            if detail["type"] != "default_factory_not_called":  # it needs what is wrong
+                found.setdefault(_written(detail["loc"], value), []).append(detail)
+        for written, details in found.items():
+            if not _note_short(model, details[0], written, where + written, report):
+                # One value is wrong in several ways where several types are allowed.
+                kinds = dict.fromkeys(_EXPECTED[detail["type"]] for detail in details if detail["type"] in _EXPECTED)
+                _note(model, details[0], " or ".join(kinds), where + written, report)
         return None
 
 
@@ -104,30 +106,39 @@ def known_keys(
     return {key: item for key, item in value.items() if key in allowed}
 
 
-def mapping(value: object, where: Where, report: Report) -> dict[str, Any]:
-    """`value` when it is a mapping; nothing at all is an empty one, everything else a mistake."""
+def mapping(value: object, where: Where, report: Report, expected: Expected = "keys and values") -> dict[str, Any]:
+    """`value` when it is a mapping; nothing at all is an empty one, everything else a mistake.
+
+    :param expected: all that may be there; of a model, in its short form too
+    """
     if isinstance(value, dict):
         return value
     if value is not None:
-        report.error(where, "type", f"expected keys and values, not {shown(value)}")
+        report.error(where, "type", f"expected {_allowed(expected)}, not {shown(value)}")
     return {}
 
 
-def text(value: object, where: Where, report: Report) -> str | None:
-    """`value` when it is text that says something, else None and a mistake."""
+def text(value: object, where: Where, report: Report, expected: Expected = "text") -> str | None:
+    """`value` when it is text that says something, else None and a mistake.
+
+    :param expected: all that may be there; of a model, in its short form too
+    """
     if isinstance(value, str) and value.strip():
         return value
-    report.error(where, "type", f"expected text, not {shown(value)}")
+    report.error(where, "type", f"expected {_allowed(expected)}, not {shown(value)}")
     return None
 
 
-def texts(value: object, where: Where, report: Report) -> tuple[str, ...]:
-    """A text or a list of texts, as a tuple."""
+def texts(value: object, where: Where, report: Report, one: str = "text") -> tuple[str, ...]:
+    """A text or a list of texts, as a tuple.
+
+    :param one: what a single text is called
+    """
     if isinstance(value, list):
-        found = [text(item, (*where, index), report) for index, item in enumerate(value)]
+        found = [text(item, (*where, index), report, one) for index, item in enumerate(value)]
         return tuple(item for item in found if item is not None)
-    one = text(value, where, report)
-    return () if one is None else (one,)
+    only = text(value, where, report, f"{one} or a list of them")
+    return () if only is None else (only,)
 
 
 def leaves(value: object, where: Where) -> list[tuple[str, Where]]:
@@ -187,14 +198,20 @@ def _note_short(model: type[BaseModel], detail: ErrorDetails, written: Where, wh
     wrong_type = detail["type"] in _EXPECTED or (detail["type"] == "literal_error" and not isinstance(given, str))
     if not alone or not wrong_type:
         return False
-    from sluicegate.pipeline.keys.table import shape_of
-
-    expected = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", shape_of(long).words).replace("`", "")
-    report.error(where, "type", f"expected {expected}, not {shown(given)}")
+    report.error(where, "type", f"expected {_allowed(long)}, not {shown(given)}")
     return True
 
 
-def _note(model: type[BaseModel], detail: ErrorDetails, where: Where, report: Report) -> None:
+def _allowed(expected: Expected) -> str:
+    """In words; those of a model are the reference's."""
+    if isinstance(expected, str):
+        return expected
+    from sluicegate.pipeline.keys.table import shape_of
+
+    return re.sub(r"\[(.*?)\]\(.*?\)", r"\1", shape_of(expected).words).replace("`", "")
+
+
+def _note(model: type[BaseModel], detail: ErrorDetails, expected: str, where: Where, report: Report) -> None:
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
     last = str(detail["loc"][-1]) if detail["loc"] else ""
     if kind == "extra_forbidden":
@@ -213,7 +230,7 @@ def _note(model: type[BaseModel], detail: ErrorDetails, where: Where, report: Re
         report.error(where, "value", message, suggestion=did_you_mean(given, options))
     elif kind in _EXPECTED:
         meant = BOOLEANS.get(str(given).lower()) if kind == "bool_type" else None
-        report.error(where, "type", f"expected {_EXPECTED[kind]}, not {shown(given)}", suggestion=meant)
+        report.error(where, "type", f"expected {expected}, not {shown(given)}", suggestion=meant)
     elif kind == "value_error":
         report.error(where, "value", str(context.get("error", detail["msg"])))
     else:
