@@ -209,7 +209,7 @@ class Loader:
         reasons = stage.reasons()
         counts = Counts(read=stage.read, dead=stage.dead, rejected=stage.read - stage.dead)
         file = folder / f"records.{self._target.staging}"
-        if self._request.max_dead.exceeded_by(stage.dead, stage.read):
+        if self._request.dead_letters.max.exceeded_by(stage.dead, stage.read):
             return _Prepared(columns, file, 0, counts, reasons, self._too_many(stage, reasons))
         if self._request.mode in {Mode.MERGE, Mode.INSERT_ONLY}:
             stage.dedupe()
@@ -231,7 +231,7 @@ class Loader:
         return fault(
             "TOO_MANY_DEAD_LETTERS",
             f"{stage.dead:,} of {stage.read:,} records ({share:.2f}%) were set aside, and dead_letters.max is "
-            f"{self._request.max_dead}: {reasons_text(reasons)}; for instance {'; '.join(samples)}",
+            f"{self._request.dead_letters.max}: {reasons_text(reasons)}; for instance {'; '.join(samples)}",
             dead=stage.dead,
             read=stage.read,
             reasons=dict(reasons),
@@ -260,7 +260,6 @@ class Loader:
         if not prepared.columns:
             return prepared
         request, reasons = self._request, prepared.reasons
-        assert request.mode is not None
         columns = {prepared.called.get(name, name): type_ for name, type_ in prepared.columns.items()}
         types = {name: table.columns[name].type if name in table.columns else t for name, t in columns.items()}
         key = tuple(prepared.called.get(name, name) for name in request.key)
@@ -272,7 +271,9 @@ class Loader:
             with session.changes():
                 if not session.prepare(table, columns, key):
                     return None
-                applied = session.apply(merge, lambda more: request.max_dead.exceeded_by(dead + more, stage.read))
+                applied = session.apply(
+                    merge, lambda more: request.dead_letters.max.exceeded_by(dead + more, stage.read)
+                )
                 if applied.broken:
                     stage.leave_out(applied.broken, prepared.called)
                     reasons = stage.reasons()

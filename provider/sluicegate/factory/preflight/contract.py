@@ -27,7 +27,7 @@ def contract_problems(step: LoadStep, root: Path, *, is_whole: bool = True) -> I
     :param is_whole: whether no key of the step may be missing because of a mistake in it
     """
     where: Where = ("steps", step.name)
-    for key, why in contradictions(step.mode, step.key, step.newest_by) if is_whole else ():
+    for key, why in contradictions(step) if is_whole else ():
         yield Problem((*where, key), "load", why)
     known = _known(step.columns)
     for name, column in step.columns.items():
