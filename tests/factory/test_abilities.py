@@ -61,7 +61,7 @@ def pointed_at(diagnostic: Diagnostic) -> str:
         (', columns: {n: "numeric(2,10)"}', '"numeric(2,10)"', "larger than its precision", None),
         (", columns: {n: {type: text, round: true}}", "true", "`round` is for numbers, dates and times", None),
         (", columns: {n: {type: integer, zone: UTC}}", "UTC", "`zone` is for timestamps and dates", None),
-        (", columns: {n: {type: date, zone: Berlin}}", "Berlin", "there is no time zone 'Berlin'", None),
+        (", columns: {n: {type: date, zone: Berlin}}", "Berlin", "unknown time zone 'Berlin'", None),
         (", columns: {n: {type: integer, between: [5, 1]}}", "[5, 1]", "lower bound 5 is above", None),
         (", columns: {n: {type: integer, in: [x]}}", "[x]", "not a number", None),
         (", columns: {n: {type: text, between: [1, 5]}}", "[1, 5]", "cannot be compared", None),
