@@ -251,6 +251,13 @@ def test_a_wrong_import_is_found_in_any_form(source: str) -> None:
     assert not wrong_imports(source, "sluicegate.factory.steps")
 
 
+def test_what_a_step_reports_needs_no_airflow() -> None:
+    for module in ("marks", "step"):
+        code = f"import sys, sluicegate.runtime.{module}; print('airflow' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+        assert done.stdout.strip() == "False", module
+
+
 def test_pipelines_and_the_api_need_no_airflow() -> None:
     found = [
         f"{path.name}:{line} imports {name}"

@@ -19,8 +19,10 @@ from sluicegate.faults import FaultError, FaultRetryPolicy, fault
 from sluicegate.faults.report import LAST_ERROR
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.keys.model import Schedule
+from sluicegate.runtime.dag import PipelineDAG
 from sluicegate.runtime.marks import RUN_XCOM_KEY
-from sluicegate.runtime.operator import StepContext, StepOperator, run_window
+from sluicegate.runtime.operator import StepOperator, run_window
+from sluicegate.runtime.step import StepContext, StepResult
 
 START, END = datetime(2013, 2, 11, tzinfo=UTC), datetime(2013, 2, 12, tzinfo=UTC)
 
@@ -35,14 +37,14 @@ class Recording(StepOperator):
         self.source, self.nested, self.words, self.act = source, nested, words, act
         self.seen: StepContext | None = None
 
-    def run(self, context: Context, step: StepContext) -> Any:
+    def run(self, context: Context, step: StepContext) -> StepResult:
         self.seen = step
-        return self.act() if self.act else "done"
+        return StepResult(self.act() if self.act else "done", "all is well")
 
-    def resumed(self, context: Context, event: str) -> str:
+    def resumed(self, context: Context, event: str) -> StepResult:
         if event == "failed":
             raise ConnectionResetError("reset")
-        return event
+        return StepResult(event, "all is well")
 
 
 class Store(dict[str, Any]):
@@ -102,6 +104,28 @@ def test_a_step_knows_its_run() -> None:
     assert (seen.dry_run, seen.force) == (False, True)
     assert seen.params["carrier"] == "UA"
     assert seen.store is surroundings["task_state_store"]
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_what_a_step_reports_is_its_xcom_and_a_line_in_its_log(resumed: bool, caplog: pytest.LogCaptureFixture) -> None:
+    step, surroundings = Recording(task_id="load"), context()
+    with caplog.at_level("INFO"):
+        if resumed:
+            value = within_a_task(step, lambda: step.resume_execution("resumed", {"event": "done"}, surroundings))
+        else:
+            value = execute(step, surroundings)
+    assert value == "done"
+    assert "all is well" in caplog.messages
+    assert RUN_XCOM_KEY in surroundings["ti"].xcoms
+
+
+@pytest.mark.parametrize(("page", "shown"), [("all_regions", "all_regions"), ("", "orders_eu")])
+def test_the_log_points_to_the_page_of_the_dag(page: str, shown: str, caplog: pytest.LogCaptureFixture) -> None:
+    with PipelineDAG("orders_eu", schedule=None, playbook=page):
+        step = Recording(task_id="load", act=lambda: 1 / 0)
+    with pytest.raises(FaultError):
+        execute(step, context())
+    assert f"playbooks/{shown}.md#code_broken" in caplog.text
 
 
 def test_a_step_works_in_a_dag_written_by_hand() -> None:

@@ -132,13 +132,19 @@ def job_that(line: str) -> Cause:
     return cause
 
 
-def broken_source(airflow: Airflow, day: str) -> AbstractContextManager[None]:
-    del day
-    return file_is(
-        airflow,
-        "source_system.py",
-        lambda text: text.replace("with _open(", "raise OSError(5, 'the source is away')\n    with _open("),
-    )
+def source_that(statement: str) -> Cause:
+    """`land`'s function, with a statement before it reads."""
+
+    def cause(airflow: Airflow, day: str) -> AbstractContextManager[None]:
+        del day
+        change = f"{statement}\n    with _open("
+        return file_is(airflow, "source_system.py", lambda text: text.replace("with _open(", change))
+
+    return cause
+
+
+broken_source = source_that("raise OSError(5, 'the source is away')")
+buggy_source = source_that("[][0]")
 
 
 def yaml_is(old: str, new: str) -> Callable[[Airflow], AbstractContextManager[None]]:
@@ -229,6 +235,8 @@ TOGETHER = (
         Case("flights", "SCHEMA_MISMATCH", "load_flights", day_file("flights", renamed("tailnum", "plane"))),
         Case("weather", "SCHEMA_MISMATCH", "load_weather", day_file("weather", zipped(renamed("visib", "sight")))),
         Case("reference", "SOURCE_MISSING", "load_airlines", reference_file("airlines", None), clear="land"),
+        Case("flights", "CODE_BROKEN", "land", buggy_source, THIRD),
+        Case("weather", "CODE_BROKEN", "land", buggy_source, THIRD),
         Case("delays", "SOURCE_MISSING", "load_delays", joined_gone, FIRST, clear="join"),
         Case("delays", "TOO_MANY_DEAD_LETTERS", "load_delays", joined_is(bad_carrier), SECOND, clear="join"),
         Case("delays", "CHECK_FAILED", "load_delays", joined_is(header_only), THIRD, clear="join"),
@@ -244,6 +252,7 @@ TOGETHER = (
             "delays", "SPARK_STEP_FAILED", "join", job_that("raise RuntimeError('a bad day')"), FIRST, retried=True
         ),
         Case("delays", "SPARK_CODE_BROKEN", "join", job_that("import no_such_module"), SECOND),
+        Case("reference", "CODE_BROKEN", "land", buggy_source),
         Case(
             "delays", "CLUSTER_TERMINATED_OUTSIDE", "join", job_that("import time; time.sleep(300)"), THIRD,
             meanwhile=end_the_cluster,

@@ -179,6 +179,7 @@ def test_secrets_go_only_to_those_who_need_them(services: Services, env: Env) ->
     assert who_knows("AIRFLOW_ADMIN_PASSWORD") == {"init"}
     assert who_knows("WAREHOUSE_PASSWORD") == {*AIRFLOW, "init"}
     assert who_knows("LOCAL_AWS_KEY") == {*AIRFLOW, "init", "aws"}
+    assert who_knows("LOCAL_AWS_SECRET") == {*AIRFLOW, "init", "aws"}
     assert "environment" not in services["tasks"]
 
 
@@ -209,7 +210,7 @@ def test_airflow_is_set_up_as_in_the_embedded_stack(name: str, services: Service
         api_secret_key=env["AIRFLOW_API_SECRET_KEY"],
         jwt_secret=env["AIRFLOW_JWT_SECRET"],
         aws_access_key=env["LOCAL_AWS_KEY"],
-        aws_secret_key="local",
+        aws_secret_key=env["LOCAL_AWS_SECRET"],
     )
     bundles = airflow.pipeline_bundles("/srv/sluicegate/dags")
     ports = Ports(airflow=8080, postgres=5432, aws=9324)
@@ -245,6 +246,7 @@ def test_postgres_is_set_up_as_in_the_embedded_stack(services: Services, tmp_pat
 def test_the_local_aws_is_where_the_connection_points(services: Services, env: Env) -> None:
     aws = services["aws"]
     assert aws["environment"]["SLUICEGATE_LOCAL_KEY"] == env["LOCAL_AWS_KEY"]
+    assert aws["environment"]["SLUICEGATE_LOCAL_SECRET"] == env["LOCAL_AWS_SECRET"]
     [port] = [option.split("=")[1] for option in aws["command"] if option.startswith("--port=")]
     connection = json.loads(env["AIRFLOW_CONN_AWS_DEFAULT"])
     assert connection["extra"]["endpoint_url"] == f"http://{server.HOST}:{port}"

@@ -5,18 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import sluicegate
 from sluicegate.faults import CATALOGUE
+from sluicegate.faults.catalogue import Fault, StepKind
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def fault_table() -> str:
-    rows = ["| code | class | what happened | what to do |", "|---|---|---|---|"]
-    rows += [f"| {one.code} | {one.kind} | {one.sentence} | {one.remedy} |" for one in CATALOGUE.values()]
+    rows = ["| code | class | steps | what happened | what to do |", "|---|---|---|---|---|"]
+    rows += [
+        f"| {one.code} | {one.kind} | {_steps(one)} | {one.sentence} | {one.remedy} |" for one in CATALOGUE.values()
+    ]
     return "\n".join(rows)
+
+
+def _steps(one: Fault) -> str:
+    kinds = get_args(StepKind)
+    return "all" if len(one.raised_by) == len(kinds) else ", ".join(kind for kind in kinds if kind in one.raised_by)
 
 
 def settings_table() -> str:

@@ -331,4 +331,6 @@ def test_each_combination_of_a_matrix_is_a_dag_with_its_own_or_the_common_playbo
     assert [dag.dag_id for dag in dags.values()] == ["it_eu", "it_us"]
     assert "Of all." in (dags["it_eu"].doc_md or "")
     assert "Of one." in (dags["it_us"].doc_md or "")
+    # The page that the log of a failed task points to is the one that is there.
+    assert [dag.playbook for dag in dags.values()] == ["it", ""]
     assert "l" in dag_of(root, reader, "reader").task_ids

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pickle
 import re
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
+import sluicegate
 from sluicegate.faults import CATALOGUE, DataFault, FatalFault, FaultClass, TransientFault, fault
+from sluicegate.faults.catalogue import StepKind
 
 TYPES = {FaultClass.TRANSIENT: TransientFault, FaultClass.DATA: DataFault, FaultClass.FATAL: FatalFault}
 
@@ -38,3 +42,30 @@ def test_a_code_that_is_not_in_the_catalogue_is_refused() -> None:
 
 def test_an_error_without_detail_says_its_sentence() -> None:
     assert str(fault("DISK_FULL")) == "DISK_FULL (fatal): No space is left on a disk."
+
+
+ROOMS = {
+    "checks": {"load"},
+    "emr": {"spark"},
+    "load": {"load"},
+    "records": {"load", "transform"},
+    "storage": {"load", "transform", "wait"},
+    "targets": {"load", "wait"},
+    "transform": {"transform", "python"},
+    "wait": {"wait"},
+}
+"""By room, the kinds of steps that its code runs in."""
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_catalogue_says_which_steps_can_raise_what_a_room_raises(room: str) -> None:
+    folder = Path(sluicegate.__file__).parent / room
+    named = {code for path in folder.rglob("*.py") for code in re.findall(r'fault\(\s*"([A-Z_]+)"', path.read_text())}
+    raised = named & set(CATALOGUE)
+    assert raised
+    assert {code for code in raised if not CATALOGUE[code].raised_by & ROOMS[room]} == set()
+
+
+def test_every_fault_is_raised_by_some_step() -> None:
+    assert [one.code for one in CATALOGUE.values() if not one.raised_by] == []
+    assert {kind for one in CATALOGUE.values() for kind in one.raised_by} == set(get_args(StepKind))

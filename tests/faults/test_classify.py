@@ -149,9 +149,22 @@ SYSTEM = [
     (raised(lambda: gzip.decompress(b"no gzip at all")), "SOURCE_UNREADABLE"),
     (raised(lambda: zlib.decompress(b"x")), "SOURCE_UNREADABLE"),
     (RuntimeError("?"), "UNKNOWN"),
-    (ValueError("?"), "UNKNOWN"),
     (OSError("no number"), "UNKNOWN"),
     (SystemExit(1), "UNKNOWN"),
+]
+
+BUGS = [
+    (raised(lambda: [][0]), "CODE_BROKEN"),
+    (raised(lambda: {}["k"]), "CODE_BROKEN"),
+    (raised(lambda: "a" + 1), "CODE_BROKEN"),  # type: ignore[operator]
+    (raised(lambda: 1 / 0), "CODE_BROKEN"),
+    (raised(lambda: int("x")), "CODE_BROKEN"),
+    (raised(lambda: None.x), "CODE_BROKEN"),  # type: ignore[attr-defined]
+    (raised(lambda: next(iter(()))), "CODE_BROKEN"),
+    (AssertionError("never"), "CODE_BROKEN"),
+    (NameError("x"), "CODE_BROKEN"),
+    (NotImplementedError("later"), "CODE_BROKEN"),
+    (RecursionError("deep"), "CODE_BROKEN"),
 ]
 
 FILES = [
@@ -182,7 +195,7 @@ def label(value: object) -> str | None:
     return f"{type(value).__name__}-{value}"[:60] if isinstance(value, BaseException) else None
 
 
-@pytest.mark.parametrize(("error", "code"), [*AWS, *POSTGRES, *SYSTEM, *FILES, *AIRFLOW], ids=label)
+@pytest.mark.parametrize(("error", "code"), [*AWS, *POSTGRES, *SYSTEM, *BUGS, *FILES, *AIRFLOW], ids=label)
 def test_an_error_is_the_fault_that_the_table_says(error: BaseException, code: str) -> None:
     assert classify(error).code == code
 
@@ -221,7 +234,25 @@ def test_an_error_that_was_hidden_on_purpose_does_not_decide() -> None:
         except TimeoutError:
             raise ValueError("the real reason") from None
 
-    assert classify(raised(load)).code == "UNKNOWN"
+    assert classify(raised(load)).code == "CODE_BROKEN"
+
+
+@pytest.mark.parametrize("lost", [ConnectionResetError("reset"), TimeoutError("slow")])
+def test_a_bug_met_while_a_connection_was_lost_is_tried_again(lost: Exception) -> None:
+    def load() -> None:
+        try:
+            raise lost
+        except OSError:
+            {}["cached"]
+
+    assert classify(raised(load)).fault.kind is FaultClass.TRANSIENT
+
+
+def test_an_error_of_a_librarys_own_class_is_no_bug() -> None:
+    class QuotaError(ValueError):
+        pass
+
+    assert classify(QuotaError("come back later")).code == "UNKNOWN"
 
 
 def test_a_fault_inside_decides_and_keeps_its_facts() -> None:

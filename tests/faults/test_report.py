@@ -47,14 +47,14 @@ def context(store: Store | None = None, try_number: int = 1) -> Mapping[str, Any
 
 def test_an_error_comes_out_as_its_fault_from_the_original() -> None:
     original = ConnectionRefusedError("no")
-    with pytest.raises(FaultError) as caught, reported(context(), pipeline="orders"):
+    with pytest.raises(FaultError) as caught, reported(context(), playbook="orders"):
         raise original
     assert caught.value.code == "NETWORK"
     assert caught.value.__cause__ is original
 
 
 def test_the_log_has_the_fault_its_remedy_and_the_playbooks_section(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(FaultError), reported(context(), pipeline="orders"):
+    with pytest.raises(FaultError), reported(context(), playbook="orders"):
         raise fault("SOURCE_MISSING", "s3://landing/orders/1.csv")
     assert len(caplog.records) == 1
     assert caplog.records[0].levelno == logging.ERROR
@@ -66,7 +66,7 @@ def test_the_log_has_the_fault_its_remedy_and_the_playbooks_section(caplog: pyte
 
 def test_the_store_keeps_the_fault_for_who_recovers() -> None:
     store = Store()
-    with pytest.raises(FaultError), reported(context(store, try_number=2), pipeline="orders"):
+    with pytest.raises(FaultError), reported(context(store, try_number=2), playbook="orders"):
         raise fault("TOO_MANY_DEAD_LETTERS", "28 of 929", dead=28)
     kept = store.values[LAST_ERROR]
     assert {name: kept[name] for name in ("code", "class", "detail", "facts", "try_number")} == {
@@ -81,7 +81,7 @@ def test_the_store_keeps_the_fault_for_who_recovers() -> None:
 
 def test_what_is_kept_stays_small_and_shows_its_end() -> None:
     store = Store()
-    with pytest.raises(FaultError), reported(context(store), pipeline="p"):
+    with pytest.raises(FaultError), reported(context(store), playbook="p"):
         raise fault("UNKNOWN", "ä" * 100_000 + " the cause", rows=["x" * 1000] * 100)
     kept = store.values[LAST_ERROR]
     assert len(json.dumps(kept, ensure_ascii=False).encode()) < 8192
@@ -91,7 +91,7 @@ def test_what_is_kept_stays_small_and_shows_its_end() -> None:
 
 def test_no_secret_reaches_log_or_store(caplog: pytest.LogCaptureFixture) -> None:
     store = Store()
-    with pytest.raises(FaultError), reported(context(store), pipeline="p"):
+    with pytest.raises(FaultError), reported(context(store), playbook="p"):
         raise fault("UNKNOWN", "postgresql://u:hunter2@db/w", url="postgresql://u:hunter2@db/w", password="hunter2")
     assert "hunter2" not in json.dumps(store.values)
     assert "hunter2" not in caplog.text
@@ -100,20 +100,20 @@ def test_no_secret_reaches_log_or_store(caplog: pytest.LogCaptureFixture) -> Non
 def test_airflows_masker_learns_the_secret_for_the_traceback_it_logs() -> None:
     from airflow.sdk._shared.secrets_masker import redact as masked
 
-    with pytest.raises(FaultError), reported(context(), pipeline="p"):
+    with pytest.raises(FaultError), reported(context(), playbook="p"):
         raise ValueError("postgresql://u:pa55-w0rd@db/w")
     assert masked("ValueError: postgresql://u:pa55-w0rd@db/w") == "ValueError: postgresql://u:***@db/w"
 
 
 def test_a_store_that_fails_does_not_hide_the_error() -> None:
-    with pytest.raises(FaultError) as caught, reported(context(Store(broken=True)), pipeline="p"):
+    with pytest.raises(FaultError) as caught, reported(context(Store(broken=True)), playbook="p"):
         raise fault("DISK_FULL")
     assert caught.value.code == "DISK_FULL"
 
 
 def test_facts_that_are_no_json_do_not_hide_the_error() -> None:
     store = Store()
-    with pytest.raises(FaultError), reported(context(store), pipeline="p"):
+    with pytest.raises(FaultError), reported(context(store), playbook="p"):
         raise fault("DISK_FULL", "", path=object(), when={1, 2})
     assert store.values[LAST_ERROR]["code"] == "DISK_FULL"
 
@@ -123,8 +123,8 @@ def test_a_fault_is_reported_once_however_deep_it_was_raised(caplog: pytest.LogC
     surroundings = context(store)
     with (
         pytest.raises(FaultError),
-        reported(surroundings, pipeline="p"),
-        reported(surroundings, pipeline="p"),
+        reported(surroundings, playbook="p"),
+        reported(surroundings, playbook="p"),
     ):
         raise ValueError("once")
     assert store.calls == 1
@@ -145,7 +145,7 @@ def test_a_fault_is_reported_once_however_deep_it_was_raised(caplog: pytest.LogC
 )
 def test_control_flow_passes_untouched(control: BaseException) -> None:
     store = Store()
-    with pytest.raises(type(control)) as caught, reported(context(store), pipeline="p"):
+    with pytest.raises(type(control)) as caught, reported(context(store), playbook="p"):
         raise control
     assert caught.value is control
     assert store.calls == 0
@@ -154,7 +154,7 @@ def test_control_flow_passes_untouched(control: BaseException) -> None:
 @pytest.mark.parametrize("timeout", [AirflowTaskTimeout("t"), AirflowSensorTimeout("t")])
 def test_a_timeout_is_reported_and_stays_what_airflow_knows(timeout: BaseException) -> None:
     store = Store()
-    with pytest.raises(type(timeout)), reported(context(store), pipeline="p"):
+    with pytest.raises(type(timeout)), reported(context(store), playbook="p"):
         raise timeout
     assert store.values[LAST_ERROR]["code"] == "TIMED_OUT"
 
@@ -178,4 +178,4 @@ def test_a_store_that_fails_does_not_fail_a_success() -> None:
 
 def test_the_playbooks_section_is_the_code_as_an_anchor() -> None:
     assert playbook_section("orders", "TOO_MANY_DEAD_LETTERS") == "playbooks/orders.md#too_many_dead_letters"
-    assert "playbooks/orders.md#unknown" in describe(fault("UNKNOWN"), pipeline="orders")
+    assert "playbooks/orders.md#unknown" in describe(fault("UNKNOWN"), playbook="orders")

@@ -38,6 +38,14 @@ def test_an_error_of_an_operator_that_is_not_ours_is_classified() -> None:
     assert POLICY.evaluate(ConnectionRefusedError("no"), 1, 3).action is RetryAction.RETRY
 
 
+def test_a_bug_fails_at_once_unless_the_file_says_otherwise() -> None:
+    stubborn = FaultRetryPolicy(bugs=True)
+    assert POLICY.evaluate(IndexError("list index out of range"), 1, 3).action is RetryAction.FAIL
+    assert stubborn.evaluate(IndexError("list index out of range"), 1, 3).action is RetryAction.RETRY
+    assert stubborn.evaluate(fault("WAREHOUSE_DENIED"), 1, 3).action is RetryAction.FAIL
+    assert FaultRetryPolicy.deserialize(stubborn.serialize()) == stubborn
+
+
 def test_after_a_clear_the_pause_starts_small_again() -> None:
     # Cleared after its fourth try: Airflow goes on counting, and adds the retries to what was used.
     context: Any = {"task": SimpleNamespace(retries=3)}

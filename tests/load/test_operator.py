@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sluicegate.faults import FaultError
 from sluicegate.graph.window import Window
 from sluicegate.load.operator import LoadOperator
-from sluicegate.runtime.operator import StepContext
+from sluicegate.runtime.step import StepContext
 from sluicegate.targets.connection import conninfo_of, parse_table
 
 
@@ -41,8 +41,7 @@ def run(operator: LoadOperator, **words: Any) -> tuple[Any, TaskInstance]:
 
 
 @pytest.mark.usefixtures("connection")
-def test_a_step_loads_and_returns_its_report(warehouse: Any, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "sluicegate.load")
+def test_a_step_loads_and_returns_its_report(warehouse: Any) -> None:
     operator = LoadOperator(
         task_id="load_orders",
         source=str(warehouse.csv("o.csv", ["id", "n"], [[1, 1], [2, ""], *[[n, 1] for n in range(3, 30)]])),
@@ -51,14 +50,15 @@ def test_a_step_loads_and_returns_its_report(warehouse: Any, caplog: pytest.LogC
         columns={"id": "integer", "n": {"type": "integer", "required": True}},
         checks=[{"expect_column_values_to_be_between": {"column": "n", "min_value": 0}}],
     )
-    report, _ = run(operator)
+    result, _ = run(operator)
+    report = result.value
     assert (report["status"], report["read"], report["inserted"], report["dead"]) == ("loaded", 29, 28, 1)
-    assert "loaded 28 of 29 into sales.orders: 28 inserted, 1 dead (required:n 1)" in caplog.text
+    assert result.line == "loaded 28 of 29 into sales.orders: 28 inserted, 1 dead (required:n 1)"
     ledger = warehouse.rows("SELECT pipeline, step, run_id, try_number, window_start FROM sluicegate.loads")
     assert ledger == [("orders", "load_orders", "run-1", 2, datetime(2024, 1, 1, tzinfo=UTC))]
-    assert run(operator)[0]["status"] == "skipped"
-    assert run(operator, force=True)[0]["unchanged"] == 28
-    assert run(operator, force=True, dry_run=True)[0]["status"] == "dry_run"
+    assert run(operator)[0].value["status"] == "skipped"
+    assert run(operator, force=True)[0].value["unchanged"] == 28
+    assert run(operator, force=True, dry_run=True)[0].value["status"] == "dry_run"
 
 
 @pytest.mark.usefixtures("connection")

@@ -154,8 +154,11 @@ def raised(error: Exception) -> Exception:
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (ValueError("bad"), "CODE_FAILED"),
-        (KeyError("k"), "CODE_FAILED"),
+        (RuntimeError("bad"), "CODE_FAILED"),
+        (ValueError("bad"), "CODE_BROKEN"),
+        (KeyError("k"), "CODE_BROKEN"),
+        (IndexError("list index out of range"), "CODE_BROKEN"),
+        (UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"), "CODE_BROKEN"),
         (pa.ArrowInvalid("cast"), "CODE_FAILED"),
         (ConnectionRefusedError("no"), "NETWORK"),
         (MemoryError(), "OUT_OF_MEMORY"),

@@ -190,7 +190,7 @@ def test_a_function_that_fails_leaves_the_old_output(run: Run, step: Any, tmp_pa
     old = tmp_path / "out" / "2013-02-11.parquet"
     old.write_text("old")
     error = fails(run, step(function))
-    assert error.code == "CODE_FAILED"
+    assert error.code == "CODE_BROKEN"
     assert isinstance(error.__cause__, ValueError)  # with the author's traceback
     assert old.read_text() == "old"
     assert list(old.parent.iterdir()) == [old]

@@ -91,7 +91,7 @@ def test_a_dry_run_calls_what_takes_it(run: Run, step: Any) -> None:
 def test_an_error_is_the_functions_failure_with_its_traceback(run: Run, step: Any) -> None:
     with pytest.raises(FaultError) as caught:
         run(step("broken"))
-    assert caught.value.code == "CODE_FAILED"
+    assert caught.value.code == "CODE_BROKEN"
     assert "no such list" in caught.value.detail
     assert isinstance(caught.value.__cause__, ValueError)
 

@@ -23,7 +23,8 @@ from sluicegate.faults import TransientFault, classify, fault
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.keys.model import Cluster, Job
 from sluicegate.pipeline.text.quantities import format_duration
-from sluicegate.runtime.operator import StepContext, StepOperator
+from sluicegate.runtime.operator import StepOperator
+from sluicegate.runtime.step import StepContext, StepResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -102,7 +103,7 @@ class SparkOperator(StepOperator):
         if both := sorted(self.reads.keys() & self.writes.keys()):
             raise ValueError(f"{self.task_id}: bound in `reads` and in `writes`: {', '.join(both)}")
 
-    def run(self, context: Context, step: StepContext) -> Any:
+    def run(self, context: Context, step: StepContext) -> StepResult:
         if step.dry_run:
             from airflow.sdk.exceptions import AirflowSkipException
 
@@ -110,7 +111,7 @@ class SparkOperator(StepOperator):
         limit = self._limit()
         return self._go_on(context, step, None if limit is None else datetime.now(UTC) + limit)
 
-    def resume(self, context: Context, event: Mapping[str, Any], until: str | None = None) -> Any:
+    def resume(self, context: Context, event: Mapping[str, Any], until: str | None = None) -> StepResult:
         """After the trigger has fired: report how the cluster ended, or go on with another one."""
         step = self.step_context(context)
         client, key = self._connect(step)
@@ -154,7 +155,7 @@ class SparkOperator(StepOperator):
         ending.start()
         ending.join(_KILL_WAIT)
 
-    def _go_on(self, context: Context, step: StepContext, until: datetime | None) -> Any:
+    def _go_on(self, context: Context, step: StepContext, until: datetime | None) -> StepResult:
         """Find or start the cluster, then report on it if it is done, else wait for it."""
         from sluicegate.emr.launch import find_or_start
 
@@ -238,7 +239,7 @@ class SparkOperator(StepOperator):
 
     def _report(
         self, context: Context, step: StepContext, cluster: ClusterStatus, steps: Sequence[StepStatus]
-    ) -> dict[str, Any]:
+    ) -> StepResult:
         from sluicegate.emr.outcome import outcome
 
         result = outcome(
@@ -251,7 +252,7 @@ class SparkOperator(StepOperator):
         record = Record.read(step.store) or Record(since=cluster.created or datetime.now(UTC))
         attempt = self._run_key(step).attempt(cluster.name) or 0
         record.finished(attempt, self._generation(context)).write(step.store)
-        return result
+        return StepResult(result)
 
     def _done_after_all(self, client: EmrClient, key: RunKey, context: Context, step: StepContext) -> str:
         """The id of a cluster that has done the work in the last moment.

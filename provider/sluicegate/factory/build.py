@@ -16,7 +16,7 @@ from airflow.sdk import TaskGroup
 from sluicegate.factory.arguments.coerce import Typist
 from sluicegate.factory.arguments.operators import dag_argument_problems, typed_dag_arguments
 from sluicegate.factory.dag import dag_arguments, trigger_form
-from sluicegate.factory.docs import doc_md, playbooks_folder
+from sluicegate.factory.docs import doc_md, playbook_page, playbooks_folder
 from sluicegate.factory.problems import BuildError, Problem
 from sluicegate.factory.steps import Made, Task, files_task, retry_arguments, task_of
 from sluicegate.graph.groups import around, group_id
@@ -81,6 +81,8 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, An
         **further,
         "doc_md": doc_md(pipeline, playbooks),
     }
+    if (page := playbook_page(pipeline, playbooks).stem) != pipeline.name:
+        arguments["playbook"] = page
     try:
         dag = PipelineDAG(pipeline.name, **arguments)
     except Exception as error:

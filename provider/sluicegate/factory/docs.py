@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import conf
 from sluicegate.pipeline.keys.model import Pipeline
 from sluicegate.pipeline.text.quantities import format_duration
 
-__all__ = ["doc_md", "older_version", "playbooks_folder"]
+__all__ = ["doc_md", "older_version", "playbook_page", "playbooks_folder"]
 
 
 def playbooks_folder(root: Path) -> Path:
@@ -19,15 +19,18 @@ def playbooks_folder(root: Path) -> Path:
     return Path(configured).expanduser() if configured else root.parent / "playbooks"
 
 
+def playbook_page(pipeline: Pipeline, playbooks: Path) -> Path:
+    """The page of the pipeline, whether it is there or not; the combinations of a matrix may have one together."""
+    page = playbooks / f"{pipeline.name}.md"
+    return page.with_stem(pipeline.file.stem) if pipeline.matrix and not page.is_file() else page
+
+
 def doc_md(pipeline: Pipeline, playbooks: Path) -> str:
     """Markdown. A pipeline without a playbook says so, and where it would have to be."""
     parts = [_facts(pipeline)]
     if pipeline.description:
         parts.insert(0, pipeline.description.strip())
-    page = playbooks / f"{pipeline.name}.md"
-    if pipeline.matrix and not page.is_file():
-        page = page.with_stem(pipeline.file.stem)  # one page for all combinations
-    parts.append(_playbook(page))
+    parts.append(_playbook(playbook_page(pipeline, playbooks)))
     return "\n\n".join(parts) + "\n"
 
 

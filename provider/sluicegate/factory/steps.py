@@ -127,15 +127,7 @@ def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) ->
         **_ours(pipeline),
         source=source,
         into=into,
-        key=step.key,
-        mode=step.mode,
-        newest_by=step.newest_by,
-        format=step.format or source.format,
-        columns=step.columns,
-        checks=step.checks,
-        suite=step.suite,
-        dead_letters=step.dead_letters,
-        on_schema_change=step.on_schema_change,
+        **step.each() | {"format": step.format or source.format},
         aws_conn_id=pipeline.connections.aws,
     )
     return LoadOperator, arguments
@@ -270,18 +262,19 @@ def _ours(pipeline: Pipeline) -> dict[str, Any]:
 
 def retry_arguments(retries: Retries, *, at_least: int = 0) -> dict[str, Any]:
     """The catalogue decides what is tried again, also for foreign operators; the numbers are the file's."""
-    return dict(_retry_arguments(retries.count, retries.delay, retries.max_delay, at_least))
+    return dict(_retry_arguments(retries, at_least))
 
 
 @lru_cache(maxsize=256)
-def _retry_arguments(count: int, delay: timedelta, max_delay: timedelta, at_least: int) -> Mapping[str, Any]:
-    longest = max(delay, max_delay)
+def _retry_arguments(retries: Retries, at_least: int) -> Mapping[str, Any]:
+    delay = retries.delay
+    longest = max(delay, retries.max_delay)
     return {
-        "retries": max(count, at_least),
+        "retries": max(retries.count, at_least),
         "retry_delay": max(delay, timedelta(seconds=1)),
         "max_retry_delay": longest,
         "retry_exponential_backoff": 2.0,
-        "retry_policy": FaultRetryPolicy(delay=delay, max_delay=longest),
+        "retry_policy": FaultRetryPolicy(delay=delay, max_delay=longest, bugs=retries.bugs),
     }
 
 

@@ -21,7 +21,7 @@ _RULES: tuple[Callable[[BaseException, tuple[str, ...]], Match | None], ...] = (
 
 
 def classify(error: BaseException) -> FaultError:
-    """The fault that `error` is; UNKNOWN when no rule matches. Never raises.
+    """The fault that `error` is: CODE_BROKEN for a bug, UNKNOWN when no rule matches. Never raises.
 
     A `FaultError` is returned as it is. Where an error says nothing by itself (`RuntimeError`), what it
     was raised from, or while handling, decides.
@@ -35,7 +35,7 @@ def classify(error: BaseException) -> FaultError:
         if (found := _matched(link)) is not None:
             detail = found.detail if found.detail is not None else summary(link)
             return fault(found.code, detail, **{"type": type_names(link)[0], **found.facts})
-    return fault("UNKNOWN", summary(error), type=type_names(error)[0])
+    return fault("CODE_BROKEN" if system.is_bug(error) else "UNKNOWN", summary(error), type=type_names(error)[0])
 
 
 def _matched(error: BaseException) -> Match | None:

@@ -28,18 +28,18 @@ _FACTS_BYTES = 4096
 log = logging.getLogger(__name__)
 
 
-def playbook_section(pipeline: str, code: str) -> str:
-    """Where the playbook of `pipeline` treats `code`: `playbooks/orders.md#source_missing`."""
-    return f"playbooks/{pipeline}.md#{code.lower()}"
+def playbook_section(playbook: str, code: str) -> str:
+    """Where the page `playbook` treats `code`: `playbooks/orders.md#source_missing`."""
+    return f"playbooks/{playbook}.md#{code.lower()}"
 
 
-def describe(error: FaultError, *, pipeline: str) -> str:
+def describe(error: FaultError, *, playbook: str) -> str:
     """The block for the task's log."""
     lines = [f"{error.code} ({error.fault.kind}): {error.fault.sentence}"]
     if error.detail:
         lines.append("  what happened: " + redact(error.detail).replace("\n", "\n    "))
     lines.append(f"  what to do:    {error.fault.remedy}")
-    lines.append(f"  playbook:      {playbook_section(pipeline, error.code)}")
+    lines.append(f"  playbook:      {playbook_section(playbook, error.code)}")
     return "\n".join(lines)
 
 
@@ -58,9 +58,9 @@ def last_error(error: FaultError, *, try_number: int, at: datetime) -> dict[str,
     }
 
 
-def report(error: FaultError, context: Mapping[str, Any], *, pipeline: str) -> None:
+def report(error: FaultError, context: Mapping[str, Any], *, playbook: str) -> None:
     """Log `error` with its remedy and keep it under `LAST_ERROR` in the task's state store."""
-    log.error("%s", describe(error, pipeline=pipeline))
+    log.error("%s", describe(error, playbook=playbook))
     store = context.get("task_state_store")
     if store is None:
         return
@@ -83,8 +83,10 @@ def forget(context: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def reported(context: Mapping[str, Any], *, pipeline: str) -> Iterator[None]:
+def reported(context: Mapping[str, Any], *, playbook: str) -> Iterator[None]:
     """Around what a step does: whatever comes out is a `FaultError`, reported once, from the original.
+
+    `playbook` is the name of the page that the log points to, the pipeline's own or one for several.
 
     Airflow's control flow (deferred, skipped, rescheduled, ...) and exits of the process pass untouched.
     Timeouts are reported, but stay what they are: Airflow calls `on_kill` only when it sees its own.
@@ -94,12 +96,12 @@ def reported(context: Mapping[str, Any], *, pipeline: str) -> Iterator[None]:
     try:
         yield
     except (AirflowTaskTimeout, AirflowSensorTimeout) as timeout:
-        report(classify(timeout), context, pipeline=pipeline)
+        report(classify(timeout), context, playbook=playbook)
         raise
     except FaultError as error:
         _mask_traceback(error)
         if not error.reported:
-            report(error, context, pipeline=pipeline)
+            report(error, context, playbook=playbook)
             error.reported = True
         raise
     except Exception as error:
@@ -107,7 +109,7 @@ def reported(context: Mapping[str, Any], *, pipeline: str) -> Iterator[None]:
             raise
         _mask_traceback(error)
         found = classify(error)
-        report(found, context, pipeline=pipeline)
+        report(found, context, playbook=playbook)
         found.reported = True
         raise found from error
 

@@ -36,10 +36,14 @@ def retry_delay(attempt: int, *, delay: timedelta, max_delay: timedelta, share: 
 
 @dataclass(frozen=True)
 class FaultRetryPolicy(RetryPolicy):
-    """Retries transient faults with a growing pause; data and fatal faults fail with the reason."""
+    """Retries transient faults with a growing pause; data and fatal faults fail with the reason.
+
+    With `bugs` what a bug in code raises (CODE_BROKEN) is tried again too.
+    """
 
     delay: timedelta = timedelta(seconds=30)
     max_delay: timedelta = timedelta(minutes=10)
+    bugs: bool = False
 
     def evaluate(
         self,
@@ -50,7 +54,7 @@ class FaultRetryPolicy(RetryPolicy):
     ) -> RetryDecision:
         found = classify(exception)
         reason = f"{found.code} ({found.fault.kind}): {found.fault.sentence}"
-        if found.fault.kind is not FaultClass.TRANSIENT:
+        if found.fault.kind is not FaultClass.TRANSIENT and not (self.bugs and found.code == "CODE_BROKEN"):
             return RetryDecision.fail(reason)
         attempt = _attempt(try_number, max_tries, context)
         share = random.random()  # noqa: S311 - jitter, no secret
@@ -58,11 +62,12 @@ class FaultRetryPolicy(RetryPolicy):
         return RetryDecision.retry(delay=pause, reason=reason)
 
     def serialize(self) -> dict[str, Any]:
-        return {"delay": self.delay.total_seconds(), "max_delay": self.max_delay.total_seconds()}
+        numbers = {"delay": self.delay.total_seconds(), "max_delay": self.max_delay.total_seconds()}
+        return {**numbers, "bugs": self.bugs}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> FaultRetryPolicy:
-        return cls(timedelta(seconds=data["delay"]), timedelta(seconds=data["max_delay"]))
+        return cls(timedelta(seconds=data["delay"]), timedelta(seconds=data["max_delay"]), data["bugs"])
 
 
 def _attempt(try_number: int, max_tries: int, context: Context | None) -> int:

@@ -6,7 +6,7 @@ import errno
 
 from sluicegate.faults.shape import Match, starts_with
 
-__all__ = ["match"]
+__all__ = ["is_bug", "match"]
 
 _BY_ERRNO = {
     errno.ENOSPC: "DISK_FULL",
@@ -48,6 +48,40 @@ _TIMEOUTS = (
     "requests.exceptions.Timeout",
     "urllib3.exceptions.TimeoutError",
 )
+
+_BUGS = frozenset(
+    {
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        BufferError,
+        FloatingPointError,
+        IndexError,
+        KeyError,
+        LookupError,
+        NameError,
+        NotImplementedError,
+        OverflowError,
+        RecursionError,
+        StopIteration,
+        TypeError,
+        UnboundLocalError,
+        UnicodeDecodeError,
+        UnicodeEncodeError,
+        UnicodeError,
+        ValueError,
+        ZeroDivisionError,
+    }
+)
+
+
+def is_bug(error: BaseException) -> bool:
+    """Whether `error` is what Python raises for wrong code, which would do the same once more.
+
+    Python's own classes alone: what a library's subclass means is unknown here, and RuntimeError and
+    Exception are raised for anything.
+    """
+    return type(error) in _BUGS
 
 
 def match(error: BaseException, names: tuple[str, ...]) -> Match | None:

@@ -77,6 +77,8 @@ def plan_columns(
         shown = ", ".join(map(repr, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
         raise fault("SCHEMA_MISMATCH", f"{'; '.join(dict.fromkeys(problems))}; {who} has {shown}")
     types = {name: parse_type(column.type) for name, column in request.columns.items() if column.type is not None}
+    counted = [name for name, column in request.columns.items() if column.epoch and name not in table.columns]
+    types |= {name: parse_type("timestamptz") for name in counted if name not in types}
     planned = {name: _of_target(table, name, types.get(name)) for name in kept}
     inferred = infer([name for name, type_ in planned.items() if type_ is None])
     return {name: type_ or inferred[name] for name, type_ in planned.items()}
@@ -118,7 +120,10 @@ def _of_target(table: Table, name: str, declared: ColumnType | None) -> ColumnTy
 
 
 _WIDTH = {"smallint": 1, "integer": 2, "bigint": 3}
-_FAMILIES = ({*_WIDTH}, {"numeric"}, {"real", "double"}, {"text", "varchar", "char"}, {"json", "jsonb"})
+_FAMILIES = (
+    {*_WIDTH}, {"numeric"}, {"real", "double"}, {"text", "varchar", "char"}, {"json", "jsonb"}, {"time"}, {"timestamp"},
+    {"timestamptz"},
+)  # fmt: skip
 
 
 def _takes(target: ColumnType, declared: ColumnType) -> bool:
@@ -134,6 +139,9 @@ def _takes(target: ColumnType, declared: ColumnType) -> bool:
         return whole[0] >= whole[1] and (target.scale or 0) >= (declared.scale or 0)
     if target.name == "double":
         return declared.name in {"smallint", "integer"}
+    if target.name in {"time", "timestamp", "timestamptz"} and target.name == declared.name:
+        digits = (6 if type_.precision is None else type_.precision for type_ in (target, declared))
+        return next(digits) >= next(digits)
     return target.name == "text" and declared.name in {"varchar", "json", "uuid"}
 
 

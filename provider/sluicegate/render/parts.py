@@ -41,7 +41,8 @@ def parts_of(value: Any) -> Parts | None:
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
         given = {name: getattr(value, name) for name in fields}
-        return Parts(kind, {}, {name: each for name, each in given.items() if not _is_default(fields[name], each)})
+        said = {name: each for name, each in given.items() if not _is_default(fields[name], each, given)}
+        return Parts(kind, {}, said)
     names = [name for name, parameter in _parameters(kind).items() if parameter.kind in _NAMED]
     found = {}
     for name in names:
@@ -102,8 +103,11 @@ def _default(kind: type, name: str, parameter: inspect.Parameter) -> Any:
     return parameter.default
 
 
-def _is_default(field_: Any, value: Any) -> bool:
-    return not field_.is_required() and bool(field_.get_default(call_default_factory=True) == value)
+def _is_default(field_: Any, value: Any, given: Mapping[str, Any]) -> bool:
+    if field_.is_required():
+        return False
+    # Some defaults follow from other fields.
+    return bool(field_.get_default(call_default_factory=True, validated_data=given) == value)
 
 
 def _param(value: Param) -> Parts:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -19,39 +19,20 @@ from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.graph.location import Location
 from sluicegate.graph.window import Window
 from sluicegate.runtime.marks import RUN_XCOM_KEY, RunMark
+from sluicegate.runtime.step import StepContext, StepResult
 
 if TYPE_CHECKING:
     import jinja2
     from airflow.sdk import Context
 
 __all__ = [
-    "StepContext", "StepOperator", "as_step", "before_operator_step", "mark_run", "run_window",
+    "StepOperator", "as_step", "before_operator_step", "mark_run", "run_window",
     "with_item",
 ]  # fmt: skip
 
 _MAX_DELAY = timedelta(minutes=10)
 
-
-@dataclass(frozen=True)
-class StepContext:
-    """What a step knows of its run. `store` is Airflow's task state store, or None outside Airflow."""
-
-    pipeline: str
-    step: str
-    run_id: str
-    try_number: int
-    map_index: int
-    window: Window
-    params: Mapping[str, Any] = field(default_factory=dict)
-    dry_run: bool = False
-    force: bool = False
-    store: Any = None
-    item: Any = None
-
-    @property
-    def mapped(self) -> bool:
-        """Whether the step is one of several that its task was expanded into, each with an `item`."""
-        return self.map_index >= 0
+log = logging.getLogger(__name__)
 
 
 class StepOperator(BaseOperator):
@@ -78,26 +59,26 @@ class StepOperator(BaseOperator):
             )
 
     @abstractmethod
-    def run(self, context: Context, step: StepContext) -> Any:
-        """The work. Raises `FaultError`; whatever else comes out is classified."""
+    def run(self, context: Context, step: StepContext) -> StepResult:
+        """The work. Raises `FaultError`; whatever else comes out is classified.
+
+        A method that a trigger resumes returns a `StepResult` as well.
+        """
 
     def execute(self, context: Context) -> Any:
         with self.reported(context):
             step = self.step_context(context)
-            result = self.run(context, step)
-            _succeeded(context)
-            return result
+            return _succeeded(context, self.run(context, step))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """What Airflow calls instead of `execute` once a trigger has fired, failed or timed out."""
         with self.reported(context):
-            result = super().resume_execution(next_method, next_kwargs, context)
-            _succeeded(context)
-            return result
+            return _succeeded(context, super().resume_execution(next_method, next_kwargs, context))
 
     def reported(self, context: Context) -> AbstractContextManager[None]:
         """Around work outside `run` and resumed methods: the same treatment of its errors."""
-        return reported(cast("Mapping[str, Any]", context), pipeline=self._pipeline_name())
+        page = getattr(self.get_dag(), "playbook", "") or self._pipeline_name()
+        return reported(cast("Mapping[str, Any]", context), playbook=page)
 
     def step_context(self, context: Context) -> StepContext:
         """The run as the step sees it.
@@ -255,6 +236,10 @@ def before_operator_step(context: Context) -> None:
     mark_run(context)
 
 
-def _succeeded(context: Context) -> None:
+def _succeeded(context: Context, result: StepResult) -> Any:
+    """The value of the task's XCom, once the result is logged and the run is marked. Every success passes here."""
+    if result.line:
+        log.info("%s", result.line)
     mark_run(context)
     forget(cast("Mapping[str, Any]", context))
+    return result.value

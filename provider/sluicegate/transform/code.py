@@ -16,6 +16,7 @@ from typing import Any
 
 from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError, fault
+from sluicegate.faults.system import is_bug
 
 __all__ = [
     "arguments_for",
@@ -132,16 +133,17 @@ def arguments_for(
 
 
 def failure_of(error: Exception, reference: str, root: str | None) -> FaultError:
-    """What the author's function raised, as a fault: CODE_FAILED unless the catalogue knows better.
+    """What the author's function raised, as a fault: CODE_FAILED unless the catalogue knows better, as it knows a bug.
 
     A file that could not be parsed does not help here: which one it was only the function knows,
     and the step's own reads were reported before it.
     """
     found = classify(error)
     place = _place(error, root)
-    if found.code in {"UNKNOWN", "SOURCE_UNREADABLE"}:
-        return fault("CODE_FAILED", f"{reference}: {found.detail}{place}", **found.facts)
-    return fault(found.code, f"{reference}: {found.detail}{place}", **found.facts)
+    code = found.code
+    if code in {"UNKNOWN", "SOURCE_UNREADABLE"}:
+        code = "CODE_BROKEN" if is_bug(error) else "CODE_FAILED"
+    return fault(code, f"{reference}: {found.detail}{place}", **found.facts)
 
 
 def is_meant(error: Exception) -> bool:

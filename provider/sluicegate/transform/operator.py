@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from sluicegate.faults.errors import FaultError, fault
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.keys.model import Format
-from sluicegate.runtime.operator import StepContext, StepOperator
+from sluicegate.runtime.operator import StepOperator
+from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.storage import FileType, Part, Storage, file_type, parse_uri
 from sluicegate.transform.code import arguments_for, failure_of, find_function, is_meant, on_path, streams
 
@@ -74,7 +75,7 @@ class TransformOperator(StepOperator):
         self.aws_conn_id = aws_conn_id
         self.root = root
 
-    def run(self, context: Context, step: StepContext) -> dict[str, Any]:
+    def run(self, context: Context, step: StepContext) -> StepResult:
         root = self.root or self.dag.folder
         storage = Storage(self.aws_conn_id)
         with on_path(root), TemporaryDirectory(prefix="sluicegate-") as scratch:
@@ -99,8 +100,7 @@ class TransformOperator(StepOperator):
             "read": {name: source.rows for name, source in sources.items()},
             "written": {name: rows for name, (_, rows) in written.items()},
         }
-        log.info("%s: %s", "Dry run, nothing was written" if step.dry_run else "Transformed", report)
-        return report
+        return StepResult(report, f"{'Dry run, nothing was written' if step.dry_run else 'Transformed'}: {report}")
 
     def _open_reads(self, storage: Storage, step: StepContext, scratch: Path) -> tuple[dict[str, Source], list[Part]]:
         from sluicegate.records.batches import open_source

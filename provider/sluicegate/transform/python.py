@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.graph.location import Location
-from sluicegate.runtime.operator import StepContext, StepOperator
+from sluicegate.runtime.operator import StepOperator
+from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.transform.code import (
     arguments_for,
     failure_of,
@@ -59,7 +60,7 @@ class PythonStepOperator(StepOperator):
         self.with_ = dict(with_ or {})
         self.root = root
 
-    def run(self, context: Context, step: StepContext) -> Any:
+    def run(self, context: Context, step: StepContext) -> StepResult:
         root = self.root or self.dag.folder
         with on_path(root):
             function = find_function(self.function, root)
@@ -81,7 +82,7 @@ class PythonStepOperator(StepOperator):
             known = offered | self.with_
             log.info("Calling %s with %s", self.function, ", ".join(passed) or "nothing")
             try:
-                return function(**{name: known[name] for name in passed})
+                return StepResult(function(**{name: known[name] for name in passed}))
             except Exception as error:
                 if is_meant(error):
                     raise

@@ -9,7 +9,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from sluicegate.faults import fault
 from sluicegate.graph.location import Location
-from sluicegate.runtime.operator import StepContext, StepOperator
+from sluicegate.runtime.operator import StepOperator
+from sluicegate.runtime.step import StepContext, StepResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,13 +41,12 @@ class FilesOperator(StepOperator):
         self.empty = empty
         self.aws_conn_id = aws_conn_id
 
-    def run(self, context: Context, step: StepContext) -> list[str]:
+    def run(self, context: Context, step: StepContext) -> StepResult:
         from sluicegate.storage import Storage
 
         found = list(Storage(self.aws_conn_id).matching(self.files))
-        self.log.info("%d files match %s", len(found), self.files)
         if not found and step.dry_run:
             raise AirflowSkipException(f"Dry run: skipped, for no file matches {self.files}")
         if not found and self.empty == "fail":
             raise fault("SOURCE_MISSING", f"no file matches {self.files}", uri=self.files)
-        return found
+        return StepResult(found, f"{len(found)} files match {self.files}")

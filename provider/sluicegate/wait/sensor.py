@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator, BaseOperatorLink
@@ -21,7 +21,8 @@ from sluicegate.graph.location import Location
 from sluicegate.graph.window import awaited_dates
 from sluicegate.pipeline.keys.model import Schedule
 from sluicegate.pipeline.text.quantities import format_duration
-from sluicegate.runtime.operator import StepContext, StepOperator
+from sluicegate.runtime.operator import StepOperator
+from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.wait.source import Source
 from sluicegate.wait.trigger import BROKEN, LATE, SourceTrigger, UpstreamTrigger, WaitTrigger
 from sluicegate.wait.upstream import Upstream
@@ -67,16 +68,18 @@ class WaitSensor(StepOperator):
     def fails_fast(self) -> bool:
         return False
 
-    def run(self, context: Context, step: StepContext) -> None:
+    def run(self, context: Context, step: StepContext) -> StepResult:
         seen = verdict(self.sightings(step), fail_fast=self.fails_fast)
         if seen.outcome is Outcome.READY:
-            self.log.info("there already: nothing to wait for")
-            return
+            return StepResult(line="there already: nothing to wait for")
         if step.dry_run:
             raise AirflowSkipException(f"a dry run does not wait; not there yet: {seen}")
         if seen.outcome is Outcome.FAILED:
             raise self.failure(seen.outcome, str(seen))
         self.log.info("waiting for %s", seen)
+        return self._defer(step)
+
+    def _defer(self, step: StepContext) -> NoReturn:
         deadline = None if self.wait is None else (datetime.now(UTC) + self.wait).isoformat()
         self.defer(
             trigger=self.trigger(step, poke_interval=_poke_interval(), deadline=deadline),
@@ -91,14 +94,14 @@ class WaitSensor(StepOperator):
                 raise self.failure(LATE, f"{self.task_id} has no answer from the triggerer; is it running?")
         return super().resume_execution(next_method, next_kwargs, context)
 
-    def resume(self, context: Context, event: Mapping[str, Any]) -> None:
+    def resume(self, context: Context, event: Mapping[str, Any]) -> StepResult:
         """Go on with the trigger's event."""
         outcome, seen = event["outcome"], event["seen"]
         if outcome == BROKEN:
             raise fault(event["code"], event["detail"])
         if outcome != Outcome.READY:
             raise self.failure(outcome, seen)
-        self.log.info("all there")
+        return StepResult(line="all there")
 
     def _late(self) -> str:
         return "" if self.wait is None else f"after {format_duration(self.wait)} of waiting "

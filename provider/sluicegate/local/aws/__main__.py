@@ -1,7 +1,8 @@
 """`python -m sluicegate.local.aws --root DIR`: the local AWS as a process, until SIGTERM or SIGINT.
 
 It executes what it is sent: it listens on 127.0.0.1 only, and with an access key (`--access-key`, better
-$SLUICEGATE_LOCAL_KEY, which no process list shows) it turns away every request that was not made with it.
+$SLUICEGATE_LOCAL_KEY, which no process list shows) it turns away every request that was not made with it, and with
+$SLUICEGATE_LOCAL_SECRET every one that was not signed with that.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from sluicegate.local.aws.server import LocalAws, RootInUseError
 
 KEY_VARIABLE = "SLUICEGATE_LOCAL_KEY"
+SECRET_VARIABLE = "SLUICEGATE_LOCAL_SECRET"  # noqa: S105 (a name)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         buckets=options.bucket,
         create_buckets=options.create_buckets,
         access_key=options.access_key or os.environ.get(KEY_VARIABLE) or None,
+        secret_key=os.environ.get(SECRET_VARIABLE) or None,
         slots=options.slots,
         cores=options.cores,
         memory=options.memory,

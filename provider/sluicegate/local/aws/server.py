@@ -1,13 +1,13 @@
 """The local AWS as a server on 127.0.0.1: lets in who may call, and hands S3 and EMR their requests.
 
-Its endpoint executes what it is sent. So it listens on the loopback only, wants the access key it was given,
-and turns away what a browser sends (an Origin, or a Host that is not the loopback: DNS rebinding).
+Its endpoint executes what it is sent. So it listens on the loopback only, wants requests that are signed with the
+access key and the secret it was given, and turns away what a browser sends (an Origin, or a Host that is not the
+loopback: DNS rebinding).
 """
 
 from __future__ import annotations
 
 import fcntl
-import hmac
 import json
 import logging
 import re
@@ -26,6 +26,7 @@ from sluicegate.local.aws.fleet import Fleet
 from sluicegate.local.aws.objects import Objects
 from sluicegate.local.aws.runner import Builder, GuardedRunner, SparkBuilder
 from sluicegate.local.aws.s3 import S3Api
+from sluicegate.local.aws.signature import Credentials, refusal
 from sluicegate.local.aws.wire import xml
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 HEALTH = "/_sluicegate/health"
 _LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?")
-_KEY_IN_HEADER = re.compile(r"AWS4-HMAC-SHA256\s+Credential=([^/,\s]+)/|AWS ([^:\s]+):")
 _TARGET = "ElasticMapReduce."
 
 
@@ -48,7 +48,7 @@ class LocalAws:
     root), `state` the records of clusters (default: `emr-state` beside it). With `create_buckets` a write, or
     a Spark job that names one, makes a missing bucket. Port 0 lets the OS pick. `slots`
     is how many steps run at the same time, `cores` and `memory` are for each of them. Without `access_key`
-    any key is let in. `builder` replaces Spark, for tests.
+    every client is let in, without `secret_key` every client that has the access key. `builder` replaces Spark, for tests.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class LocalAws:
         buckets: Iterable[str] = (),
         create_buckets: bool = False,
         access_key: str | None = None,
+        secret_key: str | None = None,
         slots: int = 1,
         cores: int = 2,
         memory: str = "1g",
@@ -69,7 +70,7 @@ class LocalAws:
         self.root = root.resolve()
         self.logs = (logs or self.root.parent / "emr-logs").resolve()
         self.state = (state or self.root.parent / "emr-state").resolve()
-        self.access_key = access_key
+        self._credentials = Credentials(access_key, secret_key) if access_key else None
         self._port = port
         self._buckets = tuple(buckets)
         self._create_buckets = create_buckets
@@ -108,7 +109,7 @@ class LocalAws:
                 builder = self._builder or self._spark(objects)
                 runner = GuardedRunner(objects, self.logs, self.state / "work", builder)
                 self._fleet = Fleet(runner, self.state, self._slots)
-                app = _Application(S3Api(objects), emr_api(self._fleet), self.access_key)
+                app = _Application(S3Api(objects), emr_api(self._fleet), self._credentials)
                 self._server = make_server(
                     HOST,
                     self._port,
@@ -146,10 +147,11 @@ class LocalAws:
         self.stop()
 
     def _spark(self, objects: Objects) -> SparkBuilder:
+        known = self._credentials or Credentials("local")
         env = {
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_ACCESS_KEY_ID": self.access_key or "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_ACCESS_KEY_ID": known.key,
+            "AWS_SECRET_ACCESS_KEY": known.secret or "local",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
         return SparkBuilder(objects, self._cores, self._memory, env)
@@ -158,10 +160,10 @@ class LocalAws:
 class _Application:
     """The WSGI application: the door, then EMR or S3."""
 
-    def __init__(self, s3: S3Api, emr: Callable[[Request], Response], access_key: str | None) -> None:
+    def __init__(self, s3: S3Api, emr: Callable[[Request], Response], known: Credentials | None) -> None:
         self._s3 = s3
         self._emr = emr
-        self._access_key = access_key
+        self._known = known
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
@@ -177,21 +179,11 @@ class _Application:
             return _error("AccessDenied", "The local AWS answers this machine's programs only.", 403, request)
         if request.path == HEALTH:
             return Response('{"status": "healthy"}', content_type="application/json")
-        if not self._is_known(request):
-            message = "The AWS Access Key Id you provided is not the one of this local AWS."
-            return _error("InvalidAccessKeyId", message, 403, request)
+        if self._known is not None and (refused := refusal(request, self._known)) is not None:
+            return _error(refused.code, refused.message, 403, request)
         if _is_emr(request):
             return self._emr(request)
         return self._s3.respond(request)
-
-    def _is_known(self, request: Request) -> bool:
-        if self._access_key is None:
-            return True
-        found = _KEY_IN_HEADER.match(request.headers.get("Authorization", ""))
-        asked = request.args
-        presigned = asked.get("X-Amz-Credential", "").partition("/")[0] or asked.get("AWSAccessKeyId", "")
-        sent = (found[1] or found[2]) if found else presigned
-        return hmac.compare_digest(sent.encode(), self._access_key.encode())
 
 
 class _QuietHandler(WSGIRequestHandler):

@@ -134,7 +134,11 @@ class Supervisor:
         return Component(
             name="aws",
             command=command,
-            env=environment(base, "aws") | {"SLUICEGATE_LOCAL_KEY": secrets.aws_access_key},
+            env=environment(base, "aws")
+            | {
+                "SLUICEGATE_LOCAL_KEY": secrets.aws_access_key,
+                "SLUICEGATE_LOCAL_SECRET": secrets.aws_secret_key,
+            },
             log=state.log("aws"),
             cwd=state.root,
             before=lambda: state.aws_ready.unlink(missing_ok=True),

@@ -56,6 +56,8 @@ class Retries(Part):
     """The pause before the second try; it doubles. Example: `1m`."""
     max_delay: Duration = timedelta(minutes=10)
     """The longest pause. Example: `1h`."""
+    bugs: Flag = False
+    """Whether a bug in code (the fault CODE_BROKEN, such as an IndexError) is tried again too. Example: `true`."""
 
 
 class Read(Part):
