@@ -48,7 +48,8 @@ class LocalAws:
     root), `state` the records of clusters (default: `emr-state` beside it). With `create_buckets` a write, or
     a Spark job that names one, makes a missing bucket. Port 0 lets the OS pick. `slots`
     is how many steps run at the same time, `cores` and `memory` are for each of them. Without `access_key`
-    every client is let in, without `secret_key` every client that has the access key. `builder` replaces Spark, for tests.
+    every client is let in, without `secret_key` every client that has the access key. `builder` replaces Spark,
+    for tests.
     """
 
     def __init__(
