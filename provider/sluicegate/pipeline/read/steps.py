@@ -133,7 +133,7 @@ class Steps:
 
     def _bind(self, model: type[StepBase], given: Raw, made: Raw, where: Where) -> None:
         """Read the keys that are a dataset, which is bound under the key's name, or a file that has to be there."""
-        for key in (key for key in keys_of(model) if key in given):
+        for key in filter(given.__contains__, keys_of(model)):
             at, marks = (*where, key), marks_of(model, key)
             side: Side | None = "reads" if Mark.READS in marks else "writes" if Mark.WRITES in marks else None
             if side is not None:
@@ -170,7 +170,8 @@ class Steps:
             given[f"says_{side}"] = bool(given.get(side))
             given[side] = self.site.datasets.bindings(given.get(side), (*where, side), side)
         made: Raw = {key: given[key] for key in keys_of(model) if given.get(key) is not None}
-        made |= {"name": name, **{side: self._all_bound(side, given[side]) for side in _SIDES}}
+        made["name"] = name
+        made |= {side: self._all_bound(side, given[side]) for side in _SIDES}
         made["after"] = self._after(given.get("after"), name, (*where, "after"), names)
         made["retries"] = self._retries(given.get("retries"), (*where, "retries"))
         if given.get("for_each") is not None:
