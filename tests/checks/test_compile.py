@@ -18,6 +18,7 @@ from sluicegate.checks.expectations import ExpectationRunner
 from sluicegate.checks.rule import Rule
 from sluicegate.faults import FaultError
 from sluicegate.load.stage import Stage
+from sluicegate.records.casts import Cast
 from sluicegate.records.engine import open_duckdb
 from sluicegate.records.reader import LocalPart
 from sluicegate.records.types import parse_type
@@ -104,11 +105,12 @@ RULES = st.one_of(
 class FrameReader:
     """A frame as a source of typed raw values."""
 
-    is_text, may_hold_nul, types = False, False, {}
+    is_text, may_hold_nul = False, False
 
     def __init__(self, duck: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> None:
         self.part = LocalPart(0, "frame", "1", None)  # type: ignore[arg-type]
         self.names = tuple(frame.columns)
+        self.types = {name: parse_type(kind).duck for name, kind in KINDS.items()}
         columns = ", ".join(f"{name} {parse_type(kind).duck}" for name, kind in KINDS.items())
         duck.execute(f"CREATE TABLE frame (line INTEGER, {columns})")
         for line, row in enumerate(frame.itertuples(index=False)):
@@ -142,7 +144,7 @@ def test_a_compiled_rule_finds_the_same_records_as_great_expectations(
         rule = Rule(rule.expectation, {**rule.kwargs, "mostly": mostly})
     theirs = runner.rows(rule, lambda size: [frame]).positions
     with tempfile.TemporaryDirectory() as folder, open_duckdb(Path(folder), "200MB") as duck:
-        stage = Stage(duck, {name: parse_type(kind) for name, kind in KINDS.items()}, [rule], PostgresDialect())
+        stage = Stage(duck, {name: Cast(parse_type(kind)) for name, kind in KINDS.items()}, [rule], PostgresDialect())
         assert not stage._expectations, "this test is about what is compiled"
         stage.fill([FrameReader(duck, frame)])
         ours = [letter.line for letter in stage.dead_letters()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -214,6 +215,18 @@ def test_the_first_command_of_the_guide_finds_nothing_wrong_but_what_the_guide_s
     said = set(re.findall(r"^\| `(no-[a-z-]+)` \|", page("author.md").text, re.MULTILINE))
     assert said == {"no-owner", "no-fresh-within", "no-checks", "no-playbook"}
     assert set(re.findall(r"(?:error|warning)\[([a-z-]+)\]", done.output)) == said - {"no-owner"}
+
+
+def test_check_says_nothing_of_the_first_pipeline_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    block = next(block for block in re.findall("```sh\n(.*?)```", text, re.DOTALL) if "<<'YAML'" in block)
+    setup, _, check = block.partition(".venv/bin/sluicegate ")
+    subprocess.run(["/bin/sh", "-ec", setup], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, check.splitlines()[0].split())
+    assert (done.exit_code, done.stdout) == (0, "1 pipeline file: no mistakes\n")
 
 
 @pytest.mark.parametrize("of", GUIDES, ids=named)

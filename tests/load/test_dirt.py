@@ -45,7 +45,9 @@ def test_every_kind_of_bad_line_is_set_aside_with_its_own_line_number(warehouse:
     assert letters[9][0] == "7,\\xff,2024-01-01"
     assert json.loads(letters[10][0]) == {"id": "8", "n": "x", "day": "2024-02-30"}
     assert letters[10][1] == [
-        {"rule": "type:n", "column": "n", "value": "x"}, {"rule": "type:day", "column": "day", "value": "2024-02-30"},
+        {"rule": "type:n", "column": "n", "value": "x", "why": "'x' is not a number"},
+        {"rule": "type:day", "column": "day", "value": "2024-02-30",
+         "why": "'2024-02-30' is not a date (expected 2024-03-31)"},
     ]  # fmt: skip
     assert letters[10][2] == {"id": "8"}
     assert letters[11][2] is None
@@ -287,7 +289,7 @@ def test_a_malformed_line_says_why_it_is(warehouse: Any) -> None:
         (b'\xef\xbb\xbf<?xml version="1.0"?><Error>x</Error>', "an XML document"),
         (b"PK\x03\x04\x14\0\0\0[Content_Types].xml", "an Excel workbook"),
         (b"PK\x03\x04\x14\0\0\0a.csv", "a zip archive"),
-        (gzip.compress(gzip.compress(b"id\n1\n")), "a gzip file within a gzip file"),
+        (gzip.compress(gzip.compress(b"id\n1\n", mtime=0), mtime=0), "a gzip file within a gzip file"),
         (b"PAR1\x15\x04\x15\x10", "a Parquet file"),
         ("id,n\n1,2\n".encode("utf-16"), "text in UTF-16"),
         (b'{"id": 1}\n', "JSON"),

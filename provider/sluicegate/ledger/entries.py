@@ -64,7 +64,8 @@ class DeadLetter:
     """One record that was set aside. `source` is the part it stands in, `line` its first line there, from 1.
 
     `record` is the raw line where it is malformed, else JSON of its raw values; `key` its key values as texts,
-    if they could be read; `failures` one mapping of `rule`, `column` and `value` for each rule it breaks.
+    if they could be read; `failures` one mapping of `rule`, `column` and `value` for each rule it breaks, with `why`
+    where a value is not of its type.
     """
 
     source: str

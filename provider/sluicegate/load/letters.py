@@ -6,18 +6,24 @@ A malformed line cannot be told apart into its values: where any column is sensi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
 from sluicegate.ledger.entries import DeadLetter
+from sluicegate.records.casts import Cast
 from sluicegate.records.jsonlines import JsonReader
 from sluicegate.records.reader import MALFORMED, Reader
+from sluicegate.records.why import why_lost
 
-__all__ = ["MASK", "failures_of", "record_sql", "sample_letters"]
+__all__ = ["MASK", "TYPE", "failures_of", "record_of", "record_sql", "sample_letters"]
 
 MASK = "***"
 """What stands in a dead letter for the value of a sensitive column."""
+TYPE = "type"
+"""The expectation of the rules that a cast is."""
+_BEYOND_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|[-+]?(?:nan|inf(?:inity)?)\b|,(?=\s*[\]}])', re.IGNORECASE)
 _SHOWN = 80
 """Characters of a value in a sample."""
 
@@ -37,23 +43,38 @@ def record_sql(reader: Reader, sensitive: frozenset[str]) -> str:
     return f"CASE WHEN why IS NOT NULL THEN {whole} ELSE {values} END"
 
 
+def record_of(raw: str) -> str:
+    """A record that is not malformed, as JSON: NaN and Infinity, which DuckDB reads and writes there, as texts."""
+    try:
+        json.loads(raw, parse_constant=_refuse)
+    except ValueError:
+        return _BEYOND_JSON.sub(_as_json, raw)
+    return raw
+
+
 def failures_of(
-    rules: Sequence[Rule], raw: str, sensitive: frozenset[str], why: str | None = None
+    rules: Sequence[Rule], record: str, sensitive: frozenset[str], casts: Mapping[str, Cast], why: str | None = None
 ) -> tuple[Mapping[str, object], ...]:
-    """Each of the broken `rules` with its column and the raw value there; a malformed line with `why` it is."""
+    """Each of the broken `rules` with its column, the raw value there, and why a cast does not take it; a malformed
+    line with `why` it is.
+    """
     malformed = any(rule.name == MALFORMED for rule in rules)
-    values: Mapping[str, object] = {} if malformed else json.loads(raw)
+    values: Mapping[str, object] = {} if malformed else json.loads(record, parse_float=_float)
     found: list[Mapping[str, object]] = []
     for rule in rules:
-        shown = [
-            MASK if name in sensitive and values.get(name) is not None else values.get(name) for name in rule.columns
-        ]
-        failure = {
+        masked = [name for name in rule.columns if name in sensitive]
+        shown = [MASK if name in masked and values.get(name) is not None else values.get(name) for name in rule.columns]
+        failure: dict[str, object] = {
             "rule": rule.name,
             "column": ", ".join(rule.columns) or None,
             "value": shown[0] if len(shown) == 1 else (shown or None),
         }
-        found.append({**failure, "why": why} if rule.name == MALFORMED else failure)
+        if rule.name == MALFORMED:
+            failure["why"] = why
+        elif rule.expectation == TYPE:
+            cast = casts[rule.columns[0]]
+            failure["why"] = f"it is not a {cast.type}" if masked else why_lost(cast, shown[0])
+        found.append(failure)
     return tuple(found)
 
 
@@ -78,3 +99,20 @@ def _failure(failure: Mapping[str, object], record: str) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     return f"{rule} {shown!r}" + (f" ({why})" if why else "")
+
+
+def _as_json(token: re.Match[str]) -> str:
+    found = token[0]
+    if found.startswith('"'):
+        return found
+    return "" if found == "," else f'"{found}"'
+
+
+def _float(text: str) -> float | str:
+    """A number as JSON has it, or its text where a double would lose digits of it."""
+    number = float(text)
+    return number if repr(number) == text else text
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(constant)

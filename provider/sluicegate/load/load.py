@@ -24,7 +24,8 @@ from sluicegate.load.plan import match_case, plan_columns, rules_of_target
 from sluicegate.load.report import LoadReport, reasons_text
 from sluicegate.load.request import LoadRequest
 from sluicegate.load.stage import Stage
-from sluicegate.pipeline.keys.model import Mode
+from sluicegate.pipeline.keys.model import Column, Mode
+from sluicegate.records.casts import Cast
 from sluicegate.records.engine import open_duckdb
 from sluicegate.records.infer import infer_types
 from sluicegate.records.open import open_part
@@ -145,6 +146,8 @@ class Loader:
         stage = self._stage(duck, columns, readers, seen)
         for part in parts:
             self._source.verify(part)
+        if not stage.read and not all(name in seen.columns or self._is_declared(name) for name in columns):
+            columns = {}  # The first record will say of what types they are.
         called = {name: own for own, name in alike.items()}
         prepared = replace(self._prepare(stage, columns, folder), called=called)
         with self._target.session(table, dry_run=request.dry_run) as session:
@@ -184,7 +187,7 @@ class Loader:
         rules = number_twins([*self._rules, *rules_of_target(table, columns)]) if columns else ()
         stage = Stage(
             duck,
-            columns,
+            {name: self._cast(name, type_) for name, type_ in columns.items()},
             rules,
             self._target.dialect,
             key=request.key if columns else (),
@@ -193,6 +196,13 @@ class Loader:
         )
         stage.fill(readers)
         return stage
+
+    def _cast(self, name: str, type_: ColumnType) -> Cast:
+        said = self._request.columns.get(name, Column())
+        return Cast(type_, said.round, said.zone, said.null)
+
+    def _is_declared(self, name: str) -> bool:
+        return self._request.columns.get(name, Column()).type is not None
 
     def _prepare(self, stage: Stage, columns: Mapping[str, ColumnType], folder: Path) -> _Prepared:
         reasons = stage.reasons()

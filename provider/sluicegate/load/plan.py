@@ -118,7 +118,10 @@ def _of_target(table: Table, name: str, declared: ColumnType | None) -> ColumnTy
 
 
 _WIDTH = {"smallint": 1, "integer": 2, "bigint": 3}
-_FAMILIES = ({*_WIDTH}, {"numeric"}, {"real", "double"}, {"text", "varchar", "char"}, {"json", "jsonb"})
+_FAMILIES = (
+    {*_WIDTH}, {"numeric"}, {"real", "double"}, {"text", "varchar", "char"}, {"json", "jsonb"}, {"time"}, {"timestamp"},
+    {"timestamptz"},
+)  # fmt: skip
 
 
 def _takes(target: ColumnType, declared: ColumnType) -> bool:
@@ -134,6 +137,9 @@ def _takes(target: ColumnType, declared: ColumnType) -> bool:
         return whole[0] >= whole[1] and (target.scale or 0) >= (declared.scale or 0)
     if target.name == "double":
         return declared.name in {"smallint", "integer"}
+    if target.name in {"time", "timestamp", "timestamptz"} and target.name == declared.name:
+        digits = (6 if type_.precision is None else type_.precision for type_ in (target, declared))
+        return next(digits) >= next(digits)
     return target.name == "text" and declared.name in {"varchar", "json", "uuid"}
 
 

@@ -13,11 +13,12 @@ from sluicegate.checks.rule import Rule, number_twins, rules_of_checks, rules_of
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import Origin
 from sluicegate.pipeline.keys.load import Format, LoadOptions, Mode
+from sluicegate.records.casts import misfits
 from sluicegate.records.types import parse_type
 
 __all__ = ["LoadRequest", "contradictions", "request_of"]
 
-_CASTS = 1
+_CASTS = 2
 """Part of the digest: to be raised when the same file and configuration would come out differently."""
 
 
@@ -44,11 +45,12 @@ class LoadRequest(LoadOptions):
         for _key, why in contradictions(self):
             raise fault("WRONG_USE", why)
         for name, column in self.columns.items():
-            if column.type is not None:
-                try:
-                    parse_type(column.type)
-                except ValueError as error:
-                    raise fault("WRONG_USE", f"columns.{name}: {error}") from error
+            try:
+                type_ = parse_type(column.type) if column.type is not None else None
+            except ValueError as error:
+                raise fault("WRONG_USE", f"columns.{name}: {error}") from error
+            for _key, why in misfits(type_, round=column.round, zone=column.zone):
+                raise fault("WRONG_USE", f"columns.{name}: {why}")
 
     @property
     def source(self) -> str:

@@ -19,10 +19,10 @@ from sluicegate.checks.sql import literal
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import DeadLetter
 from sluicegate.ledger.ledger import OpenLetter
-from sluicegate.load.letters import failures_of, record_sql
+from sluicegate.load.letters import TYPE, failures_of, record_of, record_sql
+from sluicegate.records.casts import Cast
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.reader import MALFORMED, Reader
-from sluicegate.records.types import ColumnType
 from sluicegate.targets.target import Broken, Staging
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _FETCH = 5_000
 class Stage:
     """The records of one load. Call `fill`, then `dedupe`, then the rest.
 
-    :param columns: the columns to bring and their types, in order.
+    :param casts: the columns to bring, in order, and how their values are made.
     :param rules: what is asked of the records; compiled here, or carried out by Great Expectations.
     :param dialect: what the target takes for equal, and what it cannot store.
     :raises FaultError: CHECK_BROKEN when a rule cannot be carried out.
@@ -46,7 +46,7 @@ class Stage:
     def __init__(
         self,
         duck: DuckDBPyConnection,
-        columns: Mapping[str, ColumnType],
+        casts: Mapping[str, Cast],
         rules: Sequence[Rule],
         dialect: Dialect,
         *,
@@ -55,7 +55,8 @@ class Stage:
         sensitive: frozenset[str] = frozenset(),
     ) -> None:
         self._duck = duck
-        self.columns = dict(columns)
+        self._casts = dict(casts)
+        self.columns = {name: cast.type for name, cast in casts.items()}
         self._places = {name: f"v{number}" for number, name in enumerate(self.columns)}
         self._dialect = dialect
         self._key, self._newest_by, self._sensitive = tuple(key), newest_by, sensitive
@@ -71,7 +72,7 @@ class Stage:
             else:
                 self._compiled.append(compiled)
         # A failure is kept as the number of its rule: malformed, then the types, then the rules.
-        self._types = [Rule("type", {"column": name}, f"type:{name}") for name in self.columns]
+        self._types = [Rule(TYPE, {"column": name}, f"type:{name}") for name in self.columns]
         self._rules = [
             Rule(MALFORMED, {}, MALFORMED),
             *self._types,
@@ -105,15 +106,18 @@ class Stage:
         self.dead = self._number(f"SELECT count(*) FROM staged s WHERE NOT {self._good()}")
 
     def _insert(self, reader: Reader, relation: str) -> int:
+        kinds = {name: "VARCHAR" if reader.is_text else reader.types.get(name, "VARCHAR") for name in self.columns}
         raw = {
-            name: f"r{reader.names.index(name)}" if name in reader.names else "NULL::VARCHAR" for name in self.columns
+            name: cast.present(f"r{reader.names.index(name)}" if name in reader.names else "NULL::VARCHAR", kinds[name])
+            for name, cast in self._casts.items()
         }
-        values = "".join(f", {type_.cast(raw[name])} AS {self._places[name]}" for name, type_ in self.columns.items())
+        made = {name: cast.value(raw[name], kinds[name]) for name, cast in self._casts.items()}
+        values = "".join(f", {made[name]} AS {place}" for name, place in self._places.items())
         missing = "".join(f", {raw[name]} IS NULL AS m{place[1:]}" for name, place in self._places.items())
         tests = [("why IS NOT NULL", 0)]
-        for number, (name, type_) in enumerate(self.columns.items(), 1):
-            refused = self._dialect.refused(type_, self._places[name], nul=reader.may_hold_nul)
-            lost = type_.lost(raw[name], self._places[name], text=reader.is_text, refused=refused)
+        for number, (name, cast) in enumerate(self._casts.items(), 1):
+            refused = self._dialect.refused(cast.type, self._places[name], nul=reader.may_hold_nul)
+            lost = cast.lost(raw[name], self._places[name], kinds[name], refused=refused)
             if lost is not None:
                 tests.append((f"(why IS NULL AND {lost})", number))
         tests += [(f"(why IS NULL AND {one.fails})", self._rules.index(one.rule)) for one in self._rows]
@@ -290,8 +294,10 @@ class Stage:
             for part, line, failed, raw, why, key_text in rows:
                 first = parts[part].provenance(line)
                 broken = [self._rules[number] for number in sorted(set(failed))]
+                record = raw if why is not None else record_of(raw)
                 yield DeadLetter(
-                    first.source, first.version, first.line, raw, failures_of(broken, raw, self._sensitive, why),
+                    first.source, first.version, first.line, record,
+                    failures_of(broken, record, self._sensitive, self._casts, why),
                     json.loads(key_text) if key_text else None,
                 )  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.checks.compile import SEARCH, search
 from sluicegate.faults import fault
+from sluicegate.records.jsonnumbers import MARK_NUMBERS, mark_numbers
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -29,6 +30,9 @@ def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
     except duckdb.Error as error:
         raise fault("WRONG_USE", f"load_memory_limit is {memory_limit!r}, not a size such as 400MB: {error}") from error
     duck.create_function(SEARCH, search, ["VARCHAR", "VARCHAR"], "BOOLEAN")
+    duck.create_function(MARK_NUMBERS, mark_numbers, ["VARCHAR"], "VARCHAR")
     duck.execute("SET TimeZone = 'UTC'")
     duck.execute("SET enable_progress_bar = false")
+    # Out of a Parquet file's statistics it concludes that a cast of NaN, which fails, cannot have failed.
+    duck.execute("SET disabled_optimizers = 'statistics_propagation'")
     return duck

@@ -1,16 +1,17 @@
 """The types of columns that neither `columns:` nor the target has: out of the file, looking at all of its values.
 
-Cautious: a column is a number or a date only if all its values are, and never if that would lose something
-(`007` stays text).
+Cautious: a column is a number or a date only if all its values are, and never if that would lose something: `007`
+stays text, and what a double would not give back digit by digit is `numeric`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sluicegate.records.dialect import Dialect
+from sluicegate.records.exact import as_double
 from sluicegate.records.jsonlines import JsonReader
 from sluicegate.records.reader import Reader
 from sluicegate.records.types import ColumnType, parse_type
@@ -21,35 +22,32 @@ if TYPE_CHECKING:
 __all__ = ["infer_types"]
 
 _WHOLE = r"[+-]?(0|[1-9][0-9]{0,18})"
-_NUMBER = r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]+|[0-9]\.)?([eE][+-]?[0-9]+)?"
+_NUMBER = r"[+-]?(0|[1-9][0-9]*)?(\.[0-9]+|[0-9]\.)?([eE][+-]?[0-9]{1,3})?"
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME = rf"{_DATE}[T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\.[0-9]{{1,6}})?)?"
 _ZONE = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
-_TRIALS: tuple[tuple[str, str], ...] = (
-    ("bigint", f"regexp_full_match($c, '{_WHOLE}') AND TRY_CAST($c AS BIGINT) IS NOT NULL"),
-    ("double", f"regexp_full_match($c, '{_NUMBER}') AND isfinite(TRY_CAST($c AS DOUBLE))"),
-    ("boolean", "lower($c) IN ('true', 'false')"),
-    ("date", f"regexp_full_match($c, '{_DATE}') AND TRY_CAST($c AS DATE) IS NOT NULL"),
-    ("timestamp", f"regexp_full_match($c, '{_TIME}') AND TRY_CAST($c AS TIMESTAMP) IS NOT NULL"),
-    (
-        "timestamptz",
-        f"regexp_full_match($c, '{_TIME}{_ZONE}') AND TRY_CAST($c AS TIMESTAMPTZ) IS NOT NULL",
-    ),
-)
-_OF_TEXT = {"date", "timestamp", "timestamptz"}
-_OF_JSON = {
-    frozenset({"BOOLEAN"}): "boolean",
-    frozenset({"UBIGINT"}): "bigint",
-    frozenset({"BIGINT"}): "bigint",
-    frozenset({"UBIGINT", "BIGINT"}): "bigint",
+_TRIALS: Mapping[str, str] = {
+    "bigint": f"regexp_full_match($c, '{_WHOLE}') AND TRY_CAST($c AS BIGINT) IS NOT NULL",
+    "double": f"CASE WHEN $n AND isfinite(TRY_CAST($c AS DOUBLE)) THEN {as_double('$c')} ELSE false END",
+    "numeric": "$n AND TRY_CAST($c AS DOUBLE) IS NOT NULL AND strlen($c) < 1000",
+    "boolean": "lower($c) IN ('true', 'false')",
+    "date": f"regexp_full_match($c, '{_DATE}') AND TRY_CAST($c AS DATE) IS NOT NULL",
+    "timestamp": f"regexp_full_match($c, '{_TIME}') AND TRY_CAST($c AS TIMESTAMP) IS NOT NULL",
+    "timestamptz": f"regexp_full_match($c, '{_TIME}{_ZONE}') AND TRY_CAST($c AS TIMESTAMPTZ) IS NOT NULL",
 }
+"""From the narrowest: what is true of a value `$c` of that type. `$n` is whether it has a number's form."""
+_SAMPLE = 2_000
+"""Records. What does not fit their values is not asked of the others."""
+_OF_TEXT = {"date", "timestamp", "timestamptz"}
+_JSON_NUMBERS = {"UBIGINT", "BIGINT", "DOUBLE"}
 _BINARY = "binary"
 _OF_DUCK = {
     "BOOLEAN": "boolean", "TINYINT": "smallint", "UTINYINT": "smallint", "SMALLINT": "smallint",
     "USMALLINT": "integer", "INTEGER": "integer", "UINTEGER": "bigint", "BIGINT": "bigint", "UBIGINT": "numeric(20)",
     "HUGEINT": "numeric(38)", "FLOAT": "real", "DOUBLE": "double", "DATE": "date", "TIME": "time",
     "TIMESTAMP": "timestamp", "TIMESTAMP_S": "timestamp", "TIMESTAMP_MS": "timestamp", "TIMESTAMP_NS": "timestamp",
-    "TIMESTAMP WITH TIME ZONE": "timestamptz", "UUID": "uuid", "BLOB": _BINARY,
+    "TIMESTAMP WITH TIME ZONE": "timestamptz", "TIMESTAMPTZ_NS": "timestamptz", "TIME_NS": "time", "UUID": "uuid",
+    "BLOB": _BINARY,
 }  # fmt: skip
 
 
@@ -75,26 +73,42 @@ def _of_values(duck: DuckDBPyConnection, reader: Reader, names: Sequence[str]) -
     """The types that all values have; None for a column without any value."""
     found: dict[str, set[str] | None] = {}
     places = {name: f"r{reader.names.index(name)}" for name in names}
-    counts = "".join(
-        f", count({raw})" + "".join(f", count(*) FILTER ({trial.replace('$c', raw)})" for _, trial in _TRIALS)
-        for raw in places.values()
-    )
 
     def collect(relation: str) -> int:
-        row = duck.execute(f"SELECT count(*){counts} FROM ({relation})").fetchone()
-        assert row is not None
-        width = len(_TRIALS) + 1
-        for number, name in enumerate(names):
-            values, *hits = row[1 + number * width : 1 + (number + 1) * width]
-            fits = {kind for (kind, _), hit in zip(_TRIALS, hits, strict=True) if hit == values}
-            found[name] = fits if values else None
-        return int(row[0])
+        every = {name: tuple(_TRIALS) for name in names}
+        _, some = _try(duck, f"SELECT * FROM ({relation}) LIMIT {_SAMPLE}", places, every)
+        left = {name: tuple(kind for kind in _TRIALS if fits is None or kind in fits) for name, fits in some.items()}
+        count, whole = _try(duck, relation, places, left)
+        found.update(whole)
+        return count
 
     reader.read(collect)
     if isinstance(reader, JsonReader):
         for name, kinds in reader.json_types(names).items():
             found[name] = _of_json(kinds, found[name])
     return found
+
+
+def _try(
+    duck: DuckDBPyConnection, relation: str, places: Mapping[str, str], trials: Mapping[str, Sequence[str]]
+) -> tuple[int, dict[str, set[str] | None]]:
+    """The number of records, and of `trials` for each column those that all of its values pass; None without any."""
+    numbers = {name: f"n{place[1:]}" for name, place in places.items() if {"double", "numeric"} & {*trials[name]}}
+    forms = "".join(f", regexp_full_match({places[name]}, '{_NUMBER}') AS {form}" for name, form in numbers.items())
+    counts = []
+    for name, raw in places.items():
+        passes = [_TRIALS[kind].replace("$c", raw).replace("$n", numbers.get(name, "")) for kind in trials[name]]
+        counts += [f"count({raw})", *(f"count(*) FILTER ({passed})" for passed in passes)]
+    query = f"SELECT {', '.join(['count(*)', *counts])} FROM (SELECT *{forms} FROM ({relation}))"
+    row = duck.execute(query).fetchone()
+    assert row is not None
+    total, *rest = row
+    found: dict[str, set[str] | None] = {}
+    for name in places:
+        values, *hits = rest[: 1 + len(trials[name])]
+        rest = rest[1 + len(trials[name]) :]
+        found[name] = {kind for kind, hit in zip(trials[name], hits, strict=True) if hit == values} if values else None
+    return int(total), found
 
 
 def _of_json(kinds: set[str], fits: set[str] | None) -> set[str] | None:
@@ -105,9 +119,12 @@ def _of_json(kinds: set[str], fits: set[str] | None) -> set[str] | None:
         return {"jsonb"} if kinds <= {"OBJECT", "ARRAY"} else set()
     if kinds == {"VARCHAR"}:
         return fits & _OF_TEXT
-    if frozenset(kinds) in _OF_JSON:
-        return fits & {_OF_JSON[frozenset(kinds)], "double"}
-    return {"double"} if kinds <= {"UBIGINT", "BIGINT", "DOUBLE"} else set()
+    if kinds == {"BOOLEAN"}:
+        return fits & {"boolean"}
+    if kinds <= _JSON_NUMBERS:
+        # NaN and Infinity, which are no numbers to JSON but written there, are some to a double alone.
+        return fits & {"bigint", "double", "numeric"} or {"double"}
+    return set()
 
 
 def _of_duck(kind: str) -> str:
@@ -126,7 +143,7 @@ def _agree(votes: Sequence[set[str] | None]) -> str:
     if not said:
         return "text"
     common = set.intersection(*said)
-    for kind, _ in _TRIALS:
+    for kind in _TRIALS:
         if kind in common:
             return kind
     return min(common) if common else "text"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sluicegate.checks.sql import literal, pointer
 from sluicegate.faults import fault
 from sluicegate.pipeline.keys.model import Format
+from sluicegate.records.jsonnumbers import with_values
 from sluicegate.records.lines import CLEAN, normalise_json
 from sluicegate.records.look import Look
 from sluicegate.records.reader import LocalPart
@@ -71,7 +72,6 @@ class JsonReader(TextReader):
 
     def _shaped(self, lines: str) -> str:
         paths = ", ".join(literal(pointer(name)) for name in self.names)
-        values = f"json_extract_string(text, [{paths}])" if paths else "NULL::VARCHAR[]"
         raw = "".join(f", v[{number + 1}] AS r{number}" for number in range(len(self.names)))
         twice = ""
         if self._has_twins:
@@ -82,13 +82,12 @@ class JsonReader(TextReader):
                 f"WHEN len(list_distinct({keys})) < len({keys}) THEN 'the key ' || to_json({twin}) || ' comes twice' "
             )
         why = (
-            "CASE WHEN NOT json_valid(text) THEN 'not valid JSON' WHEN json_type(text) <> 'OBJECT' "
+            "CASE WHEN NOT json_valid(text) THEN 'not valid JSON' "
+            "WHEN NOT starts_with(text, '{') AND json_type(text) <> 'OBJECT' "
             f"THEN 'not a JSON object but of the type ' || lower(json_type(text)) {twice}END"
         )
-        return (
-            f"SELECT line, why, text{raw} FROM (SELECT line, text, why, "
-            f"CASE WHEN why IS NULL THEN {values} END AS v FROM (SELECT line, text, {why} AS why FROM ({lines})))"
-        )
+        judged = f"SELECT line, text, {why} AS why FROM ({lines})"
+        return f"SELECT line, why, text{raw} FROM ({with_values(judged, f'[{paths}]') if paths else judged})"
 
     def _quick_relation(self) -> str:
         # No JSON text has a raw U+0001, so that a line is one column whatever it holds. An empty column behind it

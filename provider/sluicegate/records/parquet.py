@@ -1,8 +1,11 @@
-"""Parquet as a relation of raw, typed values."""
+"""Parquet as a relation of raw, typed values.
+
+Names are taken as they are written, as in CSV and JSON lines: `Id` and `id` are two columns.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sluicegate.checks.sql import literal, name_of
@@ -29,10 +32,17 @@ class ParquetReader:
         self._source = f"read_parquet({literal(str(part.path))}, file_row_number=true)"
         try:
             columns = duck.execute(f"DESCRIBE SELECT * EXCLUDE (file_row_number) FROM {self._source}").fetchall()
+            written = duck.execute(
+                f"SELECT name, num_children FROM parquet_schema({literal(str(part.path))})"
+            ).fetchall()
         except duckdb.Error as error:
             raise fault("SOURCE_UNREADABLE", f"{part.uri} is not a Parquet file: {error}", uri=part.uri) from error
-        self.types = {str(column[0]): str(column[1]) for column in columns}
-        self.names = tuple(self.types)
+        self.names = tuple(_top_level(written))
+        if twice := sorted({name for name in self.names if self.names.count(name) > 1}):
+            raise fault("SOURCE_UNREADABLE", f"{part.uri} has {', '.join(twice)} more than once", uri=part.uri)
+        # DuckDB calls a column otherwise where two differ by case alone.
+        self._columns = {name: name_of(str(column[0])) for name, column in zip(self.names, columns, strict=True)}
+        self.types = {name: str(column[1]) for name, column in zip(self.names, columns, strict=True)}
 
     def read(self, use: Callable[[str], int]) -> None:
         import duckdb
@@ -45,7 +55,7 @@ class ParquetReader:
             raise fault("SOURCE_UNREADABLE", f"{self.part.uri} is damaged: {error}", uri=self.part.uri) from error
 
     def _value(self, name: str) -> str:
-        kind, column = self.types[name], name_of(name)
+        kind, column = self.types[name], self._columns[name]
         if kind == "BLOB":
             return self._dialect.binary_text(column)
         if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "JSON", "VARIANT")):
@@ -53,3 +63,15 @@ class ParquetReader:
         if kind.startswith(("ENUM", "INTERVAL", "BIT")):
             return f"CAST({column} AS VARCHAR)"
         return column
+
+
+def _top_level(schema: Sequence[tuple[str, int | None]]) -> Iterator[str]:
+    """The names of the columns in a schema that is written depth first, its root at the beginning."""
+    nodes = iter(schema)
+    _, columns = next(nodes)
+    for _ in range(columns or 0):
+        name, children = next(nodes)
+        yield name
+        inside = children or 0
+        while inside:
+            inside += (next(nodes)[1] or 0) - 1

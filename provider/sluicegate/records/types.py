@@ -1,15 +1,13 @@
-"""The types of a load: what a column may be called, and how DuckDB casts to it strictly.
+"""The types of a load: what a column may be called, and what DuckDB holds its values as.
 
-A cast never loses anything silently: a fraction in an integer, a number out of range, a year of two digits
-or a text that is too long is a failed cast, which sets the record aside. What a database calls a type, and what it
-cannot store, is its `Dialect`. Pure: text in, SQL text out.
+How values become of a type is said in `casts`; what a database calls a type, and what it cannot store, is its
+`Dialect`. Pure: text in, SQL text out.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,7 +26,6 @@ _DUCK = {
     "timestamp": "TIMESTAMP", "timestamptz": "TIMESTAMPTZ", "uuid": "UUID", "json": "VARCHAR", "jsonb": "VARCHAR",
 }  # fmt: skip
 _SIZED = re.compile(r"(?P<name>[a-z][a-z0-9 ]*?)\s*(?:\(\s*(?P<a>\d+)\s*(?:,\s*(?P<b>\d+)\s*)?\))?(?P<rest>[a-z ]*)")
-_NUMBER = r"\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?|NaN)\s*"
 _LENGTHS = {"numeric": 2, "varchar": 1, "char": 1, "time": 1, "timestamp": 1, "timestamptz": 1}
 """How many numbers may stand in brackets behind a name; none behind the others."""
 MAX_PRECISION = 38
@@ -51,6 +48,7 @@ class ColumnType:
     name: str
     length: int | None = None
     precision: int | None = None
+    """Of a number, its digits; of a time or a timestamp, those behind the seconds' point (6 where it is not said)."""
     scale: int | None = None
     native: str | None = None
     """The target's own name of a type outside the vocabulary; such values travel as text."""
@@ -91,49 +89,20 @@ class ColumnType:
             return self.native
         if self.length is not None:
             return f"{self.name}({self.length})"
-        return f"{self.name}({self.precision},{self.scale})" if self.precision is not None else self.name
+        return self.name + self.digits
+
+    @property
+    def digits(self) -> str:
+        """Precision and scale in brackets, as SQL has them."""
+        if self.precision is None:
+            return ""
+        return f"({self.precision})" if self.scale is None else f"({self.precision},{self.scale})"
 
     def comparable(self, value: str) -> str:
         """SQL that orders `value`, a cast value, by what it says."""
         if self.name == "numeric" and not self._fits():
             return f"TRY_CAST({value} AS DOUBLE)"
         return value
-
-    def cast(self, raw: str) -> str:
-        """SQL of the value, NULL where `raw`, SQL of a text or of a typed value, is not one."""
-        if not self.is_text:
-            return f"TRY_CAST({raw} AS {self.duck})"
-        return f"TRY_CAST({raw} AS VARCHAR)"
-
-    def lost(self, raw: str, value: str, *, text: bool, refused: Sequence[str] = ()) -> str | None:
-        """SQL that is true where `raw` has a value that the cast loses or changes, never NULL; None if no cast can.
-
-        :param text: whether `raw` is text (a CSV or JSON value) and not already typed.
-        :param refused: conditions under which the target cannot store the value.
-        """
-        faults = self._lossy(raw, value, text=text)
-        if not self.is_text:
-            faults.insert(0, f"{value} IS NULL")
-        faults += refused
-        return f"({raw} IS NOT NULL AND coalesce({' OR '.join(faults)}, false))" if faults else None
-
-    def _lossy(self, raw: str, value: str, *, text: bool) -> list[str]:
-        name = self.name
-        if name in {"varchar", "char"} and self.length is not None:
-            return [f"length({value}) > {self.length}"]
-        if name in {"smallint", "integer", "bigint"}:
-            return [f"{value} <> TRY_CAST({raw} AS DECIMAL(38,9))"]
-        if name in {"real", "double"}:
-            infinite = f" AND NOT contains(lower({raw}), 'inf')" if text else f" AND NOT isinf(CAST({raw} AS DOUBLE))"
-            return [f"(isinf({value}){infinite})"]
-        if name == "numeric" and not self._fits():
-            return [f"NOT regexp_full_match({value}, '{_NUMBER}')"]
-        if self.is_moment:
-            # 13-02-11 is the year 13 to DuckDB: nobody means that. Postgres has infinity as well.
-            return [f"(isfinite({value}) AND year({value}) NOT BETWEEN 100 AND 9999)"]
-        if name in {"json", "jsonb"}:
-            return [f"NOT json_valid({value})"]
-        return []
 
     def _fits(self) -> bool:
         return self.precision is not None and self.precision <= MAX_PRECISION
@@ -157,7 +126,9 @@ def parse_type(text: str) -> ColumnType:
         return ColumnType("numeric", precision=precision, scale=None if precision is None else second or 0)
     if name in {"varchar", "char"}:
         return ColumnType(name, length=first if name == "varchar" else first or 1)
-    if name in _DUCK and (first is None or name in {"time", "timestamp", "timestamptz"}):
+    if name in {"time", "timestamp", "timestamptz"}:
+        return ColumnType(name, precision=first)
+    if name in _DUCK and first is None:
         return ColumnType(name)
     raise UnknownTypeError(text, _near(name, [number for number in (first, second) if number is not None]))
 

@@ -15,6 +15,7 @@ from sluicegate.faults import FaultError
 from sluicegate.load.request import contradictions
 from sluicegate.pipeline.diagnostics import Where
 from sluicegate.pipeline.keys.model import Column, LoadStep
+from sluicegate.records.casts import misfits
 from sluicegate.records.types import UnknownTypeError, parse_type
 
 __all__ = ["contract_problems"]
@@ -38,12 +39,15 @@ def contract_problems(step: LoadStep, root: Path, *, is_whole: bool = True) -> I
 
 
 def _column(name: str, column: Column, known: Mapping[str, CheckedColumn], where: Where) -> Iterator[Problem]:
+    type_ = None
     try:
-        parse_type(column.type or "text")
+        type_ = parse_type(column.type) if column.type is not None else None
     except UnknownTypeError as error:
         yield Problem((*where, "type"), "type", error.message, suggestion=error.suggestion)
     except ValueError as error:
         yield Problem((*where, "type"), "type", str(error))
+    for key, misfit in misfits(type_, round=column.round, zone=column.zone):
+        yield Problem((*where, key), "type", misfit)
     if column.references is not None:
         message = "`references` is not carried out by this version: remove it, or check it in a step of its own"
         yield Problem((*where, "references"), "not-supported", message, key=True)

@@ -81,9 +81,9 @@ _TUNING = {
 _LOCAL_SETTINGS = '''\
 """Written by `sluicegate up`. Airflow imports it at start."""
 
-from sluicegate.local.stack import preload
+from sluicegate.discovery.preload import preload_tasks
 
-preload.into_scheduler()
+preload_tasks()
 __all__ = ()
 '''
 

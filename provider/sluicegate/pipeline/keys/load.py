@@ -54,8 +54,16 @@ class Column(Part):
     _short: ClassVar[str] = "type"
 
     type: Annotated[str | None, Mark.COLUMN_TYPE] = None
-    """Its type. What cannot be cast is set aside. Default: that of the table, else of the file. Example:
-    `numeric(12,2)`."""
+    """Its type. What is not one, or would be changed by the cast, is set aside. Default: that of the table, else of
+    the file. Example: `numeric(12,2)`."""
+    round: Flag = False
+    """Digits that the type has no room for are rounded, and times cut. Without it the record is set aside. Example:
+    `true`."""
+    zone: Name | None = None
+    """The time zone of its local times: of a `timestamptz` without a zone, and of a `timestamp` or `date` that is read
+    from a value with one. Default: UTC for a `timestamptz`, none for the others. Example: `Europe/Berlin`."""
+    null: tuple[str, ...] = ()
+    """What means NULL, besides the texts of the format; in JSON and Parquet too. Example: `["n/a", "-"]`."""
     required: Flag = False
     """A record without a value is bad. Example: `true`."""
     between: Annotated[tuple[float | int | str | None, float | int | str | None] | None, Mark.BOUNDS] = None

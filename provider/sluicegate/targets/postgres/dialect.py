@@ -24,7 +24,7 @@ class PostgresDialect:
         name = _NAMES.get(type_.name, type_.name)
         if type_.length is not None:
             return f"{name}({type_.length})"
-        return f"{name}({type_.precision},{type_.scale})" if type_.precision is not None else name
+        return name + type_.digits
 
     def parse(self, text: str) -> ColumnType:
         """`text` as `format_type` gives it."""
@@ -44,7 +44,7 @@ class PostgresDialect:
         found = [f"contains({value}, chr(0))"] if nul and type_.is_text else []
         if type_.name in {"json", "jsonb"}:
             whole = f"regexp_replace({value}, '{_WHOLE_ESCAPES}', '', 'g')"
-            found.append(f"regexp_matches({whole}, '{_BAD_ESCAPES}')")
+            found.append(f"contains({value}, '\\u') AND regexp_matches({whole}, '{_BAD_ESCAPES}')")
         return found
 
     def unusable_column(self, name: str) -> str | None:
