@@ -46,7 +46,7 @@ def _column(name: str, column: Column, known: Mapping[str, CheckedColumn], where
         yield Problem((*where, "type"), "type", error.message, suggestion=error.suggestion)
     except ValueError as error:
         yield Problem((*where, "type"), "type", str(error))
-    for key, misfit in misfits(type_, round=column.round, zone=column.zone):
+    for key, misfit in misfits(type_, column):
         yield Problem((*where, key), "type", misfit)
     if column.references is not None:
         message = "`references` is not carried out by this version: remove it, or check it in a step of its own"

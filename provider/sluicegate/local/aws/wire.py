@@ -30,6 +30,7 @@ UNSUPPORTED = frozenset(
         "inventory",
         "legal-hold",
         "lifecycle",
+        "location",
         "logging",
         "metrics",
         "notification",
@@ -46,6 +47,7 @@ UNSUPPORTED = frozenset(
         "tagging",
         "torrent",
         "versionId",
+        "versioning",
         "versions",
         "website",
     }

@@ -46,6 +46,18 @@ class Format(Part):
     """Whether the first line names the columns (CSV). Example: `false`."""
     encoding: str = "utf-8"
     """Any that Python knows. Example: `latin-1`."""
+    decimal: Literal[".", ","] = "."
+    """What stands before the digits of a fraction (CSV). Example: `","`."""
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    """What may stand between each three digits of a number (CSV). Default: nothing. Example: `","`."""
+    dates: Literal["day_first", "month_first"] | None = None
+    """The order in dates with the year last (CSV and JSON). Default: such dates are texts. Example: `day_first`."""
+
+    @model_validator(mode="after")
+    def _require_two_separators(self) -> Format:
+        if self.thousands == self.decimal:
+            raise ValueError(f"`thousands` and `decimal` are both {self.decimal!r}: say both, and different ones")
+        return self
 
 
 class Column(Part):
@@ -62,6 +74,9 @@ class Column(Part):
     zone: Name | None = None
     """The time zone of its local times: of a `timestamptz` without a zone, and of a `timestamp` or `date` that is read
     from a value with one. Default: UTC for a `timestamptz`, none for the others. Example: `Europe/Berlin`."""
+    epoch: Literal["seconds", "milliseconds", "microseconds"] | None = None
+    """Its values are numbers that count from 1970 in UTC. For a timestamp or a date, `timestamptz` without a `type`.
+    Example: `milliseconds`."""
     null: tuple[str, ...] = ()
     """What means NULL, besides the texts of the format; in JSON and Parquet too. Example: `["n/a", "-"]`."""
     required: Flag = False

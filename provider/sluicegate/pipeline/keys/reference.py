@@ -55,6 +55,6 @@ def _flow(value: Any, *, inside: bool = False) -> str:
         return "[" + ", ".join(_flow(item, inside=True) for item in value) + "]"
     if isinstance(value, str):
         special = ",[]{}" if inside else ""
-        quoted = not value or value[0] in "@\"'{[*&!|>%`-#" or ": " in value or any(each in value for each in special)
+        quoted = not value or value[0] in "@\"'{[*&!|>%`-#," or ": " in value or any(each in value for each in special)
         return json.dumps(value, ensure_ascii=False) if quoted else value
     return json.dumps(value)
