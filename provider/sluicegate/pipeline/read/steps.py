@@ -171,7 +171,8 @@ class Steps:
             given[side] = self.site.datasets.bindings(given.get(side), (*where, side), side)
         made: Raw = {key: given[key] for key in keys_of(model) if given.get(key) is not None}
         made["name"] = name
-        made |= {side: self._all_bound(side, given[side]) for side in _SIDES}
+        for side in _SIDES:
+            made[side] = self._all_bound(side, given[side])
         made["after"] = self._after(given.get("after"), name, (*where, "after"), names)
         made["retries"] = self._retries(given.get("retries"), (*where, "retries"))
         if given.get("for_each") is not None:
