@@ -49,7 +49,7 @@ class LoadRequest(LoadOptions):
                 type_ = parse_type(column.type) if column.type is not None else None
             except ValueError as error:
                 raise fault("WRONG_USE", f"columns.{name}: {error}") from error
-            for _, why in misfits(type_, column):
+            for _key, why in misfits(type_, column):
                 raise fault("WRONG_USE", f"columns.{name}: {why}")
 
     @property

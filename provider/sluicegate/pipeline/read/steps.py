@@ -133,7 +133,7 @@ class Steps:
 
     def _bind(self, model: type[StepBase], given: Raw, made: Raw, where: Where) -> None:
         """Read the keys that are a dataset, which is bound under the key's name, or a file that has to be there."""
-        for key in (key for key in keys_of(model) if key in given):
+        for key in filter(given.__contains__, keys_of(model)):
             at, marks = (*where, key), marks_of(model, key)
             side: Side | None = "reads" if Mark.READS in marks else "writes" if Mark.WRITES in marks else None
             if side is not None:
