@@ -28,6 +28,7 @@ from sluicegate.pipeline.keys.model import Column, Mode
 from sluicegate.records.casts import Cast
 from sluicegate.records.engine import open_duckdb
 from sluicegate.records.infer import infer_types
+from sluicegate.records.notation import notation_of
 from sluicegate.records.open import open_part
 from sluicegate.records.reader import LocalPart, Reader
 from sluicegate.records.types import ColumnType
@@ -199,7 +200,7 @@ class Loader:
 
     def _cast(self, name: str, type_: ColumnType) -> Cast:
         said = self._request.columns.get(name, Column())
-        return Cast(type_, said.round, said.zone, said.null)
+        return Cast(type_, said.round, said.zone, said.null, said.epoch, notation_of(self._request.format))
 
     def _is_declared(self, name: str) -> bool:
         return self._request.columns.get(name, Column()).type is not None
@@ -208,7 +209,7 @@ class Loader:
         reasons = stage.reasons()
         counts = Counts(read=stage.read, dead=stage.dead, rejected=stage.read - stage.dead)
         file = folder / f"records.{self._target.staging}"
-        if self._request.max_dead.exceeded_by(stage.dead, stage.read):
+        if self._request.dead_letters.max.exceeded_by(stage.dead, stage.read):
             return _Prepared(columns, file, 0, counts, reasons, self._too_many(stage, reasons))
         if self._request.mode in {Mode.MERGE, Mode.INSERT_ONLY}:
             stage.dedupe()
@@ -230,7 +231,7 @@ class Loader:
         return fault(
             "TOO_MANY_DEAD_LETTERS",
             f"{stage.dead:,} of {stage.read:,} records ({share:.2f}%) were set aside, and dead_letters.max is "
-            f"{self._request.max_dead}: {reasons_text(reasons)}; for instance {'; '.join(samples)}",
+            f"{self._request.dead_letters.max}: {reasons_text(reasons)}; for instance {'; '.join(samples)}",
             dead=stage.dead,
             read=stage.read,
             reasons=dict(reasons),
@@ -259,7 +260,6 @@ class Loader:
         if not prepared.columns:
             return prepared
         request, reasons = self._request, prepared.reasons
-        assert request.mode is not None
         columns = {prepared.called.get(name, name): type_ for name, type_ in prepared.columns.items()}
         types = {name: table.columns[name].type if name in table.columns else t for name, t in columns.items()}
         key = tuple(prepared.called.get(name, name) for name in request.key)
@@ -271,7 +271,9 @@ class Loader:
             with session.changes():
                 if not session.prepare(table, columns, key):
                     return None
-                applied = session.apply(merge, lambda more: request.max_dead.exceeded_by(dead + more, stage.read))
+                applied = session.apply(
+                    merge, lambda more: request.dead_letters.max.exceeded_by(dead + more, stage.read)
+                )
                 if applied.broken:
                     stage.leave_out(applied.broken, prepared.called)
                     reasons = stage.reasons()
