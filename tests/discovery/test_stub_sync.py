@@ -240,7 +240,7 @@ def test_a_lost_pipeline_is_missed_by_the_parse_and_made_again(root: Path, bundl
     assert bag_of(bundle).dag_ids == ["b"]
     bundle.refresh()
     assert set(bag_of(bundle).dag_ids) == {"a", "b"}
-    assert BundleStore(bundle.home).complaints() == {}
+    assert BundleStore(bundle.home).build_failures() == {}
 
 
 @pytest.mark.parametrize("broken", ['{"state": ', "[]", ""])

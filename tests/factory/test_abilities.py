@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate.factory.attempt import build_diagnostics
-from sluicegate.factory.preflight.abilities import shortcomings
+from sluicegate.factory.preflight.abilities import unsupported
 from sluicegate.pipeline import Diagnostic, PipelineErrors, read_together, read_tree
 from sluicegate.records.types import UnknownTypeError, parse_type
 from tests.factory.files import dags_of, write
@@ -288,7 +288,7 @@ def test_the_samples_are_without_fault() -> None:
     tree = read_tree(ROOT / "dags")
     assert len(tree.pipelines) >= 5
     for pipeline in tree.pipelines.values():
-        assert shortcomings(pipeline, tree.readable) == ()
+        assert unsupported(pipeline, tree.readable) == ()
 
 
 def test_the_pipelines_that_run_in_a_real_airflow_are_not_refused(root: Path) -> None:
@@ -303,7 +303,7 @@ def test_the_pipelines_that_run_in_a_real_airflow_are_not_refused(root: Path) ->
     write(root, **{f"p{number}": text for number, text in enumerate(texts)})
     tree = read_tree(root)
     for pipeline in tree.pipelines.values():
-        assert shortcomings(pipeline, tree.readable) == ()
+        assert unsupported(pipeline, tree.readable) == ()
 
 
 def test_judging_imports_nothing_that_only_a_run_needs() -> None:

@@ -329,7 +329,7 @@ class Stage:
     # --- pieces of SQL ------------------------------------------------------------------------------------------
 
     def _checked(self, name: str) -> CheckedColumn:
-        """A column as rules see it. NaN is no value to Great Expectations, so it is none here."""
+        """A column as rules see it. Great Expectations takes NaN for missing, and so does this."""
         type_, place = self.columns[name], self._places[name]
         value, missing = type_.comparable(place), f"m{place[1:]}"
         if type_.name in {"real", "double"}:
@@ -358,7 +358,7 @@ class Stage:
         return True
 
     def _stated(self, columns: str) -> str:
-        """The stage with `columns` and what rules refer to. A failed cast is no missing value."""
+        """The stage with `columns` and what rules refer to. A failed cast is not a missing value."""
         values = "".join(f", s.{place}" for place in self._places.values())
         numbers = {name: number for number, name in enumerate(self.columns, 1)}
         missing = "".join(

@@ -1,6 +1,6 @@
 """When a number's text is changed by a cast, as DuckDB's SQL. Pure.
 
-Texts are digits with a sign, a point and an exponent; what else DuckDB would read (`0x1F`, `1_000`) is no number.
+Texts are digits with a sign, a point and an exponent; what else DuckDB would read (`0x1F`, `1_000`) is not a number.
 """
 
 from __future__ import annotations
