@@ -93,9 +93,9 @@ def _read(
     if not together.is_good or cycles:
         if index is not None:
             return _read(file, root, seen, None)
-        known = (*together.diagnostics, *cycles)
+        so_far = (*together.diagnostics, *cycles)
         built = (each for pipeline in together.pipelines for each in build_diagnostics(pipeline, together.upstreams))
-        raise PipelineErrors([*known, *independent(of_part(built), known)], root)
+        raise PipelineErrors([*so_far, *independent(of_part(built), so_far)], root)
     now = datetime.now(UTC)
     return tuple(compiled_of(each, together.upstreams, now) for each in together.pipelines), together.diagnostics
 
