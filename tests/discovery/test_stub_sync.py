@@ -269,7 +269,7 @@ def test_a_root_that_is_gone_does_not_take_the_pipelines_away(root: Path, bundle
     write(root, a=small("a"))
     bundle.refresh()
     root.rename(root.with_name("unmounted"))
-    with pytest.raises(FileNotFoundError, match="stay as they were"):
+    with pytest.raises(FileNotFoundError, match="keep their last good versions"):
         bundle.refresh()
     assert bag_of(bundle).dag_ids == ["a"]
 

@@ -252,7 +252,7 @@ def test_a_rule_that_does_not_go_with_fail_fast_is_told_at_its_step(root: Path) 
 
 def test_an_item_where_airflow_fills_in_nothing_is_told(root: Path) -> None:
     text = f"steps:\n  a:\n    {BASH}\n    for_each: [1]\n    with: {{bash_command: x, pool: 'p{{{{ item }}}}'}}\n"
-    with pytest.raises(PipelineErrors, match=r"it\.yaml:8:\d+: error\[template\]: `pool` is no template field"):
+    with pytest.raises(PipelineErrors, match=r"it\.yaml:8:\d+: error\[template\]: `pool` is not a template field"):
         dag_of(root, text)
 
 
