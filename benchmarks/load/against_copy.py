@@ -87,7 +87,13 @@ def compare(url: str, folder: Path, rows: int, rounds: int) -> None:
 
         def bring(force: bool) -> None:
             request = LoadRequest(
-                (str(path),), "bench_load", ("id",), newest_by="updated_at", columns=COLUMNS, checks=CHECKS, force=force
+                sources=(str(path),),
+                table="bench_load",
+                key=("id",),
+                newest_by="updated_at",
+                columns=COLUMNS,
+                checks=CHECKS,
+                force=force,
             )
             load(request, Storage(), PostgresTarget(url, "bench_load"))
 

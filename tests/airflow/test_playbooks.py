@@ -237,7 +237,6 @@ TOGETHER = (
         Case("reference", "SOURCE_MISSING", "load_airlines", reference_file("airlines", None), clear="land"),
         Case("flights", "CODE_BROKEN", "land", buggy_source, THIRD),
         Case("weather", "CODE_BROKEN", "land", buggy_source, THIRD),
-        Case("reference", "CODE_BROKEN", "land", buggy_source),
         Case("delays", "SOURCE_MISSING", "load_delays", joined_gone, FIRST, clear="join"),
         Case("delays", "TOO_MANY_DEAD_LETTERS", "load_delays", joined_is(bad_carrier), SECOND, clear="join"),
         Case("delays", "CHECK_FAILED", "load_delays", joined_is(header_only), THIRD, clear="join"),
@@ -253,6 +252,7 @@ TOGETHER = (
             "delays", "SPARK_STEP_FAILED", "join", job_that("raise RuntimeError('a bad day')"), FIRST, retried=True
         ),
         Case("delays", "SPARK_CODE_BROKEN", "join", job_that("import no_such_module"), SECOND),
+        Case("reference", "CODE_BROKEN", "land", buggy_source),
         Case(
             "delays", "CLUSTER_TERMINATED_OUTSIDE", "join", job_that("import time; time.sleep(300)"), THIRD,
             meanwhile=end_the_cluster,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,9 +107,12 @@ def test_all_that_is_named_as_refused_is_an_error_of_check_and_in_a_hand_written
     file = tmp_path / "a.csv"
     file.write_text("a\n1\n")
     refused: list[tuple[str, Any]] = [
-        ("WRONG_USE", lambda: LoadRequest((str(file),), "t", mode=Mode.REPLACE_WINDOW)),
-        ("CHECK_BROKEN", lambda: LoadRequest((str(file),), "t", columns={"a": Column(references="x.y")}).rules()),
-        ("WRONG_USE", lambda: LoadRequest((str(file),), "t", columns={"a": Column(type="strang")})),
+        ("WRONG_USE", lambda: LoadRequest(sources=(str(file),), table="t", mode=Mode.REPLACE_WINDOW)),
+        (
+            "CHECK_BROKEN",
+            lambda: LoadRequest(sources=(str(file),), table="t", columns={"a": Column(references="x.y")}).rules(),
+        ),
+        ("WRONG_USE", lambda: LoadRequest(sources=(str(file),), table="t", columns={"a": Column(type="strang")})),
         ("WRONG_USE", lambda: parse_table("s3://bucket/folder/")),
         *(("WRONG_USE", lambda uri=uri: parse_uri(uri)) for uri in ("gs://b/a.csv", "https://h/a.csv", "table://w/a")),
     ]
@@ -211,6 +215,18 @@ def test_the_first_command_of_the_guide_finds_nothing_wrong_but_what_the_guide_s
     said = set(re.findall(r"^\| `(no-[a-z-]+)` \|", page("author.md").text, re.MULTILINE))
     assert said == {"no-owner", "no-fresh-within", "no-checks", "no-playbook"}
     assert set(re.findall(r"(?:error|warning)\[([a-z-]+)\]", done.output)) == said - {"no-owner"}
+
+
+def test_check_says_nothing_of_the_first_pipeline_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    block = next(block for block in re.findall("```sh\n(.*?)```", text, re.DOTALL) if "<<'YAML'" in block)
+    setup, _, check = block.partition(".venv/bin/sluicegate ")
+    subprocess.run(["/bin/sh", "-ec", setup], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, check.splitlines()[0].split())
+    assert (done.exit_code, done.stdout) == (0, "1 pipeline file: no mistakes\n")
 
 
 @pytest.mark.parametrize("of", GUIDES, ids=named)
@@ -330,7 +346,7 @@ def test_the_rights_of_the_docs_are_enough_for_a_load(warehouse: str, tmp_path: 
     loader = admin.replace("user=postgres", "user=loader")
     for text, status in (("id,v\n1,a\n", "loaded"), ("id,v\n1,b\n2,c\n", "loaded"), ("id,v\n1,b\n2,c\n", "skipped")):
         file.write_text(text)
-        request = LoadRequest((str(file),), "sales.orders", key=("id",))
+        request = LoadRequest(sources=(str(file),), table="sales.orders", key=("id",))
         assert load(request, Storage(), PostgresTarget(loader, "sales.orders")).status == status
 
 
@@ -344,8 +360,8 @@ def test_the_load_of_the_guide_keeps_its_contract(warehouse: str, tmp_path: Path
     file = tmp_path / "payments.jsonl"
     file.write_text("".join(f"{json.dumps(one)}\n" for one in payments))
     request = LoadRequest(
-        (str(file),), "finance.payments", key=step.key, mode=step.mode, newest_by=step.newest_by,
-        columns=step.columns, checks=step.checks, max_dead=step.dead_letters.max,
+        sources=(str(file),), table="finance.payments", key=step.key, mode=step.mode, newest_by=step.newest_by,
+        columns=step.columns, checks=step.checks, dead_letters=step.dead_letters,
     )  # fmt: skip
     report = load(request, Storage(), PostgresTarget(warehouse, "finance.payments"))
     assert (report.counts.inserted, report.counts.dead) == (198, 2)

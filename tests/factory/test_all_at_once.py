@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.cli.check import look_at
+from sluicegate.cli.findings import look_at
 from sluicegate.discovery.scan import scan
 from sluicegate.discovery.single_file import build_file
 from sluicegate.discovery.store import BundleStore

@@ -21,7 +21,7 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sluicegate.cli.check import look_at
+from sluicegate.cli.findings import look_at
 from sluicegate.discovery.scan import scan
 from sluicegate.discovery.store import BundleStore
 from sluicegate.pipeline.diagnostics import BUG, Diagnostic

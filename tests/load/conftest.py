@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,6 @@ from sluicegate.load.load import load
 from sluicegate.load.report import LoadReport
 from sluicegate.load.request import LoadRequest
 from sluicegate.local.stack.scratch import scratch_postgres
-from sluicegate.pipeline.keys.model import Column, Format
-from sluicegate.pipeline.text.quantities import Limit
 from sluicegate.storage import Storage
 from sluicegate.targets.postgres.target import PostgresTarget
 
@@ -61,19 +59,11 @@ class Warehouse:
 
     def request(self, source: str | Path | Sequence[str], table: str = "t", **words: Any) -> LoadRequest:
         sources = (str(source),) if isinstance(source, (str, Path)) else tuple(source)
-        for name in ("key",):
-            if isinstance(words.get(name), str):
-                words[name] = (words[name],)
-        if "columns" in words:
-            words["columns"] = {
-                name: Column(type=value) if isinstance(value, str) else Column.model_validate(value)
-                for name, value in words["columns"].items()
-            }
-        if isinstance(words.get("format"), Mapping):
-            words["format"] = Format.model_validate(words["format"])
-        words["max_dead"] = Limit.parse(words.get("max_dead", "100%"))
+        words["dead_letters"] = {"max": words.pop("max_dead", "100%")}
+        if "suite" in words:
+            words["suite"] = str(words["suite"])
         words.setdefault("origin", Origin("p", "s", uuid.uuid4().hex[:8], 1))
-        return LoadRequest(sources, table, **words)
+        return LoadRequest(sources=sources, table=table, **words)
 
     def target(self, table: str = "t", **words: Any) -> PostgresTarget:
         return PostgresTarget(self.conninfo, table, **words)

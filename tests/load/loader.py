@@ -8,7 +8,7 @@ import sys
 from sluicegate.ledger.entries import Origin
 from sluicegate.load.load import load
 from sluicegate.load.request import LoadRequest
-from sluicegate.pipeline.keys.model import Column
+from sluicegate.pipeline.keys.model import Column, DeadLetters
 from sluicegate.pipeline.text.quantities import Limit
 from sluicegate.storage import Storage
 from sluicegate.targets.postgres.target import PostgresTarget
@@ -17,9 +17,10 @@ from sluicegate.targets.postgres.target import PostgresTarget
 def main() -> None:
     words = json.loads(sys.argv[1])
     request = LoadRequest(
-        (words["source"],), words["table"], ("id",), newest_by=words.get("newest_by"),
+        sources=(words["source"],), table=words["table"], key=("id",), newest_by=words.get("newest_by"),
         columns={name: Column(type=type_) for name, type_ in words["columns"].items()},
-        max_dead=Limit.parse("100%"), origin=Origin("p", "s", words["run"], 1), force=words.get("force", False),
+        dead_letters=DeadLetters(max=Limit.parse("100%")), origin=Origin("p", "s", words["run"], 1),
+        force=words.get("force", False),
     )  # fmt: skip
     import duckdb  # noqa: F401 - the clock of a test starts with the load itself
 

@@ -58,7 +58,8 @@ def test_a_record_that_breaks_a_constraint_is_set_aside_with_its_name(
     assert (report.counts.read, report.counts.inserted, report.counts.dead) == (2, 1, 1)
     assert report.reasons == {rule: 1}
     value = str(rows[0][1]) if column else None
-    assert failures(warehouse) == [(2, [{"rule": rule, "column": column, "value": value}])]
+    why = {"why": f"{value!r} is not a {'inet' if 'inet' in before else 'bit(3)'}"} if rule == "type:n" else {}
+    assert failures(warehouse) == [(2, [{"rule": rule, "column": column, "value": value, **why}])]
     assert json.loads(warehouse.letters()[0][1]) == {"id": "1", "n": str(rows[0][1])}
     assert warehouse.rows("SELECT id, n::text FROM t WHERE id > 0") == [(2, str(rows[1][1]))]
     assert warehouse.one(BALANCED)
@@ -117,6 +118,21 @@ def test_too_many_broken_records_stop_the_search_and_the_load(warehouse: Any) ->
     assert warehouse.one("SELECT count(*) FROM sluicegate.dead_letters WHERE attempts = 2") == 11
     assert warehouse.load(path, key="id", max_dead="50%").counts.inserted == 1_000
     assert warehouse.one("SELECT count(*) FROM sluicegate.dead_letters") == 1_000
+
+
+@pytest.mark.parametrize("mode", ["merge", "append"])
+def test_a_role_without_the_servers_language_finds_the_same_records(
+    warehouse: Any, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    rows = [[n, n % 3] for n in range(700)]
+    for number, alone in enumerate((True, False)):
+        if not alone:
+            monkeypatch.setattr("sluicegate.targets.postgres.isolate.can_go_one_by_one", lambda *_: False)
+        table = f"t{number}"
+        warehouse.rows(f"CREATE TABLE {table} (id int PRIMARY KEY, n int CHECK (n > 0))")
+        report = warehouse.load(warehouse.csv(f"{number}.csv", ["id", "n"], rows), table, key="id", mode=mode)
+        assert (report.counts.inserted, report.reasons) == (466, {f"constraint:{table}_n_check": 234})
+    assert warehouse.rows("SELECT * FROM t0 EXCEPT SELECT * FROM t1") == []
 
 
 def test_a_refused_load_leaves_neither_new_columns_nor_a_new_table(warehouse: Any) -> None:
@@ -216,7 +232,7 @@ def test_a_loader_killed_in_the_search_leaves_nothing_and_the_retry_is_right(war
         return process
 
     mine = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    searching = f"SELECT count(*) {mine} AND query LIKE '%%sluicegate_position%%'"
+    searching = f"SELECT count(*) {mine} AND (query LIKE '%%sluicegate_position%%' OR query LIKE '%%one_by_one%%')"
     for _ in range(3):
         process = start()
         for _ in range(400):

@@ -348,7 +348,7 @@ def test_the_log_shows_some_of_what_was_set_aside_with_its_values(
     warehouse.load(path, key="id", columns={"n": "integer"})
     logged = [record.getMessage() for record in caplog.records if "set aside: " in record.getMessage()]
     assert len(logged) == 2, "one of each rule"
-    assert "s.csv line 2: type:n 'x'" in logged[0]
+    assert "s.csv line 2: type:n: 'x' is not a number" in logged[0]
     assert logged[1].endswith("s.csv line 4: malformed '3' (2 fields expected, 1 found)")
     caplog.clear()
     warehouse.load(path, "u", key="id", columns={"n": {"type": "integer", "sensitive": True}})

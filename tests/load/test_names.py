@@ -116,7 +116,7 @@ def test_a_param_reaches_the_tables_name_and_a_schema_only_where_the_file_has_on
     source = str(warehouse.csv("a.csv", ["id"], [[1]]))
     operator = LoadOperator(task_id="x", source=source, into=Location("into", template), key="id")
     if target is not None:
-        assert run(operator, {"table": table})["target"] == target
+        assert run(operator, {"table": table}).value["target"] == target
         return
     with pytest.raises(FaultError, match="WRONG_USE"):
         run(operator, {"table": table})

@@ -46,21 +46,19 @@ def test_the_step_of_a_pipeline_and_its_operator_make_the_same_request(tmp_path:
     origin = Origin("orders", "load_orders", "run", 1)
     one, other = (
         request_of(words, ["s3://landing/orders.csv"], "sales.orders", origin, root=tmp_path)
-        for words in (step, operator)
+        for words in (step, operator.options)
     )
     assert one == other
     assert one.digest() == other.digest()
-    assert (one.source, one.key, str(one.max_dead)) == ("s3://landing/orders.csv", ("id",), "3")
+    assert (one.source, one.key, str(one.dead_letters.max)) == ("s3://landing/orders.csv", ("id",), "3")
 
 
 def test_the_format_of_a_dataset_counts_where_the_step_says_none(tmp_path: Path) -> None:
     semicolons = Format.model_validate({"delimiter": ";"})
-    operator = LoadOperator(task_id="x", source="a.csv", into="table://w/t", key="id")
-    assert request_of(operator, ["a.csv"], "t", Origin(), root=tmp_path, source_format=semicolons).format == semicolons
-    operator.format = Format.model_validate({"delimiter": "|"})
-    assert (
-        request_of(operator, ["a.csv"], "t", Origin(), root=tmp_path, source_format=semicolons).format.delimiter == "|"
-    )
+    options = LoadOperator(task_id="x", source="a.csv", into="table://w/t", key="id").options
+    assert request_of(options, ["a.csv"], "t", Origin(), root=tmp_path, source_format=semicolons).format == semicolons
+    pipes = options.model_copy(update={"format": Format.model_validate({"delimiter": "|"})})
+    assert request_of(pipes, ["a.csv"], "t", Origin(), root=tmp_path, source_format=semicolons).format.delimiter == "|"
 
 
 @dataclass(frozen=True)
@@ -84,5 +82,5 @@ def test_a_record_that_is_loaded_again_from_elsewhere_keeps_the_identity_of_its_
 
 
 def test_a_request_without_a_mode_merges_by_its_key() -> None:
-    assert str(LoadRequest(("a",), "t", ("id",)).mode) == "merge"
-    assert str(LoadRequest(("a",), "t").mode) == "append"
+    assert str(LoadRequest(sources=("a",), table="t", key=("id",)).mode) == "merge"
+    assert str(LoadRequest(sources=("a",), table="t").mode) == "append"

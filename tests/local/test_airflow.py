@@ -80,16 +80,6 @@ def test_airflows_home_needs_no_configuration_file_and_its_password_is_private(s
     assert not any(value in (state.airflow / "airflow.cfg").read_text() for value in vars(secrets).values())
 
 
-def test_only_the_scheduler_imports_what_tasks_need_and_starts_no_thread_by_it() -> None:
-    program = (
-        "import os, sys; from sluicegate.local.stack import preload;"
-        "preload.into_scheduler(['airflow', 'triggerer']); assert 'duckdb' not in sys.modules;"
-        "preload.into_scheduler(['airflow', 'scheduler']); assert 'duckdb' in sys.modules;"
-        "print(len(os.listdir('/proc/self/task')) if sys.platform == 'linux' else 1)"
-    )
-    assert subprocess.check_output([sys.executable, "-c", program], text=True).split()[-1] == "1"
-
-
 def test_the_supervisor_and_the_command_import_no_airflow() -> None:
     program = (
         "import sys, sluicegate.local.stack.supervisor, sluicegate.local.stack.stack, sluicegate.cli.stack;"

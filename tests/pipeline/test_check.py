@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import importlib
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,10 @@ import typer
 from typer.testing import CliRunner, Result
 
 from sluicegate.cli.check import check
+from sluicegate.cli.findings import STACK_CONNECTIONS
 from sluicegate.cli.reading import allowlist
+from sluicegate.cli.watch import in_a_process, state_of
+from sluicegate.local.stack import airflow
 from sluicegate.pipeline import Diagnostic, Pipeline
 from tests.pipeline.conftest import Dags
 
@@ -22,6 +28,8 @@ steps:
   a: {load: s3://b/x.csv, into: table://w/bare}
 """
 
+FINE = "1 pipeline file: no mistakes\n"
+
 app = typer.Typer()
 app.command()(check)
 
@@ -30,7 +38,7 @@ app.command()(check)
 def shop(dags: Dags, monkeypatch: pytest.MonkeyPatch) -> Dags:
     """Only what is read is looked at; what building finds is the factory's."""
     monkeypatch.chdir(dags.root.parent)
-    monkeypatch.setattr("sluicegate.cli.check._build_diagnostics", lambda pipeline, others: ())
+    monkeypatch.setattr("sluicegate.cli.findings._build_diagnostics", lambda pipeline, others: ())
     playbooks = dags.root.parent / "playbooks"
     playbooks.mkdir()
     for name in ("good", "bad", "bad, 100%", "weather", "reader", "one", "two"):
@@ -42,10 +50,10 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
-def test_nothing_wrong_is_silent_and_0(shop: Dags) -> None:
+def test_nothing_wrong_is_a_line_and_0(shop: Dags) -> None:
     shop.write("good.yaml", GOOD)
     done = run()
-    assert (done.exit_code, done.output) == (0, "")
+    assert (done.exit_code, done.output) == (0, FINE)
 
 
 def test_a_mistake_is_drawn_and_1(shop: Dags) -> None:
@@ -73,7 +81,7 @@ def test_a_file_in_a_subfolder_sees_all_of_the_dags_root(shop: Dags) -> None:
     weather = steps.replace("LOAD", "s3://b/x").replace("INTO", "raw")
     shop.write("weather.yaml", f"{weather}datasets: {{raw: s3://b/w}}\n")
     shop.write("sales/reader.yaml", steps.replace("LOAD", "weather.raw").replace("INTO", "table://w/r"))
-    assert run("dags/sales/reader.yaml").output == ""
+    assert run("dags/sales/reader.yaml").output == FINE
     assert run("dags/sales/reader.yaml", "--root", "dags/sales").exit_code == 1
 
 
@@ -89,7 +97,7 @@ def test_json_for_programs(shop: Dags) -> None:
     shop.write("bad.yaml", BAD)
     done = run("--format", "json")
     assert done.exit_code == 1
-    [diagnostic] = json.loads(done.output)
+    [diagnostic] = json.loads(done.stdout)
     assert diagnostic.pop("message")
     assert diagnostic == {
         "file": "dags/bad.yaml", "line": 2, "column": 1, "severity": "error", "code": "unknown-key",
@@ -99,7 +107,7 @@ def test_json_for_programs(shop: Dags) -> None:
 
 def test_json_of_nothing_is_an_empty_list(shop: Dags) -> None:
     shop.write("good.yaml", GOOD)
-    assert json.loads(run("--format", "json").output) == []
+    assert json.loads(run("--format", "json").stdout) == []
 
 
 def test_annotations_for_github(shop: Dags) -> None:
@@ -119,7 +127,7 @@ def test_a_file_that_is_no_pipeline_is_left_alone(shop: Dags) -> None:
     shop.write("values.yaml", "a: 1\n")
     done = run("dags/values.yaml")
     assert done.exit_code == 0
-    assert "is no pipeline file" in done.output
+    assert "is not a pipeline file" in done.output
 
 
 def test_what_a_good_pipeline_lacks_is_a_warning_apart_from_errors(shop: Dags) -> None:
@@ -128,7 +136,7 @@ def test_what_a_good_pipeline_lacks_is_a_warning_apart_from_errors(shop: Dags) -
     assert done.exit_code == 0
     found = [
         (each["line"], each["column"], each["severity"], each["code"], each["where"])
-        for each in json.loads(done.output)
+        for each in json.loads(done.stdout)
     ]
     assert found == [
         (1, 1, "warning", "no-owner", "owner"),
@@ -145,7 +153,7 @@ def test_what_is_there_is_not_asked_for(shop: Dags) -> None:
     shop.write("defaults.yaml", "owner: me\nfresh_within: 30h\n")
     shop.write("bare.yaml", BARE.replace("bare}", "bare, checks: []}"))
     (shop.root.parent / "playbooks" / "bare.md").touch()
-    assert run("--strict").output == ""
+    assert run("--strict").output == FINE
     assert run("--strict", "--playbooks", "elsewhere").exit_code == 1
     (shop.root.parent / "elsewhere").mkdir()
     (shop.root.parent / "elsewhere" / "bare.md").touch()
@@ -155,12 +163,12 @@ def test_what_is_there_is_not_asked_for(shop: Dags) -> None:
 def test_a_pipeline_without_a_cron_need_not_be_fresh(shop: Dags) -> None:
     for schedule in ("once", "none"):
         shop.write("good.yaml", GOOD + f"schedule: {schedule}\n")
-        assert run("--strict").output == ""
+        assert run("--strict").output == FINE
 
 
 def test_a_file_with_mistakes_is_told_what_it_lacks_too(shop: Dags) -> None:
     shop.write("bad.yaml", BAD.replace("owner: me\n", ""))
-    assert [each["code"] for each in json.loads(run("--format", "json").output)] == ["no-owner", "unknown-key"]
+    assert [each["code"] for each in json.loads(run("--format", "json").stdout)] == ["unknown-key", "no-owner"]
 
 
 def test_a_matrix_may_have_one_playbook_or_one_for_each_pipeline(shop: Dags) -> None:
@@ -176,7 +184,7 @@ def test_a_matrix_may_have_one_playbook_or_one_for_each_pipeline(shop: Dags) -> 
     (playbooks / "m_1.md").touch()
     assert "`playbooks/m_2.md`" in run().output
     (playbooks / "m_2.md").touch()
-    assert run().output == ""
+    assert run().output == FINE
 
 
 def test_advice_is_no_import_error(shop: Dags) -> None:
@@ -186,9 +194,9 @@ def test_advice_is_no_import_error(shop: Dags) -> None:
 
 
 def test_the_samples_lack_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluicegate.cli.check._build_diagnostics", lambda pipeline, others: ())
+    monkeypatch.setattr("sluicegate.cli.findings._build_diagnostics", lambda pipeline, others: ())
     monkeypatch.chdir(Path(__file__).parents[2])
-    assert run("--strict").output == ""
+    assert run("--strict").output == FINE.replace("1 pipeline file", "5 pipeline files")
 
 
 def test_what_building_finds_in_some_combinations_says_in_which(shop: Dags, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,8 +209,8 @@ def test_what_building_finds_in_some_combinations_says_in_which(shop: Dags, monk
         both = Diagnostic("x", "in both", file)
         return (both, Diagnostic("x", "in one", file)) if pipeline.matrix["n"] == 2 else (both,)
 
-    monkeypatch.setattr("sluicegate.cli.check._build_diagnostics", build)
-    told = [each["message"] for each in json.loads(run("--format", "json").output) if each["code"] == "x"]
+    monkeypatch.setattr("sluicegate.cli.findings._build_diagnostics", build)
+    told = [each["message"] for each in json.loads(run("--format", "json").stdout) if each["code"] == "x"]
     assert sorted(told) == ["in both", "in one (with n=2)"]
 
 
@@ -213,9 +221,102 @@ def test_variables_that_airflows_configuration_allows_may_be_read(shop: Dags, mo
     monkeypatch.setattr("sluicegate.cli.reading.allowlist", lambda: "")
     assert "error[env]" in run().output
     monkeypatch.setattr("sluicegate.cli.reading.allowlist", lambda: "A,STAGE")
-    assert run().output == ""
+    assert run().output == FINE
 
 
 def test_the_allowlist_is_that_of_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__SLUICEGATE__ENV_ALLOWLIST", "A, B")
     assert allowlist() == "A, B"
+
+
+def test_without_pipeline_files_it_ends_with_2(shop: Dags) -> None:
+    for arguments in ((), ("dags",), ("--format", "json")):
+        done = run(*arguments)
+        assert done.exit_code == 2
+        assert "there are no pipeline files in dags" in done.stderr
+    (shop.root / "near.yaml").write_text("sluicegat: 1\n")
+    done = run()
+    assert (done.exit_code, "warning[not-a-pipeline]" in done.stdout) == (2, True)
+
+
+def test_every_run_ends_with_a_line_of_counts(shop: Dags) -> None:
+    shop.write("bad.yaml", BAD)
+    shop.write("bare.yaml", BARE)
+    counts = "2 pipeline files: 1 error, 4 warnings"
+    assert run().stdout.splitlines()[-1] == counts
+    for form in ("json", "github"):
+        assert run("--format", form).stderr.splitlines()[-1] == counts
+
+
+def test_errors_come_before_warnings_and_apart_from_them(shop: Dags) -> None:
+    shop.write("a.yaml", GOOD.replace("owner: me\n", ""))
+    shop.write("b.yaml", BAD)
+    lines = run().stdout.splitlines()
+    (error,) = (number for number, line in enumerate(lines) if "error[" in line)
+    warnings = [number for number, line in enumerate(lines) if "warning[" in line]
+    assert error < lines.index("Warnings:") < warnings[0]
+    severities = [each["severity"] for each in json.loads(run("--format", "json").stdout)]
+    assert severities == sorted(severities)
+
+
+def test_a_connection_that_is_nearly_a_known_one_is_a_warning_that_offers_it(
+    shop: Dags, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SALES_DB", "postgres://me:secret@host/db")
+    table = GOOD.replace("table://w/t", "table://{}/t")
+    for name, meant in (("warehose", "warehouse"), ("sales_bd", "sales_db"), ("postgres_defalt", "postgres_default")):
+        shop.write("good.yaml", table.replace("{}", name))
+        done = run("--format", "json")
+        told = [(each["severity"], each["suggestion"]) for each in json.loads(done.stdout)]
+        assert (done.exit_code, told) == (0, [("warning", meant)])
+        assert "secret@" not in done.output
+    for name in ("warehouse", "warehouse_eu", "warehouse2", "w", "sales_db"):
+        shop.write("good.yaml", table.replace("{}", name))
+        assert run().output == FINE
+
+
+def test_the_local_stacks_connections_are_known() -> None:
+    text = Path(airflow.__file__).read_text("utf-8")
+    assert set(re.findall('"AIRFLOW_CONN_([A-Z_]+)"', text)) == {name.upper() for name in STACK_CONNECTIONS}
+
+
+def test_the_folder_of_playbooks_is_that_of_airflow(shop: Dags, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.write("good.yaml", GOOD)
+    assert run().output == FINE
+    monkeypatch.setenv("AIRFLOW__SLUICEGATE__PLAYBOOKS_FOLDER", str(shop.root / "pages"))
+    assert "`pages/good.md`" in run().output
+
+
+def test_a_change_of_any_file_is_seen_and_each_check_sees_the_code_as_it_is_then(shop: Dags) -> None:
+    (shop.root / "watched.py").write_text("NUMBER = 3\n")
+    before = state_of([shop.root])
+    assert before == state_of([shop.root])
+
+    def number() -> int:
+        sys.path.append(str(shop.root))
+        return int(importlib.import_module("watched").NUMBER)
+
+    assert in_a_process(number) == 3
+    (shop.root / "watched.py").write_text("NUMBER = 44\n")
+    assert state_of([shop.root]) != before
+    assert in_a_process(number) == 44
+    assert "watched" not in sys.modules
+
+
+def test_it_checks_again_after_each_change_until_it_is_interrupted(
+    shop: Dags, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shop.write("good.yaml", GOOD)
+
+    def pause(_: float) -> None:
+        if (shop.root / "bad.yaml").exists():
+            raise KeyboardInterrupt
+        shop.write("bad.yaml", BAD)
+
+    monkeypatch.setattr("sluicegate.cli.watch.time.sleep", pause)
+    with pytest.raises(typer.Exit) as ended:
+        check(watch=True)
+    assert ended.value.exit_code == 130
+    told = capfd.readouterr().out
+    assert FINE in told
+    assert told.splitlines()[-1] == "2 pipeline files: 1 error, 2 warnings"

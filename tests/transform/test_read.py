@@ -168,3 +168,9 @@ def test_a_dataset_without_parts_has_no_columns(tmp_path: Path) -> None:
     with pytest.raises(FaultError) as caught:
         open_source("s3://lake/x/", (), file_type("a.csv"), None, tmp_path)
     assert caught.value.code == "SOURCE_UNREADABLE"
+
+
+def test_a_decimal_comma_is_read_and_separated_thousands_are_not_guessed_at(write: Write) -> None:
+    text = "a;b;c\n45,38;1.234,5;1.5\n7;2,5;2.5\n"
+    found = rows(write("a.csv", text), delimiter=";", decimal=",", thousands=".")
+    assert found == [{"a": 45.38, "b": "1.234,5", "c": "1.5"}, {"a": 7.0, "b": "2,5", "c": "2.5"}]

@@ -35,7 +35,7 @@ _READ_OTHERWISE = ("{,", "[:")
 class CompiledRule:
     """`fails` is true or false for a record, never NULL; `applies` says whether the record counts in `mostly`.
 
-    A rule over all records has `unique` instead: the values that may stand together only once, and `fails` then
+    A rule over all records has `unique` instead: the values that may occur together only once, and `fails` then
     says which records are in it at all. `constants` are texts that must cast to a DuckDB type for the rule to
     make sense. `pattern` is a regular expression of which only DuckDB can say whether its RE2 knows it; one that
     it does not know (a lookahead, a backreference) is for Great Expectations.

@@ -37,7 +37,7 @@ def console(*, err: bool = False) -> Console:
 
 
 def stop_on_sigterm() -> None:
-    """From now on SIGTERM is a Ctrl-C: what was started is stopped in order, not only this process."""
+    """Treat SIGTERM as Ctrl-C from now on: what was started is stopped in order, not only this process."""
     signal.signal(signal.SIGTERM, _interrupt)
 
 

@@ -127,15 +127,7 @@ def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) ->
         **_ours(pipeline),
         source=source,
         into=into,
-        key=step.key,
-        mode=step.mode,
-        newest_by=step.newest_by,
-        format=step.format or source.format,
-        columns=step.columns,
-        checks=step.checks,
-        suite=step.suite,
-        dead_letters=step.dead_letters,
-        on_schema_change=step.on_schema_change,
+        **step.each() | {"format": step.format or source.format},
         aws_conn_id=pipeline.connections.aws,
     )
     return LoadOperator, arguments

@@ -98,6 +98,8 @@ def _failure(failure: Mapping[str, object], record: str) -> str:
     value = record if rule == MALFORMED else failure["value"]
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    if why and repr(shown) in str(why):
+        return f"{rule}: {why}"
     return f"{rule} {shown!r}" + (f" ({why})" if why else "")
 
 

@@ -6,7 +6,6 @@ Safe to be killed anywhere and to be run again: whatever is kept is kept by one 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -18,6 +17,7 @@ from sluicegate.checks.rule import number_twins
 from sluicegate.faults import FaultError, fault
 from sluicegate.ledger.entries import Counts, Load
 from sluicegate.ledger.ledger import Ledger
+from sluicegate.load.account import Account
 from sluicegate.load.folder import work_folder
 from sluicegate.load.letters import sample_letters
 from sluicegate.load.plan import match_case, plan_columns, rules_of_target
@@ -28,6 +28,7 @@ from sluicegate.pipeline.keys.model import Column, Mode
 from sluicegate.records.casts import Cast
 from sluicegate.records.engine import open_duckdb
 from sluicegate.records.infer import infer_types
+from sluicegate.records.notation import notation_of
 from sluicegate.records.open import open_part
 from sluicegate.records.reader import LocalPart, Reader
 from sluicegate.records.types import ColumnType
@@ -91,8 +92,8 @@ class Loader:
     def __init__(self, request: LoadRequest, source: Source, target: Target) -> None:
         self._request, self._source, self._target = request, source, target
         self._duck: DuckDBPyConnection | None = None
-        self._started = time.monotonic()
         self._digest = request.digest()
+        self._account = Account(request, self._digest)
         self._rules = request.rules()
 
     def cancel(self) -> None:
@@ -110,7 +111,7 @@ class Loader:
                 with self._target.ledger() as ledger:
                     done = self._find(ledger, table, parts)
                 if done is not None:
-                    return self._skipped(table, done)
+                    return self._account.skipped(table, done)
             with ExitStack() as stack:
                 folder = request.work_folder or stack.enter_context(work_folder())
                 self._duck = stack.enter_context(open_duckdb(folder, request.memory_limit))
@@ -154,7 +155,7 @@ class Loader:
             if not request.force:
                 done = self._find(session.ledger, table, parts)
                 if done is not None:
-                    return self._skipped(table, done)
+                    return self._account.skipped(table, done)
             if prepared.refusal is None:
                 applied = self._apply(session, table, stage, prepared)
                 if applied is None:
@@ -199,7 +200,7 @@ class Loader:
 
     def _cast(self, name: str, type_: ColumnType) -> Cast:
         said = self._request.columns.get(name, Column())
-        return Cast(type_, said.round, said.zone, said.null)
+        return Cast(type_, said.round, said.zone, said.null, said.epoch, notation_of(self._request.format))
 
     def _is_declared(self, name: str) -> bool:
         return self._request.columns.get(name, Column()).type is not None
@@ -208,7 +209,7 @@ class Loader:
         reasons = stage.reasons()
         counts = Counts(read=stage.read, dead=stage.dead, rejected=stage.read - stage.dead)
         file = folder / f"records.{self._target.staging}"
-        if self._request.max_dead.exceeded_by(stage.dead, stage.read):
+        if self._request.dead_letters.max.exceeded_by(stage.dead, stage.read):
             return _Prepared(columns, file, 0, counts, reasons, self._too_many(stage, reasons))
         if self._request.mode in {Mode.MERGE, Mode.INSERT_ONLY}:
             stage.dedupe()
@@ -230,7 +231,7 @@ class Loader:
         return fault(
             "TOO_MANY_DEAD_LETTERS",
             f"{stage.dead:,} of {stage.read:,} records ({share:.2f}%) were set aside, and dead_letters.max is "
-            f"{self._request.max_dead}: {reasons_text(reasons)}; for instance {'; '.join(samples)}",
+            f"{self._request.dead_letters.max}: {reasons_text(reasons)}; for instance {'; '.join(samples)}",
             dead=stage.dead,
             read=stage.read,
             reasons=dict(reasons),
@@ -243,10 +244,10 @@ class Loader:
         assert prepared.refusal is not None
         request = self._request
         self._set_aside(session, table, stage)
-        session.ledger.record(self._entry(table, parts, "failed", prepared.counts, prepared.refusal.code))
+        session.ledger.record(self._account.entry(table, parts, "failed", prepared.counts, prepared.refusal.code))
         if not request.dry_run:
             session.commit()
-        report = self._report("failed", table, parts, prepared.counts, prepared.reasons)
+        report = self._account.report("failed", table, parts, prepared.counts, prepared.reasons)
         log.error("%s", report.line())
         prepared.refusal.facts["report"] = report.as_dict()
         raise prepared.refusal
@@ -259,7 +260,6 @@ class Loader:
         if not prepared.columns:
             return prepared
         request, reasons = self._request, prepared.reasons
-        assert request.mode is not None
         columns = {prepared.called.get(name, name): type_ for name, type_ in prepared.columns.items()}
         types = {name: table.columns[name].type if name in table.columns else t for name, t in columns.items()}
         key = tuple(prepared.called.get(name, name) for name in request.key)
@@ -271,7 +271,9 @@ class Loader:
             with session.changes():
                 if not session.prepare(table, columns, key):
                     return None
-                applied = session.apply(merge, lambda more: request.max_dead.exceeded_by(dead + more, stage.read))
+                applied = session.apply(
+                    merge, lambda more: request.dead_letters.max.exceeded_by(dead + more, stage.read)
+                )
                 if applied.broken:
                     stage.leave_out(applied.broken, prepared.called)
                     reasons = stage.reasons()
@@ -292,10 +294,10 @@ class Loader:
         request = self._request
         self._set_aside(session, table, stage)
         resolved = self._resolve(session, table, stage)
-        session.ledger.record(self._entry(table, parts, "loaded", prepared.counts, None))
+        session.ledger.record(self._account.entry(table, parts, "loaded", prepared.counts, None))
         if not request.dry_run:
             session.commit()
-        return self._report(
+        return self._account.report(
             "dry_run" if request.dry_run else "loaded", table, parts, prepared.counts, prepared.reasons, resolved
         )
 
@@ -311,35 +313,3 @@ class Loader:
         if not ids:
             return 0
         return session.ledger.resolve(ids, request.origin.run_id or "a load outside Airflow")
-
-    def _entry(self, table: Table, parts: Sequence[Part], status: str, counts: Counts, code: str | None) -> Load:
-        if not counts.balanced:
-            raise fault("UNKNOWN", f"the counts of this load do not add up, so it is not kept: {counts}")
-        return Load(
-            table.name, self._request.source, version(parts), self._digest, status, counts, self._seconds(),
-            self._request.origin, code,
-        )  # fmt: skip
-
-    def _seconds(self) -> float:
-        return time.monotonic() - self._started
-
-    def _report(
-        self,
-        status: str,
-        table: Table,
-        parts: Sequence[Part],
-        counts: Counts,
-        reasons: Mapping[str, int],
-        resolved: int = 0,
-    ) -> LoadReport:
-        return LoadReport(
-            status,  # type: ignore[arg-type]
-            table.name, self._request.source, version(parts), counts, reasons, resolved, self._seconds(),
-        )  # fmt: skip
-
-    def _skipped(self, table: Table, done: Load) -> LoadReport:
-        origin = done.origin
-        by = f"{origin.pipeline}.{origin.step} in run {origin.run_id}" if origin.run_id else None
-        return LoadReport(
-            "skipped", table.name, done.source, done.source_version, done.counts, seconds=self._seconds(), loaded_by=by
-        )

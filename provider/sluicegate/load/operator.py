@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sluicegate.faults import FaultError
 from sluicegate.graph.location import Location
-from sluicegate.pipeline.keys.model import Check, Column, DeadLetters, Format, Mode, OnSchemaChange
+from sluicegate.pipeline.keys.load import LoadOptions
 from sluicegate.runtime.operator import StepOperator
 from sluicegate.runtime.step import StepContext, StepResult
 
@@ -20,25 +21,35 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadOperator"]
 
+Init = TypeVar("Init", bound=Callable[..., None])
 log = logging.getLogger("sluicegate.load")
+
+
+def _takes_options(init: Init) -> Init:
+    """Name the options of a load in a constructor's signature, for Airflow and for editors."""
+    own = inspect.signature(init)
+    *named, rest = own.parameters.values()
+    options = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None if field.default_factory is not None else field.default,
+            annotation=field.annotation,
+        )
+        for name, field in LoadOptions.model_fields.items()
+    ]
+    init.__signature__ = own.replace(parameters=[*named, *options, rest])  # type: ignore[attr-defined]
+    return init
 
 
 class LoadOperator(StepOperator):
     """Bring a file or a folder of parts into a table, once: again is a ledger hit, bad records are set aside.
 
-    Returns the report of the load (status, counts, reasons) as a JSON mapping.
+    Returns the report of the load (status, counts, reasons) as a JSON mapping. Beside these arguments it takes all
+    keys of a `load` step, as docs/yaml.md has them: `key="id"`, `columns={"day": "date"}`, `dead_letters={"max": 100}`.
 
     :param source: where it is, one URI or several: a path, `file://` or `s3://`; a folder ends in `/`.
     :param into: `table://<connection>/<[schema.]table>`, a Postgres connection.
-    :param key: the column or columns that identify a record.
-    :param mode: `merge` (default with a key), `insert_only` or `append`.
-    :param newest_by: the column whose larger value wins where a key comes twice.
-    :param format: how the file is read; without it the suffix decides.
-    :param columns: types and contract by column; a plain text is a type.
-    :param checks: expectations in Great Expectations' words: `{"expect_…": {"column": …}}`.
-    :param suite: a Great Expectations suite as a JSON file, relative to `root`.
-    :param dead_letters: `{"max": "5%"}` or `{"max": 100}`.
-    :param on_schema_change: what becomes of a column that the target lacks: `fail`, `add` or `ignore`.
     :param aws_conn_id: for `s3://`.
     :param root: the dags root, from which `suite` is found.
     """
@@ -46,37 +57,22 @@ class LoadOperator(StepOperator):
     template_fields: Sequence[str] = ("source", "into")
     ui_color = "#d7e8f4"
 
+    @_takes_options
     def __init__(
         self,
         *,
         source: str | Location | Sequence[str],
         into: str | Location,
-        key: str | Sequence[str] = (),
-        mode: Mode | str | None = None,
-        newest_by: str | None = None,
-        format: Format | Mapping[str, Any] | None = None,  # noqa: A002 - the pipeline file's own word
-        columns: Mapping[str, Column | Mapping[str, Any] | str] | None = None,
-        checks: Sequence[Check | Mapping[str, Any]] = (),
-        suite: str | None = None,
-        dead_letters: DeadLetters | Mapping[str, Any] | None = None,
-        on_schema_change: OnSchemaChange | str = OnSchemaChange.FAIL,
         aws_conn_id: str = "aws_default",
         root: str | None = None,
         **kwargs: Any,
     ) -> None:
+        options = {name: kwargs.pop(name) for name in LoadOptions.model_fields if name in kwargs}
         super().__init__(**kwargs)
+        self.options = LoadOptions.model_validate({name: value for name, value in options.items() if value is not None})
         self.source = source
         self.into = into
         self._into_template = into.template if isinstance(into, Location) else into
-        self.key = (key,) if isinstance(key, str) else tuple(key)
-        self.mode = None if mode is None else Mode(mode)
-        self.newest_by = newest_by
-        self.format = Format.model_validate(format) if format is not None else None
-        self.columns = {name: _column(column) for name, column in (columns or {}).items()}
-        self.checks = tuple(_check(check) for check in checks)
-        self.suite = suite
-        self.dead_letters = DeadLetters.model_validate(dead_letters if dead_letters is not None else {})
-        self.on_schema_change = OnSchemaChange(on_schema_change)
         self.aws_conn_id = aws_conn_id
         self.root = root
         self._loader: Loader | None = None
@@ -94,7 +90,7 @@ class LoadOperator(StepOperator):
 
         into = str(self.into)
         request = request_of(
-            self,
+            self.options,
             (self.source,) if isinstance(self.source, str) else tuple(str(uri) for uri in self.source),  # type: ignore[union-attr]
             parse_table(into, self._into_template)[1],
             Origin(step.pipeline, step.step, step.run_id, step.try_number, step.window),
@@ -119,19 +115,3 @@ class LoadOperator(StepOperator):
         """Stop the statement that runs; the transaction is rolled back with it."""
         if self._loader is not None:
             self._loader.cancel()
-
-
-def _column(column: Column | Mapping[str, Any] | str) -> Column:
-    return Column(type=column) if isinstance(column, str) else Column.model_validate(column)
-
-
-def _check(check: Check | Mapping[str, Any]) -> Check:
-    """A check as a model, as its fields, or as the pipeline file has it: one expectation with its arguments."""
-    if isinstance(check, Check):
-        return check
-    if set(check) <= {"expectation", "kwargs"}:
-        return Check.model_validate(check)
-    if len(check) != 1:
-        raise ValueError(f"a check is one expectation with its arguments, not {sorted(check)}")
-    [(expectation, kwargs)] = check.items()
-    return Check(expectation=expectation, kwargs=kwargs or {})

@@ -77,6 +77,8 @@ def plan_columns(
         shown = ", ".join(map(repr, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
         raise fault("SCHEMA_MISMATCH", f"{'; '.join(dict.fromkeys(problems))}; {who} has {shown}")
     types = {name: parse_type(column.type) for name, column in request.columns.items() if column.type is not None}
+    counted = [name for name, column in request.columns.items() if column.epoch and name not in table.columns]
+    types |= {name: parse_type("timestamptz") for name in counted if name not in types}
     planned = {name: _of_target(table, name, types.get(name)) for name in kept}
     inferred = infer([name for name, type_ in planned.items() if type_ is None])
     return {name: type_ or inferred[name] for name, type_ in planned.items()}

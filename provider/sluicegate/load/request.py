@@ -4,66 +4,52 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+
+from pydantic import InstanceOf
 
 from sluicegate.checks.rule import Rule, number_twins, rules_of_checks, rules_of_contract, rules_of_suite
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import Origin
-from sluicegate.pipeline.keys.model import Check, Column, DeadLetters, Format, Mode, OnSchemaChange
-from sluicegate.pipeline.text.quantities import Limit
+from sluicegate.pipeline.keys.load import Format, LoadOptions, Mode
 from sluicegate.records.casts import misfits
 from sluicegate.records.types import parse_type
 
-__all__ = ["LoadRequest", "LoadWords", "contradictions", "request_of"]
+__all__ = ["LoadRequest", "contradictions", "request_of"]
 
 _CASTS = 2
 """Part of the digest: to be raised when the same file and configuration would come out differently."""
 
 
-@dataclass(frozen=True)
-class LoadRequest:
-    """One source into one target.
+class LoadRequest(LoadOptions):
+    """One source into one target: the options of a load, and what one run of it knows.
 
-    `sources` are the URIs, read in this order; `table` is `[schema.]table`. `mode` None is merge where there is a
-    key, else append. `suite` is a file. `memory_limit` is DuckDB's, e.g. `400MB`. Without `work_folder` a temporary
-    one is made.
+    `sources` are the URIs, read in this order; `table` is `[schema.]table`. `root` is the dags root, from which a
+    suite is found. `memory_limit` is DuckDB's, e.g. `400MB`. Without `work_folder` a temporary one is made.
 
     :raises FaultError: WRONG_USE when its parts do not go together.
     """
 
     sources: tuple[str, ...]
     table: str
-    key: tuple[str, ...] = ()
-    mode: Mode | None = None
-    newest_by: str | None = None
-    format: Format = field(default_factory=Format)
-    columns: Mapping[str, Column] = field(default_factory=dict)
-    checks: tuple[Check, ...] = ()
-    suite: Path | None = None
-    max_dead: Limit = DeadLetters().max
-    on_schema_change: OnSchemaChange = OnSchemaChange.FAIL
-    origin: Origin = field(default_factory=Origin)
+    format: Format = Format.model_construct()
+    root: Path = Path()
+    origin: InstanceOf[Origin] = Origin()
     dry_run: bool = False
     force: bool = False
     memory_limit: str = "400MB"
     work_folder: Path | None = None
 
-    def __post_init__(self) -> None:
-        if self.mode is None:
-            object.__setattr__(self, "mode", Mode.MERGE if self.key else Mode.APPEND)
-        object.__setattr__(self, "mode", Mode(str(self.mode)))
-        object.__setattr__(self, "on_schema_change", OnSchemaChange(self.on_schema_change))
-        for _, why in contradictions(Mode(str(self.mode)), self.key, self.newest_by):
+    def model_post_init(self, _: object) -> None:
+        for _key, why in contradictions(self):
             raise fault("WRONG_USE", why)
         for name, column in self.columns.items():
             try:
                 type_ = parse_type(column.type) if column.type is not None else None
             except ValueError as error:
                 raise fault("WRONG_USE", f"columns.{name}: {error}") from error
-            for _, why in misfits(type_, round=column.round, zone=column.zone):
+            for _key, why in misfits(type_, column):
                 raise fault("WRONG_USE", f"columns.{name}: {why}")
 
     @property
@@ -77,51 +63,19 @@ class LoadRequest:
         :raises FaultError: CHECK_BROKEN when one of them cannot be understood.
         """
         key = [Rule("expect_column_values_to_not_be_null", {"column": name}) for name in self.key]
-        suite = rules_of_suite(self.suite) if self.suite is not None else []
+        suite = rules_of_suite(self.root / self.suite) if self.suite is not None else []
         return number_twins([*key, *rules_of_contract(self.columns), *rules_of_checks(self.checks), *suite])
 
     def digest(self) -> str:
         """sha256 (hex) over everything that decides what becomes of a source's records."""
-        config = {
-            "casts": _CASTS,
-            "key": self.key,
-            "mode": self.mode,
-            "newest_by": self.newest_by,
-            "format": self.format.model_dump(mode="json"),
-            "columns": {name: column.model_dump(mode="json") for name, column in self.columns.items()},
-            "rules": [[rule.expectation, dict(rule.kwargs)] for rule in self.rules()],
-            "max_dead": str(self.max_dead),
-            "on_schema_change": self.on_schema_change,
-        }
+        rules = [[rule.expectation, dict(rule.kwargs)] for rule in self.rules()]
+        config = {**self.counted(), "casts": _CASTS, "rules": rules}
         text = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-class LoadWords(Protocol):
-    """What a pipeline file says of a load: a `LoadStep`, and the operator that is made of one."""
-
-    @property
-    def key(self) -> tuple[str, ...]: ...
-    @property
-    def mode(self) -> Mode | None: ...
-    @property
-    def newest_by(self) -> str | None: ...
-    @property
-    def format(self) -> Format | None: ...
-    @property
-    def columns(self) -> Mapping[str, Column]: ...
-    @property
-    def checks(self) -> tuple[Check, ...]: ...
-    @property
-    def suite(self) -> str | None: ...
-    @property
-    def dead_letters(self) -> DeadLetters: ...
-    @property
-    def on_schema_change(self) -> OnSchemaChange: ...
-
-
 def request_of(
-    words: LoadWords,
+    options: LoadOptions,
     sources: Sequence[str],
     table: str,
     origin: Origin,
@@ -130,7 +84,7 @@ def request_of(
     source_format: Format | None = None,
     dry_run: bool = False,
     force: bool = False,
-    memory_limit: str = LoadRequest.memory_limit,
+    memory_limit: str = "400MB",
 ) -> LoadRequest:
     """The request of one run of a load, from what its pipeline says and what the run knows. Asks nobody else.
 
@@ -140,17 +94,10 @@ def request_of(
     :param source_format: the format of the source's dataset, where the step itself says none.
     """
     return LoadRequest(
+        **options.each() | {"format": options.format or source_format or Format()},
         sources=tuple(sources),
         table=table,
-        key=words.key,
-        mode=words.mode,
-        newest_by=words.newest_by,
-        format=words.format or source_format or Format(),
-        columns=words.columns,
-        checks=words.checks,
-        suite=root / words.suite if words.suite else None,
-        max_dead=words.dead_letters.max,
-        on_schema_change=words.on_schema_change,
+        root=root,
         origin=origin,
         dry_run=dry_run,
         force=force,
@@ -158,8 +105,9 @@ def request_of(
     )
 
 
-def contradictions(mode: Mode, key: Sequence[str], newest_by: str | None) -> Iterator[tuple[str, str]]:
+def contradictions(options: LoadOptions) -> Iterator[tuple[str, str]]:
     """What does not go together or is not carried out: the pipeline file's key that says it, and why."""
+    mode, key, newest_by = options.mode, options.key, options.newest_by
     if mode is Mode.REPLACE_WINDOW:
         yield "mode", "mode: replace_window is not carried out by this version; merge, insert_only and append are"
     if mode in {Mode.MERGE, Mode.INSERT_ONLY} and not key:

@@ -112,6 +112,8 @@ class Stage:
             name: cast.present(f"r{reader.names.index(name)}" if name in reader.names else "NULL::VARCHAR", kinds[name])
             for name, cast in self._casts.items()
         }
+        for name, cast in self._casts.items():
+            raw[name], kinds[name] = cast.written(raw[name], kinds[name], reader.notation)
         made = {name: cast.value(raw[name], kinds[name]) for name, cast in self._casts.items()}
         values = "".join(f", {made[name]} AS {place}" for name, place in self._places.items())
         missing = "".join(f", {raw[name]} IS NULL AS m{place[1:]}" for name, place in self._places.items())

@@ -151,11 +151,11 @@ def read_tree(
     :param environment: what `${env:NAME}` may see; this process's unless it is given
     :param last_good: the pipelines of files as they were before, which go on where a file has mistakes now: others
         are then checked against these
-    :raises NotADirectoryError: when `root` is no folder.
+    :raises NotADirectoryError: when `root` is not a folder.
     """
     root = root.absolute()
     if not root.is_dir():
-        raise NotADirectoryError(f"{root} is no folder")
+        raise NotADirectoryError(f"{root} is not a folder")
     known = last_good or {}
     paths: list[Path] = []
     others: list[Diagnostic] = []

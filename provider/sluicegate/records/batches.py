@@ -32,11 +32,13 @@ _MEMORY_LIMIT = "512MB"
 _UTF8 = {"utf-8", "ascii"}
 
 # The sniffer is left with the types alone: by itself it takes a line with # for a comment, drops lines
-# before what it likes as a header, and reads 01/02/2013 as the day that suits the rest of the column.
+# before what it likes as a header, and reads 01/02/2013 as the day that suits the rest of the column. Of separators
+# of thousands it does not ask where they are: it would read 1.5 as 15.
 _CSV = """
 SELECT * FROM read_csv(
     $paths, delim = $delimiter, header = $header, nullstr = $null, quote = '"', escape = '"', comment = '',
-    skip = 0, dateformat = '%Y-%m-%d', sample_size = -1, union_by_name = true, compression = $compression
+    skip = 0, dateformat = '%Y-%m-%d', decimal_separator = $decimal, sample_size = -1,
+    union_by_name = true, compression = $compression
 )
 """
 _CSV_AS_TEXT = """
@@ -153,7 +155,7 @@ def _text(
     try:
         if file_type.kind == "csv":
             arguments |= {"delimiter": file_type.delimiter(how), "header": how.header}
-            arguments["null"] = list(how.null)
+            arguments |= {"null": list(how.null), "decimal": how.decimal}
             relation = connection.sql(_CSV, params=arguments)
         else:
             relation = connection.sql(_JSONL, params=arguments)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from sluicegate.checks.sql import literal
 from sluicegate.graph.cron import zone as zone_of
+from sluicegate.pipeline.keys.model import Column
 from sluicegate.records import exact, moments
+from sluicegate.records.notation import PLAIN, Epoch, Notation, from_epoch
 from sluicegate.records.types import ColumnType
 
 __all__ = ["Cast", "misfits"]
@@ -34,13 +36,23 @@ class Cast:
     """A column's type and what its contract allows.
 
     `round`: digits that the type has no room for may be rounded, and times cut. `zone`: the time zone of the local
-    times in this column. `null`: texts that mean NULL.
+    times in this column. `null`: texts that mean NULL. `epoch`: the unit of numbers that are moments. `notation`: how
+    the source writes numbers and dates.
     """
 
     type: ColumnType
     round: bool = False
     zone: str | None = None
     null: tuple[str, ...] = ()
+    epoch: Epoch | None = None
+    notation: Notation = PLAIN
+
+    def written(self, raw: str, kind: str, notation: Notation) -> tuple[str, str]:
+        """`raw` and its `kind` once it is written as `value` and `lost` read it."""
+        if self.epoch is not None and kind not in moments.KINDS and self.type.is_moment:
+            zoned = self.type.name == "timestamptz" or self.zone is not None
+            return from_epoch(_as_text(raw, kind), self.epoch, zoned=zoned), TEXT
+        return (notation.of_type(raw, self.type), kind) if kind == TEXT else (raw, kind)
 
     def present(self, raw: str, kind: str) -> str:
         """SQL of the raw value, of DuckDB's type `kind`, where it is not one of those that mean NULL."""
@@ -122,16 +134,18 @@ class Cast:
         return (raw, kind) if native and moments.reads(self.type, kind) else (_as_text(raw, kind), TEXT)
 
 
-def misfits(type_: ColumnType | None, *, round: bool, zone: str | None) -> Iterator[tuple[str, str]]:  # noqa: A002
+def misfits(type_: ColumnType | None, column: Column) -> Iterator[tuple[str, str]]:
     """Options of a column that say nothing about its type, or name no time zone: the key, and why."""
-    if round and type_ is not None and not type_.is_number and type_.name not in moments.NAMES:
+    if column.round and type_ is not None and not type_.is_number and type_.name not in moments.NAMES:
         yield "round", f"`round` is for numbers, dates and times, and this column is {type_}"
-    if zone is None:
+    if column.epoch is not None and type_ is not None and not type_.is_moment:
+        yield "epoch", f"`epoch` is for timestamps and dates, and this column is {type_}"
+    if column.zone is None:
         return
     if type_ is not None and not type_.is_moment:
         yield "zone", f"`zone` is for timestamps and dates, and this column is {type_}"
     try:
-        zone_of(zone)
+        zone_of(column.zone)
     except ValueError as error:
         yield "zone", str(error)
 

@@ -16,6 +16,7 @@ from sluicegate.pipeline.keys.model import Format
 from sluicegate.records.csvlines import CsvShape, MalformedError, normalise_csv, read_start
 from sluicegate.records.lines import CLEAN
 from sluicegate.records.look import Look, has_blank_lines
+from sluicegate.records.notation import notation_of
 from sluicegate.records.reader import LocalPart
 from sluicegate.records.textfile import ROWS, TextReader
 
@@ -41,6 +42,7 @@ class CsvReader(TextReader):
         super().__init__(duck, part, form, look, folder)
         if not form.delimiter or len(form.delimiter) > 4 or form.delimiter in {'"', "\n", "\r"}:
             raise fault("WRONG_USE", f"{form.delimiter!r} cannot be a delimiter of a CSV file")
+        self.notation = notation_of(form)
         self.shape = CsvShape(form.delimiter, form.encoding, form.header, form.null)
         try:
             self._start = read_start(look.path, self.shape)

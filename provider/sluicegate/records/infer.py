@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.exact import as_double
 from sluicegate.records.jsonlines import JsonReader
+from sluicegate.records.notation import PLAIN
 from sluicegate.records.reader import Reader
 from sluicegate.records.types import ColumnType, parse_type
 
@@ -75,6 +76,9 @@ def _of_values(duck: DuckDBPyConnection, reader: Reader, names: Sequence[str]) -
     places = {name: f"r{reader.names.index(name)}" for name in names}
 
     def collect(relation: str) -> int:
+        if reader.notation != PLAIN:
+            written = ", ".join(f"{reader.notation.of_any(raw)} AS {raw}" for raw in places.values())
+            relation = f"SELECT * REPLACE ({written}) FROM ({relation})"
         every = {name: tuple(_TRIALS) for name in names}
         _, some = _try(duck, f"SELECT * FROM ({relation}) LIMIT {_SAMPLE}", places, every)
         left = {name: tuple(kind for kind in _TRIALS if fits is None or kind in fits) for name, fits in some.items()}

@@ -12,6 +12,7 @@ from sluicegate.pipeline.keys.model import Format
 from sluicegate.records.jsonnumbers import with_values
 from sluicegate.records.lines import CLEAN, normalise_json
 from sluicegate.records.look import Look
+from sluicegate.records.notation import notation_of
 from sluicegate.records.reader import LocalPart
 from sluicegate.records.textfile import PLAIN, ROWS, TextReader
 
@@ -26,6 +27,7 @@ class JsonReader(TextReader):
 
     def __init__(self, duck: DuckDBPyConnection, part: LocalPart, form: Format, look: Look, folder: Path) -> None:
         super().__init__(duck, part, form, look, folder)
+        self.notation = notation_of(form, numbers=False)
         keys: list[str] = []
         self._has_twins = False
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sluicegate.checks.sql import literal, name_of
 from sluicegate.faults import fault
 from sluicegate.records.dialect import Dialect
+from sluicegate.records.notation import PLAIN
 from sluicegate.records.reader import LocalPart
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class ParquetReader:
 
     is_text = False
     may_hold_nul = True
+    notation = PLAIN
 
     def __init__(self, duck: DuckDBPyConnection, part: LocalPart, dialect: Dialect) -> None:
         import duckdb

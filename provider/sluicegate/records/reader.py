@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sluicegate.records.notation import Notation
+
 __all__ = ["MALFORMED", "LocalPart", "Provenance", "Reader"]
 
 MALFORMED = "malformed"
@@ -43,11 +45,12 @@ class LocalPart:
 
 
 class Reader(Protocol):
-    """One part, opened. `names` are its columns; `is_text` whether raw values are texts."""
+    """One part, opened. `names` are its columns; `is_text` whether raw values are texts, written in `notation`."""
 
     part: LocalPart
     names: tuple[str, ...]
     is_text: bool
+    notation: Notation
     types: dict[str, str]
     """DuckDB's types of the columns, where the file has types."""
 

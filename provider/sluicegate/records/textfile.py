@@ -13,6 +13,8 @@ from sluicegate.faults import FaultError, fault
 from sluicegate.pipeline.keys.model import Format
 from sluicegate.records.lines import CLEAN
 from sluicegate.records.look import Look
+from sluicegate.records.notation import PLAIN as PLAIN_NOTATION
+from sluicegate.records.notation import Notation
 from sluicegate.records.reader import LocalPart
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class TextReader:
     folder: Path
     names: tuple[str, ...] = ()
     is_text: bool = True
+    notation: Notation = PLAIN_NOTATION
     types: dict[str, str] = field(default_factory=dict)
     _careful: int | None = None
     """Records, once the file was put right."""

@@ -10,6 +10,7 @@ import re
 from decimal import Decimal, InvalidOperation
 
 from sluicegate.records.casts import Cast
+from sluicegate.records.notation import epoch_moment, suggest
 from sluicegate.records.types import ColumnType
 
 __all__ = ["why_lost"]
@@ -40,9 +41,18 @@ def why_lost(cast: Cast, value: object) -> str:
     if "\0" in text:
         return "it has the character U+0000, which Postgres does not store"
     if type_.is_number:
-        return _number(cast, text)
+        plain = cast.notation.plain_number(text)
+        if plain is None:
+            return f"{_shown(text)} is not a number with `{cast.notation}`"
+        return _number(cast, plain)
+    if type_.is_moment:
+        moment = cast.notation.plain_moment(text) if cast.epoch is None else epoch_moment(text, cast.epoch)
+        if moment is None:
+            return f"{_shown(text)} is not a number of {cast.epoch} (in digits)"
+        text = moment
     if type_.name in _LOOKS:
-        return _moment(cast, text) or f"{_shown(text)} is not a {type_} (expected {_LOOKS[type_.name]})"
+        expected = f"{_shown(text)} is not a {type_} (expected {_LOOKS[type_.name]})"
+        return _moment(cast, text) or _hinted(expected, text, cast)
     if type_.name in {"varchar", "char"}:
         return f"it has {len(text)} characters, and {type_} takes {type_.length}"
     if type_.name in {"json", "jsonb"}:
@@ -57,7 +67,7 @@ def _number(cast: Cast, text: str) -> str:
     except InvalidOperation:
         number = None
     if number is None:
-        return f"{_shown(text)} is not a number"
+        return _hinted(f"{_shown(text)} is not a number", text, cast)
     if number.is_nan():
         return f"{type_} has no NaN; `null: [NaN]` in the column reads it as no value"
     if number.is_infinite():
@@ -115,6 +125,11 @@ class _ConstantError(Exception):
 
 def _refuse(constant: str) -> object:
     raise _ConstantError(constant)
+
+
+def _hinted(sentence: str, text: str, cast: Cast) -> str:
+    option = suggest(text, cast.type)
+    return sentence if option is None else f"{sentence}; {option} would read it"
 
 
 def _shown(text: str) -> str:

@@ -41,7 +41,8 @@ def parts_of(value: Any) -> Parts | None:
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
         given = {name: getattr(value, name) for name in fields}
-        return Parts(kind, {}, {name: each for name, each in given.items() if not _is_default(fields[name], each)})
+        said = {name: each for name, each in given.items() if not _is_default(fields[name], each, given)}
+        return Parts(kind, {}, said)
     names = [name for name, parameter in _parameters(kind).items() if parameter.kind in _NAMED]
     found = {}
     for name in names:
@@ -72,7 +73,7 @@ def _parameters(kind: type) -> Mapping[str, inspect.Parameter]:
 
 
 def _of(kind: type, values: Mapping[str, Any]) -> Parts:
-    """Those without a default by their place, the others by name."""
+    """Values without a default by their place, the others by name."""
     positional = {}
     named = {}
     for name, parameter in _parameters(kind).items():
@@ -90,7 +91,7 @@ def _same(value: Any, default: Any) -> bool:
 
 
 def _default(kind: type, name: str, parameter: inspect.Parameter) -> Any:
-    """Also of a field whose default is made anew each time."""
+    """The default, also of a field that makes it anew each time."""
     if dataclasses.is_dataclass(kind):
         factory = {each.name: each.default_factory for each in dataclasses.fields(kind)}.get(name)
         if factory is not None and factory is not dataclasses.MISSING:
@@ -102,8 +103,11 @@ def _default(kind: type, name: str, parameter: inspect.Parameter) -> Any:
     return parameter.default
 
 
-def _is_default(field_: Any, value: Any) -> bool:
-    return not field_.is_required() and bool(field_.get_default(call_default_factory=True) == value)
+def _is_default(field_: Any, value: Any, given: Mapping[str, Any]) -> bool:
+    if field_.is_required():
+        return False
+    # Some defaults follow from other fields.
+    return bool(field_.get_default(call_default_factory=True, validated_data=given) == value)
 
 
 def _param(value: Param) -> Parts:

@@ -29,7 +29,7 @@ def contract_problems(step: LoadStep, root: Path, *, is_whole: bool = True) -> I
     :param is_whole: whether no key of the step may be missing because of a mistake in it
     """
     where: Where = ("steps", step.name)
-    for key, why in contradictions(step.mode, step.key, step.newest_by) if is_whole else ():
+    for key, why in contradictions(step) if is_whole else ():
         yield Problem((*where, key), "load", why)
     known = _known(step.columns)
     for name, column in step.columns.items():
@@ -48,7 +48,7 @@ def _column(name: str, column: Column, known: Mapping[str, CheckedColumn], where
         yield Problem((*where, "type"), "type", error.message, suggestion=error.suggestion)
     except ValueError as error:
         yield Problem((*where, "type"), "type", str(error))
-    for key, misfit in misfits(type_, round=column.round, zone=column.zone):
+    for key, misfit in misfits(type_, column):
         yield Problem((*where, key), "type", misfit)
     if column.references is not None:
         message = "`references` is not carried out by this version: remove it, or check it in a step of its own"

@@ -19,24 +19,14 @@ from werkzeug.wrappers import Request, Response
 
 from sluicegate.local.aws.clusters import Cluster, Json
 from sluicegate.local.aws.fleet import Fleet
-from sluicegate.local.aws.requests import idle_timeout_of, new_cluster, steps_of, tags_of, time_of
+from sluicegate.local.aws.requests import new_cluster, steps_of, tags_of, time_of
 from sluicegate.local.aws.views import cluster_view, step_view, summary_view
 
 PAGE = 50
-# Of moto's own actions, those that need no cluster: the others would look among its own, which are none.
-_MOTOS = frozenset(
-    {
-        "create_security_configuration",
-        "delete_security_configuration",
-        "describe_security_configuration",
-        "list_release_labels",
-        "list_supported_instance_types",
-    }
-)
 
 
 class EmrActions(ElasticMapReduceResponse):  # type: ignore[misc]  # moto is not followed
-    """One request to EMR: an instance each, as moto has it. An action is a method by its name."""
+    """A request to EMR: an instance each, as moto has it. An action is a method by its name."""
 
     def __init__(self, fleet: Fleet) -> None:
         super().__init__()
@@ -44,7 +34,7 @@ class EmrActions(ElasticMapReduceResponse):  # type: ignore[misc]  # moto is not
 
     def answers(self, action: str) -> bool:
         """Whether there is an action of this name (`describe_cluster`) here."""
-        return action in _MOTOS or action in vars(EmrActions)
+        return action in vars(EmrActions)
 
     def dispatch_request(self, request: MotoRequest) -> tuple[int, dict[str, str], str | bytes]:
         """(status, headers, body), errors of EMR's included."""
@@ -90,63 +80,10 @@ class EmrActions(ElasticMapReduceResponse):  # type: ignore[misc]  # moto is not
     def set_termination_protection(self) -> ActionResult:
         return self._set_on_job_flows("protected", "TerminationProtected")
 
-    def set_keep_job_flow_alive_when_no_steps(self) -> ActionResult:
-        return self._set_on_job_flows("keep_alive", "KeepJobFlowAliveWhenNoSteps")
-
     def add_tags(self) -> ActionResult:
         cluster = self._cluster("ResourceId")
         self._fleet.change(cluster, lambda: cluster.tags.update(tags_of(self._request())))
         return EmptyResult()
-
-    def remove_tags(self) -> ActionResult:
-        cluster = self._cluster("ResourceId")
-        gone = cast("list[str]", self._request()["TagKeys"])
-        kept = {key: value for key, value in cluster.tags.items() if key not in gone}
-        self._set(cluster, "tags", kept)
-        return EmptyResult()
-
-    def put_auto_termination_policy(self) -> ActionResult:
-        policy = cast("Json", self._request().get("AutoTerminationPolicy") or {})
-        self._set(self._cluster(), "idle_timeout", idle_timeout_of(policy))
-        return EmptyResult()
-
-    def get_auto_termination_policy(self) -> ActionResult:
-        seconds = self._cluster().idle_timeout
-        return ActionResult({"AutoTerminationPolicy": {"IdleTimeout": seconds}} if seconds else {})
-
-    def remove_auto_termination_policy(self) -> ActionResult:
-        self._set(self._cluster(), "idle_timeout", None)
-        return EmptyResult()
-
-    def put_managed_scaling_policy(self) -> ActionResult:
-        cluster = self._cluster()
-        policy = self._request().get("ManagedScalingPolicy")
-        self._set(cluster, "request", cluster.request | {"ManagedScalingPolicy": policy})
-        return EmptyResult()
-
-    def get_managed_scaling_policy(self) -> ActionResult:
-        policy = self._cluster().request.get("ManagedScalingPolicy")
-        return ActionResult({"ManagedScalingPolicy": policy} if policy else {})
-
-    def remove_managed_scaling_policy(self) -> ActionResult:
-        cluster = self._cluster()
-        self._set(cluster, "request", cluster.request | {"ManagedScalingPolicy": None})
-        return EmptyResult()
-
-    def list_bootstrap_actions(self) -> ActionResult:
-        return self._page("BootstrapActions", self._bootstrap_actions(), key="Name")
-
-    def list_instance_groups(self) -> ActionResult:
-        self._cluster()
-        return ActionResult({"InstanceGroups": []})
-
-    def list_instance_fleets(self) -> ActionResult:
-        self._cluster()
-        return ActionResult({"InstanceFleets": []})
-
-    def list_instances(self) -> ActionResult:
-        self._cluster()
-        return ActionResult({"Instances": []})
 
     # --- steps
 
@@ -226,20 +163,12 @@ class EmrActions(ElasticMapReduceResponse):  # type: ignore[misc]  # moto is not
     def _set(self, cluster: Cluster, attribute: str, value: object) -> None:
         self._fleet.change(cluster, lambda: setattr(cluster, attribute, value))
 
-    def _bootstrap_actions(self) -> list[Json]:
-        wanted = cast("list[Json]", self._cluster().request.get("BootstrapActions") or [])
-        scripts = [(action, cast("Json", action.get("ScriptBootstrapAction") or {})) for action in wanted]
-        return [
-            {"Name": action.get("Name"), "ScriptPath": script.get("Path"), "Args": script.get("Args") or []}
-            for action, script in scripts
-        ]
-
-    def _page(self, name: str, rows: Sequence[Json], key: str = "Id") -> ActionResult:
-        """A page of rows; the marker is the last row's key, so that rows added meanwhile move nothing."""
+    def _page(self, name: str, rows: Sequence[Json]) -> ActionResult:
+        """A page of rows; the marker is the last row's id, so that rows added meanwhile move nothing."""
         marker = self._request().get("Marker")
-        start = next((at + 1 for at, row in enumerate(rows) if row[key] == marker), 0)
+        start = next((at + 1 for at, row in enumerate(rows) if row["Id"] == marker), 0)
         page = list(rows[start : start + PAGE])
-        more = {"Marker": page[-1][key]} if start + PAGE < len(rows) else {}
+        more = {"Marker": page[-1]["Id"]} if start + PAGE < len(rows) else {}
         return ActionResult({name: page, **more})
 
     def _arn(self, cluster: Cluster) -> str:

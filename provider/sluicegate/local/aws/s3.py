@@ -5,7 +5,7 @@ What it lacks answers 501 by name. It decides nothing about who may call: `serve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeAlias
 from urllib.parse import quote, unquote
@@ -63,7 +63,7 @@ class S3Api:
             actions: dict[str, _Action] = {"GET": self._list_buckets}
         elif not key:
             actions = {
-                "GET": self._bucket_get(asked.keys()),
+                "GET": _refuse if "uploads" in asked else self._list,
                 "HEAD": self._head_bucket,
                 "PUT": self._create_bucket,
                 "DELETE": self._delete_bucket,
@@ -71,7 +71,6 @@ class S3Api:
             }
         elif "uploadId" in asked:
             actions = {
-                "GET": self._list_parts,
                 "PUT": self._upload_part,
                 "POST": self._complete_upload,
                 "DELETE": self._abort_upload,
@@ -98,24 +97,6 @@ class S3Api:
         buckets.extend(rows)
         owner = tree("Owner", ("ID", "local"), ("DisplayName", "local"))
         return document(tree("ListAllMyBucketsResult", owner, buckets))
-
-    def _bucket_get(self, asked: Iterable[str]) -> _Action:
-        names = set(asked)
-        if "location" in names:
-            return self._location
-        if "versioning" in names:
-            return self._versioning
-        if "uploads" in names:
-            return self._list_uploads
-        return self._list
-
-    def _location(self, request: Request, bucket: str, key: str) -> Response:
-        self.objects.bucket(bucket)
-        return document(tree("LocationConstraint"))
-
-    def _versioning(self, request: Request, bucket: str, key: str) -> Response:
-        self.objects.bucket(bucket)
-        return document(tree("VersioningConfiguration"))
 
     def _head_bucket(self, request: Request, bucket: str, key: str) -> Response:
         self.objects.bucket(bucket)
@@ -227,22 +208,6 @@ class S3Api:
     def _abort_upload(self, request: Request, bucket: str, key: str) -> Response:
         self.uploads.abort(request.args["uploadId"], bucket, key)
         return Response(status=204)
-
-    def _list_parts(self, request: Request, bucket: str, key: str) -> Response:
-        upload_id = request.args["uploadId"]
-        result = tree("ListPartsResult", ("Bucket", bucket), ("Key", key), ("UploadId", upload_id))
-        result.append(tree("IsTruncated", text="false"))
-        for number, etag, path in self.uploads.parts(upload_id, bucket, key):
-            size = str(path.stat().st_size)
-            result.append(tree("Part", ("PartNumber", str(number)), ("ETag", f'"{etag}"'), ("Size", size)))
-        return document(result)
-
-    def _list_uploads(self, request: Request, bucket: str, key: str) -> Response:
-        self.objects.bucket(bucket)
-        result = tree("ListMultipartUploadsResult", ("Bucket", bucket), ("IsTruncated", "false"))
-        for name, upload_id in self.uploads.open_uploads(bucket):
-            result.append(tree("Upload", ("Key", name), ("UploadId", upload_id)))
-        return document(result)
 
     # --- bodies
 

@@ -78,12 +78,6 @@ class Uploads:
     def abort(self, upload_id: str, bucket: str, key: str) -> None:
         shutil.rmtree(self._upload(upload_id, bucket, key))
 
-    def open_uploads(self, bucket: str) -> list[tuple[str, str]]:
-        """(key, upload id) of the uploads that are open."""
-        files = self._folder.glob("*/target.json")
-        targets = [(json.loads(path.read_text()), path.parent.name) for path in files]
-        return sorted((target["key"], name) for target, name in targets if target["bucket"] == bucket)
-
     def _upload(self, upload_id: str, bucket: str, key: str) -> Path:
         folder = self._folder / upload_id
         if _UPLOAD_ID.fullmatch(upload_id):

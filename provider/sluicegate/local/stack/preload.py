@@ -1,4 +1,4 @@
-"""Imports done before they are needed: in the scheduler for its tasks, in the api-server while the database is made.
+"""Imports done before they are needed, in the api-server while the database is made.
 
 `python -m sluicegate.local.stack.preload GATE api-server` is an `airflow` command that has imported everything when
 it waits for the file GATE. The api-server imports for ten seconds, the migration of the metadata database takes five,
@@ -7,34 +7,10 @@ and neither needs the other until the end.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import os
 import sys
 import time
 from pathlib import Path
-
-# Only modules that start no thread when imported: a fork would lose the thread and keep its locks. That leaves out
-# pyarrow (its allocator has one).
-MODULES = (
-    "duckdb",
-    "psycopg",
-    "boto3",
-    "airflow.providers.amazon.aws.hooks.base_aws",
-    "airflow.providers.postgres.hooks.postgres",
-)
-
-
-def into_scheduler(arguments: list[str] | None = None) -> None:
-    """Import what tasks need, once: LocalExecutor forks its workers from the scheduler (Linux).
-
-    Does nothing in every other component. A module that is missing is a matter for the task that needs it.
-    """
-    if "scheduler" not in (sys.argv if arguments is None else arguments):
-        return
-    for name in MODULES:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
 
 
 def main(gate: Path, arguments: list[str]) -> None:

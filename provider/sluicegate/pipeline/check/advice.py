@@ -5,29 +5,45 @@ Warnings, and only `check` asks for them: they cost nothing where DAGs are parse
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where
+from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, did_you_mean
+from sluicegate.pipeline.read.validate import leaves
 from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.text.source import Source
 
 __all__ = ["advice"]
 
+_TABLE = re.compile(r"table://([\w.-]+)/")
+
 
 def advice(
-    file: Path, root: Path, names: Iterable[str], playbooks: Path, environment: Environment | None = None
+    file: Path,
+    root: Path,
+    names: Iterable[str],
+    playbooks: Path,
+    connections: Collection[str] = (),
+    environment: Environment | None = None,
 ) -> tuple[Diagnostic, ...]:
     """What `file` lacks; nothing is said of a file that is not YAML.
 
     :param names: the pipelines that it makes
     :param playbooks: the folder with a page for each pipeline, `<name>.md`
+    :param connections: the ids of Airflow's connections, as far as they are known
     """
     try:
         source = Source.open(file, root, environment)
     except (PipelineErrors, OSError):
         return ()
-    return (*_owner(source), *_fresh_within(source), *_checks(source), *_playbooks(source, names, playbooks))
+    return (
+        *_owner(source),
+        *_fresh_within(source),
+        *_checks(source),
+        *_playbooks(source, names, playbooks),
+        *_connections(source, connections),
+    )
 
 
 def _owner(source: Source) -> Iterator[Diagnostic]:
@@ -60,6 +76,26 @@ def _playbooks(source: Source, names: Iterable[str], playbooks: Path) -> Iterato
         # The pages of all combinations of a matrix may be one, called like the file.
         page = f"{playbooks.name}/{lacking[0] if len(lacking) == 1 else source.file.stem}.md"
         yield _warning(source, (), "no-playbook", f"there is no page for who is called at night: `{page}`")
+
+
+def _connections(source: Source, known: Collection[str]) -> Iterator[Diagnostic]:
+    """Tables behind a connection called nearly as one that is known: others may well be in Airflow's database."""
+    for key in ("datasets", "steps"):
+        for words, where in leaves(source.value.get(key), (key,)):
+            found = _TABLE.match(words)
+            meant = did_you_mean(found[1], known) if found is not None and found[1] not in known else None
+            if found is None or meant is None or not _is_slip(found[1], meant):
+                continue
+            message = f"no connection `{found[1]}` is known here: known are {', '.join(sorted(known))}"
+            more = " (what is only in Airflow's database or a secrets backend is not seen)"
+            yield source.diagnostic(
+                where, "unknown-connection", message + more, inside=found[1], suggestion=meant, severity="warning"
+            )
+
+
+def _is_slip(name: str, meant: str) -> bool:
+    """A letter more or less, or another one; a number or a suffix makes a name of its own."""
+    return abs(len(name) - len(meant)) <= 1 and re.findall("[0-9]+", name) == re.findall("[0-9]+", meant)
 
 
 def _warning(source: Source, where: Where, code: str, message: str) -> Diagnostic:

@@ -20,7 +20,18 @@ from enum import Enum, auto
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StrictBool, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StrictBool,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from sluicegate.pipeline.text.quantities import Duration, Limit
 
@@ -98,11 +109,17 @@ def one_or_more(value: object) -> object:
     return value if value is None or isinstance(value, list | tuple) else [value]
 
 
-LimitField = Annotated[Limit, PlainValidator(Limit.parse)]
+def _says_something(value: str) -> str:
+    if not value.strip():
+        raise PydanticCustomError("string_type", "expected text")
+    return value
+
+
+LimitField = Annotated[Limit, PlainValidator(Limit.parse), PlainSerializer(str)]
 Flag = StrictBool
 Count = Annotated[int, Field(ge=0, strict=True)]
 Positive = Annotated[int, Field(ge=1, strict=True)]
-Name = Annotated[str, Mark.NAME]
+Name = Annotated[str, Mark.NAME, AfterValidator(_says_something)]
 """A text that says something."""
 Uri = Annotated[str, Mark.URI]
 DatasetName = Annotated[str, Mark.DATASET]

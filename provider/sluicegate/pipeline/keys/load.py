@@ -46,6 +46,18 @@ class Format(Part):
     """Whether the first line names the columns (CSV). Example: `false`."""
     encoding: str = "utf-8"
     """Any that Python knows. Example: `latin-1`."""
+    decimal: Literal[".", ","] = "."
+    """What stands before the digits of a fraction (CSV). Example: `","`."""
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    """What may stand between each three digits of a number (CSV). Default: nothing. Example: `","`."""
+    dates: Literal["day_first", "month_first"] | None = None
+    """The order in dates with the year last (CSV and JSON). Default: such dates are texts. Example: `day_first`."""
+
+    @model_validator(mode="after")
+    def _require_two_separators(self) -> Format:
+        if self.thousands == self.decimal:
+            raise ValueError(f"`thousands` and `decimal` are both {self.decimal!r}: say both, and different ones")
+        return self
 
 
 class Column(Part):
@@ -62,6 +74,9 @@ class Column(Part):
     zone: Name | None = None
     """The time zone of its local times: of a `timestamptz` without a zone, and of a `timestamp` or `date` that is read
     from a value with one. Default: UTC for a `timestamptz`, none for the others. Example: `Europe/Berlin`."""
+    epoch: Literal["seconds", "milliseconds", "microseconds"] | None = None
+    """Its values are numbers that count from 1970 in UTC. For a timestamp or a date, `timestamptz` without a `type`.
+    Example: `milliseconds`."""
     null: tuple[str, ...] = ()
     """What means NULL, besides the texts of the format; in JSON and Parquet too. Example: `["n/a", "-"]`."""
     required: Flag = False
@@ -81,10 +96,20 @@ class Column(Part):
 
 
 class Check(Model):
-    """One expectation in Great Expectations' own words."""
+    """One expectation in Great Expectations' own words: `{expect_…: {column: …}}`."""
 
     expectation: Annotated[str, Mark.MADE]
     kwargs: Annotated[Mapping[str, Any], Mark.MADE] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_full(cls, value: object) -> object:
+        if not isinstance(value, Mapping) or value.keys() <= {"expectation", "kwargs"}:
+            return value
+        if len(value) != 1:
+            raise ValueError(f"a check is one expectation with its arguments, not {sorted(value)}")
+        [(expectation, kwargs)] = value.items()
+        return {"expectation": expectation, "kwargs": kwargs or {}}
 
 
 class DeadLetters(Model):
@@ -99,7 +124,7 @@ class LoadOptions(Model):
 
     key: SomeOf[Name] = ()
     """The columns that tell one record from another. Examples: `order_id`, `[carrier, day]`."""
-    mode: Mode = Mode.APPEND
+    mode: Mode = Field(default_factory=lambda said: Mode.MERGE if said.get("key") else Mode.APPEND)
     """How it changes the table. `replace_window` is not there yet. Default: `merge` with a `key`, `append` without.
     Example: `append`."""
     newest_by: str | None = None
@@ -119,9 +144,14 @@ class LoadOptions(Model):
     on_schema_change: OnSchemaChange = OnSchemaChange.FAIL
     """What becomes of a column that the table lacks. Example: `add`."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _choose_mode(cls, given: object) -> object:
-        if isinstance(given, Mapping) and given.get("mode") is None:
-            return {**given, "mode": Mode.MERGE if given.get("key") else Mode.APPEND}
-        return given
+    def counted(self) -> dict[str, Any]:
+        """What the file says of all that decides what becomes of a source's records.
+
+        A key that is not said is not counted: one that is new does not make every load another one.
+        """
+        counted = {name for name, field in LoadOptions.model_fields.items() if Mark.UNCOUNTED not in field.metadata}
+        return self.model_dump(include=counted, exclude_defaults=True)
+
+    def each(self) -> dict[str, Any]:
+        """All options by name, as they are."""
+        return {name: getattr(self, name) for name in LoadOptions.model_fields}

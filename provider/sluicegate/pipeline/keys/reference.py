@@ -14,7 +14,7 @@ _HEAD = """\
 # The pipeline file
 
 Every key there is. This page is made by `sluicegate schema --markdown`, out of the same words as the
-[JSON Schema](pipeline.schema.json); [For who writes pipelines](author.md) explains them. A key in **bold** has to be
+[JSON Schema](pipeline.schema.json); [Author guide](author.md) explains them. A key in **bold** has to be
 there. Durations are `30s`, `15m`, `6h`, `7d`, `2w`, `1h30m`; shares `5%`.
 """
 
@@ -55,6 +55,6 @@ def _flow(value: Any, *, inside: bool = False) -> str:
         return "[" + ", ".join(_flow(item, inside=True) for item in value) + "]"
     if isinstance(value, str):
         special = ",[]{}" if inside else ""
-        quoted = not value or value[0] in "@\"'{[*&!|>%`-#" or ": " in value or any(each in value for each in special)
+        quoted = not value or value[0] in "@\"'{[*&!|>%`-#," or ": " in value or any(each in value for each in special)
         return json.dumps(value, ensure_ascii=False) if quoted else value
     return json.dumps(value)

@@ -30,7 +30,7 @@ def read_transform(given: Raw, made: Raw, where: Where, site: Site) -> Step | No
     passed = {*given["reads"], *arguments}
     offered = _TRANSFORM_GETS | _item(site)
     function = _function(given["transform"], (*where, "transform"), passed, offered, site)
-    made |= {"function": function or _NOT_THERE, "with": arguments}
+    made |= {"transform": function or _NOT_THERE, "with": arguments}
     return validate_part(TransformStep, made, where, site.report)
 
 
@@ -39,7 +39,7 @@ def read_python(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
     arguments = _with(given, where, site)
     offered = _PYTHON_GETS | _item(site)
     function = _function(given["python"], (*where, "python"), set(arguments), offered, site)
-    made |= {"function": function or _NOT_THERE, "with": arguments}
+    made |= {"python": function or _NOT_THERE, "with": arguments}
     return validate_part(PythonStep, made, where, site.report)
 
 

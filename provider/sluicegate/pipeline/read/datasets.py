@@ -13,7 +13,7 @@ from sluicegate.pipeline.keys.model import Dataset, Read
 from sluicegate.pipeline.read.validate import known_keys, mapping, name_problem, shown, text, validate
 from sluicegate.pipeline.text.source import Report
 
-__all__ = ["Bound", "Datasets", "Side", "long_format"]
+__all__ = ["Bound", "Datasets", "Side"]
 
 SCHEMES = ("s3", "gs", "file", "https", "table")
 Side = Literal["reads", "writes"]
@@ -68,7 +68,7 @@ class Datasets:
         # Which steps use it, and whether they have an `item`, is seen when they do.
         if uri is None or not self._check_uri(uri, at, mapped=True):
             return None
-        made = {**given, "name": name, "format": long_format(given.get("format"))}
+        made = {**given, "name": name}
         return validate(Dataset, made, where, self.report)
 
     def _check_uri(self, uri: str, where: Where, *, mapped: bool) -> bool:
@@ -212,8 +212,3 @@ class Datasets:
         elif read is not None and is_foreign(key):
             self.elsewhere.append((at, read))
         return read
-
-
-def long_format(raw: object) -> object:
-    """`csv` as `{type: csv}`."""
-    return {"type": raw} if isinstance(raw, str) else raw

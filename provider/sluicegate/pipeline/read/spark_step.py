@@ -24,9 +24,7 @@ def read_spark(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
     if listed and not given["spark"]:
         site.report.error(at, "value", "a spark step needs a job")
     name, cluster = _cluster(given, made["name"], where, site)
-    made |= {"jobs": jobs, "cluster": cluster, "cluster_name": name, "args": args}
-    if given.get("max_runtime") is not None:
-        made["max_runtime"] = given["max_runtime"]
+    made |= {"spark": jobs, "cluster": cluster, "cluster_name": name, "args": args}
     if cluster is None:
         return None
     return validate_part(SparkStep, made, where, site.report)

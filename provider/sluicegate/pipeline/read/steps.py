@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
-from sluicegate.pipeline.keys.base import keys_of
+from sluicegate.pipeline.keys.base import Mark, keys_of, marks_of
 from sluicegate.pipeline.keys.model import (
     After,
     LoadStep,
@@ -22,7 +22,7 @@ from sluicegate.pipeline.keys.model import (
     TransformStep,
 )
 from sluicegate.pipeline.read.code_steps import read_operator, read_python, read_transform
-from sluicegate.pipeline.read.context import Raw, Site
+from sluicegate.pipeline.read.context import Raw, Site, check_file
 from sluicegate.pipeline.read.datasets import Bound, Side
 from sluicegate.pipeline.read.groups import read_group
 from sluicegate.pipeline.read.load_step import read_load
@@ -120,14 +120,34 @@ class Steps:
             )
         kind = kinds[0]
         given = self._known(raw, kind, where)
-        made = self._common(name, given, where, names)
+        made = self._common(name, given, _MODELS[kind], where, names)
+        self._bind(_MODELS[kind], given, made, where)
         return _READERS[kind](given, made, where, self.site)
 
     def _without_kind(self, name: str, raw: Raw, where: Where, names: frozenset[str]) -> None:
         """The mistakes in the keys that all kinds have."""
         every = {*COMMON, *(key for keys in KINDS.values() for key in keys)}
-        made = self._common(name, known_keys(raw, every, where, self.site.report, "a step"), where, names)
+        given = known_keys(raw, every, where, self.site.report, "a step")
+        made = self._common(name, given, StepBase, where, names)
         validate(StepBase, made, where, self.site.report)
+
+    def _bind(self, model: type[StepBase], given: Raw, made: Raw, where: Where) -> None:
+        """Read the keys that are a dataset, which is bound under the key's name, or a file that has to be there."""
+        for key in filter(given.__contains__, keys_of(model)):
+            at, marks = (*where, key), marks_of(model, key)
+            side: Side | None = "reads" if Mark.READS in marks else "writes" if Mark.WRITES in marks else None
+            if side is not None:
+                if key in made[side]:
+                    self.site.report.error((*where, side), "duplicate-binding", f"`{key}` is the step's own binding")
+                bound = self._bound(side, given[key], at)
+                made[side] |= {} if bound is None else {key: bound}
+                # What did not come out right is noted already; a stand-in lets the rest of the step be checked.
+                made[key] = bound or (Read(dataset="x") if side == "reads" else "x")
+            elif Mark.FILE in marks and given[key] is not None:
+                path = text(given[key], at, self.site.report)
+                made[key] = path
+                if path is not None:
+                    check_file(path, at, self.site)
 
     def _known(self, raw: Raw, kind: str, where: Where) -> Raw:
         allowed = (*KINDS, *COMMON, *KINDS[kind])
@@ -143,18 +163,16 @@ class Steps:
         every = {*allowed, *(key for keys in KINDS.values() for key in keys)}
         return known_keys(rest, allowed, where, self.site.report, f"a {kind} step", near=every)
 
-    def _common(self, name: str, given: Raw, where: Where, names: frozenset[str]) -> Raw:
+    def _common(self, name: str, given: Raw, model: type[StepBase], where: Where, names: frozenset[str]) -> Raw:
+        """What the step says, as it is, but for what needs more than its model knows."""
         self.site.datasets.mapped = given.get("for_each") is not None
         for side in _SIDES:
             given[f"says_{side}"] = bool(given.get(side))
             given[side] = self.site.datasets.bindings(given.get(side), (*where, side), side)
-        made: Raw = {
-            "name": name,
-            "reads": self._reads(given["reads"]),
-            "writes": self._writes(given["writes"]),
-        }
-        plain = ("timeout", "wait", "pool", "trigger_rule", "description")
-        made |= {key: given[key] for key in plain if given.get(key) is not None}
+        made: Raw = {key: given[key] for key in keys_of(model) if given.get(key) is not None}
+        made["name"] = name
+        for side in _SIDES:
+            made[side] = self._all_bound(side, given[side])
         made["after"] = self._after(given.get("after"), name, (*where, "after"), names)
         made["retries"] = self._retries(given.get("retries"), (*where, "retries"))
         if given.get("for_each") is not None:
@@ -166,28 +184,22 @@ class Steps:
             made["teardown_of"] = read_teardown_of(given["teardown_of"], name, names, at, self.site)
         return made
 
-    def _reads(self, bound: Bound) -> dict[str, Read]:
-        read = {binding: self.site.datasets.read(raw, at) for binding, (raw, at) in bound.items()}
-        return {binding: one for binding, one in read.items() if one is not None}
+    def _all_bound(self, side: Side, bound: Bound) -> dict[str, Any]:
+        found = {binding: self._bound(side, raw, at) for binding, (raw, at) in bound.items()}
+        return {binding: one for binding, one in found.items() if one is not None}
 
-    def _writes(self, bound: Bound) -> dict[str, str]:
-        written = {}
-        for binding, (raw, at) in bound.items():
-            words = text(raw, at, self.site.report)
-            key = self.site.datasets.refer(words, at, "writes") if words is not None else None
-            if key is not None:
-                written[binding] = key
-        return written
+    def _bound(self, side: Side, raw: object, at: Where) -> Read | str | None:
+        """What is read, or the key of the dataset that is written."""
+        if side == "reads":
+            return self.site.datasets.read(raw, at)
+        words = text(raw, at, self.site.report, "a dataset or a URI")
+        return self.site.datasets.refer(words, at, "writes") if words is not None else None
 
     def _retries(self, raw: object, where: Where) -> Retries:
         """The pipeline's, with what the step says otherwise."""
         if raw is None:
             return self.site.retries
-        if isinstance(raw, int) and not isinstance(raw, bool):
-            raw = {"count": raw}
-        said = mapping(raw, where, self.site.report, Retries)
-        given = {key: value for key, value in said.items() if value is not None}
-        own = validate(Retries, given, where, self.site.report)
+        own = validate(Retries, raw, where, self.site.report)
         return self.site.retries if own is None else self.site.retries.model_copy(update=_said(own))
 
     def _after(self, raw: object, own: str, where: Where, names: frozenset[str]) -> tuple[After, ...]:

@@ -40,14 +40,15 @@ _EXPECTED = {
 BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
-def validate(model: type[Built], value: Mapping[str, Any], where: Where, report: Report) -> Built | None:
+def validate(model: type[Built], value: object, where: Where, report: Report) -> Built | None:
     """`model` made of `value`, or None with the mistakes noted at their places below `where`."""
     try:
-        return model.model_validate(value)
+        return model.model_validate(value, by_name=False)
     except ValidationError as error:
         found: dict[Where, list[ErrorDetails]] = {}
         for detail in error.errors(include_url=False):
-            found.setdefault(_written(detail["loc"], value), []).append(detail)
+            if detail["type"] != "default_factory_not_called":  # it needs what is wrong
+                found.setdefault(_written(detail["loc"], value), []).append(detail)
         for written, details in found.items():
             if not _note_short(model, details[0], written, where + written, report):
                 # One value is wrong in several ways where several types are allowed.
@@ -61,14 +62,28 @@ def validate_part(model: type[Built], value: Mapping[str, Any], where: Where, re
     if (built := validate(model, value, where, report)) is not None:
         return built
     try:
-        model.model_validate(value)
+        model.model_validate(value, by_name=False)
     except ValidationError as error:
-        wrong = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
-        try:
-            return model.model_validate({key: item for key, item in value.items() if key not in wrong})
-        except ValidationError:
-            return None
+        wrong = [_written(detail["loc"], value) for detail in error.errors(include_url=False)]
+        for depth in (None, 1):
+            right = value
+            for place in wrong:
+                right = _without(right, place[:depth])
+            try:
+                return model.model_validate(right, by_name=False)
+            except ValidationError:
+                continue
     return None
+
+
+def _without(value: Mapping[str, Any], place: Where) -> Mapping[str, Any]:
+    """`value` without what stands at `place`, or without the list that it stands in."""
+    if not place or place[0] not in value:
+        return value
+    key, item = str(place[0]), value[str(place[0])]
+    if len(place) > 1 and isinstance(item, Mapping):
+        return {**value, key: _without(item, place[1:])}
+    return {name: each for name, each in value.items() if name != key}
 
 
 def known_keys(
@@ -200,9 +215,11 @@ def _note(model: type[BaseModel], detail: ErrorDetails, expected: str, where: Wh
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
     last = str(detail["loc"][-1]) if detail["loc"] else ""
     if kind == "extra_forbidden":
-        allowed = keys_of(_model_at(model, detail["loc"][:-1]))
-        meant = did_you_mean(last, allowed)
-        report.error(where, "unknown-key", f"there is no key `{last}` here", key=True, suggestion=meant)
+        inside = _model_at(model, detail["loc"][:-1])
+        title = (inside.__doc__ or "").partition(":")[0]
+        what = f"`{title}`" if title.islower() else title[:1].lower() + title[1:]
+        meant = did_you_mean(last, keys_of(inside))
+        report.error(where, "unknown-key", f"{what} has no key `{last}`", key=True, suggestion=meant)
     elif kind == "missing" and last.isdigit():
         report.error(where, "value", f"expected more than {last} value{'' if last == '1' else 's'} here")
     elif kind == "missing":

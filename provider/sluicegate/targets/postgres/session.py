@@ -18,7 +18,8 @@ from sluicegate.ledger.postgres import PostgresLedger
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.types import ColumnType
 from sluicegate.targets.postgres.dialect import PostgresDialect
-from sluicegate.targets.postgres.isolate import bring_all_but_broken, puts_down_to_records, same_key
+from sluicegate.targets.postgres.isolate import bring_all_but_broken, keeps_records_away, same_key
+from sluicegate.targets.postgres.refusal import puts_down_to_records
 from sluicegate.targets.postgres.upsert import STAGE, identifiers, stale, upsert
 from sluicegate.targets.postgres.watch import Watch
 from sluicegate.targets.target import Applied, Merge, Outcome, Table
@@ -150,11 +151,7 @@ class PostgresSession:
 
     def _all_of(self, count: int, merge: Merge) -> int:
         if count != merge.rows:
-            raise fault(
-                "CONSTRAINT_VIOLATED",
-                f"{self._seen.name} took {count:,} of {merge.rows:,} records: a trigger or a rule of the table keeps "
-                "records away, so that a load cannot be accounted for",
-            )
+            raise keeps_records_away(self._seen, count, merge.rows)
         return count
 
     def _merge_stage(self, merge: Merge) -> Outcome:

@@ -47,10 +47,11 @@ def upsert(table: sql.Identifier, merge: Merge, source: sql.Composable = STAGE, 
 
 
 def append(table: sql.Identifier, merge: Merge, source: sql.Composable) -> sql.Composed:
-    """All records of the stage as new rows."""
-    return sql.SQL("INSERT INTO {table} ({columns}) SELECT {columns} FROM {stage} AS s").format(
-        table=table, columns=identifiers(merge.columns), stage=source
-    )
+    """All records of the stage as new rows; returns their number twice, as `upsert` would."""
+    return sql.SQL(
+        "WITH merged AS (INSERT INTO {table} ({columns}) SELECT {columns} FROM {stage} AS s RETURNING 1) "
+        "SELECT count(*), count(*) FROM merged"
+    ).format(table=table, columns=identifiers(merge.columns), stage=source)
 
 
 def stage_between(position: str, low: int, high: int) -> sql.Composed:

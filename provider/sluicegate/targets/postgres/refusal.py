@@ -1,0 +1,124 @@
+"""Why Postgres refused one record: which errors are about a record, and the name of the rule that it broke."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from sluicegate.targets.postgres.upsert import STAGE
+
+__all__ = ["ONE_BY_ONE", "Refusal", "can_go_one_by_one", "puts_down_to_records", "rule_of"]
+
+# A value that its type refuses, a constraint, an error that a trigger raised, a check option of a view.
+_CLASSES = ("22", "23", "44", "45", "P0")
+_TOO_LONG = "54000"  # program_limit_exceeded: a value that does not fit into an index entry
+_COLUMN = re.compile(r"^COPY .*, column (?P<name>.+?)(?:: .*)?$", re.MULTILINE)
+_FUNCTION = re.compile(r"^PL/pgSQL function (?P<name>[^\s(]+)\(")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What the server says of an error, without its message, which may show values."""
+
+    state: str | None
+    constraint: str | None = None
+    column: str | None = None
+    table: str | None = None
+    context: str | None = None
+
+    @staticmethod
+    def of(error: psycopg.Error) -> Refusal:
+        diag = error.diag
+        return Refusal(error.sqlstate, diag.constraint_name, diag.column_name, diag.table_name, diag.context)
+
+
+def puts_down_to_records(error: psycopg.Error) -> bool:
+    """Whether single records may be what the database refused."""
+    state = error.sqlstate or ""
+    return state.startswith(_CLASSES) or state == _TOO_LONG
+
+
+def rule_of(refusal: Refusal, columns: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The name of what was broken, and its columns.
+
+    :param columns: those of the constraint, if it is known.
+    """
+    if refusal.constraint:
+        return f"constraint:{refusal.constraint}", tuple(columns)
+    if refusal.column:
+        return f"required:{refusal.column}", (refusal.column,)
+    context = refusal.context or ""
+    if column := _COLUMN.search(context):
+        return f"type:{column['name']}", (column["name"],)
+    if function := _FUNCTION.match(context):
+        return f"constraint:{function['name']}()", ()
+    if refusal.state == "23514" and refusal.table:
+        return "constraint:partition", ()
+    if refusal.state == _TOO_LONG:
+        return "constraint:index", ()
+    return f"constraint:{refusal.state}", ()
+
+
+ONE_BY_ONE = "SELECT * FROM pg_temp.sluicegate_one_by_one(%s, %s)"
+"""Brings the staged records of a range, each under a savepoint of its own: a row for each that is refused, and one
+without a position that has the numbers of inserted and of touched rows."""
+_FUNCTION_OF = """
+CREATE FUNCTION pg_temp.sluicegate_one_by_one(sluicegate_low int, sluicegate_high int)
+RETURNS TABLE (sluicegate_at int, sluicegate_new bigint, sluicegate_some bigint, sluicegate_state text,
+    sluicegate_constraint text, sluicegate_column text, sluicegate_table text, sluicegate_context text)
+LANGUAGE plpgsql AS {}
+"""
+_BODY = """
+#variable_conflict use_column
+DECLARE
+    sluicegate_all_new bigint := 0;
+    sluicegate_all bigint := 0;
+BEGIN
+    FOR sluicegate_this IN sluicegate_low .. sluicegate_high - 1 LOOP
+        BEGIN
+            {} INTO sluicegate_new, sluicegate_some;
+            sluicegate_all_new := sluicegate_all_new + sluicegate_new;
+            sluicegate_all := sluicegate_all + sluicegate_some;
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS sluicegate_state = RETURNED_SQLSTATE, sluicegate_constraint = CONSTRAINT_NAME,
+                sluicegate_column = COLUMN_NAME, sluicegate_table = TABLE_NAME,
+                sluicegate_context = PG_EXCEPTION_CONTEXT;
+            IF NOT (left(sluicegate_state, 2) = ANY ({}) OR sluicegate_state = {}) THEN
+                RAISE;
+            END IF;
+            sluicegate_at := sluicegate_this;
+            RETURN NEXT;
+        END;
+    END LOOP;
+    sluicegate_at := NULL;
+    sluicegate_new := sluicegate_all_new;
+    sluicegate_some := sluicegate_all;
+    RETURN NEXT;
+END
+"""
+
+
+def can_go_one_by_one(
+    connection: psycopg.Connection[tuple[Any, ...]],
+    position: str,
+    statement: Callable[[sql.Composable], sql.Composed],
+) -> bool:
+    """Make the function of `ONE_BY_ONE`; False where the role may not use PL/pgSQL.
+
+    :param statement: what brings in the records of a relation.
+    """
+    one = sql.SQL("(SELECT * FROM {} WHERE {} = sluicegate_this)").format(STAGE, sql.Identifier(position))
+    body = sql.SQL(_BODY).format(statement(one), sql.Literal(list(_CLASSES)), sql.Literal(_TOO_LONG))
+    function = sql.SQL(_FUNCTION_OF).format(sql.Literal(body.as_string(connection)))
+    try:
+        with connection.transaction():
+            connection.execute("DROP FUNCTION IF EXISTS pg_temp.sluicegate_one_by_one(int, int)")
+            connection.execute(function)
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedObject):
+        return False
+    return True
