@@ -35,11 +35,14 @@ _KEYWORD_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEY
 
 @contextmanager
 def on_path(root: str | None) -> Iterator[None]:
-    """With `root` first on `sys.path`: the author's modules find each other, also when imported late."""
+    """With `root` on `sys.path`: the author's modules find each other, also when imported late.
+
+    At the end, as where pipelines are parsed: a file of the author's hides no installed module.
+    """
     if root is None or root in sys.path:
         yield
         return
-    sys.path.insert(0, root)
+    sys.path.append(root)
     importlib.invalidate_caches()
     try:
         yield
