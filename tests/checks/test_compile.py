@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sluicegate.checks.compile import CheckedColumn, compile_rule
+from sluicegate.checks.bounds import CheckedColumn
+from sluicegate.checks.compile import compile_rule
 from sluicegate.checks.expectations import ExpectationRunner
 from sluicegate.checks.rule import Rule
 from sluicegate.faults import FaultError

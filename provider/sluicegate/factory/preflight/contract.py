@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from sluicegate.checks.compile import CheckedColumn, check_rule, unknown_arguments
+from sluicegate.checks.bounds import CheckedColumn
+from sluicegate.checks.compile import check_rule, unknown_arguments
 from sluicegate.checks.rule import SHORT_NAMES, Rule, rules_of_checks, rules_of_contract, rules_of_suite
 from sluicegate.factory.problems import Problem
 from sluicegate.faults import FaultError
+from sluicegate.graph.cron import zone
 from sluicegate.load.request import contradictions
 from sluicegate.pipeline.diagnostics import Where
 from sluicegate.pipeline.keys.model import Column, LoadStep
@@ -97,5 +99,13 @@ def _known(columns: Mapping[str, Column]) -> dict[str, CheckedColumn]:
             type_ = parse_type(column.type)
         except ValueError:
             continue  # told at its own place
-        known[name] = CheckedColumn("value", "missing", type_.duck, type_.kind)
+        known[name] = CheckedColumn("value", "missing", type_.duck, type_.kind, _zone(column.zone))
     return known
+
+
+def _zone(name: str | None) -> str | None:
+    """`name` if it is a time zone's; that it is not is reported at its own place."""
+    try:
+        return name and zone(name).key
+    except ValueError:
+        return None
