@@ -103,7 +103,7 @@ MISTAKES = [
     ("owner: ${env:A-B}", "${env:A-B}", "expected", None),
     ("owner: ${env:}", "${env:}", "expected", None),
     ("owner: '${env:SLUICEGATE_STAGE:{{ ds }}}'", "${env:SLUICEGATE_STAGE:{{", "expected", None),
-    ("params:\n  '${env:SLUICEGATE_STAGE}': 1", "'${env:SLUICEGATE_STAGE}'", "a key", None),
+    ("params:\n  '${env:SLUICEGATE_STAGE}': 1", "'${env:SLUICEGATE_STAGE}'", "is for values, not for keys", None),
     ("description: >\n  one\n  two ${env:NO}", "${env:NO}", "must not be read", None),
     # Of a value that is not known nothing else is said.
     ("max_active_runs: ${env:NO}", "${env:NO}", "must not be read", None),
