@@ -72,7 +72,7 @@ def test_several_uris_of_which_one_has_a_comma_are_refused() -> None:
 
 
 def test_a_binding_that_was_not_rendered_is_refused() -> None:
-    with pytest.raises(FatalFault, match="is no URI"):
+    with pytest.raises(FatalFault, match="is not a URI"):
         flags({"x": object()})
 
 

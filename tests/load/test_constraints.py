@@ -58,7 +58,8 @@ def test_a_record_that_breaks_a_constraint_is_set_aside_with_its_name(
     assert (report.counts.read, report.counts.inserted, report.counts.dead) == (2, 1, 1)
     assert report.reasons == {rule: 1}
     value = str(rows[0][1]) if column else None
-    assert failures(warehouse) == [(2, [{"rule": rule, "column": column, "value": value}])]
+    why = {"why": f"{value!r} is not a {'inet' if 'inet' in before else 'bit(3)'}"} if rule == "type:n" else {}
+    assert failures(warehouse) == [(2, [{"rule": rule, "column": column, "value": value, **why}])]
     assert json.loads(warehouse.letters()[0][1]) == {"id": "1", "n": str(rows[0][1])}
     assert warehouse.rows("SELECT id, n::text FROM t WHERE id > 0") == [(2, str(rows[1][1]))]
     assert warehouse.one(BALANCED)

@@ -276,7 +276,7 @@ def test_lost_is_only_what_cannot_be_converted_at_all(shop: Shop) -> None:
         (f"d:\n  tasks:\n    a: {{operator: {EMPTY}, dependencies: [b]}}\n", 3, "there is no task and no group `b`"),
         ("d:\n  tasks: 5\n", 2, "expected tasks by their ids"),
         ("d:\n  description: x\n", 1, "this DAG has no tasks"),
-        ("d: 5\n", 1, "is no mapping"),
+        ("d: 5\n", 1, "is not a mapping"),
         (
             f"d:\n  start_date: soon\n  schedule: '@daily'\n  tasks: {{t: {{operator: {EMPTY}}}}}\n",
             2,

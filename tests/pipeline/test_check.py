@@ -28,7 +28,7 @@ steps:
   a: {load: s3://b/x.csv, into: table://w/bare}
 """
 
-FINE = "1 pipeline file: no mistakes\n"
+FINE = "1 pipeline file: no errors\n"
 
 app = typer.Typer()
 app.command()(check)
@@ -127,7 +127,7 @@ def test_a_file_that_is_no_pipeline_is_left_alone(shop: Dags) -> None:
     shop.write("values.yaml", "a: 1\n")
     done = run("dags/values.yaml")
     assert done.exit_code == 0
-    assert "is no pipeline file" in done.output
+    assert "is not a pipeline file" in done.output
 
 
 def test_what_a_good_pipeline_lacks_is_a_warning_apart_from_errors(shop: Dags) -> None:

@@ -34,7 +34,7 @@ def test_a_uri_is_a_place(uri: str, scheme: str, bucket: str, key: str, folder: 
         ("ftp://x/y", "unknown scheme"),
         ("s3://lake", "s3://<bucket>/<key>"),
         ("s3://lake/", "s3://<bucket>/<key>"),
-        ("", "no place"),
+        ("", "not the URI of a file"),
     ],
 )
 def test_what_is_no_place_for_files_says_why(uri: str, says: str) -> None:

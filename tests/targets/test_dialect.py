@@ -30,7 +30,7 @@ def test_a_type_of_the_vocabulary_has_postgres_name_in_ddl(said: str, ddl: str) 
     [
         ("double precision", ColumnType("double")),
         ("character varying(3)", ColumnType("varchar", length=3)),
-        ("timestamp(0) without time zone", ColumnType("timestamp")),
+        ("timestamp(0) without time zone", ColumnType("timestamp", precision=0)),
         ("bytea", DIALECT.binary),
         ("inet", ColumnType("foreign", native="inet")),
         ('"Mood"', ColumnType("foreign", native='"Mood"')),

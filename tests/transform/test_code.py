@@ -11,6 +11,8 @@ import pyarrow as pa
 import pytest
 
 from sluicegate.faults import FaultError
+from sluicegate.pipeline.read.code import CodeError
+from sluicegate.pipeline.read.code import find_function as find_signature
 from sluicegate.transform.code import arguments_for, failure_of, find_function, on_path, streams
 
 
@@ -176,3 +178,26 @@ def test_a_failure_names_the_line_of_the_author(author: Any) -> None:
         found = failure_of(error, "m:f", str(author.root))
     assert found.detail.endswith(".py:4)")
     assert str(Path(author.root)) in found.detail
+
+
+@pytest.mark.parametrize("module", ["statistics", "time", "json/decoder", "pandas/mine"])
+def test_code_with_the_name_of_an_installed_module_is_refused_by_check_and_by_the_run(author: Any, module: str) -> None:
+    file = author.root / f"{module}.py"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("def mean(data): ...\ndef sleep(data): ...\n")
+    reference = f"{module.replace('/', '.')}:{'sleep' if module == 'time' else 'mean'}"
+    with pytest.raises(CodeError, match=r"is an installed module, which comes before .*: rename yours"):
+        find_signature(reference, author.root)
+    with pytest.raises(FaultError) as refused, on_path(str(author.root)):
+        find_function(reference, str(author.root))
+    assert refused.value.code == "CODE_MISSING"
+
+
+def test_check_and_the_run_find_code_of_ones_own_by_the_same_rule(author: Any) -> None:
+    (author.root / "own_lib").mkdir()
+    (author.root / "own_lib" / "__init__.py").write_text("def go(): ...\n")
+    (author.root / "own_lib" / "more.py").write_text("def go(): ...\n")
+    for reference in ("own_lib:go", "own_lib.more:go"):
+        assert find_signature(reference, author.root) is not None
+        with on_path(str(author.root)):
+            assert find_function(reference, str(author.root)).__name__ == "go"

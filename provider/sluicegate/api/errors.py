@@ -19,7 +19,7 @@ class ApiError(Exception):
         return f"{self.message}\n{self.remedy}" if self.remedy else self.message
 
 
-class NotReachable(ApiError):  # noqa: N818 (a state, not a mistake)
+class NotReachable(ApiError):  # noqa: N818 (a state, not an error)
     """No usable answer before the deadline of the call."""
 
 

@@ -46,7 +46,7 @@ def wait_until_finished(
 def params_of(texts: Sequence[str], schemas: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
     """`name=value` texts as a run's params. A value is text where the param may be a string, else JSON.
 
-    :raises WrongParam: for a text that is no such pair, an unknown name, or a value that is not JSON.
+    :raises WrongParam: for a text that is not such a pair, an unknown name, or a value that is not JSON.
     """
     params: dict[str, object] = {}
     for text in texts:

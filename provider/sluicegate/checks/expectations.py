@@ -1,4 +1,4 @@
-"""Whatever is not compiled to SQL, carried out by Great Expectations itself, over pandas; nothing is skipped.
+"""Carries out by Great Expectations itself what is not compiled to SQL, over pandas; nothing is skipped.
 
 Imported only when a load has such a rule: Great Expectations takes five seconds to import. It sees integers with
 NULLs and decimals as doubles and dates as timestamps (pandas' own limits). Row-wise expectations go in batches;
@@ -155,7 +155,7 @@ class ExpectationRunner:
 
 
 def frame_columns(rule: Rule, names: Sequence[str]) -> tuple[str, ...]:
-    """Those of `names` that `rule` needs in its frame: the ones it names, or all when it may look at any."""
+    """The columns of `names` that `rule` needs in its frame: the ones it names, or all when it may look at any."""
     wanted = [name for name in names if name in rule.columns]
     if rule.kwargs.get("row_condition") or len(wanted) < max(1, len(rule.columns)):
         return tuple(names)

@@ -31,7 +31,7 @@ _COMMANDS = {
     "put": _Entry("stack", "put", "Put a file into the local S3, for a pipeline to load."),
     "exec": _Entry("stack", "execute", "Run a command, such as `airflow`, as one of the stack.", whole=True),
     "demo": _Entry("demo", "demo", "Run the sample pipelines on real data and show what was loaded."),
-    "check": _Entry("check", "check", "Check pipeline files; every mistake with file:line:column."),
+    "check": _Entry("check", "check", "Check pipeline files; every error with file:line:column."),
     "import": _Entry("migrate", "app", "Turn the files of another DAG factory into pipeline files."),
     "schema": _Entry("schema", "schema", "Print the JSON Schema of a pipeline file, for editors."),
     "graph": _Entry("graph", "graph", "Draw the pipelines with their steps and datasets: SVG, PNG, Mermaid."),

@@ -1,4 +1,4 @@
-"""`sluicegate check`: every mistake of the pipeline files given, once or whenever one of them changes."""
+"""`sluicegate check`: every diagnostic of the pipeline files given, once or whenever one of them changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def check(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Pipeline files and folders; `dags` if none is given.")
     ] = None,
-    format: Annotated[CheckFormat, typer.Option(help="How mistakes are shown.")] = CheckFormat.TEXT,  # noqa: A002
+    format: Annotated[CheckFormat, typer.Option(help="How errors are shown.")] = CheckFormat.TEXT,  # noqa: A002
     root: Annotated[
         Path | None, typer.Option(help="The dags root; the nearest folder named `dags` if it is not given.")
     ] = None,

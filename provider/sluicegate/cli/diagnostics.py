@@ -1,4 +1,4 @@
-"""How commands show mistakes to people: each at its place, with its line and a caret, in colour on a terminal."""
+"""How commands show diagnostics to people: each at its place, with its line and a caret, in colour on a terminal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import typer
 
 from sluicegate.pipeline.diagnostics import Diagnostic, draw
 
-__all__ = ["tell"]
+__all__ = ["print_diagnostics"]
 
 
-def tell(diagnostics: Iterable[Diagnostic], *, err: bool = False) -> None:
+def print_diagnostics(diagnostics: Iterable[Diagnostic], *, err: bool = False) -> None:
     """Print all of them; with `err` to standard error, where standard output is the result."""
     for diagnostic in diagnostics:
         head, *rest = draw(diagnostic, Path.cwd()).splitlines()

@@ -35,7 +35,7 @@ class Found:
     files: tuple[Path, ...]
     diagnostics: tuple[Diagnostic, ...]
     left_alone: tuple[Path, ...]
-    """Files that were named and are no pipelines."""
+    """Files that were named and are not pipelines."""
 
 
 def look_at(paths: Sequence[Path], root: Path | None, playbooks: Path | None) -> Found:
@@ -67,11 +67,11 @@ def _say_left_alone(path: Path, root: Path) -> None:
         typer.echo(f"{shown(path)} is not below the dags root {shown(root)}", err=True)
         raise typer.Exit(WRONG_USE)
     if not (path.suffix in (".yaml", ".yml") and is_pipeline_file(path)):
-        typer.echo(f"{shown(path)} is no pipeline file", err=True)
+        typer.echo(f"{shown(path)} is not a pipeline file", err=True)
 
 
 def _diagnostics_at(tree: Tree, files: Sequence[Path], path: Path) -> list[Diagnostic]:
-    """The mistakes of the files, of what else lies at `path`, and those that building the DAGs finds."""
+    """The diagnostics of the files, of what else lies at `path`, and those that building the DAGs finds."""
     found: list[Diagnostic] = [diagnostic for file in files for diagnostic in tree.diagnostics_of(file)]
     found += [
         diagnostic for diagnostic in tree.diagnostics if diagnostic.file == path or path in diagnostic.file.parents

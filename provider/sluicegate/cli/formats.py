@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import typer
 
-from sluicegate.cli.diagnostics import tell
+from sluicegate.cli.diagnostics import print_diagnostics
 from sluicegate.cli.findings import Found
 from sluicegate.cli.places import shown
 from sluicegate.pipeline.diagnostics import Diagnostic
@@ -33,14 +33,14 @@ def report(found: Found, format: CheckFormat) -> None:  # noqa: A002
         for diagnostic in (*errors, *warnings):
             typer.echo(_annotation(diagnostic))
     else:
-        tell(errors)
+        print_diagnostics(errors)
         if errors and warnings:
             typer.echo("Warnings:\n")
-        tell(warnings)
+        print_diagnostics(warnings)
     counts = [_count(len(errors), "error"), _count(len(warnings), "warning")]
-    told = ", ".join(count for count in counts if count) or "no mistakes"
+    counted = ", ".join(count for count in counts if count) or "no errors"
     files = _count(len(found.files), "pipeline file") or "no pipeline files"
-    typer.echo(f"{files}: {told}", err=format is not CheckFormat.TEXT)
+    typer.echo(f"{files}: {counted}", err=format is not CheckFormat.TEXT)
 
 
 def _count(number: int, noun: str) -> str:
@@ -71,8 +71,8 @@ def _annotation(diagnostic: Diagnostic) -> str:
         "col": diagnostic.column,
         "title": diagnostic.code,
     }
-    told = ",".join(f"{key}={_escaped(str(value), ',:')}" for key, value in place.items())
-    return f"::{diagnostic.severity} {told}::{_escaped(words)}"
+    properties = ",".join(f"{key}={_escaped(str(value), ',:')}" for key, value in place.items())
+    return f"::{diagnostic.severity} {properties}::{_escaped(words)}"
 
 
 def _escaped(words: str, more: Iterable[str] = "") -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sluicegate.cli.diagnostics import tell
+from sluicegate.cli.diagnostics import print_diagnostics
 from sluicegate.cli.places import existing, root_of, shown, wrong_use
 from sluicegate.cli.reading import tree_of
 from sluicegate.graph.datasets import related
@@ -79,7 +79,7 @@ def graph(
     else:
         _write(output, drawn)
     errors = _errors(tree, files, [] if only else given)
-    tell(errors, err=True)
+    print_diagnostics(errors, err=True)
     if errors:
         raise typer.Exit(1)
 
@@ -144,7 +144,7 @@ def _write(output: Path, drawn: str | bytes) -> None:
 
 
 def _errors(tree: Tree, files: Sequence[Path], folders: Sequence[Path]) -> tuple[Diagnostic, ...]:
-    """Those of the files and of what else lies in the folders, such as a `defaults.yaml`."""
+    """The diagnostics of the files and of what else lies in the folders, such as a `defaults.yaml`."""
     found = [diagnostic for file in files for diagnostic in tree.diagnostics_of(file)]
     found += [
         diagnostic

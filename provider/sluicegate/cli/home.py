@@ -1,4 +1,4 @@
-"""A home for Airflow in commands that build DAGs and need nothing that stands there."""
+"""A home for Airflow in commands that build DAGs and need nothing from it."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def dag_factory(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the pipelines.")] = Path("dags"),
     force: Annotated[bool, typer.Option("--force", help="Write over pipelines that are there.")] = False,
 ) -> None:
-    """Write a pipeline file for each DAG; tell, with file:line, what is different there or left out.
+    """Write a pipeline file for each DAG; report, with file:line, what is different there or left out.
 
     Ends with 1 when something could not be converted, with 2 when a file is there already.
     """
@@ -52,13 +52,13 @@ def dag_factory(
         raise typer.Exit(_WRONG_USE)
     _write(made, out)
     notes = [note for pipeline in made for note in pipeline.notes]
-    _tell([_path(out, pipeline) for pipeline in made], notes, diagnostics)
+    _report([_path(out, pipeline) for pipeline in made], notes, diagnostics)
     if diagnostics or any(note.lost for note in notes):
         raise typer.Exit(_LOST)
 
 
 def _yaml_files(given: Sequence[Path]) -> list[Path]:
-    """Those that are given, and those in the folders that are; `defaults.yml` is read with each."""
+    """The files that are given, and those in the given folders; `defaults.yml` is read with each."""
     found: list[Path] = []
     for path in given:
         inside = (each for each in sorted(path.rglob("*")) if each.suffix in SUFFIXES and each.stem != "defaults")
@@ -96,12 +96,12 @@ def _write(made: Sequence[Converted], out: Path) -> None:
         raise typer.Exit(_WRONG_USE) from None
 
 
-def _tell(written: Sequence[Path], notes: Sequence[Note], diagnostics: Sequence[Diagnostic]) -> None:
+def _report(written: Sequence[Path], notes: Sequence[Note], diagnostics: Sequence[Diagnostic]) -> None:
     for path in written:
         typer.echo(_shown(path))
     for diagnostic in diagnostics:
         typer.echo(draw(diagnostic, Path.cwd()), err=True)
-    # What stands under `default` is noted in every pipeline, and told once.
+    # What `default` contains is noted in every pipeline, and reported once.
     told = {(note.file, note.line, note.kind, note.message): None for note in notes}
     for file, line, kind, message in sorted(told, key=lambda each: (str(each[0]), each[1])):
         typer.echo(f"{_shown(file)}:{line}: {kind}: {message}", err=True)

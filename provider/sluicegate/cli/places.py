@@ -21,7 +21,7 @@ def existing(paths: Sequence[Path] | None, root: Path | None, command: str) -> l
         if not path.exists():
             wrong_use(command, f"there is no {shown(path)}")
     if root is not None and not root.is_dir():
-        wrong_use(command, f"the root {shown(root)} is no folder")
+        wrong_use(command, f"the root {shown(root)} is not a folder")
     return given
 
 

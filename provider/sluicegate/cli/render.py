@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sluicegate.cli.diagnostics import tell
+from sluicegate.cli.diagnostics import print_diagnostics
 from sluicegate.cli.home import airflow_home
 from sluicegate.cli.places import existing, root_of, shown, wrong_use
 from sluicegate.cli.reading import tree_of
@@ -55,14 +55,14 @@ def render(
     else:
         _write(output, _json(built))
     errors = in_order(diagnostic for diagnostic in diagnostics if diagnostic.is_error)
-    tell(errors, err=True)
+    print_diagnostics(errors, err=True)
     if errors or not written:
         raise typer.Exit(1)
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """The good ones of the pipelines that are asked for, and what was wrong with the others as they were read."""
+    """The good ones of the pipelines that are asked for, and the diagnostics of the others."""
 
     tree: Tree
     pipelines: tuple[Pipeline, ...]
@@ -120,7 +120,7 @@ def _json(built: Sequence[tuple[Pipeline, Rendered]]) -> str:
 def _write_python(built: Sequence[tuple[Pipeline, Rendered]], output: Path | None, *, single: bool) -> bool:
     """One file, or one for each below the folder `output`, where the pipeline's file is below the dags root.
 
-    Whether all could be written; what could not is told.
+    Return whether all could be written; report what could not.
     """
     from sluicegate.render import NotPythonError, python_of
 

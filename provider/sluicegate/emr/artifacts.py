@@ -77,8 +77,8 @@ def _exists(s3: Any, bucket: str, key: str) -> bool:
     try:
         s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        # HEAD has no body and says 404 for a missing key and a missing bucket alike; the PUT tells which.
-        # Without ListBucket permission a missing key is a 403; the PUT tells that as well.
+        # HEAD has no body and says 404 for a missing key and a missing bucket alike; the PUT shows which.
+        # Without ListBucket permission a missing key is a 403; the PUT shows that as well.
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in (403, 404):
             return False
         raise

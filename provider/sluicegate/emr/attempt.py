@@ -48,7 +48,7 @@ class Reconnect:
 
 @dataclass(frozen=True)
 class AlreadyDone:
-    """`cluster` did the work and nobody has heard of it yet."""
+    """`cluster` did the work, which has not been reported yet."""
 
     cluster: Found
     surplus: tuple[Found, ...] = ()
@@ -69,7 +69,7 @@ def decide(found: Iterable[Found], *, finished_attempt: int = 0) -> Decision:
     """What to do about the clusters `found` under the names of one task instance.
 
     `finished_attempt` is the last attempt whose success was reported and then cleared by a person: it and
-    those before it do not count. Of several live clusters the oldest is kept, whoever asks.
+    those before it do not count. Of several live clusters the oldest is kept, whichever try asks.
     """
     clusters = sorted(found, key=lambda c: (c.created, c.cluster_id))
     current = [c for c in clusters if c.attempt > finished_attempt]

@@ -25,7 +25,7 @@ from sluicegate.faults import FaultError, TransientFault, classify
 __all__ = ["ENDED_BY", "EmrClient"]
 
 ENDED_BY = f"{TAG}ended-by"
-"""Put on a cluster before we terminate it: nobody is to wait for it or to take it for an outsider's deed."""
+"""The tag put on a cluster before we terminate it, so that no try waits for it or blames it on an outsider."""
 
 CLOCK_SKEW = timedelta(minutes=15)
 """AWS refuses signatures from clocks that are further off."""
@@ -138,7 +138,7 @@ class EmrClient:
                 self._emr.terminate_job_flows(JobFlowIds=list(cluster_ids))
 
     def terminate_by_name(self, key: RunKey, *, why: str) -> list[str]:
-        """End every cluster of `key` that runs, and return their ids: also one whose id nobody knows yet."""
+        """End every cluster of `key` that runs, and return their ids: also one whose id is not known yet."""
         with _faults():
             live = [e["Id"] for e in self._list(list(LIVE_STATES), None) if key.attempt(e["Name"]) is not None]
         self.terminate(live, why=why)

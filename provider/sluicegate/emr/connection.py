@@ -24,7 +24,7 @@ class Aws:
         from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
         try:
-            # The type matters to nobody but the hook, which wants one.
+            # Only the hook needs the type.
             self._hook = AwsBaseHook(aws_conn_id=aws_conn_id, client_type="emr")
             if aws_conn_id and self._hook.conn_config.conn_id != aws_conn_id:
                 detail = f"there is no connection {aws_conn_id!r}"

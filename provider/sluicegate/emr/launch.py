@@ -53,7 +53,7 @@ def find_or_start(
         log.info("Going on with cluster %s", _shown(decision.cluster))
         return _launched(decision.cluster)
     if isinstance(decision, AlreadyDone):
-        log.info("Cluster %s has done the work; nobody had reported it", _shown(decision.cluster))
+        log.info("Cluster %s has done the work, which was not reported yet", _shown(decision.cluster))
         return _launched(decision.cluster, done=True)
     arguments = request(decision.attempt)
     if stopped():

@@ -35,7 +35,7 @@ class LogTail:
 
     @property
     def text(self) -> str:
-        """Both, the one that holds the traceback last."""
+        """Both texts, the one that holds the traceback last."""
         return "\n".join(part for part in (self.stderr, self.stdout) if part)
 
 

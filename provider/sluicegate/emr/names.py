@@ -15,7 +15,7 @@ __all__ = ["RunKey"]
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST = 100
-"""Of each readable part. EMR takes names of up to 256 characters."""
+"""The longest of each readable part. EMR takes names of up to 256 characters."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class RunKey:
 
     @cached_property
     def digest(self) -> str:
-        """What tells this task instance from all others, as 16 hex digits."""
+        """The digest of this task instance, as 16 hex digits."""
         parts = (self.deployment, self.dag_id, self.run_id, self.task_id, str(self.map_index))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -44,7 +44,7 @@ class RunKey:
         return f"{self.base}-a{attempt}"
 
     def attempt(self, name: str) -> int | None:
-        """The attempt that `name` is of this key, or None when it is no name of this key."""
+        """The attempt that `name` is of this key, or None when it is not a name of this key."""
         match = re.fullmatch(re.escape(self.base) + r"-a([1-9][0-9]*)", name)
         return int(match[1]) if match else None
 

@@ -63,13 +63,13 @@ def flags(bindings: Mapping[str, object]) -> list[str]:
     job with `argparse` gets one value whether there is one or many.
 
     :raises FatalFault: WRONG_USE when one of several URIs has a comma, which would read as two, or when
-        a value is no URI (a template that was not rendered).
+        a value is not a URI (a template that was not rendered).
     """
     words: list[str] = []
     for binding, value in bindings.items():
         uris = [value] if isinstance(value, str) else value
         if not isinstance(uris, list | tuple) or not all(isinstance(uri, str) for uri in uris):
-            raise fault("WRONG_USE", f"{binding} is bound to {value!r}, which is no URI")
+            raise fault("WRONG_USE", f"{binding} is bound to {value!r}, which is not a URI (expected `scheme://…`)")
         if len(uris) > 1 and (torn := next((uri for uri in uris if "," in uri), None)):
             raise fault("WRONG_USE", f"--{binding} has several URIs and {torn!r} has a comma in it", uri=torn)
         words += [f"--{binding}", ",".join(uris)]
@@ -125,7 +125,7 @@ def cluster_request(
     refuse_reserved(cluster)
     request = _merged(request, cluster.run_job_flow)
     if "InstanceFleets" in request["Instances"]:
-        # EMR takes groups or fleets, never both: whoever writes fleets wants fleets.
+        # EMR takes groups or fleets, never both: a file that sets fleets wants fleets.
         request["Instances"].pop("InstanceGroups", None)
     return request | {
         "Name": name,

@@ -113,7 +113,7 @@ class ClusterTrigger(BaseTrigger):
             await asyncio.sleep(min(pause(waited, failures), left))
 
     async def on_kill(self) -> None:
-        """A person has marked or cleared the deferred task: nobody wants the cluster any more."""
+        """A person has marked or cleared the deferred task: the cluster is not needed any more."""
         ended = await asyncio.to_thread(self._end)
         self.log.info("Terminated by the task's end: %s", ", ".join(ended) or "no cluster was running")
 

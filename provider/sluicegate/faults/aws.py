@@ -127,7 +127,7 @@ def _code_for(code: str, status: int, operation: str) -> str:
     if code in _NO_RESOURCE:
         return "AWS_NOT_FOUND"
     if code in _NO_OBJECT:
-        # A HEAD has no body, hence no code but the status: only the operation tells what was missing.
+        # A HEAD has no body, hence no code but the status: only the operation shows what was missing.
         return "SOURCE_MISSING" if operation in {"GetObject", "HeadObject", "CopyObject"} else "AWS_NOT_FOUND"
     if code in {"PreconditionFailed", "412"} or status == 412:
         return "SOURCE_CHANGED"

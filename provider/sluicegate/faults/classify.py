@@ -1,4 +1,4 @@
-"""From any exception to a fault of the catalogue, by type and code, never by imports it does not need."""
+"""Maps any exception to a fault of the catalogue, by type and code, never by imports it does not need."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RULES: tuple[Callable[[BaseException, tuple[str, ...]], Match | None], ...] = (
 
 
 def classify(error: BaseException) -> FaultError:
-    """The fault that `error` is: CODE_BROKEN for a bug, UNKNOWN when nobody knows it. Never raises.
+    """The fault that `error` is: CODE_BROKEN for a bug, UNKNOWN when no rule matches. Never raises.
 
     A `FaultError` is returned as it is. Where an error says nothing by itself (`RuntimeError`), what it
     was raised from, or while handling, decides.

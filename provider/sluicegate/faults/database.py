@@ -11,7 +11,7 @@ _BY_STATE = {
     "25P03": "TIMED_OUT",
     "25P04": "TIMED_OUT",
     "42501": "WAREHOUSE_DENIED",
-    "42601": "WAREHOUSE_ERROR",  # a syntax error is no mismatch
+    "42601": "WAREHOUSE_ERROR",  # a syntax error is not a mismatch
     "53100": "DISK_FULL",
     "55006": "WAREHOUSE_BUSY",
     "55P03": "WAREHOUSE_BUSY",

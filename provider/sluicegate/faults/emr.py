@@ -8,8 +8,8 @@ from sluicegate.faults.errors import FaultError, fault
 
 __all__ = ["emr_fault"]
 
-# AWS's codes are families with a detail behind (`INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ`): what stands
-# in them decides, and the first of these that does.
+# AWS's codes are families with details after them (`INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ`): the words
+# in them decide, and the first match counts.
 _BY_CODE = (
     ("STEP_FAILURE", "SPARK_STEP_FAILED"),
     ("INSUFFICIENT_CAPACITY", "CLUSTER_CAPACITY"),

@@ -22,7 +22,7 @@ class FaultError(Exception):
         self.detail = detail
         self.facts = dict(facts)
         self.reported = False
-        """Whether it stands in the log and the state store already."""
+        """Whether it is in the log and the state store already."""
 
     @property
     def code(self) -> str:

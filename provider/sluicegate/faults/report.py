@@ -20,7 +20,7 @@ from sluicegate.faults.shape import chain, summary
 __all__ = ["LAST_ERROR", "describe", "forget", "last_error", "playbook_section", "report", "reported"]
 
 LAST_ERROR = "last_error"
-"""Key in the task state store. REST shows no exception's text, so whoever recovers reads it there."""
+"""Key in the task state store. REST shows no exception's text, so a recovery reads it there."""
 
 _DETAIL_BYTES = 2048
 _FACTS_BYTES = 4096
@@ -34,7 +34,7 @@ def playbook_section(playbook: str, code: str) -> str:
 
 
 def describe(error: FaultError, *, playbook: str) -> str:
-    """The block that stands in the task's log."""
+    """The block for the task's log."""
     lines = [f"{error.code} ({error.fault.kind}): {error.fault.sentence}"]
     if error.detail:
         lines.append("  what happened: " + redact(error.detail).replace("\n", "\n    "))
@@ -123,7 +123,7 @@ def _control_flow() -> tuple[type[BaseException], ...]:
         DownstreamTasksSkipped,
     )
 
-    # TaskDeferred, TaskAwaitingInput and AirflowTaskTerminated are no Exceptions and never come here.
+    # TaskDeferred, TaskAwaitingInput and AirflowTaskTerminated are not Exceptions and never come here.
     return (
         AirflowFailException,
         AirflowRescheduleException,
@@ -134,7 +134,7 @@ def _control_flow() -> tuple[type[BaseException], ...]:
 
 
 def _mask_traceback(error: BaseException) -> None:
-    """Airflow logs the traceback of `error` itself: its masker is told what secrets the words show."""
+    """Airflow logs the traceback of `error` itself: its masker gets the secrets that the words show."""
     from airflow.sdk.log import mask_secret
 
     try:

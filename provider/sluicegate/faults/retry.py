@@ -38,7 +38,7 @@ def retry_delay(attempt: int, *, delay: timedelta, max_delay: timedelta, share: 
 class FaultRetryPolicy(RetryPolicy):
     """Retries transient faults with a growing pause; data and fatal faults fail with the reason.
 
-    With `bugs` what code raises by mistake (CODE_BROKEN) is tried again too.
+    With `bugs` what a bug in code raises (CODE_BROKEN) is tried again too.
     """
 
     delay: timedelta = timedelta(seconds=30)

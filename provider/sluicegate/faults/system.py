@@ -78,7 +78,7 @@ _BUGS = frozenset(
 def is_bug(error: BaseException) -> bool:
     """Whether `error` is what Python raises for wrong code, which would do the same once more.
 
-    Python's own classes alone: of a library's subclass nobody here knows what it means, and RuntimeError and
+    Python's own classes alone: what a library's subclass means is unknown here, and RuntimeError and
     Exception are raised for anything.
     """
     return type(error) in _BUGS

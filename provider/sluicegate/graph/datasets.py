@@ -40,7 +40,7 @@ def related(pipelines: Mapping[str, Pipeline], name: str) -> frozenset[str]:
 
 
 def as_read_by(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> dict[str, Pipeline]:
-    """Those of `others` that `pipeline` reads from, by name, with just what it needs to know of them."""
+    """The pipelines of `others` that `pipeline` reads from, by name, with just what it needs to know of them."""
     names = {split(each.dataset)[0] for each in _foreign_reads(pipeline)}
     return {name: _as_read(others[name], pipeline) for name in sorted(names) if name in others}
 
@@ -120,7 +120,7 @@ def folders_of(pipeline: Pipeline, step: StepBase) -> tuple[str, ...]:
 
 
 def binding_of(pipeline: Pipeline, step: StepBase, dataset: str) -> str:
-    """Under which binding `step`, one of its `writers`, writes `dataset`, whole or in part."""
+    """The binding under which `step`, one of its `writers`, writes `dataset`, whole or in part."""
     exact = [binding for binding, key in step.writes.items() if key == dataset]
     parts = [binding for binding, key in step.writes.items() if dataset in _folders_around(pipeline, key)]
     return (*exact, *parts)[0]

@@ -1,4 +1,4 @@
-"""In which order a pipeline's steps run, and which params the data in that order carries along."""
+"""The order in which a pipeline's steps run, and which params the data in that order carries along."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _before_items(pipeline: Pipeline, step: StepBase, written: Mapping[str, tupl
 
 
 def _into_teardowns(pipeline: Pipeline, links: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """From the last of the steps that come after a teardown's setups; not from those that come after itself."""
+    """Lead from the last of the steps after a teardown's setups to it; not from those after itself."""
     after = following(links)
     ends = {name: set(step.teardown_of.steps) for name, step in pipeline.steps.items() if step.teardown_of}
     for teardown, setups in ends.items():

@@ -189,7 +189,7 @@ def _together(each: Iterable[UpstreamWait]) -> list[UpstreamWait]:
 
 
 def _sources(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> list[SourceWait]:
-    """Only those with a `wait`: without one, a missing source is a fault at once."""
+    """The waits for sources with a `wait`: without one, a missing source is a fault at once."""
     unwritten = sources(pipeline, others)
     joined: dict[str, SourceWait] = {}
     for step in pipeline.steps.values():

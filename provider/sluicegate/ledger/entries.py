@@ -61,7 +61,7 @@ class Load:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """One record that was set aside. `source` is the part it stands in, `line` its first line there, from 1.
+    """One record that was set aside. `source` is the part that contains it, `line` its first line there, from 1.
 
     `record` is the raw line where it is malformed, else JSON of its raw values; `key` its key values as texts,
     if they could be read; `failures` one mapping of `rule`, `column` and `value` for each rule it breaks, with `why`

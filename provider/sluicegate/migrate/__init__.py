@@ -1,4 +1,4 @@
-"""Other factories' files as pipeline files. Text in, text and notes out: imports no Airflow and runs nobody's code."""
+"""Other factories' files as pipeline files. Text in, text and notes out: imports no Airflow and runs no user code."""
 
 from __future__ import annotations
 

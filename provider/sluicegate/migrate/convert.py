@@ -20,7 +20,7 @@ from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where
 __all__ = ["Converted", "Options", "convert"]
 
 _NO_DAGS = ("default", "task_groups")
-"""Keys at the top of a file that are no DAGs."""
+"""Top-level keys of a file that are not DAGs."""
 _DEFAULTS = ("defaults.yml", "defaults.yaml")
 
 
@@ -45,7 +45,7 @@ class Converted:
 def convert(file: Path, options: Options) -> tuple[list[Converted], list[Diagnostic]]:
     """The pipelines of `file`, and what is wrong with those of its DAGs that dag-factory would refuse too.
 
-    :raises PipelineErrors: when it is no file of dag-factory's at all
+    :raises PipelineErrors: when it is not a dag-factory file at all
     """
     file = file.absolute()
     document = read_items(file)
@@ -68,7 +68,7 @@ def convert(file: Path, options: Options) -> tuple[list[Converted], list[Diagnos
 
 def _one(identifier: str, name: str, item: Item, defaults: Item, options: Options) -> Converted:
     if not isinstance(item.value, dict):
-        raise item.refused(f"the DAG `{identifier}` is no mapping")
+        raise item.refused(f"the DAG `{identifier}` is not a mapping")
     notes = Notes()
     if name != identifier:
         notes.add(item, ("sluicegate",), f"the DAG `{identifier}` is called `{name}`, as its file is")

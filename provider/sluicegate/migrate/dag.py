@@ -106,7 +106,7 @@ def _words(conf: Items, values: Values) -> dict[str, Any]:
         file = Path(str(path.value))
         if file.is_file():
             texts.append(file.read_text("utf-8", "replace").strip("\n"))
-            values.notes.add(path, ("description",), f"`doc_md_file_path`: the text of {file} stands here now")
+            values.notes.add(path, ("description",), f"`doc_md_file_path`: the text of {file} is copied here")
         else:
             values.notes.add(path, ("description",), f"`doc_md_file_path` left out: there is no {file} here")
     if not texts:
@@ -243,7 +243,7 @@ def _with_new_ids(grouping: Grouping, steps: Mapping[str, Any], notes: Notes) ->
     for task, item in grouping.tasks.items():
         old, new = grouping.airflow_id(task), grouping.steps[task]
         if old != new and grouping.group_of(task) is not None:
-            notes.add(item, ("steps", new), f"its task id was `{old}` and is `{new}`: a group is no part of it")
+            notes.add(item, ("steps", new), f"its task id was `{old}` and is `{new}`: a group is not part of it")
     found = {}
     for task, name in grouping.steps.items():
         found[name] = readdressed(steps[name], ids)
@@ -273,7 +273,7 @@ def _note_the_rest(
     lookup: Lookup,
     notes: Notes,
 ) -> None:
-    """Keys that come to nothing: each is told."""
+    """Keys without a counterpart: each gets a note."""
     for key, item in conf.items():
         if key in _WITHOUT:
             notes.add(item, ("sluicegate",), f"`{key}` left out: {_WITHOUT[key]}")

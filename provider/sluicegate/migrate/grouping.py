@@ -35,7 +35,7 @@ def by_id(item: Item | None, key: str, what: str) -> dict[str, Item]:
         raise item.refused(f"expected {what}s by their ids, or a list of them")
     for name, one in found.items():
         if not isinstance(one.value, dict):
-            raise one.refused(f"the {what} `{name}` is no mapping")
+            raise one.refused(f"the {what} `{name}` is not a mapping")
     return found
 
 

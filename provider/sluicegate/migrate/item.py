@@ -39,11 +39,11 @@ class Item:
 
     @property
     def items(self) -> Items:
-        """Those of a mapping; none of anything else."""
+        """The keys and values of a mapping; none of anything else."""
         return self.value if isinstance(self.value, dict) else {}
 
     def mapping(self, what: str) -> Items:
-        """Those of a mapping, none of nothing.
+        """The items of a mapping, none of nothing.
 
         :raises PipelineErrors: for anything else
         """
@@ -84,7 +84,7 @@ def merged(over: Items, under: Items) -> dict[str, Item]:
 def read_items(file: Path) -> Item:
     """The document of `file`, a mapping.
 
-    :raises PipelineErrors: with the place, when it cannot be read, is not YAML or is no mapping
+    :raises PipelineErrors: with the place, when it cannot be read, is not YAML or is not a mapping
     """
     try:
         text = file.read_text("utf-8")

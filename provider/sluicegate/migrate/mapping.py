@@ -97,7 +97,7 @@ def _product(
 
 def _listed(item: Item, values: Values, where: Where) -> list[Any]:
     if not isinstance(item.value, list) or not item.value:
-        raise Lost(item, f"{item.plain!r} is no list that a step can be mapped over")
+        raise Lost(item, f"{item.plain!r} is not a list that a step can be mapped over")
     listed = values.plain(item, (*where, "for_each"))
     found: list[Any] = []
     for one in listed:
@@ -106,6 +106,6 @@ def _listed(item: Item, values: Values, where: Where) -> list[Any]:
                 item, f"`for_each` takes each item once, and no {'null' if one is None else repr(one) + ' twice'}"
             )
         if "{{" in str(one):
-            raise Lost(item, "the items of `for_each` are no templates")
+            raise Lost(item, "the items of `for_each` are not templates")
         found.append(one)
     return found

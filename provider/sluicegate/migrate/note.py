@@ -28,7 +28,7 @@ class Note:
 
 
 class Notes:
-    """Those of one pipeline, in the order in which they were made; each once."""
+    """The notes of one pipeline, in the order in which they were made; each once."""
 
     def __init__(self) -> None:
         self.all: dict[Note, None] = {}

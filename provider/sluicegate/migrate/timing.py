@@ -46,7 +46,7 @@ def schedule_of(dag: Items, default_args: Items, values: Values, today: date) ->
     start = _limit("start_date", dag, default_args, notes, today)
     end = _limit("end_date", dag, default_args, notes, today)
     timed = _timed(dag, start, values)
-    # The zone that stands beside the start is the one that counts.
+    # The time zone given with the start is the one that counts.
     zone = (default_args if "start_date" not in dag else dag).get("timezone")
     timezone = timed.timezone or (str(zone.value) if zone is not None else None)
     if zone is None and (other := dag.get("timezone") or default_args.get("timezone")) is not None:
@@ -145,7 +145,7 @@ def _of_text(text: str, item: Item, notes: Notes, *, windows: bool = False) -> _
 
 
 def _of_own_timetable(item: Item, kind: str, values: Values) -> _Timed:
-    """One that is no cron stays what it is."""
+    """Keep a timetable that is not a cron."""
     given = {key: one for key, one in item.value.items() if key != "__type__"}
     arguments = {key: values.plain(one, (*_AT, "with", key)) for key, one in given.items()}
     values.notes.add(item, (*_AT, "timetable"), f"a timetable: {_UNKNOWN}")
@@ -188,8 +188,8 @@ def _same_ticks(every: timedelta, begin: datetime) -> str | None:
         return None
     if hours < 24 and 24 % hours == 0:
         first = begin.hour % hours
-        told = "*" if hours == 1 else f"{f'{first}-23' if first else '*'}/{hours}"
-        return f"{begin.minute} {told} * * *"
+        hour = "*" if hours == 1 else f"{f'{first}-23' if first else '*'}/{hours}"
+        return f"{begin.minute} {hour} * * *"
     if hours == 24:
         return f"{begin.minute} {begin.hour} * * *"
     if hours == 24 * 7:

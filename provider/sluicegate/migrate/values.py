@@ -33,7 +33,7 @@ _PAIRS = {
 """By the beginning of `<x>_name` and `<x>_file`, the argument that they give."""
 
 
-class Lost(Exception):  # noqa: N818 - it is no error of the program's
+class Lost(Exception):  # noqa: N818 - it is not an error of the program
     """A value has no counterpart, and what it belongs to cannot be without it."""
 
     def __init__(self, item: Item, message: str) -> None:
@@ -96,17 +96,17 @@ class Values:
         names = list(dict.fromkeys(found[1] or found[2] for found in _VARIABLE.finditer(text)))
         if not names:
             return text
-        told = ", ".join(f"${name}" for name in names)
+        listed = ", ".join(f"${name}" for name in names)
         if any(part in _SHELL for part in where):
             message = (
-                f"{told}: was filled in when the file was read, if it was set; now only the command itself does it"
+                f"{listed}: was filled in when the file was read, if it was set; now only the command itself does it"
             )
             self.notes.add(item, where, message)
             return text
         foreign = [name for name in names if not name.startswith("SLUICEGATE_")]
         if foreign:
             allowed = f"`[sluicegate] env_allowlist` has to name {', '.join(foreign)}"
-            self.notes.add(item, where, f"{told}: is filled in when the file is read; {allowed}")
+            self.notes.add(item, where, f"{listed}: is filled in when the file is read; {allowed}")
         return _VARIABLE.sub(lambda found: f"${{env:{found[1] or found[2]}}}", text)
 
 
@@ -138,7 +138,7 @@ def duration(item: Item) -> timedelta:
     elif isinstance(value, str) and (parts_found := _RELATIVE.findall(value)):
         found = sum((timedelta(**{f"{unit.lower()}s": int(number)}) for number, unit in parts_found), timedelta())
     if found is None:
-        raise Lost(item, f"{item.plain!r} is no duration")
+        raise Lost(item, f"{item.plain!r} is not a duration")
     if found < timedelta() or found % timedelta(seconds=1):
         raise Lost(item, f"{item.plain!r}: a duration here is whole seconds and not negative")
     return found
@@ -156,7 +156,7 @@ def moment(item: Item, today: date | None = None) -> date:
         try:
             return (date if value["__type__"].value == "datetime.date" else datetime)(*args, **given)
         except TypeError:
-            raise Lost(item, f"{item.plain!r} is no moment") from None
+            raise Lost(item, f"{item.plain!r} is not a date or time") from None
     if isinstance(value, date):
         return value
     if isinstance(value, str):
@@ -189,7 +189,7 @@ def _from_file(name: Item, file: Item, values: Values, where: Where) -> str:
     """The reference of a function in a file, seen from the dags root."""
     path = PurePosixPath(file.text)
     if not path.name:
-        raise Lost(file, f"{file.plain!r} is no file with a function")
+        raise Lost(file, f"{file.plain!r} is not a file with a function")
     parts = [part for part in path.with_suffix("").parts if part != "/" and not _VARIABLE.fullmatch(part)]
     if "dags" in parts:
         parts = parts[len(parts) - parts[::-1].index("dags") :]
@@ -214,4 +214,4 @@ def callable_of(item: Item) -> str:
     if isinstance(text, str) and "." in text:
         module, _, name = text.rpartition(".")
         return f"{module}:{name}"
-    raise Lost(item, f"{item.plain!r} is no import path of a function")
+    raise Lost(item, f"{item.plain!r} is not the import path of a function")

@@ -25,7 +25,7 @@ _BLOCK = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]*")
 
 
 def write(value: Mapping[str, Any], comments: Mapping[Where, Sequence[str]], head: Sequence[str]) -> str:
-    """`value` as a document; `comments` stand above the keys at their places, `head` above everything."""
+    """`value` as a document; `comments` go above the keys at their places, `head` above everything."""
     lines = [*(line for text in head for line in _comment(text, 0))]
     lines += _Writer(comments).mapping(value, 0, ())
     return "\n".join(lines) + "\n"

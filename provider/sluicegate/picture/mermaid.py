@@ -76,7 +76,7 @@ def _two_lines(label: str, detail: str) -> str:
 
 
 def _escaped(words: str) -> str:
-    """Whatever could be Mermaid's syntax or HTML becomes its character code."""
+    """Replace what could be Mermaid's syntax or HTML by character codes."""
     return _PLAIN.sub(lambda found: f"#{ord(found[0])};", " ".join(words.split()))
 
 

@@ -36,7 +36,7 @@ class NodeKind:
 
     name: str
     colour: Colour
-    """Of the outline and of a box's bar."""
+    """The colour of the outline and of a box's bar."""
     words: str = ""
     shape: Shape = Shape.BOX
     fill: Colour = NODE
@@ -101,12 +101,12 @@ class Picture:
             yield from box.nodes
 
     def node_kinds(self) -> tuple[NodeKind, ...]:
-        """Those that occur, each once, by shape."""
+        """The kinds of nodes that occur, each once, by shape."""
         shapes = list(Shape)
         kinds = dict.fromkeys(node.kind for node in self.all_nodes())
         return tuple(sorted(kinds, key=lambda kind: (shapes.index(kind.shape), kind.dashed)))
 
     def edge_kinds(self) -> tuple[EdgeKind, ...]:
-        """Those that occur, each once, by line."""
+        """The kinds of edges that occur, each once, by line."""
         lines = list(Line)
         return tuple(sorted(dict.fromkeys(edge.kind for edge in self.edges), key=lambda kind: lines.index(kind.line)))

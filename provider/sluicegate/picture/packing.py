@@ -67,7 +67,7 @@ def packed(sizes: Sequence[Size]) -> tuple[list[Size], Size]:
 
 
 def _column(rectangles: Sequence[tuple[int, float, float]], height: float) -> list[int]:
-    """The first, and below it whatever is no wider and still fits, by their numbers."""
+    """The first, and below it those at most as wide that still fit, by their numbers."""
     (first, widest, used), *others = rectangles
     column = [first]
     for number, width, high in others:

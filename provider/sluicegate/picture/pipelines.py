@@ -1,4 +1,4 @@
-"""From a tree of pipelines to the picture of it: whole, or collapsed to pipelines."""
+"""Makes the picture of a tree of pipelines: whole, or collapsed to pipelines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = ["picture_of", "pipelines_only"]
 
 
 def picture_of(tree: Tree, names: Collection[str] | None = None, files: Collection[Path] | None = None) -> Picture:
-    """Every pipeline with its steps and datasets, those with mistakes as far as they could be read.
+    """Every pipeline with its steps and datasets, those with errors as far as they could be read.
 
     :param names: only these pipelines; of what they read elsewhere, the datasets alone are drawn
     :param files: those to draw as files where they could not be read; all of the tree unless given

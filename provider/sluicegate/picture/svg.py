@@ -84,7 +84,7 @@ class _Entry:
 
 
 def _rows(entries: Iterable[_Entry], width: float) -> list[list[_Entry]]:
-    """The legend in rows that are no wider, unless one entry is."""
+    """The legend in rows at most that wide, unless one entry is wider."""
     rows: list[list[_Entry]] = []
     used = 0.0
     for entry in entries:

@@ -1,4 +1,4 @@
-"""A built DAG told again: as JSON to compare, as a Python file that needs neither the factory nor a pipeline file."""
+"""A built DAG as text: as JSON to compare, as a Python file that needs neither the factory nor a pipeline file."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _STEP = 4
 
 @dataclass(frozen=True)
 class Group:
-    """`before`, items, `after`. An item is a text that stands before it (`name=`, `**`, a key) and an expression."""
+    """`before`, items, `after`. An item is the text before it (`name=`, `**`, a key) and an expression."""
 
     before: str
     items: tuple[tuple[str, Expression], ...]

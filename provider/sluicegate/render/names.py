@@ -30,7 +30,7 @@ def datasets(tasks: Iterable[RenderedTask], taken: Set[str]) -> dict[str, Locati
 
 
 def schedules(tasks: Iterable[RenderedTask], taken: Set[str]) -> dict[str, Schedule]:
-    """A constant for each schedule that stands in several places."""
+    """A constant for each schedule used in several places."""
     found = [each for task in tasks for each in _schedules(task.arguments)]
     return _constants(((_SCHEDULES.get(each.cron or "", "SCHEDULE"), each) for each in _several(found)), taken)
 

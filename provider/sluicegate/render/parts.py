@@ -73,7 +73,7 @@ def _parameters(kind: type) -> Mapping[str, inspect.Parameter]:
 
 
 def _of(kind: type, values: Mapping[str, Any]) -> Parts:
-    """Those without a default by their place, the others by name."""
+    """Values without a default by their place, the others by name."""
     positional = {}
     named = {}
     for name, parameter in _parameters(kind).items():
@@ -91,7 +91,7 @@ def _same(value: Any, default: Any) -> bool:
 
 
 def _default(kind: type, name: str, parameter: inspect.Parameter) -> Any:
-    """Also of a field whose default is made anew each time."""
+    """The default, also of a field that makes it anew each time."""
     if dataclasses.is_dataclass(kind):
         factory = {each.name: each.default_factory for each in dataclasses.fields(kind)}.get(name)
         if factory is not None and factory is not dataclasses.MISSING:

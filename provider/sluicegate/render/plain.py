@@ -25,7 +25,7 @@ _ROOT = "$DAGS_ROOT"
 def plain_dag(dag: Rendered, root: str) -> dict[str, Any]:
     """What `json.dumps` takes.
 
-    :param root: the dags root; paths below it are told as `$DAGS_ROOT/…`
+    :param root: the dags root; paths below it are written as `$DAGS_ROOT/…`
     """
     arguments = {name: value for name, value in dag.arguments.items() if name != "source"}
     return {

@@ -30,8 +30,8 @@ _INDENT = "    "
 def python_of(dag: Rendered, *, root: str, file: PurePosixPath, description: str) -> str:
     """The file's text. It imports Airflow, our operators and what the arguments are, and reads nothing.
 
-    :param root: the dags root, as it stands in the arguments
-    :param file: where the pipeline's file is below the root: the Python file is to stand beside it
+    :param root: the dags root, as it is spelt in the arguments
+    :param file: where the pipeline's file is below the root: the Python file is to be beside it
     :param description: becomes the module's docstring and the DAG's documentation
     :raises NotPythonError: for an argument that cannot be written
     """

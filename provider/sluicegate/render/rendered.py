@@ -114,7 +114,7 @@ def _expanded(task: MappedOperator) -> Mapping[str, Any]:
 
 
 def _groups(root: TaskGroup) -> Iterator[RenderedGroup]:
-    """Those below `root`, each after the one around it."""
+    """The groups below `root`, each after the one around it."""
     for child in root.children.values():
         if isinstance(child, TaskGroup):
             arguments = {
@@ -150,7 +150,7 @@ def _made_of_nothing(kind: type[BaseModel]) -> BaseModel | None:
 
 
 def _same(value: Any, default: Any) -> bool:
-    """Equal, and of one kind: True is no 1."""
+    """Equal, and of one type: True is not 1."""
     if isinstance(value, XComArg) or isinstance(value, bool) != isinstance(default, bool):
         return False
     return value is default or (type(value) is type(default) and bool(value == default))

@@ -16,7 +16,7 @@ __all__ = ["Shared"]
 
 _HOW = frozenset(inspect.signature(BaseOperator).parameters) | {"pipeline", "root", "timezone"}
 _FEWEST = 2
-"""From so many arguments that steps have in common on they are written once."""
+"""The least number of common arguments that are written once."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class _StepTemplateContext(TemplateContext):
 class PipelineDAG(DAG):
     """A DAG in whose templates, also those of operators that are not ours, `window` is the run's.
 
-    :param window_timezone: IANA name of the time zone in which `window` is told
+    :param window_timezone: IANA name of the time zone of `window`
     :param source: the file to show in Airflow's Code tab, where that is not the one that makes the DAG
     :param playbook: the page that a failed task's log points to, where it is not called like the pipeline
     """

@@ -83,7 +83,7 @@ class StepOperator(BaseOperator):
     def step_context(self, context: Context) -> StepContext:
         """The run as the step sees it.
 
-        :raises FaultError: WRONG_USE when the run has no time at all, or a flag is no boolean.
+        :raises FaultError: WRONG_USE when the run has no time at all, or a flag is not a boolean.
         """
         ti = context["ti"]
         params = dict(context.get("params") or {})
@@ -171,7 +171,7 @@ def _flag(params: Mapping[str, Any], name: str) -> bool:
     value = params.get(name)
     if value is None or isinstance(value, bool):
         return bool(value)
-    # "false" is true in Python: a dry run that nobody asked for, or a load that nobody wanted.
+    # "false" is true in Python: an unwanted dry run, or an unwanted load.
     raise fault("WRONG_USE", f"the param {name} is true or false, not {value!r}")
 
 

@@ -43,7 +43,7 @@ class FileType:
 def file_type(name: str, format: Format | None = None) -> FileType:  # noqa: A002 - the word of the pipeline file
     """The type of the file called `name` (a name, path or URI).
 
-    :raises FaultError: WRONG_USE when neither `format` nor the suffix tells.
+    :raises FaultError: WRONG_USE when neither `format` nor the suffix says it.
     """
     words = name.rpartition("/")[2].lower().split(".")
     gzip = words[-1] in {"gz", "gzip"}
@@ -54,7 +54,7 @@ def file_type(name: str, format: Format | None = None) -> FileType:  # noqa: A00
     if kind is None:
         raise fault(
             "WRONG_USE",
-            f"{name}: its name does not tell what kind of file it is; "
+            f"{name}: its name does not say what kind of file it is; "
             "end it in .csv, .csv.gz, .jsonl or .parquet, or say `format: {type: csv}`",
         )
     if kind == "parquet" and gzip:

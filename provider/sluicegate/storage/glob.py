@@ -1,7 +1,7 @@
 """URIs with wildcards: where to look, and what matches. No I/O.
 
 `*` is any name or part of one, `?` one character, `[ab]` one of these, `**` any folders. As in folders of
-parts, names that begin with `_` or `.` are no data, unless the pattern says so itself.
+parts, names that begin with `_` or `.` are not data, unless the pattern says so itself.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class LocalFiles:
         target = address.path
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target)
-        # Hidden, so that whoever lists the folder meanwhile does not take it for a part.
+        # Hidden, so that a process that lists the folder meanwhile does not take it for a part.
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}{_TEMPORARY}")
         try:
             with path.open("rb") as source, temporary.open("xb") as sink:

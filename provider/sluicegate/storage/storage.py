@@ -72,7 +72,7 @@ class Storage:
         return place.fetch(part, address, into)
 
     def verify(self, part: Part) -> None:
-        """To be called when a fetched local file has been read: was it the version of `part` to the end?
+        """Check, after a fetched local file was read, that it was the version of `part` to the end.
 
         :raises FaultError: as `fetch` does.
         """
@@ -95,7 +95,7 @@ class Storage:
         return place.part_uris(address)
 
     def delete_parts(self, parts: Iterable[Part | str]) -> None:
-        """Remove `parts` (or the files at these URIs); one that is gone already is no error."""
+        """Remove `parts` (or the files at these URIs); one that is gone already is not an error."""
         addresses = [parse_uri(part if isinstance(part, str) else part.uri) for part in parts]
         for scheme in ("s3", "file"):
             if same := tuple(address for address in addresses if address.scheme == scheme):

@@ -42,7 +42,7 @@ def parse_uri(uri: str) -> Address:
     """
     scheme, separator, rest = uri.partition("://")
     if not uri.strip() or (separator and not rest):
-        raise fault("WRONG_USE", f"{uri!r} is no place of a file")
+        raise fault("WRONG_USE", f"{uri!r} is not the URI of a file")
     if not separator:
         return Address(uri, "file", "", uri, uri.endswith("/"))
     match scheme:

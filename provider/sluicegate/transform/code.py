@@ -35,11 +35,14 @@ _KEYWORD_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEY
 
 @contextmanager
 def on_path(root: str | None) -> Iterator[None]:
-    """With `root` first on `sys.path`: the author's modules find each other, also when imported late."""
+    """With `root` on `sys.path`: the author's modules find each other, also when imported late.
+
+    At the end, as where pipelines are parsed: a file of the author's hides no installed module.
+    """
     if root is None or root in sys.path:
         yield
         return
-    sys.path.insert(0, root)
+    sys.path.append(root)
     importlib.invalidate_caches()
     try:
         yield
@@ -64,7 +67,7 @@ def find_function(reference: str, root: str | None) -> Callable[..., Any]:
             raise _no_function(reference, name, found)
         found = getattr(found, name)
     if not callable(found):
-        raise fault("WRONG_USE", f"{reference} is no function but a {type(found).__name__}")
+        raise fault("WRONG_USE", f"{reference} is not a function but a {type(found).__name__}")
     if inspect.iscoroutinefunction(found) or inspect.isasyncgenfunction(found):
         raise fault("WRONG_USE", f"{reference} is async; a step calls a plain function")
     return found  # type: ignore[no-any-return]
@@ -135,7 +138,7 @@ def arguments_for(
 def failure_of(error: Exception, reference: str, root: str | None) -> FaultError:
     """What the author's function raised, as a fault: CODE_FAILED unless the catalogue knows better, as it knows a bug.
 
-    A file that could not be parsed is no better knowledge here: which one it was only the function knows,
+    A file that could not be parsed does not help here: which one it was only the function knows,
     and the step's own reads were reported before it.
     """
     found = classify(error)
@@ -219,7 +222,7 @@ def _meant(name: str, names: Iterable[str]) -> str:
 
 
 def _place(error: BaseException, root: str | None) -> str:
-    """Where the author's own code stood when it happened, as ` (file:line)`."""
+    """Where the author's own code was when it happened, as ` (file:line)`."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if root is not None and frame.filename.startswith(root)] or frames
     return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""

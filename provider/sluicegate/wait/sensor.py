@@ -95,7 +95,7 @@ class WaitSensor(StepOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> StepResult:
-        """Called with the trigger's event."""
+        """Go on with the trigger's event."""
         outcome, seen = event["outcome"], event["seen"]
         if outcome == BROKEN:
             raise fault(event["code"], event["detail"])

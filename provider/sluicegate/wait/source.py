@@ -23,7 +23,7 @@ class Source:
     matching: bool = False
 
     def sightings(self) -> tuple[Sighting, ...]:
-        """One for each URI, in their order.
+        """A sighting for each URI, in their order.
 
         :raises FaultError: when a place cannot be asked.
         """

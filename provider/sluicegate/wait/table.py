@@ -7,7 +7,7 @@ from sluicegate.faults import classify
 __all__ = ["has_row"]
 
 _SECONDS = 10
-"""Both to connect and to answer: a waiting step asks again."""
+"""The limit both to connect and to answer: a waiting step asks again."""
 
 
 def has_row(uri: str) -> bool:

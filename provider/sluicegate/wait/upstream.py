@@ -39,7 +39,7 @@ class Upstream:
         return f"{self.dag}.{self.task}" if self.task else self.dag
 
     def sightings(self) -> tuple[Sighting, ...]:
-        """One for each date, in their order; one for any run ever.
+        """A sighting for each date, in their order; one for any run ever.
 
         :raises airflow.sdk.exceptions.AirflowRuntimeError: when Airflow cannot answer.
         """
@@ -134,7 +134,7 @@ def _successes(dag: str, task: str) -> int:
 
 
 def _map_index(task: str, instance: str) -> int:
-    """Of one of the keys of `_task_states`: -1 for a task that is not mapped."""
+    """The map index in a key of `_task_states`: -1 for a task that is not mapped."""
     index = instance.removeprefix(task).removeprefix("_")
     return int(index) if index else -1
 

@@ -11,7 +11,7 @@ __all__ = ["Outcome", "Sighting", "Verdict", "state_of_all", "verdict"]
 _SUCCESS = "success"
 _FAILED = frozenset({"failed", "upstream_failed"})
 _REMOVED = "removed"
-"""Of a mapped step's instance whose item is no longer there."""
+"""The state of a mapped step's instance whose item is no longer there."""
 
 
 class Outcome(StrEnum):
@@ -22,7 +22,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Sighting:
-    """One thing that is waited for, as it was seen last.
+    """One thing that is waited for, as last seen.
 
     `what` names it for a person (an upstream window's start, "any run"). `state` is the task's state in
     Airflow's words, None when there is no run of it or Airflow has not looked at it yet. `uncounted` says

@@ -1,6 +1,6 @@
 """What a local cluster and its steps are, and how they change state: EMR's rules, as values.
 
-No thread, no clock, no HTTP: every transition is told the time. `fleet` decides when one happens.
+No thread, no clock, no HTTP: every transition is given the time. `fleet` decides when one happens.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ PAGE = 50
 
 
 class EmrActions(ElasticMapReduceResponse):  # type: ignore[misc]  # moto is not followed
-    """One request to EMR: an instance each, as moto has it. An action is a method by its name."""
+    """A request to EMR: an instance each, as moto has it. An action is a method by its name."""
 
     def __init__(self, fleet: Fleet) -> None:
         super().__init__()

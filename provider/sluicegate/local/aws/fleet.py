@@ -34,7 +34,7 @@ KEPT = 1000
 
 
 class Cancellation:
-    """Tells a running step to stop, from another thread; also before it listens."""
+    """Signals a running step to stop, from another thread; also before it listens."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -59,7 +59,7 @@ class StepRunner(Protocol):
     """What carries out steps."""
 
     def prepare(self, cluster: Cluster) -> None:
-        """Called once, while the cluster is bootstrapping."""
+        """Prepare once, while the cluster is bootstrapping."""
 
     def run(self, cluster: Cluster, step: Step, cancellation: Cancellation) -> Failure | None:
         """Runs the step to its end; None is success. Returns soon after a cancellation."""
@@ -90,7 +90,7 @@ class Fleet:
         thread.start()
 
     def change(self, cluster: Cluster, change: Callable[[], T]) -> T:
-        """Carries out a change: nobody sees half of it, and it is on disk before this returns."""
+        """Carries out a change: no reader sees half of it, and it is on disk before this returns."""
         with self._changed:
             result = change()
             self._save(cluster)

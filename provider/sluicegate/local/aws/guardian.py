@@ -120,7 +120,7 @@ def _processes() -> dict[int, tuple[int, int]]:
     found = {}
     for entry in Path("/proc").glob("[0-9]*/stat") if _LINUX else ():
         with contextlib.suppress(OSError):
-            # The name in parentheses may hold anything; what counts stands after it.
+            # The name in parentheses may hold anything; what counts comes after it.
             state, parent, _, session = entry.read_text(errors="replace").rpartition(")")[2].split()[:4]
             if state != "Z" or int(parent) == os.getpid():
                 found[int(entry.parent.name)] = int(parent), int(session)

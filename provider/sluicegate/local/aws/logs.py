@@ -63,7 +63,7 @@ class StepLogs:
                 objects.put(found[1], f"{found[2]}/{name}.gz".lstrip("/"), chunks_of(Path(packed.name)))
 
     def failure(self, status: int, uri: str | None) -> Failure:
-        """Why the step failed, as far as its output tells."""
+        """Why the step failed, as far as its output says."""
         message, name = explain(_tail(self.path("stdout")), _tail(self.path("stderr")))
         message = message or f"The command ended with exit status {status} and said nothing of why."
         return Failure("Unknown Error.", message[:1000], f"{uri}/{name}.gz" if uri else None)

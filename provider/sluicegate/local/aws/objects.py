@@ -110,7 +110,7 @@ class Objects:
         raise S3Error("NoSuchBucket", message, 404)
 
     def create_bucket(self, name: str) -> None:
-        """As in us-east-1: creating one's own bucket again is no error."""
+        """As in us-east-1: creating one's own bucket again is not an error."""
         if not _BUCKET.fullmatch(name) or ".." in name:
             raise S3Error("InvalidBucketName", f"The specified bucket is not valid: {name!r}.")
         (self.root / name).mkdir(exist_ok=True)
@@ -198,7 +198,7 @@ class Objects:
         return self.commit(self.stage(body), bucket, key)
 
     def delete(self, bucket: str, key: str, condition: Condition = ALWAYS) -> None:
-        """Deletes the object; it is no error if there is none. Folders that become empty go as well."""
+        """Deletes the object; not an error if there is none. Folders that become empty go as well."""
         path = self._path(bucket, key)
         home = self.bucket(bucket)
         with self._write:

@@ -48,7 +48,8 @@ class LocalAws:
     root), `state` the records of clusters (default: `emr-state` beside it). With `create_buckets` a write, or
     a Spark job that names one, makes a missing bucket. Port 0 lets the OS pick. `slots`
     is how many steps run at the same time, `cores` and `memory` are for each of them. Without `access_key`
-    anybody is let in, without `secret_key` whoever has the access key. `builder` replaces Spark, for tests.
+    every client is let in, without `secret_key` every client that has the access key. `builder` replaces Spark,
+    for tests.
     """
 
     def __init__(
@@ -95,12 +96,12 @@ class LocalAws:
 
     def start(self) -> None:
         """Returns when requests are answered. Raises RootInUseError, or OSError if the port is taken."""
-        # moto takes most of the time that a start takes: whoever only imports this class need not pay it.
+        # moto takes most of the time that a start takes: code that only imports this class need not pay it.
         from sluicegate.local.aws.emr import emr_api
 
         self._lock = _locked(self.root)
         try:
-            # The port is known before anything is built, for jobs are told the endpoint.
+            # The port is known before anything is built, for jobs are given the endpoint.
             with socket.create_server((HOST, self._port)) as listener:
                 self._port = listener.getsockname()[1]
                 objects = Objects(self.root, create_buckets=self._create_buckets)

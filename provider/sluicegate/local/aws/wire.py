@@ -56,7 +56,7 @@ _MAX_XML = 8 << 20
 
 
 def raw_path(request: Request) -> str:
-    """The path as it was sent: still percent-encoded, `//` kept."""
+    """The path as sent: still percent-encoded, `//` kept."""
     uri = str(request.environ.get("REQUEST_URI") or request.environ.get("RAW_URI") or quote(request.path))
     path = uri.partition("?")[0]
     return re.sub(r"^https?://[^/]*", "", path)

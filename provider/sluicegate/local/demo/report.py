@@ -1,4 +1,4 @@
-"""What the sample runs did, as values: loads from the tasks' own reports, dead letters and clusters as they stand."""
+"""What the sample runs did, as values: loads from the tasks' own reports, dead letters and clusters as they are."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ class DemoReport:
 
 
 def load_of(run: DagRun, step: str, result: Mapping[str, Any]) -> Load:
-    """The load that a task's return value tells of.
+    """The load that a task's return value reports.
 
-    A ledger hit reports the counts of the load that it found; this run did nothing, so zeros stand here.
+    A ledger hit reports the counts of the load that it found; this run did nothing, so these are zeros.
     """
     status = str(result["status"])
     counts = {name: 0 if status == "skipped" else int(result[name]) for name in ("read", *COUNTS)}

@@ -137,7 +137,7 @@ def print_report(console: Console, report: DemoReport, where: Mapping[str, str])
 
 
 def print_failures(console: Console, failed: Sequence[tuple[DagRun, TaskInstance, list[str]]]) -> None:
-    """What failed, and the end of its log; the fault's remedy stands there."""
+    """What failed, and the end of its log; the fault's remedy is there."""
     for run, task, tail in failed:
         words = f": {run.dag_id}.{task.task_id} of {run.start:%Y-%m-%d}, try {task.try_number}"
         console.print(Text.assemble(("failed", "red"), words), soft_wrap=True)

@@ -74,7 +74,7 @@ _TUNING = {
     "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
     # setproctitle would overwrite the environment by which leftovers are found.
     "SPT_NOENV": "1",
-    # Objective-C forbids what LocalExecutor does on macOS unless told otherwise.
+    # Objective-C forbids what LocalExecutor does on macOS unless configured otherwise.
     "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",
 }
 
@@ -121,7 +121,7 @@ def environment(
 ) -> dict[str, str]:
     """The environment that makes an `airflow` command one of this stack. Holds passwords.
 
-    What is measured gives way to the caller's settings (`base`), what the stack stands on does not.
+    What is measured gives way to the caller's settings (`base`), what the stack depends on does not.
     """
     database = f"postgresql+psycopg://{AIRFLOW}:{secrets.airflow_password}@127.0.0.1:{ports.postgres}/{AIRFLOW}"
     foundation = {

@@ -39,7 +39,7 @@ def secrets(environ: Mapping[str, str]) -> Secrets:
 def prepare(state: State, known: Secrets) -> None:
     """Make or mend the folders of `state` and the databases of the server that libpq's variables name.
 
-    Raises `StackError` when the server lets nobody in.
+    Raises `StackError` when the server accepts no connection.
     """
     state.create()
     airflow.write_home(state, known)

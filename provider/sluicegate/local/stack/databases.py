@@ -31,7 +31,7 @@ def connect(ports: Ports, secrets: Secrets, database: str = "postgres") -> psyco
 
 
 def ensure(connection: psycopg.Connection, secrets: Secrets) -> None:
-    """Roles with their passwords, each with a database of its own that nobody else may enter."""
+    """Roles with their passwords, each with a database of its own that no other role may enter."""
     for name, password in ((AIRFLOW, secrets.airflow_password), (WAREHOUSE, secrets.warehouse_password)):
         _ensure_role(connection, name, password)
         _ensure_database(connection, name)

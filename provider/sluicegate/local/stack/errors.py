@@ -19,7 +19,7 @@ class StackError(Exception):
         return f"{self.message}\n{self.remedy}" if self.remedy else self.message
 
 
-class AlreadyRunning(StackError):  # noqa: N818 (it is a state, not a mistake)
+class AlreadyRunning(StackError):  # noqa: N818 (it is a state, not an error)
     """A supervisor holds the state folder's lock."""
 
     exit_code = 1

@@ -1,4 +1,4 @@
-"""What the supervisor tells whoever started it: one JSON object a line, on its standard output."""
+"""What the supervisor reports to the process that started it: one JSON object a line, on its standard output."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _URI = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>.*
 def destination(uri: str, file_name: str) -> tuple[str, str]:
     """Bucket and key; a key that is a folder gets the file's name.
 
-    Raises `WrongUse` if it is no S3 URI.
+    Raises `WrongUse` if it is not an S3 URI.
     """
     match = _URI.fullmatch(uri)
     if match is None:

@@ -28,7 +28,7 @@ def is_free(port: int) -> bool:
 
 
 def holder(port: int) -> str:
-    """Who listens there, as far as this user may know: `node (pid 4711)`, or empty."""
+    """The process that listens there, as far as this user may know: `node (pid 4711)`, or empty."""
     import psutil
 
     try:

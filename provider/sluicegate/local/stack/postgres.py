@@ -46,7 +46,7 @@ class Binaries:
 
     @classmethod
     def find(cls) -> Binaries:
-        """Those of the installed wheel.
+        """The binaries of the installed wheel.
 
         Raises `StackError` if the `[local]` extra is missing.
         """
@@ -158,7 +158,7 @@ def _give(folder: Path, user: int, group: int) -> None:
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
             os.chown(Path(parent) / name, user, group, follow_symlinks=False)
-    os.chown(folder, user, group)  # last: it tells that all below is done
+    os.chown(folder, user, group)  # last: it means that all below is done
 
 
 def _no_way(state: State, refusals: list[str]) -> StackError:

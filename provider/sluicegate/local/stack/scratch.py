@@ -24,7 +24,7 @@ _START_TIMEOUT = 20.0
 def scratch_postgres(folder: Path) -> Iterator[str]:
     """Its connection string without a database name; it ends with the block. `folder` is left to the caller.
 
-    Whoever may reach 127.0.0.1 may use it. Not durable: `fsync` is off.
+    Any process that reaches 127.0.0.1 may use it. Not durable: `fsync` is off.
 
     Raises `StackError` if it does not start.
     """

@@ -1,4 +1,4 @@
-"""What a stack is started with, as the supervisor is told. No secrets: a process list shows it."""
+"""What a stack is started with, as the supervisor gets it. No secrets: a process list shows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sluicegate.local.stack.state import State
 class Settings:
     """`bundles`: instead of the one that finds the pipelines below `dags`. `start_timeout` in seconds.
 
-    `holder`: end when standard input does, since whoever asked for the stack is then gone.
+    `holder`: end when standard input does, since the process that asked for the stack is then gone.
     """
 
     state: State

@@ -37,7 +37,7 @@ STOP_TIMEOUT = 60.0
 
 
 def _quiet(event: Event) -> None:
-    """Progress for nobody."""
+    """Progress that is not shown."""
 
 
 class Stack:

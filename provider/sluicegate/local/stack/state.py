@@ -129,7 +129,7 @@ class Secrets:
 
     @classmethod
     def load(cls, state: State) -> Secrets:
-        """Those of the folder.
+        """The secrets of the folder.
 
         Raises `StackError` if there are none.
         """

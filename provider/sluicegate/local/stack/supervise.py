@@ -27,9 +27,9 @@ class StopRequested(Exception):  # noqa: N818 (no error)
 
 
 class Loop:
-    """`holder`: whether the end of standard input means that whoever asked for the stack is gone.
+    """`holder`: whether the end of standard input means that the process that asked for the stack is gone.
 
-    `started` is told of every process of a component.
+    `started` is called with every process of a component.
     """
 
     def __init__(self, logs: Path, say: Progress, started: Callable[[str, ProcessId], None], holder: bool) -> None:
@@ -95,7 +95,7 @@ class Loop:
     # ---- watching ----
 
     def tick(self) -> None:
-        """One look at everything. Raises `StopRequested`, or `StackError` if a component died too often."""
+        """Look at everything once. Raises `StopRequested`, or `StackError` if a component died too often."""
         self._sleep(TICK)
         if self._stops:
             raise StopRequested
@@ -172,5 +172,5 @@ class Loop:
 
 
 def environment(base: Mapping[str, str], component: str) -> dict[str, str]:
-    """With the mark by which the component's processes are told apart."""
+    """With the mark by which the component's processes are recognised."""
     return {**base, processes.COMPONENT_MARK: component}

@@ -1,6 +1,6 @@
 """The process that keeps a stack up (`python -m sluicegate.local.stack.supervisor`): what starts, in which order.
 
-It says what happens as events on its standard output (`events`); whoever starts it is `stack`.
+It says what happens as events on its standard output (`events`); `stack` starts it.
 """
 
 from __future__ import annotations
@@ -238,7 +238,7 @@ class Supervisor:
         self._run.save(self._state)
 
     def _say(self, event: Event) -> None:
-        """To whoever started this, who may be gone, and to the supervisor's log."""
+        """To the process that started this, which may be gone, and to the supervisor's log."""
         with contextlib.suppress(OSError):
             os.write(1, event.to_line().encode())
         with contextlib.suppress(OSError), self._state.log("supervisor").open("a", encoding="utf-8") as log:

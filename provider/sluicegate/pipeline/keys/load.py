@@ -39,15 +39,15 @@ class Format(Part):
     null: tuple[str, ...] = ("",)
     """Texts that mean NULL (CSV). Example: `["", NA]`."""
     delimiter: str = ","
-    """What stands between two values (CSV). Default: `,`, and a tab in a `.tsv` file. Example: `;`."""
+    """The character between two values (CSV). Default: `,`, and a tab in a `.tsv` file. Example: `;`."""
     header: Flag = True
     """Whether the first line names the columns (CSV). Example: `false`."""
     encoding: str = "utf-8"
     """Any that Python knows. Example: `latin-1`."""
     decimal: Literal[".", ","] = "."
-    """What stands before the digits of a fraction (CSV). Example: `","`."""
+    """The mark before the digits of a fraction (CSV). Example: `","`."""
     thousands: Literal[",", ".", " ", "'"] | None = None
-    """What may stand between each three digits of a number (CSV). Default: nothing. Example: `","`."""
+    """The mark that may separate each three digits of a number (CSV). Default: nothing. Example: `","`."""
     dates: Literal["day_first", "month_first"] | None = None
     """The order in dates with the year last (CSV and JSON). Default: such dates are texts. Example: `day_first`."""
 
@@ -90,7 +90,7 @@ class Column(Part):
     references: str | None = None
     """Not there yet. Example: `reference.airports`."""
     sensitive: Flag = False
-    """Its values stand as `***` in dead letters. Example: `true`."""
+    """Its values are `***` in dead letters. Example: `true`."""
 
 
 class Check(Model):
@@ -121,7 +121,7 @@ class LoadOptions(Model):
     """What a load does with its records. Its operator and its request take these too, by the same names."""
 
     key: SomeOf[Name] = ()
-    """The columns that tell one record from another. Examples: `order_id`, `[carrier, day]`."""
+    """The columns that identify a record. Examples: `order_id`, `[carrier, day]`."""
     mode: Mode = Field(default_factory=lambda said: Mode.MERGE if said.get("key") else Mode.APPEND)
     """How it changes the table. `replace_window` is not there yet. Default: `merge` with a `key`, `append` without.
     Example: `append`."""

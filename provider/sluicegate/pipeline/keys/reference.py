@@ -14,7 +14,7 @@ _HEAD = """\
 # The pipeline file
 
 Every key there is. This page is made by `sluicegate schema --markdown`, out of the same words as the
-[JSON Schema](pipeline.schema.json); [For who writes pipelines](author.md) explains them. A key in **bold** has to be
+[JSON Schema](pipeline.schema.json); [Author guide](author.md) explains them. A key in **bold** has to be
 there. Durations are `30s`, `15m`, `6h`, `7d`, `2w`, `1h30m`; shares `5%`.
 """
 

@@ -50,7 +50,7 @@ def find_function(reference: str, root: Path) -> Signature | None:
         hint = reference.replace("/", ".").removesuffix(".py") if ":" not in reference else None
         raise CodeError(f"expected module:function, not {reference!r}", f"{hint}:function" if hint else None)
     module, name = match.groups()
-    file = _module_file(module, root)
+    file = _own_or_installed(module, root)
     if file is None:
         return None
     state = file.stat()
@@ -60,14 +60,11 @@ def find_function(reference: str, root: Path) -> Signature | None:
     if not whole:
         return None
     meant = did_you_mean(name, functions)
-    message = f"{_shown(file, root)} has no function `{name}`"
-    if (own := root.joinpath(*module.split(".")).with_suffix(".py")) != file and own.is_file():
-        message = f"`{module}` is an installed module, which comes before {_shown(own, root)}: rename yours"
-    raise CodeError(message, f"{module}:{meant}" if meant else None)
+    raise CodeError(f"{_shown(file, root)} has no function `{name}`", f"{module}:{meant}" if meant else None)
 
 
 def find_attribute(path: str, root: Path) -> None:
-    """Check that `package.module.Name` is there, as far as its source tells.
+    """Check that `package.module.Name` is there, as far as its source shows.
 
     :raises CodeError: when the path has another form, or the module or the name is not there.
     """
@@ -75,7 +72,7 @@ def find_attribute(path: str, root: Path) -> None:
     if match is None:
         raise CodeError(f"expected an import path such as package.module.Operator, not {path!r}")
     module, name = match.groups()
-    file = _module_file(module, root)
+    file = _own_or_installed(module, root)
     if file is None:
         return
     source = file.read_text("utf-8", "replace")
@@ -83,6 +80,25 @@ def find_attribute(path: str, root: Path) -> None:
         return
     meant = did_you_mean(name, _CLASS.findall(source))
     raise CodeError(f"`{module}` has no `{name}`", f"{module}.{meant}" if meant else None)
+
+
+def _own_or_installed(module: str, root: Path) -> Path | None:
+    """The source of a module as `_module_file` has it.
+
+    :raises CodeError: when there is none, or when one of that name below `root` would not be the one that is used
+    """
+    base = root.joinpath(*module.split("."))
+    own = next((file for file in (base / "__init__.py", base.with_suffix(".py")) if file.is_file()), None)
+    try:
+        file = _module_file(module, root)
+    except CodeError:
+        if own is None:
+            raise
+        file = None
+    if own is not None and (file is None or not file.samefile(own)):
+        first = module.partition(".")[0]
+        raise CodeError(f"`{first}` is an installed module, which comes before {_shown(own, root)}: rename yours")
+    return file
 
 
 def _module_file(module: str, root: Path) -> Path | None:

@@ -84,7 +84,7 @@ def migrate(connection: Connection, migrations: Sequence[Migration] | None = Non
         raise fault(
             "WAREHOUSE_DENIED",
             f"the ledger (schema sluicegate) is at version {version} and this release needs {last}, which this role "
-            f"may not make: {error.diag.message_primary}; run one load as the role that owns the schema",
+            f"must not make: {error.diag.message_primary}; run one load as the role that owns the schema",
         ) from error
 
 
