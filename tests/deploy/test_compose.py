@@ -70,7 +70,7 @@ def test_every_variable_is_documented(compose: Any, doc: str) -> None:
 
 def test_nothing_starts_without_a_secret(compose: Any, env: Env) -> None:
     needed = compose.variables(optional=False)
-    assert len(needed) == 9
+    assert len(needed) == 10
     for name in needed:
         others = {other: value for other, value in env.items() if other != name}
         for left in (others, others | {name: ""}):
@@ -81,7 +81,7 @@ def test_nothing_starts_without_a_secret(compose: Any, env: Env) -> None:
 def test_no_password_stands_in_the_file(compose: Any) -> None:
     text = compose.without_variables()
     named = re.findall(r"^ *\w*(?:PASSWORD|SECRET|SECRET_KEY|FERNET_KEY|LOCAL_KEY): *(.*)$", text, re.MULTILINE)
-    assert len(named) == 9
+    assert len(named) == 10
     assert not [value for value in named if value]
     assert re.findall(r"://\w+:([^@/\s]*)@", text) == [""]
     assert re.findall(r'"password": "([^"]*)"', text) == [""]

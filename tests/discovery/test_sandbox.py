@@ -142,7 +142,7 @@ def test_what_breaks_between_the_trial_and_the_parse_is_left_out_told_and_comes_
     bag = bag_of(bundle)
     assert set(bag.dag_ids) == {f"p{number}" for number in range(5)}
     assert bag.import_errors == {}, "one pipeline took its shard along"
-    assert [each.name for each in BundleStore(bundle.home).complaints().values() if each] == ["fragile"]
+    assert [each.name for each in BundleStore(bundle.home).build_failures().values() if each] == ["fragile"]
 
     bundle.refresh()
     bag = bag_of(bundle)
@@ -155,7 +155,7 @@ def test_what_breaks_between_the_trial_and_the_parse_is_left_out_told_and_comes_
     bundle.refresh()
     bag = bag_of(bundle)
     assert (set(bag.dag_ids), bag.import_errors) == ({"fragile", *(f"p{number}" for number in range(5))}, {})
-    assert BundleStore(bundle.home).complaints() == {}
+    assert BundleStore(bundle.home).build_failures() == {}
 
 
 def test_code_mended_before_anybody_looked_is_no_reason_to_complain(root: Path, bundle: PipelineBundle) -> None:

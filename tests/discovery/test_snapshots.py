@@ -124,7 +124,7 @@ def test_an_older_version_is_in_the_snapshot_too(
     worker = pinned(tmp_path, root, folder, version_of(bundle))
     dag = task_bag(worker, "a", monkeypatch).dags["a"]
     head, _, text = Path(dag.source).read_text().partition("\n")
-    assert re.fullmatch(r"# 'a\.yaml', version [0-9a-f]{12}, good since 2.* UTC\. The file has mistakes now.*", head)
+    assert re.fullmatch(r"# 'a\.yaml', version [0-9a-f]{12}, good since 2.* UTC\. The file has errors now.*", head)
     assert text == small("a")
     shutil.rmtree(tmp_path / "bundles")
     assert Path(dag.source).is_file()

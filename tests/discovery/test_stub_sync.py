@@ -240,7 +240,7 @@ def test_a_lost_pipeline_is_missed_by_the_parse_and_made_again(root: Path, bundl
     assert bag_of(bundle).dag_ids == ["b"]
     bundle.refresh()
     assert set(bag_of(bundle).dag_ids) == {"a", "b"}
-    assert BundleStore(bundle.home).complaints() == {}
+    assert BundleStore(bundle.home).build_failures() == {}
 
 
 @pytest.mark.parametrize("broken", ['{"state": ', "[]", ""])
@@ -269,7 +269,7 @@ def test_a_root_that_is_gone_does_not_take_the_pipelines_away(root: Path, bundle
     write(root, a=small("a"))
     bundle.refresh()
     root.rename(root.with_name("unmounted"))
-    with pytest.raises(FileNotFoundError, match="stay as they were"):
+    with pytest.raises(FileNotFoundError, match="keep their last good versions"):
         bundle.refresh()
     assert bag_of(bundle).dag_ids == ["a"]
 

@@ -226,7 +226,7 @@ def test_check_says_nothing_of_the_first_pipeline_of_the_readme(
     subprocess.run(["/bin/sh", "-ec", setup], cwd=tmp_path, check=True)
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, check.splitlines()[0].split())
-    assert (done.exit_code, done.stdout) == (0, "1 pipeline file: no mistakes\n")
+    assert (done.exit_code, done.stdout) == (0, "1 pipeline file: no errors\n")
 
 
 @pytest.mark.parametrize("of", GUIDES, ids=named)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate.factory.attempt import build_diagnostics
-from sluicegate.factory.preflight.abilities import shortcomings
+from sluicegate.factory.preflight.abilities import unsupported
 from sluicegate.pipeline import Diagnostic, PipelineErrors, read_together, read_tree
 from sluicegate.records.types import UnknownTypeError, parse_type
 from tests.factory.files import dags_of, write
@@ -64,6 +64,15 @@ def pointed_at(diagnostic: Diagnostic) -> str:
         (", columns: {n: {type: date, zone: Berlin}}", "Berlin", "unknown time zone 'Berlin'", None),
         (", columns: {n: {type: integer, between: [5, 1]}}", "[5, 1]", "lower bound 5 is above", None),
         (", columns: {n: {type: integer, in: [x]}}", "[x]", "not a number", None),
+        (", columns: {n: {type: date, between: [2025-13-01, null]}}", "[2025-13-", "'2025-13-01' is not a date", None),
+        (", columns: {n: {type: date, in: [2025-09-01T12:00]}}", "[2025-09-", "has a time of the day", None),
+        (", columns: {n: {type: timestamp, in: [2025-09-01T12:00Z]}}", "[2025-09-", "has a zone", None),
+        (
+            ", columns: {n: {type: timestamptz, between: [2025-09-02T00:00Z, 2025-09-02T00:00+02:00]}}",
+            "[2025-09-",
+            "lower bound '2025-09-02T00:00Z' is above",
+            None,
+        ),
         (", columns: {n: {type: text, between: [1, 5]}}", "[1, 5]", "cannot be compared", None),
         (', columns: {n: {matches: "("}}', '"("', "not a regular expression", None),
         (", format: {encoding: utf9}", "utf9", "no encoding", None),
@@ -89,6 +98,7 @@ def test_what_a_load_refuses_is_told_where_it_stands(
         ("expect_column_value_lengths_to_be_between: {column: x, min_value: 1.5}", "expect_", "whole number", None),
         ("expect_column_value_lengths_to_be_between: {column: n, min_value: 1}", "expect_", "not text", None),
         ("expect_column_values_to_be_between: {column: n, min_value: a}", "expect_", "not a number", None),
+        ("expect_column_max_to_be_between: {column: n, min_value: '5'}", "expect_", "not a number", None),
     ],
 )
 def test_wrong_arguments_of_a_compiled_check_are_told_where_they_stand(
@@ -288,7 +298,7 @@ def test_the_samples_are_without_fault() -> None:
     tree = read_tree(ROOT / "dags")
     assert len(tree.pipelines) >= 5
     for pipeline in tree.pipelines.values():
-        assert shortcomings(pipeline, tree.readable) == ()
+        assert unsupported(pipeline, tree.readable) == ()
 
 
 def test_the_pipelines_that_run_in_a_real_airflow_are_not_refused(root: Path) -> None:
@@ -303,7 +313,7 @@ def test_the_pipelines_that_run_in_a_real_airflow_are_not_refused(root: Path) ->
     write(root, **{f"p{number}": text for number, text in enumerate(texts)})
     tree = read_tree(root)
     for pipeline in tree.pipelines.values():
-        assert shortcomings(pipeline, tree.readable) == ()
+        assert unsupported(pipeline, tree.readable) == ()
 
 
 def test_judging_imports_nothing_that_only_a_run_needs() -> None:

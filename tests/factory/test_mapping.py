@@ -101,7 +101,7 @@ def test_a_function_gets_the_item_itself_when_it_names_it(root: Path) -> None:
     dag = dag_of(root, "steps: {tell: {python: 'mapped_work:use', with: {n: 1}, for_each: [{a: 1}]}}\n")
     task = instance(dag, "tell", 0)
     step = SimpleNamespace(dry_run=False, params={}, window=None, item=task.item, mapped=True)
-    assert task.run({}, step) == ({"a": 1}, {}, 1)
+    assert task.run({}, step).value == ({"a": 1}, {}, 1)
 
 
 def test_the_ui_shows_the_item_and_not_its_number(root: Path) -> None:
@@ -176,7 +176,10 @@ def test_files_that_match_are_the_items(tmp_path: Path) -> None:
     for name in ("b.csv", "a.csv"):
         (tmp_path / name).write_text("x")
     task = FilesOperator(task_id="f", files=f"file://{tmp_path}/*.csv")
-    assert task.run({}, SimpleNamespace(dry_run=False)) == [f"file://{tmp_path}/a.csv", f"file://{tmp_path}/b.csv"]  # type: ignore[typeddict-item, arg-type]
+    assert task.run({}, SimpleNamespace(dry_run=False)).value == [
+        f"file://{tmp_path}/a.csv",
+        f"file://{tmp_path}/b.csv",
+    ]  # type: ignore[typeddict-item, arg-type]
 
 
 def test_without_a_file_the_run_fails_unless_it_may_be_skipped(tmp_path: Path) -> None:
@@ -185,7 +188,7 @@ def test_without_a_file_the_run_fails_unless_it_may_be_skipped(tmp_path: Path) -
     with pytest.raises(FaultError) as missing:
         FilesOperator(task_id="f", files=files).run({}, real)  # type: ignore[typeddict-item, arg-type]
     assert missing.value.code == "SOURCE_MISSING"
-    assert FilesOperator(task_id="s", files=files, empty="skip").run({}, real) == []  # type: ignore[typeddict-item, arg-type]
+    assert FilesOperator(task_id="s", files=files, empty="skip").run({}, real).value == []  # type: ignore[typeddict-item, arg-type]
     with pytest.raises(AirflowSkipException):
         FilesOperator(task_id="d", files=files).run({}, dry)  # type: ignore[typeddict-item, arg-type]
 
@@ -252,7 +255,7 @@ def test_a_rule_that_does_not_go_with_fail_fast_is_told_at_its_step(root: Path) 
 
 def test_an_item_where_airflow_fills_in_nothing_is_told(root: Path) -> None:
     text = f"steps:\n  a:\n    {BASH}\n    for_each: [1]\n    with: {{bash_command: x, pool: 'p{{{{ item }}}}'}}\n"
-    with pytest.raises(PipelineErrors, match=r"it\.yaml:8:\d+: error\[template\]: `pool` is no template field"):
+    with pytest.raises(PipelineErrors, match=r"it\.yaml:8:\d+: error\[template\]: `pool` is not a template field"):
         dag_of(root, text)
 
 

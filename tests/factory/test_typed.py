@@ -158,7 +158,7 @@ def test_a_moment_without_a_zone_is_in_the_schedule_s() -> None:
         ("trigger_rule", "all_don", "expected one of all_success", "all_done"),
         ("call", f"{HERE}:calld", "has no function `calld`", f"{HERE}:called"),
         ("call", f"{HERE}.called", "expected module:function", f"{HERE}.called:function"),
-        ("call", f"{HERE}:BERLIN", "is no function", None),
+        ("call", f"{HERE}:BERLIN", "is not a function", None),
         ("call", 5, "expected module:function, not 5", None),
         ("calls", [f"{HERE}:calld"], "has no function `calld`", f"{HERE}:called"),
         ("pauses", ["1s", "x"], "expected a duration", None),

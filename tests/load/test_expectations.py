@@ -78,3 +78,48 @@ def test_a_misspelt_expectation_is_broken_before_anything_is_changed(warehouse: 
 def test_references_are_refused_and_not_skipped(warehouse: Any) -> None:
     path = warehouse.csv("1.csv", ["id"], [[1]])
     assert warehouse.fails(path, key="id", columns={"id": {"references": "a.b"}}).code == "CHECK_BROKEN"
+
+
+def test_bounds_are_compared_as_what_their_column_is(warehouse: Any) -> None:
+    path = warehouse.csv("1.csv", ["id", "d", "t", "z"], [[1, *["2025-09-01"] * 3], [2, *["2025-09-05"] * 3]])
+    columns = {"d": "date", "t": "timestamp", "z": "timestamptz"}
+    for column in columns:
+        for kind, observed in (("max", "2025-09-05 00:00:00"), ("min", "2025-09-01 00:00:00")):
+            name = f"expect_column_{kind}_to_be_between"
+            good = check(name, column=column, min_value="2025-09-01", max_value="2025-09-05")
+            assert warehouse.load(path, key="id", columns=columns, checks=(good,), force=True).counts.dead == 0
+            failed = warehouse.fails(
+                path, key="id", columns=columns, checks=(check(name, column=column, min_value="2025-09-06"),)
+            )
+            assert (failed.code, observed in failed.detail) == ("CHECK_FAILED", True)
+    both = check("expect_column_distinct_values_to_be_in_set", column="d", value_set=["2025-09-01", "2025-09-05"])
+    assert warehouse.load(path, key="id", columns=columns, checks=(both,)).status == "loaded"
+
+
+def test_a_bound_without_a_zone_is_in_the_columns_own(warehouse: Any) -> None:
+    path = warehouse.csv("1.csv", ["id", "at"], [[1, "2025-09-01 00:00:00"], [2, "2025-08-31 23:30:00"]])
+    columns = {"at": {"type": "timestamptz", "zone": "Europe/Berlin", "between": ["2025-09-01", None]}}
+    warehouse.load(path, key="id", columns=columns)
+    assert warehouse.rules() == [(3, ["between:at"])]
+
+
+def test_a_check_of_some_records_compares_dates_too(warehouse: Any) -> None:
+    rows = [[1, "2025-09-01", "2025-09-02", "done"], [2, "2025-09-05", "", "open"], [3, "2024-01-01", "", "done"]]
+    done = {"row_condition": 's=="done"', "condition_parser": "pandas"}
+    warehouse.load(
+        warehouse.csv("1.csv", ["id", "d", "e", "s"], rows),
+        key="id",
+        columns={"d": "date", "e": "date"},
+        checks=(
+            check("expect_column_values_to_not_be_null", column="e", **done),
+            check("expect_column_values_to_be_between", column="d", min_value="2025-01-01", **done),
+        ),
+    )
+    assert warehouse.rules() == [(4, ["required:e", "between:d"])]
+    assert warehouse.one("SELECT count(*) FROM t") == 2
+
+
+def test_numbers_without_a_precision_are_numbers_to_great_expectations(warehouse: Any) -> None:
+    path = warehouse.csv("1.csv", ["id", "n"], [[1, "9"], [2, "10.5"]])
+    top = check("expect_column_max_to_be_between", column="n", min_value=10)
+    assert warehouse.load(path, key="id", columns={"n": "numeric"}, checks=(top,)).status == "loaded"

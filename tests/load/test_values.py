@@ -214,6 +214,30 @@ def test_a_timestamp_of_the_target_with_less_than_microseconds_does_not_round_in
     assert warehouse.one("SELECT count(*) FROM t") == 2
 
 
+def test_keys_without_a_precision_are_the_same_only_where_all_digits_are(warehouse: Any) -> None:
+    texts = [
+        "0.12345678901",
+        "0.12345678902",
+        "0.123456789010",
+        "1e2",
+        "100",
+        "-0",
+        "0",
+        "9007199254740993",
+        "9007199254740992",
+    ]
+    path = warehouse.csv("k.csv", ["k", "n"], [[text, number] for number, text in enumerate(texts)])
+    report = warehouse.load(path, key="k", columns={"k": "numeric"})
+    assert (report.counts.inserted, report.counts.deduplicated) == (6, 3)
+    assert [n for (n,) in warehouse.rows("SELECT n FROM t ORDER BY n")] == [1, 2, 4, 6, 7, 8]
+
+
+def test_the_newest_of_two_versions_is_told_by_all_of_their_digits(warehouse: Any) -> None:
+    rows = [[1, "9007199254740993", "new"], [1, "9007199254740992", "old"], [2, "0.5", "x"]]
+    warehouse.load(warehouse.csv("v.csv", ["id", "at", "s"], rows), key="id", newest_by="at")
+    assert warehouse.rows("SELECT s FROM t WHERE id = 1") == [("new",)]
+
+
 # --- zones ----------------------------------------------------------------------------------------------------------
 
 MOMENTS = ["2024-03-31T02:30:00+05:00", "2024-03-31T02:30:00Z", "2024-03-31 02:30:00"]

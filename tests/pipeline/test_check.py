@@ -28,7 +28,7 @@ steps:
   a: {load: s3://b/x.csv, into: table://w/bare}
 """
 
-FINE = "1 pipeline file: no mistakes\n"
+FINE = "1 pipeline file: no errors\n"
 
 app = typer.Typer()
 app.command()(check)

@@ -96,18 +96,18 @@ def test_the_variables_are_those_of_the_process_and_the_allowlist_its_setting(
 
 
 MISTAKES = [
-    ("owner: x ${env:HOME}", "${env:HOME}", "may not be read", None),
-    ("owner: ${env:HOME:x}", "${env:HOME:x}", "may not be read", None),
+    ("owner: x ${env:HOME}", "${env:HOME}", "must not be read", None),
+    ("owner: ${env:HOME:x}", "${env:HOME:x}", "must not be read", None),
     ("owner: '${env:SLUICEGATE_STAG}'", "${env:SLUICEGATE_STAG}", "not set", "${env:SLUICEGATE_STAGE}"),
     ("owner: a${env:SLUICEGATE_STAGE", "${env:SLUICEGATE_STAGE", "expected", None),
     ("owner: ${env:A-B}", "${env:A-B}", "expected", None),
     ("owner: ${env:}", "${env:}", "expected", None),
     ("owner: '${env:SLUICEGATE_STAGE:{{ ds }}}'", "${env:SLUICEGATE_STAGE:{{", "expected", None),
-    ("params:\n  '${env:SLUICEGATE_STAGE}': 1", "'${env:SLUICEGATE_STAGE}'", "a key", None),
-    ("description: >\n  one\n  two ${env:NO}", "${env:NO}", "may not be read", None),
+    ("params:\n  '${env:SLUICEGATE_STAGE}': 1", "'${env:SLUICEGATE_STAGE}'", "is for values, not for keys", None),
+    ("description: >\n  one\n  two ${env:NO}", "${env:NO}", "must not be read", None),
     # Of a value that is not known nothing else is said.
-    ("max_active_runs: ${env:NO}", "${env:NO}", "may not be read", None),
-    ("datasets: {raw: '${env:NO}'}", "${env:NO}", "may not be read", None),
+    ("max_active_runs: ${env:NO}", "${env:NO}", "must not be read", None),
+    ("datasets: {raw: '${env:NO}'}", "${env:NO}", "must not be read", None),
 ]
 
 

@@ -163,5 +163,5 @@ def _task(task: Task, common: str) -> str:
 def _doc(pipeline: Pipeline) -> str:
     return (
         f"{pipeline.description}\n\n**Owner:** {pipeline.owner} · **File:** `{pipeline.name}.yaml`\n\n"
-        f"*No playbook yet: it would stand in `playbooks/{pipeline.name}.md`.*\n"
+        f"*No playbook yet: expected in `playbooks/{pipeline.name}.md`.*\n"
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sluicegate.checks.compile import CheckedColumn, CompiledRule, compile_rule
+from sluicegate.checks.bounds import CheckedColumn
+from sluicegate.checks.compile import CompiledRule, compile_rule
 from sluicegate.checks.rule import Rule, number_twins, rules_of_checks, rules_of_contract, rules_of_suite
 
 __all__ = [

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
+from sluicegate.checks.bounds import CheckedColumn, broken, constant, with_moments
 from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
-from sluicegate.faults import FaultError, fault
 
-__all__ = ["SEARCH", "CheckedColumn", "CompiledRule", "check_rule", "compile_rule", "search", "unknown_arguments"]
+__all__ = ["SEARCH", "CompiledRule", "check_rule", "compile_rule", "search", "unknown_arguments"]
 
 _ABOUT = {"meta", "notes", "description", "severity", "id", "rendered_content", "result_format", "catch_exceptions"}
 """Arguments that say nothing about which records are bad."""
@@ -29,16 +29,6 @@ SEARCH = "sluicegate_search"
 """The SQL function that `search` has to be registered as."""
 _READ_OTHERWISE = ("{,", "[:")
 """What RE2 takes, and takes for something else than Python does."""
-
-
-@dataclass(frozen=True)
-class CheckedColumn:
-    """A column as a rule sees it: SQL of its value, of whether it is missing, DuckDB's type, and its kind."""
-
-    value: str
-    missing: str
-    type: str
-    kind: Literal["number", "text", "moment", "boolean", "other"]
 
 
 @dataclass(frozen=True)
@@ -70,14 +60,14 @@ def compile_rule(rule: Rule, columns: Mapping[str, CheckedColumn]) -> CompiledRu
         return None
     compiler, known, needed = _COMPILERS[rule.expectation]
     for key in unknown_arguments(rule):
-        raise _broken(rule, f"it has no argument {key!r}{_near(key, known | {'mostly'})}")
+        raise broken(rule, f"it has no argument {key!r}{_near(key, known | {'mostly'})}")
     if missing := sorted(needed - kwargs.keys()):
-        raise _broken(rule, f"it needs the argument {missing[0]!r}")
+        raise broken(rule, f"it needs the argument {missing[0]!r}")
     for name in rule.columns:
         if name not in columns:
-            raise _broken(rule, f"the source has no column {name!r}{_near(name, columns)}")
+            raise broken(rule, f"the source has no column {name!r}{_near(name, columns)}")
     if not rule.columns:
-        raise _broken(rule, "it names no column")
+        raise broken(rule, "it names no column")
     compiled = compiler(rule, kwargs, [columns[name] for name in rule.columns])
     return replace(compiled, mostly=_mostly(rule, kwargs))
 
@@ -89,7 +79,9 @@ def check_rule(rule: Rule, columns: Mapping[str, CheckedColumn]) -> None:
     """
     kind: Literal["text", "other"] = "text" if rule.expectation in _TEXT_ONLY else "other"
     any_column = CheckedColumn("value", "missing", "VARCHAR", kind)
-    compile_rule(rule, {name: columns.get(name, any_column) for name in rule.columns})
+    checked = {name: columns.get(name, any_column) for name in rule.columns}
+    if compile_rule(rule, checked) is None:
+        with_moments(rule, checked)
 
 
 def unknown_arguments(rule: Rule) -> dict[str, str | None]:
@@ -121,11 +113,11 @@ def _null(rule: Rule, kwargs: Mapping[str, Any], columns: Sequence[CheckedColumn
 
 def _between(rule: Rule, kwargs: Mapping[str, Any], columns: Sequence[CheckedColumn]) -> CompiledRule:
     column = columns[0]
-    bounds = [_constant(rule, column, kwargs.get(key)) for key in ("min_value", "max_value")]
+    bounds = [constant(rule, column, kwargs.get(key)) for key in ("min_value", "max_value")]
     low, high = bounds
     if low is None and high is None:
-        raise _broken(rule, "it needs a min_value or a max_value")
-    _in_order(rule, kwargs)
+        raise broken(rule, "it needs a min_value or a max_value")
+    _in_order(rule, with_moments(rule, {rule.columns[0]: column}).kwargs)
     parts: list[str] = []
     if low is not None:
         parts.append(f"{column.value} {'>' if kwargs.get('strict_min') else '>='} {low[0]}")
@@ -150,10 +142,10 @@ def _membership(
 ) -> tuple[str, tuple[tuple[str, str], ...]]:
     values = kwargs["value_set"]
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
-        raise _broken(rule, "its value_set is not a list")
-    found = [_constant(rule, column, value) for value in values if value is not None]
-    texts = [constant[0] for constant in found if constant is not None]
-    constants = tuple(constant[1] for constant in found if constant is not None and constant[1] is not None)
+        raise broken(rule, "its value_set is not a list")
+    found = [constant(rule, column, value) for value in values if value is not None]
+    texts = [each[0] for each in found if each is not None]
+    constants = tuple(each[1] for each in found if each is not None and each[1] is not None)
     nothing = f"CASE WHEN {column.value} IS NOT NULL THEN false END"
     return (f"{column.value} IN ({', '.join(texts)})" if texts else nothing), constants
 
@@ -171,17 +163,17 @@ def _not_matches(rule: Rule, kwargs: Mapping[str, Any], columns: Sequence[Checke
 def _pattern(rule: Rule, kwargs: Mapping[str, Any], column: CheckedColumn) -> str:
     pattern = kwargs["regex"]
     if not isinstance(pattern, str):
-        raise _broken(rule, "its regex is not a text")
+        raise broken(rule, "its regex is not a text")
     try:
         re.compile(pattern)
     except re.error as error:
-        raise _broken(rule, f"{pattern!r} is not a regular expression: {error}") from error
-    text, constant = f"CAST({column.value} AS VARCHAR)", literal(pattern)
-    theirs = f"{SEARCH}({text}, {constant})"
+        raise broken(rule, f"{pattern!r} is not a regular expression: {error}") from error
+    text, quoted = f"CAST({column.value} AS VARCHAR)", literal(pattern)
+    theirs = f"{SEARCH}({text}, {quoted})"
     if any(odd in pattern for odd in _READ_OTHERWISE):
         return theirs
     # Of letters beyond ASCII and of line ends, RE2 says other things than Python (\w, \d, \s, $, (?i)).
-    ours = f"regexp_matches({text}, {constant})"
+    ours = f"regexp_matches({text}, {quoted})"
     return f"CASE WHEN regexp_full_match({text}, '[ -~]*') THEN {ours} ELSE {theirs} END"
 
 
@@ -193,13 +185,13 @@ def search(text: str, pattern: str) -> bool:
 def _lengths(rule: Rule, kwargs: Mapping[str, Any], columns: Sequence[CheckedColumn]) -> CompiledRule:
     column = columns[0]
     if column.kind != "text":
-        raise _broken(rule, f"column {rule.columns[0]!r} is {column.type}, not text")
+        raise broken(rule, f"column {rule.columns[0]!r} is {column.type}, not text")
     low, high = kwargs.get("min_value"), kwargs.get("max_value")
     if low is None and high is None:
-        raise _broken(rule, "it needs a min_value or a max_value")
+        raise broken(rule, "it needs a min_value or a max_value")
     for bound in (low, high):
         if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int)):
-            raise _broken(rule, f"{bound!r} is not a whole number")
+            raise broken(rule, f"{bound!r} is not a whole number")
     _in_order(rule, kwargs)
     parts: list[str] = []
     if low is not None:
@@ -218,7 +210,7 @@ def _compound_unique(rule: Rule, kwargs: Mapping[str, Any], columns: Sequence[Ch
     ways = {"all_values_are_missing": " OR ", "any_value_is_missing": " AND ", "never": None}
     way = kwargs.get("ignore_row_if", "all_values_are_missing")
     if way not in ways:
-        raise _broken(rule, f"ignore_row_if cannot be {way!r}{_near(str(way), ways)}")
+        raise broken(rule, f"ignore_row_if cannot be {way!r}{_near(str(way), ways)}")
     joint = ways[way]
     present = "true" if joint is None else joint.join(f"{column.value} IS NOT NULL" for column in columns)
     return CompiledRule(rule, f"({present})", f"({present})", unique=tuple(column.value for column in columns))
@@ -248,53 +240,24 @@ def _unless(
     return CompiledRule(rule, f"NOT coalesce({condition}, true)", present, constants=constants)
 
 
-def _constant(rule: Rule, column: CheckedColumn, value: object) -> tuple[str, tuple[str, str] | None] | None:
-    """SQL of a constant to compare `column` with, and what must cast for it to be right."""
-    if value is None:
-        return None
-    name = rule.columns[0]
-    if column.kind == "number":
-        if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-            raise _broken(rule, f"{value!r} is not a number, and column {name!r} is")
-        text = repr(value) if isinstance(value, float) else str(value)
-        kind = "DOUBLE" if isinstance(value, float) or column.type in {"FLOAT", "DOUBLE"} else _decimal(text)
-        return f"CAST({literal(text)} AS {kind})", (text, kind)
-    if column.kind == "text" and not isinstance(value, str):
-        raise _broken(
-            rule, f"column {name!r} is text and cannot be compared with {value!r}; give it a type in columns:"
-        )
-    text = str(value)
-    return f"CAST({literal(text)} AS {column.type})", (text, column.type)
-
-
-def _decimal(text: str) -> str:
-    """An exact type for a whole or decimal number."""
-    digits = text.lstrip("+-")
-    scale = len(digits.partition(".")[2])
-    return f"DECIMAL(38,{scale})" if "e" not in digits.lower() and scale < 38 else "DOUBLE"
-
-
 def _in_order(rule: Rule, kwargs: Mapping[str, Any]) -> None:
     low, high = kwargs.get("min_value"), kwargs.get("max_value")
     try:
         swapped = low is not None and high is not None and low > high
     except TypeError as error:
-        raise _broken(rule, f"its bounds {low!r} and {high!r} cannot be compared") from error
+        raise broken(rule, f"its bounds {low!r} and {high!r} cannot be compared") from error
     if swapped:
-        raise _broken(rule, f"its lower bound {low!r} is above its upper bound {high!r}")
+        low, high = rule.kwargs["min_value"], rule.kwargs["max_value"]
+        raise broken(rule, f"its lower bound {low!r} is above its upper bound {high!r}")
 
 
 def _mostly(rule: Rule, kwargs: Mapping[str, Any]) -> Decimal:
     value = kwargs.get("mostly", 1)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise _broken(rule, f"mostly is {value!r}, not a number from 0 to 1")
+        raise broken(rule, f"mostly is {value!r}, not a number from 0 to 1")
     return Decimal(str(value))
 
 
 def _near(name: str, known: Any) -> str:
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f" (there is {', '.join(sorted(known))})"
-
-
-def _broken(rule: Rule, why: str) -> FaultError:
-    return fault("CHECK_BROKEN", f"{rule.expectation}: {why}", rule=rule.name)

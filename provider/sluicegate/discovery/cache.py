@@ -52,7 +52,7 @@ class Cache:
         if head != kind.form().encode():
             return None
         try:
-            # The folder is Airflow's bundle storage: whoever writes there can put a DAG file there as well.
+            # The folder is Airflow's bundle storage: a process that writes there can put a DAG file there as well.
             found = pickle.loads(body)  # noqa: S301
         except Exception:
             return None

@@ -53,7 +53,7 @@ def imports(path: str, code: bytes) -> frozenset[str]:
 
 
 def _absolute(module: str, path: str) -> str:
-    """The name of a module that may be told relative to the package of the one at `path`."""
+    """The name of a module that may be written relative to the package of the one at `path`."""
     name = module.lstrip(".")
     if name == module:
         return name

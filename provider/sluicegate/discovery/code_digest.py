@@ -22,7 +22,7 @@ MAY_BE_EMPTY = ".sluicegate-empty"
 def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
     """All files below `root` that may matter, in a stable order; what is hidden or compiled does not.
 
-    Links are followed, but not into a folder that they stand in.
+    Links are followed, but not into a folder that contains them.
 
     :raises OSError: when a folder cannot be listed, as on a lost file system
     """
@@ -58,7 +58,7 @@ class Code:
         self._newest = 0.0
 
     def of(self, draft: Draft) -> str:
-        """What the draft was judged by. With mistakes in it, that may be any file: one may be missing."""
+        """What the draft was judged by. With errors in it, that may be any file: one may be missing."""
         if not draft.is_good:
             return self.whole()
         return "\n".join(self.of_pipeline(pipeline) for pipeline in draft.pipelines)

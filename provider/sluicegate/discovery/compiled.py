@@ -1,6 +1,6 @@
 """A pipeline as it is scheduled: read and checked once, kept as plain data, and what it was read from.
 
-Whoever parses or runs it starts from here and not from YAML: that is what makes a parse cheap, and what lets the
+Parsing and running it start from here and not from YAML: that is what makes a parse cheap, and what lets the
 last good version of a file that turned bad go on.
 """
 
@@ -75,7 +75,7 @@ class CompiledPipeline:
 
     @property
     def version(self) -> str:
-        """By which a person tells one version of the file from another: what it said, with its defaults."""
+        """By which a person recognises a version of the file: what it said, with its defaults."""
         return self.pipeline.digest[:12]
 
     def digest(self) -> str:

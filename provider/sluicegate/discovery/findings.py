@@ -27,7 +27,7 @@ class KnownDraft:
 
 @dataclass(frozen=True)
 class Trial:
-    """What building found. With errors, also all code as it was then: it may have imported any of it."""
+    """What building found. With errors, also all code of that time: it may have imported any of it."""
 
     problems: tuple[Problem, ...]
     code: str = ""

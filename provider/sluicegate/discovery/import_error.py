@@ -1,4 +1,4 @@
-"""How Airflow is told what is wrong with a pipeline file. Light: every task that starts imports it."""
+"""How Airflow gets what is wrong with a pipeline file. Light: every task that starts imports it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["PipelineFileError", "drawing", "refuse"]
 
 
 class PipelineFileError(Exception):
-    """What Airflow shows as the import error of a pipeline file: the drawing of its mistakes."""
+    """What Airflow shows as the import error of a pipeline file: the drawing of its diagnostics."""
 
     # A traceback names the class with its module, which says nothing to the file's author.
     __module__ = "sluicegate"

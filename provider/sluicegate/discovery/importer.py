@@ -106,7 +106,7 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
         _forget_deleted(index, store)
 
     def import_definition(self, definition: FilesystemDagDefinition, bundle: Any) -> Any:
-        """The DAGs of a file, or one error with all its mistakes: of several Airflow keeps the last."""
+        """The DAGs of a file, or one error with all its diagnostics: of several Airflow keeps the last."""
         result = DagImportResult(definition=definition)
         root, store = Path(bundle.path), _store(bundle)
         find_code(root)
@@ -120,7 +120,7 @@ class PipelineImporter(AbstractDagImporter):  # type: ignore[misc, unused-ignore
         except PipelineFileError as wrong:
             result.errors.append(_error(definition, str(wrong).strip()))
         except Exception as error:
-            # What is raised here is logged by Airflow and shown to nobody.
+            # What is raised here is logged by Airflow and not shown.
             result.errors.append(_error(definition, _bug(error, definition)))
         return result
 

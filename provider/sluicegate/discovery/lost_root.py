@@ -18,13 +18,14 @@ NAME = "empty dags root"
 
 
 def is_lost(root: Path, store: BundleStore) -> bool:
-    """Whether no YAML file is left, pipelines are scheduled, and nobody has said that this is meant."""
+    """Whether no YAML file is left, pipelines are scheduled, and no file says that this is meant."""
     return not yaml_files(root) and bool(store.names()) and not (root / MAY_BE_EMPTY).exists()
 
 
 def lost_message(root: Path, store: BundleStore) -> str:
     return (
         f"The dags root {root} has no YAML file any more, and {len(store.names())} pipelines of it are scheduled. They "
-        "are kept as they were. If its file system is lost, mount it again: the first file that comes back ends this. "
+        "keep their last good versions. If its file system is lost, mount it again: the first file that comes back "
+        "ends this. "
         f"If all pipelines were deleted on purpose, confirm it: `touch {root / MAY_BE_EMPTY}`"
     )

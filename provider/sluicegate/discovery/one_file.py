@@ -1,6 +1,6 @@
 """`load_pipelines(__file__)`: the way in where no bundle can be set. One Python file in the dags folder has all DAGs.
 
-Airflow parses that file as a whole and knows one import error of it, so a file with mistakes is a DAG of its own name
+Airflow parses that file as a whole and knows one import error of it, so a file with errors is a DAG of its own name
 that shows them and cannot run.
 """
 
@@ -54,10 +54,10 @@ def load_pipelines(file: str) -> None:
     made = dags_of(store, files)
     going_on = {files[name] for name in made}
     for name, dag in made.items():
-        told = errors.get(files[name])
-        if told is not None:
-            _tell(dag, told)
-    _register([*made.values(), *_broken({file: told for file, told in errors.items() if file not in going_on}, made)])
+        text = errors.get(files[name])
+        if text is not None:
+            _add_errors(dag, text)
+    _register([*made.values(), *_broken({file: text for file, text in errors.items() if file not in going_on}, made)])
 
 
 class DiagnosticsOperator(BaseOperator):
@@ -72,24 +72,24 @@ class DiagnosticsOperator(BaseOperator):
 
 
 def _broken(errors: Mapping[str, str], made: Mapping[str, DAG]) -> Iterator[DAG]:
-    """A DAG for each name of a file with mistakes of which no earlier version goes on.
+    """A DAG for each name of a file with errors that has no last good version.
 
-    One whose name another file's DAG has is told of there: of two DAGs with one name Airflow would show one.
+    One whose name another file's DAG has is reported there: of two DAGs with one name Airflow would show one.
     """
     by_name: dict[str, list[str]] = {}
-    for file, told in errors.items():
-        by_name.setdefault(_dag_id(Path(file).stem), []).append(told)
+    for file, text in errors.items():
+        by_name.setdefault(_dag_id(Path(file).stem), []).append(text)
     for name, drawings in by_name.items():
         text = "\n\n".join(drawings)
         if name in made:
-            _tell(made[name], text)
+            _add_errors(made[name], text)
             continue
-        dag = DAG(name, schedule=None, tags=[BROKEN], doc_md=_quoted(text), description="It has mistakes.")
+        dag = DAG(name, schedule=None, tags=[BROKEN], doc_md=_quoted(text), description="It has errors.")
         dag.add_task(DiagnosticsOperator(task_id="diagnostics", diagnostics=text, retries=0))
         yield dag
 
 
-def _tell(dag: DAG, diagnostics: str) -> None:
+def _add_errors(dag: DAG, diagnostics: str) -> None:
     dag.doc_md = (dag.doc_md or "") + _quoted(diagnostics)
 
 
@@ -101,7 +101,7 @@ def _dag_id(stem: str) -> str:
 def _quoted(text: str) -> str:
     """Markdown of a drawing as it is: four blanks before each line, so that nothing in it ends the quotation."""
     lines = "".join(f"    {line}\n" for line in text.splitlines())
-    return f"\n\n**The file has mistakes:**\n\n{lines}"
+    return f"\n\n**The file has errors:**\n\n{lines}"
 
 
 def _register(dags: Iterable[DAG]) -> None:

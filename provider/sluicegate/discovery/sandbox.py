@@ -30,7 +30,7 @@ SECONDS = 30.0
 """For one pipeline; as long as Airflow gives a whole file (`[core] dagbag_import_timeout`)."""
 _LEAST_SECONDS = 5.0
 _GRACE = 5.0
-"""Seconds after which the child ends by itself, should whoever started it have been killed: it holds its locks."""
+"""Seconds after which the child ends by itself, should its parent have been killed: it holds its locks."""
 
 
 def sandbox_problems(pipelines: Sequence[CompiledPipeline], seconds: float = SECONDS) -> dict[str, tuple[Problem, ...]]:
@@ -156,10 +156,10 @@ def _problems(pipeline: CompiledPipeline) -> tuple[Problem, ...]:
         return (Problem((), BUG, bug_message(error, "building", pipeline.pipeline.file)),)
     if built is None:
         return tuple(problems)
-    return (*problems, *_refusals(built.dag))
+    return (*problems, *_after_build(built.dag))
 
 
-def _refusals(dag: Any) -> Iterator[Problem]:
+def _after_build(dag: Any) -> Iterator[Problem]:
     """What Airflow does with a DAG after it was made, each step of which can refuse it, and then all of its file."""
     from airflow.dag_processing.dagbag import BundleDagBag, _validate_executor_fields
     from airflow.exceptions import AirflowClusterPolicySkipDag

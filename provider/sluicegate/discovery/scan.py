@@ -81,8 +81,8 @@ class Scan:
         }
         self._findings = Findings(store.cache)
         self._drafts: dict[str, KnownDraft] = {}
-        self._complaints = store.complaints()
-        self._complained = tuple(self._complaints)
+        self._failures = store.build_failures()
+        self._reported = tuple(self._failures)
         self._code = Code(root)
         self._unbuilt: dict[Path, tuple[Diagnostic, ...]] = {}
         """What kept files that read well from being built, in this scan."""
@@ -109,7 +109,7 @@ class Scan:
         return found
 
     def older_versions(self, bad: Iterable[Path], good: Mapping[str, CompiledPipeline]) -> dict[str, CompiledPipeline]:
-        """The last good versions of the pipelines of bad files, beside the files as they were judged now."""
+        """The last good versions of the pipelines of bad files, beside the files as judged now."""
         files = frozenset(bad)
         return {
             name: replace(each, older=True, readings=self._judged(each))
@@ -132,7 +132,7 @@ class Scan:
                 self.store.put(each)
         for name in set(self.store.names()) - pipelines.keys():
             self.store.forget(name)
-        self.store.withdraw(self._complained)
+        self.store.withdraw(self._reported)
         self._findings.keep()
 
     def _read(self, file: Path, root: Path, environment: Environment | None) -> Draft:
@@ -180,7 +180,7 @@ class Scan:
         return {path: known[path].reading if path in known else before for path, before in pipeline.readings.items()}
 
     def _in_parts(self, tree: Tree) -> dict[Path, tuple[Diagnostic, ...]]:
-        """What building finds in pipelines with mistakes, as much of them as could be read."""
+        """What building finds in pipelines with errors, as much of them as could be read."""
         parts = {}
         bugs: dict[Path, tuple[Diagnostic, ...]] = {}
         for name, pipeline in tree.readable.items():
@@ -210,11 +210,11 @@ class Scan:
 
     def _known_trial(self, pipeline: CompiledPipeline, key: str) -> Trial | None:
         """What building found before, under the same code; what Airflow could not build is an error of ours too."""
-        complaint = self._complaints.pop(pipeline.digest(), None)
-        if complaint is not None:
-            if self._code.newest() > complaint.time:
+        failure = self._failures.pop(pipeline.digest(), None)
+        if failure is not None:
+            if self._code.newest() > failure.time:
                 return None
-            self._findings.put_trial(key, Trial.of((Problem((), "build", complaint.text),), self._code.whole))
+            self._findings.put_trial(key, Trial.of((Problem((), "build", failure.text),), self._code.whole))
         known = self._findings.trial(key)
         return None if known is None or (known.has_errors and known.code != self._code.whole()) else known
 
@@ -222,7 +222,7 @@ class Scan:
 def _placed(
     found: Mapping[str, tuple[Problem, ...]], wanted: Mapping[str, CompiledPipeline], root: Path
 ) -> dict[Path, tuple[Diagnostic, ...]]:
-    """What building finds, by file, as mistakes with their places."""
+    """What building finds, by file, as diagnostics with their places."""
     by_file: dict[Path, tuple[Diagnostic, ...]] = {}
     for name, problems in found.items():
         file = wanted[name].pipeline.file
@@ -231,7 +231,7 @@ def _placed(
         except (OSError, PipelineErrors):  # changed meanwhile: the next scan is of what it says now
             diagnostics = tuple(Diagnostic(each.code, each.message, file, severity=each.severity) for each in problems)
         except Exception as error:
-            diagnostics = (bug(error, "placing the mistakes of", file),)
+            diagnostics = (bug(error, "placing the diagnostics of", file),)
         by_file[file] = (*by_file.get(file, ()), *diagnostics)
     return by_file
 

@@ -1,6 +1,6 @@
 """What a shard's stub calls when Airflow parses it: compiled pipelines become DAGs, all of the shard's or a task's own.
 
-One pipeline that cannot be built must not take the others along: it is left out and complained of, and the next scan
+One pipeline that cannot be built must not take the others along: it is left out and reported, and the next scan
 files it under its own name.
 """
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 def dags(stub: str, root: str, names: Iterable[str]) -> dict[str, PipelineDAG]:
     """The DAGs of the pipelines `names`, by name; where a task is about to start, its own DAG alone.
 
-    :param stub: the file that asks, which stands in its bundle's storage
+    :param stub: the file that asks, which is in its bundle's storage
     :param root: the dags root; a snapshot has its own
     """
     store = BundleStore(Path(stub).parents[2])
@@ -56,21 +56,21 @@ def dags_of(store: BundleStore, names: Iterable[str]) -> dict[str, PipelineDAG]:
         compiled = store.pipeline(name)
         if compiled is None:
             # Its file was deleted a moment ago; or what was kept is lost, and the next scan makes it again.
-            _complain(store, name, name, "nothing of it is kept that can be read")
+            _report(store, name, name, "nothing of it is kept that can be read")
             continue
         playbooks = playbooks or playbooks_folder(compiled.pipeline.root)
         try:
             made[name] = dag_of(compiled, store, playbooks)
         except (Exception, SystemExit) as error:  # a module may do anything when it is imported
             log.exception("The pipeline %s cannot be built any more", name)
-            _complain(store, name, compiled.digest(), "".join(traceback.format_exception_only(error)).strip())
+            _report(store, name, compiled.digest(), "".join(traceback.format_exception_only(error)).strip())
     return made
 
 
-def _complain(store: BundleStore, name: str, digest: str, text: str) -> None:
-    if store.sync_state.exists():  # else nobody would take it back
+def _report(store: BundleStore, name: str, digest: str, text: str) -> None:
+    if store.sync_state.exists():  # else no refresh would take it back
         try:
-            store.complain(name, digest, text)
+            store.report_failure(name, digest, text)
         except OSError:
             log.exception("It cannot be noted for the next refresh that %s is left out", name)
 
@@ -98,7 +98,7 @@ def _pinned_dag(store: BundleStore, name: str, playbooks: Path) -> PipelineDAG:
 
 
 def task_dag(store: BundleStore, root: Path, name: str) -> PipelineDAG:
-    """The DAG of one pipeline as its file is now, or, where that is not good, as it was when it was last good.
+    """The DAG of one pipeline as its file is now, or, where that is not good, its last good version.
 
     Costs the same however many pipelines there are.
 

@@ -1,4 +1,4 @@
-"""One pipeline file as it is now: its DAGs, or all that is wrong with it; and as it was when it was last good.
+"""One pipeline file as it is now: its DAGs, or all that is wrong with it; and its last good version.
 
 For a way into Airflow that comes with one file after the other. `scan` looks at a whole tree.
 """
@@ -51,7 +51,7 @@ def build_file(file: Path, root: Path, store: BundleStore, index: Stems | None =
         wrong = [diagnostic for diagnostic in errors.diagnostics if diagnostic.is_error]
         if not _only_upstreams_are_wrong(wrong, before, root):
             raise PipelineErrors(wrong, root) from None
-        # What the file reads from goes on as it was, and so does the file.
+        # What the file reads from keeps its last good version, and so does the file.
         pipelines, diagnostics = before, ()
     dags = []
     for compiled in pipelines:
@@ -93,9 +93,9 @@ def _read(
     if not together.is_good or cycles:
         if index is not None:
             return _read(file, root, seen, None)
-        told = (*together.diagnostics, *cycles)
+        so_far = (*together.diagnostics, *cycles)
         built = (each for pipeline in together.pipelines for each in build_diagnostics(pipeline, together.upstreams))
-        raise PipelineErrors([*told, *independent(of_part(built), told)], root)
+        raise PipelineErrors([*so_far, *independent(of_part(built), so_far)], root)
     now = datetime.now(UTC)
     return tuple(compiled_of(each, together.upstreams, now) for each in together.pipelines), together.diagnostics
 

@@ -44,9 +44,9 @@ def publish(
     shards: Mapping[str, str],
     before: str | None,
 ) -> str:
-    """Put the present state into `folder`, unless it is there; remove what nobody can need any more.
+    """Put the present state into `folder`, unless it is there; remove what no run can need any more.
 
-    :param pipelines: what is scheduled, as it stands in `store`
+    :param pipelines: what is scheduled, as `store` has it
     :param shards: the text of each shard's stub, by its path below the folder of stubs
     :param before: the version that was the newest until now
     :returns: the version of what was put there
@@ -134,7 +134,7 @@ def _tree(root: Path) -> Iterator[Piece]:
         try:
             data = Path(path).read_bytes()
         except OSError:
-            continue  # deleted meanwhile, or nobody here may read it
+            continue  # deleted meanwhile, or not readable here
         yield os.path.relpath(path, root), data, status.st_mode & 0o777
 
 

@@ -14,11 +14,11 @@ from sluicegate.discovery.cache import Cache, Kind, sweep, write_whole
 from sluicegate.discovery.compiled import CompiledPipeline, form
 from sluicegate.discovery.stubs import LEAST, SHARDS, shard_name
 
-__all__ = ["COMPLAINTS", "BundleStore", "Complaint"]
+__all__ = ["BUILD_FAILURES", "BuildFailure", "BundleStore"]
 
 
 @dataclass(frozen=True)
-class Complaint:
+class BuildFailure:
     """Why a pipeline could not be built when Airflow parsed it, and when that was (seconds since the epoch)."""
 
     name: str
@@ -29,7 +29,7 @@ class Complaint:
 PIPELINES = Kind("pipelines", CompiledPipeline, form)
 """By name: the last good version, which nothing can make again once its file is bad."""
 
-COMPLAINTS = Kind("complaints", Complaint, form)
+BUILD_FAILURES = Kind("build-failures", BuildFailure, form)
 """By the digest of the compiled pipeline that could not be built: the next scan takes them."""
 
 
@@ -49,12 +49,12 @@ class BundleStore:
 
     @property
     def tree(self) -> Path:
-        """In a snapshot, the dags root as it was."""
+        """In a snapshot, the dags root of that time."""
         return self.folder / "tree"
 
     @property
     def sync_state(self) -> Path:
-        """What the tree was like when the stubs were made of it. Where there is none, nobody keeps this store."""
+        """What the tree was like when the stubs were made of it. Where there is none, no process keeps this store."""
         return self.folder / "tree.json"
 
     def has_stubs(self) -> bool:
@@ -89,18 +89,18 @@ class BundleStore:
         path = self.cache.path(PIPELINES, pipeline.name)
         return [path, self.older(pipeline.name)] if pipeline.older else [path]
 
-    def complain(self, name: str, digest: str, text: str) -> None:
+    def report_failure(self, name: str, digest: str, text: str) -> None:
         """Note for the next scan that the compiled pipeline with that digest could not be built."""
-        self.cache.put(COMPLAINTS, digest, Complaint(name, text, time.time()))
+        self.cache.put(BUILD_FAILURES, digest, BuildFailure(name, text, time.time()))
 
-    def complaints(self) -> dict[str, Complaint | None]:
+    def build_failures(self) -> dict[str, BuildFailure | None]:
         """By the digest of what could not be built; None for one that cannot be read here."""
-        return {key: self.cache.get(COMPLAINTS, key) for key in self.cache.keys(COMPLAINTS)}
+        return {key: self.cache.get(BUILD_FAILURES, key) for key in self.cache.keys(BUILD_FAILURES)}
 
     def withdraw(self, digests: Iterable[str]) -> None:
-        """Take complaints back."""
+        """Forget these build failures."""
         for digest in digests:
-            self.cache.forget(COMPLAINTS, digest)
+            self.cache.forget(BUILD_FAILURES, digest)
 
     def sweep(self) -> None:
         """Remove what killed processes left behind."""
@@ -112,4 +112,4 @@ class BundleStore:
 def _headed(pipeline: CompiledPipeline) -> bytes:
     """What the file said, under a line that says which file and version it is: Airflow's Code tab names the shard."""
     head = f"# {pipeline.file!r}, version {pipeline.version}, good since {pipeline.good_since:%Y-%m-%d %H:%M} UTC."
-    return f"{head} The file has mistakes now: see the import errors.\n".encode(errors="replace") + pipeline.text
+    return f"{head} The file has errors now: see the import errors.\n".encode(errors="replace") + pipeline.text

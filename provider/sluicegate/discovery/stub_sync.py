@@ -21,7 +21,7 @@ from sluicegate.discovery.installed import installed_form
 from sluicegate.discovery.lost_root import NAME, is_lost, lost_message
 from sluicegate.discovery.scan import ScanResult, scan
 from sluicegate.discovery.snapshots import publish
-from sluicegate.discovery.store import COMPLAINTS, BundleStore
+from sluicegate.discovery.store import BUILD_FAILURES, BundleStore
 from sluicegate.discovery.stubs import (
     LEAST,
     SHARDS,
@@ -75,7 +75,9 @@ class StubSync:
         :raises FileNotFoundError: when the root does not exist; what was scheduled stays as it is
         """
         if not self.root.is_dir():
-            raise FileNotFoundError(f"the dags root {self.root} does not exist; its pipelines stay as they were")
+            raise FileNotFoundError(
+                f"the dags root {self.root} does not exist; its pipelines keep their last good versions"
+            )
         known = self.state()
         if self._is_current(known):
             if any(each.due <= time.time() for each in known.again):
@@ -121,7 +123,7 @@ class StubSync:
                 write_whole(self.store.stubs / shard_name(number), shard_stub(self.root, {}).encode())
 
     def state(self) -> SyncState:
-        """Of the tree as it was when the stubs were made of it."""
+        """Of the tree of which the stubs were made."""
         return SyncState.read(self.store.sync_state)
 
     def _is_current(self, known: SyncState, tree: str = "") -> bool:
@@ -182,7 +184,7 @@ class StubSync:
             newest = max(newest, status.st_ctime)
             entry = f"{path}\0{status.st_ctime_ns}\0{status.st_size}\0{status.st_ino}\0"
             digest.update(entry.encode(errors="surrogateescape"))
-        for key in self.store.cache.keys(COMPLAINTS):
+        for key in self.store.cache.keys(BUILD_FAILURES):
             digest.update(f"{key}\0".encode())
         return digest.hexdigest(), newest
 

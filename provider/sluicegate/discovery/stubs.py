@@ -48,20 +48,20 @@ _ERROR = """\
 # What keeps {file!r} from becoming an airflow dag. Made by sluicegate {version}: a change here is lost.
 from sluicegate.discovery.import_error import refuse
 
-mistakes = {text!r}
-refuse(mistakes)
+errors = {text!r}
+refuse(errors)
 """
 
 
 def shard_stub(root: Path, pipelines: Mapping[str, str]) -> str:
     """The stub of the pipelines of those names, each with the digest of its entry."""
     lines = "".join(f"    {name!r}: {digest!r},\n" for name, digest in sorted(pipelines.items()))
-    told = f"{{\n{lines}}}" if lines else "{}"
-    return _SHARD.format(version=sluicegate.__version__, root=str(root), pipelines=told)
+    listed = f"{{\n{lines}}}" if lines else "{}"
+    return _SHARD.format(version=sluicegate.__version__, root=str(root), pipelines=listed)
 
 
 def error_stub(file: str, text: str) -> str:
-    """The stub of a file with mistakes: it raises their drawing."""
+    """The stub of a file with errors: it raises their drawing."""
     return _ERROR.format(file=file, version=sluicegate.__version__, text=text)
 
 

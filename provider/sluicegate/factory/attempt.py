@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sluicegate.factory.build import BuiltDag, build
 from sluicegate.factory.code_path import find_code
-from sluicegate.factory.preflight.abilities import shortcomings
+from sluicegate.factory.preflight.abilities import unsupported
 from sluicegate.factory.problems import BuildError, Problem, placed
 from sluicegate.factory.steps import part_problems
 from sluicegate.graph.datasets import as_read_by, located
@@ -16,7 +16,7 @@ from sluicegate.pipeline.diagnostics import BUG, bug, bug_message
 
 __all__ = ["attempt", "build_diagnostics", "of_part"]
 
-Told = TypeVar("Told", Problem, Diagnostic)
+Finding = TypeVar("Finding", Problem, Diagnostic)
 
 
 def build_diagnostics(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Diagnostic, ...]:
@@ -24,7 +24,7 @@ def build_diagnostics(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tup
 
     Operators and their arguments, and what our own steps cannot do; warnings too.
 
-    :param pipeline: may be as much of a pipeline with mistakes as could be read: of the rest nothing is said
+    :param pipeline: may be as much of a pipeline with errors as could be read: of the rest nothing is said
     """
     try:
         find_code(pipeline.root)
@@ -34,7 +34,7 @@ def build_diagnostics(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tup
         return (bug(error, "building", pipeline.file),)
 
 
-def of_part(problems: Iterable[Told]) -> list[Told]:
+def of_part(problems: Iterable[Finding]) -> list[Finding]:
     """What holds although only a part of the pipeline was built: not what is for want of the rest."""
     return [problem for problem in problems if problem.code not in ("build", "dag")]
 
@@ -45,7 +45,7 @@ def attempt(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[BuiltDa
     try:
         # With no more of the others than a compiled pipeline keeps: what is tried here is what is parsed there.
         known = as_read_by(pipeline, others)
-        problems += shortcomings(pipeline, known)
+        problems += unsupported(pipeline, known)
         problems += (problem for step in pipeline.unfinished.values() for problem in part_problems(step, pipeline))
     except Exception as error:
         return None, [*problems, Problem((), BUG, bug_message(error, "checking", pipeline.file))]

@@ -39,12 +39,12 @@ def older_version(file: str, version: str, since: datetime) -> str:
     return (
         f"# This DAG runs an older version of `{file}`\n\n"
         f"Version {version}, good since {since:%Y-%m-%d %H:%M} UTC. What is in the file now has "
-        "mistakes, and is not run before they are mended: see the import errors.\n\n"
+        "errors, and is not run before they are fixed: see the import errors.\n\n"
     )
 
 
 def _facts(pipeline: Pipeline) -> str:
-    facts = [f"**Owner:** {pipeline.owner}" if pipeline.owner else "**Owner:** nobody is named"]
+    facts = [f"**Owner:** {pipeline.owner}" if pipeline.owner else "**Owner:** not named"]
     if pipeline.fresh_within is not None:
         facts.append(f"**Fresh within:** {format_duration(pipeline.fresh_within)}")
     facts.append(f"**File:** `{_relative(pipeline)}`")
@@ -59,7 +59,7 @@ def _playbook(page: Path) -> str:
     try:
         text = page.read_text(encoding="utf-8").strip()
     except OSError:
-        return f"*No playbook yet: it would stand in `{page.parent.name}/{page.name}`.*"
+        return f"*No playbook yet: expected in `{page.parent.name}/{page.name}`.*"
     except UnicodeDecodeError:
         return f"*The playbook `{page.parent.name}/{page.name}` is not UTF-8 and cannot be shown.*"
     return f"---\n\n**Playbook** (`{page.parent.name}/{page.name}`)\n\n{text}"

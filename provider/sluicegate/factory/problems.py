@@ -45,9 +45,9 @@ class BuildError(Exception):
 
 
 def placed(problems: Sequence[Problem], file: Path, root: Path) -> PipelineErrors:
-    """The same as mistakes with line and column.
+    """The same as diagnostics with line and column.
 
-    :raises PipelineErrors: when the file, changed meanwhile, is no YAML any more.
+    :raises PipelineErrors: when the file, changed meanwhile, is not YAML any more.
     """
     from sluicegate.pipeline.diagnostics import PipelineErrors
     from sluicegate.pipeline.text.source import Source

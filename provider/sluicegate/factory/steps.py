@@ -186,7 +186,7 @@ def _python(step: PythonStep, pipeline: Pipeline, others: Mapping[str, Pipeline]
 
 
 def part_problems(step: Step | None, pipeline: Pipeline) -> list[Problem]:
-    """What is wrong with the arguments that are known of a step which is not finished, because of a mistake in it."""
+    """What is wrong with the arguments that are known of a step which is not finished, because of an error in it."""
     if not isinstance(step, OperatorStep) or not step.with_:
         return []  # without arguments, those that are there may be under a key that is misspelt
     try:
@@ -233,7 +233,7 @@ def _unfilled(step: OperatorStep, operator: type[BaseOperator]) -> Iterator[Prob
         if name not in operator.template_fields and name != "map_index_template":
             for words, place in leaves(value, ("steps", step.name, "with", name)):
                 if needs_item(words):
-                    message = f"`{name}` is no template field of {operator.__name__}: no item is filled in here"
+                    message = f"`{name}` is not a template field of {operator.__name__}: no item is filled in here"
                     yield Problem(place, "template", message)
 
 

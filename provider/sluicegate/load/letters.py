@@ -1,6 +1,6 @@
-"""What stands in a dead letter: the record in its raw form and the rules it breaks. Sensitive values are masked.
+"""What is in a dead letter: the record in its raw form and the rules it breaks. Sensitive values are masked.
 
-A malformed line cannot be told apart into its values: where any column is sensitive, all of it is masked.
+A malformed line cannot be split into its values: where any column is sensitive, all of it is masked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sluicegate.records.why import why_lost
 __all__ = ["MASK", "TYPE", "failures_of", "record_of", "record_sql", "sample_letters"]
 
 MASK = "***"
-"""What stands in a dead letter for the value of a sensitive column."""
+"""What replaces in a dead letter the value of a sensitive column."""
 TYPE = "type"
 """The expectation of the rules that a cast is."""
 _BEYOND_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|[-+]?(?:nan|inf(?:inity)?)\b|,(?=\s*[\]}])', re.IGNORECASE)
@@ -29,7 +29,7 @@ _SHOWN = 80
 
 
 def record_sql(reader: Reader, sensitive: frozenset[str]) -> str:
-    """SQL of a record's raw form: a malformed line as it is, JSON as it was written, else JSON of the values."""
+    """SQL of a record's raw form: a malformed line as it is, JSON as written, else JSON of the values."""
     whole = literal(MASK) if sensitive else "coalesce(text, '')"
     parts = []
     for number, name in enumerate(reader.names):

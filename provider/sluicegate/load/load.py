@@ -62,7 +62,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What came out of the stage. `refusal` is why none of it may go in, if so.
+    """What came out of the stage. `failure` is why none of it may go in, if so.
 
     `called` is the target's name of each column that the source writes in another case.
     """
@@ -72,7 +72,7 @@ class _Prepared:
     rows: int
     counts: Counts
     reasons: Mapping[str, int]
-    refusal: FaultError | None
+    failure: FaultError | None
     called: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -129,7 +129,7 @@ class Loader:
         return ledger.find(table.name, request.source, version(parts), self._digest, ever=request.mode is Mode.APPEND)
 
     def _load(self, duck: DuckDBPyConnection, folder: Path, parts: Sequence[Part], table: Table) -> LoadReport | None:
-        """None when the table is not as it was any more, so that the plan may be wrong."""
+        """None when the table has changed meanwhile, so that the plan may be wrong."""
         request = self._request
         local = [
             LocalPart(number, part.uri, part.version, self._source.fetch(part, folder))
@@ -156,12 +156,12 @@ class Loader:
                 done = self._find(session.ledger, table, parts)
                 if done is not None:
                     return self._account.skipped(table, done)
-            if prepared.refusal is None:
+            if prepared.failure is None:
                 applied = self._apply(session, table, stage, prepared)
                 if applied is None:
                     return None
                 prepared = applied
-            if prepared.refusal is not None:
+            if prepared.failure is not None:
                 return self._refuse(session, table, stage, parts, prepared)
             return self._keep(session, table, stage, parts, prepared)
 
@@ -216,8 +216,8 @@ class Loader:
         failed = [verdict for verdict in stage.verdicts() if not verdict.success]
         if failed:
             detail = "; ".join(f"{verdict.rule.name} does not hold: saw {verdict.observed}" for verdict in failed)
-            refusal = fault("CHECK_FAILED", detail, rules=[verdict.rule.name for verdict in failed])
-            return _Prepared(columns, file, 0, counts, reasons, refusal)
+            failure = fault("CHECK_FAILED", detail, rules=[verdict.rule.name for verdict in failed])
+            return _Prepared(columns, file, 0, counts, reasons, failure)
         rows = stage.write(file, self._target.staging) if columns else 0
         counts = Counts(read=stage.read, dead=stage.dead, deduplicated=stage.deduplicated)
         return _Prepared(columns, file, rows, counts, reasons, None)
@@ -241,21 +241,21 @@ class Loader:
         self, session: Session, table: Table, stage: Stage, parts: Sequence[Part], prepared: _Prepared
     ) -> LoadReport:
         """Keep the dead letters and a failed row, no data; then raise why."""
-        assert prepared.refusal is not None
+        assert prepared.failure is not None
         request = self._request
         self._set_aside(session, table, stage)
-        session.ledger.record(self._account.entry(table, parts, "failed", prepared.counts, prepared.refusal.code))
+        session.ledger.record(self._account.entry(table, parts, "failed", prepared.counts, prepared.failure.code))
         if not request.dry_run:
             session.commit()
         report = self._account.report("failed", table, parts, prepared.counts, prepared.reasons)
         log.error("%s", report.line())
-        prepared.refusal.facts["report"] = report.as_dict()
-        raise prepared.refusal
+        prepared.failure.facts["report"] = report.as_dict()
+        raise prepared.failure
 
     def _apply(self, session: Session, table: Table, stage: Stage, prepared: _Prepared) -> _Prepared | None:
-        """Bring the records in; None when the table is not as it was any more.
+        """Bring the records in; None when the table has changed meanwhile.
 
-        Where the target itself refuses more than may be set aside, all is undone and the outcome has a `refusal`.
+        Where the target itself refuses more than may be set aside, all is undone and the outcome has a `failure`.
         """
         if not prepared.columns:
             return prepared
@@ -266,7 +266,7 @@ class Loader:
         newest_by = request.newest_by and prepared.called.get(request.newest_by, request.newest_by)
         merge = Merge(prepared.file, prepared.rows, types, key, request.mode, newest_by)
         dead = stage.dead
-        refusal: FaultError | None = None
+        failure: FaultError | None = None
         try:
             with session.changes():
                 if not session.prepare(table, columns, key):
@@ -278,13 +278,13 @@ class Loader:
                     stage.leave_out(applied.broken, prepared.called)
                     reasons = stage.reasons()
                 if applied.stopped:
-                    refusal = self._too_many(stage, reasons)
-                    raise refusal
+                    failure = self._too_many(stage, reasons)
+                    raise failure
         except FaultError as error:
-            if error is not refusal:
+            if error is not failure:
                 raise
             counts = Counts(read=stage.read, dead=stage.dead, rejected=stage.read - stage.dead)
-            return replace(prepared, counts=counts, reasons=reasons, refusal=refusal)
+            return replace(prepared, counts=counts, reasons=reasons, failure=failure)
         counts = Counts(read=stage.read, dead=stage.dead, deduplicated=stage.deduplicated, **asdict(applied.outcome))
         return replace(prepared, counts=counts, reasons=reasons)
 

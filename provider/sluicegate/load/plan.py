@@ -60,7 +60,7 @@ def plan_columns(
         if name in kept and not column.written:
             problems.append(f"column {name!r} of {table.name} is computed by the database; take it out of the source")
         if name not in kept and not column.fillable:
-            problems.append(f"column {name!r} of {table.name} may not be empty, and the source does not have it")
+            problems.append(f"column {name!r} of {table.name} must not be empty, and the source does not have it")
     problems += [
         f"{what} {name!r} is not a column that {table.name} takes"
         for what, some in (("key", request.key), ("newest_by", [request.newest_by] if request.newest_by else []))

@@ -16,7 +16,7 @@ from sluicegate.pipeline.keys.load import Format, LoadOptions, Mode
 from sluicegate.records.casts import misfits
 from sluicegate.records.types import parse_type
 
-__all__ = ["LoadRequest", "contradictions", "request_of"]
+__all__ = ["LoadRequest", "mode_errors", "request_of"]
 
 _CASTS = 2
 """Part of the digest: to be raised when the same file and configuration would come out differently."""
@@ -42,7 +42,7 @@ class LoadRequest(LoadOptions):
     work_folder: Path | None = None
 
     def model_post_init(self, _: object) -> None:
-        for _key, why in contradictions(self):
+        for _key, why in mode_errors(self):
             raise fault("WRONG_USE", why)
         for name, column in self.columns.items():
             try:
@@ -86,7 +86,7 @@ def request_of(
     force: bool = False,
     memory_limit: str = "400MB",
 ) -> LoadRequest:
-    """The request of one run of a load, from what its pipeline says and what the run knows. Asks nobody else.
+    """The request of one run of a load, from what its pipeline says and what the run knows. Pure.
 
     :param sources: the URIs, rendered.
     :param table: `[schema.]table`, rendered.
@@ -105,7 +105,7 @@ def request_of(
     )
 
 
-def contradictions(options: LoadOptions) -> Iterator[tuple[str, str]]:
+def mode_errors(options: LoadOptions) -> Iterator[tuple[str, str]]:
     """What does not go together or is not carried out: the pipeline file's key that says it, and why."""
     mode, key, newest_by = options.mode, options.key, options.newest_by
     if mode is Mode.REPLACE_WINDOW:

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sluicegate.checks.compile import CheckedColumn, CompiledRule, compile_rule
+from sluicegate.checks.bounds import CheckedColumn, with_moments
+from sluicegate.checks.compile import CompiledRule, compile_rule
 from sluicegate.checks.expectations import ExpectationRunner, TableVerdict, frame_columns
 from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
@@ -68,7 +69,7 @@ class Stage:
         for rule in rules:
             compiled = compile_rule(rule, checked)
             if compiled is None or not self._understood(compiled):
-                self._expectations.append(rule)
+                self._expectations.append(with_moments(rule, checked))
             else:
                 self._compiled.append(compiled)
         # A failure is kept as the number of its rule: malformed, then the types, then the rules.
@@ -200,7 +201,7 @@ class Stage:
             return
         self._distinct = True
         key = ", ".join(self._identity(name) for name in self._key)
-        newest = f"{self._newest()} DESC NULLS LAST, " if self._newest_by else ""
+        newest = "".join(f"{value} DESC NULLS LAST, " for value in self._newest())
         twice = f"SELECT {key} FROM staged s WHERE {self._good()} GROUP BY ALL HAVING count(*) > 1"
         if not self._number(f"SELECT count(*) FROM (SELECT 1 FROM ({twice}) LIMIT 1)"):
             return
@@ -329,13 +330,13 @@ class Stage:
     # --- pieces of SQL ------------------------------------------------------------------------------------------
 
     def _checked(self, name: str) -> CheckedColumn:
-        """A column as rules see it. NaN is no value to Great Expectations, so it is none here."""
+        """A column as rules see it. Great Expectations takes NaN for missing, and so does this."""
         type_, place = self.columns[name], self._places[name]
         value, missing = type_.comparable(place), f"m{place[1:]}"
         if type_.name in {"real", "double"}:
             value = f"CASE WHEN isnan({place}) THEN NULL ELSE {place} END"
             missing = f"({missing} OR coalesce(isnan({place}), false))"
-        return CheckedColumn(value, missing, type_.duck, type_.kind)
+        return CheckedColumn(value, missing, type_.duck, type_.kind, self._casts[name].zone)
 
     def _understood(self, compiled: CompiledRule) -> bool:
         """Whether DuckDB knows the rule's regular expression.
@@ -358,7 +359,7 @@ class Stage:
         return True
 
     def _stated(self, columns: str) -> str:
-        """The stage with `columns` and what rules refer to. A failed cast is no missing value."""
+        """The stage with `columns` and what rules refer to. A failed cast is not a missing value."""
         values = "".join(f", s.{place}" for place in self._places.values())
         numbers = {name: number for number, name in enumerate(self.columns, 1)}
         missing = "".join(
@@ -382,9 +383,13 @@ class Stage:
     def _identity(self, name: str) -> str:
         return self._dialect.identity(self.columns[name], self._places[name])
 
-    def _newest(self) -> str:
-        assert self._newest_by is not None
-        return self.columns[self._newest_by].comparable(self._places[self._newest_by])
+    def _newest(self) -> list[str]:
+        """By what a record is newer than another. What a double does not distinguish, its digits do."""
+        if self._newest_by is None:
+            return []
+        type_, place = self.columns[self._newest_by], self._places[self._newest_by]
+        value = type_.comparable(place)
+        return [value] if value == place else [value, f"TRY_CAST({place} AS DECIMAL(38,9))"]
 
     def _complete_records(self) -> None:
         """The raw form of records that only a rule over several records set aside, read once more."""
@@ -407,7 +412,8 @@ class Stage:
 
     def _frames(self, names: Sequence[str], rest: str) -> Any:
         """A function that gives the records as frames of at most so many rows, at least one."""
-        places = ", ".join(f"{self._places[name]} AS c{number}" for number, name in enumerate(names))
+        values = {name: self.columns[name].comparable(self._places[name]) for name in names}
+        places = ", ".join(f"{values[name]} AS c{number}" for number, name in enumerate(names))
 
         def frames(size: int | None) -> Iterator[pd.DataFrame]:
             cursor = self._duck.cursor()

@@ -1,6 +1,6 @@
-"""What is wrong in a pipeline file: a mistake with its place, and the one place where mistakes are drawn.
+"""What is wrong in a pipeline file: a diagnostic with its place, and the one place where diagnostics are drawn.
 
-Reading collects mistakes and raises them together, as `PipelineErrors`, whose text is the whole drawing.
+Reading collects diagnostics and raises them together, as `PipelineErrors`, whose text is the whole drawing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WIDEST = 160
 
 
 class Place(NamedTuple):
-    """Where something stands, both counted from 1."""
+    """Line and column, both counted from 1."""
 
     line: int
     column: int
@@ -47,7 +47,7 @@ class Diagnostic:
     column: int = 1
     where: str = ""
     suggestion: str | None = None
-    """What was probably meant, to be put in place of what stands there."""
+    """What was probably meant, to replace what is there."""
     source: str = ""
     severity: Severity = "error"
 
@@ -60,7 +60,7 @@ class Diagnostic:
 
 
 class PipelineErrors(Exception):  # noqa: N818 - it carries all of them
-    """All mistakes of a file (or of several), errors and warnings, in the order of their places."""
+    """All diagnostics of a file (or of several), errors and warnings, in the order of their places."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic], base: Path | None = None) -> None:
         self.diagnostics: tuple[Diagnostic, ...] = in_order(diagnostics)
@@ -72,7 +72,7 @@ class PipelineErrors(Exception):  # noqa: N818 - it carries all of them
 
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Each mistake once, by file, line and column."""
+    """Each diagnostic once, by file, line and column."""
     return tuple(sorted(dict.fromkeys(diagnostics), key=lambda m: (str(m.file), m.line, m.column)))
 
 
@@ -119,7 +119,7 @@ def draw(diagnostic: Diagnostic, base: Path | None = None) -> str:
     if diagnostic.source.strip():
         text, column = _cropped(diagnostic.source, diagnostic.column)
         gutter = " " * len(str(diagnostic.line))
-        # Tabs stay tabs, so that the caret stands right whatever a tab's width is.
+        # Tabs stay tabs, so that the caret is right whatever a tab's width is.
         blank = "".join("\t" if letter == "\t" else " " for letter in text[: column - 1])
         lines += [f" {diagnostic.line} | {text}", f" {gutter} | {blank}^"]
     if diagnostic.suggestion is not None:

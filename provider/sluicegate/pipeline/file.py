@@ -1,4 +1,4 @@
-"""A pipeline file, read with its defaults into a frozen `Pipeline`, with all mistakes of the file at once.
+"""A pipeline file, read with its defaults into a frozen `Pipeline`, with all diagnostics of the file at once.
 
 What concerns other pipelines is checked in `tree`; nothing of the user's code is run.
 """
@@ -65,10 +65,10 @@ def _draft(file: Path, root: Path, environment: Environment | None, only: str | 
     return Draft(file, variants if combinations or not has_matrix else (), diagnostics, source.env)
 
 
-def _variant(source: Source, told: Iterable[Diagnostic] = ()) -> Variant:
+def _variant(source: Source, known: Iterable[Diagnostic] = ()) -> Variant:
     report = Report(source)
     pipeline, elsewhere = _pipeline(source, report)
-    report.diagnostics += told
+    report.diagnostics += known
     try:
         report.diagnostics += check_pipeline(pipeline, source)
     except Exception as error:
@@ -103,7 +103,7 @@ def _pipeline(source: Source, report: Report) -> tuple[Pipeline, tuple[tuple[Whe
 
 
 def _top_level(source: Source, report: Report) -> dict[str, Any]:
-    """The merged value without keys that are unknown where they stand."""
+    """The merged value without keys that are unknown at their place."""
     for document in source.layers:
         own = document is source.layers[0]
         allowed = KEYS if own else DEFAULTS_KEYS
@@ -126,7 +126,7 @@ def _check_version(value: Mapping[str, Any], report: Report) -> None:
 
 
 def _names(value: object) -> frozenset[str]:
-    """All keys, also of entries that are wrong: who refers to those makes no second mistake."""
+    """All keys, also of entries that are wrong: a reference to one of those makes no second diagnostic."""
     return frozenset(value) if isinstance(value, dict) else frozenset()
 
 

@@ -65,7 +65,7 @@ def has_matrix(draft: Draft) -> bool:
 
 
 def _mentions(file: Path) -> bool:
-    """Whether a file speaks of a matrix in any way: only reading it tells whether it has one."""
+    """Whether a file speaks of a matrix in any way: only reading it shows whether it has one."""
     try:
         return b"matrix" in file.read_bytes()
     except OSError:
@@ -107,7 +107,7 @@ class Index:
         return self._one[file, only]
 
     def making(self, name: str) -> tuple[Draft, ...]:
-        """The files that make a pipeline of that name; where one of them goes on as it was before, it alone."""
+        """The files that make a pipeline of that name; where one of them keeps its last good version, it alone."""
         found = [draft for draft in self._candidates(name) if name in draft.names]
         return tuple([draft for draft in found if draft.file in self._before] or found)
 
@@ -127,7 +127,7 @@ class Index:
         return frozenset(name for each in names for name in each)
 
     def as_before(self, pipelines: Mapping[Path, Sequence[Pipeline]]) -> Index:
-        """The same, but with the files that go on as they were before, and what they made."""
+        """The same, but with the files that keep their last good version, and what they made."""
         index = copy(self)
         index._whole = self._whole | {file: _draft_of(file, own) for file, own in pipelines.items()}
         index._before = frozenset(pipelines)

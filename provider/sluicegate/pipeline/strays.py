@@ -1,4 +1,4 @@
-"""What is wrong with YAML files that are no pipelines: those that were probably meant to be, and `defaults.yaml`."""
+"""What is wrong with YAML files that are not pipelines: those that were probably meant to be, and `defaults.yaml`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def near_miss(file: Path) -> list[Diagnostic]:
 
 
 def defaults_diagnostics(file: Path) -> list[Diagnostic]:
-    """The mistakes that a `defaults.yaml` has by itself, also where no pipeline is below it."""
+    """The diagnostics that a `defaults.yaml` has by itself, also where no pipeline is below it."""
     if file.name != DEFAULTS:
         message = f"this file is left alone: defaults are read from `{DEFAULTS}`"
         return [Diagnostic("not-a-pipeline", message, file, severity="warning", suggestion=DEFAULTS)]

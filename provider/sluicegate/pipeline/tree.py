@@ -24,7 +24,7 @@ __all__ = ["Together", "Tree", "cycle_diagnostics", "look_together", "read_toget
 
 @dataclass(frozen=True)
 class Together:
-    """The pipelines of a file with those that they read from, as far as they could be read, and all its mistakes."""
+    """The pipelines of a file with those that they read from, as far as they could be read, and all its diagnostics."""
 
     pipelines: tuple[Pipeline, ...]
     upstreams: Mapping[str, Pipeline]
@@ -48,9 +48,9 @@ class Together:
 class Tree:
     """All pipelines below a root: the good ones by name, and what is wrong with the others.
 
-    `readable` are the good ones and, as far as they could be read, those with mistakes: enough to read from.
-    `upstreams` are what other pipelines were checked against: of files with mistakes those of before, where there are.
-    `files` are the pipeline files, `by_file` the mistakes of each, defaults that hold for it included.
+    `readable` are the good ones and, as far as they could be read, those with errors: enough to read from.
+    `upstreams` are what other pipelines were checked against: of files with errors their last good version, if any.
+    `files` are the pipeline files, `by_file` the diagnostics of each, defaults that hold for it included.
     """
 
     root: Path
@@ -62,7 +62,7 @@ class Tree:
     by_file: Mapping[Path, tuple[Diagnostic, ...]]
 
     def diagnostics_of(self, file: Path) -> tuple[Diagnostic, ...]:
-        """The mistakes of one file; for a file that is no pipeline, those that stand in it."""
+        """The diagnostics of one file; for a file that is not a pipeline, those in it."""
         file = file.absolute()
         return self.by_file.get(file) or tuple(diagnostic for diagnostic in self.diagnostics if diagnostic.file == file)
 
@@ -79,7 +79,7 @@ def read_together(
     :param index: what `stems(root)` gave, where the caller has it already
     :param environment: what `${env:NAME}` may see; this process's unless it is given
     :param only: of the pipelines that a `matrix:` makes, read just the one of this name
-    :raises PipelineErrors: with all mistakes of the file, those in what it reads from others included.
+    :raises PipelineErrors: with all diagnostics of the file, those in what it reads from others included.
     """
     together = look_together(file, root, index, environment, only)
     if not together.is_good:
@@ -94,7 +94,7 @@ def look_together(
     environment: Environment | None = None,
     only: str | None = None,
 ) -> Together:
-    """As `read_together`, also where there are mistakes."""
+    """As `read_together`, also where there are errors."""
     root = root.absolute()
     around = Index(stems(root) if index is None else index, root, environment)
     draft = around.draft(file.absolute(), only)
@@ -128,7 +128,7 @@ def cycle_diagnostics(
 
 
 def _ancestors(start: Draft, around: Index) -> dict[str, Variant]:
-    """By name, those of `start` included. A name that no file has, or several, is not followed: others tell of it."""
+    """By name, those of `start` included. A name that no file has, or several, is not followed: others report it."""
     found = {variant.name: variant for variant in start.variants}
     todo = list(found.values())
     while todo:
@@ -146,10 +146,10 @@ def read_tree(
     read: Reader = read_draft,
     last_good: Mapping[Path, Sequence[Pipeline]] | None = None,
 ) -> Tree:
-    """Read every pipeline below `root`. Never raises for a mistake: the good are there beside the bad.
+    """Read every pipeline below `root`. Never raises for an error in a file: the good ones are there beside the bad.
 
     :param environment: what `${env:NAME}` may see; this process's unless it is given
-    :param last_good: the pipelines of files as they were before, which go on where a file has mistakes now: others
+    :param last_good: the last good pipelines of files, which are kept where a file has errors now: others
         are then checked against these
     :raises NotADirectoryError: when `root` is not a folder.
     """
@@ -163,7 +163,7 @@ def read_tree(
         if file.stem == Path(DEFAULTS).stem:
             others += defaults_diagnostics(file)
         elif says_so(file) or file in known:
-            # What was a pipeline and cannot be read, or lost its first line, is one with a mistake.
+            # What was a pipeline and cannot be read, or lost its first line, is one with an error.
             paths.append(file)
         else:
             others += near_miss(file)
@@ -190,9 +190,9 @@ def read_tree(
 def _judge(
     drafts: Sequence[Draft], index: Index, last_good: Mapping[Path, Sequence[Pipeline]]
 ) -> tuple[dict[Path, list[Diagnostic]], dict[Path, Sequence[Pipeline]]]:
-    """All mistakes by file, and the files whose pipelines go on as they were before.
+    """All diagnostics by file, and the files whose pipelines keep their last good version.
 
-    A file that others no longer fit goes on as it was, which those see that read from it: until nothing changes.
+    A file that others no longer fit keeps its last good version, which its readers see: until nothing changes.
     """
     alone: dict[Path, list[Diagnostic]] = {
         draft.file: [*draft.diagnostics, *_name_diagnostics(draft, index)] for draft in drafts
@@ -205,7 +205,7 @@ def _judge(
         turned = _bad(by_file) & last_good.keys() - before.keys()
         if not turned:
             return by_file, before
-        # One that only reads from another of them may be right once that one goes on as it was.
+        # One that only reads from another of them may be right once that one keeps its last good version.
         reading = {draft.file: _upstream_files(draft, around) for draft in drafts if draft.file in turned}
         first = {file for file in turned if not reading[file] & turned - {file}} or turned
         before |= {file: last_good[file] for file in first}
@@ -234,7 +234,7 @@ def _reading(draft: Draft, around: Index) -> tuple[Diagnostic, ...]:
 
 
 def _add_across(variants: Iterable[Variant], by_file: Mapping[Path, list[Diagnostic]]) -> None:
-    """What only shows over all pipelines, added to the mistakes of the files where it stands."""
+    """What only shows over all pipelines, added to the diagnostics of the files it is in."""
     pipelines = {variant.name: variant.pipeline for variant in variants}
     sources = {variant.name: variant.source for variant in variants}
     for diagnostic in (*check_cycles(pipelines, sources), *check_shared_places(pipelines, sources)):

@@ -23,7 +23,7 @@ _COMMENT = re.compile(r"\s*#.*")
 
 @dataclass(frozen=True)
 class _Rule:
-    """One line of an ignore file; `folder` is where it stands."""
+    """One line of an ignore file; `folder` is the file's folder."""
 
     folder: str
     pattern: GitIgnoreSpecPattern
@@ -66,7 +66,7 @@ def yaml_files(root: Path) -> list[Path]:
 
 
 def skip_unlisted(error: OSError) -> None:
-    """For `os.walk`: leave out a folder that is gone, or that nobody here may list.
+    """For `os.walk`: leave out a folder that is gone, or that this process must not list.
 
     :raises OSError: for any other reason: what is below such a folder is not deleted
     """

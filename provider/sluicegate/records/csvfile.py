@@ -82,7 +82,7 @@ class CsvReader(TextReader):
         header = [_LINE_BREAK.sub(" ", text.strip()) for text in first]
         if not all(text.isprintable() for text in header):
             raise self._unreadable(
-                "its first line holds what is no text: it is not CSV, or not in the encoding that `format:` says"
+                "its first line is not text: it is not CSV, or not in the encoding that `format:` says"
             )
         while header and not header[-1]:
             header.pop()  # As behind the values of any other line, a delimiter at the end is not the start of a column.
@@ -112,7 +112,7 @@ class CsvReader(TextReader):
 
     @cached_property
     def _has_blank_records(self) -> bool:
-        # A blank line is no record; to DuckDB it is one of an empty value where there is one column.
+        # A blank line is not a record; to DuckDB it is one of an empty value where there is one column.
         return len(self.names) < 2 and has_blank_lines(self.look.path)
 
     def _expected(self) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.checks.compile import SEARCH, search
 from sluicegate.faults import fault
+from sluicegate.records.exact import CANONICAL, canonical_number
 from sluicegate.records.jsonnumbers import MARK_NUMBERS, mark_numbers
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
     except duckdb.Error as error:
         raise fault("WRONG_USE", f"load_memory_limit is {memory_limit!r}, not a size such as 400MB: {error}") from error
     duck.create_function(SEARCH, search, ["VARCHAR", "VARCHAR"], "BOOLEAN")
+    duck.create_function(CANONICAL, canonical_number, ["VARCHAR"], "VARCHAR")
     duck.create_function(MARK_NUMBERS, mark_numbers, ["VARCHAR"], "VARCHAR")
     duck.execute("SET TimeZone = 'UTC'")
     duck.execute("SET enable_progress_bar = false")

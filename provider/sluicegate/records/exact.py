@@ -1,13 +1,18 @@
 """When a number's text is changed by a cast, as DuckDB's SQL. Pure.
 
-Texts are digits with a sign, a point and an exponent; what else DuckDB would read (`0x1F`, `1_000`) is no number.
+Texts are digits with a sign, a point and an exponent; what else DuckDB would read (`0x1F`, `1_000`) is not a number.
 """
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
+
 from sluicegate.records.types import ColumnType
 
-__all__ = ["as_double", "changed"]
+__all__ = ["CANONICAL", "as_double", "canonical", "canonical_number", "changed"]
+
+CANONICAL = "sluicegate_canonical"
+"""The SQL function that `canonical_number` has to be registered as."""
 
 _EXPONENT = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]{1,3}\s*"
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?|(?i:nan)"
@@ -90,6 +95,25 @@ def as_double(text: str) -> str:
     read = _digits(f"CAST(TRY_CAST({text} AS DOUBLE) AS VARCHAR)")
     # Fifteen digits always do.
     return f"CASE WHEN strlen({text}) <= 15 THEN true ELSE {written} = {read} END"
+
+
+def canonical(text: str) -> str:
+    """SQL of a number's text in the one form that all texts of the same number have."""
+    usual = r"(0|-?[1-9][0-9]*)(\.[0-9]*[1-9])?|-0\.[0-9]*[1-9]"
+    return f"CASE WHEN regexp_full_match({text}, '{usual}') THEN {text} ELSE {CANONICAL}({text}) END"
+
+
+def canonical_number(text: str) -> str:
+    """`text` without an exponent and without zeros that say nothing; as it is where it is not a number."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    if not number.is_finite():
+        return str(number)
+    plain = f"{number:f}"
+    plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
+    return "0" if number == 0 else plain
 
 
 def _digits(text: str) -> str:

@@ -126,7 +126,7 @@ def _of_json(kinds: set[str], fits: set[str] | None) -> set[str] | None:
     if kinds == {"BOOLEAN"}:
         return fits & {"boolean"}
     if kinds <= _JSON_NUMBERS:
-        # NaN and Infinity, which are no numbers to JSON but written there, are some to a double alone.
+        # NaN and Infinity, which are not numbers to JSON but written there, are some to a double alone.
         return fits & {"bigint", "double", "numeric"} or {"double"}
     return set()
 

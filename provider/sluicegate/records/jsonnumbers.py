@@ -1,7 +1,7 @@
 """The values of a JSON text with all digits of their numbers.
 
 DuckDB reads a number with a fraction or an exponent as a double, also inside an object, and gives back sixteen or
-seventeen digits. So such numbers, where a double may not be enough, are made texts with a mark before DuckDB reads
+seventeen digits. So such numbers, where a double might not be enough, are made texts with a mark before DuckDB reads
 the line, and numbers again afterwards.
 """
 
@@ -33,7 +33,7 @@ def with_values(relation: str, paths: str) -> str:
     quoted = literal(f'\\1"{_MARK.replace(chr(92), chr(92) * 2)}\\2"')
     replaced = f"regexp_replace(text, '([:,\\[]\\s*)({_NUMBER})', {quoted}, 'g')"
     marked = f"CASE WHEN why IS NULL AND regexp_matches(text, '{_SUSPECT}') THEN {replaced} END"
-    # A mark inside a string ends that string, so that what is left is not JSON: then they are told apart with care.
+    # A mark inside a string ends that string, so that what is left is not JSON: then they are distinguished with care.
     careful = f"CASE WHEN json_valid(marked) THEN marked ELSE {MARK_NUMBERS}(text) END"
     number = f"regexp_replace(x, '\"?(?:\\\\u0001|\\x01){_HEX}:([^\"]*)\"?', '\\1', 'g')"
     return (

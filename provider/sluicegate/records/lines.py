@@ -114,7 +114,7 @@ def _too_long(size: int, unit: str) -> str:
 
 
 class Separated:
-    """Two files to write: `good` takes a line number with values, `bad` a line that is no record.
+    """Two files to write: `good` takes a line number with values, `bad` a line that is not a record.
 
     Both are CSV in UTF-8 with `,`.
     """

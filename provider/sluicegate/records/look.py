@@ -19,7 +19,7 @@ _GAP = re.compile(rb'" +"')
 
 @dataclass(frozen=True)
 class Look:
-    """What one pass over a file's bytes tells. `path` is the unpacked file."""
+    """What one pass over a file's bytes finds. `path` is the unpacked file."""
 
     path: Path
     lines: int
@@ -35,7 +35,7 @@ class Look:
 
     @property
     def new_line(self) -> str:
-        """DuckDB's option. In strict mode it loses lines that end in CR LF when it is told that they do."""
+        """DuckDB's option. In strict mode it loses lines that end in CR LF when it is set to expect that."""
         return "" if self.crlf else ", new_line='\\n'"
 
 

@@ -49,7 +49,7 @@ def changed(type_: ColumnType, zone: str | None, rounds: bool, raw: str, kind: s
     """Conditions, any of which says that `value`, which `made` gives, is not what was written."""
     if type_.name == "time":
         return [*_changed_clock(rounds, raw, kind), *_finer(type_, rounds, value)]
-    # 13-02-11 is the year 13 to DuckDB: nobody means that. Postgres has infinity as well.
+    # 13-02-11 is the year 13 to DuckDB, which is never meant. Postgres has infinity as well.
     found = [f"(isfinite({value}) AND year({value}) NOT BETWEEN 100 AND 9999)"]
     if type_.name == "date":
         found += _changed_day(zone, rounds, raw, kind, value)

@@ -1,6 +1,7 @@
 """How numbers and moments are written in a text file, as SQL that writes them the one way that casts read. Pure.
 
-What is not in the notation that the pipeline says is not guessed at: `1.5` in a file with decimal commas is no number.
+What is not in the notation that the pipeline says is not guessed at: `1.5` in a file with decimal commas is not a
+number.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def from_epoch(text: str, unit: Epoch, *, zoned: bool) -> str:
 
 
 def epoch_moment(text: str, unit: Epoch) -> str | None:
-    """The same of a text; None where it is no number of `unit`."""
+    """The same of a text; None where it is not a number of `unit`."""
     if re.fullmatch(_epoch(unit), text) is None:
         return None
     micros = int(Decimal(text) * 10 ** _FRACTION[unit])

@@ -27,7 +27,7 @@ _DUCK = {
 }  # fmt: skip
 _SIZED = re.compile(r"(?P<name>[a-z][a-z0-9 ]*?)\s*(?:\(\s*(?P<a>\d+)\s*(?:,\s*(?P<b>\d+)\s*)?\))?(?P<rest>[a-z ]*)")
 _LENGTHS = {"numeric": 2, "varchar": 1, "char": 1, "time": 1, "timestamp": 1, "timestamptz": 1}
-"""How many numbers may stand in brackets behind a name; none behind the others."""
+"""How many numbers may be in brackets after a name; none behind the others."""
 MAX_PRECISION = 38
 """DuckDB's widest decimal. A wider or an unbounded `numeric` travels as checked text."""
 

@@ -9,7 +9,7 @@ __all__ = ["open_target"]
 
 
 def open_target(uri: str, *, application: str) -> Target:
-    """The target at `uri`; `application` is what its server is told about who works there.
+    """The target at `uri`; `application` is the name that its server shows for us.
 
     :raises FaultError: WRONG_USE when no target takes records there.
     :raises AirflowNotFoundException: when there is no such connection.

@@ -126,7 +126,7 @@ def targets_of(kind: type) -> Mapping[str, Target]:
 
 
 def target_of(annotation: Any, names: Mapping[str, Any]) -> Target:
-    """:param names: those of the module in which the annotation stands"""
+    """:param names: those of the module that contains the annotation"""
     if isinstance(annotation, str):
         known = _Names(names)
         if "datetime." in annotation and not isinstance(known["datetime"], types.ModuleType):

@@ -1,7 +1,7 @@
 """Values of a file as Python objects, typed by what takes them: durations, moments, enums, functions, objects.
 
-What the annotation of an argument does not allow for certain is a problem with its place; what it does not
-tell passes as it is.
+What the annotation of an argument certainly does not allow is a problem with its place; where it does not
+say, a value passes as it is.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Typist:
     def object(self, value: Mapping[str, Any], where: Where, key: str = "class") -> Any:
         """What `{class: import.path, with: {…}}` makes.
 
-        :param key: what stands there for `class`
+        :param key: its value of `class`
         """
         path, at = value[key], (*where, key)
         given = value.get("with") or {}
@@ -111,7 +111,7 @@ class Typist:
             self.problems += error.problems
             return None
         if not isinstance(kind, type) or not isinstance(given, dict):
-            wrong = f"`{path}` is no class" if not isinstance(kind, type) else "`with` holds arguments by name"
+            wrong = f"`{path}` is not a class" if not isinstance(kind, type) else "`with` holds arguments by name"
             self.problems.append(Problem(at, "import", wrong))
             return None
         before = len(self.problems)
@@ -170,7 +170,7 @@ class Typist:
             self.problems.append(Problem(where, "import", message))
             return None
         if not callable(found):
-            self.problems.append(Problem(where, "import", f"`{reference}` is no function"))
+            self.problems.append(Problem(where, "import", f"`{reference}` is not a function"))
         return found
 
     def _refuse(self, value: Any, target: Target, where: Where) -> None:

@@ -22,7 +22,7 @@ _OURS_IN_A_STEP = {
     "task_id": "the step's own key is its task id",
     "dag": "a step belongs to the DAG of its file",
     "task_group": "a step belongs to the DAG of its file",
-    "default_args": "defaults of steps stand in the file or in defaults.yaml",
+    "default_args": "defaults of steps go into the file or defaults.yaml",
     "pre_execute": "dry runs need it; `on_execute_callback` is called before a step as well",
 }
 _OURS_IN_A_DAG = {

@@ -25,7 +25,7 @@ def imported(path: str, where: Where, *, fits: Callable[[Any], bool] = callable,
     """
     module_name, _, name = path.rpartition(".")
     if not module_name:
-        raise BuildError([Problem(where, "import", f"`{path}` is no import path: expected module.Class")])
+        raise BuildError([Problem(where, "import", f"not an import path: `{path}` (expected `module.Class`)")])
     try:
         module = sys.modules.get(module_name) or importlib.import_module(module_name)
     except ImportError as error:
@@ -38,7 +38,7 @@ def imported(path: str, where: Where, *, fits: Callable[[Any], bool] = callable,
         return found
     fitting = {key: f"{module_name}.{key}" for key in sorted(vars(module)) if fits(getattr(module, key))}
     meant = did_you_mean(name, fitting)
-    message = f"`{module_name}` has no `{name}`" if found is None else f"`{path}` is no {what}, but {_kind(found)}"
+    message = f"`{module_name}` has no `{name}`" if found is None else f"`{path}` is not a {what}, but {_kind(found)}"
     raise BuildError([Problem(where, "import", message, suggestion=fitting.get(meant or ""))])
 
 
@@ -48,7 +48,7 @@ def arguments_of(kind: type) -> frozenset[str]:
 
 
 def takes_any(kind: type) -> bool:
-    """Whether the constructor of `kind` takes names that its signature and those of its bases do not tell."""
+    """Whether the constructor of `kind` takes names that its signature and those of its bases do not show."""
     return _arguments_of(kind)[1]
 
 

@@ -23,14 +23,14 @@ from sluicegate.storage.filetype import FileType, file_type
 from sluicegate.storage.uri import parse_uri
 from sluicegate.targets.connection import parse_table
 
-__all__ = ["shortcomings"]
+__all__ = ["unsupported"]
 
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _ANYTHING = "\0"
 """Stands for whatever a template becomes."""
 
 
-def shortcomings(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Problem, ...]:
+def unsupported(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Problem, ...]:
     """All of them, warnings too.
 
     :param others: the pipelines that it reads from, by name
@@ -168,8 +168,8 @@ def _static_name(uri: str, form: Format | None) -> str | None:
     if _ANYTHING not in name:
         return name
     end = "x" + name.rpartition(_ANYTHING)[2]
-    told = form is not None and form.type is not None
-    return end if "." in end.lower().removesuffix(".gz").removesuffix(".gzip") or (told and "." in end) else None
+    is_named = form is not None and form.type is not None
+    return end if "." in end.lower().removesuffix(".gz").removesuffix(".gzip") or (is_named and "." in end) else None
 
 
 def _scheme(uri: str) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from sluicegate.checks.compile import CheckedColumn, check_rule, unknown_arguments
+from sluicegate.checks.bounds import CheckedColumn
+from sluicegate.checks.compile import check_rule, unknown_arguments
 from sluicegate.checks.rule import SHORT_NAMES, Rule, rules_of_checks, rules_of_contract, rules_of_suite
 from sluicegate.factory.problems import Problem
 from sluicegate.faults import FaultError
-from sluicegate.load.request import contradictions
+from sluicegate.graph.cron import zone
+from sluicegate.load.request import mode_errors
 from sluicegate.pipeline.diagnostics import Where
 from sluicegate.pipeline.keys.model import Column, LoadStep
 from sluicegate.records.casts import misfits
@@ -24,10 +26,10 @@ __all__ = ["contract_problems"]
 def contract_problems(step: LoadStep, root: Path, *, is_whole: bool = True) -> Iterator[Problem]:
     """All of them. `root` is the dags root, from which a suite is found.
 
-    :param is_whole: whether no key of the step may be missing because of a mistake in it
+    :param is_whole: whether no key of the step may be missing because of an error in it
     """
     where: Where = ("steps", step.name)
-    for key, why in contradictions(step) if is_whole else ():
+    for key, why in mode_errors(step) if is_whole else ():
         yield Problem((*where, key), "load", why)
     known = _known(step.columns)
     for name, column in step.columns.items():
@@ -54,8 +56,8 @@ def _column(name: str, column: Column, known: Mapping[str, CheckedColumn], where
     for rule in rules_of_contract({name: column.model_copy(update={"references": None})}):
         if (why := _why_broken(rule, known)) is not None:
             contract = SHORT_NAMES[rule.expectation]
-            told = why.removeprefix(f"{rule.expectation}: ")
-            yield Problem((*where, contract), "check", f"`{contract}` of `{name}`: {told}")
+            reason = why.removeprefix(f"{rule.expectation}: ")
+            yield Problem((*where, contract), "check", f"`{contract}` of `{name}`: {reason}")
 
 
 def _check(rule: Rule, known: Mapping[str, CheckedColumn], where: Where) -> Iterator[Problem]:
@@ -68,7 +70,7 @@ def _check(rule: Rule, known: Mapping[str, CheckedColumn], where: Where) -> Iter
 
 
 def _suite(path: Path, known: Mapping[str, CheckedColumn], where: Where) -> Iterator[Problem]:
-    """The mistakes in a suite stand in another file: they are told where it is named."""
+    """The errors in a suite are in another file: they are reported where it is named."""
     try:
         rules: Iterable[Rule] = rules_of_suite(path)
     except FaultError as refused:
@@ -96,6 +98,14 @@ def _known(columns: Mapping[str, Column]) -> dict[str, CheckedColumn]:
         try:
             type_ = parse_type(column.type)
         except ValueError:
-            continue  # told at its own place
-        known[name] = CheckedColumn("value", "missing", type_.duck, type_.kind)
+            continue  # reported at its own place
+        known[name] = CheckedColumn("value", "missing", type_.duck, type_.kind, _zone(column.zone))
     return known
+
+
+def _zone(name: str | None) -> str | None:
+    """`name` if it is a time zone's; that it is not is reported at its own place."""
+    try:
+        return name and zone(name).key
+    except ValueError:
+        return None

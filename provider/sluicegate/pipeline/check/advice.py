@@ -48,7 +48,7 @@ def advice(
 
 def _owner(source: Source) -> Iterator[Diagnostic]:
     if source.value.get("owner") is None:
-        message = "nobody is named to be called when this fails: `owner: team`, here or in `defaults.yaml`"
+        message = "no owner to call when this fails: expected `owner: team`, here or in `defaults.yaml`"
         yield _warning(source, ("owner",), "no-owner", message)
 
 
@@ -56,7 +56,7 @@ def _fresh_within(source: Source) -> Iterator[Diagnostic]:
     schedule = source.value.get("schedule")
     scheduled = isinstance(schedule, dict) and schedule.get("cron") is not None
     if scheduled and source.value.get("fresh_within") is None:
-        message = "nobody can tell when this is late: `fresh_within: 30h` says how old its data may be"
+        message = "nothing says when this is late: `fresh_within: 30h` says how old its data may be"
         yield _warning(source, ("schedule",), "no-fresh-within", message)
 
 
@@ -75,7 +75,7 @@ def _playbooks(source: Source, names: Iterable[str], playbooks: Path) -> Iterato
     if lacking and not (playbooks / f"{source.file.stem}.md").is_file():
         # The pages of all combinations of a matrix may be one, called like the file.
         page = f"{playbooks.name}/{lacking[0] if len(lacking) == 1 else source.file.stem}.md"
-        yield _warning(source, (), "no-playbook", f"there is no page for who is called at night: `{page}`")
+        yield _warning(source, (), "no-playbook", f"no playbook for the person on call: expected `{page}`")
 
 
 def _connections(source: Source, known: Collection[str]) -> Iterator[Diagnostic]:

@@ -1,4 +1,4 @@
-"""What may not be within one pipeline: two writers, cycles, reading what one writes, params that mislead."""
+"""What must not be within one pipeline: two writers, cycles, reading what one writes, params that mislead."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["check_pipeline"]
 
 
 def check_pipeline(pipeline: Pipeline, source: Source) -> list[Diagnostic]:
-    """The mistakes in how the steps of one pipeline go together."""
+    """The errors in how the steps of one pipeline go together."""
     return [
         *_two_writers(pipeline, source),
         *_two_names(pipeline, source),
@@ -88,8 +88,8 @@ def _cycles(pipeline: Pipeline, source: Source) -> Iterator[Diagnostic]:
         links = (_link_place(pipeline, source, before, after) for before, after in pairwise(path))
         *others, last = (source.diagnostic(where, "cycle", "") for where in links)
         lines = " and ".join(dict.fromkeys(str(other.line) for other in others if other.line != last.line))
-        told = f"; see also line {lines}" if lines else ""
-        yield replace(last, message=f"these steps wait for each other: {' -> '.join(path)}{told}")
+        also = f"; see also line {lines}" if lines else ""
+        yield replace(last, message=f"these steps wait for each other: {' -> '.join(path)}{also}")
 
 
 def _link_place(pipeline: Pipeline, source: Source, before: str, after: str) -> Where:

@@ -1,4 +1,4 @@
-"""What may not be between pipelines: datasets that are not there, windows that cannot match, cycles."""
+"""What must not be between pipelines: datasets that are not there, windows that cannot match, cycles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Neighbours", "check_cycles", "check_reads", "check_shared_places"]
 
 
 class Neighbours(Protocol):
-    """The other pipelines, as far as they were read."""
+    """The other pipelines, as far as they could be read."""
 
     root: Path
 
@@ -39,7 +39,7 @@ class Neighbours(Protocol):
 
 
 def check_reads(variant: Variant, neighbours: Neighbours) -> Iterator[Diagnostic]:
-    """The mistakes in what one pipeline reads from others."""
+    """The errors in what one pipeline reads from others."""
     schedule = None if variant.is_wrong_at("schedule") else variant.pipeline.schedule
     for where, read in variant.elsewhere:
         yield from _check_read(schedule, variant.source, read, where, neighbours)
@@ -83,8 +83,8 @@ def _no_pipeline(source: Source, where: Where, read: Read, neighbours: Neighbour
         if not draft.variants and name.startswith(f"{draft.file.stem}_"):
             return _broken(source, where, name, draft, neighbours)
         if draft.file.stem == name:
-            told = ", ".join(f"`{each}`" for each in draft.names[:3]) + (", ..." if len(draft.names) > 3 else "")
-            message = f"the file of `{name}` makes several pipelines: {told}"
+            listed = ", ".join(f"`{each}`" for each in draft.names[:3]) + (", ..." if len(draft.names) > 3 else "")
+            message = f"the file of `{name}` makes several pipelines: {listed}"
             return source.diagnostic(where, "missing-pipeline", message, suggestion=f"{draft.names[0]}.{dataset}")
     meant = did_you_mean(name, (each for each in neighbours.names() if each != name))
     whole = f"{meant}.{dataset}" if meant else None
@@ -92,10 +92,10 @@ def _no_pipeline(source: Source, where: Where, read: Read, neighbours: Neighbour
 
 
 def _broken(source: Source, where: Where, name: str, draft: Draft, neighbours: Neighbours) -> Diagnostic:
-    """The upstream cannot be understood as far as this reader needs it; the mistake itself stands there."""
+    """The upstream cannot be understood as far as this reader needs it; the error itself is reported there."""
     said = draft.variant(name) or draft
     first = next(diagnostic for diagnostic in said.diagnostics if diagnostic.is_error)
-    message = f"`{name}` has mistakes of its own: see {_shown(first, neighbours.root)}"
+    message = f"`{name}` has errors of its own: see {_shown(first, neighbours.root)}"
     return source.diagnostic(where, "upstream-broken", message)
 
 
@@ -214,6 +214,6 @@ def check_shared_places(pipelines: Mapping[str, Pipeline], sources: Mapping[str,
                 continue
             told_of.add((sources[name].file, where))
             others = [f"`{other}`" for other in names if other != name]
-            told = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
-            message = f"{told} writes here too: say `shared: true` on the dataset if that is meant"
+            listed = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+            message = f"{listed} writes here too: say `shared: true` on the dataset if that is meant"
             yield sources[name].diagnostic(where, "same-place", message, severity="warning")

@@ -10,10 +10,9 @@ without the key where the attribute's default does not. The JSON Schema, docs/ya
 keys of a load its operator, its request and the ledger's digest as well. What the key does is all that is left to
 write; `sluicegate schema` makes the files in docs/ anew.
 
-The docstrings are read when a schema or a page is made (`table`), and cost nothing when a file is read.
+The docstrings are read when a schema or a page is made (`table`), and cost nothing when a file is read. No module of
+models has `from __future__ import annotations`: pydantic would compile each annotation again, at every task start.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum, auto
@@ -64,11 +63,11 @@ class Mark(Enum):
     """What an annotation cannot say of a key otherwise. One that is called as a shape in `shapes` has that shape."""
 
     MADE = auto()
-    """The reader makes it: it is no key."""
+    """The reader makes it: it is not a key."""
     NEEDED = auto()
     """The file has to say it, though the model has a default."""
     FILLED = auto()
-    """It may not stand without a value."""
+    """It must have a value."""
     FILE_ONLY = auto()
     """It is not for `defaults.yaml`."""
     UNCOUNTED = auto()
@@ -137,13 +136,13 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     _blank: ClassVar[bool] = False
-    """Whether a key may stand without a value, which says nothing; else only what may be None may."""
+    """Whether a key may be without a value, which says nothing; else only what may be None may."""
     _more: ClassVar[str | None] = None
     """What any other key is, in the page of reference."""
 
 
 class Part(Model):
-    """What stands inside a file. `_short` is the key that a value alone is, if there is one."""
+    """A part of a file. `_short` is the key that a value alone is, if there is one."""
 
     _short: ClassVar[str | None] = None
 

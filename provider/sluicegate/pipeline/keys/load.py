@@ -1,10 +1,8 @@
 """The keys of a `load` step that say what becomes of its records. How to add one: see `base`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -41,20 +39,20 @@ class Format(Part):
     null: tuple[str, ...] = ("",)
     """Texts that mean NULL (CSV). Example: `["", NA]`."""
     delimiter: str = ","
-    """What stands between two values (CSV). Default: `,`, and a tab in a `.tsv` file. Example: `;`."""
+    """The character between two values (CSV). Default: `,`, and a tab in a `.tsv` file. Example: `;`."""
     header: Flag = True
     """Whether the first line names the columns (CSV). Example: `false`."""
     encoding: str = "utf-8"
     """Any that Python knows. Example: `latin-1`."""
     decimal: Literal[".", ","] = "."
-    """What stands before the digits of a fraction (CSV). Example: `","`."""
+    """The mark before the digits of a fraction (CSV). Example: `","`."""
     thousands: Literal[",", ".", " ", "'"] | None = None
-    """What may stand between each three digits of a number (CSV). Default: nothing. Example: `","`."""
+    """The mark that may separate each three digits of a number (CSV). Default: nothing. Example: `","`."""
     dates: Literal["day_first", "month_first"] | None = None
     """The order in dates with the year last (CSV and JSON). Default: such dates are texts. Example: `day_first`."""
 
     @model_validator(mode="after")
-    def _require_two_separators(self) -> Format:
+    def _require_two_separators(self) -> Self:
         if self.thousands == self.decimal:
             raise ValueError(f"`thousands` and `decimal` are both {self.decimal!r}: say both, and different ones")
         return self
@@ -92,7 +90,7 @@ class Column(Part):
     references: str | None = None
     """Not there yet. Example: `reference.airports`."""
     sensitive: Flag = False
-    """Its values stand as `***` in dead letters. Example: `true`."""
+    """Its values are `***` in dead letters. Example: `true`."""
 
 
 class Check(Model):
@@ -123,7 +121,7 @@ class LoadOptions(Model):
     """What a load does with its records. Its operator and its request take these too, by the same names."""
 
     key: SomeOf[Name] = ()
-    """The columns that tell one record from another. Examples: `order_id`, `[carrier, day]`."""
+    """The columns that identify a record. Examples: `order_id`, `[carrier, day]`."""
     mode: Mode = Field(default_factory=lambda said: Mode.MERGE if said.get("key") else Mode.APPEND)
     """How it changes the table. `replace_window` is not there yet. Default: `merge` with a `key`, `append` without.
     Example: `append`."""

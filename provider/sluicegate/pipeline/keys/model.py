@@ -2,10 +2,8 @@
 
 The shapes follow the YAML reference word for word. Everything here is plain data: no Airflow, no I/O,
 no template rendered. Where a file may say a thing in several ways (a name, a list, a mapping), the
-long form is what stands here.
+long form is the model here.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -46,7 +44,7 @@ __all__ = [
 
 class Schedule(Model):
     """schedule: when runs start. A run's window is the time between two ticks of the cron; it runs after its window.
-    `none`, `once` or a cron may stand alone.
+    `none`, `once` or a cron may be given alone.
     """
 
     kind: Annotated[Literal["cron", "timetable", "once", "none"], Mark.MADE] = "none"
@@ -99,9 +97,9 @@ class Param(Part):
     """Its value in a run that says nothing else; `null` makes it nullable. Scheduled pipelines need one. Example:
     `DE`."""
     description: str | None = None
-    """Stands beside it in the form. Example: `One carrier only`."""
+    """Shown beside it in the form. Example: `One carrier only`."""
     required: Annotated[bool, Mark.MADE] = False
-    """The file gives no default: whoever starts a run has to say it."""
+    """The file gives no default: the person who starts a run has to say it."""
     json_schema: Annotated[Mapping[str, Any], Mark.MADE] = Field(default_factory=dict)
 
 
@@ -118,7 +116,7 @@ class Connections(Part):
 
 class Defaults(Model):
     """defaults.yaml: holds for the pipelines in its folder and below: all keys of a pipeline but `matrix`, and these,
-    which stand here only.
+    which are allowed here only.
     """
 
     _blank: ClassVar[bool] = True
@@ -148,7 +146,7 @@ class Head(Defaults):
     paused: Flag | None = None
     """Whether a new DAG starts paused. Default: as Airflow's settings say. Example: `true`."""
     alerts: Mapping[str, Any] = Field(default_factory=dict)
-    """Who is told of a failure. Read, and without effect yet."""
+    """Who is notified of a failure. Read, and without effect yet."""
     retries: Retries = Retries.model_construct()
     """How often and how soon a failed step is tried again, if its fault is one that may pass. Default: 3 times, after
     30s, at most 10m. Examples: `{count: 5, delay: 1m}`, `2`."""
@@ -158,7 +156,7 @@ class Head(Defaults):
 
 
 class Pipeline(Head):
-    """A pipeline file: the top level of a file. All but `sluicegate` and `steps` may be left out, or stand in
+    """A pipeline file: the top level of a file. All but `sluicegate` and `steps` may be left out, or be in
     `defaults.yaml`.
     """
 
@@ -172,7 +170,7 @@ class Pipeline(Head):
     env: Annotated[tuple[str, ...], Mark.MADE] = ()
     """The names of the variables that it asks for."""
     unfinished: Annotated[Mapping[str, Step | None], Mark.MADE] = Field(default_factory=dict)
-    """Of a pipeline with mistakes: the steps that have one, or depend on one, as far as they could be read."""
+    """Of a pipeline with errors: the steps that have one, or depend on one, as far as they could be read."""
 
     sluicegate: Annotated[Literal[1], Mark.NEEDED] = 1
     """The version of the file's form. It makes the file a pipeline. Example: `1`."""

@@ -32,7 +32,7 @@ def pipeline_schema(keys: Table | None = None) -> Schema:
 
 
 def defaults_schema(keys: Table | None = None) -> Schema:
-    """The schema of `defaults.yaml`: what pipelines share, what stands there only, and nothing required."""
+    """The schema of `defaults.yaml`: what pipelines share, what is allowed there only, and nothing required."""
     keys = keys or table()
     shared = {key: word for key, word in keys.pipeline.words.items() if word.shared}
     return _root(keys, {**shared, **keys.defaults.words}, "Defaults of Sluicegate's pipelines", required=False)
@@ -75,14 +75,14 @@ def _closed(words: Mapping[str, Word], *, required: bool) -> Schema:
 def _property(word: Word) -> Schema:
     schema = _with_nothing(word.shape.schema) if word.empty else word.shape.schema
     if "$ref" in schema:
-        # In draft-07 nothing counts that stands beside a `$ref`.
+        # In draft-07 nothing beside a `$ref` counts.
         schema = {"allOf": [schema]}
-    told: dict[str, Any] = {"description": word.meaning}
+    facts: dict[str, Any] = {"description": word.meaning}
     if word.default is not UNSAID:
-        told["default"] = word.default
+        facts["default"] = word.default
     if word.examples:
-        told["examples"] = list(word.examples)
-    return {**told, **schema}
+        facts["examples"] = list(word.examples)
+    return {**facts, **schema}
 
 
 def _with_nothing(schema: Schema) -> Schema:

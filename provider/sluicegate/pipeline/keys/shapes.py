@@ -1,6 +1,6 @@
 """What a value of a pipeline file may look like: its JSON Schema, and the words for it in the reference.
 
-Keywords are those that mean the same in draft-07 and in 2020-12, and nothing stands beside a `$ref`. A mark in the
+Keywords are those that mean the same in draft-07 and in 2020-12, and nothing is beside a `$ref`. A mark in the
 models has the shape of its name.
 """
 
@@ -20,7 +20,7 @@ NAME_PATTERN = "^[a-z][a-z0-9_]*$"
 
 @dataclass(frozen=True)
 class Shape:
-    """`words` stand in the table of the reference, `schema` in the JSON Schema."""
+    """`words` go into the table of the reference, `schema` into the JSON Schema."""
 
     words: str
     schema: Schema

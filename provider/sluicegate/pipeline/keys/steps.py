@@ -1,6 +1,4 @@
-"""The keys of steps, and of what stands inside them. How to add one: see `base`."""
-
-from __future__ import annotations
+"""The keys of steps, and of what is inside them. How to add one: see `base`."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -74,7 +72,7 @@ class Read(Part):
 
 
 class After(Part):
-    """Another DAG: waits for its run at the start of the window, for a DAG that is no pipeline."""
+    """Another DAG: waits for its run at the start of the window, for a DAG that is not a pipeline."""
 
     _short: ClassVar[str] = "step"
 
@@ -133,7 +131,7 @@ class StepBase(Model):
     """The datasets it writes: names of this pipeline, or, with a binding, URIs. Examples: `clean`, `[clean]`,
     `{out: s3://lake/clean/}`."""
     after: SomeOf[After] = ()
-    """What it comes after without reading its data: steps of this file, or a task of a DAG that is no pipeline.
+    """What it comes after without reading its data: steps of this file, or a task of a DAG that is not a pipeline.
     Examples: `first`, `[first, {dag: old_dag, task: export}]`."""
     retries: Retries = Retries.model_construct()
     """As at the top of the file, for this step. Keys that are not said keep the file's. Default: those of the file.

@@ -42,9 +42,9 @@ _PLAIN = {
 
 @dataclass(frozen=True)
 class Word:
-    """One key. `default` is the value that holds without it, `usual` the same in words where it is no value.
+    """One key. `default` is the value that holds without it, `usual` the same in words where it is not a value.
 
-    `empty`: the key may stand without a value, which says nothing. `shared`: it may stand in `defaults.yaml` too.
+    `empty`: the key may be without a value, which says nothing. `shared`: it may be in `defaults.yaml` too.
     """
 
     shape: Shape
@@ -59,7 +59,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Section:
-    """The keys that stand together at one place; `more` is what any other key is, None if there is none."""
+    """The keys of one place; `more` is what any other key is, None if there is none."""
 
     title: str
     intro: str
@@ -164,7 +164,7 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
 
 @cache
 def _bodies(module: str) -> Mapping[str, list[ast.stmt]]:
-    """What stands in the classes of a module."""
+    """The docstrings in the classes of a module."""
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     return {each.name: each.body for each in tree.body if isinstance(each, ast.ClassDef)}
 

@@ -64,7 +64,7 @@ def find_function(reference: str, root: Path) -> Signature | None:
 
 
 def find_attribute(path: str, root: Path) -> None:
-    """Check that `package.module.Name` is there, as far as its source tells.
+    """Check that `package.module.Name` is there, as far as its source shows.
 
     :raises CodeError: when the path has another form, or the module or the name is not there.
     """

@@ -113,7 +113,7 @@ def _check_arguments(
 
 
 def _passed_at(name: str, where: Where, site: Site) -> Where:
-    """Where the step whose function stands at `where` says that it passes `name`: in `with`, else in `reads`."""
+    """Where the step whose function is at `where` says that it passes `name`: in `with`, else in `reads`."""
     *way, _ = where
     step: Any = site.report.source.value
     for part in way:

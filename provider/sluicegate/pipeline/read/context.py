@@ -1,4 +1,4 @@
-"""What every reader of a step has at hand: the dags root, datasets, clusters, and where mistakes go."""
+"""What every reader of a step has at hand: the dags root, datasets, clusters, and where diagnostics go."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ __all__ = ["Bound", "Datasets", "Side"]
 SCHEMES = ("s3", "gs", "file", "https", "table")
 Side = Literal["reads", "writes"]
 Bound = dict[str, tuple[Any, Where]]
-"""What stands at a binding, and where."""
+"""What is at a binding, and where."""
 _URI = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):/{1,2}(.*)", re.DOTALL)
 _TABLE = re.compile(r"[\w.-]+/[^/]+")
 _KEYS = keys_of(Dataset)
@@ -39,7 +39,7 @@ class Datasets:
         self.elsewhere: list[tuple[Where, Read]] = []
         """What is read from other pipelines, each with its place; also by steps that are wrong."""
         self.lost = 0
-        """How many references led nowhere so far: also those to datasets whose mistake is noted where they are."""
+        """How many references led nowhere so far: also those to datasets whose error is noted where they are."""
 
     def declare(self, value: object) -> None:
         """Read the `datasets:` section."""
@@ -107,7 +107,7 @@ class Datasets:
         return not found
 
     def refer(self, words: str, where: Where, side: Side) -> str | None:
-        """The key of the dataset that a step calls `words`, or None and a mistake.
+        """The key of the dataset that a step calls `words`, or None and a diagnostic.
 
         A name of this pipeline, a URI (then known from here on), or, in reads, `pipeline.dataset`.
         """
@@ -145,7 +145,7 @@ class Datasets:
                 self.report.error(where, "item-place", message + folder)
                 return None
             return name
-        if name not in self.declared:  # one that is declared, but wrong, has its mistake already
+        if name not in self.declared:  # one that is declared, but wrong, has its diagnostic already
             meant = did_you_mean(name, self.declared)
             hint = "" if meant else ": declare it under `datasets:`, or write its URI"
             message = f"there is no dataset {shown(name)}{hint}"
@@ -153,7 +153,7 @@ class Datasets:
         return None
 
     def bindings(self, raw: object, where: Where, side: Side) -> Bound:
-        """`reads:` or `writes:` in any of its forms, by binding: what stands there, and its place."""
+        """`reads:` or `writes:` in any of its forms, by binding: its value and place."""
         if raw is None:
             return {}
         if isinstance(raw, dict) and not ("dataset" in raw and set(raw) <= set(_READ_KEYS)):

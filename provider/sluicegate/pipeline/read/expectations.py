@@ -15,7 +15,7 @@ __all__ = ["read_checks"]
 
 
 def read_checks(raw: object, where: Where, report: Report) -> tuple[Check, ...]:
-    """A list of `expect_…: {arguments}`; one without arguments may stand alone."""
+    """A list of `expect_…: {arguments}`; one without arguments may be its name alone."""
     if raw is None:
         return ()
     if not isinstance(raw, list):

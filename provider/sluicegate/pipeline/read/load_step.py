@@ -19,7 +19,7 @@ def read_load(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
     if given.get("key") is not None:
         made["key"] = texts(given["key"], (*where, "key"), site.report, "a column")
     if given.get("mode") in ("merge", "insert_only") and not given.get("key"):
-        message = f"mode `{given['mode']}` needs a `key`: the columns that tell one record from another"
+        message = f"mode `{given['mode']}` needs a `key`: the columns that identify a record"
         site.report.error((*where, "mode"), "missing-key", message)
     made["checks"] = read_checks(given.get("checks"), (*where, "checks"), site.report)
     _near_columns(given, where, site)

@@ -1,4 +1,4 @@
-"""`for_each:` of a step: how it is read, and what may not be in a step that is mapped."""
+"""`for_each:` of a step: how it is read, and what a mapped step must not have."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _items(raw: list[Any], where: Where, site: Site) -> tuple[Any, ...]:
         if item is None:
             site.report.error((*where, index), "value", "an item says something: text, a number, keys and values")
         elif item in raw[:index]:
-            site.report.error((*where, index), "value", f"{shown(item)} stands twice: each item once")
+            site.report.error((*where, index), "value", f"{shown(item)} is here twice: each item once")
     for words, place in leaves(raw, where):
         if "{{" in words or "{%" in words:
             site.report.error(place, "template", "an item is taken as it is: write the template where it is used")
@@ -90,12 +90,12 @@ def _check_files(raw: object, where: Where, site: Site) -> None:
     if not uri.startswith(_CARRIED):
         site.report.error(where, "uri", f"files are looked for at s3:// and file://, not at {shown(uri)}")
     elif not any(sign in uri for sign in _WILD):
-        site.report.error(where, "uri", "this matches one file at most: `*` stands for any name, `**` for any folders")
+        site.report.error(where, "uri", "this matches one file at most: `*` matches any name, `**` any folders")
     site.datasets.check_template(uri, where, mapped=False)
 
 
 def check_mapped(pipeline: Pipeline, source: Source) -> Iterator[Diagnostic]:
-    """The mistakes in how mapped steps go together with others."""
+    """The errors in how mapped steps go together with others."""
     for name, step in pipeline.steps.items():
         if step.for_each is None:
             continue

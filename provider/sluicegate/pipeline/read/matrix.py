@@ -22,19 +22,19 @@ from sluicegate.pipeline.text.source import Report, Source
 __all__ = ["MOST", "Combination", "combined_name", "merged", "read_matrix", "sources_of"]
 
 MOST = 1000
-"""Combinations of one file: whoever means more has probably mistaken a list."""
+"""Combinations of one file: more are probably a list that was meant otherwise."""
 
 Combination = Mapping[str, str | int | float | bool]
 _EXPRESSION = re.compile(r"\{\{\s*matrix\.([A-Za-z_]\w*)\s*\}\}")
 _PART = re.compile(r"[a-z0-9_]+")
-_ALIKE = 3  # of a thousand mistakes at one place that differ by a value, the first ones tell enough
+_ALIKE = 3  # of a thousand errors at one place that differ by a value, the first ones say enough
 _LONGEST = 250  # Airflow's for the id of a DAG
 
 
 def read_matrix(source: Source, report: Report) -> tuple[Combination, ...]:
     """The combinations of a file that has a `matrix:`, in the order of its values, the last axis fastest.
 
-    There are none where the matrix is so wrong that nothing can be made of it; its mistakes are noted.
+    There are none where the matrix is so wrong that nothing can be made of it; its errors are noted.
     """
     where: Where = ("matrix",)
     axes: dict[str, dict[str, Any]] = {}
@@ -79,7 +79,7 @@ def _axis(values: object, where: Where, report: Report) -> dict[str, Any]:
             message = f"{shown(value)} cannot be part of a pipeline's name: lower case letters, digits and `_`"
             report.error(at, "value", message, suggestion=_nearest(words))
         elif words in found:
-            report.error(at, "value", f"`{words}` stands here twice")
+            report.error(at, "value", f"`{words}` is here twice")
         else:
             found[words] = value
     return found
@@ -114,7 +114,7 @@ def sources_of(source: Source, combinations: Sequence[Combination], report: Repo
         else:
             unclear.append(where)
     for where in _templated_keys(source.value, ()):
-        report.error(where, "matrix", "a key is as it stands: `{{ matrix.… }}` is for values", key=True)
+        report.error(where, "matrix", "`{{ matrix.… }}` is for values, not for keys: write the key itself", key=True)
         unclear.append(where)
     files = [layer.file for layer in source.layers]
     source = replace(source, unclear=source.unclear | {(file, where) for file in files for where in unclear})
@@ -162,7 +162,7 @@ def _is_right(words: str, where: Where, axes: Mapping[str, Any], report: Report)
             report.error(where, "matrix", message, inside=name, suggestion=did_you_mean(name, axes))
     more = "matrix" in uses(_EXPRESSION.sub("", words))
     if more:
-        message = "`matrix` stands alone in its braces: `{{ matrix.region }}`, without filters or conditions"
+        message = "`matrix` is alone in its braces: `{{ matrix.region }}`, without filters or conditions"
         report.error(where, "matrix", message, inside="matrix")
     return not unknown and not more
 
@@ -175,27 +175,27 @@ def _replaced(words: str, combination: Combination) -> str | int | float | bool:
 
 
 def merged(found: Sequence[tuple[Combination, Iterable[Diagnostic]]]) -> tuple[Diagnostic, ...]:
-    """The mistakes of all pipelines of a file: each once, with its combinations where it is not in all of them."""
+    """The diagnostics of all pipelines of a file: each once, with its combinations where it is not in all of them."""
     by_diagnostic: dict[Diagnostic, list[Combination]] = {}
     for combination, diagnostics in found:
         for diagnostic in dict.fromkeys(diagnostics):
             by_diagnostic.setdefault(diagnostic, []).append(combination)
     every = [combination for combination, _ in found]
-    told: list[Diagnostic] = []
+    kept: list[Diagnostic] = []
     alike: dict[tuple[Path, int, int, str], int] = {}
     for diagnostic, having in by_diagnostic.items():
         if len(having) == len(every):
-            told.append(diagnostic)
+            kept.append(diagnostic)
             continue
         place = (diagnostic.file, diagnostic.line, diagnostic.column, diagnostic.code)
         alike[place] = alike.get(place, 0) + 1
         if alike[place] <= _ALIKE:
-            told.append(replace(diagnostic, message=f"{diagnostic.message} (with {_which(having, every)})"))
-    return tuple(_with_count(diagnostic, alike) for diagnostic in told)
+            kept.append(replace(diagnostic, message=f"{diagnostic.message} (with {_which(having, every)})"))
+    return tuple(_with_count(diagnostic, alike) for diagnostic in kept)
 
 
 def _with_count(diagnostic: Diagnostic, alike: Mapping[tuple[Path, int, int, str], int]) -> Diagnostic:
-    """How many more there are at the same place, in each of those that are told of it."""
+    """How many more there are at the same place, in each of the diagnostics."""
     more = alike.get((diagnostic.file, diagnostic.line, diagnostic.column, diagnostic.code), 0) - _ALIKE
     return diagnostic if more <= 0 else replace(diagnostic, message=f"{diagnostic.message}; {more} more are like it")
 

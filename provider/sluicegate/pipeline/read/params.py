@@ -79,12 +79,12 @@ def _fits(schema: dict[str, Any], raw: dict[str, Any], where: Where, report: Rep
         if "default" in raw:
             Draft202012Validator(schema).validate(raw["default"])
     except SchemaError as error:
-        report.error((*where, *error.path), "value", f"this is no JSON Schema: {error.message}")
+        report.error((*where, *error.path), "value", f"not a JSON Schema: {error.message}")
         return False
     except ValidationError as error:
         report.error((*where, "default"), "value", f"the default does not fit: {error.message}")
         return False
     except Exception as error:  # a `$ref` that leads nowhere has many types
-        report.error(where, "value", f"this is no JSON Schema: {error}")
+        report.error(where, "value", f"not a JSON Schema: {error}")
         return False
     return True

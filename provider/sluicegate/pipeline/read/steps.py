@@ -90,7 +90,7 @@ class Steps:
                 unfinished[name] = None
                 continue
             step = self._step(name, raw, where, frozenset(raw_steps))
-            # A dataset whose own mistake is noted elsewhere adds no error here, and yet this step cannot be made.
+            # A dataset whose own error is noted elsewhere adds no error here, and yet this step cannot be made.
             if step is not None and (errors, lost) == (self.site.report.errors, self.site.datasets.lost):
                 steps[name] = step
             else:
@@ -108,7 +108,7 @@ class Steps:
             if meant is None:
                 self._without_kind(name, raw, where, names)
                 return None
-            # The rest is read as it was probably meant.
+            # The rest is read as probably meant.
             raw = {meant if each == key else each: value for each, value in raw.items()}
             kinds = [meant]
         for second in kinds[1:]:
@@ -125,7 +125,7 @@ class Steps:
         return _READERS[kind](given, made, where, self.site)
 
     def _without_kind(self, name: str, raw: Raw, where: Where, names: frozenset[str]) -> None:
-        """The mistakes in the keys that all kinds have."""
+        """The diagnostics of the keys that all kinds have."""
         every = {*COMMON, *(key for keys in KINDS.values() for key in keys)}
         given = known_keys(raw, every, where, self.site.report, "a step")
         made = self._common(name, given, StepBase, where, names)
@@ -159,7 +159,7 @@ class Steps:
                 self.site.report.error((*where, key), "unknown-key", message, key=True)
             else:
                 rest[key] = value
-        # The nearest key of any kind is what was meant; it is no suggestion where it is another kind's.
+        # The nearest key of any kind is what was meant; it is not a suggestion where it is another kind's.
         every = {*allowed, *(key for keys in KINDS.values() for key in keys)}
         return known_keys(rest, allowed, where, self.site.report, f"a {kind} step", near=every)
 
@@ -234,7 +234,7 @@ class Steps:
         for key in ("dag", "task"):
             named = given.get(key)
             if isinstance(named, str) and not _ID.fullmatch(named):
-                message = f"{shown(named)} is no id of Airflow's: letters, digits, `_`, `-` and `.`, {LONGEST} at most"
+                message = f"{shown(named)} is not an Airflow id: letters, digits, `_`, `-` and `.`, {LONGEST} at most"
                 self.site.report.error((*where, key), "name", message)
                 return None
         return validate(After, given, where, self.site.report)

@@ -1,4 +1,4 @@
-"""Pydantic's errors as mistakes with places, in the words of the pipeline file."""
+"""Pydantic's errors as diagnostics with places, in the words of the pipeline file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "fal
 
 
 def validate(model: type[Built], value: object, where: Where, report: Report) -> Built | None:
-    """`model` made of `value`, or None with the mistakes noted at their places below `where`."""
+    """`model` made of `value`, or None with the diagnostics noted at their places below `where`."""
     try:
         return model.model_validate(value, by_name=False)
     except ValidationError as error:
@@ -58,7 +58,7 @@ def validate(model: type[Built], value: object, where: Where, report: Report) ->
 
 
 def validate_part(model: type[Built], value: Mapping[str, Any], where: Where, report: Report) -> Built | None:
-    """As `validate`, but with mistakes made of what is right in `value`, if that is enough."""
+    """As `validate`, but with errors, made of what is right in `value`, if that is enough."""
     if (built := validate(model, value, where, report)) is not None:
         return built
     try:
@@ -77,7 +77,7 @@ def validate_part(model: type[Built], value: Mapping[str, Any], where: Where, re
 
 
 def _without(value: Mapping[str, Any], place: Where) -> Mapping[str, Any]:
-    """`value` without what stands at `place`, or without the list that it stands in."""
+    """`value` without what is at `place`, or without the list around it."""
     if not place or place[0] not in value:
         return value
     key, item = str(place[0]), value[str(place[0])]
@@ -94,7 +94,7 @@ def known_keys(
     what: str,
     near: Collection[str] = (),
 ) -> dict[str, Any]:
-    """`value` without the keys that are not `allowed`, each of which is a mistake.
+    """`value` without the keys that are not `allowed`, each of which is an error.
 
     :param near: keys that exist elsewhere, so that one which is nearer to them is not taken for an allowed one
     """
@@ -107,7 +107,7 @@ def known_keys(
 
 
 def mapping(value: object, where: Where, report: Report, expected: Expected = "keys and values") -> dict[str, Any]:
-    """`value` when it is a mapping; nothing at all is an empty one, everything else a mistake.
+    """`value` when it is a mapping; nothing at all is an empty one, everything else an error.
 
     :param expected: all that may be there; of a model, in its short form too
     """
@@ -119,7 +119,7 @@ def mapping(value: object, where: Where, report: Report, expected: Expected = "k
 
 
 def text(value: object, where: Where, report: Report, expected: Expected = "text") -> str | None:
-    """`value` when it is text that says something, else None and a mistake.
+    """`value` when it is text that says something, else None and a diagnostic.
 
     :param expected: all that may be there; of a model, in its short form too
     """
@@ -159,7 +159,7 @@ def name_problem(name: str) -> str | None:
         return f"`{name[:20]}…` has {len(name)} characters: a name has {LONGEST} at most"
     if NAME.fullmatch(name):
         return None
-    return f"`{name}` is no name: lower case letters, digits and `_`, a letter first"
+    return f"`{name}` is not a name: expected lower case letters, digits and `_`, a letter first"
 
 
 def shown(value: object) -> str:
@@ -177,7 +177,7 @@ def shown(value: object) -> str:
 
 
 def _written(loc: tuple[int | str, ...], value: object) -> Where:
-    """As much of a pydantic location as stands in `value`; it also names union members and long forms."""
+    """As much of a pydantic location as is in `value`; it also names union members and long forms."""
     way: list[str | int] = []
     for part in loc:
         if isinstance(value, Mapping) and part in value:
@@ -185,14 +185,14 @@ def _written(loc: tuple[int | str, ...], value: object) -> Where:
         elif isinstance(value, list | tuple) and isinstance(part, int) and part < len(value):
             value = value[part]
         else:
-            # A key that is missing is told by its parent; `_note` names it.
+            # A key that is missing is reported at its parent; `_note` names it.
             break
         way.append(part)
     return tuple(way)
 
 
 def _note_short(model: type[BaseModel], detail: ErrorDetails, written: Where, where: Where, report: Report) -> bool:
-    """Note a value that is neither what may stand alone nor keys and values, if it is one."""
+    """Note a value that is neither a short form nor keys and values, if it is one."""
     long, given = _model_at(model, written), detail["input"]
     alone = len(written) < len(detail["loc"]) and detail["loc"][len(written)] == getattr(long, "_short", None)
     wrong_type = detail["type"] in _EXPECTED or (detail["type"] == "literal_error" and not isinstance(given, str))

@@ -20,7 +20,7 @@ __all__ = ["ALLOWLIST", "PREFIX", "Environment", "Expanded", "expand", "filled"]
 PREFIX = "SLUICEGATE_"
 """Names that begin so need no permission."""
 ALLOWLIST = "AIRFLOW__SLUICEGATE__ENV_ALLOWLIST"
-"""The variable of `[sluicegate] env_allowlist`, for who reads files without Airflow."""
+"""The variable of `[sluicegate] env_allowlist`, for processes that read files without Airflow."""
 
 _MARK = "${env:"
 _EXPANSION = re.compile(r"\$\{env:(?P<name>[^:{}\s]*)(?::(?P<default>[^{}]*))?(?P<end>\}?)")
@@ -62,7 +62,7 @@ class Environment:
 
 @dataclass(frozen=True)
 class Expanded:
-    """A document filled in. `used` are all names asked for, `unclear` the values that have a mistake."""
+    """A document filled in. `used` are all names asked for, `unclear` the values that have an error."""
 
     document: Document
     used: Mapping[str, str | None]
@@ -70,9 +70,9 @@ class Expanded:
 
 
 def expand(document: Document, environment: Environment) -> Expanded:
-    """Fill in the values of `document`; what cannot be filled in is noted among its mistakes.
+    """Fill in the values of `document`; what cannot be filled in is noted among its diagnostics.
 
-    An unquoted value that is filled in is read as if the result stood in the file: `${env:SLUICEGATE_COUNT:3}`
+    An unquoted value that is filled in is read as if the file said the result: `${env:SLUICEGATE_COUNT:3}`
     is a number. In quotes it is text.
     """
     diagnostics: list[Diagnostic] = []
@@ -81,7 +81,7 @@ def expand(document: Document, environment: Environment) -> Expanded:
     unclear: set[Where] = set()
     for written in document.scalars(_MARK):
         if written.is_key:
-            message = "a key is as it stands: `${env:…}` is for values"
+            message = "`${env:…}` is for values, not for keys: write the key itself"
             diagnostics.append(_diagnostic(document, written, message, _MARK, key=True))
             unclear.add(written.where)
             continue
@@ -112,7 +112,7 @@ def expand(document: Document, environment: Environment) -> Expanded:
 
 
 def filled(value: Any, changes: Mapping[Where, Any], way: Where = ()) -> Any:
-    """A copy of `value` that has, at each place of `changes`, what stands there."""
+    """A copy of `value` that has, at each place of `changes`, its value."""
     if way in changes:
         return changes[way]
     if isinstance(value, dict):
@@ -127,14 +127,14 @@ def _problem(found: re.Match[str], environment: Environment) -> str | None:
     if not found["end"] or not _NAME.fullmatch(name):
         return "expected `${env:NAME}` or `${env:NAME:default}`, without braces in the default"
     if not environment.allows(name):
-        return f"`{name}` may not be read: it neither begins with `{PREFIX}` nor is in `[sluicegate] env_allowlist`"
+        return f"`{name}` must not be read: it neither begins with `{PREFIX}` nor is in `[sluicegate] env_allowlist`"
     if environment.value(name) is None and found["default"] is None:
         return f"`{name}` is not set, and there is no default: `${{env:{name}:default}}`"
     return None
 
 
 def _meant(name: str, environment: Environment) -> str | None:
-    """A name that is set and may be read. Others are not told: they are nobody's business here."""
+    """A name that is set and may be read. Others stay private."""
     meant = did_you_mean(name, (each for each in environment.variables if environment.allows(each)))
     return None if meant is None or meant == name else f"{_MARK}{meant}}}"
 

@@ -1,4 +1,4 @@
-"""A pipeline file with the `defaults.yaml` that hold for it: one value that knows where each part stands."""
+"""A pipeline file with the `defaults.yaml` that hold for it: one value that knows where each part is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Source:
     """`layers`: the file itself, then its defaults from the deepest folder up.
 
     `env` are the names that `${env:NAME}` asked for, None where nothing is known under them. `unclear` are the
-    values that are not known because of a mistake that is told already. Of a file with a `matrix:` there is one for
+    values that are not known because of an error that is reported already. Of a file with a `matrix:` there is one for
     each combination, with `matrix` and its own `name` and `value`.
     """
 
@@ -40,7 +40,7 @@ class Source:
         """Read `file` and its defaults.
 
         :param environment: what `${env:NAME}` may see; this process's unless it is given
-        :raises PipelineErrors: when one of them is not YAML; with the mistakes of all that are not.
+        :raises PipelineErrors: when one of them is not YAML; with the diagnostics of all that are not.
         :raises OSError: when `file` cannot be read.
         """
         layers: list[Document] = []
@@ -84,7 +84,7 @@ class Source:
         suggestion: str | None = None,
         severity: Severity = "error",
     ) -> Diagnostic:
-        """A mistake at `where`, in the layer that decides it; at the nearest place above if there is none.
+        """A diagnostic at `where`, in the layer that decides it; at the nearest place above if there is none.
 
         :param key: point at the key rather than at its value.
         :param inside: point at these words inside the value, if they can be found there.
@@ -112,7 +112,7 @@ class Source:
             if reached == len(where):
                 return document, reached, key, value
             if decides:
-                # What stands here is no mapping, so nothing was merged into it: the value itself is meant.
+                # This is not a mapping, so nothing was merged into it: the value itself is meant.
                 return document, len(where), key, value
             if best is None or reached > best[1]:
                 best = document, reached, key, value
@@ -121,13 +121,13 @@ class Source:
 
 
 class Report:
-    """The mistakes found so far in one source."""
+    """The diagnostics found so far in one source."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.diagnostics: list[Diagnostic] = list(source.diagnostics)
         self.errors = 0
-        """How many were found here, those that are told already included."""
+        """How many were found here, those that are reported already included."""
 
     def error(
         self,
@@ -149,14 +149,14 @@ class Report:
         self._add(diagnostic, where)
 
     def _add(self, diagnostic: Diagnostic, where: Where) -> None:
-        # What a value is that could not be filled in, nobody knows: there is no second mistake in it.
+        # A value that could not be filled in is unknown: it gets no second diagnostic.
         if (diagnostic.file, where) not in self.source.unclear:
             self.diagnostics.append(diagnostic)
 
 
 @lru_cache(maxsize=64)
 def _parse_defaults(data: bytes, path: Path) -> Document:
-    """Defaults hold for many files: each text of theirs is parsed once. Nobody changes a document's value."""
+    """Defaults hold for many files: each text of theirs is parsed once. A document's value is never changed."""
     return parse(data, path)
 
 

@@ -19,14 +19,14 @@ from sluicegate.pipeline.diagnostics import Place
 
 __all__ = ["explain"]
 
-_NO_KEY = "this is no key: a `:` and a blank are missing behind it"
+_NO_KEY = "not a key: expected a `:` and a blank after it"
 _ONE_DOCUMENT = "one file is one document: nothing can follow a `---` or `...`"
 _SAYINGS = (
     ("could not find expected ':'", _NO_KEY, True),
     ("scanning an anchor", "a value that begins with `&` has to be quoted", True),
     ("scanning an alias", "a value that begins with `*` has to be quoted", True),
     ("block sequence entries", "a list begins on a line of its own", False),
-    ("scanning a block scalar", "nothing can stand behind `|` or `>` on their line", False),
+    ("scanning a block scalar", "nothing can follow `|` or `>` on their line", False),
     ("another document", _ONE_DOCUMENT, False),
     ("<document start>", _ONE_DOCUMENT, False),
 )
@@ -93,16 +93,16 @@ def _open_brackets(text: str) -> list[tuple[str, Place]]:
 
 
 def _left_over(before: str, letter: str) -> str:
-    """What stands where a key was expected."""
+    """What is wrong where a key was expected."""
     if letter in ("]", "}"):
         return f"this `{letter}` closes nothing"
     if before.strip():
-        return "nothing can stand behind the value: quote all of it, or take this away"
-    return "this does not fit what is above it: mend the indentation"
+        return "nothing can follow the value: quote all of it, or remove this"
+    return "this does not fit what is above it: fix the indentation"
 
 
 def _colon(lines: Sequence[str], noticed: Place) -> tuple[str, Place]:
-    """A `:` that cannot stand where it was noticed: perhaps one is missing on the line before."""
+    """A `:` that cannot be where it was noticed: perhaps one is missing on the line before."""
     above = next((number for number in range(noticed.line - 1, 0, -1) if lines[number - 1].strip()), None)
     first = not lines[noticed.line - 1][: noticed.column - 1].count(":")
     if above is not None and first:
@@ -110,13 +110,13 @@ def _colon(lines: Sequence[str], noticed: Place) -> tuple[str, Place]:
         if ":" not in words and words[:1] not in ("", "#", "-", "'", '"'):
             column = len(lines[above - 1]) - len(lines[above - 1].lstrip()) + 1
             return _NO_KEY, Place(above, column)
-    return "a `:` cannot stand here: quote the value, or mend the indentation", noticed
+    return "unexpected `:`: quote the value, or fix the indentation", noticed
 
 
 def _swallowing_quote(text: str, line: int) -> tuple[Place, Place] | None:
     """The first quote that ends on `line` and was most likely meant to end before, and where it ends.
 
-    Either it runs over several lines, or something stands right behind it that nothing can be.
+    Either it runs over several lines, or something follows it where nothing can.
     """
     for token in _tokens(text):
         start, end = token.start_mark, token.end_mark

@@ -65,10 +65,10 @@ class _Parser(CParser):
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed file. `mistakes` are those that left a readable document: duplicate keys, tags, `<<`.
+    """A parsed file. `diagnostics` are those that left a readable document: duplicate keys, tags, `<<`.
 
     `unclear` are the values that are not known because of one of them. Can be pickled: the places, which only
-    mistakes need, are then found in the text again.
+    diagnostics need, are then found in the text again.
     """
 
     file: Path
@@ -102,7 +102,7 @@ class Document:
             yield from _scalars(self.root, (), mark)
 
     def inside(self, where: Where, words: str) -> Place | None:
-        """Where `words` stand in the scalar at `where`, from its first template or `${` on; None if nowhere.
+        """Where `words` are in the scalar at `where`, from its first template or `${` on; None if nowhere.
 
         Looked for in the file's own text, since quotes, escapes and folded lines move what is in them.
         """
@@ -157,7 +157,7 @@ class Document:
 def parse(data: bytes, file: Path) -> Document:
     """The document in `data`; an empty one is an empty mapping.
 
-    :raises PipelineErrors: with one mistake, when the text is not UTF-8, not YAML or not a mapping.
+    :raises PipelineErrors: with one diagnostic, when the text is not UTF-8, not YAML or not a mapping.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -169,7 +169,7 @@ def parse(data: bytes, file: Path) -> Document:
         ) from None
     blank = Document(file, text, {})
     if forbidden := _FORBIDDEN.search(text):
-        message = f"the character U+{ord(forbidden[0]):04X} cannot stand in YAML"
+        message = f"the character U+{ord(forbidden[0]):04X} is not allowed in YAML"
         raise PipelineErrors([blank.diagnostic("syntax", message, _place_after(text[: forbidden.start()]))])
     try:
         _check_depth(text, blank)
@@ -205,7 +205,7 @@ def _check_depth(text: str, blank: Document) -> None:
 
 
 class _Builder:
-    """Nodes to values; keeps the way it has come for the mistakes it finds."""
+    """Nodes to values; keeps the way it has come for the diagnostics it finds."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -263,7 +263,7 @@ class _Builder:
             self.way.append(key)
             if key in result:
                 first = next(_place(other) for other, _ in node.value if other.value == key)
-                self.note("duplicate-key", f"`{key}` stands here twice, first on line {first.line}", key_node)
+                self.note("duplicate-key", f"`{key}` is here twice, first on line {first.line}", key_node)
             else:
                 result[key] = self.value(value_node)
             self.way.pop()

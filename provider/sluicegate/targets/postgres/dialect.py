@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sluicegate.records.exact import canonical
 from sluicegate.records.types import ColumnType, parse_type
 from sluicegate.targets.postgres.names import unusable_column
 
@@ -35,7 +36,7 @@ class PostgresDialect:
 
     def identity(self, type_: ColumnType, value: str) -> str:
         if type_.name == "numeric" and type_.is_text:
-            return f"coalesce(CAST(TRY_CAST({value} AS DECIMAL(38,10)) AS VARCHAR), {value})"
+            return canonical(value)
         if type_.name == "char":
             return f"rtrim({value}, ' ')"
         return value

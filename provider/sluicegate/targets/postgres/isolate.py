@@ -62,7 +62,7 @@ def bring_all_but_broken(
 ) -> Applied:
     """Bring the records of `merge` in, but for those that the table refuses, until these are `too_many`.
 
-    :param report: is told what is being done.
+    :param report: is called with what is being done.
     :param partitioned: whether the table is.
     """
     rows = connection.execute(_CONSTRAINTS, [table.schema, table.table]).fetchall()
@@ -200,7 +200,7 @@ class _Search:
     def sift(self, low: int, high: int, bring: Bring, one_by_one: OneByOne | None = None) -> None:
         """Bring the records from `low` to before `high`, but for the broken ones, in their order.
 
-        :param one_by_one: brings a few records, each on its own, and tells those that were refused.
+        :param one_by_one: brings a few records, each on its own, and returns those that were refused.
         """
         pieces = [(low, high)]
         while pieces and not self.stopped:

@@ -108,7 +108,7 @@ def can_go_one_by_one(
     position: str,
     statement: Callable[[sql.Composable], sql.Composed],
 ) -> bool:
-    """Make the function of `ONE_BY_ONE`; False where the role may not use PL/pgSQL.
+    """Make the function of `ONE_BY_ONE`; False where the role must not use PL/pgSQL.
 
     :param statement: what brings in the records of a relation.
     """

@@ -31,7 +31,7 @@ _NO_EQUALITY = {"json", "xml", "point", "polygon", "path", "box", "line", "circl
 def upsert(table: sql.Identifier, merge: Merge, source: sql.Composable = STAGE, *, partitioned: bool) -> sql.Composed:
     """The merge from the stage; returns the numbers of inserted and of touched rows.
 
-    The stage is read as it was written, which is in key order: the index is walked once, and two merges that
+    The stage is read in the order it was written in, by key: the index is walked once, and two merges that
     do not know each other's lock take their row locks in the same order.
     """
     others = [name for name in merge.columns if name not in merge.key]
