@@ -45,6 +45,7 @@ _LONGEST_FIRST = (
 """Groups in the order in which workers take them: what takes long must not begin last. All others follow."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the system tests; what shares a server stays on one worker: a file, or all of `airflow/`."""
     here = Path(__file__).parent
