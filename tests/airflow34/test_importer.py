@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -194,15 +195,36 @@ def test_airflows_own_commands_find_the_pipeline(airflow: Airflow34) -> None:
     assert all(file in listed.stdout for file in BAD)
 
 
-def test_an_empty_root_takes_no_dag_away(airflow: Airflow34) -> None:
-    before = airflow.active()
-    log = airflow.folder / "dag-processor.log"
-    airflow.dags.rename(airflow.folder / "unmounted")
-    airflow.dags.mkdir()
-    airflow.until(lambda: "has no YAML file any more" in log.read_text(), WAIT, "the empty root to be noticed")
-    time.sleep(8)  # what Airflow takes for gone is gone after 3 + 3 s
-    assert airflow.active() == before
-    airflow.dags.rmdir()
-    (airflow.folder / "unmounted").rename(airflow.dags)
-    airflow.until(lambda: airflow.errors().keys() == BAD.keys(), WAIT, "the files to be back")
-    assert airflow.active() == before
+EMPTIED = """
+import sys
+from pathlib import Path
+from airflow.dag_processing.bundles.local import LocalDagBundle
+from sluicegate.discovery.importer import PipelineImporter
+
+root = Path(sys.argv[1])
+bundle = LocalDagBundle(name="emptied", path=str(root))
+file = root / "small.yaml"
+file.write_text(sys.argv[2])
+
+def listed():
+    try:
+        return [repr(each) for each in PipelineImporter().list_dag_definitions(bundle)]
+    except FileNotFoundError as error:
+        return str(error)
+
+[definition, _] = PipelineImporter().list_dag_definitions(bundle)
+assert PipelineImporter().import_definition(definition, bundle).dags
+file.unlink()
+assert "has no YAML file any more, and 1 pipelines of it are scheduled" in listed()
+(root / ".sluicegate-empty").touch()
+assert listed() == []
+(root / ".sluicegate-empty").unlink()
+assert listed() == []
+"""
+
+
+def test_an_empty_root_cannot_be_listed_until_a_person_confirms_it(airflow: Airflow34, tmp_path: Path) -> None:
+    # Airflow keeps the files and DAGs that it knows of a bundle that it cannot list.
+    subprocess.run(
+        [str(airflow.python), "-c", EMPTIED, str(tmp_path), SMALL], env=airflow.environment, check=True, timeout=120
+    )

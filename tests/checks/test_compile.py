@@ -21,6 +21,7 @@ from sluicegate.faults import FaultError
 from sluicegate.load.stage import Stage
 from sluicegate.records.casts import Cast
 from sluicegate.records.engine import open_duckdb
+from sluicegate.records.notation import PLAIN
 from sluicegate.records.reader import LocalPart
 from sluicegate.records.types import parse_type
 from sluicegate.targets.postgres.dialect import PostgresDialect
@@ -106,7 +107,7 @@ RULES = st.one_of(
 class FrameReader:
     """A frame as a source of typed raw values."""
 
-    is_text, may_hold_nul = False, False
+    is_text, may_hold_nul, notation = False, False, PLAIN
 
     def __init__(self, duck: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> None:
         self.part = LocalPart(0, "frame", "1", None)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-_NAMED = re.compile(r"# dags/(\S+)\n")
+_NAMED = re.compile(r"# (?:dags|\$AIRFLOW_HOME)/(\S+)\n")
 _HEREDOC = re.compile(r"^cat > (?P<path>\S+) <<'(?P<mark>\w+)'\n(?P<text>.*?)^(?P=mark)$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 

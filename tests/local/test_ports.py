@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,3 +79,27 @@ def test_a_wanted_port_is_taken_at_its_word(state: State, listener: socket.socke
 def test_ports_that_were_written_down_badly_are_forgotten(state: State) -> None:
     state.ports.write_text('{"airflow": "x"}')
     ports.choose(state)
+
+
+CLAIM = """
+import sys
+from sluicegate.local.stack import ports
+print(ports.find([int(sys.argv[1])]), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names that end with their process")
+def test_two_stacks_that_start_at_once_get_different_ports() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = [sys.executable, "-c", CLAIM, str(port)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert int(other.stdout.readline()) == port
+        assert ports.find([port]) != port
+        with pytest.raises(StackError, match="about to be used by another stack"):
+            ports.require(port)
+        other.communicate("")
+    assert ports.require(port) == port

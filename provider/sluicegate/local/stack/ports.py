@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterable
 
 from sluicegate.local.stack.errors import StackError
@@ -10,6 +11,25 @@ from sluicegate.local.stack.state import Ports, State, read_json, write_json
 
 LOOPBACK = "127.0.0.1"
 AIRFLOW_DEFAULT = 8080
+_claims: dict[int, socket.socket] = {}
+"""What this process has claimed, until it ends."""
+
+
+def claim(port: int) -> bool:
+    """Keep other stacks that start at the same moment from a port that no server listens on yet (Linux).
+
+    The claim is a name in the kernel, which drops it with this process. False when another process has it.
+    """
+    if sys.platform != "linux" or port in _claims:
+        return True
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        name.bind(f"\0sluicegate-port-{port}")
+    except OSError:
+        name.close()
+        return False
+    _claims[port] = name
+    return True
 
 
 def is_free(port: int) -> bool:
@@ -51,6 +71,11 @@ def require(port: int) -> int:
             f"Port {port} on {LOOPBACK} is taken{f' by {by}' if by else ''}.",
             "Stop that process, give another --port, or leave --port out to have a free one found.",
         )
+    if not claim(port):
+        raise StackError(
+            f"Port {port} on {LOOPBACK} is about to be used by another stack.",
+            "Give another --port, or leave --port out to have a free one found.",
+        )
     return port
 
 
@@ -61,14 +86,14 @@ def find(preferred: Iterable[int], avoid: Iterable[int] = ()) -> int:
     """
     avoided = set(avoid)
     for port in preferred:
-        if port not in avoided and is_free(port):
+        if port not in avoided and is_free(port) and claim(port):
             return port
     try:
         while True:
             with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
                 probe.bind((LOOPBACK, 0))
                 port = int(probe.getsockname()[1])
-            if port not in avoided:
+            if port not in avoided and claim(port):
                 return port
     except OSError as error:
         raise StackError(

@@ -10,10 +10,9 @@ without the key where the attribute's default does not. The JSON Schema, docs/ya
 keys of a load its operator, its request and the ledger's digest as well. What the key does is all that is left to
 write; `sluicegate schema` makes the files in docs/ anew.
 
-The docstrings are read when a schema or a page is made (`table`), and cost nothing when a file is read.
+The docstrings are read when a schema or a page is made (`table`), and cost nothing when a file is read. No module of
+models has `from __future__ import annotations`: pydantic would compile each annotation again, at every task start.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum, auto

@@ -1,10 +1,8 @@
 """The keys of a `load` step that say what becomes of its records. How to add one: see `base`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -54,7 +52,7 @@ class Format(Part):
     """The order in dates with the year last (CSV and JSON). Default: such dates are texts. Example: `day_first`."""
 
     @model_validator(mode="after")
-    def _require_two_separators(self) -> Format:
+    def _require_two_separators(self) -> Self:
         if self.thousands == self.decimal:
             raise ValueError(f"`thousands` and `decimal` are both {self.decimal!r}: say both, and different ones")
         return self

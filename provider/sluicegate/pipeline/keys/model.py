@@ -5,8 +5,6 @@ no template rendered. Where a file may say a thing in several ways (a name, a li
 long form is the model here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path

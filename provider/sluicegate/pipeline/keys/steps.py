@@ -1,7 +1,5 @@
 """The keys of steps, and of what is inside them. How to add one: see `base`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
