@@ -69,7 +69,7 @@ class LoadOperator(StepOperator):
     ) -> None:
         options = {name: kwargs.pop(name) for name in LoadOptions.model_fields if name in kwargs}
         super().__init__(**kwargs)
-        self.options = LoadOptions.model_validate({name: value for name, value in options.items() if value is not None})
+        self.options = LoadOptions.of(options)
         self.source = source
         self.into = into
         self._into_template = into.template if isinstance(into, Location) else into

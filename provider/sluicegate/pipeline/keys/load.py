@@ -150,6 +150,26 @@ class LoadOptions(Model):
         counted = {name for name, field in LoadOptions.model_fields.items() if Mark.UNCOUNTED not in field.metadata}
         return self.model_dump(include=counted, exclude_defaults=True)
 
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """The options that are `given` by name; None means the default.
+
+        What `each` gave was validated before and is taken as it is: compiling the validation would cost a task
+        that starts more than all else that it does with its pipeline.
+        """
+        whole = given.keys() == cls.model_fields.keys() and isinstance(given["columns"], Mapping)
+        if (
+            whole
+            and isinstance(given["mode"], Mode)
+            and isinstance(given["on_schema_change"], OnSchemaChange)
+            and isinstance(given["dead_letters"], DeadLetters)
+            and isinstance(given["format"], Format | None)
+            and all(isinstance(check, Check) for check in given["checks"])
+            and all(isinstance(column, Column) for column in given["columns"].values())
+        ):
+            return cls.model_construct(**given)
+        return cls.model_validate({name: value for name, value in given.items() if value is not None})
+
     def each(self) -> dict[str, Any]:
         """All options by name, as they are."""
         return {name: getattr(self, name) for name in LoadOptions.model_fields}
