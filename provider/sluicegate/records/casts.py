@@ -72,7 +72,12 @@ class Cast:
             return f"trim({_as_text(raw, kind)}, E' \\t\\n\\r\\v\\f')"
         if self.type.is_text:
             return _as_text(raw, kind)
-        return f"TRY_CAST({raw if self._is_native(kind) else _as_text(raw, kind)} AS {self.type.duck})"
+        duck = self.type.duck
+        if self._is_native(kind):
+            return f"TRY_CAST({raw} AS {duck})"
+        text = f"TRY_CAST({_as_text(raw, kind)} AS {duck})"
+        few = self._has_few_digits(raw, kind)
+        return text if few is None else f"CASE WHEN {few} THEN TRY_CAST({raw} AS {duck}) ELSE {text} END"
 
     def lost(self, raw: str, value: str, kind: str, *, refused: Sequence[str] = ()) -> str | None:
         """SQL that is true where `raw` has a value that the cast loses or changes, never NULL; None if no cast can.
@@ -91,7 +96,10 @@ class Cast:
         if type_.is_number:
             if self._is_native(kind):
                 return self._changed_number(raw, value, kind)
-            return exact.changed(type_, self.round, _as_text(raw, kind), value)
+            changed = exact.changed(type_, self.round, _as_text(raw, kind), value)
+            if (few := self._has_few_digits(raw, kind)) is None:
+                return changed
+            return [f"CASE WHEN {few} THEN CAST({value} AS DOUBLE) <> {raw} ELSE {' OR '.join(changed)} END"]
         if type_.name in {"varchar", "char"} and type_.length is not None:
             return [f"length({value}) > {type_.length}"]
         if type_.name in {"json", "jsonb"}:
@@ -122,11 +130,16 @@ class Cast:
             return name in {"smallint", "integer", "bigint", "numeric"}
         if kind == "FLOAT":
             return duck == "DOUBLE"
-        if kind == "DOUBLE" and not self.round:
-            return name in {"smallint", "integer", "bigint"} or (
-                name == "numeric" and (self.type.precision or 99) <= 15
-            )
-        return False
+        return kind == "DOUBLE" and not self.round and name in {"smallint", "integer", "bigint"}
+
+    def _has_few_digits(self, raw: str, kind: str) -> str | None:
+        """SQL of whether a double is a decimal of the type where it reads back as it: up to fifteen digits. None where
+        that is not asked.
+        """
+        type_, scale = self.type, self.type.scale or 0
+        if kind != "DOUBLE" or self.round or type_.name != "numeric" or type_.is_text or scale > 14:
+            return None
+        return f"abs({raw}) < 1e{15 - scale}"
 
     def _moment(self, raw: str, kind: str) -> tuple[str, str]:
         """`raw` and its kind as `moments` takes them: a moment, or a text."""

@@ -99,7 +99,7 @@ class JsonReader(TextReader):
             f"{self.look.new_line}"
         )
         rows = f"SELECT row_number() OVER () AS line, text FROM read_csv({literal(str(self.look.path))}, {options})"
-        return self._shaped(f"SELECT * FROM ({rows}) WHERE trim(text, ' \t') <> ''")
+        return self._shaped(f"SELECT * FROM ({rows}) WHERE NOT regexp_full_match(text, '[ \t]*')")
 
     def _careful_relation(self) -> str:
         columns = "{'line': 'BIGINT', 'text': 'VARCHAR'}"
