@@ -41,7 +41,7 @@ ifdef ARGS
 	@.venv/bin/pytest $(ARGS)
 else
 	@.venv/bin/pytest -m "not system" -n auto
-	@.venv/bin/pytest -m system -n 2 --dist loadgroup --no-loadscope-reorder --durations=25 $(if $(CI),--junitxml=test-results.xml)
+	@.venv/bin/pytest -m system -n 2 --dist loadscope --no-loadscope-reorder --durations=25 $(if $(CI),--junitxml=test-results.xml)
 endif
 
 # What needs no server: a minute.

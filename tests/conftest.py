@@ -8,8 +8,10 @@ import signal
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 _HOME = Path(tempfile.mkdtemp(prefix="sluicegate-tests-"))
 
@@ -45,9 +47,8 @@ _LONGEST_FIRST = (
 """Groups in the order in which workers take them: what takes long must not begin last. All others follow."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the system tests; what shares a server stays on one worker: a file, or all of `airflow/`."""
+    """Mark the system tests, and put first what takes longest."""
     here = Path(__file__).parent
     place = {group: number for number, group in enumerate(_LONGEST_FIRST)}
     order: dict[pytest.Item, tuple[int, str]] = {}
@@ -55,10 +56,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         file = item.path.relative_to(here).as_posix()
         if file.startswith(_SYSTEM):
             item.add_marker(pytest.mark.system)
-        group = "airflow" if file.startswith("airflow/") and file != _OWN_STACK else file
-        item.add_marker(pytest.mark.xdist_group(group))
+        group = _group_of(file)
         order[item] = (place.get(group, len(place)), group)
     items.sort(key=order.__getitem__)
+
+
+def _group_of(file: str) -> str:
+    """What stays on one worker because it shares servers: a file, or all of `airflow/`."""
+    return "airflow" if file.startswith("airflow/") and file != _OWN_STACK else file
+
+
+class _ByServers(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return _group_of(nodeid.partition("::")[0].removeprefix("tests/"))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """Share system tests among workers by their servers (`--dist loadscope`)."""
+    return _ByServers(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 def pytest_configure(config: pytest.Config) -> None:

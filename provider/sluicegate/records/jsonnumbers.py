@@ -32,7 +32,7 @@ def with_values(relation: str, paths: str) -> str:
     """
     quoted = literal(f'\\1"{_MARK.replace(chr(92), chr(92) * 2)}\\2"')
     replaced = f"regexp_replace(text, '([:,\\[]\\s*)({_NUMBER})', {quoted}, 'g')"
-    # What DuckDB writes as it was read has lost nothing; that is asked first, for it is the quickest.
+    # What DuckDB writes in the very digits it read has lost nothing; that is asked first, for it is the quickest.
     again = "CAST(json(text) AS VARCHAR)"
     marked = (
         f"CASE WHEN why IS NOT NULL OR {again} = text THEN NULL "
