@@ -188,7 +188,7 @@ def end_the_cluster(airflow: Airflow, run: str) -> None:
     def running() -> str | None:
         for cluster in emr.list_clusters(ClusterStates=["RUNNING"])["Clusters"]:
             steps = emr.list_steps(ClusterId=cluster["Id"])["Steps"]
-            if any(DAYS[2] in word for step in steps for word in step["Config"]["Args"]):
+            if any(f"/{DAYS[2]}" in word for step in steps for word in step["Config"]["Args"]):
                 return str(cluster["Id"])
         return None
 
