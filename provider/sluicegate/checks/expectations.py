@@ -8,7 +8,6 @@ their columns together, in memory.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.checks.rule import Rule
 from sluicegate.faults import FaultError, fault
+from sluicegate.pipeline.diagnostics import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,8 +131,8 @@ class ExpectationRunner:
         name = "".join(word.capitalize() for word in rule.expectation.split("_"))
         names = [each for each in dir(self._core) if each.startswith("Expect") or each == "UnexpectedRowsExpectation"]
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"; did you mean {_snake(near[0])!r}?" if near else ""
+            near = did_you_mean(name, names)
+            hint = f"; did you mean {_snake(near)!r}?" if near else ""
             raise fault("CHECK_BROKEN", f"there is no expectation {rule.expectation!r}{hint}", rule=rule.name)
         return getattr(self._core, name)
 
@@ -141,8 +141,8 @@ class ExpectationRunner:
         known = set(kind.__fields__)
         for key in rule.kwargs:
             if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                near = did_you_mean(key, known)
+                hint = f"; did you mean {near!r}?" if near else ""
                 raise self._broken(rule, f"it has no argument {key!r}{hint}")
         try:
             return kind(**rule.kwargs)

@@ -5,12 +5,12 @@ Decides only; what the file's types are is asked through a function, and only fo
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from sluicegate.checks.rule import Rule
 from sluicegate.faults import fault
 from sluicegate.load.request import LoadRequest
+from sluicegate.pipeline.diagnostics import did_you_mean
 from sluicegate.pipeline.keys.model import OnSchemaChange
 from sluicegate.records.types import ColumnType, parse_type
 from sluicegate.targets.target import Table
@@ -165,5 +165,5 @@ def _missing(named: Mapping[str, str], names: Sequence[str]) -> list[str]:
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    meant = did_you_mean(name, known)
+    return f"; did you mean {meant!r}?" if meant else ""
