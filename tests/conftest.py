@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 _HERE = Path(__file__).parent
+gc.disable()  # until all tests are collected: what is imported and made till then stays
 _HOME = Path(tempfile.mkdtemp(prefix="sluicegate-tests-"))
 
 # No setting of the machine that runs the tests may reach them.
@@ -67,6 +69,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         group = _group_of(file)
         order[item] = (place.get(group, len(place)), group)
     items.sort(key=order.__getitem__)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector from what stays to the end: it would go through all of Airflow, in every forked child too."""
+    gc.freeze()
+    gc.enable()
 
 
 def _group_of(file: str) -> str:

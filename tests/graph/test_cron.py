@@ -8,6 +8,7 @@ from itertools import islice, pairwise
 import pytest
 from airflow.timetables.base import DataInterval, TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
+from croniter import croniter  # type: ignore[import-untyped]
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pendulum import instance
@@ -24,6 +25,7 @@ CRONS = (
 ZONES = (
     "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Adelaide", "Africa/Casablanca",
 )  # fmt: skip
+YEARS = (datetime.fromisoformat("2020-01-01"), datetime.fromisoformat("2030-01-01"))
 # Not here, because Airflow's own answer depends on where it began: every hour of some days across a change of
 # the clocks (`0 * 1 * *`), and changes by half an hour (Australia/Lord_Howe), where its scheduler fails.
 
@@ -86,6 +88,21 @@ def test_windows_always_go_forward(cron: str, timezone: str) -> None:
     schedule = Schedule(kind="cron", cron=cron, timezone=timezone, start=datetime(2026, 1, 1, tzinfo=UTC))
     starts = [window.start for window in islice(windows(schedule, datetime(2026, 2, 1, tzinfo=UTC)), 400)]
     assert all(before < after for before, after in pairwise(starts))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([cron for cron in CRONS if cron.endswith(" * * *")]),
+    st.datetimes(*YEARS, timezones=st.just(UTC)),
+    st.booleans(),
+)
+def test_ticks_of_every_day_are_croniters(cron: str, moment: datetime, on_a_tick: bool) -> None:
+    ours = cron_of(cron, "UTC")
+    assert ours.every_day
+    if on_a_tick:
+        moment = moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
+    assert ours.next(moment) == croniter(cron, moment).get_next(datetime)
+    assert ours.previous(moment) == croniter(cron, moment).get_prev(datetime)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

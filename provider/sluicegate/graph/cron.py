@@ -8,6 +8,7 @@ cron for every hour goes by elapsed time instead. `tests/graph/test_cron.py` hol
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ PRESETS = {
     "@yearly": "0 0 1 1 *",
 }
 _DAY = 24 * 60
+_MINUTE = timedelta(minutes=1)
 _stepping = Lock()
 _RANDOM = re.compile(r"(?i)(?<![a-z])[rh](?![a-z])")
 
@@ -125,7 +127,7 @@ class Cron:
         while True:
             end = self.next(start)
             yield start, end
-            following = end if self.timezone == "UTC" else self._aligned(end)
+            following = end if self.timezone == "UTC" else self._aligned(end, start)
             if following <= start:
                 following = self.next(following)
             start = following if following > start else end
@@ -135,32 +137,49 @@ class Cron:
         following = self.next(start)
         return following if self.previous(following) != start else start
 
-    def _aligned(self, tick: datetime) -> datetime:
-        """Where Airflow starts the interval after one that ends at `tick`.
+    def _aligned(self, tick: datetime, start: datetime) -> datetime:
+        """Where Airflow starts the interval after one from `start` to `tick`, the tick that follows.
 
         Next to a skipped hour that is not always `tick`: times that fall into the hour come after it.
         """
         before = self.previous(tick)
-        return tick if self.next(before) == tick else before
+        return tick if before == start or self.next(before) == tick else before
 
-    def minutes_between(self) -> tuple[int, int]:
-        """The shortest and the longest distance between ticks, in wall-clock minutes,."""
+    @cached_property
+    def _of_day(self) -> list[int]:
+        """The minutes of a day at which it ticks, in order."""
         minutes, hours = (
             list(range(size)) if field == ["*"] else [int(value) for value in field]
             for field, size in zip(self._fields[:2], (60, 24), strict=True)
         )
-        ticks = sorted(hour * 60 + minute for hour in hours for minute in minutes)
+        return sorted(hour * 60 + minute for hour in hours for minute in minutes)
+
+    def minutes_between(self) -> tuple[int, int]:
+        """The shortest and the longest distance between ticks, in wall-clock minutes."""
+        ticks = self._of_day
         distances = [after - before for before, after in zip(ticks, [*ticks[1:], ticks[0] + _DAY], strict=True)]
         return min(distances), max(distances)
 
     def _step(self, instant: datetime, *, forward: bool) -> datetime:
         local = instant.astimezone(self._zone).replace(tzinfo=None, fold=0)
-        with _stepping:
-            step = self._croniter.get_next if forward else self._croniter.get_prev
-            found: datetime = step(datetime, start_time=local)
+        found = self._in_days(local, forward=forward) if self.every_day else self._by_croniter(local, forward=forward)
         if self.every_hour:
             return instant.astimezone(UTC) + (found - local)
         return self._aware(found)
+
+    def _by_croniter(self, local: datetime, *, forward: bool) -> datetime:
+        with _stepping:
+            step = self._croniter.get_next if forward else self._croniter.get_prev
+            found: datetime = step(datetime, start_time=local)
+        return found
+
+    def _in_days(self, local: datetime, *, forward: bool) -> datetime:
+        """The same for one that ticks alike on every day, in a tenth of the time."""
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        minutes = (local - midnight) / _MINUTE
+        place = bisect_right(self._of_day, minutes) if forward else bisect_left(self._of_day, minutes) - 1
+        days, number = divmod(place, len(self._of_day))
+        return midnight + timedelta(days=days, minutes=self._of_day[number])
 
     def _aware(self, local: datetime) -> datetime:
         before = local.replace(tzinfo=self._zone, fold=0)

@@ -119,7 +119,7 @@ def unmatched(reader: Schedule, upstream: Schedule) -> Window | None:
         for window in islice(windows(unbounded, first), _MOST):
             if window.start > last:
                 break
-            if not upstream_windows(every, window):
+            if not _finds_one(every, window):
                 return window
     return None
 
@@ -128,15 +128,21 @@ def _unmatched_at_the_ends(reader: Schedule, upstream: Schedule) -> Window | Non
     """The first or the last run of `reader`, when `upstream` has not begun or has already ended by then."""
     begin = reader.start or _BASE
     first = next(windows(reader, begin - timedelta(days=1)), None)
-    if first is not None and not upstream_windows(upstream, first):
+    if first is not None and not _finds_one(upstream, first):
         return first
     if upstream.end is None:
         return None
     after = max(begin, upstream.end) if reader.end is None else max(begin, reader.end - timedelta(days=1))
     for window in windows(reader, after):
-        if not upstream_windows(upstream, window):
+        if not _finds_one(upstream, window):
             return window
     return None
+
+
+def _finds_one(upstream: Schedule, window: Window) -> bool:
+    """Whether a window of the upstream ends in `window`; only the first one is looked for."""
+    first = next(windows(upstream, window.start), None)
+    return first is not None and first.end <= window.end
 
 
 def _distances_decide(ours: Cron, theirs: Cron) -> bool:
