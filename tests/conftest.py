@@ -8,11 +8,14 @@ import shutil
 import signal
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+from tests.fresh import FreshAirflow, fresh_airflow
 
 _HERE = Path(__file__).parent
 gc.disable()  # until all tests are collected: what is imported and made till then stays
@@ -77,6 +80,12 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.fixture(scope="session")
+def fresh() -> Iterator[FreshAirflow]:
+    with fresh_airflow() as interpreter:
+        yield interpreter
+
+
 def _group_of(file: str) -> str:
     """What stays on one worker because it shares servers: a file, or all of `airflow/`."""
     return "airflow" if file.startswith("airflow/") and file != _OWN_STACK else file
@@ -101,4 +110,5 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     del config
+    gc.unfreeze()
     shutil.rmtree(_HOME, ignore_errors=True)

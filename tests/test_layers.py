@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import sluicegate
+from tests.fresh import FreshAirflow
 
 PACKAGE = Path(sluicegate.__file__).parent
 ROOT = Path(__file__).parents[1]
@@ -290,10 +291,11 @@ for file in {files!r}:
 """
 
 
-def test_what_builds_a_dag_imports_nothing_that_only_a_task_needs() -> None:
+def test_what_builds_a_dag_imports_nothing_that_only_a_task_needs(fresh: FreshAirflow) -> None:
     files = ["delays.yaml", "flights.yaml", "inbox.yaml"]
     code = BUILD.format(modules=PARSE_TIME, heavy=HEAVY, files=files, dags=str(ROOT / "dags"))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = fresh.run(code)
+    done.check_returncode()
     assert [line for line in done.stdout.splitlines() if line.partition(" ")[0] in {*PARSE_TIME, *files}] == [
         f"{name} []" for name in (*PARSE_TIME, *files)
     ]

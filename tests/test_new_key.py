@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from sluicegate.ledger.entries import Origin
 from sluicegate.load.request import LoadRequest, request_of
 from sluicegate.pipeline.file import read_draft
 from sluicegate.pipeline.keys.model import LoadStep
+from tests.fresh import FreshAirflow
 
 BEFORE = '    format: Format | None = None\n    """How its file is read; wins'
 NEW = '''\
@@ -70,7 +68,7 @@ SAID = {"unsaid": "", "default": "on_empty: load", "said": "on_empty: fail", "sl
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def told(tmp_path_factory: pytest.TempPathFactory, fresh: FreshAirflow) -> dict[str, Any]:
     """What the package says that has the key."""
     folder = tmp_path_factory.mktemp("new_key")
     package, root = folder / "sluicegate", folder / "dags"
@@ -82,10 +80,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     root.mkdir()
     for name, said in SAID.items():
         (root / f"{name}.yaml").write_text(f"{PIPELINE}    {said}\n")
-    done = subprocess.run(
-        [sys.executable, "-c", ASKED, str(root)],
-        env={**os.environ, "PYTHONPATH": str(folder)}, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    done = fresh.run(ASKED, root, env={"PYTHONPATH": str(folder)})
     assert done.returncode == 0, done.stderr
     return {"root": root, **json.loads(done.stdout.splitlines()[-1])}
 

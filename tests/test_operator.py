@@ -23,6 +23,7 @@ from sluicegate.runtime.dag import PipelineDAG
 from sluicegate.runtime.marks import RUN_XCOM_KEY
 from sluicegate.runtime.operator import StepOperator, run_window
 from sluicegate.runtime.step import StepContext, StepResult
+from tests.fresh import FreshAirflow
 
 START, END = datetime(2013, 2, 11, tzinfo=UTC), datetime(2013, 2, 12, tzinfo=UTC)
 
@@ -322,16 +323,15 @@ def test_a_policy_of_ones_own_stays() -> None:
         assert Recording(task_id="b").retry_policy is own
 
 
-def test_nothing_heavy_is_imported_with_the_operators() -> None:
+def test_nothing_heavy_is_imported_with_the_operators(fresh: FreshAirflow) -> None:
     code = """
 import sys
-import airflow.sdk, airflow.sdk.exceptions, airflow.sdk.definitions.retry_policy
-before = set(sys.modules)
 import sluicegate.runtime.operator, sluicegate.transform, sluicegate.storage, sluicegate.faults
 heavy = {"duckdb", "pandas", "pyarrow", "boto3", "botocore", "psycopg", "great_expectations", "numpy"}
-print(sorted(heavy & {name.partition(".")[0] for name in set(sys.modules) - before}))
+print(sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = fresh.run(code)
+    found.check_returncode()
     assert found.stdout.strip().splitlines()[-1] == "[]"
 
 

@@ -17,6 +17,11 @@ from sluicegate.api.errors import NotSignedIn, UnexpectedAnswer
 from tests.api.conftest import Server, serve
 
 
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluicegate.api.client._FIRST_PAUSE", 0.02)
+
+
 def client_of(server: Server, deadline: float = 5) -> Client:
     return Client(server.url, Bearer("token-1"), deadline=deadline, environment_proxies=False)
 
@@ -63,7 +68,7 @@ def test_a_write_is_repeated_while_there_is_no_connection() -> None:
     def later() -> None:
         from http.server import ThreadingHTTPServer
 
-        time.sleep(0.6)
+        time.sleep(0.2)
         late = serve(server)
         handler = late.RequestHandlerClass
         late.shutdown()
@@ -86,7 +91,7 @@ def test_the_deadline_ends_all_repeating() -> None:
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
     begun = time.monotonic()
     with (
-        Client(url, Bearer("x"), deadline=1, environment_proxies=False) as client,
+        Client(url, Bearer("x"), deadline=0.6, environment_proxies=False) as client,
         pytest.raises(NotReachable, match="has not answered for 1 s") as caught,
     ):
         client.get("/version")
@@ -99,7 +104,7 @@ def test_the_deadline_holds_for_a_server_that_accepts_and_says_nothing() -> None
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         begun = time.monotonic()
         with (
-            Client(url, Bearer("x"), deadline=1, environment_proxies=False) as client,
+            Client(url, Bearer("x"), deadline=0.3, environment_proxies=False) as client,
             pytest.raises(NotReachable),
         ):
             client.get("/version")
@@ -108,7 +113,7 @@ def test_the_deadline_holds_for_a_server_that_accepts_and_says_nothing() -> None
 
 def test_an_answer_that_stays_an_error_is_given_back_at_the_deadline(server: Server) -> None:
     server.answers["GET /version"] = [(503, {"detail": "still starting"})]
-    with client_of(server, deadline=0.5) as client, pytest.raises(Refused, match=r"503 to GET .*: still starting"):
+    with client_of(server, deadline=0.2) as client, pytest.raises(Refused, match=r"503 to GET .*: still starting"):
         client.get("/version")
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from sluicegate.discovery.bundle import PipelineBundle
 from tests.discovery.bundles import bag_of, bundle_at, stubs, told
 from tests.factory.files import BAD_ARGUMENT, CYCLE, DELAYS, FLIGHTS, MISSPELT, SYNTAX, write
+from tests.fresh import FreshAirflow
 
 
 def test_good_files_load_and_each_bad_one_has_its_own_error(root: Path, bundle: PipelineBundle) -> None:
@@ -199,13 +199,12 @@ print(sorted(name for name in sys.modules if name.startswith("sluicegate.")))
 
 
 def test_a_task_that_starts_imports_no_reader_of_files_and_compiles_no_validation(
-    root: Path, bundle: PipelineBundle
+    root: Path, bundle: PipelineBundle, fresh: FreshAirflow
 ) -> None:
     write(root, flights=FLIGHTS)
     bundle.initialize()
-    words = [sys.executable, "-c", TASK_START, str(root)]
     storage = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(bundle.base_dir.parent)}
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ | storage)
+    done = fresh.run(TASK_START, root, env=storage)
     assert done.returncode == 0, done.stderr
     compiled, loaded = done.stdout.splitlines()[-2:]
     assert compiled == "compiled: False"

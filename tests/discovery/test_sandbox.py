@@ -32,7 +32,7 @@ AT_IMPORT = {
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_module, "sandbox_problems", lambda entries: sandbox_problems(entries, seconds=2.0))
+    monkeypatch.setattr(scan_module, "sandbox_problems", lambda entries: sandbox_problems(entries, seconds=1.0))
     monkeypatch.setattr(sandbox_module, "_LEAST_SECONDS", 0.2)
 
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sluicegate.cli import app
+from tests.fresh import FreshAirflow
 from tests.render.pipelines import write
 
 
@@ -59,11 +58,12 @@ def test_json_has_what_differs_from_defaults_and_nothing_of_the_machine(root: Pa
     assert kinds["tasks"]["load_kinds"]["arguments"]["root"] == "$DAGS_ROOT"
 
 
-def test_json_is_the_same_from_another_folder_with_another_hash_seed(root: Path, tmp_path: Path) -> None:
+def test_json_is_the_same_from_another_folder_with_another_hash_seed(
+    root: Path, tmp_path: Path, fresh: FreshAirflow
+) -> None:
     elsewhere = write(tmp_path / "elsewhere" / "dags")
-    words = [sys.executable, "-c", "from sluicegate.cli import main; main()", "render", str(elsewhere)]
-    environment = {**os.environ, "PYTHONHASHSEED": "7"}
-    done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+    done = fresh.run("from sluicegate.cli import main; main()", "render", elsewhere)
+    assert done.returncode == 0, done.stderr
     assert done.stdout == run("dags").stdout
     assert len(json.loads(done.stdout)) == 7
 

@@ -17,6 +17,7 @@ from sluicegate.factory.attempt import attempt
 from sluicegate.factory.code_path import find_code
 from sluicegate.pipeline import read_tree
 from sluicegate.render import python_of, rendered
+from tests.fresh import FreshAirflow
 from tests.render import pipelines
 from tests.render.built import seen
 
@@ -55,14 +56,13 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def made(tmp_path_factory: pytest.TempPathFactory, fresh: FreshAirflow) -> Made:
     every = pipelines.write(tmp_path_factory.mktemp("every") / "dags")
     target = tmp_path_factory.mktemp("written")
     factorys, files = written(every, target)
     samples, more = written(REPOSITORY / "dags", target)
     shutil.copy(every / "harbour.py", target)
-    words = [sys.executable, str(Path(__file__).with_name("built.py")), str(target), *map(str, [*files, *more])]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    done = fresh.run(Path(__file__).with_name("built.py"), target, *files, *more)
     assert done.returncode == 0, done.stderr
     return Made(factorys | samples, json.loads(done.stdout.splitlines()[-1]), target)
 
