@@ -6,6 +6,8 @@ UV := .uv/bin/uv
 # uv must use the Python that is here: it would otherwise fetch one from elsewhere.
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
+# Bytecode stays in .venv: without it every process compiles all of Airflow, in 3 s.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test unit lint bench clean env
 .DEFAULT_GOAL := help

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from sluicegate.discovery.bundle import PipelineBundle
+from sluicegate.discovery.preload import preload_parsing
 from tests.discovery.bundles import bundle_at
+
+preload_parsing(())  # as in a dag-processor: every child that builds would import it for itself
 
 
 @pytest.fixture

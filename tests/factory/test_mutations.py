@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +25,16 @@ from sluicegate.discovery.scan import scan
 from sluicegate.discovery.store import BundleStore
 from sluicegate.pipeline.diagnostics import BUG, Diagnostic
 from sluicegate.pipeline.text.environment import Environment
-from tests.pipeline.test_mutations import CODE, VALID, changed_texts, changed_values, places, stands_in_its_file
+from tests.pipeline.test_mutations import (
+    CODE,
+    VALID,
+    changed_texts,
+    changed_values,
+    dumped,
+    parsed,
+    places,
+    stands_in_its_file,
+)
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 
@@ -114,7 +122,7 @@ def root() -> Iterator[Path]:
 @st.composite
 def changed_strings(draw: st.DrawFn) -> bytes:
     """Still YAML: letters and words inside texts are put in, taken out and moved."""
-    value = copy.deepcopy(yaml.safe_load(FULL))
+    value = copy.deepcopy(parsed(FULL))
     for _ in range(draw(st.integers(1, 3))):
         texts = [(holder, key) for holder, key in places(value) if isinstance(holder[key], str)]
         holder, key = draw(st.sampled_from(texts))
@@ -125,7 +133,7 @@ def changed_strings(draw: st.DrawFn) -> bytes:
 @st.composite
 def changed_names(draw: st.DrawFn) -> bytes:
     """As above, of the names of datasets and steps that others refer to."""
-    value = copy.deepcopy(yaml.safe_load(FULL))
+    value = copy.deepcopy(parsed(FULL))
     section: dict[str, Any] = value[draw(st.sampled_from(("datasets", "steps", "params")))]
     name = draw(st.sampled_from(sorted(section)))
     section[draw(_changed(name))] = section.pop(name)
@@ -149,7 +157,7 @@ def _changed(draw: st.DrawFn, text: str) -> str:
 
 
 def _dumped(value: object) -> bytes:
-    return yaml.safe_dump(value, sort_keys=False, width=1000, allow_unicode=True).encode("utf-8", "surrogateescape")
+    return dumped(value, width=1000).encode("utf-8", "surrogateescape")
 
 
 def test_what_is_mutated_is_valid(root: Path) -> None:

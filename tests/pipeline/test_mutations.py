@@ -11,6 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -175,10 +176,14 @@ def _misspelt(draw: st.DrawFn, data: bytes) -> bytes:
 _CHANGES = (_byte, _cut, _truncated, _odd, _line, _misspelt)
 
 
+parsed = cache(yaml.safe_load)
+dumped = partial(yaml.dump, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+
+
 @st.composite
 def changed_values(draw: st.DrawFn, valid: str = VALID) -> bytes:
     """Still YAML: values of other types, keys that are misspelt, missing, doubled elsewhere."""
-    value = copy.deepcopy(yaml.safe_load(valid))
+    value = copy.deepcopy(parsed(valid))
     for _ in range(draw(st.integers(1, 3))):
         found = list(places(value))
         if not found:
@@ -196,8 +201,7 @@ def changed_values(draw: st.DrawFn, valid: str = VALID) -> bytes:
             name = draw(st.sampled_from((str(key)[:-1], f"{key}s", str(key).upper(), *WORDS, "1", "null", "é", " ")))
             holder[name] = holder.pop(key)
     width, flow = draw(st.sampled_from((40, 1000))), draw(st.sampled_from((True, False, None)))
-    text = yaml.safe_dump(value, sort_keys=False, width=width, default_flow_style=flow, allow_unicode=True)
-    return text.encode()
+    return dumped(value, width=width, default_flow_style=flow).encode()
 
 
 def places(value: object) -> Iterator[tuple[Any, Any]]:
