@@ -46,7 +46,7 @@ else
 	@.venv/bin/pytest -m system -n 2 --dist loadscope --no-loadscope-reorder --durations=25 $(if $(CI),--junitxml=test-results.xml)
 endif
 
-# What needs no server: a minute.
+# What needs no server: well under a minute on two cores.
 unit: .venv/ready
 	@.venv/bin/pytest -m "not system" -n auto $(ARGS)
 
