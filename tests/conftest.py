@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+pytest_plugins = ["sluicegate.testing.fixtures"]
+
 _HOME = Path(tempfile.mkdtemp(prefix="sluicegate-tests-"))
 
 # No setting of the machine that runs the tests may reach them.
