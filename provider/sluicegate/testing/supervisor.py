@@ -49,7 +49,7 @@ class Run:
 
 @dataclass
 class Supervisor:
-    """Stands where a task has its connection to Airflow (`SUPERVISOR_COMMS`), and keeps what it was asked.
+    """A task's connection to Airflow (`SUPERVISOR_COMMS`) that answers from memory, and keeps what it was asked.
 
     Connections and variables come from the environment, as `AIRFLOW_CONN_…` and `AIRFLOW_VAR_…`.
 
