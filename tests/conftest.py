@@ -43,7 +43,8 @@ _SYSTEM = (
     "airflow/", "airflow34/", "checks/test_compile.py", "deploy/test_container.py", "docs/", "emr/test_crash.py",
     "emr/test_operator.py", "ledger/test_postgres.py", "load/", "local/test_airflow.py", "local/test_aws_",
     "local/test_command.py", "local/test_postgres.py", "local/test_processes.py", "local/test_stack.py",
-    "local/test_watch.py", "storage/test_s3.py", "transform/",
+    "local/test_watch.py", "storage/test_s3.py", "testing/test_fixtures.py", "testing/test_pipelines.py",
+    "transform/",
 )  # fmt: skip
 _OWN_STACK = "airflow/test_readme.py"
 _LONGEST_FIRST = (

@@ -6,6 +6,8 @@ What starts something is started by the first test that asks for it.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +20,15 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 if TYPE_CHECKING:
+    from sluicegate.testing.pipelines import Pipelines
     from sluicegate.testing.s3 import ScratchS3
     from sluicegate.testing.warehouse import Warehouse
 
-__all__ = ["postgres_server", "s3", "warehouse"]
+__all__ = ["airflow_home", "dags_root", "pipelines", "postgres_server", "s3", "warehouse"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini("sluicegate_dags", "the dags root, from pytest's root folder", default="dags")
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +56,26 @@ def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScratchS3]:
     with scratch_s3(tmp_path / "s3") as found:
         monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", found.connection)
         yield found
+
+
+@pytest.fixture
+def dags_root(request: pytest.FixtureRequest) -> Path:
+    """The folder of the pipelines: `sluicegate_dags` of pytest's configuration, `dags` unless it is set."""
+    return request.config.rootpath / str(request.config.getini("sluicegate_dags"))
+
+
+@pytest.fixture(scope="session")
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A configuration of Airflow's own defaults, unless a home is given or Airflow is imported already."""
+    if "airflow" not in sys.modules and "AIRFLOW_HOME" not in os.environ:
+        os.environ["AIRFLOW_HOME"] = str(tmp_path_factory.mktemp("airflow"))
+
+
+@pytest.fixture
+def pipelines(airflow_home: None, dags_root: Path, warehouse: Warehouse, s3: ScratchS3) -> Iterator[Pipelines]:
+    """The pipelines below `dags_root`, on an empty warehouse and an empty S3."""
+    from sluicegate.testing.pipelines import Pipelines
+
+    path = list(sys.path)
+    yield Pipelines(dags_root, warehouse, s3)
+    sys.path[:] = path

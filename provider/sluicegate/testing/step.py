@@ -78,12 +78,22 @@ class StepInstance:
         """As `execute`, of a step that has deferred itself: go on with `method`, as after a trigger's event."""
         return self._execute(lambda task: partial(task.resume_execution, next_method=method, next_kwargs=dict(kwargs)))
 
+    def stand_in(self, function: Callable[..., Any]) -> Any:
+        """As `execute`, with `function` in place of the operator's work.
+
+        It is called with what it names of `reads` and `writes` (URI, or list of URIs, by binding), `params`, `window`
+        and, in a mapped task, `item`. A dry run leaves it out.
+
+        :raises FaultError: WRONG_USE when it wants anything else.
+        """
+        return self._execute(lambda task: partial(_stand_in, function, task))
+
     def _execute(self, entry: Callable[[Any], Callable[..., Any]]) -> Any:
         from airflow.sdk.bases.operator import ExecutorSafeguard
         from airflow.sdk.execution_time.context import set_current_context
 
         with self.supervisor.attached():
-            context = self._context()
+            context = self.context()
             ti = context["ti"]
             with set_current_context(context):
                 task = self._rendered(context)
@@ -108,7 +118,7 @@ class StepInstance:
         self.executed = ti.task
         return ti.task
 
-    def _context(self) -> Context:
+    def context(self) -> Context:
         from airflow.sdk.api.datamodels._generated import DagRun, TIRunContext
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
@@ -127,3 +137,25 @@ class StepInstance:
         )  # fmt: skip
         context: Context = ti.get_template_context()
         return context
+
+
+def _stand_in(function: Callable[..., Any], task: Any, context: Context) -> Any:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from sluicegate.runtime.operator import mark_run, run_window
+    from sluicegate.transform.code import arguments_for
+
+    params = dict(context.get("params") or {})
+    if params.get("dry_run"):
+        raise AirflowSkipException("a dry run leaves out what has a stand-in")
+    offered = {
+        "reads": dict(getattr(task, "reads", {})),
+        "writes": dict(getattr(task, "writes", {})),
+        "params": params,
+        "window": run_window(context).in_zone(getattr(task, "timezone", "UTC")),
+        "item": getattr(task, "item", None),
+    }
+    names = arguments_for(f"the stand-in of {task.task_id}, {function.__name__}", function, {}, offered)
+    result = function(**{name: offered[name] for name in names})
+    mark_run(context)
+    return result
