@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+from sluicegate.local.stack import processes
 
 pytest_plugins = ["sluicegate.testing.fixtures"]
 
@@ -84,6 +88,30 @@ def pytest_configure(config: pytest.Config) -> None:
     del config
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail where a test left something running: found by the folder of this session's temporary files."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return  # the session of all workers looks when they have ended
+    left = _running_below(session.config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
+    for process in left:
+        print(f"\nleft running by a test: {process.pid} {' '.join(process.cmdline())}", file=sys.stderr)
+    processes.kill(left)
+    if left and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _running_below(folder: Path) -> list[psutil.Process]:
+    def belongs(process: psutil.Process) -> bool:
+        try:
+            words = [process.cwd(), *process.cmdline(), *process.environ().values()]
+        except psutil.Error:
+            return False
+        return any(f"{folder}/" in f"{word}/" for word in words)
+
+    return [process for process in psutil.process_iter() if process.pid != os.getpid() and belongs(process)]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -154,12 +154,14 @@ def backfill(airflow: Airflow, dag_id: str, *, dry_run: bool) -> str:
     return airflow.run_of(dag_id, DAY[:10])
 
 
-def test_force_loads_again_what_the_ledger_knows(airflow: Airflow) -> None:
+def test_force_loads_again_what_the_ledger_knows_and_afterwards_the_ledger_is_asked(airflow: Airflow) -> None:
     airflow.put("inbox", "forced.csv", b"id,name\n1,Ann\n")
-    for number, (force, status) in enumerate([(False, "loaded"), (False, "skipped"), (True, "loaded")]):
+    runs = [(False, "loaded"), (False, "skipped"), (True, "loaded"), (False, "skipped")]
+    for number, (force, status) in enumerate(runs):
         run = airflow.trigger("inbox", file="forced.csv", table="forced", force=force)
         assert airflow.wait("inbox", run, "load_file") == "success"
         assert airflow.result("inbox", run, "load_file")["status"] == status, number
+        assert airflow.sql("SELECT * FROM inbox.forced") == [(1, "Ann")]
 
 
 def first_run(airflow: Airflow, dag_id: str) -> str | None:
