@@ -20,11 +20,12 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 if TYPE_CHECKING:
+    from sluicegate.testing.aws import ScratchAws
     from sluicegate.testing.pipelines import Pipelines
     from sluicegate.testing.s3 import ScratchS3
     from sluicegate.testing.warehouse import Warehouse
 
-__all__ = ["airflow_home", "dags_root", "pipelines", "postgres_server", "s3", "warehouse"]
+__all__ = ["airflow_home", "aws", "dags_root", "pipelines", "postgres_server", "s3", "warehouse"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,13 +50,19 @@ def warehouse(postgres_server: str) -> Warehouse:
 
 
 @pytest.fixture
-def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScratchS3]:
-    """An empty S3, and the Airflow connection `aws_default` that leads to it."""
-    from sluicegate.testing.s3 import scratch_s3
+def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScratchAws]:
+    """An S3 and an EMR, both empty, and the Airflow connection `aws_default` that leads to them."""
+    from sluicegate.testing.aws import scratch_aws
 
-    with scratch_s3(tmp_path / "s3") as found:
-        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", found.connection)
+    with scratch_aws(tmp_path / "s3") as found:
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", found.s3.connection)
         yield found
+
+
+@pytest.fixture
+def s3(aws: ScratchAws) -> ScratchS3:
+    """The S3 of `aws`."""
+    return aws.s3
 
 
 @pytest.fixture

@@ -1,29 +1,23 @@
-"""An S3 over a folder, on the loopback alone: what a test puts there is what pipelines find."""
+"""The objects of an S3 by URI: what a test puts there is what pipelines find."""
 
 from __future__ import annotations
 
 import gzip
 import json
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.storage import parse_uri
 
 if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIEnvironment
-
     from sluicegate.local.aws.objects import Objects
 
-__all__ = ["ScratchS3", "scratch_s3"]
+__all__ = ["ScratchS3"]
 
 _KEY = "test"
 
 
 class ScratchS3:
-    """Objects by URI, and how clients reach them. A write makes its bucket where there is none.
+    """The objects, and how clients reach them.
 
     :param endpoint_url: where it answers
     """
@@ -86,36 +80,3 @@ class ScratchS3:
         """Of all objects whose URI begins with `below`, sorted."""
         found = [f"s3://{name}/{key}" for name in self._objects.buckets() for key in self._objects.names(name)]
         return sorted(uri for uri in found if uri.startswith(below))
-
-
-@contextmanager
-def scratch_s3(folder: Path) -> Iterator[ScratchS3]:
-    """An empty S3 that ends with the block; `folder` is where its objects are, and is left to the caller.
-
-    Any process of this machine may use it.
-    """
-    from werkzeug.serving import WSGIRequestHandler, make_server
-    from werkzeug.wrappers import Request
-
-    from sluicegate.local.aws.objects import Objects
-    from sluicegate.local.aws.s3 import S3Api
-
-    class Quiet(WSGIRequestHandler):
-        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            pass
-
-    objects = Objects(folder, create_buckets=True)
-    api = S3Api(objects)
-
-    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return api.respond(Request(environ))(environ, start_response)
-
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield ScratchS3(objects, f"http://127.0.0.1:{server.server_port}")
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -57,12 +57,12 @@ class StepInstance:
         self.max_tries = int(operator.retries or 0)
         self.executed: Any = None
         """The operator that was rendered and executed last."""
-        self._id = uuid.uuid4()
+        self.id = uuid.uuid4()
 
     @property
     def store(self) -> dict[str, Any]:
         """The state store of the instance."""
-        return self.supervisor.stores.setdefault(self._id, {})
+        return self.supervisor.stores.setdefault(self.id, {})
 
     @property
     def xcoms(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class StepInstance:
             conf=self.params, consumed_asset_events=[], partition_key=None,
         )  # fmt: skip
         ti = RuntimeTaskInstance.model_construct(
-            id=self._id, task_id=self.operator.task_id, dag_id=self.run.dag_id, run_id=self.run.run_id,
+            id=self.id, task_id=self.operator.task_id, dag_id=self.run.dag_id, run_id=self.run.run_id,
             dag_version_id=uuid.UUID(int=0), map_index=self.map_index, hostname="localhost", start_date=now,
             task=self.operator, try_number=self.try_number, max_tries=self.max_tries, bundle_instance=None,
             _ti_context_from_server=TIRunContext.model_construct(dag_run=dag_run, max_tries=self.max_tries),
