@@ -19,6 +19,7 @@ from sluicegate.pipeline.diagnostics import Where
 from sluicegate.pipeline.keys.model import Column, LoadStep
 from sluicegate.records.casts import misfits
 from sluicegate.records.types import UnknownTypeError, parse_type
+from sluicegate.targets.postgres.names import unusable_column
 
 __all__ = ["contract_diagnostics"]
 
@@ -43,6 +44,8 @@ def contract_diagnostics(step: LoadStep, root: Path, *, is_whole: bool = True) -
 def _column(
     name: str, column: Column, known: Mapping[str, CheckedColumn], where: Where
 ) -> Iterator[UnplacedDiagnostic]:
+    if (why := unusable_column(name)) is not None:
+        yield UnplacedDiagnostic(where, "column", f"column `{name}` {why}: rename it in the source", key=True)
     type_ = None
     try:
         type_ = parse_type(column.type) if column.type is not None else None
