@@ -15,7 +15,7 @@ from sluicegate.discovery.settings import environment
 from sluicegate.emr.operator import SparkOperator
 from sluicegate.factory.attempt import attempt
 from sluicegate.factory.code_path import find_code
-from sluicegate.factory.problems import placed
+from sluicegate.factory.unplaced import placed
 from sluicegate.graph.waits import listings, waits
 from sluicegate.graph.window import Window
 from sluicegate.pipeline import Pipeline, PipelineErrors, read_tree
@@ -141,9 +141,9 @@ class Pipelines:
         raise AssertionError(name)
 
     def _dag(self, pipeline: Pipeline, upstreams: Mapping[str, Pipeline]) -> PipelineDAG:
-        built, problems = attempt(pipeline, upstreams)
+        built, unplaced = attempt(pipeline, upstreams)
         if built is None:
-            raise placed(problems, pipeline.file, self.root)
+            raise placed(unplaced, pipeline.file, self.root)
         return built.dag
 
     def _run_of(self, name: str, window: Window, *, dry: bool) -> tuple[Run, Supervisor]:
