@@ -162,4 +162,4 @@ def test_force_loads_again_what_the_ledger_knows_and_afterwards_the_ledger_is_as
         run = airflow.trigger("inbox", file="forced.csv", table="forced", force=force)
         assert airflow.wait("inbox", run, "load_file") == "success"
         assert airflow.result("inbox", run, "load_file")["status"] == status, number
-        assert airflow.sql("SELECT * FROM inbox.forced") == [(1, "Ann")]
+        assert airflow.sql("SELECT * FROM inbox.forced") == [(1, "Ann")] * (2 if number >= 2 else 1)
