@@ -6,16 +6,21 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from sluicegate.local.stack import processes
 from tests.fresh import FreshAirflow, fresh_airflow
+
+pytest_plugins = ["sluicegate.testing.fixtures"]
 
 _HERE = Path(__file__).parent
 gc.disable()  # until all tests are collected: what is imported and made till then stays
@@ -43,7 +48,8 @@ _SYSTEM = (
     "airflow/", "airflow34/", "checks/test_compile.py", "deploy/test_container.py", "docs/", "emr/test_crash.py",
     "emr/test_operator.py", "ledger/test_postgres.py", "load/", "local/test_airflow.py", "local/test_aws_",
     "local/test_command.py", "local/test_postgres.py", "local/test_processes.py", "local/test_stack.py",
-    "local/test_watch.py", "storage/test_s3.py", "transform/",
+    "local/test_watch.py", "storage/test_s3.py", "testing/test_fixtures.py", "testing/test_pipelines.py",
+    "transform/",
 )  # fmt: skip
 _OWN_STACK = "airflow/test_readme.py"
 _LONGEST_FIRST = (
@@ -106,6 +112,30 @@ def pytest_configure(config: pytest.Config) -> None:
     del config
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail where a test left something running: found by the folder of this session's temporary files."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return  # the session of all workers looks when they have ended
+    left = _running_below(session.config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
+    for process in left:
+        print(f"\nleft running by a test: {process.pid} {' '.join(process.cmdline())}", file=sys.stderr)
+    processes.kill(left)
+    if left and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _running_below(folder: Path) -> list[psutil.Process]:
+    def belongs(process: psutil.Process) -> bool:
+        try:
+            words = [process.cwd(), *process.cmdline(), *process.environ().values()]
+        except psutil.Error:
+            return False
+        return any(f"{folder}/" in f"{word}/" for word in words)
+
+    return [process for process in psutil.process_iter() if process.pid != os.getpid() and belongs(process)]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -44,6 +44,7 @@ MAY_IMPORT = {
     "discovery": _FACTORY,
     "local": _DISCOVERY | {"api"},
     "migrate": _BASE,
+    "testing": _DISCOVERY | {"api", "local"},
     "cli": _DISCOVERY | {"api", "local", "migrate", "picture", "render"},
 }
 """By layer, the layers that it may import beside itself."""
@@ -268,6 +269,16 @@ def test_pipelines_and_the_api_need_no_airflow() -> None:
         if name.partition(".")[0] == "airflow"
     ]
     assert found == []
+
+
+def test_what_tests_of_pipelines_use_needs_no_pytest_but_for_its_fixtures() -> None:
+    found = {
+        path.stem
+        for path in sorted((PACKAGE / "testing").rglob("*.py"))
+        for _, name in imported(path.read_text(encoding="utf-8"), module_of(path))
+        if name.partition(".")[0] == "pytest"
+    }
+    assert found == {"fixtures"}
 
 
 BUILD = """

@@ -1,4 +1,4 @@
-"""Runs several `airflow` commands, each in a fork of one process that has imported Airflow once.
+"""Runs several `airflow` commands at once, each in a fork of one process that has imported Airflow.
 
 Reads from standard input a list of `{"words": [...], "env": {...}}`; prints as the last line a list of what each
 command printed, standard output and error together.
@@ -10,7 +10,8 @@ import json
 import os
 import sys
 import tempfile
-from typing import Any
+from contextlib import ExitStack
+from typing import IO, Any
 
 from airflow.__main__ import main
 from airflow.cli.commands import task_command
@@ -24,27 +25,37 @@ assert task_command
 assert sluicegate
 
 
-def run(words: list[str], env: dict[str, str]) -> str:
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                for stream in (1, 2):
-                    os.dup2(output.fileno(), stream)
-                os.environ |= env
-                sys.argv = ["airflow", *words]
-                main()
-                status = 0
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(status)
-        os.waitpid(child, 0)
-        output.seek(0)
-        return output.read()
+def start(words: list[str], env: dict[str, str], output: IO[str]) -> int:
+    """The process id of the command, which prints to `output`."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        for stream in (1, 2):
+            os.dup2(output.fileno(), stream)
+        os.environ |= env
+        sys.argv = ["airflow", *words]
+        main()
+        status = 0
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def run(commands: list[dict[str, Any]]) -> list[str]:
+    with ExitStack() as stack:
+        outputs = [
+            stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")) for _ in commands
+        ]
+        started = [start(each["words"], each["env"], file) for each, file in zip(commands, outputs, strict=True)]
+        for child in started:
+            os.waitpid(child, 0)
+        for file in outputs:
+            file.seek(0)
+        return [file.read() for file in outputs]
 
 
 if __name__ == "__main__":
-    commands: list[dict[str, Any]] = json.load(sys.stdin)
-    print(json.dumps([run(each["words"], each["env"]) for each in commands]))
+    print(json.dumps(run(json.load(sys.stdin))))

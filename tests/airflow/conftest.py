@@ -10,23 +10,20 @@ import json
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import httpx
 import psutil
-import psycopg
 import pytest
 
 from sluicegate.local.stack import Stack
 from sluicegate.local.stack.airflow import pipeline_bundles
+from sluicegate.testing.airflow import RunningAirflow, rest_of
+from sluicegate.testing.warehouse import Warehouse
 
 REPOSITORY = Path(__file__).parents[2]
-T = TypeVar("T")
-FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed"})
 
 
 @dataclass(frozen=True)
@@ -92,15 +89,11 @@ def _processes_of(state: Path) -> Iterator[list[str]]:
 
 
 @dataclass(frozen=True)
-class Airflow:
-    """What the tests ask of the Airflow of the stack, over REST."""
+class Airflow(RunningAirflow):
+    """The Airflow of the stack, with the stack around it."""
 
     stack: Stack
-    api: httpx.Client
     workspace: Workspace
-
-    def get(self, path: str, **query: Any) -> Any:
-        return self.api.get(path, params=query).raise_for_status().json()
 
     def write(self, name: str, text: str) -> Path:
         """A file below the dags root."""
@@ -109,75 +102,6 @@ class Airflow:
         path.write_text(text)
         return path
 
-    def wait_for_dag(self, dag_id: str) -> None:
-        wait_until(lambda: self.api.get(f"/dags/{dag_id}").status_code == 200, 60, f"DAG {dag_id}")
-
-    def trigger(self, dag_id: str, logical_date: str | None = None, **conf: Any) -> str:
-        body = {"logical_date": logical_date, "conf": conf}
-        answer = self.api.post(f"/dags/{dag_id}/dagRuns", json=body)
-        assert answer.is_success, answer.text
-        return str(answer.json()["dag_run_id"])
-
-    def run_of(self, dag_id: str, day: str) -> str:
-        """The id of the run whose window begins on `day`."""
-        found = self.api.post("/dags/~/dagRuns/list", json={"dag_ids": [dag_id]}).raise_for_status().json()["dag_runs"]
-        return next(run["dag_run_id"] for run in found if (run["data_interval_start"] or "").startswith(day))
-
-    def clear(self, dag_id: str, run_id: str, *task_ids: str, downstream: bool = True) -> None:
-        # A clear in the moment in which the scheduler ends the run is lost: Airflow then has an ended run with
-        # a task that nobody looks at.
-        with contextlib.suppress(AssertionError):
-            self.ended(dag_id, run_id, timeout=15)
-        body = {
-            "dry_run": False, "only_failed": False, "dag_run_id": run_id,
-            "task_ids": list(task_ids), "include_downstream": downstream,
-        }  # fmt: skip
-        self.api.post(f"/dags/{dag_id}/clearTaskInstances", json=body).raise_for_status()
-
-    def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")
-        return found
-
-    def wait(self, dag_id: str, run_id: str, task_id: str, timeout: float = 120) -> str:
-        """The state in which a task ends."""
-
-        def finished() -> str | None:
-            state = self.task(dag_id, run_id, task_id)["state"]
-            return state if state in FINISHED else None
-
-        return wait_until(finished, timeout, f"{dag_id}.{task_id} to end")
-
-    def ended(self, dag_id: str, run_id: str, timeout: float = 120) -> str:
-        """The state in which a run ends."""
-
-        def finished() -> str | None:
-            state = str(self.get(f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
-            return state if state in FINISHED else None
-
-        return wait_until(finished, timeout, f"the run {run_id} of {dag_id} to end")
-
-    def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
-        return self.get(path, deserialize="true")["value"]
-
-    def fault(self, dag_id: str, run_id: str, task_id: str) -> Mapping[str, Any]:
-        """What the task kept of its last error in its state store."""
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/state-store/last_error"
-        answer = self.api.get(path)
-        assert answer.is_success, f"{answer.text}\n{self.log(dag_id, run_id, task_id)[-4000:]}"
-        found: Mapping[str, Any] = answer.json()["value"]
-        return found
-
-    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int | None = None) -> str:
-        number = try_number or self.task(dag_id, run_id, task_id)["try_number"]
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{number}"
-        content = self.api.get(path, headers={"Accept": "application/json"}).raise_for_status().json()["content"]
-        return "\n".join(str(entry["event"]) if isinstance(entry, dict) else str(entry) for entry in content)
-
-    def import_errors(self) -> dict[str, str]:
-        found = self.get("/importErrors", limit=100)["import_errors"]
-        return {entry["filename"]: entry["stack_trace"] for entry in found}
-
     def put(self, bucket: str, key: str, body: bytes) -> None:
         s3 = self.stack.s3()
         if bucket not in {one["Name"] for one in s3.list_buckets()["Buckets"]}:
@@ -185,25 +109,7 @@ class Airflow:
         s3.put_object(Bucket=bucket, Key=key, Body=body)
 
     def sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.stack.warehouse_dsn) as connection:
-            return connection.execute(query, values).fetchall()
-
-
-def wait_until(ask: Callable[[], T | None], timeout: float, what: str) -> T:
-    deadline = time.monotonic() + timeout
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, f"waited {timeout:.0f} s for {what}"
-        time.sleep(0.3)
-    return answer
-
-
-@contextlib.contextmanager
-def rest_of(stack: Stack) -> Iterator[httpx.Client]:
-    """Airflow's REST API as the admin, each call made once."""
-    with stack.api() as client:
-        headers = {"Authorization": f"Bearer {client.token}"}
-    with httpx.Client(base_url=f"{stack.airflow_url}/api/v2", headers=headers, trust_env=False, timeout=60) as api:
-        yield api
+        return Warehouse(self.stack.warehouse_dsn).rows(query, *values)
 
 
 @pytest.fixture(scope="session")
@@ -214,4 +120,4 @@ def airflow(workspace: Workspace, first_demo: object) -> Iterator[Airflow]:
     pinned = {"name": "pinned", "classpath": "sluicegate.discovery.bundle.PipelineBundle", "kwargs": kwargs}
     bundles = [*pipeline_bundles(str(workspace.dags)), pinned]
     with Stack(workspace.state, workspace.dags, bundles=bundles) as stack, rest_of(stack) as api:
-        yield Airflow(stack, api, workspace)
+        yield Airflow(api, stack, workspace)

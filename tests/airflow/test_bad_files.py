@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.airflow.conftest import Airflow, wait_until
+from sluicegate.testing.airflow import wait_until
+from tests.airflow.conftest import Airflow
 
 GOOD = """\
 sluicegate: 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.airflow.conftest import Airflow, wait_until
+from sluicegate.testing.airflow import wait_until
+from tests.airflow.conftest import Airflow
 
 BASH = "operator: airflow.providers.standard.operators.bash.BashOperator"
 

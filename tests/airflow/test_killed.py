@@ -11,7 +11,8 @@ import psutil
 import psycopg
 import pytest
 
-from tests.airflow.conftest import Airflow, wait_until
+from sluicegate.testing.airflow import wait_until
+from tests.airflow.conftest import Airflow
 
 PIPELINE = """\
 sluicegate: 1

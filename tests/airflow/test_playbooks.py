@@ -19,7 +19,8 @@ import httpx
 import psycopg
 import pytest
 
-from tests.airflow.conftest import Airflow, wait_until
+from sluicegate.testing.airflow import wait_until
+from tests.airflow.conftest import Airflow
 
 DAYS = ("2013-02-11", "2013-02-12", "2013-02-13")
 Cause = Callable[[Airflow, str], AbstractContextManager[None]]
@@ -269,8 +270,7 @@ CASES = [case for some in TOGETHER for case in some]
 def run_of(airflow: Airflow, case: Case) -> str:
     if case.pipeline != "reference":
         return airflow.run_of(case.pipeline, case.day)
-    found = airflow.api.post("/dags/~/dagRuns/list", json={"dag_ids": ["reference"]}).json()["dag_runs"]
-    return str(max(found, key=lambda run: run["run_after"])["dag_run_id"])
+    return str(max(airflow.runs("reference"), key=lambda run: run["run_after"])["dag_run_id"])
 
 
 @dataclass(frozen=True)
@@ -340,7 +340,7 @@ def _caught(act: Callable[[], T]) -> T | Exception:
     """A case that goes wrong fails its own test, not that of its neighbours."""
     try:
         return act()
-    except (AssertionError, httpx.HTTPError, psycopg.Error) as error:
+    except (AssertionError, LookupError, TimeoutError, httpx.HTTPError, psycopg.Error) as error:
         return error
 
 

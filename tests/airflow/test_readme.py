@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 from sluicegate.local.stack import running
-from tests.airflow.conftest import REPOSITORY, wait_until
+from sluicegate.testing.airflow import wait_until
+from tests.airflow.conftest import REPOSITORY
 
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.M | re.S)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.airflow.conftest import Airflow, wait_until
+from sluicegate.testing.airflow import wait_until
+from tests.airflow.conftest import Airflow
 
 CODE = '''\
 import pyarrow as pa
@@ -63,11 +64,11 @@ def test_a_file_that_comes_late_goes_all_the_way_through(airflow: Airflow) -> No
     airflow.write("steps_consumer.yaml", CONSUMER)
     for dag in ("steps_producer", "steps_consumer"):
         airflow.wait_for_dag(dag)
-    run = wait_until(lambda: first_run(airflow, "steps_producer"), 60, "the scheduled run")
-    reader = wait_until(lambda: first_run(airflow, "steps_consumer"), 60, "the reader's run")
-    waits = [task for task in tasks(airflow, "steps_producer", run) if task.startswith("wait_for")]
+    run = airflow.first_run("steps_producer")
+    reader = airflow.first_run("steps_consumer")
+    waits = [task for task in airflow.states("steps_producer", run) if task.startswith("wait_for")]
     assert len(waits) == 1
-    wait_until(lambda: airflow.task("steps_producer", run, waits[0])["state"] == "deferred", 60, "the wait")
+    airflow.wait_for_deferred("steps_producer", run, waits[0])
     assert airflow.task("steps_producer", run, "sum_up")["state"] is None
 
     airflow.put("landing", "steps/2026-03-01.csv", b"customer,amount\nann,1\nbob,2\nann,3\n")
@@ -132,7 +133,7 @@ def test_a_dry_run_changes_nothing_and_no_reader_counts_it(airflow: Airflow) -> 
     # Other days are the scheduler's, and real.
     if airflow.sql("SELECT to_regclass('dry.rows')") != [(None,)]:
         assert airflow.sql("SELECT count(*) FROM dry.rows WHERE day = %s", DAY[:10]) == [(0,)]
-    wait = next(task for task in tasks(airflow, "dry_consumer", reader) if task.startswith("wait_for"))
+    wait = next(task for task in airflow.states("dry_consumer", reader) if task.startswith("wait_for"))
     wait_until(lambda: "dry run" in airflow.log("dry_consumer", reader, wait), 60, "the wait to see a dry run")
     assert airflow.task("dry_consumer", reader, wait)["state"] == "deferred"
 
@@ -154,19 +155,11 @@ def backfill(airflow: Airflow, dag_id: str, *, dry_run: bool) -> str:
     return airflow.run_of(dag_id, DAY[:10])
 
 
-def test_force_loads_again_what_the_ledger_knows(airflow: Airflow) -> None:
+def test_force_loads_again_what_the_ledger_knows_and_afterwards_the_ledger_is_asked(airflow: Airflow) -> None:
     airflow.put("inbox", "forced.csv", b"id,name\n1,Ann\n")
-    for number, (force, status) in enumerate([(False, "loaded"), (False, "skipped"), (True, "loaded")]):
+    runs = [(False, "loaded"), (False, "skipped"), (True, "loaded"), (False, "skipped")]
+    for number, (force, status) in enumerate(runs):
         run = airflow.trigger("inbox", file="forced.csv", table="forced", force=force)
         assert airflow.wait("inbox", run, "load_file") == "success"
         assert airflow.result("inbox", run, "load_file")["status"] == status, number
-
-
-def first_run(airflow: Airflow, dag_id: str) -> str | None:
-    found = airflow.api.post("/dags/~/dagRuns/list", json={"dag_ids": [dag_id]}).raise_for_status().json()["dag_runs"]
-    return str(found[0]["dag_run_id"]) if found else None
-
-
-def tasks(airflow: Airflow, dag_id: str, run_id: str) -> list[str]:
-    found = airflow.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
-    return [task["task_id"] for task in found]
+        assert airflow.sql("SELECT * FROM inbox.forced") == [(1, "Ann")] * (2 if number >= 2 else 1)

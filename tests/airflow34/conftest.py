@@ -20,10 +20,16 @@ import httpx
 import psycopg
 import pytest
 
-from sluicegate.local.stack.processes import spawn
+from sluicegate.local.stack import processes
 from sluicegate.local.stack.scratch import scratch_postgres
 
 HERE = Path(__file__).parent
+COMMANDS = {
+    "api-server": ("api-server",),
+    "dag-processor": ("dag-processor",),
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+}
 REPOSITORY = HERE.parents[1]
 ENVIRONMENT = REPOSITORY / ".venv34"
 IMPORTER = "sluicegate.discovery.importer.PipelineImporter"
@@ -133,8 +139,8 @@ class Airflow34:
     def start(self, *names: str) -> None:
         """Start processes that end with the tests, whatever happens to these."""
         for name in names:
-            process = spawn(
-                [str(self.python), "-m", "airflow", name],
+            process = processes.spawn(
+                [str(self.python), "-m", "airflow", *COMMANDS[name]],
                 env=self.environment, log=self.folder / f"{name}.log", cwd=self.folder, death_signal=signal.SIGKILL,
             )  # fmt: skip
             self.processes[name] = process
@@ -175,12 +181,14 @@ class Airflow34:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    below = processes.descendants(process.pid)
     process.terminate()
     try:
         process.wait(5)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    processes.kill(below)
 
 
 def write(root: Path, files: Mapping[str, str]) -> None:

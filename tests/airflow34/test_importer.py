@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -228,3 +229,42 @@ def test_an_empty_root_cannot_be_listed_until_a_person_confirms_it(airflow: Airf
     subprocess.run(
         [str(airflow.python), "-c", EMPTIED, str(tmp_path), SMALL], env=airflow.environment, check=True, timeout=120
     )
+
+
+BUGGY = """
+import json
+import sys
+from pathlib import Path
+from airflow.dag_processing.bundles.local import LocalDagBundle
+from sluicegate.discovery import single_file
+from sluicegate.discovery.importer import PipelineImporter
+
+root = Path(sys.argv[1])
+for name in ("broken", "small"):
+    (root / f"{name}.yaml").write_text(sys.argv[2])
+build = single_file.build_file
+
+def build_file(file, *rest):
+    if file.stem == "broken":
+        raise KeyError("nobody thought of this")
+    return build(file, *rest)
+
+single_file.build_file = build_file
+bundle, importer = LocalDagBundle(name="buggy", path=str(root)), PipelineImporter()
+results = [importer.import_definition(each, bundle) for each in importer.list_dag_definitions(bundle)]
+print(json.dumps([[dag.dag_id for result in results for dag in result.dags],
+                  [[error.source_reference, error.message] for result in results for error in result.errors]]))
+"""
+
+
+def test_a_bug_of_ours_is_the_error_of_its_file_alone(airflow34: Airflow34, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(airflow34.python), "-c", BUGGY, str(tmp_path), SMALL],
+        env=airflow34.environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    dags, errors = json.loads(done.stdout.splitlines()[-1])
+    assert dags == ["small"]
+    [(source, message)] = errors
+    assert "broken.yaml" in source
+    assert message.startswith("a bug of ours while importing this file: KeyError: 'nobody thought of this' at ")

@@ -147,7 +147,7 @@ def test_a_compiled_rule_finds_the_same_records_as_great_expectations(
     theirs = runner.rows(rule, lambda size: [frame]).positions
     with tempfile.TemporaryDirectory() as folder, open_duckdb(Path(folder), "200MB") as duck:
         stage = Stage(duck, {name: Cast(parse_type(kind)) for name, kind in KINDS.items()}, [rule], PostgresDialect())
-        assert not stage._expectations, "this test is about what is compiled"
+        assert not stage._judge.expectations, "this test is about what is compiled"
         stage.fill([FrameReader(duck, frame)])
         ours = [letter.line for letter in stage.dead_letters()]
     assert ours == sorted(theirs)

@@ -13,7 +13,7 @@ from sluicegate.discovery import sandbox as sandbox_module
 from sluicegate.discovery import scan as scan_module
 from sluicegate.discovery.bundle import PipelineBundle
 from sluicegate.discovery.compiled import CompiledPipeline
-from sluicegate.discovery.sandbox import sandbox_problems
+from sluicegate.discovery.sandbox import sandbox_diagnostics
 from sluicegate.discovery.store import BundleStore
 from sluicegate.factory.attempt import build_diagnostics
 from sluicegate.pipeline import read_tree
@@ -32,7 +32,7 @@ AT_IMPORT = {
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_module, "sandbox_problems", lambda entries: sandbox_problems(entries, seconds=1.0))
+    monkeypatch.setattr(scan_module, "sandbox_diagnostics", lambda entries: sandbox_diagnostics(entries, seconds=1.0))
     monkeypatch.setattr(sandbox_module, "_LEAST_SECONDS", 0.2)
 
 
@@ -79,7 +79,7 @@ def test_a_child_whose_parent_is_killed_ends_by_itself(
     bundle.refresh()
     entry = BundleStore(bundle.home).pipeline("a")
     assert isinstance(entry, CompiledPipeline)
-    monkeypatch.setattr(sandbox_module, "_problems", lambda entry: time.sleep(3600))
+    monkeypatch.setattr(sandbox_module, "_diagnostics", lambda entry: time.sleep(3600))
     with sandbox_module._Child((entry,), 0.1) as child:
         pid, _ = os.waitpid(child.pid, 0)
         child.pid = 0

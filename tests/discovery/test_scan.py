@@ -38,7 +38,7 @@ class Work:
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     done = Work()
-    read, trial = scan_module.read_draft, scan_module.sandbox_problems
+    read, trial = scan_module.read_draft, scan_module.sandbox_diagnostics
 
     def reads(file: Path, *arguments: Any) -> Any:
         done.read.append(file.stem)
@@ -49,7 +49,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         return trial(entries)
 
     monkeypatch.setattr(scan_module, "read_draft", reads)
-    monkeypatch.setattr(scan_module, "sandbox_problems", tries)
+    monkeypatch.setattr(scan_module, "sandbox_diagnostics", tries)
     return done
 
 
@@ -168,7 +168,7 @@ def test_a_crash_of_the_reader_costs_its_own_file(
 def test_a_file_deleted_while_it_is_looked_at_hurts_no_other(
     root: Path, bundle: PipelineBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trial = scan_module.sandbox_problems
+    trial = scan_module.sandbox_diagnostics
 
     def slow(entries: Sequence[CompiledPipeline]) -> Any:
         found = trial(entries)
@@ -176,7 +176,7 @@ def test_a_file_deleted_while_it_is_looked_at_hurts_no_other(
         return found
 
     write(root, good=small("good"), gone=custom("no_module_of_that_name"))
-    monkeypatch.setattr(scan_module, "sandbox_problems", slow)
+    monkeypatch.setattr(scan_module, "sandbox_diagnostics", slow)
     bundle.refresh()
     assert told(bundle).keys() == {"good"}
     bundle.refresh()

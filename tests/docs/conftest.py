@@ -1,4 +1,4 @@
-"""The Postgres on which the SQL of the docs is run, one like that of the tests of loads; and a clean `sys.path`."""
+"""A clean `sys.path` for the pipelines of each page."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tests.load.conftest import server
-
-__all__ = ["own_path", "server"]
 
 
 @pytest.fixture(autouse=True)

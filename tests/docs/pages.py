@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-_NAMED = re.compile(r"# (?:dags|\$AIRFLOW_HOME)/(\S+)\n")
+_NAMED = re.compile(r"# (?:dags|tests|\$AIRFLOW_HOME)/(\S+)\n")
 _HEREDOC = re.compile(r"^cat > (?P<path>\S+) <<'(?P<mark>\w+)'\n(?P<text>.*?)^(?P=mark)$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
@@ -26,7 +26,7 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """Where it stands below the dags root, if its first line says so."""
+        """Where it is below the dags root or the folder of tests, if its first line says so."""
         named = _NAMED.match(self.text)
         return named[1] if named else None
 

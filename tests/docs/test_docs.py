@@ -36,6 +36,7 @@ from sluicegate.pipeline.keys.model import Column, LoadStep, Mode
 from sluicegate.storage import Storage, parse_uri
 from sluicegate.targets.connection import parse_table
 from sluicegate.targets.postgres.target import PostgresTarget
+from sluicegate.testing.warehouse import Warehouse
 from sluicegate.transform.code import find_function, on_path, streams
 from tests.docs.pages import GUIDES, PAGES, PLAYBOOKS, ROOT, Page, page, write_dags
 from tests.docs.tables import TABLES, between
@@ -305,11 +306,9 @@ def test_the_operators_named_for_hand_written_dags_exist() -> None:
 
 
 @pytest.fixture(scope="module")
-def warehouse(server: str) -> str:
+def warehouse(postgres_server: str) -> str:
     """A database called as in the docs, with the ledger, a failed load and an open dead letter of `orders`."""
-    with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as connection:
-        connection.execute("CREATE DATABASE warehouse TEMPLATE template0")
-    conninfo = f"{server} dbname=warehouse"
+    conninfo = Warehouse.create(postgres_server, "warehouse").conninfo
     origin = Origin("orders", "load_orders", "run", 1, WINDOW)
     failures = ({"rule": "required:amount", "column": "amount", "value": None},)
     letter = DeadLetter("s3://landing/orders/a.csv", "v", 3, '{"order_id": "3"}', failures, {"order_id": "3"})

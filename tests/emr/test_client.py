@@ -9,7 +9,7 @@ from sluicegate.emr.client import EmrClient
 from sluicegate.emr.connection import Aws
 from sluicegate.emr.names import RunKey
 from sluicegate.faults import FatalFault, TransientFault
-from tests.emr.conftest import AwsError, LostAnswerError
+from sluicegate.testing.emr import AwsError, LostAnswerError
 
 KEY = RunKey("d", "p", "r", "t")
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -86,9 +86,7 @@ def test_a_lost_answer_of_a_cluster_that_ended_at_once_is_not_repeated(aws: Any,
 
 def test_a_list_that_is_behind_is_read_again_after_the_pause(aws: Any, client: EmrClient) -> None:
     aws.after["RunJobFlow"] = [LostAnswerError()]
-    shown = aws.do_ListClusters
-    behind = [True, True]
-    aws.do_ListClusters = lambda body: {"Clusters": []} if behind and behind.pop() else shown(body)
+    aws.behind = 2
     assert start(client) == "j-0001"
     assert aws.calls.count("RunJobFlow") == 1
 

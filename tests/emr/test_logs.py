@@ -26,7 +26,7 @@ class Clock:
 
 
 def put(aws: Any, name: str, text: str) -> None:
-    aws.objects[f"logs/j-1/steps/s-1/{name}.gz"] = gzip.compress(text.encode())
+    aws.s3.put(f"s3://logs/j-1/steps/s-1/{name}.gz", text)
 
 
 FOLDER = step_log_folder("s3://logs/", "j-1", "s-1")
@@ -75,5 +75,5 @@ def test_a_missing_bucket_ends_the_wait_at_once(s3: Any, caplog: pytest.LogCaptu
 def test_a_torn_log_gives_what_there_is(aws: Any, s3: Any) -> None:
     put(aws, "stderr", "")
     whole = gzip.compress("".join(f"{n} {n * 7919 % 104729}\n" for n in range(4000)).encode())
-    aws.objects["logs/j-1/steps/s-1/stdout.gz"] = whole[: len(whole) // 2]
+    aws.s3.put("s3://logs/j-1/steps/s-1/stdout.gz", whole[: len(whole) // 2])
     assert "cannot be unpacked" in read(s3, Clock()).stdout.splitlines()[-1]

@@ -11,6 +11,7 @@ from airflow._shared.module_loading import import_string
 from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTerminated, TaskDeferred
 
 from sluicegate.faults import FatalFault, FaultError, TransientFault
+from sluicegate.testing.emr import AwsError, LostAnswerError
 
 
 def killed(deferred: TaskDeferred) -> None:
@@ -75,7 +76,7 @@ def test_a_try_that_died_after_the_start_is_gone_on_with(aws: Any, task: Any) ->
 
 
 def test_a_lost_answer_of_run_job_flow_does_not_make_a_second_cluster(aws: Any, task: Any) -> None:
-    aws.after["RunJobFlow"] = [_lost()]
+    aws.after["RunJobFlow"] = [LostAnswerError()]
     deferred = task.execute()
     assert deferred.trigger.cluster_id == "j-0001"
     assert len(aws.clusters) == 1
@@ -83,7 +84,7 @@ def test_a_lost_answer_of_run_job_flow_does_not_make_a_second_cluster(aws: Any, 
 
 def test_two_tries_at_once_keep_the_older_cluster(aws: Any, task: Any, make_task: Any) -> None:
     other = make_task()
-    other.store = task.store
+    other.shares_store_with(task)
     racing: list[TaskDeferred] = []
     # The other one looks, sees nothing and starts its own, while our request is on its way.
     aws.before["RunJobFlow"] = [lambda: racing.append(other.execute())]
@@ -273,7 +274,7 @@ def test_an_outage_of_the_api_does_not_end_a_running_cluster(
 ) -> None:
     _quick(monkeypatch)
     task.execute()
-    aws.before["ListClusters"] = [_error("InternalServerError", 500)] * 6
+    aws.before["ListClusters"] = [AwsError("InternalServerError", 500)] * 6
     with pytest.raises(TransientFault):
         task.retry()
     assert aws.live() == ["j-0001"]
@@ -282,7 +283,7 @@ def test_an_outage_of_the_api_does_not_end_a_running_cluster(
 
 def test_an_error_that_no_retry_mends_ends_the_cluster(aws: Any, task: Any) -> None:
     deferred = task.execute()
-    aws.before["DescribeCluster"] = [_error("AccessDeniedException", 400)]
+    aws.before["DescribeCluster"] = [AwsError("AccessDeniedException", 400)]
     with pytest.raises(FatalFault) as denied:
         task.resume(deferred, {"outcome": "ended", "cluster_id": "j-0001"})
     assert denied.value.code == "AWS_DENIED"
@@ -302,7 +303,7 @@ def test_a_missing_bucket_is_said_with_its_remedy(aws: Any, make_task: Any) -> N
         make_task(artifacts="s3://nowhere/").execute()
     assert missing.value.code == "AWS_NOT_FOUND"
     assert "create it" in missing.value.detail
-    assert "nowhere" not in aws.buckets
+    assert [bucket["Name"] for bucket in aws.s3.client().list_buckets()["Buckets"]] == ["code", "lake", "logs"]
 
 
 def test_a_missing_connection_is_a_fault_and_not_somebody_elses_account(make_task: Any) -> None:
@@ -343,18 +344,6 @@ def test_the_fault_stands_in_the_store(aws: Any, task: Any, fired: Any) -> None:
         task.resume(deferred, fired(deferred))
     assert task.store["last_error"]["code"] == "SPARK_CODE_BROKEN"
     assert task.store["last_error"]["facts"]["cluster_id"] == "j-0001"
-
-
-def _lost() -> BaseException:
-    from tests.emr.conftest import LostAnswerError
-
-    return LostAnswerError()
-
-
-def _error(code: str, status: int) -> BaseException:
-    from tests.emr.conftest import AwsError
-
-    return AwsError(code, status)
 
 
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:

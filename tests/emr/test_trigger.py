@@ -15,7 +15,7 @@ from sluicegate.emr import trigger as module
 from sluicegate.emr.names import RunKey
 from sluicegate.emr.trigger import ClusterTrigger, pause, progress
 from sluicegate.emr.verdict import ClusterStatus, StepStatus
-from tests.emr.conftest import AwsError
+from sluicegate.testing.emr import AwsError
 
 
 @given(st.floats(0, 1e7), st.integers(0, 1000))
@@ -44,13 +44,14 @@ async def first(trigger: ClusterTrigger) -> Any:
 def running(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(module, "SHORTEST", 0.01)
     key = RunKey("d", "p", "r", "t")
-    aws.do_RunJobFlow(
+    aws.call(
+        "RunJobFlow",
         {
             "Name": key.name(1),
             "Instances": {"TerminationProtected": False},
             "Steps": [{"Name": "a.py"}, {"Name": "b.py"}],
             "Tags": [{"Key": "sluicegate:run", "Value": key.digest}],
-        }
+        },
     )
     aws.run_step("j-0001")
     return aws

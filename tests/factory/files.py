@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sluicegate.factory.attempt import attempt
 from sluicegate.factory.code_path import find_code
-from sluicegate.factory.problems import placed
+from sluicegate.factory.unplaced import placed
 from sluicegate.pipeline import PipelineErrors, read_together
 from sluicegate.runtime.dag import PipelineDAG
 
@@ -85,9 +85,9 @@ def dags_of(root: Path, file: str) -> list[PipelineDAG]:
     together = read_together(root / file, root)
     made, errors = [], []
     for pipeline in together.pipelines:
-        built, problems = attempt(pipeline, together.upstreams)
+        built, unplaced = attempt(pipeline, together.upstreams)
         made += [built.dag] if built is not None else []
-        errors += [each for each in placed(problems, root / file, root).diagnostics if each.is_error]
+        errors += [each for each in placed(unplaced, root / file, root).diagnostics if each.is_error]
     if errors:
         raise PipelineErrors(errors, root)
     return made

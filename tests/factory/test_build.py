@@ -19,7 +19,7 @@ from airflow.serialization.serialized_objects import DagSerialization, LazyDeser
 from sluicegate.emr.operator import SparkOperator
 from sluicegate.factory.attempt import build_diagnostics
 from sluicegate.factory.build import build_dag
-from sluicegate.factory.problems import BuildError
+from sluicegate.factory.unplaced import BuildError
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.load.operator import LoadOperator
 from sluicegate.pipeline import PipelineErrors, read_together

@@ -19,7 +19,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from sluicegate.factory.arguments.coerce import Typist
 from sluicegate.factory.arguments.operators import typed_arguments
-from sluicegate.factory.problems import Problem
+from sluicegate.factory.unplaced import UnplacedDiagnostic
 from sluicegate.pipeline import PipelineErrors
 from tests.factory.files import dags_of, write
 
@@ -83,9 +83,9 @@ class Notifier(BaseNotifier):
 def called(*_: Any) -> None: ...
 
 
-def typed(name: str, value: Any) -> tuple[Any, list[Problem]]:
+def typed(name: str, value: Any) -> tuple[Any, list[UnplacedDiagnostic]]:
     typist = Typist(Path(__file__).parents[2], BERLIN, [])
-    return typed_arguments(Wide, {name: value}, ("with",), typist)[name], typist.problems
+    return typed_arguments(Wide, {name: value}, ("with",), typist)[name], typist.diagnostics
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_a_value_gets_the_type_of_its_target(name: str, value: Any, expected: An
 
 
 def test_a_moment_without_a_zone_is_in_the_schedule_s() -> None:
-    moment, problems = typed("moment", "2026-07-01")
-    assert problems == []
+    moment, unplaced = typed("moment", "2026-07-01")
+    assert unplaced == []
     assert moment.utcoffset() == dt.timedelta(hours=2)
 
 
@@ -173,24 +173,24 @@ def test_a_moment_without_a_zone_is_in_the_schedule_s() -> None:
     ],
 )
 def test_a_value_of_another_type_is_a_problem(name: str, value: Any, said: str, suggestion: str | None) -> None:
-    _, [problem] = typed(name, value)
-    assert said in problem.message
-    assert problem.where[:2] == ("with", name)
-    assert problem.suggestion == suggestion
+    _, [diagnostic] = typed(name, value)
+    assert said in diagnostic.message
+    assert diagnostic.where[:2] == ("with", name)
+    assert diagnostic.suggestion == suggestion
 
 
 def test_problems_inside_values_are_placed_inside_them() -> None:
     given = {"pauses": ["1s", "x"], "table": {"a": "x"}, "call": {"class": f"{HERE}.Notifier", "with": {"pause": "x"}}}
     typist = Typist(Path(), "UTC", [])
     typed_arguments(Wide, given, (), typist)
-    assert [problem.where for problem in typist.problems] == [
+    assert [diagnostic.where for diagnostic in typist.diagnostics] == [
         ("pauses", 1), ("table", "a"), ("call", "with", "pause"),
     ]  # fmt: skip
 
 
 def test_an_object_is_made_of_its_class() -> None:
-    made, problems = typed("calls", [{"class": f"{HERE}.Notifier", "with": {"pause": "2m"}}])
-    assert problems == []
+    made, unplaced = typed("calls", [{"class": f"{HERE}.Notifier", "with": {"pause": "2m"}}])
+    assert unplaced == []
     assert isinstance(made[0], Notifier)
     assert (made[0].pause, made[0].to) == (dt.timedelta(minutes=2), "all")
 
@@ -221,7 +221,7 @@ def test_no_operator_s_own_defaults_are_refused() -> None:
                     given.setdefault(parameter.name, parameter.default)
         typed_arguments(operator, given, (operator.__name__,), typist)
         checked += len(given)
-    assert typist.problems == []
+    assert typist.diagnostics == []
     assert checked > 500
 
 
@@ -337,4 +337,4 @@ def test_mappings_are_no_objects_where_mappings_are_wanted(root: Path) -> None:
     given: Mapping[str, Any] = {"table": {"class": 1, "with": 2}}
     typist = Typist(root, "UTC", [])
     assert typed_arguments(Wide, given, (), typist) == given
-    assert typist.problems == []
+    assert typist.diagnostics == []

@@ -1,7 +1,7 @@
-"""The Postgres of the tests of loads."""
+"""The database of the tests of loads."""
 
 from __future__ import annotations
 
-from tests.load.conftest import server, warehouse
+from tests.load.conftest import warehouse
 
-__all__ = ["server", "warehouse"]
+__all__ = ["warehouse"]

@@ -1,14 +1,13 @@
-"""One real Postgres for the tests of loads, and short ways to load into it and to look at what is there."""
+"""Short ways to load into a database of a test's own."""
 
 from __future__ import annotations
 
 import csv
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from sluicegate.faults import FaultError
@@ -16,32 +15,18 @@ from sluicegate.ledger.entries import Origin
 from sluicegate.load.load import load
 from sluicegate.load.report import LoadReport
 from sluicegate.load.request import LoadRequest
-from sluicegate.local.stack.scratch import scratch_postgres
 from sluicegate.storage import Storage
 from sluicegate.targets.postgres.target import PostgresTarget
+from sluicegate.testing.warehouse import Warehouse
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The connection string of a Postgres on a port of its own, without a database name."""
-    with scratch_postgres(tmp_path_factory.mktemp("server")) as conninfo:
-        yield conninfo
-
-
-class Warehouse:
-    """A database of a test's own."""
+class LoadWarehouse(Warehouse):
+    """A database, and loads into it out of files of a folder."""
 
     def __init__(self, conninfo: str, folder: Path) -> None:
-        self.conninfo, self.folder = conninfo, folder
+        super().__init__(conninfo)
+        self.folder = folder
         self.storage: Any = Storage()
-
-    def rows(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.conninfo, autocommit=True) as connection:
-            cursor = connection.execute(query, arguments)  # type: ignore[call-overload]
-            return cursor.fetchall() if cursor.description else []
-
-    def one(self, query: str, *arguments: object) -> Any:
-        return self.rows(query, *arguments)[0][0]
 
     def file(self, name: str, text: str | bytes) -> Path:
         path = self.folder / name
@@ -77,20 +62,15 @@ class Warehouse:
         return caught.value
 
     def letters(self) -> list[tuple[Any, ...]]:
-        return self.rows(
-            "SELECT line, record, failures, key, status FROM sluicegate.dead_letters ORDER BY source, line"
-        )
+        return [(one.line, one.record, list(one.failures), one.key, one.status) for one in self.dead_letters()]
 
     def rules(self) -> list[tuple[int, list[str]]]:
-        return [(line, [f["rule"] for f in failures]) for line, _, failures, *_ in self.letters()]
+        return [(one.line, list(one.rules)) for one in self.dead_letters()]
 
 
 @pytest.fixture
-def warehouse(server: str, tmp_path: Path) -> Warehouse:
-    name = f"w{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(f"{server} dbname=postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # type: ignore[call-overload]
-    return Warehouse(f"{server} dbname={name}", tmp_path)
+def warehouse(warehouse: Warehouse, tmp_path: Path) -> LoadWarehouse:
+    return LoadWarehouse(warehouse.conninfo, tmp_path)
 
 
 Loads = Callable[..., LoadReport]

@@ -39,7 +39,7 @@ def failures(warehouse: Any) -> list[tuple[int, list[Any]]]:
          "INSERT INTO t VALUES (0, '[1,5)')", ["id", "n"], [[1, "[2,3)"], [2, "[7,8)"]], "constraint:apart", "n"),
         ("CREATE TABLE t (id int PRIMARY KEY, n text UNIQUE); INSERT INTO t VALUES (0, 'x')",
          ["id", "n"], [[1, "x"], [2, "y"]], "constraint:t_n_key", "n"),
-        ("CREATE DOMAIN d AS int CONSTRAINT is_even CHECK (VALUE %% 2 = 0); CREATE TABLE t (id int PRIMARY KEY, n d)",
+        ("CREATE DOMAIN d AS int CONSTRAINT is_even CHECK (VALUE % 2 = 0); CREATE TABLE t (id int PRIMARY KEY, n d)",
          ["id", "n"], [[1, 3], [2, 4]], "constraint:is_even", None),
         ("CREATE TABLE t (id int PRIMARY KEY, n inet)", ["id", "n"], [[1, "x"], [2, "10.0.0.0/8"]], "type:n", "n"),
         ("CREATE TABLE t (id int PRIMARY KEY, n bit(3))", ["id", "n"], [[1, "10101"], [2, "101"]], "type:n", "n"),
@@ -69,7 +69,7 @@ def test_what_a_trigger_refuses_is_set_aside_under_its_function(warehouse: Any) 
     warehouse.rows("CREATE TABLE t (id int PRIMARY KEY, n int)")
     warehouse.rows(
         "CREATE FUNCTION no_odd() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN IF NEW.n %% 2 = 1 THEN RAISE EXCEPTION ''odd: %%'', NEW.n; END IF; RETURN NEW; END'"
+        "'BEGIN IF NEW.n % 2 = 1 THEN RAISE EXCEPTION ''odd: %'', NEW.n; END IF; RETURN NEW; END'"
     )
     warehouse.rows("CREATE TRIGGER odd BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION no_odd()")
     report = warehouse.load(warehouse.csv("a.csv", ["id", "n"], [[n, n] for n in range(10)]), key="id")
@@ -216,7 +216,7 @@ def test_a_loader_killed_in_the_search_leaves_nothing_and_the_retry_is_right(war
     warehouse.rows("CREATE TABLE t (id int PRIMARY KEY, v text, at int)")
     warehouse.rows(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN IF NEW.id %% 50 = 7 THEN PERFORM pg_sleep(0.02); RAISE EXCEPTION ''no''; END IF; RETURN NEW; END'"
+        "'BEGIN IF NEW.id % 50 = 7 THEN PERFORM pg_sleep(0.02); RAISE EXCEPTION ''no''; END IF; RETURN NEW; END'"
     )
     warehouse.rows("CREATE TRIGGER slow BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION slow()")
     source = warehouse.csv("a.csv", ["id", "v", "at"], [[n, "x", 1] for n in range(1_000)])
@@ -232,7 +232,7 @@ def test_a_loader_killed_in_the_search_leaves_nothing_and_the_retry_is_right(war
         return process
 
     mine = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    searching = f"SELECT count(*) {mine} AND (query LIKE '%%sluicegate_position%%' OR query LIKE '%%one_by_one%%')"
+    searching = f"SELECT count(*) {mine} AND (query LIKE '%sluicegate_position%' OR query LIKE '%one_by_one%')"
     for _ in range(3):
         process = start()
         for _ in range(400):

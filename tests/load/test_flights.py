@@ -5,15 +5,13 @@ from __future__ import annotations
 import importlib.util
 import io
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from sluicegate.storage import Storage
+from sluicegate.testing.s3 import ScratchS3
 
 KEY = ("year", "month", "day", "carrier", "flight", "origin", "sched_dep_time")
 DAYS = {11: (929, 28), 12: (893, 4), 13: (918, 6)}
@@ -60,23 +58,10 @@ def test_three_days_of_flights_are_counted_as_they_are(warehouse: Any, days: dic
     assert warehouse.one("SELECT count(*) FROM sluicegate.dead_letters WHERE status = 'open'") == 38
 
 
-@pytest.fixture
-def bucket() -> Iterator[Any]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1")
-    client.create_bucket(Bucket="landing")
-    try:
-        yield client
-    finally:
-        server.stop()
-
-
-def test_s3_is_a_source_and_its_etag_the_version(warehouse: Any, days: dict[int, str], bucket: Any) -> None:
-    warehouse.storage = Storage(client=bucket)
-    bucket.put_object(Bucket="landing", Key="flights/2013-02-11.csv", Body=days[11].encode())
-    bucket.put_object(Bucket="landing", Key="flights/2013-02-12.csv", Body=days[12].encode())
+def test_s3_is_a_source_and_its_etag_the_version(warehouse: Any, days: dict[int, str], s3: ScratchS3) -> None:
+    warehouse.storage = Storage(client=s3.client())
+    s3.put("s3://landing/flights/2013-02-11.csv", days[11])
+    s3.put("s3://landing/flights/2013-02-12.csv", days[12])
     for source, (read, dead) in (
         ("s3://landing/flights/2013-02-11.csv", DAYS[11]),
         ("s3://landing/flights/", (929 + 893, 28 + 4)),

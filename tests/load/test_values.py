@@ -335,3 +335,37 @@ def test_a_file_with_a_header_only_makes_the_table_that_columns_describe(warehou
     columns = {"id": "integer", "amount": "numeric(12,2)"}
     warehouse.load(warehouse.file("a.csv", "id,amount\n"), key="id", columns=columns)
     assert types(warehouse) == {"id": "integer", "amount": "numeric"}
+
+
+I16, I32, I64, F32, F64 = pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64()
+TYPE_OF = "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'v'"
+
+
+@pytest.mark.parametrize(
+    ("values", "kinds", "type_", "texts"),
+    [
+        ((1, 2**40), (I32, I64), "bigint", ["1", "1099511627776"]),
+        ((1, 2**30), (I16, I32), "integer", ["1", "1073741824"]),
+        ((0.5, 0.1), (F32, F64), "double precision", ["0.5", "0.1"]),
+        ((2**30 + 1, 0.1), (I32, F64), "double precision", ["1073741825", "0.1"]),
+        ((2**60 + 1, 0.1), (I64, F64), "numeric", ["1152921504606846977", "0.1"]),
+        ((2**64 - 1, -1), (pa.uint64(), I64), "numeric(20,0)", ["18446744073709551615", "-1"]),
+        ((2**60 + 1, Decimal("1.25")), (I64, pa.decimal128(5, 2)), "numeric(21,2)", ["1152921504606846977.00", "1.25"]),
+        (
+            (Decimal("123.5"), Decimal("1.255")), (pa.decimal128(4, 1), pa.decimal128(4, 3)),
+            "numeric(6,3)", ["123.500", "1.255"],
+        ),
+        ((1, dt.date(2026, 1, 2)), (I64, pa.date32()), "text", ["1", "2026-01-02"]),
+    ],
+)  # fmt: skip
+def test_parts_of_several_types_get_one_with_room_for_all(
+    warehouse: Any, values: tuple[Any, Any], kinds: tuple[Any, Any], type_: str, texts: list[str]
+) -> None:
+    folder = warehouse.folder / "parts"
+    folder.mkdir()
+    for number, (value, kind) in enumerate(zip(values, kinds, strict=True)):
+        pq.write_table(pa.table({"id": [number], "v": pa.array([value], kind)}), folder / f"{number}.parquet")
+    report = warehouse.load(f"{folder}/", key="id")
+    assert (report.counts.inserted, report.counts.dead) == (2, 0)
+    assert warehouse.one(TYPE_OF) == type_
+    assert [text for (text,) in warehouse.rows("SELECT v::text FROM t ORDER BY id")] == texts

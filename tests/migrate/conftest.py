@@ -13,7 +13,6 @@ import pytest
 from sluicegate.cli.migrate import _known
 from sluicegate.migrate import Converted, Note, Options, convert
 from sluicegate.pipeline.diagnostics import Diagnostic
-from sluicegate.pipeline.read.steps import COMMON
 from sluicegate.pipeline.text.yaml import parse
 
 INPUTS = Path(__file__).parent / "dagfactory"
@@ -21,8 +20,6 @@ TODAY = date(2026, 2, 10)
 
 known = cache(_known)
 """Of an operator that is installed, looked up once for all tests."""
-
-mapped_and_typed = pytest.mark.skipif("for_each" not in COMMON, reason="needs `for_each`, `group` and typed arguments")
 
 
 @dataclass(frozen=True)

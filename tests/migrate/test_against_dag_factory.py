@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-import venv
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +15,38 @@ from typer.testing import CliRunner
 
 from sluicegate.cli import app
 from tests.factory.files import dags_of
-from tests.migrate.conftest import INPUTS, mapped_and_typed
+from tests.migrate.conftest import INPUTS
 from tests.migrate.shapes import shape_of
 
-pytestmark = [pytest.mark.system, mapped_and_typed]
+pytestmark = pytest.mark.system
+
+NAMES = ("basics", "groups", "mapping", "callables")
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def dag_factory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where its package is: from PyPI, alone; it runs on the Airflow that is here."""
     folder = tmp_path_factory.mktemp("dagfactory")
-    venv.create(folder, with_pip=True)
-    pip = [str(folder / "bin/pip"), "install", "--quiet", "--no-deps", "dag-factory==1.1.0"]
-    subprocess.run(pip, check=True, capture_output=True)
-    return next(folder.glob("lib/python*/site-packages"))
+    uv = REPOSITORY / ".uv" / "bin" / "uv"
+    command = str(uv) if uv.is_file() else shutil.which("uv")
+    assert command, "uv is missing: `make env` installs it"
+    install = [command, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable, "--target", str(folder)]
+    subprocess.run([*install, "dag-factory==1.1.0"], check=True, capture_output=True)
+    return folder
 
 
-def theirs(file: Path, package: Path) -> dict[str, Any]:
-    """The DAGs that dag-factory makes of a file, as plain values."""
-    paths = os.pathsep.join([str(package), str(file.parent), str(Path(__file__).parents[2])])
-    code = {"PYTHONPATH": paths, "CODE_FOLDER": str(file.parent), "DO_NOT_TRACK": "1"}
-    command = [sys.executable, str(Path(__file__).with_name("shapes.py")), str(file)]
+@pytest.fixture(scope="module")
+def theirs(dag_factory: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """By file, the DAGs that dag-factory makes of it, as plain values."""
+    folder = Path(shutil.copytree(INPUTS, tmp_path_factory.mktemp("theirs") / "dags"))
+    paths = os.pathsep.join([str(dag_factory), str(folder), str(REPOSITORY)])
+    code = {"PYTHONPATH": paths, "CODE_FOLDER": str(folder), "DO_NOT_TRACK": "1"}
+    command = [sys.executable, str(Path(__file__).with_name("shapes.py")), *(f"{folder}/{name}.yml" for name in NAMES)]
     done = subprocess.run(command, env={**os.environ, **code}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return dict(json.loads(done.stdout.rpartition("SHAPES ")[2]))
+    shapes = [json.loads(line.removeprefix("SHAPES ")) for line in done.stdout.splitlines() if "SHAPES " in line[:7]]
+    return dict(zip(NAMES, shapes, strict=True))
 
 
 def renamed(dag: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
@@ -50,13 +58,15 @@ def renamed(dag: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     return {**found, "edges": sorted(found["edges"])}
 
 
-@pytest.mark.parametrize("name", ["basics", "groups", "mapping", "callables"])
-def test_both_make_the_same_dag(inputs: Path, name: str, dag_factory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_both_make_the_same_dag(
+    inputs: Path, name: str, theirs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(str(inputs))
-    expected = theirs(inputs / f"{name}.yml", dag_factory)
     done = CliRunner().invoke(app, ["import", "dag-factory", str(inputs / f"{name}.yml"), "-o", str(inputs)])
     assert done.exit_code == 0, done.stderr
-    for dag_id, dag in expected.items():
+    assert theirs[name]
+    for dag_id, dag in theirs[name].items():
         ours = shape_of(dags_of(inputs, f"{dag_id.replace('-', '_')}.yaml")[0])
         assert set(ours["tasks"]) == {task.rpartition(".")[2] for task in dag["tasks"]}
         same = renamed(dag, {task: task.rpartition(".")[2] for task in dag["tasks"] if "." in task})

@@ -12,7 +12,7 @@ from sluicegate.factory.attempt import build_diagnostics
 from sluicegate.pipeline import read_tree
 from tests.docs.pages import page
 from tests.factory.files import dags_of
-from tests.migrate.conftest import BASH, EMPTY, Shop, mapped_and_typed
+from tests.migrate.conftest import BASH, EMPTY, Shop
 
 GOOD = f"good:\n  tasks: {{t: {{operator: {EMPTY}}}}}\n"
 
@@ -269,7 +269,6 @@ def test_every_key_of_a_task_is_converted_or_noted(shop: Shop) -> None:
 # --- what comes out is right --------------------------------------------------------------------------------------
 
 
-@mapped_and_typed
 @pytest.mark.parametrize("name", ["basics", "groups", "mapping", "callables", "values"])
 def test_what_comes_out_is_a_dag(inputs: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(inputs))
@@ -284,7 +283,6 @@ def test_what_comes_out_is_a_dag(inputs: Path, name: str, monkeypatch: pytest.Mo
         assert dags_of(inputs, pipeline.file.name)[0].task_ids
 
 
-@mapped_and_typed
 def test_the_commands_of_the_docs_do_what_they_say(here: Shop) -> None:
     guide = page("migrate.md")
     here.write(guide.blocks("yml")[0].text, "dags/shop.yml")

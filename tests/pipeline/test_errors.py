@@ -50,4 +50,6 @@ def test_suggestions_are_near_or_none() -> None:
     assert did_you_mean("shedule", ["schedule", "steps"]) == "schedule"
     assert did_you_mean("SMALL", ["small", "large"]) == "small"
     assert did_you_mean("zebra", ["schedule"]) is None
+    assert did_you_mean("min", ["min_value", "strict_min", "max_value"]) == "min_value"
+    assert did_you_mean("min", ["min_value", "min_value_of_rows"]) is None
     assert did_you_mean(5, ["schedule"]) is None

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sluicegate.graph.template import problems
+from sluicegate.graph.template import diagnostics
 from sluicegate.pipeline import Diagnostic, PipelineErrors
 from sluicegate.pipeline.file import read_draft
 from sluicegate.pipeline.keys.model import (
@@ -554,7 +554,7 @@ def test_a_name_that_is_nearly_a_column_is_a_warning(dags: Dags) -> None:
 
 def test_templates_know_the_window_and_the_params() -> None:
     good = "{{ ds }}{{ window.start.strftime('%H') }}{{ params.x or 'all' }}{{ params['x'] | lower }}{% if ds %}{% endif %}"
-    assert problems(good, frozenset({"x"})) == ()
+    assert diagnostics(good, frozenset({"x"})) == ()
 
 
 TOKENS = [

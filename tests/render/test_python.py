@@ -33,8 +33,8 @@ def written(root: Path, target: Path) -> tuple[dict[str, Any], list[Path]]:
     seen_ = {}
     files = []
     for name, pipeline in tree.pipelines.items():
-        built, problems = attempt(pipeline, tree.readable)
-        assert built is not None, problems
+        built, unplaced = attempt(pipeline, tree.readable)
+        assert built is not None, unplaced
         seen_[name] = seen(built.dag, str(root))
         file = PurePosixPath(pipeline.file.relative_to(root).as_posix())
         dag = rendered(built.dag, built.arguments, built.task_arguments)

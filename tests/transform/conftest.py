@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextvars
 import itertools
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG, BaseOperator
-from airflow.sdk.bases.operator import ExecutorSafeguard
+
+from sluicegate.graph.window import Window
+from sluicegate.testing.step import StepInstance
 
 _names = itertools.count()
 
@@ -43,29 +43,13 @@ def task_id() -> Callable[[], str]:
     return lambda: f"step_{next(_names)}"
 
 
-class TaskInstance(SimpleNamespace):
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.xcoms[key] = value
-
-
 @pytest.fixture
 def run() -> Iterator[Callable[..., Any]]:
-    """Render and execute a step for 2013-02-11; `params` as keyword arguments."""
+    """Render and execute a step for 2013-02-11; `params` as keyword arguments. Airflow's own `ds` is another day."""
+    window = Window(datetime(2013, 2, 11, tzinfo=UTC), datetime(2013, 2, 12, tzinfo=UTC))
     with DAG("orders"):
 
         def run_step(step: BaseOperator, **params: Any) -> Any:
-            ti = TaskInstance(try_number=1, map_index=-1, xcoms={})
-            context: Mapping[str, Any] = {
-                "ti": ti,
-                "run_id": "scheduled__2013-02-11",
-                "params": params,
-                "ds": "2099-01-01",
-                "data_interval_start": datetime(2013, 2, 11, tzinfo=UTC),
-                "data_interval_end": datetime(2013, 2, 12, tzinfo=UTC),
-            }
-            step.render_template_fields(context)  # type: ignore[arg-type]
-            runner = contextvars.copy_context()
-            runner.run(ExecutorSafeguard.tracker.set, step)
-            return runner.run(step.execute, context)
+            return StepInstance(step, window, params=params, logical_date=datetime(2099, 1, 1, tzinfo=UTC)).execute()
 
         yield run_step

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
-from moto.server import ThreadedMotoServer
 
 from sluicegate.faults import FaultError
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.keys.model import Format
 from sluicegate.runtime.operator import StepOperator
+from sluicegate.testing.s3 import ScratchS3
 from sluicegate.transform import TransformOperator
 
 Run = Callable[..., Any]
@@ -255,24 +254,10 @@ def test_a_pandas_frame_is_a_table_too(run: Run, author: Any, orders: Path, tmp_
     assert (tmp_path / "out.csv").read_text().startswith('"id","x"\n1,1.5')
 
 
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    extra = {"endpoint_url": f"http://{host}:{port}", "region_name": "us-east-1"}
-    connection = {"conn_type": "aws", "login": "test", "password": "test", "extra": extra}
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
-    client = boto3.client("s3", **extra)
-    client.create_bucket(Bucket="lake")
-    yield client
-    server.stop()
-
-
-def test_from_s3_to_s3(run: Run, step: Any, s3: Any) -> None:
+def test_from_s3_to_s3(run: Run, step: Any, s3: ScratchS3) -> None:
     for part in (0, 1):
-        s3.put_object(Bucket="lake", Key=f"in/part-{part}.csv", Body=f"id,x\n{part},1\n".encode())
-    s3.put_object(Bucket="lake", Key="out/2013-02-11/part-00007.csv", Body=b"old")
+        s3.put(f"s3://lake/in/part-{part}.csv", f"id,x\n{part},1\n")
+    s3.put("s3://lake/out/2013-02-11/part-00007.csv", "old")
     run(
         step(
             "clean",
@@ -281,6 +266,5 @@ def test_from_s3_to_s3(run: Run, step: Any, s3: Any) -> None:
             formats={"out": Format(type="csv")},
         )
     )
-    keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket="lake", Prefix="out/")["Contents"]]
-    assert keys == ["out/2013-02-11/part-00000.csv"]
-    assert s3.get_object(Bucket="lake", Key=keys[0])["Body"].read() == b'"id","x"\n0,1\n1,1\n'
+    assert s3.uris("s3://lake/out/") == ["s3://lake/out/2013-02-11/part-00000.csv"]
+    assert s3.get("s3://lake/out/2013-02-11/part-00000.csv") == b'"id","x"\n0,1\n1,1\n'

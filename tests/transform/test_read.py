@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -174,3 +175,32 @@ def test_a_decimal_comma_is_read_and_separated_thousands_are_not_guessed_at(writ
     text = "a;b;c\n45,38;1.234,5;1.5\n7;2,5;2.5\n"
     found = rows(write("a.csv", text), delimiter=";", decimal=",", thousands=".")
     assert found == [{"a": 45.38, "b": "1.234,5", "c": "1.5"}, {"a": 7.0, "b": "2,5", "c": "2.5"}]
+
+
+def test_digits_that_a_double_would_lose_make_a_decimal(write: Write) -> None:
+    text = "id,near,far,e\n9007199254740993,0.1,12345678901234567890.25,9007199254740993\n0.5,0.25,,1e3\n"
+    assert rows(write("a.csv", text)) == [
+        {"id": Decimal("9007199254740993.0"), "near": 0.1, "far": Decimal("12345678901234567890.25"),
+         "e": "9007199254740993"},
+        {"id": Decimal("0.5"), "near": 0.25, "far": None, "e": "1e3"},
+    ]  # fmt: skip
+    found = rows(write("b.csv", "a;b\n9007199254740993,5;1,5\n"), delimiter=";", decimal=",")
+    assert found == [{"a": Decimal("9007199254740993.5"), "b": 1.5}]
+
+
+def test_whole_numbers_of_json_that_a_double_would_lose_make_a_decimal(write: Write) -> None:
+    text = '{"a\\"b": 9007199254740993, "x": 0.5, "n": {"z": [1]}}\n{"a\\"b": 0.5, "x": 1}\n'
+    assert rows(write("a.jsonl", text)) == [
+        {'a"b': Decimal("9007199254740993.0"), "x": 0.5, "n": {"z": [1]}},
+        {'a"b': Decimal("0.5"), "x": 1.0, "n": None},
+    ]
+
+
+def test_a_first_line_that_says_the_delimiter_is_not_a_record(write: Write) -> None:
+    excel = write("a.csv", "\ufeffsep=;\r\nid;x\r\n1;a,b\r\n")
+    assert rows(excel, write("b.csv", "sep=;\nid;x\n2;c\n")) == [{"id": 1, "x": "a,b"}, {"id": 2, "x": "c"}]
+    packed = write("c.csv.gz", gzip.compress(b"sep=|\nid|x\n1|a\n"))
+    assert rows(packed) == [{"id": 1, "x": "a"}]
+    for other in (rows, lambda *paths: rows(*paths, delimiter="|")):
+        with pytest.raises(FaultError, match="a part says `sep=;`"):
+            other(excel, write("d.csv", "id,x\n1,2\n"))

@@ -8,22 +8,15 @@ from typing import Any
 import pytest
 from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
-from airflow.sdk.execution_time import task_runner
 
 from sluicegate.faults import FaultError
 from sluicegate.pipeline.keys.model import Schedule
+from sluicegate.testing.supervisor import Supervisor
 from sluicegate.wait.sensor import SourceSensor, UpstreamSensor, WaitSensor
-from tests.wait.supervisor import Run, Supervisor
+from tests.wait.runs import a_run
 
 DAILY = Schedule(kind="cron", cron="@daily", start=datetime(2013, 1, 1, tzinfo=UTC))
 ELEVENTH = datetime(2013, 2, 11, tzinfo=UTC)
-
-
-@pytest.fixture
-def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
-    fake = Supervisor()
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", fake, raising=False)
-    return fake
 
 
 def context(**params: Any) -> Any:
@@ -47,7 +40,7 @@ def execute(sensor: WaitSensor, run: Any) -> None:
 
 
 def test_what_is_there_already_is_not_waited_for(supervisor: Supervisor) -> None:
-    supervisor.runs = [Run("r1", ELEVENTH, {"fetch": "success"})]
+    supervisor.runs = [a_run("r1", ELEVENTH, {"fetch": "success"})]
     execute(upstream_sensor(), context())
 
 
@@ -106,7 +99,7 @@ def test_a_dry_run_does_not_wait(supervisor: Supervisor) -> None:
 
 
 def test_a_failed_upstream_fails_at_once_where_the_file_says_so(supervisor: Supervisor) -> None:
-    supervisor.runs = [Run("r1", ELEVENTH, {"fetch": "failed"})]
+    supervisor.runs = [a_run("r1", ELEVENTH, {"fetch": "failed"})]
     with pytest.raises(TaskDeferred):
         execute(upstream_sensor(), context())
     with pytest.raises(FaultError) as error:

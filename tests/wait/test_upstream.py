@@ -2,23 +2,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetXCom
 
+from sluicegate.testing.supervisor import Supervisor
 from sluicegate.wait.upstream import Upstream
 from sluicegate.wait.verdict import Outcome, verdict
-from tests.wait.supervisor import Run, Supervisor
+from tests.wait.runs import a_run
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 TUESDAY = MONDAY + timedelta(days=1)
-
-
-@pytest.fixture
-def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
-    fake = Supervisor()
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", fake, raising=False)
-    return fake
 
 
 def outcome(upstream: Upstream) -> Outcome:
@@ -28,20 +20,20 @@ def outcome(upstream: Upstream) -> Outcome:
 def test_every_date_needs_a_success(supervisor: Supervisor) -> None:
     upstream = Upstream("flights", "fetch", (MONDAY, TUESDAY))
     assert [seen.state for seen in upstream.sightings()] == [None, None]
-    supervisor.runs = [Run("r1", MONDAY, {"fetch": "success"}), Run("r2", TUESDAY, {"fetch": "running"})]
+    supervisor.runs = [a_run("r1", MONDAY, {"fetch": "success"}), a_run("r2", TUESDAY, {"fetch": "running"})]
     assert [seen.run_id for seen in upstream.sightings()] == ["r1", "r2"]
     assert outcome(upstream) is Outcome.WAITING
-    supervisor.runs[1].states["fetch"] = "success"
+    supervisor.runs[1].states["fetch", -1] = "success"
     assert outcome(upstream) is Outcome.READY
 
 
 def test_runs_at_other_dates_do_not_count(supervisor: Supervisor) -> None:
-    supervisor.runs = [Run("r1", MONDAY, {"fetch": "success"})]
+    supervisor.runs = [a_run("r1", MONDAY, {"fetch": "success"})]
     assert outcome(Upstream("flights", "fetch", (TUESDAY,))) is Outcome.WAITING
 
 
 def test_a_state_is_told_at_its_own_date(supervisor: Supervisor) -> None:
-    supervisor.runs = [Run("zz", MONDAY, {"fetch": "failed"}), Run("aa", TUESDAY, {"fetch": "success"})]
+    supervisor.runs = [a_run("zz", MONDAY, {"fetch": "failed"}), a_run("aa", TUESDAY, {"fetch": "success"})]
     first, second = Upstream("flights", "fetch", (MONDAY, TUESDAY)).sightings()
     assert (first.state, first.what) == ("failed", f"flights.fetch at {MONDAY.isoformat()}")
     assert second.state == "success"
@@ -49,16 +41,16 @@ def test_a_state_is_told_at_its_own_date(supervisor: Supervisor) -> None:
 
 def test_a_run_that_was_deleted_and_made_again_is_found(supervisor: Supervisor) -> None:
     upstream = Upstream("flights", "fetch", (MONDAY, TUESDAY))
-    supervisor.runs = [Run("old", MONDAY, {"fetch": "failed"}), Run("r2", TUESDAY, {"fetch": "success"})]
+    supervisor.runs = [a_run("old", MONDAY, {"fetch": "failed"}), a_run("r2", TUESDAY, {"fetch": "success"})]
     upstream.sightings()
-    supervisor.runs[0] = Run("new", MONDAY, {"fetch": "success"})
+    supervisor.runs[0] = a_run("new", MONDAY, {"fetch": "success"})
     assert [seen.run_id for seen in upstream.sightings()] == ["new", "r2"]
     assert outcome(upstream) is Outcome.READY
 
 
 def test_many_dates_cost_one_question_a_poll(supervisor: Supervisor) -> None:
     dates = tuple(MONDAY + timedelta(hours=hour) for hour in range(24))
-    supervisor.runs = [Run(f"r{n}", date, {"fetch": "running"}) for n, date in enumerate(dates)]
+    supervisor.runs = [a_run(f"r{n}", date, {"fetch": "running"}) for n, date in enumerate(dates)]
     upstream = Upstream("flights", "fetch", dates)
     upstream.sightings()
     supervisor.asked.clear()
@@ -67,7 +59,7 @@ def test_many_dates_cost_one_question_a_poll(supervisor: Supervisor) -> None:
 
 
 def test_a_dry_run_does_not_count(supervisor: Supervisor) -> None:
-    supervisor.runs = [Run("r1", MONDAY, {"fetch": "success"}, dry_run=True)]
+    supervisor.runs = [a_run("r1", MONDAY, {"fetch": "success"}, dry_run=True)]
     upstream = Upstream("flights", "fetch", (MONDAY,))
     assert outcome(upstream) is Outcome.WAITING
     assert "dry run" in str(upstream.sightings()[0])
@@ -76,7 +68,7 @@ def test_a_dry_run_does_not_count(supervisor: Supervisor) -> None:
 def test_a_manual_run_with_another_window_does_not_count(supervisor: Supervisor) -> None:
     # Airflow gives a manual run at Monday's midnight Sunday's window: what is waited for was not written.
     window = f"{(MONDAY - timedelta(days=1)).isoformat()}/{MONDAY.isoformat()}"
-    supervisor.runs = [Run("manual", MONDAY, {"fetch": "success"}, window=window)]
+    supervisor.runs = [a_run("manual", MONDAY, {"fetch": "success"}, window=window)]
     upstream = Upstream("flights", "fetch", (MONDAY,))
     assert outcome(upstream) is Outcome.WAITING
     assert f"the run's window is {window}" in str(upstream.sightings()[0])
@@ -84,27 +76,27 @@ def test_a_manual_run_with_another_window_does_not_count(supervisor: Supervisor)
 
 
 def test_a_success_that_a_person_set_counts(supervisor: Supervisor) -> None:
-    supervisor.runs = [Run("r1", MONDAY, {"fetch": "success"}, marked=False)]
+    supervisor.runs = [a_run("r1", MONDAY, {"fetch": "success"}, marked=False)]
     assert outcome(Upstream("flights", "fetch", (MONDAY,))) is Outcome.READY
 
 
 def test_a_dag_that_is_not_ours_is_not_asked_for_marks(supervisor: Supervisor) -> None:
-    supervisor.runs = [Run("r1", MONDAY, {"export": "success"}, marked=False)]
+    supervisor.runs = [a_run("r1", MONDAY, {"export": "success"}, dag="old", marked=False)]
     assert outcome(Upstream("old", "export", (MONDAY,), marked=False)) is Outcome.READY
     assert not any(isinstance(question, GetXCom) for question in supervisor.asked)
 
 
 def test_marks_are_only_asked_for_when_nothing_else_is_missing(supervisor: Supervisor) -> None:
-    supervisor.runs = [Run("r1", MONDAY, {"fetch": "success"})]
+    supervisor.runs = [a_run("r1", MONDAY, {"fetch": "success"})]
     Upstream("flights", "fetch", (MONDAY, TUESDAY)).sightings()
     assert not any(isinstance(question, GetXCom) for question in supervisor.asked)
 
 
 def test_a_mapped_step_is_ready_when_all_its_parts_are(supervisor: Supervisor) -> None:
-    supervisor.runs = [Run("r1", MONDAY, {"fetch_0": "success", "fetch_1": "running"})]
+    supervisor.runs = [a_run("r1", MONDAY, {"fetch_0": "success", "fetch_1": "running"})]
     upstream = Upstream("flights", "fetch", (MONDAY,))
     assert outcome(upstream) is Outcome.WAITING
-    supervisor.runs[0].states["fetch_1"] = "success"
+    supervisor.runs[0].states["fetch", 1] = "success"
     assert outcome(upstream) is Outcome.READY
 
 
@@ -112,19 +104,19 @@ def test_latest_asks_for_any_success_that_was_no_dry_run(supervisor: Supervisor)
     upstream = Upstream("reference", "load", None)
     assert outcome(upstream) is Outcome.WAITING
     supervisor.runs = [
-        Run("r1", MONDAY, {"load": "failed"}),
-        Run("r2", TUESDAY, {"load": "success"}, dry_run=True),
+        a_run("r1", MONDAY, {"load": "failed"}, dag="reference"),
+        a_run("r2", TUESDAY, {"load": "success"}, dag="reference", dry_run=True),
     ]
     assert outcome(upstream) is Outcome.WAITING
     assert "dry run" in str(upstream.sightings()[0])
-    supervisor.runs.insert(0, Run("r0", MONDAY - timedelta(days=400), {"load": "success"}))
+    supervisor.runs.insert(0, a_run("r0", MONDAY - timedelta(days=400), {"load": "success"}, dag="reference"))
     assert outcome(upstream) is Outcome.READY
 
 
 def test_a_whole_dag_is_waited_for_by_its_runs_state(supervisor: Supervisor) -> None:
     upstream = Upstream("old_dag", None, (MONDAY,))
     assert outcome(upstream) is Outcome.WAITING
-    supervisor.runs = [Run("r1", MONDAY, {}, state="failed")]
+    supervisor.runs = [a_run("r1", MONDAY, {}, dag="old_dag", state="failed")]
     assert verdict(upstream.sightings(), fail_fast=True).outcome is Outcome.FAILED
     supervisor.runs[0].state = "success"
     assert outcome(upstream) is Outcome.READY
@@ -132,7 +124,7 @@ def test_a_whole_dag_is_waited_for_by_its_runs_state(supervisor: Supervisor) -> 
 
 def test_dates_travel_in_bounded_requests(supervisor: Supervisor) -> None:
     dates = tuple(MONDAY + timedelta(hours=hour) for hour in range(744))
-    supervisor.runs = [Run(f"r{n}", date, {"fetch": "success"}) for n, date in enumerate(dates)]
+    supervisor.runs = [a_run(f"r{n}", date, {"fetch": "success"}) for n, date in enumerate(dates)]
     sightings = Upstream("flights", "fetch", dates).sightings()
     assert [seen.run_id for seen in sightings] == [f"r{n}" for n in range(744)]
     assert max(len(getattr(question, "logical_dates", None) or ()) for question in supervisor.asked) <= 100
@@ -140,14 +132,14 @@ def test_dates_travel_in_bounded_requests(supervisor: Supervisor) -> None:
 
 def test_a_dry_run_of_a_mapped_step_does_not_count(supervisor: Supervisor) -> None:
     states: dict[str, str | None] = {"load_0": "success", "load_1": "success"}
-    supervisor.runs = [Run("r1", MONDAY, states, dry_run=True)]
+    supervisor.runs = [a_run("r1", MONDAY, states, dry_run=True)]
     for upstream in (Upstream("flights", "load", (MONDAY,)), Upstream("flights", "load", None)):
         assert outcome(upstream) is Outcome.WAITING
         assert "dry run" in str(upstream.sightings()[0])
 
 
 def test_a_mapped_step_that_has_not_been_expanded_is_waited_for(supervisor: Supervisor) -> None:
-    supervisor.runs = [Run("r1", MONDAY, {"load": None})]
+    supervisor.runs = [a_run("r1", MONDAY, {"load": None})]
     assert outcome(Upstream("flights", "load", (MONDAY,))) is Outcome.WAITING
-    supervisor.runs[0].states = {"load": "skipped"}  # it had no items
+    supervisor.runs[0].states = {("load", -1): "skipped"}  # it had no items
     assert outcome(Upstream("flights", "load", (MONDAY,))) is Outcome.WAITING

@@ -7,7 +7,6 @@ All copies of a value that should be unique are bad. Pure: rules in, SQL out; wh
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import Any, Literal
 from sluicegate.checks.bounds import CheckedColumn, broken, constant, with_moments
 from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
+from sluicegate.pipeline.diagnostics import did_you_mean
 
 __all__ = ["SEARCH", "CompiledRule", "check_rule", "compile_rule", "search", "unknown_arguments"]
 
@@ -90,8 +90,7 @@ def unknown_arguments(rule: Rule) -> dict[str, str | None]:
     if kwargs is None:
         return {}
     known = _COMPILERS[rule.expectation][1] | {"mostly"}
-    close = {key: difflib.get_close_matches(key, known, n=1, cutoff=0.5) for key in kwargs if key not in known}
-    return {key: found[0] if found else None for key, found in close.items()}
+    return {key: did_you_mean(key, known) for key in kwargs if key not in known}
 
 
 def _arguments(rule: Rule) -> dict[str, Any] | None:
@@ -259,5 +258,5 @@ def _mostly(rule: Rule, kwargs: Mapping[str, Any]) -> Decimal:
 
 
 def _near(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f" (there is {', '.join(sorted(known))})"
+    meant = did_you_mean(name, known)
+    return f"; did you mean {meant!r}?" if meant else f" (there is {', '.join(sorted(known))})"

@@ -73,7 +73,7 @@ def _known(path: str) -> Known | None:
     with airflow_home():
         from sluicegate.factory.arguments.operators import operator_class
         from sluicegate.factory.arguments.signatures import arguments_of
-        from sluicegate.factory.problems import BuildError
+        from sluicegate.factory.unplaced import BuildError
 
         try:
             operator = operator_class(path, ())

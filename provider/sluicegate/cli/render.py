@@ -98,14 +98,14 @@ def _built(asked: _Asked, diagnostics: list[Diagnostic]) -> Iterator[tuple[Pipel
     """Every pipeline's DAG, by the factory; what building finds wrong is added to `diagnostics`."""
     from sluicegate.factory.attempt import attempt
     from sluicegate.factory.code_path import find_code
-    from sluicegate.factory.problems import placed
+    from sluicegate.factory.unplaced import placed
     from sluicegate.render import rendered
 
     for pipeline in asked.pipelines:
         find_code(pipeline.root)
-        built, problems = attempt(pipeline, asked.tree.readable)
-        if problems:
-            diagnostics += placed(problems, pipeline.file, pipeline.root).diagnostics
+        built, unplaced = attempt(pipeline, asked.tree.readable)
+        if unplaced:
+            diagnostics += placed(unplaced, pipeline.file, pipeline.root).diagnostics
         if built is not None:
             yield pipeline, rendered(built.dag, built.arguments, built.task_arguments)
 

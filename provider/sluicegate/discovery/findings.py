@@ -9,7 +9,7 @@ from pathlib import Path
 from sluicegate.discovery.cache import Cache, Kind, key_of
 from sluicegate.discovery.compiled import Reading
 from sluicegate.discovery.installed import installed_form
-from sluicegate.factory.problems import Problem
+from sluicegate.factory.unplaced import UnplacedDiagnostic
 from sluicegate.pipeline.read.draft import Draft
 from sluicegate.pipeline.text.digest import source_digest
 
@@ -29,13 +29,13 @@ class KnownDraft:
 class Trial:
     """What building found. With errors, also all code of that time: it may have imported any of it."""
 
-    problems: tuple[Problem, ...]
+    diagnostics: tuple[UnplacedDiagnostic, ...]
     code: str = ""
 
     @classmethod
-    def of(cls, problems: Iterable[Problem], all_code: Callable[[], str]) -> Trial:
-        problems = tuple(problems)
-        return cls(problems, all_code() if any(problem.is_error for problem in problems) else "")
+    def of(cls, unplaced: Iterable[UnplacedDiagnostic], all_code: Callable[[], str]) -> Trial:
+        unplaced = tuple(unplaced)
+        return cls(unplaced, all_code() if any(diagnostic.is_error for diagnostic in unplaced) else "")
 
     @property
     def has_errors(self) -> bool:

@@ -21,10 +21,10 @@ from typing import IO, Any
 from sluicegate.discovery.code_deps import needs
 from sluicegate.discovery.compiled import CompiledPipeline
 from sluicegate.factory.attempt import attempt
-from sluicegate.factory.problems import Problem
+from sluicegate.factory.unplaced import UnplacedDiagnostic
 from sluicegate.pipeline.diagnostics import BUG, bug_message
 
-__all__ = ["SECONDS", "sandbox_problems"]
+__all__ = ["SECONDS", "sandbox_diagnostics"]
 
 SECONDS = 30.0
 """For one pipeline; as long as Airflow gives a whole file (`[core] dagbag_import_timeout`)."""
@@ -33,9 +33,11 @@ _GRACE = 5.0
 """Seconds after which the child ends by itself, should its parent have been killed: it holds its locks."""
 
 
-def sandbox_problems(pipelines: Sequence[CompiledPipeline], seconds: float = SECONDS) -> dict[str, tuple[Problem, ...]]:
+def sandbox_diagnostics(
+    pipelines: Sequence[CompiledPipeline], seconds: float = SECONDS
+) -> dict[str, tuple[UnplacedDiagnostic, ...]]:
     """What keeps each of the pipelines from being a DAG, by name; warnings too."""
-    found: dict[str, tuple[Problem, ...]] = {}
+    found: dict[str, tuple[UnplacedDiagnostic, ...]] = {}
     hanging: set[str] = set()
     left = list(pipelines)
     while left:
@@ -47,7 +49,7 @@ def sandbox_problems(pipelines: Sequence[CompiledPipeline], seconds: float = SEC
                 patience = min(seconds, _LEAST_SECONDS) if hanging & _code(pipeline) else seconds
                 answer = child.answer(patience)
                 if answer is None:
-                    found[pipeline.name] = (Problem((), "build", child.end(patience)),)
+                    found[pipeline.name] = (UnplacedDiagnostic((), "build", child.end(patience)),)
                     hanging |= _code(pipeline) if child.late else set()
                     break
                 found[pipeline.name] = answer
@@ -85,7 +87,7 @@ class _Child:
         if self.pid:
             self._reap()
 
-    def answer(self, seconds: float) -> tuple[Problem, ...] | None:
+    def answer(self, seconds: float) -> tuple[UnplacedDiagnostic, ...] | None:
         """What came of the next one; None when the process ended or `seconds` have passed."""
         deadline = time.monotonic() + seconds
         size = self._read(8, deadline)
@@ -135,7 +137,7 @@ def _build_all(pipelines: Sequence[CompiledPipeline], seconds: float, pipe: int)
             signal.signal(number, signal.SIG_DFL)
         for pipeline in pipelines:
             signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)
-            data = pickle.dumps(_problems(pipeline))
+            data = pickle.dumps(_diagnostics(pipeline))
             message = len(data).to_bytes(8, "big") + data
             while message:
                 message = message[os.write(pipe, message) :]
@@ -149,17 +151,17 @@ def _build_all(pipelines: Sequence[CompiledPipeline], seconds: float, pipe: int)
         os._exit(code & 0xFF)
 
 
-def _problems(pipeline: CompiledPipeline) -> tuple[Problem, ...]:
+def _diagnostics(pipeline: CompiledPipeline) -> tuple[UnplacedDiagnostic, ...]:
     try:
-        built, problems = attempt(pipeline.pipeline, pipeline.upstreams)
+        built, unplaced = attempt(pipeline.pipeline, pipeline.upstreams)
     except Exception as error:
-        return (Problem((), BUG, bug_message(error, "building", pipeline.pipeline.file)),)
+        return (UnplacedDiagnostic((), BUG, bug_message(error, "building", pipeline.pipeline.file)),)
     if built is None:
-        return tuple(problems)
-    return (*problems, *_after_build(built.dag))
+        return tuple(unplaced)
+    return (*unplaced, *_after_build(built.dag))
 
 
-def _after_build(dag: Any) -> Iterator[Problem]:
+def _after_build(dag: Any) -> Iterator[UnplacedDiagnostic]:
     """What Airflow does with a DAG after it was made, each step of which can refuse it, and then all of its file."""
     from airflow.dag_processing.dagbag import BundleDagBag, _validate_executor_fields
     from airflow.exceptions import AirflowClusterPolicySkipDag
@@ -175,4 +177,4 @@ def _after_build(dag: Any) -> Iterator[Problem]:
     except AirflowClusterPolicySkipDag:
         return
     except Exception as error:
-        yield Problem((), "dag", f"Airflow does not take this DAG: {type(error).__name__}: {error}")
+        yield UnplacedDiagnostic((), "dag", f"Airflow does not take this DAG: {type(error).__name__}: {error}")

@@ -17,10 +17,10 @@ from sluicegate.discovery.compile_one import compiled_of
 from sluicegate.discovery.compiled import CompiledPipeline, Reading
 from sluicegate.discovery.findings import Findings, KnownDraft, Trial, draft_key
 from sluicegate.discovery.import_error import drawing
-from sluicegate.discovery.sandbox import sandbox_problems
+from sluicegate.discovery.sandbox import sandbox_diagnostics
 from sluicegate.discovery.store import BundleStore
 from sluicegate.factory.attempt import of_part
-from sluicegate.factory.problems import Problem, placed
+from sluicegate.factory.unplaced import UnplacedDiagnostic, placed
 from sluicegate.graph.datasets import located
 from sluicegate.pipeline import Pipeline, PipelineErrors, Tree, read_tree
 from sluicegate.pipeline.diagnostics import Diagnostic, bug, in_order, independent
@@ -120,8 +120,8 @@ class Scan:
     def lost(self, older: Mapping[str, CompiledPipeline]) -> dict[str, Diagnostic]:
         """The older versions that cannot be built any more."""
         found = {}
-        for name, problems in self._errors_of(older).items():
-            words = next(problem.message for problem in problems if problem.is_error)
+        for name, unplaced in self._errors_of(older).items():
+            words = next(diagnostic.message for diagnostic in unplaced if diagnostic.is_error)
             message = f"the last good version of `{name}` cannot be built any more either: {words}"
             found[name] = Diagnostic("build", message, older[name].pipeline.file)
         return found
@@ -192,10 +192,10 @@ class Scan:
                 parts[name] = self._compiled(part.model_copy(update={"digest": digest}), tree.upstreams)
             except Exception as error:
                 bugs[pipeline.file] = (bug(error, "building", pipeline.file),)
-        found = {name: tuple(of_part(problems)) for name, problems in self._errors_of(parts).items()}
+        found = {name: tuple(of_part(unplaced)) for name, unplaced in self._errors_of(parts).items()}
         return bugs | _placed(found, parts, self.root)
 
-    def _errors_of(self, wanted: Mapping[str, CompiledPipeline]) -> dict[str, tuple[Problem, ...]]:
+    def _errors_of(self, wanted: Mapping[str, CompiledPipeline]) -> dict[str, tuple[UnplacedDiagnostic, ...]]:
         """What building finds, by name, where there are errors; what was built before is not built again.
 
         What could not be built is tried again after every change of code: it may import any of it.
@@ -203,10 +203,10 @@ class Scan:
         keys = {name: key_of(each.digest(), self._code.of_pipeline(each.pipeline)) for name, each in wanted.items()}
         trials = {name: self._known_trial(each, keys[name]) for name, each in wanted.items()}
         untried = [wanted[name] for name, known in trials.items() if known is None]
-        for name, problems in sandbox_problems(untried).items():
-            trials[name] = made = Trial.of(problems, self._code.whole)
+        for name, unplaced in sandbox_diagnostics(untried).items():
+            trials[name] = made = Trial.of(unplaced, self._code.whole)
             self._findings.put_trial(keys[name], made)
-        return {name: known.problems for name, known in trials.items() if known is not None and known.has_errors}
+        return {name: known.diagnostics for name, known in trials.items() if known is not None and known.has_errors}
 
     def _known_trial(self, pipeline: CompiledPipeline, key: str) -> Trial | None:
         """What building found before, under the same code; what Airflow could not build is an error of ours too."""
@@ -214,22 +214,22 @@ class Scan:
         if failure is not None:
             if self._code.newest() > failure.time:
                 return None
-            self._findings.put_trial(key, Trial.of((Problem((), "build", failure.text),), self._code.whole))
+            self._findings.put_trial(key, Trial.of((UnplacedDiagnostic((), "build", failure.text),), self._code.whole))
         known = self._findings.trial(key)
         return None if known is None or (known.has_errors and known.code != self._code.whole()) else known
 
 
 def _placed(
-    found: Mapping[str, tuple[Problem, ...]], wanted: Mapping[str, CompiledPipeline], root: Path
+    found: Mapping[str, tuple[UnplacedDiagnostic, ...]], wanted: Mapping[str, CompiledPipeline], root: Path
 ) -> dict[Path, tuple[Diagnostic, ...]]:
     """What building finds, by file, as diagnostics with their places."""
     by_file: dict[Path, tuple[Diagnostic, ...]] = {}
-    for name, problems in found.items():
+    for name, unplaced in found.items():
         file = wanted[name].pipeline.file
         try:
-            diagnostics = placed(problems, file, root).diagnostics
+            diagnostics = placed(unplaced, file, root).diagnostics
         except (OSError, PipelineErrors):  # changed meanwhile: the next scan is of what it says now
-            diagnostics = tuple(Diagnostic(each.code, each.message, file, severity=each.severity) for each in problems)
+            diagnostics = tuple(Diagnostic(each.code, each.message, file, severity=each.severity) for each in unplaced)
         except Exception as error:
             diagnostics = (bug(error, "placing the diagnostics of", file),)
         by_file[file] = (*by_file.get(file, ()), *diagnostics)

@@ -18,7 +18,7 @@ from sluicegate.discovery.store import BundleStore
 from sluicegate.factory.attempt import attempt, build_diagnostics, of_part
 from sluicegate.factory.code_path import find_code
 from sluicegate.factory.docs import playbooks_folder
-from sluicegate.factory.problems import placed
+from sluicegate.factory.unplaced import placed
 from sluicegate.pipeline import Diagnostic, PipelineErrors
 from sluicegate.pipeline.diagnostics import in_order, independent
 from sluicegate.pipeline.lookup import Stems, stems
@@ -55,8 +55,8 @@ def build_file(file: Path, root: Path, store: BundleStore, index: Stems | None =
         pipelines, diagnostics = before, ()
     dags = []
     for compiled in pipelines:
-        built, problems = attempt(compiled.pipeline, compiled.upstreams)
-        diagnostics += placed(problems, file, root).diagnostics if problems else ()
+        built, unplaced = attempt(compiled.pipeline, compiled.upstreams)
+        diagnostics += placed(unplaced, file, root).diagnostics if unplaced else ()
         dags += [built.dag] if built is not None else []
     if wrong := [diagnostic for diagnostic in diagnostics if diagnostic.is_error]:
         raise PipelineErrors(wrong, root)

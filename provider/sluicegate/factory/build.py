@@ -14,11 +14,11 @@ from typing import Any
 from airflow.sdk import TaskGroup
 
 from sluicegate.factory.arguments.coerce import Typist
-from sluicegate.factory.arguments.operators import dag_argument_problems, typed_dag_arguments
+from sluicegate.factory.arguments.operators import dag_argument_diagnostics, typed_dag_arguments
 from sluicegate.factory.dag import dag_arguments, trigger_form
 from sluicegate.factory.docs import doc_md, playbook_page, playbooks_folder
-from sluicegate.factory.problems import BuildError, Problem
 from sluicegate.factory.steps import Made, Task, files_task, retry_arguments, task_of
+from sluicegate.factory.unplaced import BuildError, UnplacedDiagnostic
 from sluicegate.graph.groups import around, group_id
 from sluicegate.graph.order import waves
 from sluicegate.graph.waits import SourceWait, Wait, listings, task_edges, waits
@@ -53,11 +53,11 @@ def build(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: Path
     :param playbooks: the folder of playbooks, unless it is where it is always
     :raises BuildError: for operators and arguments that Airflow does not have or does not take
     """
-    dag, arguments, problems = _dag(pipeline, playbooks or playbooks_folder(pipeline.root))
+    dag, arguments, unplaced = _dag(pipeline, playbooks or playbooks_folder(pipeline.root))
     groups = _groups(pipeline, dag)
     steps, more = _steps(pipeline, others, dag, groups)
-    if problems or more:
-        raise BuildError([*problems, *more])
+    if unplaced or more:
+        raise BuildError([*unplaced, *more])
     awaited = waits(pipeline, others)
     sensors = _sensors(awaited, pipeline, dag, groups)
     tasks = steps | sensors
@@ -66,14 +66,14 @@ def build(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: Path
     return BuiltDag(dag, arguments, {name: made.arguments for name, made in tasks.items()})
 
 
-def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, Any], list[Problem]]:
-    """The DAG without tasks, and its arguments. With problems it is a bare one: the steps are still looked at."""
-    typist = Typist(pipeline.root, pipeline.schedule.timezone, dag_argument_problems(pipeline.dag, ("dag",)))
+def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, Any], list[UnplacedDiagnostic]]:
+    """The DAG without tasks, and its arguments. With diagnostics it is a bare one: the steps are still looked at."""
+    typist = Typist(pipeline.root, pipeline.schedule.timezone, dag_argument_diagnostics(pipeline.dag, ("dag",)))
     further = typed_dag_arguments(pipeline.dag, ("dag",), typist)
     if pipeline.schedule.timetable is not None:
         further["schedule"] = _timetable(pipeline.schedule, typist)
-    if typist.problems:
-        return PipelineDAG(pipeline.name, auto_register=False), {}, typist.problems
+    if typist.diagnostics:
+        return PipelineDAG(pipeline.name, auto_register=False), {}, typist.diagnostics
     arguments = {
         "source": str(pipeline.file),
         "window_timezone": pipeline.schedule.timezone,
@@ -89,14 +89,18 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, An
         # The DAG's own checks: a value of the wrong type.
         message = f"Airflow does not take this DAG: {type(error).__name__}: {error}"
         where = ("dag",) if pipeline.dag else ()
-        return PipelineDAG(pipeline.name, auto_register=False), {}, [Problem(where, "dag", message, key=True)]
+        return (
+            PipelineDAG(pipeline.name, auto_register=False),
+            {},
+            [UnplacedDiagnostic(where, "dag", message, key=True)],
+        )
     # Their defaults were checked when the file was read: the DAG would check them by JSON Schema at every parse.
     dag.params.update(trigger_form(pipeline.params))
     return dag, arguments, []
 
 
 def _timetable(said: Schedule, typist: Typist) -> Any:
-    """Airflow's schedule; one that its scheduler could not read back is a problem."""
+    """Airflow's schedule; one that its scheduler could not read back is a diagnostic."""
     from airflow.serialization.encoders import encode_timetable
 
     where: Where = ("schedule",)
@@ -106,7 +110,7 @@ def _timetable(said: Schedule, typist: Typist) -> Any:
             encode_timetable(made)
         except Exception as error:
             message = f"Airflow's scheduler cannot read `{said.timetable}` back: {error}"
-            typist.problems.append(Problem((*where, "timetable"), "schedule", message))
+            typist.diagnostics.append(UnplacedDiagnostic((*where, "timetable"), "schedule", message))
     return made
 
 
@@ -127,10 +131,10 @@ def _groups(pipeline: Pipeline, dag: PipelineDAG) -> dict[str, TaskGroup]:
 
 def _steps(
     pipeline: Pipeline, others: Mapping[str, Pipeline], dag: PipelineDAG, groups: Mapping[str, TaskGroup]
-) -> tuple[dict[str, Made], list[Problem]]:
+) -> tuple[dict[str, Made], list[UnplacedDiagnostic]]:
     """Every step's task, in `dag`, and the listings of files beside them; what is wrong in all that have none."""
     tasks: dict[str, Made] = {}
-    problems: list[Problem] = []
+    unplaced: list[UnplacedDiagnostic] = []
     listed = listings(pipeline)
     for step in _makers_first(pipeline):
         group = groups.get(step.group or "")
@@ -139,14 +143,14 @@ def _steps(
             dag.add_task(tasks[listed[step.name]].task)
         maker = listed.get(step.name) or (step.for_each.output_of if step.for_each is not None else None)
         if maker is not None and maker not in tasks:
-            continue  # its own problem is reported
+            continue  # its own diagnostic is reported
         try:
             items = None if maker is None else tasks[maker].task.output
             tasks[step.name] = task_of(step, pipeline, others, group=group, items=items)
             _add(dag, tasks[step.name].task)
         except BuildError as error:
-            problems += error.problems
-    return tasks, problems
+            unplaced += error.diagnostics
+    return tasks, unplaced
 
 
 def _add(dag: PipelineDAG, task: Task) -> None:
@@ -155,7 +159,7 @@ def _add(dag: PipelineDAG, task: Task) -> None:
     except Exception as error:
         # The DAG's objections to a step: a `trigger_rule` that does not go with `fail_fast`.
         message = f"Airflow does not take this step: {type(error).__name__}: {error}"
-        raise BuildError([Problem(("steps", task.task_id), "operator", message, key=True)]) from error
+        raise BuildError([UnplacedDiagnostic(("steps", task.task_id), "operator", message, key=True)]) from error
 
 
 def _makers_first(pipeline: Pipeline) -> Iterable[Step]:

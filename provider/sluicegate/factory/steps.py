@@ -15,8 +15,8 @@ from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from sluicegate.factory.arguments.coerce import Typist
-from sluicegate.factory.arguments.operators import argument_problems, operator_class, typed_arguments
-from sluicegate.factory.problems import BuildError, Problem
+from sluicegate.factory.arguments.operators import argument_diagnostics, operator_class, typed_arguments
+from sluicegate.factory.unplaced import BuildError, UnplacedDiagnostic
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.graph.datasets import files_location, folders_of, read_locations, write_locations
 from sluicegate.graph.template import needs_item
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from sluicegate.pipeline.keys.model import Step
 
-__all__ = ["Made", "Task", "files_task", "part_problems", "retry_arguments", "task_of"]
+__all__ = ["Made", "Task", "files_task", "part_diagnostics", "retry_arguments", "task_of"]
 
 Task = BaseOperator | MappedOperator
 Call = tuple[type[BaseOperator], dict[str, Any]]
@@ -77,7 +77,7 @@ def task_of(
         raise
     except Exception as error:
         # Whatever an operator's own constructor objects to belongs to the step and not to the factory.
-        raise BuildError([Problem(("steps", step.name), "operator", _reason(error), key=True)]) from error
+        raise BuildError([UnplacedDiagnostic(("steps", step.name), "operator", _reason(error), key=True)]) from error
 
 
 def files_task(step: StepBase, task_id: str, pipeline: Pipeline, *, group: TaskGroup | None = None) -> Made:
@@ -185,14 +185,14 @@ def _python(step: PythonStep, pipeline: Pipeline, others: Mapping[str, Pipeline]
     return PythonStepOperator, arguments
 
 
-def part_problems(step: Step | None, pipeline: Pipeline) -> list[Problem]:
+def part_diagnostics(step: Step | None, pipeline: Pipeline) -> list[UnplacedDiagnostic]:
     """What is wrong with the arguments that are known of a step which is not finished, because of an error in it."""
     if not isinstance(step, OperatorStep) or not step.with_:
         return []  # without arguments, those that are there may be under a key that is misspelt
     try:
         _typed(step, pipeline)
     except BuildError as error:
-        return list(error.problems)
+        return list(error.diagnostics)
     return []
 
 
@@ -201,12 +201,12 @@ def _typed(step: OperatorStep, pipeline: Pipeline) -> Call:
     where = ("steps", step.name)
     operator = operator_class(step.operator, (*where, "operator"))
     typist = Typist(
-        pipeline.root, pipeline.schedule.timezone, argument_problems(operator, step.with_, (*where, "with"))
+        pipeline.root, pipeline.schedule.timezone, argument_diagnostics(operator, step.with_, (*where, "with"))
     )
     given = typed_arguments(operator, step.with_, (*where, "with"), typist)
-    typist.problems += _unfilled(step, operator)
-    if typist.problems:
-        raise BuildError(typist.problems)
+    typist.diagnostics += _unfilled(step, operator)
+    if typist.diagnostics:
+        raise BuildError(typist.diagnostics)
     return operator, given
 
 
@@ -223,7 +223,7 @@ def _foreign(step: OperatorStep, pipeline: Pipeline) -> Call:
     return as_step(operator), arguments | given
 
 
-def _unfilled(step: OperatorStep, operator: type[BaseOperator]) -> Iterator[Problem]:
+def _unfilled(step: OperatorStep, operator: type[BaseOperator]) -> Iterator[UnplacedDiagnostic]:
     """Where a mapped step names its item, and Airflow fills in no template."""
     if step.for_each is None:
         return
@@ -234,7 +234,7 @@ def _unfilled(step: OperatorStep, operator: type[BaseOperator]) -> Iterator[Prob
             for words, place in leaves(value, ("steps", step.name, "with", name)):
                 if needs_item(words):
                     message = f"`{name}` is not a template field of {operator.__name__}: no item is filled in here"
-                    yield Problem(place, "template", message)
+                    yield UnplacedDiagnostic(place, "template", message)
 
 
 def _common(step: StepBase, pipeline: Pipeline) -> dict[str, Any]:

@@ -18,7 +18,14 @@ from sluicegate.graph.window import Window
 from sluicegate.pipeline.diagnostics import did_you_mean
 
 __all__ = [
-    "Problem", "before_item", "needs_item", "problems", "render", "same_place", "syntax_problem", "uses",
+    "TemplateDiagnostic",
+    "before_item",
+    "diagnostics",
+    "needs_item",
+    "render",
+    "same_place",
+    "syntax_diagnostic",
+    "uses",
 ]  # fmt: skip
 
 NAMES = ("window", "ds", "params")
@@ -32,7 +39,7 @@ _environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_new
 
 
 @dataclass(frozen=True)
-class Problem:
+class TemplateDiagnostic:
     """What is wrong with a template, what was probably meant, and the words in it that are meant."""
 
     message: str
@@ -88,14 +95,14 @@ def before_item(uri: str) -> str:
     return same_place(uri[: found.start()] if found else uri)
 
 
-def syntax_problem(template: str) -> Problem | None:
+def syntax_diagnostic(template: str) -> TemplateDiagnostic | None:
     """Why `template` does not parse, for templates whose names are not ours to know."""
     if "{" not in template:
         return None
     try:
         _environment.parse(template)
     except TemplateError as error:
-        return Problem(f"the template does not parse: {error.message}", at=_first_broken(template))
+        return TemplateDiagnostic(f"the template does not parse: {error.message}", at=_first_broken(template))
     return None
 
 
@@ -110,44 +117,48 @@ def _first_broken(template: str) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def problems(template: str, params: frozenset[str], mapped: bool = False) -> tuple[Problem, ...]:
+def diagnostics(template: str, params: frozenset[str], mapped: bool = False) -> tuple[TemplateDiagnostic, ...]:
     """Everything wrong with a template of ours, given the names of the pipeline's params.
 
     :param mapped: whether there is an `item`
     """
     if "{" not in template:
         return ()
-    if problem := syntax_problem(template):
-        return (problem,)
+    if diagnostic := syntax_diagnostic(template):
+        return (diagnostic,)
     tree = _environment.parse(template)
     return tuple(_wrong_functions(tree)) or tuple(_wrong_names(tree, params, mapped))
 
 
-def _wrong_functions(tree: nodes.Template) -> Iterator[Problem]:
+def _wrong_functions(tree: nodes.Template) -> Iterator[TemplateDiagnostic]:
     for used in tree.find_all(nodes.Filter):
         if used.name not in _environment.filters:
-            yield Problem(f"there is no filter `{used.name}`", did_you_mean(used.name, _environment.filters), used.name)
+            yield TemplateDiagnostic(
+                f"there is no filter `{used.name}`", did_you_mean(used.name, _environment.filters), used.name
+            )
     for tested in tree.find_all(nodes.Test):
         if tested.name not in _environment.tests:
-            yield Problem(
+            yield TemplateDiagnostic(
                 f"there is no test `{tested.name}`", did_you_mean(tested.name, _environment.tests), tested.name
             )
 
 
-def _wrong_names(tree: nodes.Template, params: frozenset[str], mapped: bool) -> Iterator[Problem]:
+def _wrong_names(tree: nodes.Template, params: frozenset[str], mapped: bool) -> Iterator[TemplateDiagnostic]:
     names = (*NAMES, ITEM) if mapped else NAMES
     known = "a template knows `ds`, `window.start`, `window.end` and `params`"
     for name in sorted(meta.find_undeclared_variables(tree) - {*names, *_environment.globals}):
         if name == ITEM:
-            yield Problem("there is no `item`: only a step with `for_each` has one", at=name)
+            yield TemplateDiagnostic("there is no `item`: only a step with `for_each` has one", at=name)
         else:
-            yield Problem(f"`{name}` is unknown: {known}", did_you_mean(name, names), name)
+            yield TemplateDiagnostic(f"`{name}` is unknown: {known}", did_you_mean(name, names), name)
     for attribute in _attributes(tree, "window"):
         if attribute not in _WINDOW:
-            yield Problem(f"`window.{attribute}` is unknown: {known}", did_you_mean(attribute, _WINDOW), attribute)
+            yield TemplateDiagnostic(
+                f"`window.{attribute}` is unknown: {known}", did_you_mean(attribute, _WINDOW), attribute
+            )
     for attribute in _attributes(tree, "params"):
         if attribute not in params:
-            yield Problem(f"there is no param `{attribute}`", did_you_mean(attribute, params), attribute)
+            yield TemplateDiagnostic(f"there is no param `{attribute}`", did_you_mean(attribute, params), attribute)
 
 
 def _attributes(tree: nodes.Template, name: str) -> list[str]:

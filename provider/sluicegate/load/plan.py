@@ -48,34 +48,34 @@ def plan_columns(
     :raises FaultError: SCHEMA_MISMATCH, with all mismatches at once, when source, `columns:`, key and target do not
         go together.
     """
-    problems = _missing(_named(request), names)
+    mismatches = _missing(_named(request), names)
     extra = [name for name in names if table.exists and name not in table.columns]
     if extra and request.on_schema_change is OnSchemaChange.FAIL:
-        problems += [
+        mismatches += [
             f"{table.name} has no column {name!r}, which the source has{_near(name, table.columns)}" for name in extra
         ]
-        problems.append("`on_schema_change: add` or `ignore` says what becomes of new columns")
+        mismatches.append("`on_schema_change: add` or `ignore` says what becomes of new columns")
     kept = [name for name in names if not (name in extra and request.on_schema_change is OnSchemaChange.IGNORE)]
     for name, column in table.columns.items():
         if name in kept and not column.written:
-            problems.append(f"column {name!r} of {table.name} is computed by the database; take it out of the source")
+            mismatches.append(f"column {name!r} of {table.name} is computed by the database; take it out of the source")
         if name not in kept and not column.fillable:
-            problems.append(f"column {name!r} of {table.name} must not be empty, and the source does not have it")
-    problems += [
+            mismatches.append(f"column {name!r} of {table.name} must not be empty, and the source does not have it")
+    mismatches += [
         f"{what} {name!r} is not a column that {table.name} takes"
         for what, some in (("key", request.key), ("newest_by", [request.newest_by] if request.newest_by else []))
         for name in some
         if name in names and name not in kept
     ]
-    problems += [
+    mismatches += [
         f"the column {name!r} {why}: rename it in the source"
         for name in kept
         if name not in table.columns and (why := unusable(name)) is not None
     ]
-    if problems:
-        who = "it" if problems[-1] == _NOTHING_OF_IT else "the source"
+    if mismatches:
+        who = "it" if mismatches[-1] == _NOTHING_OF_IT else "the source"
         shown = ", ".join(map(repr, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
-        raise fault("SCHEMA_MISMATCH", f"{'; '.join(dict.fromkeys(problems))}; {who} has {shown}")
+        raise fault("SCHEMA_MISMATCH", f"{'; '.join(dict.fromkeys(mismatches))}; {who} has {shown}")
     types = {name: parse_type(column.type) for name, column in request.columns.items() if column.type is not None}
     counted = [name for name, column in request.columns.items() if column.epoch and name not in table.columns]
     types |= {name: parse_type("timestamptz") for name in counted if name not in types}

@@ -140,7 +140,10 @@ def _harmless(text: str) -> str:
 
 
 def did_you_mean(word: object, options: Iterable[str]) -> str | None:
-    """The option that `word` was probably meant to be, in whichever case it is written, or None."""
+    """The option that `word` was probably meant to be, in whichever case it is written, or None.
+
+    It resembles the word, or is the only one that goes on after it: `min` for `min_value`.
+    """
     if not isinstance(word, str):
         return None
     import difflib  # a task that starts has nothing to suggest
@@ -149,7 +152,9 @@ def did_you_mean(word: object, options: Iterable[str]) -> str | None:
     for option in sorted(set(options)):
         folded.setdefault(option.casefold(), option)
     close = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
-    return folded[close[0]] if close else None
+    longer = [option for option in folded if option.startswith(f"{word.casefold()}_")]
+    near = close or (longer if len(longer) == 1 else [])
+    return folded[near[0]] if near else None
 
 
 def dotted(where: Where) -> str:

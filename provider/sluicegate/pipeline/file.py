@@ -20,7 +20,7 @@ from sluicegate.pipeline.read.matrix import combined_name, merged, read_matrix, 
 from sluicegate.pipeline.read.params import read_params
 from sluicegate.pipeline.read.schedule import read_schedule
 from sluicegate.pipeline.read.steps import Steps
-from sluicegate.pipeline.read.validate import mapping, name_problem, shown, validate
+from sluicegate.pipeline.read.validate import invalid_name, mapping, shown, validate
 from sluicegate.pipeline.text.digest import DEFAULTS
 from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.text.source import Report, Source
@@ -78,8 +78,8 @@ def _variant(source: Source, known: Iterable[Diagnostic] = ()) -> Variant:
 
 def _pipeline(source: Source, report: Report) -> tuple[Pipeline, tuple[tuple[Where, Read], ...]]:
     value = _top_level(source, report)
-    if problem := name_problem(source.file.stem):
-        report.error((), "name", f"{problem}: rename the file, its stem is the pipeline's name")
+    if wrong := invalid_name(source.file.stem):
+        report.error((), "name", f"{wrong}: rename the file, its stem is the pipeline's name")
     _check_version(value, report)
     schedule = read_schedule(value.get("schedule"), report)
     params = read_params(value.get("params"), schedule.kind != "none", report)

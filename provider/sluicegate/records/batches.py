@@ -6,19 +6,19 @@ by the first block and fails when the first million rows had no value.
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
+from sluicegate.checks.sql import name_of
 from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError, fault
 from sluicegate.pipeline.keys.model import Format
+from sluicegate.records.doubles import exact_types
+from sluicegate.records.utf8 import as_utf8, opened, without_said_delimiter
 from sluicegate.storage.filetype import FileType
 
 if TYPE_CHECKING:
@@ -29,16 +29,15 @@ __all__ = ["Source", "open_source"]
 
 _BATCH_ROWS = 65_536
 _MEMORY_LIMIT = "512MB"
-_UTF8 = {"utf-8", "ascii"}
 
 # The sniffer is left with the types alone: by itself it takes a line with # for a comment, drops lines
 # before what it likes as a header, and reads 01/02/2013 as the day that suits the rest of the column. Of separators
 # of thousands it does not ask where they are: it would read 1.5 as 15.
 _CSV = """
-SELECT * FROM read_csv(
+FROM read_csv(
     $paths, delim = $delimiter, header = $header, nullstr = $null, quote = '"', escape = '"', comment = '',
     skip = 0, dateformat = '%Y-%m-%d', decimal_separator = $decimal, sample_size = -1,
-    union_by_name = true, compression = $compression
+    union_by_name = true, compression = $compression, {types}
 )
 """
 _CSV_AS_TEXT = """
@@ -48,11 +47,11 @@ SELECT count(*) FROM read_csv(
 )
 """
 _JSONL = """
-SELECT * FROM read_json(
-    $paths, format = 'newline_delimited', records = 'true', sample_size = -1, union_by_name = true,
-    map_inference_threshold = -1, field_appearance_threshold = 0, compression = $compression
+FROM read_json(
+    $paths, format = 'newline_delimited', records = 'true', compression = $compression, {types}
 )
 """
+_ANY_JSON = "sample_size = -1, union_by_name = true, map_inference_threshold = -1, field_appearance_threshold = 0"
 
 
 @dataclass
@@ -146,19 +145,21 @@ def _with_schema(batch: pa.RecordBatch, schema: pa.Schema) -> Iterator[pa.Record
 def _text(
     uri: str, paths: Sequence[Path], file_type: FileType, how: Format, scratch: Path
 ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    decoded = [_as_utf8(path, file_type, how.encoding, scratch / f"{n}-utf8") for n, path in enumerate(paths)]
+    decoded = [as_utf8(path, file_type, how.encoding, scratch / f"{n}-utf8") for n, path in enumerate(paths)]
+    packed = file_type.gzip and decoded[0] == paths[0]
     arguments: dict[str, object] = {
         "paths": [str(path) for path in decoded],
-        "compression": "gzip" if file_type.gzip and decoded[0] == paths[0] else "none",
+        "compression": "gzip" if packed else "none",
     }
     connection = _connect(scratch)
     try:
         if file_type.kind == "csv":
-            arguments |= {"delimiter": file_type.delimiter(how), "header": how.header}
+            decoded, delimiter = without_said_delimiter(uri, decoded, file_type.delimiter(how), packed, scratch)
+            arguments |= {"paths": [str(path) for path in decoded], "delimiter": delimiter, "header": how.header}
             arguments |= {"null": list(how.null), "decimal": how.decimal}
-            relation = connection.sql(_CSV, params=arguments)
+            relation = _csv(connection, arguments, how.decimal)
         else:
-            relation = connection.sql(_JSONL, params=arguments)
+            relation = _json_lines(connection, arguments)
         reader = relation.to_arrow_reader(_BATCH_ROWS)
         schema = reader.schema
     except Exception as error:
@@ -176,6 +177,37 @@ def _text(
     return schema, batches()
 
 
+def _csv(connection: duckdb.DuckDBPyConnection, arguments: dict[str, object], point: str) -> duckdb.DuckDBPyRelation:
+    relation = connection.sql(_CSV.format(types="all_varchar = false"), params=arguments)
+    texts = _CSV.format(types="all_varchar = true")
+    exact = exact_types(connection, texts, arguments, _doubles(relation), point)
+    if not exact:
+        return relation
+    return connection.sql(_CSV.format(types="types = $types"), params={**arguments, "types": exact})
+
+
+def _json_lines(connection: duckdb.DuckDBPyConnection, arguments: dict[str, object]) -> duckdb.DuckDBPyRelation:
+    """Only whole numbers come as they are written: DuckDB has made doubles of all others when it says what is there."""
+    relation = connection.sql(_JSONL.format(types=_ANY_JSON), params=arguments)
+    doubles = _doubles(relation)
+    if not doubles:
+        return relation
+    texts = _JSONL.format(types="columns = $columns")
+    exact = exact_types(connection, texts, {**arguments, "columns": dict.fromkeys(doubles, "JSON")}, doubles)
+    if not exact:
+        return relation
+    columns = {name: str(type_) for name, type_ in zip(relation.columns, relation.types, strict=True)}
+    cast = ", ".join(
+        f"CAST(CAST({name_of(name)} AS VARCHAR) AS {type_}) AS {name_of(name)}" for name, type_ in exact.items()
+    )
+    columns |= dict.fromkeys(exact, "JSON")
+    return connection.sql(f"SELECT * REPLACE ({cast}) {texts}", params={**arguments, "columns": columns})
+
+
+def _doubles(relation: duckdb.DuckDBPyRelation) -> list[str]:
+    return [name for name, type_ in zip(relation.columns, relation.types, strict=True) if str(type_) == "DOUBLE"]
+
+
 def _connect(scratch: Path) -> duckdb.DuckDBPyConnection:
     import duckdb
 
@@ -191,25 +223,6 @@ def _connect(scratch: Path) -> duckdb.DuckDBPyConnection:
     )
     connection.execute("SET TimeZone = 'UTC'")
     return connection
-
-
-def _as_utf8(path: Path, file_type: FileType, encoding: str, copy: Path) -> Path:
-    """`path`, or `copy` in UTF-8: DuckDB would have to download other encodings."""
-    try:
-        known = codecs.lookup(encoding).name
-    except LookupError as unknown:
-        raise fault("WRONG_USE", f"format: {{encoding: {encoding}}}: there is no such encoding") from unknown
-    if known in _UTF8:
-        return path
-    with _opened(path, file_type.gzip, known) as source, copy.open("w", encoding="utf-8", newline="") as sink:
-        shutil.copyfileobj(source, sink, 1 << 20)
-    return copy
-
-
-def _opened(path: Path, packed: bool, encoding: str, errors: str = "strict") -> IO[str]:
-    if packed:
-        return gzip.open(path, "rt", encoding=encoding, errors=errors, newline="")
-    return path.open(encoding=encoding, errors=errors, newline="")
 
 
 def _explain(
@@ -235,7 +248,7 @@ def _explain(
 
 
 def _column_names(path: Path, arguments: dict[str, object]) -> dict[str, str]:
-    with _opened(path, arguments["compression"] == "gzip", "utf-8", "replace") as file:
+    with opened(path, arguments["compression"] == "gzip", "utf-8", "replace") as file:
         first: list[str] = []
         with suppress(StopIteration, csv.Error):
             first = next(csv.reader(file, delimiter=str(arguments["delimiter"])))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sluicegate.records.lines import MAX_RECORD, Line, Lines, Separated, byte_size, open_text, why_unfit
 
-__all__ = ["CsvShape", "CsvStart", "MalformedError", "normalise_csv", "read_start"]
+__all__ = ["CsvShape", "CsvStart", "MalformedError", "normalise_csv", "read_start", "said_delimiter"]
 
 _SEP = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
@@ -165,15 +165,19 @@ def read_start(path: Path, shape: CsvShape) -> CsvStart:
     return CsvStart(said, None, 1 if said else 0, 0)
 
 
-def _sep_line(lines: Lines) -> str | None:
+def said_delimiter(line: str) -> str | None:
     """The delimiter that a first line `sep=;` says, which Excel writes and understands."""
+    found = _SEP.fullmatch(line.rstrip("\r\n").removeprefix("\ufeff"))
+    return found[1] if found else None
+
+
+def _sep_line(lines: Lines) -> str | None:
     line = lines.next()
     if line is None:
         return None
-    if found := _SEP.fullmatch(line[1]):
-        return found[1]
-    lines.give_back([line])
-    return None
+    if (said := said_delimiter(line[1])) is None:
+        lines.give_back([line])
+    return said
 
 
 def normalise_csv(path: Path, shape: CsvShape, width: int, clean: Path, malformed: Path) -> int:

@@ -42,6 +42,8 @@ _SAMPLE = 2_000
 _OF_TEXT = {"date", "timestamp", "timestamptz"}
 _JSON_NUMBERS = {"UBIGINT", "BIGINT", "DOUBLE"}
 _BINARY = "binary"
+_FLOATS = {"real", "double"}
+_DIGITS = {"smallint": 5, "integer": 10, "bigint": 19}
 _OF_DUCK = {
     "BOOLEAN": "boolean", "TINYINT": "smallint", "UTINYINT": "smallint", "SMALLINT": "smallint",
     "USMALLINT": "integer", "INTEGER": "integer", "UINTEGER": "bigint", "BIGINT": "bigint", "UBIGINT": "numeric(20)",
@@ -150,4 +152,27 @@ def _agree(votes: Sequence[set[str] | None]) -> str:
     for kind in _TRIALS:
         if kind in common:
             return kind
-    return min(common) if common else "text"
+    if common:
+        return min(common)
+    return _widest(set.union(*said)) if all(len(vote) == 1 for vote in said) else "text"
+
+
+def _widest(kinds: set[str]) -> str:
+    """The narrowest type that has room for the numbers of all `kinds`; text where they are not all numbers."""
+    exact = {kind: room for kind in kinds if (room := _room(kind)) is not None}
+    if len(exact) < len(kinds - _FLOATS):
+        return "text"
+    if len(exact) < len(kinds):
+        return "double" if exact.keys() <= {"smallint", "integer"} else "numeric"
+    if exact.keys() <= _DIGITS.keys():
+        return max(exact, key=_DIGITS.__getitem__)
+    whole, places = (max(side) for side in zip(*exact.values(), strict=True))
+    return f"numeric({whole + places},{places})"
+
+
+def _room(kind: str) -> tuple[int, int] | None:
+    """Digits before and behind the point."""
+    if kind in _DIGITS:
+        return _DIGITS[kind], 0
+    found = re.fullmatch(r"numeric\((\d+)(?:,(\d+))?\)", kind)
+    return (int(found[1]) - int(found[2] or 0), int(found[2] or 0)) if found else None

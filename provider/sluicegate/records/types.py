@@ -6,10 +6,11 @@ How values become of a type is said in `casts`; what a database calls a type, an
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from typing import Literal
+
+from sluicegate.pipeline.diagnostics import did_you_mean
 
 __all__ = ["ColumnType", "UnknownTypeError", "parse_type"]
 
@@ -134,8 +135,8 @@ def parse_type(text: str) -> ColumnType:
 
 
 def _near(name: str, numbers: list[int]) -> str | None:
-    close = difflib.get_close_matches(name, [*_DUCK, *_ALIASES, "numeric"], n=1)
-    if not close:
+    meant = did_you_mean(name, [*_DUCK, *_ALIASES, "numeric"])
+    if meant is None:
         return None
-    fitting = numbers[: _LENGTHS.get(_ALIASES.get(close[0], close[0]), 0)]
-    return f"{close[0]}({','.join(map(str, fitting))})" if fitting else close[0]
+    fitting = numbers[: _LENGTHS.get(_ALIASES.get(meant, meant), 0)]
+    return f"{meant}({','.join(map(str, fitting))})" if fitting else meant

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import re
@@ -17,6 +16,7 @@ from typing import Any
 from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError, fault
 from sluicegate.faults.system import is_bug
+from sluicegate.pipeline.diagnostics import did_you_mean
 
 __all__ = [
     "arguments_for",
@@ -190,8 +190,8 @@ def _not_shadowed(module: ModuleType, name: str, root: str | None) -> None:
 def _no_function(reference: str, name: str, owner: Any) -> FaultError:
     public = (each for each in dir(owner) if not each.startswith("_"))
     functions = [each for each in public if callable(getattr(owner, each, None))]
-    near = difflib.get_close_matches(name, functions, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    meant = did_you_mean(name, functions)
+    hint = f"; did you mean {meant}?" if meant else ""
     place = getattr(owner, "__file__", owner)
     return fault("CODE_MISSING", f"{reference}: there is no {name} in {place}{hint}")
 
@@ -217,8 +217,8 @@ def _takes(parameters: Mapping[str, inspect.Parameter], name: str) -> bool:
 
 
 def _meant(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    meant = did_you_mean(name, names)
+    return f"; did you mean {meant!r}?" if meant else ""
 
 
 def _place(error: BaseException, root: str | None) -> str:

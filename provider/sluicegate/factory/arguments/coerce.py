@@ -1,6 +1,6 @@
 """Values of a file as Python objects, typed by what takes them: durations, moments, enums, functions, objects.
 
-What the annotation of an argument certainly does not allow is a problem with its place; where it does not
+What the annotation of an argument certainly does not allow is a diagnostic with its place; where it does not
 say, a value passes as it is.
 """
 
@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from sluicegate.factory.arguments.annotations import ANYTHING, Target, targets_of
 from sluicegate.factory.arguments.signatures import arguments_of, imported, missing_arguments, takes_any
-from sluicegate.factory.problems import BuildError, Problem
+from sluicegate.factory.unplaced import BuildError, UnplacedDiagnostic
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
 from sluicegate.pipeline.read import code
 from sluicegate.pipeline.read.validate import BOOLEANS, shown
@@ -44,7 +44,7 @@ class Typist:
 
     root: Path
     timezone: str
-    problems: list[Problem]
+    diagnostics: list[UnplacedDiagnostic]
 
     def arguments(
         self,
@@ -61,7 +61,7 @@ class Typist:
         :param templates: the arguments that may be a template instead
         """
         known = targets_of(kind)
-        refused = {problem.where for problem in self.problems}  # by name already: one problem is enough
+        refused = {diagnostic.where for diagnostic in self.diagnostics}  # by name already: one diagnostic is enough
         typed = {}
         for name, value in given.items():
             if refused and (*where, name) in refused:
@@ -74,7 +74,7 @@ class Typist:
         return typed
 
     def value(self, value: Any, target: Target, where: Where, *, templated: bool = False) -> Any:
-        """`value` as what `target` takes; as it is, with a problem, where it takes nothing of the kind.
+        """`value` as what `target` takes; as it is, with a diagnostic, where it takes nothing of the kind.
 
         :param templated: whether a template is filled in before the value is used
         """
@@ -108,22 +108,22 @@ class Typist:
         try:
             kind = imported(path, at)
         except BuildError as error:
-            self.problems += error.problems
+            self.diagnostics += error.diagnostics
             return None
         if not isinstance(kind, type) or not isinstance(given, dict):
             wrong = f"`{path}` is not a class" if not isinstance(kind, type) else "`with` holds arguments by name"
-            self.problems.append(Problem(at, "import", wrong))
+            self.diagnostics.append(UnplacedDiagnostic(at, "import", wrong))
             return None
-        before = len(self.problems)
-        self.problems += _argument_problems(kind, given, (*where, "with"))
+        before = len(self.diagnostics)
+        self.diagnostics += _argument_diagnostics(kind, given, (*where, "with"))
         arguments = self.arguments(kind, given, (*where, "with"))
-        if len(self.problems) > before:
+        if len(self.diagnostics) > before:
             return None
         try:
             return kind(**arguments)
         except Exception as error:
             message = f"{kind.__name__} does not take this: {type(error).__name__}: {error}"
-            self.problems.append(Problem(where, "argument", message))
+            self.diagnostics.append(UnplacedDiagnostic(where, "argument", message))
             return None
 
     def _text(self, value: str, target: Target, where: Where) -> Any:
@@ -160,17 +160,17 @@ class Typist:
         try:
             code.find_function(reference, self.root)
         except code.CodeError as error:
-            self.problems.append(Problem(where, "import", str(error), suggestion=error.suggestion))
+            self.diagnostics.append(UnplacedDiagnostic(where, "import", str(error), suggestion=error.suggestion))
             return None
         module, _, name = reference.partition(":")
         try:
             found = getattr(importlib.import_module(module), name)
         except Exception as error:
             message = f"importing `{reference}` failed: {type(error).__name__}: {error}"
-            self.problems.append(Problem(where, "import", message))
+            self.diagnostics.append(UnplacedDiagnostic(where, "import", message))
             return None
         if not callable(found):
-            self.problems.append(Problem(where, "import", f"`{reference}` is not a function"))
+            self.diagnostics.append(UnplacedDiagnostic(where, "import", f"`{reference}` is not a function"))
         return found
 
     def _refuse(self, value: Any, target: Target, where: Where) -> None:
@@ -186,7 +186,7 @@ class Typist:
         elif str in target.plain and isinstance(value, int | float):
             hint = ": write it in quotes"
         message = f"expected {' or '.join(_expected(target, options))}, not {shown(value)}{hint}"
-        self.problems.append(Problem(where, "type", message, suggestion=meant))
+        self.diagnostics.append(UnplacedDiagnostic(where, "type", message, suggestion=meant))
 
 
 def _expected(target: Target, options: list[str]) -> Iterator[str]:
@@ -210,16 +210,16 @@ def _expected(target: Target, options: list[str]) -> Iterator[str]:
         yield "nothing"
 
 
-def _argument_problems(kind: type, given: Mapping[str, Any], where: Where) -> Iterator[Problem]:
+def _argument_diagnostics(kind: type, given: Mapping[str, Any], where: Where) -> Iterator[UnplacedDiagnostic]:
     known = arguments_of(kind)
     for name in given if not takes_any(kind) else ():
         if name not in known:
             message = f"{kind.__name__} takes no argument `{name}`"
             meant = did_you_mean(name, sorted(known))
-            yield Problem((*where, name), "argument", message, key=True, suggestion=meant)
+            yield UnplacedDiagnostic((*where, name), "argument", message, key=True, suggestion=meant)
     if missing := missing_arguments(kind, given):
         names = ", ".join(f"`{name}`" for name in missing)
-        yield Problem(where, "argument", f"{kind.__name__} needs {names}", key=True)
+        yield UnplacedDiagnostic(where, "argument", f"{kind.__name__} needs {names}", key=True)
 
 
 def _is_template(value: Any) -> bool:

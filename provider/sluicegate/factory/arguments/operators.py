@@ -13,10 +13,16 @@ from airflow.sdk import DAG, BaseOperator, TriggerRule, WeightRule
 from sluicegate.factory.arguments.annotations import ANYTHING, Target
 from sluicegate.factory.arguments.coerce import Typist
 from sluicegate.factory.arguments.signatures import arguments_of, imported, missing_arguments
-from sluicegate.factory.problems import Problem
+from sluicegate.factory.unplaced import UnplacedDiagnostic
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
 
-__all__ = ["argument_problems", "dag_argument_problems", "operator_class", "typed_arguments", "typed_dag_arguments"]
+__all__ = [
+    "argument_diagnostics",
+    "dag_argument_diagnostics",
+    "operator_class",
+    "typed_arguments",
+    "typed_dag_arguments",
+]
 
 _OURS_IN_A_STEP = {
     "task_id": "the step's own key is its task id",
@@ -79,20 +85,22 @@ def operator_class(path: str, where: Where) -> type[BaseOperator]:
     return found
 
 
-def argument_problems(operator: type[BaseOperator], given: Mapping[str, Any], where: Where) -> list[Problem]:
+def argument_diagnostics(
+    operator: type[BaseOperator], given: Mapping[str, Any], where: Where
+) -> list[UnplacedDiagnostic]:
     """What is wrong with the names in `given` as arguments of `operator`; `where` is the place of `given`."""
-    problems = _name_problems(given, arguments_of(operator), _OURS_IN_A_STEP, operator.__name__, where)
-    # One that is only misspelt has its problem already.
-    meant = {problem.suggestion for problem in problems} | _OURS_IN_A_STEP.keys()
+    unplaced = _name_diagnostics(given, arguments_of(operator), _OURS_IN_A_STEP, operator.__name__, where)
+    # One that is only misspelt has its diagnostic already.
+    meant = {diagnostic.suggestion for diagnostic in unplaced} | _OURS_IN_A_STEP.keys()
     if missing := [name for name in missing_arguments(operator, given) if name not in meant]:
         names = ", ".join(f"`{name}`" for name in missing)
-        problems.append(Problem(where, "argument", f"{operator.__name__} needs {names}", key=True))
-    return problems
+        unplaced.append(UnplacedDiagnostic(where, "argument", f"{operator.__name__} needs {names}", key=True))
+    return unplaced
 
 
-def dag_argument_problems(given: Mapping[str, Any], where: Where) -> list[Problem]:
+def dag_argument_diagnostics(given: Mapping[str, Any], where: Where) -> list[UnplacedDiagnostic]:
     """What is wrong with the names in `given` as further arguments of Airflow's DAG."""
-    return _name_problems(given, arguments_of(DAG), _OURS_IN_A_DAG, "Airflow's DAG", where) if given else []
+    return _name_diagnostics(given, arguments_of(DAG), _OURS_IN_A_DAG, "Airflow's DAG", where) if given else []
 
 
 def typed_arguments(
@@ -108,10 +116,10 @@ def typed_dag_arguments(given: Mapping[str, Any], where: Where, typist: Typist) 
     return typist.arguments(DAG, given, where, targets=_DAG_TARGETS) if given else {}
 
 
-def _name_problems(
+def _name_diagnostics(
     given: Mapping[str, Any], known: frozenset[str], ours: Mapping[str, str], who: str, where: Where
-) -> list[Problem]:
-    problems = []
+) -> list[UnplacedDiagnostic]:
+    unplaced = []
     for name in given:
         if name in ours:
             message, meant = f"`{name}` cannot be given here: {ours[name]}", None
@@ -121,8 +129,8 @@ def _name_problems(
             message, meant = f"{who} takes no argument `{name}`", did_you_mean(name, sorted(known - ours.keys()))
         else:
             continue
-        problems.append(Problem((*where, name), "argument", message, key=True, suggestion=meant))
-    return problems
+        unplaced.append(UnplacedDiagnostic((*where, name), "argument", message, key=True, suggestion=meant))
+    return unplaced
 
 
 def _is_operator(value: object) -> bool:

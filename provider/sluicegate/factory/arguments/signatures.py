@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sluicegate.factory.problems import BuildError, Problem
+from sluicegate.factory.unplaced import BuildError, UnplacedDiagnostic
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
 
 __all__ = ["arguments_of", "imported", "missing_arguments", "takes_any"]
@@ -25,21 +25,23 @@ def imported(path: str, where: Where, *, fits: Callable[[Any], bool] = callable,
     """
     module_name, _, name = path.rpartition(".")
     if not module_name:
-        raise BuildError([Problem(where, "import", f"not an import path: `{path}` (expected `module.Class`)")])
+        raise BuildError(
+            [UnplacedDiagnostic(where, "import", f"not an import path: `{path}` (expected `module.Class`)")]
+        )
     try:
         module = sys.modules.get(module_name) or importlib.import_module(module_name)
     except ImportError as error:
         raise BuildError([_no_module(module_name, error, where)]) from error
     except Exception as error:
         message = f"importing `{module_name}` failed: {type(error).__name__}: {error}"
-        raise BuildError([Problem(where, "import", message)]) from error
+        raise BuildError([UnplacedDiagnostic(where, "import", message)]) from error
     found = getattr(module, name, None)
     if found is not None and fits(found):
         return found
     fitting = {key: f"{module_name}.{key}" for key in sorted(vars(module)) if fits(getattr(module, key))}
     meant = did_you_mean(name, fitting)
     message = f"`{module_name}` has no `{name}`" if found is None else f"`{path}` is not a {what}, but {_kind(found)}"
-    raise BuildError([Problem(where, "import", message, suggestion=fitting.get(meant or ""))])
+    raise BuildError([UnplacedDiagnostic(where, "import", message, suggestion=fitting.get(meant or ""))])
 
 
 def arguments_of(kind: type) -> frozenset[str]:
@@ -85,14 +87,16 @@ def _signatures(kind: type) -> Iterator[Sequence[inspect.Parameter]]:
                 return
 
 
-def _no_module(module: str, error: ImportError, where: Where) -> Problem:
+def _no_module(module: str, error: ImportError, where: Where) -> UnplacedDiagnostic:
     parent = module.rpartition(".")[0]
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     if missing is None or not f"{module}.".startswith(f"{missing}."):
         # The module is there; what it needs is not.
-        return Problem(where, "import", f"importing `{module}` failed: {error}")
+        return UnplacedDiagnostic(where, "import", f"importing `{module}` failed: {error}")
     hint = ", or its provider is not installed" if module.startswith("airflow.providers.") else ""
-    return Problem(where, "import", f"there is no module `{missing}`{hint}", suggestion=_near(parent, module))
+    return UnplacedDiagnostic(
+        where, "import", f"there is no module `{missing}`{hint}", suggestion=_near(parent, module)
+    )
 
 
 def _near(parent: str, module: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What the steps of a pipeline could not do in a run, as far as the file shows it: values in, problems out.
+"""What the steps of a pipeline could not do in a run, as far as the file shows it: values in, diagnostics out.
 
 Asks what refuses in the run itself, so that both say the same. Every pipeline is judged at each parse: nothing
 heavy is imported, no file but a suite is read. Of a template only the text around it is judged.
@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from sluicegate.emr.request import TAG, refuse_reserved
-from sluicegate.factory.preflight.contract import contract_problems
-from sluicegate.factory.problems import Problem
+from sluicegate.factory.preflight.contract import contract_diagnostics
+from sluicegate.factory.unplaced import UnplacedDiagnostic
 from sluicegate.faults import FaultError
 from sluicegate.graph.datasets import read_locations, sources, write_locations
 from sluicegate.graph.location import Location
@@ -30,7 +30,7 @@ _ANYTHING = "\0"
 """Stands for whatever a template becomes."""
 
 
-def unsupported(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Problem, ...]:
+def unsupported(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[UnplacedDiagnostic, ...]:
     """All of them, warnings too.
 
     :param others: the pipelines that it reads from, by name
@@ -49,13 +49,13 @@ def unsupported(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Pro
     return tuple(found)
 
 
-def _alerts(pipeline: Pipeline) -> Iterator[Problem]:
+def _alerts(pipeline: Pipeline) -> Iterator[UnplacedDiagnostic]:
     if pipeline.alerts:
         message = "`alerts` has no effect: this version does not send alerts"
-        yield Problem(("alerts",), "not-supported", message, key=True, severity="warning")
+        yield UnplacedDiagnostic(("alerts",), "not-supported", message, key=True, severity="warning")
 
 
-def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
+def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[UnplacedDiagnostic]:
     source = read_locations(pipeline, step, others).get("load")
     if source is not None:  # as it is unless the step is unfinished
         where: Where = ("steps", step.name, "reads", "load")
@@ -64,10 +64,10 @@ def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) ->
         yield from _place(source, "read", step, where) or _file(source, form, where, form_where)
     if step.into in pipeline.datasets:
         yield from _target(pipeline.datasets[step.into].uri, ("steps", step.name, "writes", "into"))
-    yield from contract_problems(step, pipeline.root, is_whole=step.name in pipeline.steps)
+    yield from contract_diagnostics(step, pipeline.root, is_whole=step.name in pipeline.steps)
 
 
-def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
+def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[UnplacedDiagnostic]:
     sides = (
         ("reads", "read", read_locations(pipeline, step, others)),
         ("writes", "write", write_locations(pipeline, step)),
@@ -79,55 +79,55 @@ def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pip
             yield from _place(place, verb, step, where) or _file(place, place.format, where, form_where)
 
 
-def _waits(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
+def _waits(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[UnplacedDiagnostic]:
     for step in pipeline.steps.values():
         if step.wait is not None and not isinstance(step, LoadStep | TransformStep):
             yield from _wait(step, pipeline, others)
 
 
-def _wait(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[Problem]:
+def _wait(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[UnplacedDiagnostic]:
     """A source that a step of another kind may well read, but that nothing here can look for."""
     for binding, place in read_locations(pipeline, step, others).items():
         scheme = _scheme(place.template)
         blind = scheme != "table" and not _is_carried(scheme)
         if blind and step.reads[binding].dataset in sources(pipeline, others):
             message = f"nothing can wait for {place.template!r}: s3://, file:// and table:// can be waited for"
-            yield Problem(("steps", step.name, "reads", binding), "not-supported", message)
+            yield UnplacedDiagnostic(("steps", step.name, "reads", binding), "not-supported", message)
 
 
-def _spark(step: SparkStep, pipeline: Pipeline) -> Iterator[Problem]:
+def _spark(step: SparkStep, pipeline: Pipeline) -> Iterator[UnplacedDiagnostic]:
     try:
         refuse_reserved(step.cluster)
     except FaultError as refused:
         key = str(refused.facts["key"])
         way = ("tags", key) if key.startswith(TAG) else ("run_job_flow", *key.split("."))
-        yield Problem(("steps", step.name, "cluster", *way), "cluster", refused.detail, key=True)
+        yield UnplacedDiagnostic(("steps", step.name, "cluster", *way), "cluster", refused.detail, key=True)
     bucket = pipeline.artifacts.removeprefix("s3://").partition("/")[0]
     uploads = any("://" not in job.path for job in step.jobs)
     if uploads and not (pipeline.artifacts.startswith("s3://") and bucket):
         message = f"job files are uploaded to s3://<bucket>/, which {pipeline.artifacts!r} is not"
-        yield Problem(("artifacts",), "uri", message)
+        yield UnplacedDiagnostic(("artifacts",), "uri", message)
 
 
-def _place(place: Location, verb: str, step: Step, where: Where) -> list[Problem]:
+def _place(place: Location, verb: str, step: Step, where: Where) -> list[UnplacedDiagnostic]:
     """Whether files can be read or written there at all."""
     uri = place.template
     scheme = _scheme(uri)
     if scheme == "table":
-        return [Problem(where, "not-supported", f"a {step.kind} {verb}s files, and {uri!r} is a table")]
+        return [UnplacedDiagnostic(where, "not-supported", f"a {step.kind} {verb}s files, and {uri!r} is a table")]
     if not _is_carried(scheme):
         message = f"a {step.kind} cannot {verb} {uri!r} yet: s3:// and file:// are what it {verb}s"
         remedy = "; let a `python` step copy the file" if verb == "read" else "; let a `python` step copy it from there"
-        return [Problem(where, "not-supported", message + remedy)]
+        return [UnplacedDiagnostic(where, "not-supported", message + remedy)]
     if "{" not in uri:
         try:
             parse_uri(uri)
         except FaultError as refused:
-            return [Problem(where, "uri", refused.detail)]
+            return [UnplacedDiagnostic(where, "uri", refused.detail)]
     return []
 
 
-def _file(place: Location, form: Format | None, where: Where, form_where: Where) -> Iterator[Problem]:
+def _file(place: Location, form: Format | None, where: Where, form_where: Where) -> Iterator[UnplacedDiagnostic]:
     """Whether the kind of file is known, and what is said about it makes sense."""
     kind: FileType | None = None
     if (name := _static_name(place.template, form)) is not None:
@@ -135,23 +135,23 @@ def _file(place: Location, form: Format | None, where: Where, form_where: Where)
             kind = file_type(name, form)
         except FaultError as refused:
             detail = refused.detail.partition(": ")[2] or refused.detail
-            yield Problem(where, "format", f"{place.template!r}: {detail}")
+            yield UnplacedDiagnostic(where, "format", f"{place.template!r}: {detail}")
     if form is None or (kind.kind if kind is not None else form.type) == "parquet":
         return
     try:
         codecs.lookup(form.encoding)
     except LookupError:
         way = (*form_where, "encoding") if form_where != where else where
-        yield Problem(way, "format", f"there is no encoding {form.encoding!r}")
+        yield UnplacedDiagnostic(way, "format", f"there is no encoding {form.encoding!r}")
 
 
-def _target(uri: str, where: Where) -> Iterator[Problem]:
+def _target(uri: str, where: Where) -> Iterator[UnplacedDiagnostic]:
     if "{" in uri and _scheme(uri) == "table":
         return
     try:
         parse_table(uri)
     except FaultError as refused:
-        yield Problem(where, "not-supported", refused.detail.removeprefix("into: "))
+        yield UnplacedDiagnostic(where, "not-supported", refused.detail.removeprefix("into: "))
 
 
 def _format_place(place: Location, pipeline: Pipeline, where: Where) -> Where:

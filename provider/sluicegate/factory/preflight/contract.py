@@ -11,7 +11,7 @@ from pathlib import Path
 from sluicegate.checks.bounds import CheckedColumn
 from sluicegate.checks.compile import check_rule, unknown_arguments
 from sluicegate.checks.rule import SHORT_NAMES, Rule, rules_of_checks, rules_of_contract, rules_of_suite
-from sluicegate.factory.problems import Problem
+from sluicegate.factory.unplaced import UnplacedDiagnostic
 from sluicegate.faults import FaultError
 from sluicegate.graph.cron import zone
 from sluicegate.load.request import mode_errors
@@ -19,18 +19,19 @@ from sluicegate.pipeline.diagnostics import Where
 from sluicegate.pipeline.keys.model import Column, LoadStep
 from sluicegate.records.casts import misfits
 from sluicegate.records.types import UnknownTypeError, parse_type
+from sluicegate.targets.postgres.names import unusable_column
 
-__all__ = ["contract_problems"]
+__all__ = ["contract_diagnostics"]
 
 
-def contract_problems(step: LoadStep, root: Path, *, is_whole: bool = True) -> Iterator[Problem]:
+def contract_diagnostics(step: LoadStep, root: Path, *, is_whole: bool = True) -> Iterator[UnplacedDiagnostic]:
     """All of them. `root` is the dags root, from which a suite is found.
 
     :param is_whole: whether no key of the step may be missing because of an error in it
     """
     where: Where = ("steps", step.name)
     for key, why in mode_errors(step) if is_whole else ():
-        yield Problem((*where, key), "load", why)
+        yield UnplacedDiagnostic((*where, key), "load", why)
     known = _known(step.columns)
     for name, column in step.columns.items():
         yield from _column(name, column, known, (*where, "columns", name))
@@ -40,45 +41,49 @@ def contract_problems(step: LoadStep, root: Path, *, is_whole: bool = True) -> I
         yield from _suite(root / step.suite, known, (*where, "suite"))
 
 
-def _column(name: str, column: Column, known: Mapping[str, CheckedColumn], where: Where) -> Iterator[Problem]:
+def _column(
+    name: str, column: Column, known: Mapping[str, CheckedColumn], where: Where
+) -> Iterator[UnplacedDiagnostic]:
+    if (why := unusable_column(name)) is not None:
+        yield UnplacedDiagnostic(where, "column", f"column `{name}` {why}: rename it in the source", key=True)
     type_ = None
     try:
         type_ = parse_type(column.type) if column.type is not None else None
     except UnknownTypeError as error:
-        yield Problem((*where, "type"), "type", error.message, suggestion=error.suggestion)
+        yield UnplacedDiagnostic((*where, "type"), "type", error.message, suggestion=error.suggestion)
     except ValueError as error:
-        yield Problem((*where, "type"), "type", str(error))
+        yield UnplacedDiagnostic((*where, "type"), "type", str(error))
     for key, misfit in misfits(type_, column):
-        yield Problem((*where, key), "type", misfit)
+        yield UnplacedDiagnostic((*where, key), "type", misfit)
     if column.references is not None:
         message = "`references` is not carried out by this version: remove it, or check it in a step of its own"
-        yield Problem((*where, "references"), "not-supported", message, key=True)
+        yield UnplacedDiagnostic((*where, "references"), "not-supported", message, key=True)
     for rule in rules_of_contract({name: column.model_copy(update={"references": None})}):
         if (why := _why_broken(rule, known)) is not None:
             contract = SHORT_NAMES[rule.expectation]
             reason = why.removeprefix(f"{rule.expectation}: ")
-            yield Problem((*where, contract), "check", f"`{contract}` of `{name}`: {reason}")
+            yield UnplacedDiagnostic((*where, contract), "check", f"`{contract}` of `{name}`: {reason}")
 
 
-def _check(rule: Rule, known: Mapping[str, CheckedColumn], where: Where) -> Iterator[Problem]:
+def _check(rule: Rule, known: Mapping[str, CheckedColumn], where: Where) -> Iterator[UnplacedDiagnostic]:
     unknown = unknown_arguments(rule)
     for argument, meant in unknown.items():
         message = f"`{rule.expectation}` has no argument `{argument}`"
-        yield Problem((*where, argument), "unknown-argument", message, key=True, suggestion=meant)
+        yield UnplacedDiagnostic((*where, argument), "unknown-argument", message, key=True, suggestion=meant)
     if not unknown and (why := _why_broken(rule, known)) is not None:
-        yield Problem(where, "check", why, key=True)
+        yield UnplacedDiagnostic(where, "check", why, key=True)
 
 
-def _suite(path: Path, known: Mapping[str, CheckedColumn], where: Where) -> Iterator[Problem]:
+def _suite(path: Path, known: Mapping[str, CheckedColumn], where: Where) -> Iterator[UnplacedDiagnostic]:
     """The errors in a suite are in another file: they are reported where it is named."""
     try:
         rules: Iterable[Rule] = rules_of_suite(path)
     except FaultError as refused:
-        yield Problem(where, "check", refused.detail)
+        yield UnplacedDiagnostic(where, "check", refused.detail)
         return
     for rule in rules:
         if (why := _why_broken(rule, known)) is not None:
-            yield Problem(where, "check", f"in the suite, {why}")
+            yield UnplacedDiagnostic(where, "check", f"in the suite, {why}")
 
 
 def _why_broken(rule: Rule, known: Mapping[str, CheckedColumn]) -> str | None:

@@ -55,8 +55,8 @@ def read_operator(given: Raw, made: Raw, where: Where, site: Site) -> Step | Non
         site.report.error(at, "import", str(error), suggestion=error.suggestion)
     arguments = mapping(given.get("with"), (*where, "with"), site.report)
     for words, place in leaves(arguments, (*where, "with")):
-        if problem := template.syntax_problem(words):
-            site.report.error(place, "template", problem.message, inside=problem.at)
+        if wrong := template.syntax_diagnostic(words):
+            site.report.error(place, "template", wrong.message, inside=wrong.at)
         elif not site.datasets.mapped and template.needs_item(words):
             message = "there is no `item`: only a step with `for_each` has one"
             site.report.error(place, "template", message, inside="item")

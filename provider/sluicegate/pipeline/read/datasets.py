@@ -10,7 +10,7 @@ from sluicegate.graph.datasets import is_foreign
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
 from sluicegate.pipeline.keys.base import keys_of
 from sluicegate.pipeline.keys.model import Dataset, Read
-from sluicegate.pipeline.read.validate import known_keys, mapping, name_problem, shown, text, validate
+from sluicegate.pipeline.read.validate import invalid_name, known_keys, mapping, shown, text, validate
 from sluicegate.pipeline.text.source import Report
 
 __all__ = ["Bound", "Datasets", "Side"]
@@ -47,11 +47,11 @@ class Datasets:
         self.declared = frozenset(named)
         for name, raw in named.items():
             where = ("datasets", name)
-            problem = name_problem(name)
-            if problem is not None:
-                self.report.error(where, "name", problem, key=True)
+            wrong = invalid_name(name)
+            if wrong is not None:
+                self.report.error(where, "name", wrong, key=True)
             dataset = self._dataset(name, raw, where)
-            if dataset is not None and problem is None:
+            if dataset is not None and wrong is None:
                 self.known[name] = dataset
 
     def _dataset(self, name: str, raw: object, where: Where) -> Dataset | None:
@@ -101,9 +101,9 @@ class Datasets:
 
         :param mapped: whether it may use `item`; as the step that is being read unless given
         """
-        found = template.problems(words, self.params, self.mapped if mapped is None else mapped)
-        for problem in found:
-            self.report.error(where, "template", problem.message, inside=problem.at, suggestion=problem.suggestion)
+        found = template.diagnostics(words, self.params, self.mapped if mapped is None else mapped)
+        for wrong in found:
+            self.report.error(where, "template", wrong.message, inside=wrong.at, suggestion=wrong.suggestion)
         return not found
 
     def refer(self, words: str, where: Where, side: Side) -> str | None:
@@ -127,7 +127,7 @@ class Datasets:
         if not dot:
             return self._named(words, where)
         # No pipeline has a capital letter: which one was meant is seen where all are known.
-        if name_problem(pipeline.lower()) or name_problem(name.lower()):
+        if invalid_name(pipeline.lower()) or invalid_name(name.lower()):
             message = f"{shown(words)} is neither a dataset nor `pipeline.dataset`"
             self.report.error(where, "missing-dataset", message)
             return None
@@ -158,8 +158,8 @@ class Datasets:
             return {}
         if isinstance(raw, dict) and not ("dataset" in raw and set(raw) <= set(_READ_KEYS)):
             for binding in raw:
-                if problem := name_problem(binding):
-                    self.report.error((*where, binding), "name", problem, key=True)
+                if wrong := invalid_name(binding):
+                    self.report.error((*where, binding), "name", wrong, key=True)
             return {binding: (item, (*where, binding)) for binding, item in raw.items()}
         items = list(enumerate(raw)) if isinstance(raw, list) else [(None, raw)]
         found: Bound = {}

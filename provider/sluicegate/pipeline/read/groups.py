@@ -8,7 +8,7 @@ from sluicegate.graph.groups import around, group_id
 from sluicegate.pipeline.diagnostics import Diagnostic, Where
 from sluicegate.pipeline.keys.model import Pipeline
 from sluicegate.pipeline.read.context import Site
-from sluicegate.pipeline.read.validate import name_problem, text
+from sluicegate.pipeline.read.validate import invalid_name, text
 from sluicegate.pipeline.text.source import Source
 
 __all__ = ["check_groups", "read_group"]
@@ -20,10 +20,10 @@ def read_group(raw: object, where: Where, site: Site) -> str | None:
     if group is None:
         return None
     for name in group.split("."):
-        if problem := name_problem(name):
+        if wrong := invalid_name(name):
             hint = "; groups within groups are joined by dots" if "/" in group else ""
             meant = group.replace("/", ".") if hint else None
-            site.report.error(where, "name", problem + hint, suggestion=meant)
+            site.report.error(where, "name", wrong + hint, suggestion=meant)
             return None
     return group
 

@@ -55,8 +55,8 @@ def read_for_each(raw: object, own: str, names: Collection[str], where: Where, s
     if "empty" in given and ways[0] != "files":
         message = "`empty` is for `files`: without items Airflow skips the step"
         site.report.error((*where, "empty"), "value", message, key=True)
-    if isinstance(label := given.get("label"), str) and (problem := template.syntax_problem(label)):
-        site.report.error((*where, "label"), "template", problem.message)
+    if isinstance(label := given.get("label"), str) and (wrong := template.syntax_diagnostic(label)):
+        site.report.error((*where, "label"), "template", wrong.message)
     return validate(ForEach, given, where, site.report)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from sluicegate.graph.template import uses
 from sluicegate.pipeline.diagnostics import Diagnostic, Where, did_you_mean
-from sluicegate.pipeline.read.validate import leaves, mapping, name_problem, shown
+from sluicegate.pipeline.read.validate import invalid_name, leaves, mapping, shown
 from sluicegate.pipeline.text.environment import filled
 from sluicegate.pipeline.text.source import Report, Source
 
@@ -42,8 +42,8 @@ def read_matrix(source: Source, report: Report) -> tuple[Combination, ...]:
     if not raw and not any(diagnostic.where == "matrix" for diagnostic in report.diagnostics):
         report.error(where, "value", "a matrix needs at least one list: `matrix: {region: [eu, us]}`", key=True)
     for name, values in raw.items():
-        if problem := name_problem(name):
-            report.error((*where, name), "name", problem, key=True)
+        if wrong := invalid_name(name):
+            report.error((*where, name), "name", wrong, key=True)
         axes[name] = _axis(values, (*where, name), report)
     count = math.prod(len(axis) for axis in axes.values())
     if count > MOST:

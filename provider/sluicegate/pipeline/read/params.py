@@ -6,7 +6,7 @@ from typing import Any
 
 from sluicegate.pipeline.diagnostics import Where
 from sluicegate.pipeline.keys.model import Param
-from sluicegate.pipeline.read.validate import mapping, name_problem, shown
+from sluicegate.pipeline.read.validate import invalid_name, mapping, shown
 from sluicegate.pipeline.text.source import Report
 
 __all__ = ["read_params"]
@@ -19,8 +19,8 @@ def read_params(value: object, scheduled: bool, report: Report) -> dict[str, Par
     params: dict[str, Param] = {}
     for name, raw in mapping(value, ("params",), report).items():
         where = ("params", name)
-        if problem := name_problem(name):
-            report.error(where, "name", problem, key=True)
+        if wrong := invalid_name(name):
+            report.error(where, "name", wrong, key=True)
         elif name in _OURS:
             report.error(where, "name", f"`{name}` is taken: {_OURS[name]}", key=True)
         else:

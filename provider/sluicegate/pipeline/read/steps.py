@@ -31,9 +31,9 @@ from sluicegate.pipeline.read.spark_step import read_spark
 from sluicegate.pipeline.read.teardowns import read_teardown_of
 from sluicegate.pipeline.read.validate import (
     LONGEST,
+    invalid_name,
     known_keys,
     mapping,
-    name_problem,
     shown,
     text,
     validate,
@@ -83,8 +83,8 @@ class Steps:
         for name, raw in raw_steps.items():
             where: Where = ("steps", name)
             errors, lost = self.site.report.errors, self.site.datasets.lost
-            if problem := name_problem(name):
-                self.site.report.error(where, "name", problem, key=True)
+            if wrong := invalid_name(name):
+                self.site.report.error(where, "name", wrong, key=True)
             if not isinstance(raw, dict):
                 self.site.report.error(where, "type", f"expected a step's keys and values, not {shown(raw)}")
                 unfinished[name] = None

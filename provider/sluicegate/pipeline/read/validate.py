@@ -15,7 +15,7 @@ from sluicegate.pipeline.keys.base import keys_of
 if TYPE_CHECKING:
     from sluicegate.pipeline.text.source import Report
 
-__all__ = ["known_keys", "leaves", "mapping", "name_problem", "text", "texts", "validate", "validate_part"]
+__all__ = ["invalid_name", "known_keys", "leaves", "mapping", "text", "texts", "validate", "validate_part"]
 
 Built = TypeVar("Built", bound=BaseModel)
 Expected = str | type[BaseModel]
@@ -153,7 +153,7 @@ def leaves(value: object, where: Where) -> list[tuple[str, Where]]:
     return [leaf for key, item in items for leaf in leaves(item, (*where, key))]
 
 
-def name_problem(name: str) -> str | None:
+def invalid_name(name: str) -> str | None:
     """Why `name` cannot name a step, a dataset, a binding, a param or a pipeline."""
     if len(name) > LONGEST:
         return f"`{name[:20]}…` has {len(name)} characters: a name has {LONGEST} at most"

@@ -91,7 +91,7 @@ def expand(document: Document, environment: Environment) -> Expanded:
             name = found["name"]
             if _NAME.fullmatch(name):
                 used[name] = environment.value(name)
-            wrong = _problem(found, environment)
+            wrong = _invalid(found, environment)
             if wrong is not None:
                 inside = f"{_MARK}{name}"
                 diagnostics.append(_diagnostic(document, written, wrong, inside, suggestion=_meant(name, environment)))
@@ -122,7 +122,7 @@ def filled(value: Any, changes: Mapping[Where, Any], way: Where = ()) -> Any:
     return value
 
 
-def _problem(found: re.Match[str], environment: Environment) -> str | None:
+def _invalid(found: re.Match[str], environment: Environment) -> str | None:
     name = found["name"]
     if not found["end"] or not _NAME.fullmatch(name):
         return "expected `${env:NAME}` or `${env:NAME:default}`, without braces in the default"

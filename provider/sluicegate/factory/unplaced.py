@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from sluicegate.pipeline.diagnostics import PipelineErrors, Severity, Where
     from sluicegate.pipeline.text.source import Source
 
-__all__ = ["BuildError", "Problem", "placed"]
+__all__ = ["BuildError", "UnplacedDiagnostic", "placed"]
 
 
 @dataclass(frozen=True)
-class Problem:
+class UnplacedDiagnostic:
     """`where` is the path in the file; `key` points at the key there rather than at its value.
 
     What a step reads or writes is always at `("steps", step, "reads", binding)`, in whichever form the file says it.
@@ -39,12 +39,12 @@ class Problem:
 class BuildError(Exception):
     """A pipeline that reads well cannot become a DAG, for all of these reasons."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems: tuple[Problem, ...] = tuple(problems)
-        super().__init__("; ".join(problem.message for problem in self.problems))
+    def __init__(self, unplaced: Iterable[UnplacedDiagnostic]) -> None:
+        self.diagnostics: tuple[UnplacedDiagnostic, ...] = tuple(unplaced)
+        super().__init__("; ".join(diagnostic.message for diagnostic in self.diagnostics))
 
 
-def placed(problems: Sequence[Problem], file: Path, root: Path) -> PipelineErrors:
+def placed(unplaced: Sequence[UnplacedDiagnostic], file: Path, root: Path) -> PipelineErrors:
     """The same as diagnostics with line and column.
 
     :raises PipelineErrors: when the file, changed meanwhile, is not YAML any more.
@@ -55,14 +55,14 @@ def placed(problems: Sequence[Problem], file: Path, root: Path) -> PipelineError
     source = Source.open(file, root)
     diagnostics = [
         source.diagnostic(
-            _written(problem.where, source),
-            problem.code,
-            problem.message,
-            key=problem.key,
-            suggestion=problem.suggestion,
-            severity=problem.severity,
+            _written(diagnostic.where, source),
+            diagnostic.code,
+            diagnostic.message,
+            key=diagnostic.key,
+            suggestion=diagnostic.suggestion,
+            severity=diagnostic.severity,
         )
-        for problem in problems
+        for diagnostic in unplaced
     ]
     return PipelineErrors(diagnostics, root)
 

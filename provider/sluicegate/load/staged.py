@@ -1,0 +1,127 @@
+"""The table on which DuckDB holds the records of one load, and the pieces of SQL that speak of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sluicegate.checks.bounds import CheckedColumn
+from sluicegate.records.casts import Cast
+from sluicegate.records.dialect import Dialect
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from duckdb import DuckDBPyConnection
+
+Frames = Callable[[int | None], Iterator["pd.DataFrame"]]
+"""Gives records as frames of at most so many rows (None: all in one), at least one frame."""
+
+
+class Staged:
+    """`staged`, the records with the numbers of the rules they failed; `more_failed`, failures that came to light
+    later; `older`, the good records that another one with their key replaces.
+
+    :param casts: the columns, in order, and how their values are made.
+    :param dialect: what the target takes for equal, and what it cannot store.
+    """
+
+    def __init__(
+        self,
+        duck: DuckDBPyConnection,
+        casts: Mapping[str, Cast],
+        dialect: Dialect,
+        *,
+        key: Sequence[str] = (),
+        newest_by: str | None = None,
+    ) -> None:
+        self.duck = duck
+        self.casts = dict(casts)
+        self.columns = {name: cast.type for name, cast in casts.items()}
+        self.places = {name: f"v{number}" for number, name in enumerate(self.columns)}
+        self.dialect = dialect
+        self.key, self._newest_by = tuple(key), newest_by
+        self.deduplicated = 0
+        self.is_distinct = False
+        """Whether no two kept records have one key."""
+        self.has_more_failed = False
+        values = "".join(f", {self.places[name]} {type_.duck}" for name, type_ in self.columns.items())
+        duck.execute(
+            f"CREATE TABLE staged (part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR, why VARCHAR)"
+        )
+        duck.execute("CREATE TABLE more_failed (part INTEGER, line BIGINT, rule INTEGER)")
+        duck.execute("CREATE TABLE older (part INTEGER, line BIGINT)")
+
+    def number(self, query: str) -> int:
+        """The one number that a query returns."""
+        row = self.duck.execute(query).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def good(self) -> str:
+        """The condition that a record of `staged s` has failed nothing."""
+        more = " AND NOT EXISTS (SELECT 1 FROM more_failed m WHERE m.part = s.part AND m.line = s.line)"
+        return f"(s.failed IS NULL{more if self.has_more_failed else ''})"
+
+    def kept(self) -> str:
+        """The condition that a record of `staged s` is good and none with its key replaces it."""
+        older = "NOT EXISTS (SELECT 1 FROM older o WHERE o.part = s.part AND o.line = s.line)"
+        return f"{self.good()} AND {older}" if self.deduplicated else self.good()
+
+    @staticmethod
+    def is_malformed() -> str:
+        return "coalesce(list_contains(failed, 0), false)"
+
+    def order(self) -> str:
+        """How the written records are ordered; no two of them are equal in it."""
+        places = [self.places[name] for name in self.key]
+        return ", ".join(places if self.is_distinct else [*places, "part", "line"])
+
+    def identity(self, name: str) -> str:
+        """What is equal where the target takes two values of the column for equal."""
+        return self.dialect.identity(self.columns[name], self.places[name])
+
+    def newest(self) -> list[str]:
+        """By what a record is newer than another. What a double does not distinguish, its digits do."""
+        if self._newest_by is None:
+            return []
+        type_, place = self.columns[self._newest_by], self.places[self._newest_by]
+        value = type_.comparable(place)
+        return [value] if value == place else [value, f"TRY_CAST({place} AS DECIMAL(38,9))"]
+
+    def stated(self, columns: str) -> str:
+        """The stage with `columns` and what rules refer to. A failed cast is not a missing value."""
+        values = "".join(f", s.{place}" for place in self.places.values())
+        numbers = {name: number for number, name in enumerate(self.columns, 1)}
+        missing = "".join(
+            f", s.{place} IS NULL AND NOT coalesce(list_contains(s.failed, {numbers[name]}), false) AS m{place[1:]}"
+            for name, place in self.places.items()
+        )
+        return f"SELECT {columns}{values}{missing} FROM staged s"
+
+    def checked(self, name: str) -> CheckedColumn:
+        """A column as rules see it. Great Expectations takes NaN for missing, and so does this."""
+        type_, place = self.columns[name], self.places[name]
+        value, missing = type_.comparable(place), f"m{place[1:]}"
+        if type_.name in {"real", "double"}:
+            value = f"CASE WHEN isnan({place}) THEN NULL ELSE {place} END"
+            missing = f"({missing} OR coalesce(isnan({place}), false))"
+        return CheckedColumn(value, missing, type_.duck, type_.kind, self.casts[name].zone)
+
+    def frames(self, names: Sequence[str], rest: str) -> Frames:
+        """The records that `rest`, a FROM and what follows it, selects."""
+        values = {name: self.columns[name].comparable(self.places[name]) for name in names}
+        places = ", ".join(f"{values[name]} AS c{number}" for number, name in enumerate(names))
+
+        def frames(size: int | None) -> Iterator[pd.DataFrame]:
+            cursor = self.duck.cursor()
+            cursor.execute(f"SELECT {places} {rest}")
+            first = True
+            while first or size is not None:
+                frame = cursor.df() if size is None else cursor.fetch_df_chunk(max(1, size // 2048))
+                if frame.empty and not first:
+                    return
+                frame.columns = list(names)
+                yield frame
+                first = False
+
+        return frames
