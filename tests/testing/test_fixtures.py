@@ -41,9 +41,11 @@ def test_the_tests_of_the_page_pass(project: Path) -> None:
 
 
 def test_the_dags_root_is_a_setting(project: Path) -> None:
-    (project / "dags").rename(project / "pipes")
     (project / "pytest.ini").write_text("[pytest]\nsluicegate_dags = pipes\n")
-    assert "1 passed" in (said := run_pytest(project, "tests/test_delays.py")), said[-5000:]
+    (project / "tests" / "test_root.py").write_text(
+        "from pathlib import Path\ndef test_it(dags_root):\n    assert dags_root == Path('pipes').absolute()\n"
+    )
+    assert "1 passed" in (said := run_pytest(project, "tests/test_root.py")), said[-5000:]
 
 
 def test_the_fixtures_start_and_import_nothing_for_tests_that_do_not_use_them(tmp_path: Path) -> None:
