@@ -1,7 +1,4 @@
-"""One embedded stack for all tests of this folder: the demo has run on its state before it starts.
-
-The tests may run in any order: each leaves the sample pipelines working and their data as the demo made it.
-"""
+"""One embedded stack for all tests of this folder, with the sample `inbox`; each test writes its own pipelines."""
 
 from __future__ import annotations
 
@@ -15,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from sluicegate.local.stack import Stack
@@ -58,34 +54,14 @@ class Workspace:
         return done, json.loads((self.state / "demo.json").read_text())
 
 
-@pytest.fixture(scope="session")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    root = tmp_path_factory.mktemp("workspace")
+def workspace_with(root: Path, samples: str = "*") -> Workspace:
+    """The sample pipelines whose file has that name, with the code and the playbooks of all."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.yaml")
     for folder in ("dags", "playbooks"):
-        shutil.copytree(REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(REPOSITORY / folder, root / folder, ignore=ignored)
+    for file in (REPOSITORY / "dags").glob(f"{samples}.yaml"):
+        shutil.copy(file, root / "dags")
     return Workspace(root)
-
-
-@dataclass(frozen=True)
-class FirstDemo:
-    """The demo from nothing: its process, its report, and the processes that it left behind."""
-
-    process: subprocess.CompletedProcess[str]
-    report: dict[str, Any]
-    left_running: list[list[str]]
-
-
-@pytest.fixture(scope="session")
-def first_demo(workspace: Workspace) -> FirstDemo:
-    done, report = workspace.demo()
-    return FirstDemo(done, report, list(_processes_of(workspace.state)))
-
-
-def _processes_of(state: Path) -> Iterator[list[str]]:
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get("SLUICEGATE_STATE") == str(state):
-                yield process.cmdline()
 
 
 @dataclass(frozen=True)
@@ -112,12 +88,18 @@ class Airflow(RunningAirflow):
         return Warehouse(self.stack.warehouse_dsn).rows(query, *values)
 
 
-@pytest.fixture(scope="session")
-def airflow(workspace: Workspace, first_demo: object) -> Iterator[Airflow]:
-    del first_demo  # the sample runs are there
+@contextlib.contextmanager
+def airflow_of(workspace: Workspace) -> Iterator[Airflow]:
+    """A stack on the workspace, until the end of the block."""
     workspace.pinned.mkdir()
     kwargs = {"root": str(workspace.pinned), "refresh_interval": 2, "snapshots": str(workspace.root / "snapshots")}
     pinned = {"name": "pinned", "classpath": "sluicegate.discovery.bundle.PipelineBundle", "kwargs": kwargs}
     bundles = [*pipeline_bundles(str(workspace.dags)), pinned]
     with Stack(workspace.state, workspace.dags, bundles=bundles) as stack, rest_of(stack) as api:
         yield Airflow(api, stack, workspace)
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    with airflow_of(workspace_with(tmp_path_factory.mktemp("workspace"), "inbox")) as running:
+        yield running

@@ -58,7 +58,7 @@ def test_three_bad_files_stop_nobody_and_are_shown_where_they_are(airflow: Airfl
     # The good ones are there, are not stale, and run.
     run = airflow.trigger("still_good")
     assert airflow.wait("still_good", run, "say") == "success"
-    assert airflow.get("/dags/flights")["is_stale"] is False
+    assert airflow.get("/dags/inbox")["is_stale"] is False
 
     for name in BAD:
         (airflow.workspace.dags / name).unlink()
@@ -75,11 +75,3 @@ def test_a_good_file_turned_bad_and_mended_runs_again(airflow: Airflow) -> None:
     run = airflow.trigger("turns")
     assert airflow.wait("turns", run, "say") == "success"
     assert "mended" in airflow.log("turns", run, "say")
-
-
-def test_the_code_tab_shows_the_yaml_and_the_docs_show_the_playbook(airflow: Airflow) -> None:
-    shown = airflow.api.get("/dagSources/flights", headers={"Accept": "application/json"}).raise_for_status().json()
-    assert shown["content"] == (airflow.workspace.dags / "flights.yaml").read_text()
-    docs = airflow.get("/dags/flights/details")["doc_md"]
-    assert "Every flight that left New York" in docs
-    assert "TOO_MANY_DEAD_LETTERS" in docs

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from tests.airflow.conftest import Airflow, FirstDemo, Workspace
+from tests.airflow.conftest import Airflow, Workspace
+from tests.samples.conftest import FirstDemo
 
 COUNTS = ("inserted", "updated", "unchanged", "stale", "deduplicated", "dead", "rejected")
 TABLES = ("airlines", "airports", "planes", "flights", "weather", "delays")
@@ -119,3 +120,11 @@ def ledger_rows(airflow: Airflow) -> int:
     """The ledger's rows of the samples' own loads."""
     samples = ["flights", "weather", "reference", "delays"]
     return int(airflow.sql("SELECT count(*) FROM sluicegate.loads WHERE pipeline = ANY(%s)", samples)[0][0])
+
+
+def test_the_code_tab_shows_the_yaml_and_the_docs_show_the_playbook(airflow: Airflow) -> None:
+    shown = airflow.api.get("/dagSources/flights", headers={"Accept": "application/json"}).raise_for_status().json()
+    assert shown["content"] == (airflow.workspace.dags / "flights.yaml").read_text()
+    docs = airflow.get("/dags/flights/details")["doc_md"]
+    assert "Every flight that left New York" in docs
+    assert "TOO_MANY_DEAD_LETTERS" in docs
