@@ -1,4 +1,7 @@
-"""One embedded stack for all tests of this folder, with the sample `inbox`; each test writes its own pipelines."""
+"""One embedded stack for all tests of this folder, with the sample `inbox`; each test writes its own pipelines.
+
+The stack ends with the folder's last test, not with the session: idle, it still takes a tenth of a core.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +102,7 @@ def airflow_of(workspace: Workspace) -> Iterator[Airflow]:
         yield Airflow(api, stack, workspace)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     with airflow_of(workspace_with(tmp_path_factory.mktemp("workspace"), "inbox")) as running:
         yield running

@@ -13,16 +13,20 @@ import tempfile
 from contextlib import ExitStack
 from typing import IO, Any
 
+import airflow.api_fastapi.execution_api.app
+import boto3
+import duckdb
 from airflow.__main__ import main
 from airflow.cli.commands import task_command
 
 import sluicegate.discovery.shard
 import sluicegate.emr.operator
+import sluicegate.load.load
 import sluicegate.load.operator
 import sluicegate.transform.python
 
-assert task_command
-assert sluicegate
+# What the commands need, imported once for all of them.
+assert all((airflow, boto3, duckdb, task_command, sluicegate))
 
 
 def start(words: list[str], env: dict[str, str], output: IO[str]) -> int:

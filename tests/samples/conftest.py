@@ -18,7 +18,7 @@ import pytest
 from tests.airflow.conftest import Airflow, Workspace, airflow_of, workspace_with
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return workspace_with(tmp_path_factory.mktemp("samples"))
 
@@ -32,7 +32,7 @@ class FirstDemo:
     left_running: list[list[str]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def first_demo(workspace: Workspace) -> FirstDemo:
     done, report = workspace.demo()
     return FirstDemo(done, report, list(_processes_of(workspace.state)))
@@ -45,7 +45,7 @@ def _processes_of(state: Path) -> Iterator[list[str]]:
                 yield process.cmdline()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow(workspace: Workspace, first_demo: object) -> Iterator[Airflow]:
     del first_demo  # the sample runs are there
     with airflow_of(workspace) as running:
