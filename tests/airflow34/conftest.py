@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +21,7 @@ import pytest
 
 from sluicegate.local.stack import processes
 from sluicegate.local.stack.scratch import scratch_postgres
+from tests.uv import uv
 
 HERE = Path(__file__).parent
 COMMANDS = {
@@ -39,11 +39,8 @@ T = TypeVar("T")
 @pytest.fixture(scope="session")
 def python34() -> Path:
     """The Python of the environment with Airflow 3.4, made on demand from its lock file."""
-    uv = REPOSITORY / ".uv" / "bin" / "uv"
-    command = str(uv) if uv.is_file() else shutil.which("uv")
-    assert command, "uv is missing: `make env` installs it"
     subprocess.run(
-        [command, "sync", "--frozen", "--quiet", "--python", sys.executable, "--project", str(HERE)],
+        [uv(), "sync", "--frozen", "--quiet", "--python", sys.executable, "--project", str(HERE)],
         env={**os.environ, "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT), "UV_PYTHON_DOWNLOADS": "never"},
         check=True, timeout=900,
     )  # fmt: skip

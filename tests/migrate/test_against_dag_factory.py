@@ -17,6 +17,7 @@ from sluicegate.cli import app
 from tests.factory.files import dags_of
 from tests.migrate.conftest import INPUTS
 from tests.migrate.shapes import shape_of
+from tests.uv import uv
 
 pytestmark = pytest.mark.system
 
@@ -28,10 +29,7 @@ REPOSITORY = Path(__file__).parents[2]
 def dag_factory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where its package is: from PyPI, alone; it runs on the Airflow that is here."""
     folder = tmp_path_factory.mktemp("dagfactory")
-    uv = REPOSITORY / ".uv" / "bin" / "uv"
-    command = str(uv) if uv.is_file() else shutil.which("uv")
-    assert command, "uv is missing: `make env` installs it"
-    install = [command, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable, "--target", str(folder)]
+    install = [uv(), "pip", "install", "--quiet", "--no-deps", "--python", sys.executable, "--target", str(folder)]
     subprocess.run([*install, "dag-factory==1.1.0"], check=True, capture_output=True)
     return folder
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sluicegate.checks.sql import literal, name_of
@@ -25,30 +25,31 @@ def exact_types(
     :param texts: a query whose columns are the numbers as they are written
     :param point: the decimal separator
     """
-    found = {}
-    for name in names:
-        text = f"replace(CAST({name_of(name)} AS VARCHAR), {literal(point)}, '.')"
-        [changed] = _row(
-            duck, f"SELECT count(*) FILTER (NOT {as_double('t')}) FROM (SELECT {text} AS t {texts})", arguments
-        )
-        if changed:
-            found[name] = _wide_enough(duck, f"(SELECT {text} AS t {texts})", arguments)
-    return found
+    written = [f"replace(CAST({name_of(name)} AS VARCHAR), {literal(point)}, '.')" for name in names]
+    changed = _row(duck, (f"count(*) FILTER (NOT {as_double(text)})" for text in written), texts, arguments)
+    inexact = [(name, text) for name, text, count in zip(names, written, changed, strict=True) if count]
+    room = _row(duck, (one for _, text in inexact for one in _room(f"ltrim({text}, '+- ')")), texts, arguments)
+    each = zip(inexact, room[::3], room[1::3], room[2::3], strict=True)
+    return {name: _type(odd, before, behind) for (name, _), odd, before, behind in each}
 
 
-def _wide_enough(duck: DuckDBPyConnection, texts: str, arguments: Mapping[str, object]) -> str:
-    places = r"length(regexp_extract(t, '\.([0-9]*)', 1))"
-    whole = "length(ltrim(regexp_extract(t, '[0-9]*', 0), '0'))"
-    odd, before, behind = _row(
-        duck,
-        rf"SELECT count(*) FILTER (NOT regexp_full_match(t, '[+-]?[0-9]*\.?[0-9]*')), max({whole}), max({places}) "
-        f"FROM (SELECT ltrim(t, '+- ') AS t FROM {texts})",
-        arguments,
-    )
+def _room(digits: str) -> tuple[str, str, str]:
+    """SQL of how many texts are not plain numbers, and of the most digits before and behind the point."""
+    odd = rf"count(*) FILTER (NOT regexp_full_match({digits}, '[0-9]*\.?[0-9]*'))"
+    before = f"max(length(ltrim(regexp_extract({digits}, '[0-9]*', 0), '0')))"
+    return odd, before, rf"max(length(regexp_extract({digits}, '\.([0-9]*)', 1)))"
+
+
+def _type(odd: int, before: int, behind: int) -> str:
     return "VARCHAR" if odd or before + behind > _WIDEST else f"DECIMAL({_WIDEST},{behind})"
 
 
-def _row(duck: DuckDBPyConnection, query: str, arguments: Mapping[str, object]) -> tuple[int, ...]:
-    row = duck.cursor().execute(query, dict(arguments)).fetchone()
+def _row(
+    duck: DuckDBPyConnection, asked: Iterable[str], texts: str, arguments: Mapping[str, object]
+) -> tuple[int, ...]:
+    """What all of `asked` come to in one pass; nothing where nothing is asked."""
+    if not (some := list(asked)):
+        return ()
+    row = duck.cursor().execute(f"SELECT {', '.join(some)} {texts}", dict(arguments)).fetchone()
     assert row is not None
     return row
