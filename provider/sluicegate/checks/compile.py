@@ -16,7 +16,7 @@ from typing import Any, Literal
 from sluicegate.checks.bounds import CheckedColumn, broken, constant, with_moments
 from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
-from sluicegate.pipeline.diagnostics import did_you_mean
+from sluicegate.pipeline.diagnostics import did_you_mean, hint
 
 __all__ = ["SEARCH", "CompiledRule", "check_rule", "compile_rule", "search", "unknown_arguments"]
 
@@ -258,5 +258,4 @@ def _mostly(rule: Rule, kwargs: Mapping[str, Any]) -> Decimal:
 
 
 def _near(name: str, known: Any) -> str:
-    meant = did_you_mean(name, known)
-    return f"; did you mean {meant!r}?" if meant else f" (there is {', '.join(sorted(known))})"
+    return hint(name, known) or f" (there is {', '.join(sorted(known))})"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.checks.rule import Rule
 from sluicegate.faults import FaultError, fault
-from sluicegate.pipeline.diagnostics import did_you_mean
+from sluicegate.pipeline.diagnostics import did_you_mean, hint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,8 +132,8 @@ class ExpectationRunner:
         names = [each for each in dir(self._core) if each.startswith("Expect") or each == "UnexpectedRowsExpectation"]
         if name not in names:
             near = did_you_mean(name, names)
-            hint = f"; did you mean {_snake(near)!r}?" if near else ""
-            raise fault("CHECK_BROKEN", f"there is no expectation {rule.expectation!r}{hint}", rule=rule.name)
+            meant = f"; did you mean {_snake(near)!r}?" if near else ""
+            raise fault("CHECK_BROKEN", f"there is no expectation {rule.expectation!r}{meant}", rule=rule.name)
         return getattr(self._core, name)
 
     def _expectation(self, rule: Rule) -> Any:
@@ -141,9 +141,7 @@ class ExpectationRunner:
         known = set(kind.__fields__)
         for key in rule.kwargs:
             if key not in known:
-                near = did_you_mean(key, known)
-                hint = f"; did you mean {near!r}?" if near else ""
-                raise self._broken(rule, f"it has no argument {key!r}{hint}")
+                raise self._broken(rule, f"it has no argument {key!r}{hint(key, known)}")
         try:
             return kind(**rule.kwargs)
         except Exception as error:

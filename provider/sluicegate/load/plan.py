@@ -5,12 +5,12 @@ Decides only; what the file's types are is asked through a function, and only fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sluicegate.checks.rule import Rule
 from sluicegate.faults import fault
 from sluicegate.load.request import LoadRequest
-from sluicegate.pipeline.diagnostics import did_you_mean
+from sluicegate.pipeline.diagnostics import hint
 from sluicegate.pipeline.keys.model import OnSchemaChange
 from sluicegate.records.types import ColumnType, parse_type
 from sluicegate.targets.target import Table
@@ -52,7 +52,7 @@ def plan_columns(
     extra = [name for name in names if table.exists and name not in table.columns]
     if extra and request.on_schema_change is OnSchemaChange.FAIL:
         mismatches += [
-            f"{table.name} has no column {name!r}, which the source has{_near(name, table.columns)}" for name in extra
+            f"{table.name} has no column {name!r}, which the source has{hint(name, table.columns)}" for name in extra
         ]
         mismatches.append("`on_schema_change: add` or `ignore` says what becomes of new columns")
     kept = [name for name in names if not (name in extra and request.on_schema_change is OnSchemaChange.IGNORE)]
@@ -160,10 +160,5 @@ def _missing(named: Mapping[str, str], names: Sequence[str]) -> list[str]:
     if len(missing) > 1 and len(missing) == len(named):
         return [_NOTHING_OF_IT]
     return [
-        f"the source has no column {name!r}, which {where} names{_near(name, names)}" for name, where in missing.items()
+        f"the source has no column {name!r}, which {where} names{hint(name, names)}" for name, where in missing.items()
     ]
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    meant = did_you_mean(name, known)
-    return f"; did you mean {meant!r}?" if meant else ""

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 __all__ = [
     "BUG", "Diagnostic", "PipelineErrors", "Place", "Severity", "Where", "bug", "bug_message", "did_you_mean", "dotted",
-    "draw", "in_order", "independent",
+    "draw", "hint", "in_order", "independent",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -155,6 +155,12 @@ def did_you_mean(word: object, options: Iterable[str]) -> str | None:
     longer = [option for option in folded if option.startswith(f"{word.casefold()}_")]
     near = close or (longer if len(longer) == 1 else [])
     return folded[near[0]] if near else None
+
+
+def hint(word: object, options: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the end of a message, or nothing: see `did_you_mean`."""
+    meant = did_you_mean(word, options)
+    return f"; did you mean {meant!r}?" if meant else ""
 
 
 def dotted(where: Where) -> str:

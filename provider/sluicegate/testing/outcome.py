@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sluicegate.graph.window import Window
-from sluicegate.pipeline.diagnostics import did_you_mean
+from sluicegate.pipeline.diagnostics import hint
 from sluicegate.testing.trigger_rule import MISSING, SUCCESS
 
 __all__ = ["PipelineRun", "StepOutcome"]
@@ -66,11 +66,8 @@ class PipelineRun(Mapping[str, StepOutcome]):
     def __getitem__(self, name: str) -> StepOutcome:
         if name in self.outcomes:
             return self.outcomes[name]
-        meant = did_you_mean(name, self.outcomes)
-        raise KeyError(
-            f"{self.pipeline} has run no {name!r}"
-            + (f"; did you mean {meant!r}?" if meant else f", but {', '.join(self.outcomes)}")
-        )
+        rest = hint(name, self.outcomes) or f", but {', '.join(self.outcomes)}"
+        raise KeyError(f"{self.pipeline} has run no {name!r}{rest}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.outcomes)

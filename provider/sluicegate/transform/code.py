@@ -16,7 +16,7 @@ from typing import Any
 from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError, fault
 from sluicegate.faults.system import is_bug
-from sluicegate.pipeline.diagnostics import did_you_mean
+from sluicegate.pipeline.diagnostics import did_you_mean, hint
 
 __all__ = [
     "arguments_for",
@@ -119,8 +119,8 @@ def arguments_for(
         if parameter is not None and parameter.kind not in _KEYWORD_KINDS and not open_ended:
             raise fault("WRONG_USE", f"{shown}: {name!r} cannot be given by name")
         if parameter is None and not open_ended and parameters is not _UNKNOWN:
-            hint = _meant(name, parameters)
-            raise fault("WRONG_USE", f"{shown} takes no {name!r}, which comes from {source}{hint}")
+            meant = hint(name, parameters)
+            raise fault("WRONG_USE", f"{shown} takes no {name!r}, which comes from {source}{meant}")
     every_offer = open_ended and all_to_kwargs
     taken = [name for name in offered if name not in origin and (every_offer or _takes(parameters, name))]
     passed = (*origin, *taken)
@@ -131,7 +131,7 @@ def arguments_for(
         )
         if required and name not in passed:
             got = ", ".join(passed) or "nothing"
-            raise fault("WRONG_USE", f"{shown} wants {name!r}, but gets {got}{_meant(name, passed)}")
+            raise fault("WRONG_USE", f"{shown} wants {name!r}, but gets {got}{hint(name, passed)}")
     return passed
 
 
@@ -191,9 +191,9 @@ def _no_function(reference: str, name: str, owner: Any) -> FaultError:
     public = (each for each in dir(owner) if not each.startswith("_"))
     functions = [each for each in public if callable(getattr(owner, each, None))]
     meant = did_you_mean(name, functions)
-    hint = f"; did you mean {meant}?" if meant else ""
+    guess = f"; did you mean {meant}?" if meant else ""
     place = getattr(owner, "__file__", owner)
-    return fault("CODE_MISSING", f"{reference}: there is no {name} in {place}{hint}")
+    return fault("CODE_MISSING", f"{reference}: there is no {name} in {place}{guess}")
 
 
 _UNKNOWN: Mapping[str, inspect.Parameter] = {}
@@ -214,11 +214,6 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
 
 def _takes(parameters: Mapping[str, inspect.Parameter], name: str) -> bool:
     return name in parameters and parameters[name].kind in _KEYWORD_KINDS
-
-
-def _meant(name: str, names: Iterable[str]) -> str:
-    meant = did_you_mean(name, names)
-    return f"; did you mean {meant!r}?" if meant else ""
 
 
 def _place(error: BaseException, root: str | None) -> str:
