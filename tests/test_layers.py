@@ -44,8 +44,9 @@ MAY_IMPORT = {
     "discovery": _FACTORY,
     "local": _DISCOVERY | {"api"},
     "migrate": _BASE,
+    "recovery": _BASE | {"api", "runtime"},
     "testing": _DISCOVERY | {"api", "local"},
-    "cli": _DISCOVERY | {"api", "local", "migrate", "picture", "render"},
+    "cli": _DISCOVERY | {"api", "local", "migrate", "picture", "recovery", "render"},
 }
 """By layer, the layers that it may import beside itself."""
 

@@ -1,0 +1,7 @@
+"""Recovery in order, on a person's word: a plan of what would run again, and the carrying out of one.
+
+A plan is data (`definition`); who builds it, who explains it and who carries it out are apart from each other. Needs
+Airflow's REST API alone, imports no Airflow, and nothing here is ever called by a DAG, a trigger or a plugin.
+"""
+
+from __future__ import annotations
