@@ -28,7 +28,7 @@ TIMEOUT = 60.0
 """Seconds that one request of a call may take."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
-_REPEATABLE = frozenset({"GET", "DELETE"})
+_REPEATABLE = frozenset({"GET", "DELETE", "PUT"})
 _UNAUTHORIZED, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 401, 404, 429, 500
 _LONGEST_DETAIL = 500
 
@@ -95,6 +95,14 @@ class Client:
     def post(self, where: str, body: Mapping[str, object], *, repeatable: bool = False) -> object:
         """`repeatable`: whether doing it twice does what doing it once does, as with a search."""
         return self._call("POST", where, body=body, repeatable=repeatable)
+
+    def patch(self, where: str, body: Mapping[str, object], *, repeatable: bool = False) -> object:
+        """`repeatable`: whether doing it twice does what doing it once does."""
+        return self._call("PATCH", where, body=body, repeatable=repeatable)
+
+    def put(self, where: str, body: Mapping[str, object]) -> object:
+        """Twice is the same as once."""
+        return self._call("PUT", where, body=body)
 
     def delete(self, where: str) -> None:
         """Does nothing where it is already gone, which a repeated call may find."""

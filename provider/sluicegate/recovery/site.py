@@ -1,4 +1,4 @@
-"""What carrying out a plan asks of one Airflow: a small protocol, so that a model of Airflow can replace it in tests."""
+"""What carrying out a plan asks of one Airflow: a small protocol, so that tests replace Airflow by a model of it."""
 
 from __future__ import annotations
 
