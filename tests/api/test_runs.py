@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from sluicegate.api import Bearer, Client, Refused, Runs
-from sluicegate.api.answers import DagRun, TaskInstance
+from sluicegate.api.answers import DagRun
 from sluicegate.api.errors import RunFailed, UnexpectedAnswer, WrongParam
+from sluicegate.api.paging import by_search
 from sluicegate.api.run_and_wait import params_of, run_pipeline, wait_until_finished
 from tests.api.conftest import Server
 
@@ -21,6 +22,7 @@ RUN = {
     "run_after": "2026-01-02T03:00:00+02:00",
     "logical_date": None,
     "data_interval_start": None,
+    "data_interval_end": None,
     "conf": None,
 }
 TASK = {
@@ -31,6 +33,14 @@ TASK = {
     "state": "success",
     "try_number": 1,
     "duration": 2,
+    "id": "0198",
+    "operator_name": "LoadOperator",
+    "pool": "default_pool",
+    "pool_slots": 1,
+    "start_date": "2026-01-02T03:00:00Z",
+    "end_date": None,
+    "note": None,
+    "rendered_fields": {"source": "people.csv"},
 }
 
 
@@ -66,11 +76,26 @@ def test_tasks_come_page_after_page_by_their_cursor(server: Server, client: Clie
         (200, {"task_instances": [TASK | {"map_index": 3, "state": None}], "next_cursor": None}),
     ]
     first, second = Runs(client, ["a", "b"]).tasks()
-    assert first == TaskInstance("a", "r", "t", -1, "success", 1, 2.0)
+    assert (first.dag_id, first.run_id, first.task_id, first.map_index) == ("a", "r", "t", -1)
+    assert (first.state, first.try_number, first.seconds, first.id) == ("success", 1, 2.0, "0198")
+    assert (first.operator, first.pool, first.pool_slots, first.note) == ("LoadOperator", "default_pool", 1, "")
+    assert (first.started, first.ended) == (datetime(2026, 1, 2, 3, tzinfo=UTC), None)
+    assert first.rendered == {"source": "people.csv"}
     assert (second.map_index, second.state) == (3, None)
     assert server.paths() == [
         "/api/v2/dags/~/dagRuns/~/taskInstances?dag_id=a&dag_id=b&limit=100&cursor=",
         "/api/v2/dags/~/dagRuns/~/taskInstances?dag_id=a&dag_id=b&limit=100&cursor=two%2B%2F%3D",
+    ]
+
+
+def test_a_search_is_repeated_until_a_page_is_not_full(
+    server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluicegate.api.paging._SEARCH_PAGE", 2)
+    server.answers["POST /things/list"] = [(200, {"things": [1, 2]}), (200, {"things": [3]})]
+    assert list(by_search(client, "/things/list", "things", {"dag_ids": ["a"]})) == [1, 2, 3]
+    assert [each.body for each in server.asked] == [
+        {"order_by": "id", "dag_ids": ["a"], "page_limit": 2, "page_offset": offset} for offset in (0, 2)
     ]
 
 

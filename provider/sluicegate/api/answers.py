@@ -86,11 +86,16 @@ class DagRun:
     run_type: str
     start: datetime
     conf: Mapping[str, object] = field(default_factory=dict)
+    end: datetime | None = None
+    """That of its window."""
+    logical_date: datetime | None = None
+    run_after: datetime | None = None
 
     @classmethod
     def read(cls, found: object) -> DagRun:
         fields = Fields(found)
-        start = fields.moment_or_none("data_interval_start") or fields.moment_or_none("logical_date")
+        date = fields.moment_or_none("logical_date")
+        start = fields.moment_or_none("data_interval_start") or date
         return cls(
             dag_id=fields.text("dag_id"),
             run_id=fields.text("dag_run_id"),
@@ -98,6 +103,9 @@ class DagRun:
             run_type=fields.text("run_type"),
             start=start or fields.moment("run_after"),
             conf=fields.mapping("conf"),
+            end=fields.moment_or_none("data_interval_end"),
+            logical_date=date,
+            run_after=fields.moment("run_after"),
         )
 
     @property
@@ -107,7 +115,10 @@ class DagRun:
 
 @dataclass(frozen=True)
 class TaskInstance:
-    """A task of a run; each instance of a mapped task has its own `map_index`, any other has -1."""
+    """A task of a run; each instance of a mapped task has its own `map_index`, any other has -1.
+
+    `id` changes with every clear and every try. `rendered`: the template fields of the last try that has started.
+    """
 
     dag_id: str
     run_id: str
@@ -116,6 +127,14 @@ class TaskInstance:
     state: str | None
     try_number: int
     seconds: float | None
+    id: str = ""
+    operator: str = ""
+    pool: str = ""
+    pool_slots: int = 1
+    started: datetime | None = None
+    ended: datetime | None = None
+    note: str = ""
+    rendered: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
     def read(cls, found: object) -> TaskInstance:
@@ -128,4 +147,12 @@ class TaskInstance:
             state=fields.text_or_none("state"),
             try_number=fields.number("try_number"),
             seconds=fields.seconds_or_none("duration"),
+            id=fields.text("id"),
+            operator=fields.text_or_none("operator_name") or "",
+            pool=fields.text("pool"),
+            pool_slots=fields.number("pool_slots"),
+            started=fields.moment_or_none("start_date"),
+            ended=fields.moment_or_none("end_date"),
+            note=fields.text_or_none("note") or "",
+            rendered=fields.mapping("rendered_fields"),
         )
