@@ -11,6 +11,7 @@ from airflow._shared.module_loading import import_string
 from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTerminated, TaskDeferred
 
 from sluicegate.faults import FatalFault, FaultError, TransientFault
+from sluicegate.runtime.marks import RECOVERY_KEY
 from sluicegate.testing.emr import AwsError, LostAnswerError
 
 
@@ -167,6 +168,63 @@ def test_a_deferred_task_that_is_marked_or_cleared_ends_its_cluster(aws: Any, ta
     killed(deferred)
     assert aws.live() == []
     assert aws.clusters["j-0001"]["Tags"]["sluicegate:ended-by"] == "killed"
+
+
+FORCE = {"plan": "p", "force": True}
+
+
+def test_force_ends_the_cluster_that_runs_and_starts_another(aws: Any, task: Any) -> None:
+    task.execute()
+    task.store[RECOVERY_KEY] = FORCE
+    assert task.clear().trigger.cluster_id == "j-0002"
+    assert aws.live() == ["j-0002"]
+    assert aws.clusters["j-0001"]["Tags"]["sluicegate:ended-by"] == "forced"
+    assert aws.clusters["j-0002"]["Name"].endswith("-a2")
+
+
+def test_force_ends_the_cluster_that_runs_also_when_the_store_was_emptied(aws: Any, task: Any) -> None:
+    task.execute()
+    task.store.clear()
+    task.store[RECOVERY_KEY] = FORCE
+    assert task.clear().trigger.cluster_id == "j-0002"
+    assert aws.live() == ["j-0002"]
+
+
+def test_force_does_again_what_was_done_but_never_reported(aws: Any, task: Any) -> None:
+    task.execute()
+    aws.finish("j-0001")
+    task.store[RECOVERY_KEY] = FORCE
+    assert task.clear().trigger.cluster_id == "j-0002"
+
+
+def test_a_retry_of_a_forced_try_goes_on_with_its_cluster(aws: Any, task: Any) -> None:
+    task.execute()
+    task.store[RECOVERY_KEY] = FORCE
+    task.clear()
+    assert task.retry().trigger.cluster_id == "j-0002"
+    aws.finish("j-0002")
+    assert task.retry()["cluster_id"] == "j-0002"
+    assert aws.calls.count("RunJobFlow") == 2
+    assert RECOVERY_KEY not in task.store
+
+
+def test_what_is_forced_twice_runs_twice(aws: Any, task: Any, fired: Any) -> None:
+    for cluster_id in ("j-0001", "j-0002", "j-0003"):
+        task.store[RECOVERY_KEY] = FORCE
+        deferred = task.clear()
+        assert deferred.trigger.cluster_id == cluster_id
+        aws.finish(cluster_id)
+        task.resume(deferred, fired(deferred))
+
+
+def test_a_forced_try_that_dies_before_its_cluster_starts_starts_one(aws: Any, task: Any) -> None:
+    task.execute()
+    task.store[RECOVERY_KEY] = FORCE
+    aws.before["RunJobFlow"] = [AwsError("AccessDeniedException")]
+    with pytest.raises(FaultError):
+        task.clear()
+    assert aws.live() == []
+    assert task.retry().trigger.cluster_id == "j-0002"
 
 
 def test_a_clear_that_is_quicker_than_the_kill_still_gets_its_cluster(aws: Any, task: Any, fired: Any) -> None:

@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 
 from sluicegate.graph.window import Window
-from sluicegate.runtime.marks import RunMark
+from sluicegate.runtime.marks import RunMark, is_forced
 
 DAY = Window(datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 2, 2, tzinfo=UTC))
 
@@ -28,3 +28,9 @@ def test_reading_marks_imports_no_airflow() -> None:
     code = "import sys, sluicegate.runtime.marks, sluicegate.wait.verdict; print('airflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "False"
+
+
+def test_a_recovery_asks_for_force_by_saying_so() -> None:
+    assert is_forced({"plan": "p", "force": True})
+    for value in (None, {"plan": "p"}, {"force": False}, {"force": "true"}, True):
+        assert not is_forced(value)

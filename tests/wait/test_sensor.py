@@ -6,17 +6,21 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from sluicegate.faults import FaultError
+from sluicegate.graph.window import Window
 from sluicegate.pipeline.keys.model import Schedule
+from sluicegate.testing.step import StepInstance
 from sluicegate.testing.supervisor import Supervisor
 from sluicegate.wait.sensor import SourceSensor, UpstreamSensor, WaitSensor
 from tests.wait.runs import a_run
 
 DAILY = Schedule(kind="cron", cron="@daily", start=datetime(2013, 1, 1, tzinfo=UTC))
 ELEVENTH = datetime(2013, 2, 11, tzinfo=UTC)
+OURS = Window(ELEVENTH + timedelta(hours=7), ELEVENTH + timedelta(hours=31))
 
 
 def context(**params: Any) -> Any:
@@ -152,3 +156,40 @@ def test_a_source_that_does_not_come_is_missing() -> None:
     assert error.value.code == "SOURCE_MISSING"
     assert "after 1h of waiting" in error.value.detail
     assert "s3://b/k.csv" in error.value.detail
+
+
+def rendered(sensor: UpstreamSensor, supervisor: Supervisor, window: Window = OURS) -> Any:
+    with DAG("delays", schedule=None) as dag:
+        dag.add_task(sensor)
+    instance = StepInstance(sensor, window, supervisor=supervisor)
+    with pytest.raises(TaskDeferred):
+        instance.execute()
+    return {name: getattr(instance.executed, name) for name in sensor.template_fields}
+
+
+def test_what_is_waited_for_stands_in_the_fields_that_airflow_stores(supervisor: Supervisor) -> None:
+    assert rendered(upstream_sensor(), supervisor) == {
+        "awaited_dag": "flights",
+        "awaited_task": "fetch",
+        "awaited_dates": ["2013-02-11T00:00:00+00:00"],
+    }
+
+
+def test_a_dag_that_is_not_ours_is_named_at_our_windows_start(supervisor: Supervisor) -> None:
+    assert rendered(upstream_sensor(upstream_step=None, schedule=None), supervisor) == {
+        "awaited_dag": "flights",
+        "awaited_task": None,
+        "awaited_dates": ["2013-02-11T07:00:00+00:00"],
+    }
+
+
+def test_the_latest_run_has_no_date(supervisor: Supervisor) -> None:
+    once = upstream_sensor(schedule=Schedule(kind="once"), latest=True)
+    assert rendered(once, supervisor)["awaited_dates"] is None
+
+
+def test_a_month_of_hours_is_a_span(supervisor: Supervisor) -> None:
+    hourly = upstream_sensor(schedule=DAILY.model_copy(update={"cron": "@hourly"}))
+    month = Window(datetime(2013, 3, 1, tzinfo=UTC), datetime(2013, 4, 1, tzinfo=UTC))
+    [span] = rendered(hourly, supervisor, month)["awaited_dates"]
+    assert span == "2013-03-01T00:00:00+00:00/2013-03-31T23:00:00+00:00"

@@ -47,7 +47,8 @@ class SparkOperator(StepOperator):
     """Runs Spark jobs, one after the other, on an EMR cluster that lives for them alone.
 
     A retry goes on with the cluster that an earlier try has started, and a task that a person clears gets
-    a new one. Returns `{"cluster_id", "name", "seconds", "steps": [{"name", "state", "seconds"}]}`.
+    a new one. With `force` the clusters of earlier tries are ended and a new one is started, with which the retries
+    go on. Returns `{"cluster_id", "name", "seconds", "steps": [{"name", "state", "seconds"}]}`.
 
     :param jobs: job files below `root` or `s3://` URIs, with their arguments
     :param cluster: what the cluster is made of
@@ -62,6 +63,7 @@ class SparkOperator(StepOperator):
     """
 
     template_fields: Sequence[str] = ("jobs", "reads", "writes")
+    sources = ("reads",)
     ui_color = "#f2e4d0"
 
     def __init__(
@@ -161,7 +163,7 @@ class SparkOperator(StepOperator):
 
         client, key = self._connect(step)
         with self._cleaned(context):
-            record, clusters = self._find(client, key, step)
+            record, clusters = self._find(client, key, step, context)
             launched = find_or_start(
                 client,
                 key,
@@ -180,18 +182,26 @@ class SparkOperator(StepOperator):
                 return self._report(context, step, cluster, client.steps(launched.cluster_id))
         return self._wait(key, cluster, until)
 
-    def _find(self, client: EmrClient, key: RunKey, step: StepContext) -> tuple[Record, list[Found]]:
+    def _find(self, client: EmrClient, key: RunKey, step: StepContext, context: Context) -> tuple[Record, list[Found]]:
         """The clusters of this task, and its record: the intent, written before there can be a cluster."""
         record = Record.read(step.store)
         if record is not None:
-            return record, client.find(key, since=record.since)
-        now = datetime.now(UTC)
-        clusters = client.find(key, since=now)
-        # What ended before the first try was reported once: the store has been emptied since.
-        ended = [found.attempt for found in clusters if not found.promising]
-        record = Record(since=now, finished_attempt=max(ended, default=0))
+            clusters = client.find(key, since=record.since)
+        else:
+            now = datetime.now(UTC)
+            clusters = client.find(key, since=now)
+            # What ended before the first try was reported once: the store has been emptied since.
+            ended = [found.attempt for found in clusters if not found.promising]
+            record = Record(since=now, finished_attempt=max(ended, default=0))
+            record.write(step.store)
+        generation = self._generation(context)
+        if not step.force or record.forced == generation:
+            return record, clusters
+        # Ended first: a try that dies in between has started nothing yet, and the next one ends them again.
+        client.terminate([found.cluster_id for found in clusters if found.live], why="forced")
+        record = record.restarted([found.attempt for found in clusters], generation)
         record.write(step.store)
-        return record, clusters
+        return record, []
 
     def _request(self, key: RunKey, step: StepContext, attempt: int) -> dict[str, Any]:
         from sluicegate.emr.artifacts import upload
@@ -261,7 +271,7 @@ class SparkOperator(StepOperator):
         """
         from sluicegate.emr.attempt import AlreadyDone, decide
 
-        record, clusters = self._find(client, key, step)
+        record, clusters = self._find(client, key, step, context)
         decision = decide(clusters, finished_attempt=record.settled(self._generation(context)))
         if isinstance(decision, AlreadyDone):
             return decision.cluster.cluster_id

@@ -5,7 +5,7 @@ One row, written whole. It survives retries and clears of the task.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -32,12 +32,14 @@ def another_try(try_number: int, max_tries: int) -> bool:
 class Record:
     """`since`: before the first cluster was asked for; no cluster of this task is older.
 
-    `finished_attempt` is the last attempt that was found to have done the work, in `generation`.
+    `finished_attempt` is the last attempt that was found to have done the work, in `generation`. `forced` is the
+    generation in which the attempts before were given up because of `force`.
     """
 
     since: datetime
     finished_attempt: int = 0
     generation: str = ""
+    forced: str = ""
 
     @classmethod
     def read(cls, store: Any) -> Record | None:
@@ -49,6 +51,7 @@ class Record:
             since=datetime.fromisoformat(value["since"]),
             finished_attempt=int(value["finished_attempt"]),
             generation=str(value["generation"]),
+            forced=str(value["forced"]),
         )
 
     def write(self, store: Any) -> None:
@@ -65,3 +68,7 @@ class Record:
 
     def finished(self, attempt: int, now: str) -> Record:
         return replace(self, finished_attempt=attempt, generation=now)
+
+    def restarted(self, attempts: Iterable[int], now: str) -> Record:
+        """With `force`: none of the `attempts` there have been counts any more, in `now` either."""
+        return replace(self, finished_attempt=max([self.finished_attempt, *attempts]), generation="", forced=now)

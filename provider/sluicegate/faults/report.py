@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError
+from sluicegate.faults.index import FaultKey
 from sluicegate.faults.redact import redact, redact_facts, secrets_in
 from sluicegate.faults.shape import chain, summary
 
@@ -58,9 +59,14 @@ def last_error(error: FaultError, *, try_number: int, at: datetime) -> dict[str,
     }
 
 
-def report(error: FaultError, context: Mapping[str, Any], *, playbook: str) -> None:
-    """Log `error` with its remedy and keep it under `LAST_ERROR` in the task's state store."""
+def report(error: FaultError, context: Mapping[str, Any], *, playbook: str, subject: str = "") -> None:
+    """Log `error` with its remedy, keep it under `LAST_ERROR` in the task's state store, and leave its `FaultKey`."""
     log.error("%s", describe(error, playbook=playbook))
+    _keep(error, context)
+    _index(error, context, subject)
+
+
+def _keep(error: FaultError, context: Mapping[str, Any]) -> None:
     store = context.get("task_state_store")
     if store is None:
         return
@@ -69,6 +75,16 @@ def report(error: FaultError, context: Mapping[str, Any], *, playbook: str) -> N
         store.set(LAST_ERROR, last_error(error, try_number=try_number, at=datetime.now(UTC)))
     except Exception as unstored:
         log.warning("The fault could not be kept in the task's state store: %s", redact(repr(unstored)))
+
+
+def _index(error: FaultError, context: Mapping[str, Any], subject: str) -> None:
+    push = getattr(context.get("ti"), "xcom_push", None)
+    if push is None:
+        return
+    try:
+        push(key=FaultKey(error.code, subject).key, value={"code": error.code, "class": str(error.fault.kind)})
+    except Exception as unlisted:
+        log.warning("The fault could not be left as an XCom: %s", redact(repr(unlisted)))
 
 
 def forget(context: Mapping[str, Any]) -> None:
@@ -83,25 +99,31 @@ def forget(context: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def reported(context: Mapping[str, Any], *, playbook: str) -> Iterator[None]:
+def reported(
+    context: Mapping[str, Any], *, playbook: str, subject: Callable[[FaultError], str] = lambda _: ""
+) -> Iterator[None]:
     """Around what a step does: whatever comes out is a `FaultError`, reported once, from the original.
 
-    `playbook` is the name of the page that the log points to, the pipeline's own or one for several.
+    `playbook` is the name of the page that the log points to, the pipeline's own or one for several; `subject` says
+    what a fault is about.
 
     Airflow's control flow (deferred, skipped, rescheduled, ...) and exits of the process pass untouched.
     Timeouts are reported, but stay what they are: Airflow calls `on_kill` only when it sees its own.
     """
     from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowTaskTimeout
 
+    def told(error: FaultError) -> None:
+        report(error, context, playbook=playbook, subject=subject(error))
+
     try:
         yield
     except (AirflowTaskTimeout, AirflowSensorTimeout) as timeout:
-        report(classify(timeout), context, playbook=playbook)
+        told(classify(timeout))
         raise
     except FaultError as error:
         _mask_traceback(error)
         if not error.reported:
-            report(error, context, playbook=playbook)
+            told(error)
             error.reported = True
         raise
     except Exception as error:
@@ -109,7 +131,7 @@ def reported(context: Mapping[str, Any], *, playbook: str) -> Iterator[None]:
             raise
         _mask_traceback(error)
         found = classify(error)
-        report(found, context, playbook=playbook)
+        told(found)
         found.reported = True
         raise found from error
 

@@ -55,6 +55,7 @@ class LoadOperator(StepOperator):
     """
 
     template_fields: Sequence[str] = ("source", "into")
+    sources = ("source",)
     ui_color = "#d7e8f4"
 
     @_takes_options

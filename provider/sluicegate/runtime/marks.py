@@ -1,4 +1,4 @@
-"""The mark that every step leaves of its run: whether a success of the step counts. Imports no Airflow."""
+"""The marks at tasks: what every step leaves of its run, and what a recovery asks of a step. Imports no Airflow."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ from datetime import datetime
 
 from sluicegate.graph.window import Window
 
-__all__ = ["RUN_XCOM_KEY", "RunMark"]
+__all__ = ["RECOVERY_KEY", "RUN_XCOM_KEY", "RunMark", "is_forced"]
 
 RUN_XCOM_KEY = "sluicegate_run"
 """The XCom of every step that has `RunMark.value`."""
+
+RECOVERY_KEY = "sluicegate_recovery"
+"""Key in the task state store: `{"plan": id, "force": true}`, put there before a task is cleared, which no param can
+say. It holds for all tries until one succeeds, and is then deleted.
+"""
+
+
+def is_forced(value: object) -> bool:
+    """Whether the value of `RECOVERY_KEY` asks for `force`."""
+    return isinstance(value, dict) and value.get("force") is True
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from sluicegate.faults.errors import fault
+from sluicegate.faults.errors import FaultError, fault
 from sluicegate.faults.report import forget, reported
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.graph.location import Location
 from sluicegate.graph.window import Window
-from sluicegate.runtime.marks import RUN_XCOM_KEY, RunMark
+from sluicegate.runtime.marks import RECOVERY_KEY, RUN_XCOM_KEY, RunMark, is_forced
 from sluicegate.runtime.step import StepContext, StepResult
+from sluicegate.runtime.subject import Place, places, subject_of
 
 if TYPE_CHECKING:
     import jinja2
@@ -48,11 +49,16 @@ class StepOperator(BaseOperator):
     :param item: what a mapped task works on, for `.expand(item=…)`; templates know it by that name
     """
 
+    sources: Sequence[str] = ()
+    """Which of its template fields say what it reads."""
+
     def __init__(self, *, pipeline: str | None = None, timezone: str = "UTC", item: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.timezone = timezone
         self.item = item
+        self._reads: dict[Place, str] = {}
+        self._asked_to_force = False
         if self.retry_policy is None:
             self.retry_policy = FaultRetryPolicy(
                 delay=self.retry_delay, max_delay=max(self.retry_delay, _seconds(self.max_retry_delay))
@@ -68,17 +74,22 @@ class StepOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         with self.reported(context):
             step = self.step_context(context)
-            return _succeeded(context, self.run(context, step))
+            return self._succeeded(context, self.run(context, step))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """What Airflow calls instead of `execute` once a trigger has fired, failed or timed out."""
         with self.reported(context):
-            return _succeeded(context, super().resume_execution(next_method, next_kwargs, context))
+            return self._succeeded(context, super().resume_execution(next_method, next_kwargs, context))
 
     def reported(self, context: Context) -> AbstractContextManager[None]:
         """Around work outside `run` and resumed methods: the same treatment of its errors."""
         page = getattr(self.get_dag(), "playbook", "") or self._pipeline_name()
-        return reported(cast("Mapping[str, Any]", context), playbook=page)
+        return reported(cast("Mapping[str, Any]", context), playbook=page, subject=self.subject)
+
+    def subject(self, error: FaultError) -> str:
+        """What `error` is about, as far as it is known: another pipeline's step, or the dataset that was read."""
+        reads = {place: place.uris(getattr(self, field)) for place, field in self._reads.items()}
+        return subject_of(error, self._pipeline_name(), reads)
 
     def step_context(self, context: Context) -> StepContext:
         """The run as the step sees it.
@@ -87,6 +98,8 @@ class StepOperator(BaseOperator):
         """
         ti = context["ti"]
         params = dict(context.get("params") or {})
+        store = context.get("task_state_store")
+        self._asked_to_force = store is not None and is_forced(store.get(RECOVERY_KEY))
         return StepContext(
             pipeline=self._pipeline_name(),
             step=self.task_id,
@@ -96,8 +109,8 @@ class StepOperator(BaseOperator):
             window=run_window(context).in_zone(self.timezone),
             params=params,
             dry_run=_flag(params, "dry_run"),
-            force=_flag(params, "force"),
-            store=context.get("task_state_store"),
+            force=_flag(params, "force") or self._asked_to_force,
+            store=store,
             item=self.item,
         )
 
@@ -129,12 +142,29 @@ class StepOperator(BaseOperator):
         if parent is not self:
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
             return
+        self._reads = {place: field for field in self.sources for place in places(getattr(self, field))}
         with self.reported(context):
             window = run_window(context).in_zone(self.timezone)
             # A copy: Airflow keeps its context for callbacks and `operator:` steps, where `ds` is its own.
             own = {"window": window, "ds": window.ds} | ({"item": self.item} if _map_index(context) >= 0 else {})
             ours = cast("Context", {**context, **own})
             super()._do_render_template_fields(parent, template_fields, ours, jinja_env, seen_oids)
+
+    def _succeeded(self, context: Context, result: StepResult) -> Any:
+        """The value of the task's XCom, once the result is logged and the run is marked. Every success passes here."""
+        if result.line:
+            log.info("%s", result.line)
+        mark_run(context)
+        forget(cast("Mapping[str, Any]", context))
+        if self._asked_to_force:
+            self._forget_force(context)
+        return result.value
+
+    def _forget_force(self, context: Context) -> None:
+        try:
+            context["task_state_store"].delete(RECOVERY_KEY)
+        except Exception as undeleted:
+            log.warning("The next run of this task has `force` too, for its mark is still there: %r", undeleted)
 
     def _pipeline_name(self) -> str:
         return self.pipeline or self.dag_id
@@ -234,12 +264,3 @@ def before_operator_step(context: Context) -> None:
     if (context.get("params") or {}).get("dry_run"):
         raise AirflowSkipException("a dry run leaves `operator:` steps out: they cannot be taken back")
     mark_run(context)
-
-
-def _succeeded(context: Context, result: StepResult) -> Any:
-    """The value of the task's XCom, once the result is logged and the run is marked. Every success passes here."""
-    if result.line:
-        log.info("%s", result.line)
-    mark_run(context)
-    forget(cast("Mapping[str, Any]", context))
-    return result.value

@@ -46,6 +46,7 @@ class TransformOperator(StepOperator):
     """
 
     template_fields: Sequence[str] = ("reads", "writes", "with_")
+    sources = ("reads",)
 
     def __init__(
         self,

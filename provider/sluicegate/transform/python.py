@@ -41,6 +41,7 @@ class PythonStepOperator(StepOperator):
     """
 
     template_fields: Sequence[str] = ("reads", "writes", "with_")
+    sources = ("reads",)
 
     def __init__(
         self,

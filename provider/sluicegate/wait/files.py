@@ -26,6 +26,7 @@ class FilesOperator(StepOperator):
     """
 
     template_fields: Sequence[str] = ("files",)
+    sources = ("files",)
     ui_color = "#e6f1f2"
 
     def __init__(

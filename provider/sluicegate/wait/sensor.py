@@ -7,7 +7,7 @@ costs no detour and what is not costs no worker.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,11 +17,12 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.exceptions import AirflowSkipException
 
 from sluicegate.faults import FaultError, fault
+from sluicegate.graph.awaited import AwaitedRuns
 from sluicegate.graph.location import Location
-from sluicegate.graph.window import awaited_dates
+from sluicegate.graph.window import Window, awaited_dates
 from sluicegate.pipeline.keys.model import Schedule
 from sluicegate.pipeline.text.quantities import format_duration
-from sluicegate.runtime.operator import StepOperator
+from sluicegate.runtime.operator import StepOperator, run_window
 from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.wait.source import Source
 from sluicegate.wait.trigger import BROKEN, LATE, SourceTrigger, UpstreamTrigger, WaitTrigger
@@ -29,6 +30,7 @@ from sluicegate.wait.upstream import Upstream
 from sluicegate.wait.verdict import Outcome, Sighting, verdict
 
 if TYPE_CHECKING:
+    import jinja2
     from airflow.sdk import Context
     from airflow.sdk.types import TaskInstanceKey
 
@@ -129,6 +131,8 @@ class UpstreamSensor(WaitSensor):
     """
 
     operator_extra_links = (UpstreamLink(),)
+    # Without templates: Airflow lists with every instance what it has rendered, and so what the instance waits for.
+    template_fields = ("awaited_dag", "awaited_task", "awaited_dates")
 
     def __init__(
         self,
@@ -144,6 +148,7 @@ class UpstreamSensor(WaitSensor):
         # `upstream_*` are Airflow's names for relatives within the DAG.
         self.awaited_dag = upstream
         self.awaited_task = upstream_step
+        self.awaited_dates: list[str] | None = None
         self.schedule = schedule
         self.latest = latest
         self.fail_fast = fail_fast
@@ -174,11 +179,26 @@ class UpstreamSensor(WaitSensor):
             return fault("UPSTREAM_LATE", f"{self._late()}still open: {seen}", upstream=name, seen=seen)
         return fault("UPSTREAM_FAILED", seen, upstream=name, seen=seen)
 
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        with self.reported(context):
+            self.awaited_dates = AwaitedRuns.at(self._dates(run_window(context))).value
+        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+
+    def _dates(self, window: Window) -> tuple[datetime, ...] | None:
+        return awaited_dates(self.schedule, window, latest=self.latest)
+
     def _upstream_name(self) -> str:
         return f"{self.awaited_dag}.{self.awaited_task}" if self.awaited_task else self.awaited_dag
 
     def _upstream(self, step: StepContext) -> Upstream:
-        dates = awaited_dates(self.schedule, step.window, latest=self.latest)
+        dates = self._dates(step.window)
         if dates == ():
             raise fault(
                 "WRONG_USE",
@@ -197,6 +217,7 @@ class SourceSensor(WaitSensor):
     """
 
     template_fields = ("source",)
+    sources = ("source",)
 
     def __init__(
         self, *, source: str | Location, aws_conn_id: str = "aws_default", matching: bool = False, **kwargs: Any
