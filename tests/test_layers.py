@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "discovery": _FACTORY,
     "local": _DISCOVERY | {"api"},
     "migrate": _BASE,
-    "recovery": _BASE | {"api", "runtime"},
+    "recovery": _BASE | {"api", "picture", "runtime"},
     "testing": _DISCOVERY | {"api", "local"},
     "cli": _DISCOVERY | {"api", "local", "migrate", "picture", "recovery", "render"},
 }

@@ -34,7 +34,7 @@ TASK = {
     "try_number": 1,
     "duration": 2,
     "id": "0198",
-    "operator_name": "LoadOperator",
+    "operator": "LoadOperator",
     "pool": "default_pool",
     "pool_slots": 1,
     "start_date": "2026-01-02T03:00:00Z",

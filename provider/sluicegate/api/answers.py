@@ -148,7 +148,7 @@ class TaskInstance:
             try_number=fields.number("try_number"),
             seconds=fields.seconds_or_none("duration"),
             id=fields.text("id"),
-            operator=fields.text_or_none("operator_name") or "",
+            operator=fields.text_or_none("operator") or "",
             pool=fields.text("pool"),
             pool_slots=fields.number("pool_slots"),
             started=fields.moment_or_none("start_date"),

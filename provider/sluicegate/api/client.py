@@ -92,6 +92,10 @@ class Client:
                 return None
             raise
 
+    def get_ui(self, where: str, query: Query | None = None) -> object:
+        """As `get`, of what Airflow's own pages read (`/ui/…`): it may change with any version of Airflow."""
+        return self._call("GET", where, query=query, root="/ui")
+
     def post(self, where: str, body: Mapping[str, object], *, repeatable: bool = False) -> object:
         """`repeatable`: whether doing it twice does what doing it once does, as with a search."""
         return self._call("POST", where, body=body, repeatable=repeatable)
@@ -120,13 +124,14 @@ class Client:
         query: Query | None = None,
         body: Mapping[str, object] | None = None,
         repeatable: bool = False,
+        root: str = "/api/v2",
     ) -> object:
         def signed_in() -> httpx.Response:
             headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
 
             def once(timeout: float) -> httpx.Response:
                 return self._http().request(
-                    method, f"{self.url}/api/v2{where}", params=query, json=body, headers=headers, timeout=timeout
+                    method, f"{self.url}{root}{where}", params=query, json=body, headers=headers, timeout=timeout
                 )
 
             return self._repeated(once, repeatable or method in _REPEATABLE)

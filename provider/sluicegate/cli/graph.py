@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sluicegate.cli.diagnostics import print_diagnostics
+from sluicegate.cli.pictures import GraphFormat, drawn_as, format_of, write_picture
 from sluicegate.cli.places import existing, root_of, shown, wrong_use
 from sluicegate.cli.reading import tree_of
 from sluicegate.graph.datasets import related
-from sluicegate.picture import Picture, dot, mermaid
 from sluicegate.picture.pipelines import picture_of, pipelines_only
 from sluicegate.pipeline.diagnostics import Diagnostic, did_you_mean, in_order
 from sluicegate.pipeline.tree import Tree
 
-__all__ = ["GraphFormat", "graph"]
-
-_OUT_OF_REACH = 3
-
-
-class GraphFormat(StrEnum):
-    SVG = "svg"
-    PNG = "png"
-    MERMAID = "mermaid"
-    DOT = "dot"
-
-
-_SUFFIXES = {
-    ".svg": GraphFormat.SVG,
-    ".png": GraphFormat.PNG,
-    ".mmd": GraphFormat.MERMAID,
-    ".mermaid": GraphFormat.MERMAID,
-    ".dot": GraphFormat.DOT,
-    ".gv": GraphFormat.DOT,
-}
+__all__ = ["graph"]
 
 
 def graph(
@@ -64,7 +43,7 @@ def graph(
 ) -> None:
     """Draw pipelines, also those with errors. Exit code 1 when one has an error, 3 without the extra `graph`."""
     given = existing(paths, root, "graph")
-    shape = _format(output, format)
+    shape = format_of(output, format, command="graph")
     folder = _root(given, root)
     tree = tree_of(folder)
     files = [file for file in tree.files if any(file == path or path in file.parents for path in given)]
@@ -73,27 +52,15 @@ def graph(
         names = _related(tree, names, only)
         files = [tree.readable[name].file for name in sorted(names)]
     picture = (pipelines_only if collapsed else picture_of)(tree, names, files)
-    drawn = _drawn(picture, shape)
+    drawn = drawn_as(shape, picture, command="graph")
     if output is None:
         typer.echo(drawn, nl=False)
     else:
-        _write(output, drawn)
+        write_picture(output, drawn, command="graph")
     errors = _errors(tree, files, [] if only else given)
     print_diagnostics(errors, err=True)
     if errors:
         raise typer.Exit(1)
-
-
-def _format(output: Path | None, asked: GraphFormat | None) -> GraphFormat:
-    if asked is GraphFormat.PNG and output is None:
-        wrong_use("graph", "a PNG needs a file to be written to: -o FILE.png")
-    if asked is not None:
-        return asked
-    if output is None:
-        return GraphFormat.MERMAID
-    if output.suffix.lower() not in _SUFFIXES:
-        wrong_use("graph", f"{output} has none of the suffixes {', '.join(_SUFFIXES)}: say --format")
-    return _SUFFIXES[output.suffix.lower()]
 
 
 def _root(given: Sequence[Path], root: Path | None) -> Path:
@@ -113,34 +80,6 @@ def _related(tree: Tree, names: Collection[str], only: Sequence[str]) -> set[str
             meant = did_you_mean(name, names)
             wrong_use("graph", f"there is no pipeline `{name}`" + (f"; did you mean `{meant}`?" if meant else ""))
     return {each for name in only for each in related(tree.readable, name)}
-
-
-def _drawn(picture: Picture, shape: GraphFormat) -> str | bytes:
-    if shape is GraphFormat.MERMAID:
-        return mermaid(picture)
-    if shape is GraphFormat.DOT:
-        return dot(picture)
-    try:
-        from sluicegate.picture.png import png
-        from sluicegate.picture.svg import svg
-
-        return png(picture) if shape is GraphFormat.PNG else svg(picture)
-    except ModuleNotFoundError as missing:
-        typer.echo(
-            f"sluicegate graph: a picture needs the extra `graph` ({missing.name} is not installed): "
-            "pip install 'airflow-provider-sluicegate[graph]'. Mermaid and DOT need nothing: --format mermaid",
-            err=True,
-        )
-        raise typer.Exit(_OUT_OF_REACH) from missing
-
-
-def _write(output: Path, drawn: str | bytes) -> None:
-    try:
-        output.write_bytes(drawn if isinstance(drawn, bytes) else drawn.encode())
-    except OSError as error:
-        wrong_use("graph", f"{shown(output)} cannot be written: {error.strerror}")
-    if sys.stdout.isatty():
-        typer.echo(f"{shown(output)} is written")
 
 
 def _errors(tree: Tree, files: Sequence[Path], folders: Sequence[Path]) -> tuple[Diagnostic, ...]:

@@ -49,7 +49,12 @@ def reached(after: Mapping[NodeT, Iterable[NodeT]], starts: Iterable[NodeT]) -> 
     return found
 
 
-def waves(links: Iterable[tuple[NodeT, NodeT]], nodes: Iterable[NodeT] = ()) -> tuple[tuple[NodeT, ...], ...]:
+def waves(
+    links: Iterable[tuple[NodeT, NodeT]],
+    nodes: Iterable[NodeT] = (),
+    *,
+    together: Iterable[tuple[NodeT, NodeT]] = (),
+) -> tuple[tuple[NodeT, ...], ...]:
     """The nodes in as few groups as can be, so that each link leads into a later group than it starts from.
 
     A node is in the first group that its links allow (Kahn's levels). Within a group the order is that of
@@ -57,23 +62,30 @@ def waves(links: Iterable[tuple[NodeT, NodeT]], nodes: Iterable[NodeT] = ()) -> 
 
     :param links: pairs of a node and one that comes after it
     :param nodes: those to include without a link; the ends of `links` need not be named
+    :param together: further links, which may lead into the group that they start from, but not into an earlier one
     :raises CycleError: when nodes wait for each other, also one for itself.
     """
-    pairs = list(links)
-    before: dict[NodeT, list[NodeT]] = {node: [] for node in chain(nodes, chain.from_iterable(pairs))}
-    for first, second in pairs:
+    apart, beside = list(links), list(together)
+    before: dict[NodeT, list[NodeT]] = {
+        node: [] for node in chain(nodes, chain.from_iterable(apart), chain.from_iterable(beside))
+    }
+    for first, second in chain(apart, beside):
         before[second].append(first)
-    place = {node: number for number, node in enumerate(before)}
-    sorter = graphlib.TopologicalSorter(before)
     try:
-        sorter.prepare()
+        ordered = tuple(graphlib.TopologicalSorter(before).static_order())
     except graphlib.CycleError as error:
         raise CycleError(tuple(error.args[1])) from None
-    found = []
-    while ready := sorter.get_ready():
-        found.append(tuple(sorted(ready, key=place.__getitem__)))
-        sorter.done(*ready)
-    return tuple(found)
+    later, same = following(apart), following(beside)
+    level = dict.fromkeys(before, 0)
+    for node in ordered:
+        for other in later.get(node, ()):
+            level[other] = max(level[other], level[node] + 1)
+        for other in same.get(node, ()):
+            level[other] = max(level[other], level[node])
+    found: list[list[NodeT]] = [[] for _ in range(1 + max(level.values(), default=-1))]
+    for node, number in level.items():
+        found[number].append(node)
+    return tuple(map(tuple, found))
 
 
 def cycles(links: Iterable[tuple[NodeT, NodeT]]) -> list[tuple[NodeT, ...]]:

@@ -122,7 +122,9 @@ class PlannedInstance:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """`before` and `after` are places in `Plan.instances`. An edge of the kind `task` is within a run: Airflow keeps
+    """`before` and `after` are places in `Plan.instances`; one of a mapped task means all its instances in the plan.
+
+    An edge of the kind `task` is within a run: Airflow keeps
     that order itself, so that both may be in one wave. Any other one leads into a later wave.
     """
 
@@ -145,6 +147,8 @@ class Cause:
     subject: str = ""
     playbook: str = ""
     runs: int = 0
+    because: int | None = None
+    """Place in `Plan.causes` of the one that this one follows from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sluicegate.recovery.errors import WrongPlan
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["read_plan", "schema", "sealed", "write_plan"]
+__all__ = ["as_text", "read_plan", "schema", "sealed", "write_plan"]
 
 _PREFIX, _DIGITS = "rp-", 10
 
@@ -38,6 +38,11 @@ def sealed(plan: Plan) -> Plan:
     return replace(plan, id=_digest(plan))
 
 
+def as_text(plan: Plan) -> str:
+    """The content of a plan's file."""
+    return _adapter().dump_json(plan, indent=1).decode() + "\n"
+
+
 def write_plan(plan: Plan, file: Path) -> None:
     """Write the plan to `file`, which is either the whole plan or not there.
 
@@ -46,8 +51,7 @@ def write_plan(plan: Plan, file: Path) -> None:
     part = file.with_name(f".{file.name}.part")
     try:
         with part.open("wb") as out:
-            out.write(_adapter().dump_json(plan, indent=1))
-            out.write(b"\n")
+            out.write(as_text(plan).encode())
             out.flush()
             os.fsync(out.fileno())
         part.replace(file)

@@ -1,0 +1,362 @@
+"""Builds a plan from a night. The passes are named in `build`; each takes values and returns values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import chain, pairwise
+
+from sluicegate.faults.report import playbook_section
+from sluicegate.graph.order import CycleError, following, reached, waves
+from sluicegate.recovery.chosen import Choice, Chosen, by_run, choose
+from sluicegate.recovery.definition import (
+    Action,
+    Cause,
+    Edge,
+    EdgeKind,
+    InstanceKey,
+    Load,
+    Plan,
+    PlannedInstance,
+    PlannedRun,
+    PoolLoad,
+    QueuedEvent,
+    Server,
+)
+from sluicegate.recovery.errors import PlanCycle
+from sluicegate.recovery.night import FAILED, UNDER_WAY, Details, FaultSeen, Night
+from sluicegate.recovery.plan_file import sealed
+from sluicegate.recovery.relations import Link, links_of
+from sluicegate.recovery.request import Request
+from sluicegate.recovery.triggered import Reset, asset_events, triggered_runs
+
+__all__ = ["build", "build_of"]
+
+Group = tuple[str, str, str]
+"""What failures with one reason have in common: a fault and its subject, or a DAG and its task."""
+
+
+def build(night: Night, request: Request, details: Details, *, server: Server, by: str, now: datetime) -> Plan:
+    """The plan for what failed in `night`.
+
+    :param by: who makes it
+    :raises PlanCycle: when what is chosen waits for itself
+    """
+    chosen = choose(night, request, details)
+    return build_of(chosen, night, request, details, server=server, by=by, now=now)
+
+
+def build_of(
+    chosen: Chosen,
+    night: Night,
+    request: Request,
+    details: Details,
+    *,
+    server: Server,
+    by: str,
+    now: datetime,
+    links: Sequence[Link] = (),
+) -> Plan:
+    """The plan for what is chosen, for whatever reason.
+
+    :param links: what is known of its order besides what the night shows
+    """
+    _leave_what_cannot_run(chosen, night, details)
+    _leave_what_is_under_way(chosen, night, request)
+    night, of_triggers = triggered_runs(chosen, night, details)
+    of_assets, resets = asset_events(chosen, night, details)
+    links, wave_of = _ordered(chosen.choices, night, details, [*links, *of_triggers, *of_assets])
+    causes, cause_of = _causes(chosen.choices, night, links)
+    instances = _instances(chosen.choices, wave_of, cause_of)
+    _warn_of_failures_outside(chosen, night)
+    return sealed(
+        Plan(
+            id="",
+            created=now,
+            created_by=by,
+            server=server,
+            request=request.words(),
+            runs=_runs(instances, night),
+            instances=instances,
+            edges=_edges(instances, links),
+            causes=causes,
+            queued_events=_queued_events(resets, wave_of, night),
+            left_alone=tuple(chosen.left),
+            warnings=tuple(chosen.warnings),
+            load=_load(instances, chosen.choices, night),
+            afterwards=(),
+        )
+    )
+
+
+def _leave_what_cannot_run(chosen: Chosen, night: Night, details: Details) -> None:
+    for dag in sorted({key.dag for key in chosen.choices}):
+        known = night.dags.get(dag)
+        if known is None or known.stale:
+            chosen.leave_dag(dag, "Airflow does not find this DAG any more: nothing would run")
+        elif known.paused:
+            chosen.leave_dag(dag, "it is paused: nothing would run before it is unpaused")
+        elif known.broken:
+            chosen.warnings.append(f"{dag}: its file cannot be imported at present; its last good version would run")
+    for key, choice in list(chosen.choices.items()):
+        if choice.instance.state == "removed":
+            chosen.leave(key, "the task is not in the DAG any more")
+
+
+def _leave_what_is_under_way(chosen: Chosen, night: Night, request: Request) -> None:
+    """Say what runs or waits in the runs of the plan, where that was not asked to be stopped."""
+    if request.include_running:
+        return
+    runs = set(by_run(chosen.choices))
+    for key, each in night.instances.items():
+        if each.state in UNDER_WAY and key.of in runs:
+            chosen.leave(key, f"it is {each.state}; --include-running would stop it and begin anew")
+
+
+def _task(key: InstanceKey) -> InstanceKey:
+    return replace(key, index=-1)
+
+
+def _task_keys(choices: Iterable[InstanceKey]) -> set[InstanceKey]:
+    return {_task(key) for key in choices}
+
+
+def _ordered(
+    choices: Mapping[InstanceKey, Choice], night: Night, details: Details, known: Sequence[Link]
+) -> tuple[list[Link], dict[InstanceKey, int]]:
+    """The links between what is chosen, and the wave of each task. What was only supposed of the order within runs may
+    be a cycle: then the tasks of the DAGs in it are asked for.
+    """
+    tasks = _task_keys(choices)
+    exact: set[str] = set()
+    while True:
+        found = [*known, *links_of(choices, night, details, exact=exact)]
+        links = sorted({link for link in found if link.before in tasks and link.after in tasks})
+        links += _before_marks(choices, links)
+        try:
+            return links, _waves(tasks, links)
+        except CycleError as error:
+            path = [each for each in error.path if isinstance(each, InstanceKey)]
+            if {each.dag for each in path} <= exact:
+                raise _cycle(path, links) from error
+            exact |= {each.dag for each in path}
+
+
+def _cycle(path: Sequence[InstanceKey], links: Iterable[Link]) -> PlanCycle:
+    reasons = {(each.before, each.after): each.reason for each in links}
+    said = dict.fromkeys(reasons[pair] for pair in pairwise(path) if pair in reasons)
+    return PlanCycle(
+        f"What is to be reset waits for itself: {' -> '.join(map(str, path))} ({'; '.join(said)}).",
+        "Narrow the plan with --pipeline, --task or --window so that one of them is left out.",
+    )
+
+
+def _before_marks(choices: Mapping[InstanceKey, Choice], links: Sequence[Link]) -> list[Link]:
+    """Airflow resets what failed after an instance in the moment in which that is marked: so what those wait for in
+    other runs has to be there before the mark.
+    """
+    marked = {_task(key) for key, each in choices.items() if each.action is not Action.CLEAR}
+    after = following((each.before, each.after) for each in links if each.kind is EdgeKind.TASK)
+    apart: dict[InstanceKey, list[Link]] = {}
+    for each in links:
+        if each.kind is not EdgeKind.TASK:
+            apart.setdefault(each.after, []).append(each)
+    return [
+        Link(link.before, mark, link.kind, f"marking {mark.task} resets {behind.task} as well: {link.reason}")
+        for mark in sorted(marked)
+        for behind in sorted(reached(after, [mark]))
+        for link in apart.get(behind, ())
+        if link.before.of != mark.of
+    ]
+
+
+def _waves(tasks: Iterable[InstanceKey], links: Sequence[Link]) -> dict[InstanceKey, int]:
+    together = [(each.before, each.after) for each in links if each.kind is EdgeKind.TASK]
+    beside = set(together)
+    apart = [pair for each in links if (pair := (each.before, each.after)) not in beside]
+    found = waves(apart, sorted(tasks), together=together)
+    return {key: number for number, wave in enumerate(found) for key in wave}
+
+
+def _instances(
+    choices: Mapping[InstanceKey, Choice], wave_of: Mapping[InstanceKey, int], cause_of: Mapping[InstanceKey, int]
+) -> tuple[PlannedInstance, ...]:
+    order = sorted(choices, key=lambda key: (wave_of[_task(key)], key))
+    return tuple(
+        PlannedInstance(
+            dag=key.dag,
+            run=key.run,
+            task=key.task,
+            index=key.index,
+            id=choices[key].instance.id,
+            state=choices[key].instance.state,
+            tries=choices[key].instance.tries,
+            wave=wave_of[_task(key)],
+            why=choices[key].why,
+            cause=cause_of.get(key),
+            action=choices[key].action,
+            force=choices[key].force,
+            operator=choices[key].instance.operator,
+        )
+        for key in order
+    )
+
+
+def _edges(instances: tuple[PlannedInstance, ...], links: list[Link]) -> tuple[Edge, ...]:
+    """Between the first instances of their tasks: an edge of a mapped task is one of all its instances."""
+    place: dict[InstanceKey, int] = {}
+    for number, each in enumerate(instances):
+        place.setdefault(_task(each.key), number)
+    found = {(place[each.before], place[each.after]): each for each in links}
+    return tuple(
+        Edge(before, after, each.kind, each.reason)
+        for (before, after), each in sorted(found.items(), key=lambda pair: pair[0])
+    )
+
+
+def _runs(instances: tuple[PlannedInstance, ...], night: Night) -> tuple[PlannedRun, ...]:
+    keys = dict.fromkeys(each.of for each in instances)
+    return tuple(
+        PlannedRun(
+            dag=key.dag,
+            run=key.run,
+            state=night.runs[key].state,
+            run_after=night.runs[key].run_after,
+            logical_date=night.runs[key].logical_date,
+            window_start=night.runs[key].start,
+            window_end=night.runs[key].end,
+        )
+        for key in sorted(keys)
+    )
+
+
+def _causes(
+    choices: Mapping[InstanceKey, Choice], night: Night, links: list[Link]
+) -> tuple[tuple[Cause, ...], dict[InstanceKey, int]]:
+    """What failed, grouped by reason; the largest group first, those that follow from another after it."""
+    groups: dict[Group, list[InstanceKey]] = {}
+    for key, each in choices.items():
+        if not each.root:
+            continue
+        fault = night.faults.get(key)
+        if fault is not None:
+            name = (fault.code, fault.subject, "" if fault.subject else f"{key.dag}.{key.task}")
+        else:
+            name = ("", each.why, "") if each.instance.state != "failed" else ("", key.dag, key.task)
+        groups.setdefault(name, []).append(key)
+    because = _followed(groups, links)
+    order = sorted(groups, key=lambda name: (because.get(name) is not None, -len(groups[name]), name))
+    place = {name: number for number, name in enumerate(order)}
+    causes = []
+    for name in order:
+        keys, parent = groups[name], because.get(name)
+        fault = night.faults.get(keys[0])
+        causes.append(_cause(name, keys, fault, None if parent is None else place[parent]))
+    return tuple(causes), {key: place[name] for name, keys in groups.items() for key in keys}
+
+
+def _followed(groups: Mapping[Group, list[InstanceKey]], links: list[Link]) -> dict[Group, Group]:
+    """By group, another one that most of its failures come after in another run: the reason of that reason."""
+    group_of = {_task(key): name for name, keys in groups.items() for key in keys}
+    run_of: dict[tuple[str, str], set[Group]] = {}
+    for key, name in group_of.items():
+        run_of.setdefault((key.dag, key.run), set()).add(name)
+    counts: dict[Group, Counter[Group]] = {}
+    for link in links:
+        after = group_of.get(link.after)
+        if after is None or link.kind is EdgeKind.TASK:
+            continue
+        before = (
+            {group_of[link.before]}
+            if link.before in group_of
+            else run_of.get((link.before.dag, link.before.run), set())
+        )
+        for each in before - {after}:
+            counts.setdefault(after, Counter())[each] += 1
+    found: dict[Group, Group] = {}
+    for name, counter in sorted(counts.items()):
+        parent = counter.most_common(1)[0][0]
+        step: Group | None = parent
+        while step is not None and step != name:  # never in a circle
+            step = found.get(step)
+        if step is None:
+            found[name] = parent
+    return found
+
+
+def _cause(name: Group, keys: list[InstanceKey], fault: FaultSeen | None, because: int | None) -> Cause:
+    runs = len({key.of for key in keys})
+    first = keys[0]
+    if fault is None:
+        return Cause(title=f"{first.dag}.{first.task} failed" if name[2] else name[1], runs=runs, because=because)
+    return Cause(
+        title=f"{fault.code} on {fault.subject}" if fault.subject else f"{fault.code} in {name[2]}",
+        code=fault.code,
+        kind=fault.kind,
+        subject=fault.subject,
+        playbook=playbook_section(min(key.dag for key in keys), fault.code),
+        runs=runs,
+        because=because,
+    )
+
+
+def _queued_events(resets: list[Reset], wave_of: Mapping[InstanceKey, int], night: Night) -> tuple[QueuedEvent, ...]:
+    return tuple(
+        QueuedEvent(dag, asset, night.assets.names.get(asset, str(asset)), wave_of[emitter])
+        for dag, asset, emitter in resets
+        if emitter in wave_of
+    )
+
+
+def _load(instances: tuple[PlannedInstance, ...], choices: Mapping[InstanceKey, Choice], night: Night) -> Load:
+    """At most: of a wave, what does not wait for something before it in its own run."""
+    tasks = clusters = 0
+    wanted: Counter[str] = Counter()
+    waves_ = [each for _, each in sorted(_by_wave(instances).items())]
+    for wave in waves_:
+        first = [each for each in wave if each.action is Action.CLEAR and each.state != "upstream_failed"]
+        tasks = max(tasks, len(first))
+        starting = [each for each in wave if each.action is Action.CLEAR and each.operator == "SparkOperator"]
+        clusters = max(clusters, len(starting))
+        slots: Counter[str] = Counter()
+        for each in first:
+            instance = choices[each.key].instance
+            slots[instance.pool] += instance.pool_slots
+        for pool, number in slots.items():
+            wanted[pool] = max(wanted[pool], number)
+    pools = tuple(PoolLoad(pool, number, night.pools.get(pool)) for pool, number in sorted(wanted.items()))
+    return Load(tasks=tasks, pools=pools, clusters=clusters)
+
+
+def _by_wave(instances: Iterable[PlannedInstance]) -> dict[int, list[PlannedInstance]]:
+    found: dict[int, list[PlannedInstance]] = {}
+    for each in instances:
+        found.setdefault(each.wave, []).append(each)
+    return found
+
+
+def _warn_of_failures_outside(chosen: Chosen, night: Night) -> None:
+    """Where a chosen sensor waits for something that failed and is not chosen, it would wait in vain."""
+    failed = {
+        key: night.runs[key.of].logical_date
+        for key, each in night.instances.items()
+        if each.state in FAILED and key not in chosen.choices
+    }
+    dates: dict[str, list[tuple[str, datetime]]] = {}
+    for key, date in chain(failed.items(), night.outside.items()):
+        if date is not None and key not in chosen.choices:
+            dates.setdefault(key.dag, []).append((key.task, date))
+    outside: dict[str, set[str]] = {}
+    for key, choice in chosen.choices.items():
+        awaited = choice.instance.awaited
+        if awaited is None or awaited.runs is None or awaited.runs.dates is None:
+            continue
+        for task, date in dates.get(awaited.dag, ()):
+            if (awaited.tasks is None or task in awaited.tasks) and date in awaited.runs:
+                outside.setdefault(f"{awaited.dag}.{task}", set()).add(key.dag)
+    chosen.warnings += [
+        f"{what} failed and is not in the plan: {', '.join(sorted(dags))} would wait for it in vain"
+        for what, dags in sorted(outside.items())
+    ]

@@ -1,0 +1,133 @@
+"""What a plan asks of Airflow only where it matters: the tasks of a DAG, a triggered run, asset events.
+
+Each answer is kept: a plan asks again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from sluicegate.api.answers import DagRun, Fields, TaskInstance
+from sluicegate.api.client import Client, Query, path
+from sluicegate.api.errors import Refused
+from sluicegate.api.paging import by_offset
+from sluicegate.recovery.definition import RunKey
+from sluicegate.recovery.night import Awaited, Emitted, Instance, Run, Task
+from sluicegate.recovery.read import all_instances, instance_of, run_of
+
+__all__ = ["RestDetails"]
+
+_TEARDOWN_RULE = "all_done_setup_success"
+"""The trigger rule that Airflow gives to teardowns, and to nothing else."""
+
+
+class RestDetails:
+    """`Details` of the Airflow behind `client`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._tasks: dict[str, Mapping[str, Task]] = {}
+        self._awaited: dict[tuple[str, str], Awaited | None] = {}
+        self._emitted: dict[RunKey, Sequence[Emitted]] = {}
+        self._needs: dict[str, frozenset[int] | None] = {}
+
+    def tasks(self, dag: str) -> Mapping[str, Task]:
+        if dag not in self._tasks:
+            self._tasks[dag] = self._read_tasks(dag)
+        return self._tasks[dag]
+
+    def _read_tasks(self, dag: str) -> Mapping[str, Task]:
+        answer = self._client.find(path("dags", dag, "tasks"))
+        if answer is None:
+            return {}
+        entries = [Fields(each) for each in Fields(answer).entries("tasks")]
+        # Only a DAG with a teardown has setups, and which tasks these are is not in the public API.
+        has_roles = any(each.text_or_none("trigger_rule") == _TEARDOWN_RULE for each in entries)
+        roles = self._roles(dag) if has_roles else {}
+        found = {}
+        for each in entries:
+            name = each.text("task_id")
+            reference = each.mapping("class_ref")
+            found[name] = Task(
+                id=name,
+                after=tuple(map(str, each.entries("downstream_task_ids"))),
+                role=roles.get(name, ""),
+                depends_on_past=bool(each.value("depends_on_past")),
+                wait_for_downstream=bool(each.value("wait_for_downstream")),
+                module=str(reference.get("module_path") or ""),
+            )
+        return found
+
+    def _roles(self, dag: str) -> dict[str, str]:
+        def within(nodes: Sequence[object]) -> Iterator[tuple[str, str]]:
+            for node in nodes:
+                if isinstance(node, dict):
+                    if role := node.get("setup_teardown_type"):
+                        yield str(node["id"]), str(role)
+                    yield from within(node.get("children") or [])
+
+        answer = self._client.get_ui(f"/grid/structure{path(dag)}", {"limit": 1})
+        return dict(within(answer if isinstance(answer, list) else []))
+
+    def awaited_before(self, dag: str, task: str) -> Awaited | None:
+        name = (dag, task)
+        if name not in self._awaited:
+            query: Query = {"task_id": task, "state": "success", "order_by": "-start_date", "limit": 1}
+            found = Fields(self._client.get(path("dags", dag, "dagRuns", "~", "taskInstances"), query))
+            last = [instance_of(TaskInstance.read(each)).awaited for each in found.entries("task_instances")]
+            self._awaited[name] = replace(last[0], runs=None) if last and last[0] is not None else None
+        return self._awaited[name]
+
+    def triggered_run(self, instance: Instance) -> Run | None:
+        if instance.triggers is None:
+            return None
+        dag, run_id = instance.triggers
+        if run_id is None:
+            key = instance.key
+            where = path(
+                "dags", key.dag, "dagRuns", key.run, "taskInstances", key.task, "xcomEntries", "trigger_run_id"
+            )
+            found = self._client.find(where, {"map_index": key.index, "deserialize": "true"})
+            value = None if found is None else Fields(found).value("value")
+            run_id = value if isinstance(value, str) else None
+        if run_id is None:
+            return None
+        answer = self._client.find(path("dags", dag, "dagRuns", run_id))
+        return None if answer is None else run_of(DagRun.read(answer))
+
+    def all_of(self, run: RunKey) -> Sequence[Instance]:
+        return list(all_instances(self._client, [run]).values())
+
+    def emitted(self, run: RunKey) -> Sequence[Emitted]:
+        if run not in self._emitted:
+            query = {"source_dag_id": run.dag, "source_run_id": run.run}
+            entries = map(Fields, by_offset(self._client, "/assets/events", "asset_events", query))
+            self._emitted[run] = [
+                Emitted(
+                    task=each.text_or_none("source_task_id") or "",
+                    asset_id=each.number("asset_id"),
+                    started=tuple(
+                        RunKey(Fields(made).text("dag_id"), Fields(made).text("run_id"))
+                        for made in each.entries("created_dagruns")
+                    ),
+                )
+                for each in entries
+            ]
+        return self._emitted[run]
+
+    def needs_all(self, dag: str) -> frozenset[int] | None:
+        if dag not in self._needs:
+            self._needs[dag] = self._read_needs(dag)
+        return self._needs[dag]
+
+    def _read_needs(self, dag: str) -> frozenset[int] | None:
+        try:
+            expression = Fields(self._client.get(path("dags", dag, "details"))).mapping("asset_expression")
+        except Refused:
+            return None
+        every = expression.get("all")
+        if not isinstance(every, list) or len(every) < 2:
+            return None
+        ids = {each["asset"]["id"] for each in every if isinstance(each, dict) and "asset" in each}
+        return frozenset(ids) if len(ids) == len(every) else None
