@@ -48,14 +48,14 @@ _SYSTEM = (
     "airflow/", "airflow34/", "checks/test_compile.py", "deploy/test_container.py", "docs/", "emr/test_crash.py",
     "emr/test_operator.py", "ledger/test_postgres.py", "load/", "local/test_airflow.py", "local/test_aws_",
     "local/test_command.py", "local/test_postgres.py", "local/test_processes.py", "local/test_stack.py",
-    "samples/", "storage/test_s3.py", "testing/test_fixtures.py", "testing/test_pipelines.py",
-    "transform/",
+    "recovery/test_night", "samples/", "storage/test_s3.py", "testing/test_fixtures.py",
+    "testing/test_pipelines.py", "transform/",
 )  # fmt: skip
-_ONE_STACK = {"samples", "airflow"}
+_ONE_STACK = ("samples/", "airflow/", "recovery/test_night")
 _OWN_STACK = "airflow/test_readme.py"
 _LONGEST_FIRST = (
-    "samples", "airflow", "airflow34/test_importer.py", _OWN_STACK, "local/test_stack.py", "load/test_crash.py",
-    "emr/test_operator.py", "emr/test_crash.py", "local/test_aws_spark.py",
+    "samples/", "airflow/", "recovery/test_night", "airflow34/test_importer.py", _OWN_STACK, "local/test_stack.py",
+    "load/test_crash.py", "emr/test_operator.py", "emr/test_crash.py", "local/test_aws_spark.py",
 )  # fmt: skip
 """Groups in the order in which workers take them: what takes long must not begin last. All others follow."""
 
@@ -94,9 +94,9 @@ def fresh() -> Iterator[FreshAirflow]:
 
 
 def _group_of(file: str) -> str:
-    """What stays on one worker because it shares servers: a file, or a folder with one stack for all of its files."""
-    folder = file.partition("/")[0]
-    return folder if folder in _ONE_STACK and file != _OWN_STACK else file
+    """What stays on one worker because it shares servers: a file, or all files with one stack."""
+    shared = next((start for start in _ONE_STACK if file.startswith(start)), file)
+    return file if file == _OWN_STACK else shared
 
 
 class _ByServers(LoadScopeScheduling):
