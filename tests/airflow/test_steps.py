@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sluicegate.runtime.marks import RECOVERY_KEY
 from sluicegate.testing.airflow import wait_until
 from tests.airflow.conftest import Airflow
 
@@ -163,3 +164,17 @@ def test_force_loads_again_what_the_ledger_knows_and_afterwards_the_ledger_is_as
         assert airflow.wait("inbox", run, "load_file") == "success"
         assert airflow.result("inbox", run, "load_file")["status"] == status, number
         assert airflow.sql("SELECT * FROM inbox.forced") == [(1, "Ann")] * (2 if number >= 2 else 1)
+
+
+def test_force_can_be_asked_for_before_a_clear_and_holds_once(airflow: Airflow) -> None:
+    airflow.put("inbox", "asked.csv", b"id,name\n1,Ann\n")
+    run = airflow.trigger("inbox", file="asked.csv", table="asked")
+    assert airflow.wait("inbox", run, "load_file") == "success"
+    mark = f"/dags/inbox/dagRuns/{run}/taskInstances/load_file/state-store/{RECOVERY_KEY}"
+    airflow.api.put(mark, json={"value": {"plan": "p", "force": True}}).raise_for_status()
+    for status, rows in (("loaded", 2), ("skipped", 2)):
+        airflow.clear("inbox", run, "load_file")
+        assert airflow.ended("inbox", run) == "success"
+        assert airflow.result("inbox", run, "load_file")["status"] == status
+        assert airflow.sql("SELECT * FROM inbox.asked") == [(1, "Ann")] * rows
+        assert airflow.api.get(mark).status_code == 404
