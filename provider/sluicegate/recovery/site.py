@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,7 +24,7 @@ class Seen:
 
 class Site(Protocol):
     """One Airflow. Every method raises `ApiError`; after `NotReachable`, or `Refused` with a status of 500 and more,
-    an effect may have happened or not.
+    an effect may have happened or not, and after `NotReachable` it may still happen.
     """
 
     def version(self) -> str:
@@ -32,22 +32,30 @@ class Site(Protocol):
         ...
 
     def instances(self, runs: Collection[RunKey]) -> Mapping[InstanceKey, Seen]:
-        """All task instances of these runs."""
+        """All task instances of these runs; those of a run that does not exist any more are missing."""
         ...
 
-    def run_states(self, runs: Collection[RunKey]) -> Mapping[RunKey, str]:
-        """The state of each run; one that does not exist any more is missing."""
+    def active(self, runs: Collection[RunKey]) -> Collection[RunKey]:
+        """Those of the runs that are queued or running."""
         ...
 
-    def clear(self, run: RunKey, tasks: Sequence[tuple[str, int]], note: str) -> None:
+    def clear(
+        self, run: RunKey, tasks: Collection[tuple[str, int]], note: str, *, even_running: bool = False
+    ) -> Collection[tuple[str, int]]:
         """Reset these instances (task and map index) of a run and put `note` on them, all in one transaction.
+
+        Returns those that were reset. Without `even_running`:
 
         :raises Refused: with status 409 and nothing done, when one of them is running
         """
         ...
 
     def mark(self, key: InstanceKey, state: str, note: str) -> None:
-        """Set one instance to `success` or `skipped`, with a note."""
+        """Set one instance to `success` or `skipped`, with a note. Airflow resets, without a note, what failed
+        downstream of it in its run.
+
+        :raises Refused: with status 409 and nothing done, when it is in that state already
+        """
         ...
 
     def requeue(self, run: RunKey) -> None:
@@ -62,18 +70,22 @@ class Site(Protocol):
         """Delete what `dag` has queued of an asset; does nothing where there is none."""
         ...
 
-    def create_marker(self, plan: str, value: str) -> bool:
-        """Whether the marker of `plan` was made; False when there is one already. At most one caller gets True."""
+    def create_marker(self, name: str, value: str) -> None:
+        """Make a marker, of a name that no other process uses: of two callers Airflow would let both create one."""
+        ...
+
+    def marker(self, name: str) -> str | None:
+        """The value of a marker, or None where there is none."""
         ...
 
     def markers(self) -> Mapping[str, str]:
-        """By plan, the values of all markers."""
+        """By name, the values of all markers."""
         ...
 
-    def write_marker(self, plan: str, value: str) -> None:
-        """Replace the value of a marker that exists."""
+    def write_marker(self, name: str, value: str) -> bool:
+        """Replace the value of a marker; False, and nothing done, where there is none."""
         ...
 
-    def delete_marker(self, plan: str) -> None:
+    def delete_marker(self, name: str) -> None:
         """Remove a marker; does nothing where there is none."""
         ...
