@@ -89,6 +89,7 @@ ROW = (
 
 
 def test_mapped_steps_groups_setups_and_teardowns_run(airflow: Airflow) -> None:
+    airflow.put("landing", "there", b"")  # a bucket that is missing is not waited for
     airflow.write("reach_code.py", CODE)
     airflow.write("reach.yaml", REACH)
     airflow.write("reach_reader.yaml", READER)
