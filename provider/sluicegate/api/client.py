@@ -29,7 +29,7 @@ TIMEOUT = 60.0
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _REPEATABLE = frozenset({"GET", "DELETE", "PUT"})
-_UNAUTHORIZED, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 401, 404, 429, 500
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 429, 500
 _LONGEST_DETAIL = 500
 
 
@@ -100,13 +100,15 @@ class Client:
         """`repeatable`: whether doing it twice does what doing it once does, as with a search."""
         return self._call("POST", where, body=body, repeatable=repeatable)
 
-    def patch(self, where: str, body: Mapping[str, object], *, repeatable: bool = False) -> object:
+    def patch(
+        self, where: str, body: Mapping[str, object], query: Query | None = None, *, repeatable: bool = False
+    ) -> object:
         """`repeatable`: whether doing it twice does what doing it once does."""
-        return self._call("PATCH", where, body=body, repeatable=repeatable)
+        return self._call("PATCH", where, query=query, body=body, repeatable=repeatable)
 
-    def put(self, where: str, body: Mapping[str, object]) -> object:
+    def put(self, where: str, body: Mapping[str, object], query: Query | None = None) -> object:
         """Twice is the same as once."""
-        return self._call("PUT", where, body=body)
+        return self._call("PUT", where, query=query, body=body)
 
     def delete(self, where: str) -> None:
         """Does nothing where it is already gone, which a repeated call may find."""
@@ -137,10 +139,10 @@ class Client:
             return self._repeated(once, repeatable or method in _REPEATABLE)
 
         answer = signed_in()
-        if answer.status_code == _UNAUTHORIZED:
+        if _is_unknown_token(answer):
             self._token = None  # it has expired, or the server has a new secret
             answer = signed_in()
-        if answer.status_code == _UNAUTHORIZED:
+        if _is_unknown_token(answer):
             raise NotSignedIn(f"Airflow at {self.url} does not accept the token.", "Give a token of this Airflow.")
         return _content(answer)
 
@@ -217,6 +219,13 @@ def _pauses() -> Iterator[float]:
 
 def _is_worth_repeating(answer: httpx.Response, repeatable: bool) -> bool:
     return answer.status_code == _TOO_MANY or (repeatable and answer.status_code >= _SERVER_ERROR)
+
+
+def _is_unknown_token(answer: httpx.Response) -> bool:
+    """Airflow says 401 to a token that has expired, and 403 to one that it cannot read."""
+    return answer.status_code == _UNAUTHORIZED or (
+        answer.status_code == _FORBIDDEN and _detail(answer) == "Invalid JWT token"
+    )
 
 
 def _words(error: Exception) -> str:

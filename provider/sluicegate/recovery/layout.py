@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from sluicegate.recovery.definition import Action, EdgeKind, InstanceKey, Plan, QueuedEvent, RunKey
 
@@ -16,13 +16,24 @@ class Layout:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.place: Mapping[InstanceKey, int] = {each.key: place for place, each in enumerate(plan.instances)}
-        before: dict[int, list[int]] = defaultdict(list)
-        within: dict[int, list[int]] = defaultdict(list)
+        members: dict[tuple[RunKey, str], list[int]] = defaultdict(list)
+        for place, each in enumerate(plan.instances):
+            members[each.of, each.task].append(place)
+
+        def all_of(place: int) -> list[int]:
+            """All instances of its task, if it is mapped."""
+            each = plan.instances[place]
+            return members[each.of, each.task] if each.index >= 0 else [place]
+
+        before: dict[int, set[int]] = defaultdict(set)
+        within: dict[int, set[int]] = defaultdict(set)
         for edge in plan.edges:
-            before[edge.after].append(edge.before)
+            for after in all_of(edge.after):
+                before[after].update(all_of(edge.before))
             if edge.kind is EdgeKind.TASK:
-                within[edge.before].append(edge.after)
-        self.before: Mapping[int, list[int]] = before
+                for above in all_of(edge.before):
+                    within[above].update(all_of(edge.after))
+        self.before: Mapping[int, Collection[int]] = before
         self.groups: list[dict[RunKey, list[int]]] = [{} for _ in plan.waves]
         """By wave and run, the places that are reset together."""
         for place, each in enumerate(plan.instances):
@@ -47,7 +58,7 @@ class Layout:
             if edge.kind is EdgeKind.ASSET and after.dag == event.dag and before.wave <= event.wave:
                 yield edge.before
 
-    def _marks_above(self, within: Mapping[int, list[int]]) -> Mapping[int, set[int]]:
+    def _marks_above(self, within: Mapping[int, Collection[int]]) -> Mapping[int, set[int]]:
         found: dict[int, set[int]] = defaultdict(set)
         for place, each in enumerate(self.plan.instances):
             if each.action is Action.CLEAR:

@@ -32,7 +32,7 @@ ValueT = TypeVar("ValueT")
 
 RUNNING, STOPPED, FINISHED = "running", "stopped", "finished"
 _FORBIDDEN = 403
-_KEPT = 100
+_KEPT = 50
 """Markers of finished plans that stay, for `recover status`."""
 
 

@@ -69,7 +69,7 @@ class Options:
     marked: bool = True
     """Whether a marker in Airflow keeps other operators away."""
     settle: float = 30.0
-    poll: float = 1.0
+    poll: float = 0.5
     """Seconds between the first looks at what is under way; they get longer, up to `longest_poll`."""
     longest_poll: float = 10.0
     look: float = 30.0

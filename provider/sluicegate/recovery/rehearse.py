@@ -1,0 +1,36 @@
+"""What carrying out a plan would do now, without doing it: the ids are read, and each wave is taken to succeed."""
+
+from __future__ import annotations
+
+from sluicegate.recovery.definition import Plan
+from sluicegate.recovery.evaluate import held_back, judge, outcome
+from sluicegate.recovery.layout import Layout
+from sluicegate.recovery.progress import Fate, Options, Outcome, Status
+from sluicegate.recovery.site import Site
+
+__all__ = ["rehearse"]
+
+
+def rehearse(plan: Plan, site: Site, options: Options) -> Outcome:
+    """An outcome in which `not_reached` is what would be reset or is under way; nothing is changed."""
+    layout = Layout(plan)
+    fates = {place: Fate(Status.WAITING) for place in range(len(plan.instances))}
+    shown = dict(fates)
+    for groups in layout.groups:
+        runs = list(groups)
+        for start in range(0, len(runs), options.chunk):
+            chunk = runs[start : start + options.chunk]
+            seen = site.instances(chunk)
+            for run in chunk:
+                group = groups[run]
+                for place in group:
+                    planned = plan.instances[place]
+                    marks = layout.marks_above.get(place, ())
+                    below = any(fates[mark].status is Status.DONE for mark in marks)
+                    fates[place] = judge(planned, seen.get(planned.key), plan=plan.id, below_mark=below)
+                fates |= held_back(layout, group, fates)
+                for place in group:
+                    shown[place] = fates[place]
+                    if fates[place].goes_on:
+                        fates[place] = Fate(Status.DONE)
+    return outcome(plan, shown, is_finished=True)
