@@ -290,7 +290,9 @@ def _cause(name: Group, keys: list[InstanceKey], fault: FaultSeen | None, becaus
     runs = len({key.of for key in keys})
     first = keys[0]
     if fault is None:
-        return Cause(title=f"{first.dag}.{first.task} failed" if name[2] else name[1], runs=runs, because=because)
+        return Cause(
+            title=f"{first.dag}.{first.task} failed" if name[2] else f"restated: {name[1]}", runs=runs, because=because
+        )
     return Cause(
         title=f"{fault.code} on {fault.subject}" if fault.subject else f"{fault.code} in {name[2]}",
         code=fault.code,

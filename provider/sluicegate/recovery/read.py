@@ -36,6 +36,7 @@ __all__ = [
 _INSTANCES = "/dags/~/dagRuns/~/taskInstances/list"
 _RUNS = "/dags/~/dagRuns/list"
 _XCOMS = "/dags/~/dagRuns/~/taskInstances/~/xcomEntries"
+_MANY_FAULTS = 2000
 _MOST_NAMES = 2000
 """DAGs or runs that one search names: databases bound the parameters of a query."""
 
@@ -169,7 +170,7 @@ def all_instances(client: Client, runs: Collection[RunKey]) -> dict[InstanceKey,
     """Every instance of these runs."""
     keys = set(runs)
     found: dict[InstanceKey, Instance] = {}
-    for dags, ids in _products(keys):
+    for dags, ids in products(keys):
         body = {"dag_ids": dags, "dag_run_ids": ids}
         for entry in by_search(client, _INSTANCES, "task_instances", body):
             instance = instance_of(TaskInstance.read(entry))
@@ -178,7 +179,7 @@ def all_instances(client: Client, runs: Collection[RunKey]) -> dict[InstanceKey,
     return found
 
 
-def _products(keys: Iterable[RunKey]) -> list[tuple[list[str], list[str]]]:
+def products(keys: Iterable[RunKey]) -> list[tuple[list[str], list[str]]]:
     """The runs as few pairs of DAGs and run ids, each of which means every one of its run ids in every one of its DAGs.
 
     In a night the DAGs that failed have the same run id; over many days one DAG has many.
@@ -272,18 +273,25 @@ def _faults(
     """What steps of ours have failed with, read from the names of their XComs: that is a page for a hundred of them."""
     if not any(each.kind for each in instances.values()):
         return {}
-    query = {
-        "xcom_key_prefix_pattern": FAULT_XCOM_PREFIX,
-        "run_after_gte": min(moments).isoformat(),
-        "run_after_lte": max(moments).isoformat(),
-    }
+    due = sorted(set(moments))
+    many = sum(each.state == "failed" and bool(each.kind) for each in instances.values()) > _MANY_FAULTS
+    # For each page Airflow sorts all that it finds: of many thousand it is asked date by date.
+    spans = [(each, each) for each in due] if many else [(due[0], due[-1])]
     found: dict[InstanceKey, FaultSeen] = {}
-    for entry in map(Fields, by_offset(client, _XCOMS, "xcom_entries", query)):
-        key = InstanceKey(entry.text("dag_id"), entry.text("run_id"), entry.text("task_id"), entry.number("map_index"))
-        fault = FaultKey.of(entry.text("key"))
-        if fault is not None and key in instances:
-            known = CATALOGUE.get(fault.code)
-            found[key] = FaultSeen(fault.code, str(known.kind) if known else "", fault.subject)
+    for first, last in spans:
+        query = {
+            "xcom_key_prefix_pattern": FAULT_XCOM_PREFIX,
+            "run_after_gte": first.isoformat(),
+            "run_after_lte": last.isoformat(),
+        }
+        for entry in map(Fields, by_offset(client, _XCOMS, "xcom_entries", query)):
+            key = InstanceKey(
+                entry.text("dag_id"), entry.text("run_id"), entry.text("task_id"), entry.number("map_index")
+            )
+            fault = FaultKey.of(entry.text("key"))
+            if fault is not None and key in instances:
+                known = CATALOGUE.get(fault.code)
+                found[key] = FaultSeen(fault.code, str(known.kind) if known else "", fault.subject)
     return found
 
 

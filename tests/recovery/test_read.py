@@ -1,0 +1,122 @@
+"""What is read of a night over REST: the same as is there, in few calls."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+
+from sluicegate.recovery.definition import RunKey
+from sluicegate.recovery.errors import WrongRequest
+from sluicegate.recovery.night import Dag
+from sluicegate.recovery.planning import plan
+from sluicegate.recovery.read import products
+from sluicegate.recovery.request import Request
+from tests.recovery.made_up import MadeUp, waves
+from tests.recovery.rest import RestOf
+from tests.recovery.test_order import nights, two_levels
+
+
+@given(nights())
+def test_a_night_that_is_read_gives_the_same_plan(made: MadeUp) -> None:
+    read, expected = plan(RestOf(made)), made.plan()
+    assert read.instances == expected.instances
+    assert read.edges == expected.edges
+    assert read.causes == expected.causes
+    assert read.runs == expected.runs
+
+
+def many(pipelines: int, days: int) -> MadeUp:
+    """A tenth of the pipelines failed, the others waited for one of these, on each of the days."""
+    made = MadeUp()
+    sources = max(1, pipelines // 10)
+    for number in range(pipelines):
+        for day in range(1, days + 1):
+            if number < sources:
+                run = made.run(f"p{number}", day, load="failed LoadOperator")
+                made.fault(run, "load", "SOURCE_MISSING", f"p{number}.raw")
+            else:
+                run = made.run(f"p{number}", day, wait="failed UpstreamSensor", load="upstream_failed LoadOperator")
+                made.waits(run, "wait", f"p{number % sources}", "load", days=[day])
+                made.fault(run, "wait", "UPSTREAM_LATE", f"p{number % sources}.load")
+    return made
+
+
+@pytest.mark.parametrize(("pipelines", "days"), [(1, 1), (20, 1), (150, 1), (30, 4)])
+def test_the_number_of_calls_is_that_of_the_docs(pipelines: int, days: int) -> None:
+    """4 + ceil(D/100) + G + ceil(F/100), and a call for each DAG of which several runs failed."""
+    client = RestOf(many(pipelines, days))
+    found = plan(client)
+    assert len(found.runs) == pipelines * days
+    groups, faults = 1, pipelines * days
+    tasks = pipelines if days > 1 else 0
+    expected = 4 + math.ceil(pipelines / 100) + groups + math.ceil(faults / 100) + tasks
+    assert len(client.calls) == expected
+
+
+def test_the_pages_of_a_thousand_failed_runs_are_below_fifty_calls() -> None:
+    client = RestOf(many(1000, 1))
+    assert len(plan(client).runs) == 1000
+    assert len(client.calls) <= 50
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ([("a", "1"), ("b", "1"), ("c", "1")], 1),
+        ([("a", "1"), ("a", "2"), ("a", "3")], 1),
+        ([("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")], 1),
+        ([("a", "1"), ("b", "2"), ("c", "2")], 2),
+        ([], 0),
+    ],
+)
+def test_runs_are_asked_for_together_and_no_others(keys: list[tuple[str, str]], expected: int) -> None:
+    found = products(RunKey(*key) for key in keys)
+    assert len(found) == expected
+    assert sorted((dag, run) for dags, runs in found for dag in dags for run in runs) == sorted(keys)
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (Request(pipelines=("a",)), {"a"}),
+        (Request(pipelines=("[ab]",)), {"a", "b"}),
+        (Request(owners=("anna",)), {"feed"}),
+        (Request(tags=("gold",)), {"a", "top"}),
+        (Request(tags=("gold",), pipelines=("t*",)), {"top"}),
+        (Request(runs=(RunKey("b", "scheduled__01"),)), {"b"}),
+        (Request(runs=(RunKey("b", "scheduled__02"),)), set()),
+    ],
+)
+def test_filters_of_dags_and_runs_narrow_each_other(request_: Request, expected: set[str]) -> None:
+    made = two_levels()
+    made.dags |= {
+        "feed": Dag("feed", owners=("anna",)),
+        "a": Dag("a", tags=("gold",)),
+        "top": Dag("top", tags=("gold", "daily")),
+    }
+    assert set(plan(RestOf(made), request_).dags) == expected
+
+
+def test_a_window_leaves_out_runs_that_begin_before_or_after_it() -> None:
+    from sluicegate.recovery.request import window_of
+
+    made = MadeUp()
+    for day in (1, 2, 3, 4):
+        made.run("daily", day, load="failed")
+    assert waves(plan(RestOf(made), Request(window=window_of("2026-01-02..2026-01-03")))) == [
+        ["daily.load 2", "daily.load 3"]
+    ]
+
+
+def test_an_unknown_pipeline_is_an_error_with_a_guess() -> None:
+    with pytest.raises(WrongRequest, match="no pipeline fead") as error:
+        plan(RestOf(two_levels()), Request(pipelines=("fead",)))
+    assert error.value.remedy == "Did you mean feed?"
+    assert plan(RestOf(two_levels()), Request(pipelines=("x*",))).instances == ()
+
+
+def test_failures_outside_the_filters_are_read_for_the_warning() -> None:
+    found = plan(RestOf(two_levels()), Request(pipelines=("a",)))
+    assert found.warnings == ("feed.load failed and is not in the plan: a would wait for it in vain",)
