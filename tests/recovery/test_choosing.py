@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from sluicegate.recovery.definition import Action, RunKey
+from sluicegate.recovery.definition import Action, InstanceKey, RunKey
 from sluicegate.recovery.night import Dag, Task
 from sluicegate.recovery.request import Request, Treatment
 from tests.recovery.made_up import DAY, MadeUp, left, waves
@@ -193,3 +194,16 @@ def test_force_is_for_steps_of_ours() -> None:
     made.run("orders", load="failed LoadOperator", script="failed BashOperator")
     plan = made.plan(Request(force=True))
     assert {each.task: each.force for each in plan.instances} == {"load": True, "script": False}
+
+
+def test_stuck_clusters_are_found_by_their_kind_and_age() -> None:
+    made = MadeUp()
+    made.run("old", state="running", join="deferred SparkOperator", load="deferred LoadOperator")
+    made.run("new", state="running", join="deferred SparkOperator")
+    for dag, hours in (("old", 1), ("new", 9)):
+        key = InstanceKey(dag, "scheduled__01", "join")
+        made.put(replace(made.instances[key], started=DAY + timedelta(hours=hours)))
+    asked = Request(kinds=("spark",), started_before=DAY + timedelta(hours=5), include_running=True, force=True)
+    plan = made.plan(asked)
+    assert waves(plan) == [["old.join 1"]]
+    assert plan.instances[0].force

@@ -43,6 +43,12 @@ def plan(
     fault: Annotated[
         list[str] | None, typer.Option(help="Only this fault (SOURCE_MISSING) or class (data, transient, fatal).")
     ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Only failures of this kind of step: load, spark, transform, python, wait.")
+    ] = None,
+    started_before: Annotated[
+        str | None, typer.Option(help="Only what has started before then: a time, or a time ago such as 3h.")
+    ] = None,
     run: Annotated[list[str] | None, typer.Option(help="Only this run: DAG/RUN_ID.")] = None,
     include_running: Annotated[
         bool, typer.Option("--include-running", help="Also what runs or waits: it is stopped and begins anew.")
@@ -103,6 +109,8 @@ def plan(
             failed_since=None if failed_since is None else moment(failed_since, datetime.now(UTC)),
             tasks=tuple(task or ()),
             faults=tuple(fault or ()),
+            kinds=tuple(kind or ()),
+            started_before=None if started_before is None else moment(started_before, datetime.now(UTC)),
             runs=tuple(map(run_key, run or ())),
             include_running=include_running,
             treatment=Treatment.SUCCEED if mark_success else Treatment.SKIP if skip else Treatment.RESET,

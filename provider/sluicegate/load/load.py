@@ -18,7 +18,6 @@ from sluicegate.faults import FaultError, fault
 from sluicegate.ledger.entries import Counts, Load
 from sluicegate.ledger.ledger import Ledger
 from sluicegate.load.account import Account
-from sluicegate.load.folder import work_folder
 from sluicegate.load.letters import sample_letters
 from sluicegate.load.plan import match_case, plan_columns, rules_of_target
 from sluicegate.load.report import LoadReport, reasons_text
@@ -32,6 +31,7 @@ from sluicegate.records.notation import notation_of
 from sluicegate.records.open import open_part
 from sluicegate.records.reader import LocalPart, Reader
 from sluicegate.records.types import ColumnType
+from sluicegate.runtime.folder import work_folder
 from sluicegate.storage.part import Part, version
 from sluicegate.targets.target import Merge, Session, Table, Target
 

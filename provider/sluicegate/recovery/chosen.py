@@ -132,6 +132,10 @@ def _is_root(each: Instance, night: Night, request: Request) -> bool:
             return False
     elif not (request.include_running and each.state in UNDER_WAY):
         return False
+    if request.kinds and each.kind not in request.kinds:
+        return False
+    if request.started_before is not None and (each.started is None or each.started >= request.started_before):
+        return False
     if request.tasks and not any(fnmatchcase(each.key.task, glob) for glob in request.tasks):
         return False
     if request.faults:
@@ -143,7 +147,11 @@ def _is_root(each: Instance, night: Night, request: Request) -> bool:
 def _only_followers(instances: list[Instance], request: Request) -> bool:
     """Whether what failed in a run has been mended by hand, and what came after it was forgotten."""
     states = {each.state for each in instances}
-    return "upstream_failed" in states and "failed" not in states and not (request.tasks or request.faults)
+    return (
+        "upstream_failed" in states
+        and "failed" not in states
+        and not (request.tasks or request.faults or request.kinds or request.started_before)
+    )
 
 
 def _why(each: Instance, fault: FaultSeen | None) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from sluicegate.faults.catalogue import CATALOGUE, FaultClass
+from sluicegate.pipeline.diagnostics import did_you_mean
 from sluicegate.recovery.definition import RunKey
 from sluicegate.recovery.errors import WrongRequest
+from sluicegate.recovery.night import OURS
 
 __all__ = ["Request", "Treatment", "moment", "run_key", "window_of"]
 
@@ -31,6 +34,8 @@ class Request:
     :param failed_since: only what has failed since then
     :param tasks: globs of task ids; of what failed, not of what follows
     :param faults: codes and classes of the catalogue
+    :param kinds: only failures of these kinds of steps of ours: `spark`, `load`, `wait` and so on
+    :param started_before: only what has started its last try before then
     :param runs: only these
     :param include_running: also what runs or waits, which is stopped and begins anew
     :param force: steps of ours do their work even where it is done
@@ -46,6 +51,8 @@ class Request:
     failed_since: datetime | None = None
     tasks: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    started_before: datetime | None = None
     runs: tuple[RunKey, ...] = ()
     include_running: bool = False
     treatment: Treatment = Treatment.RESET
@@ -53,6 +60,12 @@ class Request:
     source: str | None = None
     downstream: bool = False
     include: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """:raises WrongRequest: for a fault, a class or a kind of step that there is not"""
+        classes = {str(each) for each in FaultClass}
+        _check_words("fault", self.faults, CATALOGUE.keys() | classes)
+        _check_words("kind of step", self.kinds, set(OURS.values()))
 
     def words(self) -> Mapping[str, object]:
         """What differs from asking for everything that failed, as JSON values."""
@@ -72,20 +85,22 @@ class Request:
     def narrows(self) -> bool:
         """Whether anything that failed may have been left out."""
         filters = (
-            self.pipelines,
-            self.owners,
-            self.tags,
-            self.window,
-            self.failed_since,
-            self.tasks,
-            self.faults,
-            self.runs,
-        )
+            self.pipelines, self.owners, self.tags, self.window, self.failed_since, self.tasks, self.faults, self.kinds,
+            self.started_before, self.runs,
+        )  # fmt: skip
         return any(filters)
 
     def names(self, dag: str) -> bool:
         """Whether the pipelines that are asked for contain `dag`."""
         return not self.pipelines or any(fnmatchcase(dag, each) for each in self.pipelines)
+
+
+def _check_words(what: str, words: Iterable[str], known: Collection[str]) -> None:
+    for word in words:
+        if word not in known:
+            meant = did_you_mean(word, known)
+            choices = f"Known: {', '.join(sorted(known))}."
+            raise WrongRequest(f"There is no {what} {word}.", f"Did you mean {meant}?" if meant else choices)
 
 
 def moment(text: str, now: datetime) -> datetime:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sluicegate.faults.errors import FaultError, fault
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.keys.model import Format
+from sluicegate.runtime.folder import work_folder
 from sluicegate.runtime.operator import StepOperator
 from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.storage import FileType, Part, Storage, file_type, parse_uri
@@ -79,16 +79,16 @@ class TransformOperator(StepOperator):
     def run(self, context: Context, step: StepContext) -> StepResult:
         root = self.root or self.dag.folder
         storage = Storage(self.aws_conn_id)
-        with on_path(root), TemporaryDirectory(prefix="sluicegate-") as scratch:
+        with on_path(root), work_folder() as scratch:
             function = find_function(self.function, root)
             given = {"reads": self.reads, "with": self.with_}
             passed = arguments_for(self.function, function, given, (*_OFFERED, "item") if step.mapped else _OFFERED)
             targets = {name: self._target(name) for name in self.writes}
-            sources, parts = self._open_reads(storage, step, Path(scratch))
+            sources, parts = self._open_reads(storage, step, scratch)
             offered = {"window": step.window, "params": step.params, "item": step.item}
             extra = {name: offered[name] for name in passed if name in offered and name not in self.with_}
             try:
-                written = self._call(function, sources, self.with_ | extra, targets, Path(scratch))
+                written = self._call(function, sources, self.with_ | extra, targets, scratch)
             except Exception as error:
                 broken = next((source.failure for source in sources.values() if source.failure), None)
                 if broken is None and is_meant(error):

@@ -1,4 +1,4 @@
-"""The folder a load works in. One that a killed load left behind is removed by the next load on the machine."""
+"""The folder a step works in. One that a killed step has left is removed by the next step on the machine."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 __all__ = ["work_folder"]
 
-_PREFIX = "sluicegate-load-"
+_PREFIX = "sluicegate-step-"
 _LOCK = "lock"
 
 
 @contextlib.contextmanager
 def work_folder() -> Iterator[Path]:
-    """A new folder, removed at the end. The lock on a file in it says that its load lives, and dies with it."""
+    """A new folder, removed at the end. The lock on a file in it says that its step lives, and dies with it."""
     parent = Path(tempfile.gettempdir())
     for left in parent.glob(f"{_PREFIX}*/{_LOCK}"):
         with contextlib.suppress(OSError), left.open("r") as file:

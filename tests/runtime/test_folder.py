@@ -1,4 +1,4 @@
-"""What a killed load leaves on the disk goes with the next one; what a living one uses stays."""
+"""What a killed step leaves on the disk goes with the next one; what a living one uses stays."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.load.folder import work_folder
+from sluicegate.runtime.folder import work_folder
 
-HOLD = "from sluicegate.load.folder import work_folder\nwith work_folder() as f:\n print(f, flush=True)\n input()"
+HOLD = "from sluicegate.runtime.folder import work_folder\nwith work_folder() as f:\n print(f, flush=True)\n input()"
 
 
 def test_the_folder_of_a_killed_load_is_removed_and_that_of_a_living_one_is_not(
