@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.recovery.definition import Action, InstanceKey, PlannedInstance
-from sluicegate.recovery.evaluate import judge, note, sign
+from sluicegate.recovery.evaluate import is_marked, judge, note, sign
 from sluicegate.recovery.progress import Status
 from sluicegate.recovery.site import Seen
 
@@ -61,6 +61,14 @@ def test_what_looks_as_before_its_reset_is_not_reset_again() -> None:
 def test_below_a_mark_airflow_has_reset_it() -> None:
     assert judge(planned(), seen("id-2", None), plan="rp-1", below_mark=True).status is Status.UNDER_WAY
     assert judge(planned(), seen("id-2", "upstream_failed"), plan="rp-1", below_mark=True).status is Status.READY
+
+
+def test_what_somebody_else_marked_is_not_this_plans_mark() -> None:
+    mark = planned(Action.MARK_SUCCESS)
+    assert is_marked(mark, seen("id-1", "success", OURS), plan="rp-1")
+    assert is_marked(mark, seen("id-1", "success"), plan="rp-1", answered=True)
+    assert not is_marked(mark, seen("id-1", "success"), plan="rp-1")
+    assert not is_marked(mark, seen("id-1", "failed", OURS), plan="rp-1")
 
 
 def test_a_mark_that_was_set_back_is_left_alone() -> None:

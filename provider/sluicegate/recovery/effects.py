@@ -11,7 +11,7 @@ from sluicegate.api.errors import ApiError, NotReachable, Refused, UnexpectedAns
 from sluicegate.recovery.clock import Clock
 from sluicegate.recovery.definition import Action, InstanceKey, PlannedInstance, RunKey
 from sluicegate.recovery.errors import NotPermitted
-from sluicegate.recovery.evaluate import STATE_OF, held_back, judge, note
+from sluicegate.recovery.evaluate import STATE_OF, held_back, is_marked, judge, note
 from sluicegate.recovery.journal import Journal
 from sluicegate.recovery.layout import Layout
 from sluicegate.recovery.progress import Fate, Options, Status
@@ -60,14 +60,13 @@ class Effects:
         self._looked.update((self._plan.instances[place].of, self._clock.monotonic()) for place in group)
         for place in group:
             planned = self._plan.instances[place]
-            marks = self._layout.marks_above.get(place, ())
             fate = judge(
                 planned,
                 seen.get(planned.key),
                 plan=self._plan.id,
                 asked=self._journal.asked.get(planned.key),
                 answered=planned.key in self._journal.answered,
-                below_mark=any(self.fates[mark].status is Status.DONE for mark in marks),
+                below_mark=self._is_below_mark(place, seen),
             )
             self._note(place, fate)
 
@@ -232,6 +231,13 @@ class Effects:
         self.fates[place] = fate
         if fate.status in (Status.CHANGED, Status.HELD_BACK) and fate.status is not before:
             self._journal.leave(self._clock.now(), self._plan.instances[place].key, fate.why)
+
+    def _is_below_mark(self, place: int, seen: Mapping[InstanceKey, Seen]) -> bool:
+        marks = [self._plan.instances[mark] for mark in self._layout.marks_above.get(place, ())]
+        answered = self._journal.answered
+        return any(
+            is_marked(mark, seen.get(mark.key), plan=self._plan.id, answered=mark.key in answered) for mark in marks
+        )
 
     def _is_marked(self, group: Sequence[int]) -> bool:
         marks = [place for place in group if self._plan.instances[place].action is not Action.CLEAR]

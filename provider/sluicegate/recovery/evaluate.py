@@ -22,7 +22,7 @@ from sluicegate.recovery.layout import Layout
 from sluicegate.recovery.progress import Fate, Finding, Outcome, Status
 from sluicegate.recovery.site import Seen
 
-__all__ = ["STATE_OF", "held_back", "is_forgotten", "judge", "note", "outcome", "sign"]
+__all__ = ["STATE_OF", "held_back", "is_forgotten", "is_marked", "judge", "note", "outcome", "sign"]
 
 STATE_OF = {Action.MARK_SUCCESS: "success", Action.MARK_SKIPPED: "skipped"}
 _GOOD = frozenset({"success", "skipped"})
@@ -74,6 +74,11 @@ def judge(
     if seen.state != planned.state:
         return _fate(Status.CHANGED, seen, f"it is {_word(seen.state)} now and was {_word(planned.state)}")
     return _untouched(seen, asked)
+
+
+def is_marked(mark: PlannedInstance, seen: Seen | None, *, plan: str, answered: bool = False) -> bool:
+    """Whether it was this plan that has marked an instance, and not somebody else."""
+    return seen is not None and seen.state == STATE_OF[mark.action] and (answered or seen.note.startswith(sign(plan)))
 
 
 def held_back(layout: Layout, group: Sequence[int], fates: Mapping[int, Fate]) -> dict[int, Fate]:

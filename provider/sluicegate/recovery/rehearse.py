@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sluicegate.recovery.definition import Plan
-from sluicegate.recovery.evaluate import held_back, judge, outcome
+from sluicegate.recovery.evaluate import held_back, is_marked, judge, outcome
 from sluicegate.recovery.layout import Layout
 from sluicegate.recovery.progress import Fate, Options, Outcome, Status
 from sluicegate.recovery.site import Site
@@ -25,8 +25,8 @@ def rehearse(plan: Plan, site: Site, options: Options) -> Outcome:
                 group = groups[run]
                 for place in group:
                     planned = plan.instances[place]
-                    marks = layout.marks_above.get(place, ())
-                    below = any(fates[mark].status is Status.DONE for mark in marks)
+                    marks = [plan.instances[mark] for mark in layout.marks_above.get(place, ())]
+                    below = any(is_marked(mark, seen.get(mark.key), plan=plan.id) for mark in marks)
                     fates[place] = judge(planned, seen.get(planned.key), plan=plan.id, below_mark=below)
                 fates |= held_back(layout, group, fates)
                 for place in group:
