@@ -237,6 +237,14 @@ def test_a_clear_that_is_quicker_than_the_kill_still_gets_its_cluster(aws: Any, 
     assert aws.live() == ["j-0002"]
 
 
+def test_a_late_kill_leaves_the_cluster_of_the_next_try_alone(aws: Any, task: Any) -> None:
+    old = task.execute()
+    task.params = {"force": True}
+    assert task.clear().trigger.cluster_id == "j-0002"
+    killed(old)
+    assert aws.live() == ["j-0002"]
+
+
 def test_a_cluster_that_was_marked_but_still_seems_to_run_is_not_waited_for(aws: Any, task: Any) -> None:
     task.execute()
     aws.clusters["j-0001"]["Tags"]["sluicegate:ended-by"] = "killed"

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +27,6 @@ def waiting(seconds: float = 60) -> ClusterTrigger:
     return ClusterTrigger(
         aws_conn_id="aws_default",
         cluster_id="j-0001",
-        key=asdict(RunKey("d", "p", "r", "t")),
         since=now.isoformat(),
         deadline=(now + timedelta(seconds=seconds)).isoformat(),
     )

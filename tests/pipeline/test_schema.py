@@ -74,6 +74,7 @@ def value_of(text: str | bytes) -> Any:
     [
         ("docs/pipeline.schema.json", []),
         ("docs/defaults.schema.json", ["--defaults"]),
+        ("docs/recovery-plan.schema.json", ["--recovery-plan"]),
         ("docs/yaml.md", ["--markdown"]),
     ],
 )

@@ -33,7 +33,17 @@ def _links(waits: dict[str, list[str]]) -> tuple[tuple[str, str], ...]:
 
 def nights() -> list[Night]:
     """Each night, not yet begun."""
-    return [_bad_night(), _diamond(), _thirty_days(), _half_mapped(), _undone(), _triggered(), _assets(), _middle()]
+    return [
+        _bad_night(),
+        _diamond(),
+        _thirty_days(),
+        _half_mapped(),
+        _undone(),
+        _triggered(),
+        _assets(),
+        _middle(),
+        _shop(),
+    ]
 
 
 def _bad_night() -> Night:
@@ -151,3 +161,16 @@ def _middle() -> Night:
             ("middle_last.wait_for__middle_hand", "middle_last.work"),
         ),
     )  # fmt: skip
+
+
+def _shop() -> Night:
+    """The night of docs/recovery.md: a file is late, three pipelines have waited for it, and a report for them."""
+    readers = ("margin", "refunds", "stock")
+    waits = {f"shop_{name}.{name}": ["shop_feed.load_orders"] for name in readers}
+    waits |= {"shop_report.report": [f"shop_{name}.{name}" for name in readers]}
+    wait = "wait_for__raw"
+    return Night(
+        name="shop",
+        planned={"shop_feed": {wait: _BROKEN, "load_orders": _NEVER}} | _late(waits),
+        links=((f"shop_feed.{wait}", "shop_feed.load_orders"), *_links(waits)),
+    )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sluicegate.recovery.definition import Plan
     from sluicegate.recovery.request import Request
 
-__all__ = ["plan"]
+__all__ = ["plan", "show_plan"]
 
 _WRONG_USE = 2
 
@@ -121,10 +121,13 @@ def plan(
         )
         with connected(AirflowOptions(url, token_file, user, state)) as client:
             made = make(client, request)
-        _show(made, request, output=output, graph=graph, as_json=as_json)
+        show_plan(made, request, output=output, graph=graph, as_json=as_json)
 
 
-def _show(made: Plan, request: Request, *, output: Path | None, graph: Path | None, as_json: bool) -> None:
+def show_plan(
+    made: Plan, request: Request, *, output: Path | None = None, graph: Path | None = None, as_json: bool = False
+) -> Path | None:
+    """Print a plan, write its file and draw it where that is asked for; the file, where there is one."""
     from sluicegate.recovery.explain import explain
     from sluicegate.recovery.plan_file import as_text, write_plan
 
@@ -135,18 +138,19 @@ def _show(made: Plan, request: Request, *, output: Path | None, graph: Path | No
         if output is not None:
             write_plan(made, output)
         typer.echo(as_text(made), nl=False)
-        return
+        return output
     out = console()
     if not made.instances:
         out.print("Nothing to recover: " + ("nothing failed that matches." if request.words() else "nothing failed."))
         for each in made.left_alone:
             out.print(f"  left alone: {each.dag}{'.' + each.task if each.task else ''} {each.run}: {each.why}")
-        return
+        return None
     write_plan(made, file)
     for line in explain(made):
         out.print(line)
     out.print()
     out.print(f"Nothing has been changed. To carry it out: sluicegate recover apply {file}")
+    return file
 
 
 def _draw(made: Plan, graph: Path) -> None:

@@ -17,12 +17,21 @@ _WRONG_USE = 2
 
 def schema(
     defaults: Annotated[bool, typer.Option("--defaults", help="Of `defaults.yaml`, not of a pipeline file.")] = False,
+    recovery_plan: Annotated[bool, typer.Option("--recovery-plan", help="Of the file of a recovery plan.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="The page of reference: every key of both.")] = False,
 ) -> None:
     """Print the JSON Schema (draft-07) of a pipeline file, for editors."""
-    if defaults and markdown:
-        typer.echo("sluicegate schema: the page of `--markdown` holds `--defaults` too: give one of them", err=True)
+    if defaults + markdown + recovery_plan > 1:
+        typer.echo(
+            "sluicegate schema: give one of --defaults, --recovery-plan and --markdown (it has `--defaults` too)",
+            err=True,
+        )
         raise typer.Exit(_WRONG_USE)
+    if recovery_plan:
+        from sluicegate.recovery.plan_file import schema as plan_schema
+
+        typer.echo(json.dumps(plan_schema(), indent=2, ensure_ascii=False))
+        return
     if markdown:
         typer.echo(reference_page(), nl=False)
         return

@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -180,7 +179,7 @@ class SparkOperator(StepOperator):
             cluster = client.describe(launched.cluster_id)
             if launched.done:
                 return self._report(context, step, cluster, client.steps(launched.cluster_id))
-        return self._wait(key, cluster, until)
+        return self._wait(cluster, until)
 
     def _find(self, client: EmrClient, key: RunKey, step: StepContext, context: Context) -> tuple[Record, list[Found]]:
         """The clusters of this task, and its record: the intent, written before there can be a cluster."""
@@ -226,7 +225,7 @@ class SparkOperator(StepOperator):
             },
         )
 
-    def _wait(self, key: RunKey, cluster: ClusterStatus, until: datetime | None) -> NoReturn:
+    def _wait(self, cluster: ClusterStatus, until: datetime | None) -> NoReturn:
         from sluicegate.emr.trigger import ClusterTrigger
 
         now = datetime.now(UTC)
@@ -238,7 +237,6 @@ class SparkOperator(StepOperator):
             trigger=ClusterTrigger(
                 aws_conn_id=self.aws_conn_id,
                 cluster_id=cluster.cluster_id,
-                key=asdict(key),
                 since=now.isoformat(),
                 deadline=deadline.isoformat(),
             ),

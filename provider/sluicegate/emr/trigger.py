@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from sluicegate.emr.names import RunKey
 from sluicegate.faults import TransientFault, classify
 
 if TYPE_CHECKING:
@@ -47,7 +46,6 @@ class ClusterTrigger(BaseTrigger):
     boto3 is called in threads. Throttling and outages are waited out until the deadline. All of it is in
     `serialize`, so that another triggerer can go on where this one died.
 
-    :param key: the `RunKey` as a mapping
     :param since: when the wait began, ISO; for what the log says
     :param deadline: when to give up, ISO
     """
@@ -57,7 +55,6 @@ class ClusterTrigger(BaseTrigger):
         *,
         aws_conn_id: str | None,
         cluster_id: str,
-        key: dict[str, Any],
         since: str,
         deadline: str,
         **kwargs: Any,
@@ -65,7 +62,6 @@ class ClusterTrigger(BaseTrigger):
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self.aws_conn_id = aws_conn_id
         self.cluster_id = cluster_id
-        self.key = key
         self.since = since
         self.deadline = deadline
         self._client: EmrClient | None = None
@@ -76,7 +72,6 @@ class ClusterTrigger(BaseTrigger):
             {
                 "aws_conn_id": self.aws_conn_id,
                 "cluster_id": self.cluster_id,
-                "key": self.key,
                 "since": self.since,
                 "deadline": self.deadline,
             },
@@ -113,17 +108,24 @@ class ClusterTrigger(BaseTrigger):
             await asyncio.sleep(min(pause(waited, failures), left))
 
     async def on_kill(self) -> None:
-        """A person has marked or cleared the deferred task: the cluster is not needed any more."""
+        """A person has marked or cleared the deferred task: this cluster is not needed any more.
+
+        Only this one: the triggerer hears of a clear seconds later, and the next try may have a new one by then.
+        """
         ended = await asyncio.to_thread(self._end)
-        self.log.info("Terminated by the task's end: %s", ", ".join(ended) or "no cluster was running")
+        self.log.info("Terminated by the task's end: %s", self.cluster_id if ended else "no cluster was running")
 
     def _look(self) -> tuple[ClusterStatus, list[StepStatus]]:
         client = self._connected()
         cluster = client.describe(self.cluster_id)
         return cluster, client.steps(self.cluster_id) if cluster.state == "RUNNING" else []
 
-    def _end(self) -> list[str]:
-        return self._connected().terminate_by_name(RunKey(**self.key), why="killed")
+    def _end(self) -> bool:
+        client = self._connected()
+        if client.describe(self.cluster_id).terminal:
+            return False
+        client.terminate([self.cluster_id], why="killed")
+        return True
 
     def _connected(self) -> EmrClient:
         """The client, made in the thread: botocore and the connection take their time."""
