@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from greenlet import greenlet
 
 from sluicegate.api.errors import ApiError, Refused
-from sluicegate.recovery.apply import apply
+from sluicegate.recovery.carry_out import carry_out
 from sluicegate.recovery.definition import InstanceKey, Plan
 from sluicegate.recovery.errors import PlanInUse
 from sluicegate.recovery.journal import Journal
@@ -117,7 +117,7 @@ class Operator:
             site = ModelSite(self.world.airflow, me, self)
             try:
                 journal = Journal(self.store, self.plan.id, self.now())
-                self.outcome = apply(self.plan, site, journal, options, clock=self)
+                self.outcome = carry_out(self.plan, site, journal, options, clock=self)
             except ApiError as error:
                 self.world.said.append(f"{me}: {type(error).__name__}")
                 if isinstance(error, PlanInUse):

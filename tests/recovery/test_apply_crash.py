@@ -17,7 +17,7 @@ import pytest
 
 from sluicegate.api import Bearer, Client
 from sluicegate.api.errors import ApiError
-from sluicegate.recovery.apply import apply
+from sluicegate.recovery.carry_out import carry_out
 from sluicegate.recovery.definition import Plan
 from sluicegate.recovery.errors import PlanInUse
 from sluicegate.recovery.journal import FileStore, Journal, journal_of
@@ -74,13 +74,13 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, out + err
 
 
-def carry_out(server: ModelServer, plan: Plan, file: Path, options: Options = OPTIONS) -> Outcome:
+def in_process(server: ModelServer, plan: Plan, file: Path, options: Options = OPTIONS) -> Outcome:
     """As the command, in this process."""
     store = FileStore(journal_of(file))
     try:
         journal = Journal(store, plan.id, datetime.now(UTC))
         with Client(server.url, Bearer(TOKEN), environment_proxies=False, deadline=3) as client:
-            return apply(plan, RestSite(client, plan.runs), journal, options)
+            return carry_out(plan, RestSite(client, plan.runs), journal, options)
     finally:
         store.close()
 
@@ -151,7 +151,7 @@ def test_a_proxy_that_fails_at_each_call_in_turn_makes_nothing_run_twice(fate: s
             server.before = _once(number, fate)
             for _ in range(3):
                 try:
-                    outcome = carry_out(server, made, file)
+                    outcome = in_process(server, made, file)
                 except ApiError:
                     continue
                 break

@@ -40,8 +40,8 @@ def test_no_entry_point_of_airflow_leads_to_recovery() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "from sluicegate.recovery.apply import apply",
-        "def late():\n    import sluicegate.recovery.apply",
+        "from sluicegate.recovery.carry_out import carry_out",
+        "def late():\n    import sluicegate.recovery.carry_out",
         "from sluicegate import recovery",
     ],
 )

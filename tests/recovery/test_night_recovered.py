@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.recovery.apply import apply
+from sluicegate.recovery.carry_out import carry_out
 from sluicegate.recovery.definition import Action, Plan
 from sluicegate.recovery.journal import FileStore, Journal, journal_of
 from sluicegate.recovery.marker import claims
@@ -26,7 +26,7 @@ from tests.recovery.night import Airflow, Key, Night, key_of
 OPTIONS = Options("ada", "the source was late", longest_poll=2, look=5)
 
 
-def carry_out(airflow: Airflow, night: Night, file: Path) -> tuple[Plan, Outcome]:
+def recover(airflow: Airflow, night: Night, file: Path) -> tuple[Plan, Outcome]:
     """Plan, mend the cause, apply."""
     with airflow.stack.api() as client:
         made = make(client, Request(pipelines=night.dags))
@@ -34,7 +34,7 @@ def carry_out(airflow: Airflow, night: Night, file: Path) -> tuple[Plan, Outcome
         night.mend()
         store = FileStore(journal_of(file))
         journal = Journal(store, made.id, datetime.now(UTC))
-        outcome = apply(read_plan(file), RestSite(client, made.runs), journal, OPTIONS)
+        outcome = carry_out(read_plan(file), RestSite(client, made.runs), journal, OPTIONS)
         store.close()
     return made, outcome
 
@@ -49,7 +49,7 @@ def test_a_night_is_recovered_in_order_and_each_task_runs_once_more(
 ) -> None:
     failed = night(name)
     by_itself = failed.keys(lambda each: each["state"] is None)  # waits for the day before, in a run that goes on
-    made, outcome = carry_out(airflow, failed, tmp_path / "plan.json")
+    made, outcome = recover(airflow, failed, tmp_path / "plan.json")
     assert outcome.is_good, outcome
     failed.obeys()
     cleared = planned(made, Action.CLEAR)
@@ -67,7 +67,7 @@ def test_a_trigger_is_marked_once_its_child_succeeded_and_what_comes_after_it_ru
     night: Callable[[str], Night], airflow: Airflow, tmp_path: Path
 ) -> None:
     failed = night("triggered")
-    made, outcome = carry_out(airflow, failed, tmp_path / "plan.json")
+    made, outcome = recover(airflow, failed, tmp_path / "plan.json")
     assert outcome.is_good, outcome
     [trigger] = planned(made, Action.MARK_SUCCESS)
     assert trigger.task == "call"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sluicegate.recovery import apply, effects, evaluate, journal, marker
+from sluicegate.recovery import carry_out, effects, evaluate, journal, marker
 from sluicegate.recovery.layout import Layout
 from tests.recovery.simulation import MemoryStore, check, play
 
@@ -83,10 +83,10 @@ BROKEN: dict[str, tuple[Any, str, Any]] = {
     "a reset below a mark is not known": (effects, "judge", _no_mark),
     "the marker is ignored": (marker.Marker, "take", classmethod(_always_mine)),
     "waves from the last to the first": (Layout, "__init__", _backwards),
-    "a wave is not waited for": (apply._Apply, "_is_over", lambda *_: True),
+    "a wave is not waited for": (carry_out._CarryOut, "_is_over", lambda *_: True),
     "nothing is held back": (effects, "held_back", lambda *_: {}),
     "a lost clear is not mended": (effects.Effects, "requeue", lambda *_: None),
-    "a failure does not stop it": (apply._Apply, "_must_stop", lambda _: False),
+    "a failure does not stop it": (carry_out._CarryOut, "_must_stop", lambda _: False),
     "half a line stays in the journal": (MemoryStore, "cut", lambda *_: None),
 }
 

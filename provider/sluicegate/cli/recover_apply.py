@@ -73,6 +73,7 @@ def apply(
 
     Ends with 1 when something has failed again or was left over.
     """
+    from sluicegate.recovery.on_word import check_server, check_word
     from sluicegate.recovery.plan_file import read_plan
     from sluicegate.recovery.progress import Options
     from sluicegate.recovery.site_rest import RestSite
@@ -82,11 +83,11 @@ def apply(
     with failing():
         made = read_plan(plan)
         if yes is not None:
-            _check_words(made, yes, reason)
+            check_word(made, yes, reason)
         elif not dry_run and not sys.stdin.isatty():
             wrong_use("recover apply", f"without a terminal, say --yes {made.id} --reason TEXT")
         with connected(AirflowOptions(url, token_file, user, state), deadline=patience) as client:
-            _check_server(made, client.url)
+            check_server(made, client.url)
             site = RestSite(client, made.runs)
             _show(made, site.version(), out)
             if not made.instances:
@@ -109,23 +110,6 @@ def apply(
             _report(made, site, outcome, out, as_json=as_json)
     if not dry_run and not outcome.is_good:
         raise typer.Exit(_LEFT_OVER)
-
-
-def _check_words(plan: Plan, yes: str, reason: str | None) -> None:
-    if yes != plan.id:
-        wrong_use("recover apply", f"--yes {yes} is not the id of this plan, {plan.id}")
-    if not (reason or "").strip():
-        wrong_use("recover apply", "--yes needs a --reason, too: it is in the note on everything that is reset")
-
-
-def _check_server(plan: Plan, url: str) -> None:
-    from sluicegate.recovery.errors import WrongPlan
-
-    if plan.server.url.rstrip("/") != url.rstrip("/"):
-        raise WrongPlan(
-            f"{plan.id} was made for the Airflow at {plan.server.url}, and this one is {url}.",
-            f"Give --url {plan.server.url}, or make a plan for this one.",
-        )
 
 
 def _show(plan: Plan, version: str, out: Console) -> None:
@@ -163,7 +147,7 @@ def _carried_out(plan: Plan, file: Path, site: RestSite, options: Options, out: 
     from datetime import UTC, datetime
 
     from sluicegate.cli.recover_view import shown
-    from sluicegate.recovery.apply import apply
+    from sluicegate.recovery.carry_out import carry_out
     from sluicegate.recovery.journal import FileStore, Journal, journal_of
 
     journal = Journal(FileStore(journal_of(file)), plan.id, datetime.now(UTC))
@@ -171,7 +155,7 @@ def _carried_out(plan: Plan, file: Path, site: RestSite, options: Options, out: 
         out.print(f"Going on where {journal_of(file)} ends.")
     try:
         with shown(out) as on_change:
-            return apply(plan, site, journal, options, on_change=on_change)
+            return carry_out(plan, site, journal, options, on_change=on_change)
     except KeyboardInterrupt:
         out.print(f"Stopped. What is under way goes on in Airflow; `sluicegate recover apply {file}` resumes the plan.")
         raise

@@ -7,7 +7,8 @@ Airflow's REST API alone, imports no Airflow, and nothing here is ever called by
 from __future__ import annotations
 
 from sluicegate.recovery.definition import Plan
+from sluicegate.recovery.on_word import apply
 from sluicegate.recovery.planning import plan
 from sluicegate.recovery.request import Request, moment, run_key, window_of
 
-__all__ = ["Plan", "Request", "moment", "plan", "run_key", "window_of"]
+__all__ = ["Plan", "Request", "apply", "moment", "plan", "run_key", "window_of"]

@@ -56,7 +56,7 @@ def lines(plan: Plan, outcome: Outcome, failed: tuple[Failure, ...]) -> Iterator
         yield from _more(len(found))
     yield from (f"  ! {each}" for each in outcome.warnings)
     if not outcome.is_finished:
-        yield "  Mend what failed and clear it by hand, then apply the plan again: it goes on where it stopped."
+        yield "  Mend what failed, then make a new plan: it has what failed again and what was not reached."
 
 
 def as_json(plan: Plan, outcome: Outcome, failed: tuple[Failure, ...]) -> dict[str, Any]:

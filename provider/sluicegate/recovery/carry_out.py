@@ -23,12 +23,12 @@ from sluicegate.recovery.marker import FINISHED, STOPPED, Marker, new_claim
 from sluicegate.recovery.progress import Fate, OnChange, Options, Outcome, Status, View
 from sluicegate.recovery.site import Seen, Site
 
-__all__ = ["apply"]
+__all__ = ["carry_out"]
 
 _SLOWER = 1.5
 
 
-def apply(
+def carry_out(
     plan: Plan,
     site: Site,
     journal: Journal,
@@ -45,10 +45,10 @@ def apply(
     :raises NotPermitted: when Airflow does not permit the user to reset tasks of a DAG, or to write the marker
     :raises ApiError: when Airflow is not reached; what was done until then is known to the next call
     """
-    return _Apply(plan, site, journal, options, clock or SystemClock(), on_change).run()
+    return _CarryOut(plan, site, journal, options, clock or SystemClock(), on_change).run()
 
 
-class _Apply:
+class _CarryOut:
     def __init__(
         self, plan: Plan, site: Site, journal: Journal, options: Options, clock: Clock, on_change: OnChange
     ) -> None:
