@@ -410,9 +410,15 @@ class ModelSite:
         return found
 
     def clear(
-        self, run: RunKey, tasks: Collection[tuple[str, int]], note: str, *, even_running: bool = False
+        self,
+        run: RunKey,
+        tasks: Collection[tuple[str, int]],
+        note: str,
+        *,
+        even_running: bool = False,
+        latest: bool = False,
     ) -> Collection[tuple[str, int]]:
-        del even_running
+        del even_running, latest
         found: list[tuple[str, int]] = self._request(
             "clear", lambda: self.airflow.clear(self.by, run, set(tasks), note)
         )

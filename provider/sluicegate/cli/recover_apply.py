@@ -51,6 +51,10 @@ def apply(
     skip_forbidden: Annotated[
         bool, typer.Option("--skip-forbidden", help="Leave alone DAGs whose tasks you must not clear, and go on.")
     ] = False,
+    latest_version: Annotated[
+        bool,
+        typer.Option("--latest-version", help="Run the latest version of the DAGs' bundle, not that of the run."),
+    ] = False,
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Take the plan from a process that is dead: make sure that it is.")
     ] = False,
@@ -103,6 +107,7 @@ def apply(
                 keep_going=keep_going,
                 skip_forbidden=skip_forbidden,
                 take_over=take_over,
+                latest_version=latest_version,
                 marked=not without_marker,
                 settle=settle,
             )

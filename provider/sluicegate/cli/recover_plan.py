@@ -77,6 +77,9 @@ def plan(
         list[str] | None,
         typer.Option(help="With --from: a step with effects outside to run as well, as DAG.TASK; a glob."),
     ] = None,
+    then: Annotated[
+        list[str] | None, typer.Option(help="A command to run once the plan is done; `apply` shows it at its end.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The plan's file; recovery-ID.json if it is not given.")
     ] = None,
@@ -118,6 +121,7 @@ def plan(
             source=source,
             downstream=downstream,
             include=tuple(include or ()),
+            afterwards=tuple(then or ()),
         )
         with connected(AirflowOptions(url, token_file, user, state)) as client:
             made = make(client, request)

@@ -86,7 +86,7 @@ def build_of(
             left_alone=tuple(chosen.left),
             warnings=tuple(chosen.warnings),
             load=_load(instances, chosen.choices, night),
-            afterwards=(),
+            afterwards=request.afterwards,
         )
     )
 
@@ -277,7 +277,7 @@ def _followed(groups: Mapping[Group, list[InstanceKey]], links: list[Link]) -> d
             counts.setdefault(after, Counter())[each] += 1
     found: dict[Group, Group] = {}
     for name, counter in sorted(counts.items()):
-        parent = counter.most_common(1)[0][0]
+        parent = min(counter, key=lambda other: (-counter[other], other))
         step: Group | None = parent
         while step is not None and step != name:  # never in a circle
             step = found.get(step)

@@ -137,7 +137,9 @@ class Effects:
                 self._site.mark(each.key, STATE_OF[each.action], words)
             return list(map(self._task, places))
         running = any(each.state == "running" for each in planned)
-        return self._site.clear(run, list(map(self._task, places)), words, even_running=running)
+        return self._site.clear(
+            run, list(map(self._task, places)), words, even_running=running, latest=self._options.latest_version
+        )
 
     def _is_settled(self, error: ApiError, what: str, run: RunKey, tasks: Tasks, group: Sequence[int]) -> bool:
         """Find out what became of an effect that has failed; whether it may be tried again.

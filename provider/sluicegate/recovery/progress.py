@@ -66,6 +66,8 @@ class Options:
     keep_going: bool = False
     skip_forbidden: bool = False
     take_over: bool = False
+    latest_version: bool = False
+    """Whether what is reset runs the latest version of its DAG's bundle, not the one that its run began with."""
     marked: bool = True
     """Whether a marker in Airflow keeps other operators away."""
     settle: float = 30.0

@@ -42,6 +42,7 @@ class Request:
     :param source: restate what read this dataset (`flights.raw`), or what this pipeline wrote (`flights`)
     :param downstream: also what reads what they write, and so on
     :param include: globs of `dag.task`: steps with effects outside to run again in a restatement
+    :param afterwards: commands for a person to run once the plan is done; they are only shown
     """
 
     pipelines: tuple[str, ...] = ()
@@ -60,6 +61,7 @@ class Request:
     source: str | None = None
     downstream: bool = False
     include: tuple[str, ...] = ()
+    afterwards: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """:raises WrongRequest: for a fault, a class or a kind of step that there is not"""

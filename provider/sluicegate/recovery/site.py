@@ -40,11 +40,18 @@ class Site(Protocol):
         ...
 
     def clear(
-        self, run: RunKey, tasks: Collection[tuple[str, int]], note: str, *, even_running: bool = False
+        self,
+        run: RunKey,
+        tasks: Collection[tuple[str, int]],
+        note: str,
+        *,
+        even_running: bool = False,
+        latest: bool = False,
     ) -> Collection[tuple[str, int]]:
         """Reset these instances (task and map index) of a run and put `note` on them, all in one transaction.
 
-        Returns those that were reset. Without `even_running`:
+        `latest`: they run the latest version of their DAG's bundle. Returns those that were reset. Without
+        `even_running`:
 
         :raises Refused: with status 409 and nothing done, when one of them is running
         """

@@ -95,9 +95,15 @@ class RestSite:
     # ---- effects ----
 
     def clear(
-        self, run: RunKey, tasks: Collection[tuple[str, int]], note: str, *, even_running: bool = False
+        self,
+        run: RunKey,
+        tasks: Collection[tuple[str, int]],
+        note: str,
+        *,
+        even_running: bool = False,
+        latest: bool = False,
     ) -> Collection[tuple[str, int]]:
-        body = {
+        body: dict[str, object] = {
             "dag_run_id": run.run,
             "task_ids": [list(each) for each in sorted(tasks)],
             "only_failed": False,
@@ -105,6 +111,8 @@ class RestSite:
             "prevent_running_task": not even_running,
             "note": note,
         }
+        if latest:  # else the DAG's own setting decides, and Airflow's
+            body["run_on_latest_version"] = True
         answer = self._client.post(path("dags", run.dag, "clearTaskInstances"), body)
         found = map(Fields, Fields(answer).entries("task_instances"))
         return {(each.text("task_id"), each.number("map_index")) for each in found}
