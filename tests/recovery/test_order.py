@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluicegate.recovery.chosen import Choice, Chosen
 from sluicegate.recovery.definition import Action, EdgeKind, InstanceKey, Plan, RunKey
 from sluicegate.recovery.errors import PlanCycle
-from sluicegate.recovery.night import Assets, Emitted, Task
+from sluicegate.recovery.night import Assets, Dag, Emitted, Task
 from sluicegate.recovery.request import Request
+from sluicegate.recovery.triggered import triggered_runs
 from tests.recovery.made_up import MadeUp, left, shown, waves
 
 
@@ -211,6 +213,73 @@ def test_a_trigger_that_started_nothing_runs_again() -> None:
     assert actions["parent.start"] is Action.CLEAR
 
 
+def three_generations() -> MadeUp:
+    """`parent.start` started `child`, whose `next` started `grandchild`, which failed."""
+    made = parent_and_child()
+    key = InstanceKey("child", "scheduled__01", "next")
+    made.put(replace(made.instances[InstanceKey("child", "scheduled__01", "load")], key=key, id="next",
+                     operator="TriggerDagRunOperator", triggers=("grandchild", None)))  # fmt: skip
+    made.children[key] = made.run("grandchild", load="failed")
+    return made
+
+
+def moved_out(made: MadeUp, *dags: str) -> MadeUp:
+    """The same, where the filters leave out these DAGs."""
+    for run in [run for run in made.runs if run.dag in dags]:
+        made.others[run] = (made.runs.pop(run), [each for each in made.instances.values() if each.key.of == run])
+        for each in made.others[run][1]:
+            del made.instances[each.key]
+    return made
+
+
+@pytest.mark.parametrize("outside", [(), ("grandchild",), ("child", "grandchild")])
+def test_what_a_triggered_run_has_triggered_is_not_started_a_second_time_either(outside: tuple[str, ...]) -> None:
+    plan = moved_out(three_generations(), *outside).plan()
+    assert waves(plan)[0] == ["child.load 1", "grandchild.load 1"]
+    actions = {f"{each.dag}.{each.task}": each.action for each in plan.instances}
+    assert actions["child.next"] is actions["parent.start"] is Action.MARK_SUCCESS
+    assert ("grandchild.load 1", "child.next 1") in edges(plan, EdgeKind.TRIGGER)
+    assert ("child.next 1", "parent.start 1") in edges(plan, EdgeKind.TRIGGER)
+
+
+def test_a_trigger_is_not_marked_where_what_it_started_is_left_alone() -> None:
+    made = three_generations()
+    run = made.runs[RunKey("grandchild", "scheduled__01")]
+    made.runs[run.key] = replace(run, state="running")
+    plan = made.plan()
+    assert "parent" not in plan.dags
+    assert "still runs" in left(plan)["child.next"]
+    assert "is left alone" in left(plan)["parent.start"]
+
+
+def test_a_triggered_run_of_a_paused_dag_is_not_waited_for() -> None:
+    made = moved_out(parent_and_child(), "child")
+    made.dags["child"] = Dag("child", paused=True)
+    plan = made.plan()
+    assert plan.instances == ()
+    assert "its DAG is paused" in left(plan)["parent.start"]
+
+
+def test_a_triggered_run_goes_along_with_its_setups_and_teardowns() -> None:
+    made = parent_and_child()
+    run = made.run("child", make="success", load="failed", drop="success")
+    made.structure("child", Task("make", ("load", "drop"), role="setup"), Task("load", ("drop",)),
+                   Task("drop", role="teardown"), Task("tidy"))  # fmt: skip
+    made.children[InstanceKey("parent", "scheduled__01", "start")] = run
+    assert {"child.make 1", "child.drop 1"} < set(waves(moved_out(made, "child").plan())[0])
+
+
+def test_a_trigger_that_succeeded_is_not_run_again_by_a_restatement() -> None:
+    made = parent_and_child("success")
+    key = InstanceKey("parent", "scheduled__01", "start")
+    made.put(replace(made.instances[key], state="success"))
+    chosen = Chosen()
+    chosen.add(Choice(made.instances[key], "restated", root=True))
+    triggered_runs(chosen, made.night, made)
+    assert chosen.choices == {}
+    assert "--from child restates that" in chosen.left[0].why
+
+
 def test_what_a_mark_resets_waits_before_the_mark() -> None:
     made = parent_and_child("success")
     made.run("feed", load="failed")
@@ -261,6 +330,29 @@ def test_a_first_event_starts_its_run_by_itself() -> None:
     made = emitting()
     made.events.clear()
     assert waves(made.plan()) == [["maker.emit 1", "taker.load 1"]]
+
+
+def test_what_a_new_run_starts_anew_is_not_reset_as_well() -> None:
+    """`taker` fails after it has emitted asset 9, by which `third` was started."""
+    for names in (("maker", "taker", "third"), ("zmaker", "taker", "third"), ("maker", "ztaker", "athird")):
+        maker, taker, third = names
+        made = MadeUp()
+        runs = {name: made.run(name, emit="failed" if name == maker else "success", load="failed") for name in
+                sorted(names)}  # fmt: skip
+        made.assets = Assets({(maker, "emit"): (7,), (taker, "emit"): (9,)}, {7: (taker,), 9: (third,)}, {})
+        made.events[runs[maker]] = [Emitted("emit", 7, (runs[taker],))]
+        made.events[runs[taker]] = [Emitted("emit", 9, (runs[third],))]
+        plan = made.plan()
+        assert set(plan.dags) == {maker}
+        assert "starts a new run" in left(plan)[taker]
+        assert "starts a new run" in left(plan)[third]
+
+
+def test_a_consumer_that_emits_and_failed_itself_is_left_to_its_new_run() -> None:
+    made = emitting()
+    made.run("taker", emit="failed")
+    made.assets = Assets({("maker", "emit"): (7,), ("taker", "emit"): (9,)}, {7: ("taker",), 9: ("third",)}, {})
+    assert waves(made.plan()) == [["maker.emit 1"]]
 
 
 # --- any night

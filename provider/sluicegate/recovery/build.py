@@ -10,7 +10,7 @@ from itertools import chain, pairwise
 
 from sluicegate.faults.report import playbook_section
 from sluicegate.graph.order import CycleError, following, reached, waves
-from sluicegate.recovery.chosen import Choice, Chosen, by_run, choose
+from sluicegate.recovery.chosen import Choice, Chosen, by_run, choose, why_nothing_runs
 from sluicegate.recovery.definition import (
     Action,
     Cause,
@@ -93,12 +93,10 @@ def build_of(
 
 def _leave_what_cannot_run(chosen: Chosen, night: Night, details: Details) -> None:
     for dag in sorted({key.dag for key in chosen.choices}):
-        known = night.dags.get(dag)
-        if known is None or known.stale:
-            chosen.leave_dag(dag, "Airflow does not find this DAG any more: nothing would run")
-        elif known.paused:
-            chosen.leave_dag(dag, "it is paused: nothing would run before it is unpaused")
-        elif known.broken:
+        why = why_nothing_runs(dag, night)
+        if why is not None:
+            chosen.leave_dag(dag, why)
+        elif night.dags[dag].broken:
             chosen.warnings.append(f"{dag}: its file cannot be imported at present; its last good version would run")
     for key, choice in list(chosen.choices.items()):
         if choice.instance.state == "removed":

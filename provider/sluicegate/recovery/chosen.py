@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from sluicegate.graph.order import following, reached
@@ -11,7 +11,16 @@ from sluicegate.recovery.definition import Action, InstanceKey, LeftAlone, RunKe
 from sluicegate.recovery.night import ENDED_RUN, FAILED, UNDER_WAY, Details, FaultSeen, Instance, Night, Task
 from sluicegate.recovery.request import Request, Treatment
 
-__all__ = ["Choice", "Chosen", "by_run", "choose", "needs_structure", "task_links"]
+__all__ = [
+    "Choice",
+    "Chosen",
+    "by_run",
+    "choose",
+    "choose_run",
+    "needs_structure",
+    "task_links",
+    "why_nothing_runs",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +41,36 @@ class Chosen:
     choices: dict[InstanceKey, Choice] = field(default_factory=dict)
     left: list[LeftAlone] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    _of_run: dict[RunKey, set[InstanceKey]] = field(default_factory=dict)
 
     def add(self, choice: Choice) -> None:
-        self.choices.setdefault(choice.instance.key, choice)
+        key = choice.instance.key
+        self.choices.setdefault(key, choice)
+        self._of_run.setdefault(key.of, set()).add(key)
+
+    def of(self, run: RunKey) -> list[InstanceKey]:
+        """What is chosen of a run, sorted."""
+        return sorted(self._of_run.get(run, ()))
 
     def leave(self, key: InstanceKey, why: str) -> None:
-        self.choices.pop(key, None)
+        self._remove(key)
         index = f"[{key.index}]" if key.index >= 0 else ""
         self.left.append(LeftAlone(key.dag, key.run, key.task + index, why))
 
     def leave_run(self, run: RunKey, why: str) -> None:
-        for key in [key for key in self.choices if key.of == run]:
-            del self.choices[key]
+        for key in self.of(run):
+            self._remove(key)
         self.left.append(LeftAlone(run.dag, run.run, "", why))
 
     def leave_dag(self, dag: str, why: str) -> None:
-        for key in [key for key in self.choices if key.dag == dag]:
-            del self.choices[key]
+        for run in [run for run in self._of_run if run.dag == dag]:
+            for key in self.of(run):
+                self._remove(key)
         self.left.append(LeftAlone(dag, "", "", why))
+
+    def _remove(self, key: InstanceKey) -> None:
+        if self.choices.pop(key, None) is not None:
+            self._of_run[key.of].discard(key)
 
 
 _ACTIONS = {
@@ -162,6 +183,28 @@ def _why(each: Instance, fault: FaultSeen | None) -> str:
     return "it failed"
 
 
+def choose_run(chosen: Chosen, instances: list[Instance], night: Night, details: Details, why: str) -> None:
+    """All that failed in an ended run, whatever the filters say, and what goes along with it.
+
+    :param why: for what nothing else had chosen
+    """
+    roots = [each for each in instances if each.state == "failed"]
+    lost = [each for each in instances if each.state is None]
+    run = instances[0].key.of
+    before = set(chosen.of(run))
+    _choose_in_run(chosen, instances, roots, lost, night, Request(), details)
+    for key in set(chosen.of(run)) - before:
+        chosen.choices[key] = replace(chosen.choices[key], why=why)
+
+
+def why_nothing_runs(dag: str, night: Night) -> str | None:
+    """Why a task of this DAG would not run if it were reset; None where it would."""
+    known = night.dags.get(dag)
+    if known is None or known.stale:
+        return "Airflow does not find this DAG any more: nothing would run"
+    return "it is paused: nothing would run before it is unpaused" if known.paused else None
+
+
 def needs_structure(instances: Iterable[Instance]) -> bool:
     """Whether a teardown may have run: something began after something else had failed."""
     every = list(instances)
@@ -206,7 +249,7 @@ def _with_setups_and_teardowns(chosen: Chosen, instances: list[Instance], tasks:
         return
     run = instances[0].key.of
     wanted: set[str] = set()
-    for name in {key.task for key in chosen.choices if key.of == run}:
+    for name in {key.task for key in chosen.of(run) if chosen.choices[key].action is Action.CLEAR}:
         earlier, later = reached(before, [name]), reached(after, [name])
         for setup in setups & earlier:
             teardowns = {each for each in after.get(setup, ()) if tasks[each].role == "teardown"}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from sluicegate.graph.order import following, reached
-from sluicegate.recovery.chosen import Choice, Chosen, by_run, task_links
+from sluicegate.recovery.chosen import Chosen, by_run, choose_run, task_links, why_nothing_runs
 from sluicegate.recovery.definition import Action, EdgeKind, InstanceKey, RunKey
-from sluicegate.recovery.night import FAILED, Details, Night, Run
+from sluicegate.recovery.night import FAILED, Details, Instance, Night, Run
 from sluicegate.recovery.relations import Link
 
 __all__ = ["Reset", "asset_events", "triggered_runs"]
@@ -22,55 +23,81 @@ def triggered_runs(chosen: Chosen, night: Night, details: Details) -> tuple[Nigh
 
     The night gains the runs that the filters had left out.
     """
-    links: list[Link] = []
-    for key, choice in list(chosen.choices.items()):
-        if choice.instance.triggers is None or choice.action is not Action.CLEAR:
-            continue
-        child = details.triggered_run(choice.instance)
+    starting = [key for key, each in chosen.choices.items() if each.instance.triggers is not None]
+    if not starting:
+        return night, []
+    found = _Triggered(chosen, night, details)
+    for key in starting:
+        found.visit(key)
+    return found.night, found.links
+
+
+class _Triggered:
+    """Goes from tasks to the runs that they have started, and on to those that these have started."""
+
+    def __init__(self, chosen: Chosen, night: Night, details: Details) -> None:
+        self._chosen = chosen
+        self._runs, self._all = dict(night.runs), dict(night.instances)
+        self.night = replace(night, runs=self._runs, instances=self._all)
+        self._details = details
+        self._of_run = by_run(night.instances)
+        self._visited: set[InstanceKey] = set()
+        self.links: list[Link] = []
+
+    def visit(self, key: InstanceKey) -> None:
+        choice = self._chosen.choices.get(key)
+        if key in self._visited or choice is None or choice.action is not Action.CLEAR:
+            return
+        self._visited.add(key)
+        child = self._details.triggered_run(choice.instance)
         if child is None:
-            continue
-        night = _with_run(night, child, details)
-        if child.state in ("running", "queued"):
-            _leave_with_followers(
-                chosen, key, f"the run {child.key.run} of {child.key.dag} that it started still runs", details
-            )
-            continue
-        failed = [each for each in night.instances.values() if each.key.of == child.key and each.state in FAILED]
-        for each in failed:
-            chosen.add(
-                Choice(each, f"{key.dag}.{key.task} started its run and waits for it", root=each.state == "failed")
-            )
-        done = replace(
-            choice,
-            action=Action.MARK_SUCCESS,
-            why=f"{choice.why}; the run {child.key.run} of {child.key.dag} that it started counts",
-        )
-        chosen.choices[key] = done
-        after = InstanceKey(key.dag, key.run, key.task)
-        links += [
-            Link(
-                InstanceKey(each.key.dag, each.key.run, each.key.task),
-                after,
-                EdgeKind.TRIGGER,
-                f"{key.dag}.{key.task} started {child.key.dag} {child.key.run}",
-            )
-            for each in failed
+            return
+        words = f"the run {child.key.run} of {child.key.dag} that it started"
+        if choice.instance.state == "success":
+            self._chosen.leave(key, f"it would start a second run beside {words}: --from {child.key.dag} restates that")
+            return
+        obstacle = self._recover(child, key)
+        if obstacle is not None:
+            _leave_with_followers(self._chosen, key, f"{words} {obstacle}", self._details)
+            return
+        why = f"{choice.why}; {words} counts"
+        self._chosen.choices[key] = replace(choice, action=Action.MARK_SUCCESS, why=why)
+        self.links += [
+            Link(before, replace(key, index=-1), EdgeKind.TRIGGER, f"{key.dag}.{key.task} started {child.key}")
+            for before in dict.fromkeys(replace(each, index=-1) for each in self._chosen.of(child.key))
         ]
-    return night, links
 
+    def _recover(self, child: Run, parent: InstanceKey) -> str | None:
+        """Choose what failed in a run that a task has started; or why that is not possible."""
+        if child.state in ("running", "queued"):
+            return "still runs"
+        instances = self._instances(child)
+        failed = [each for each in instances if each.state in FAILED]
+        if not failed:
+            return None
+        if why_nothing_runs(child.key.dag, self.night) is not None:
+            return "cannot run: its DAG is paused or gone"
+        words = f"{parent.dag}.{parent.task} started its run and waits for it"
+        choose_run(self._chosen, instances, self.night, self._details, words)
+        for each in self._chosen.of(child.key):
+            if self._chosen.choices[each].instance.triggers is not None:
+                self.visit(each)
+        return "is left alone" if any(each.key not in self._chosen.choices for each in failed) else None
 
-def _with_run(night: Night, run: Run, details: Details) -> Night:
-    if run.key in night.runs:
-        return night
-    instances = {each.key: each for each in details.all_of(run.key)}
-    return replace(night, runs={**night.runs, run.key: run}, instances={**night.instances, **instances})
+    def _instances(self, run: Run) -> list[Instance]:
+        if run.key not in self._runs:
+            found = {each.key: each for each in self._details.all_of(run.key)}
+            self._runs[run.key] = run
+            self._all |= found
+            self._of_run[run.key] = list(found)
+        return [self._all[key] for key in self._of_run.get(run.key, ())]
 
 
 def _leave_with_followers(chosen: Chosen, key: InstanceKey, why: str, details: Details) -> None:
     after = following(task_links(details.tasks(key.dag)))
     behind = reached(after, [key.task])
     chosen.leave(key, why)
-    for other in [other for other in chosen.choices if other.of == key.of and other.task in behind]:
+    for other in [other for other in chosen.of(key.of) if other.task in behind]:
         chosen.leave(other, f"it comes after {key.task}, which is left alone")
 
 
@@ -81,27 +108,56 @@ def asset_events(chosen: Chosen, night: Night, details: Details) -> tuple[list[L
     """
     links: list[Link] = []
     resets: list[Reset] = []
-    for run, keys in by_run(chosen.choices).items():
-        if not any((key.dag, key.task) in night.assets.emitted for key in keys):
+    again = {
+        run: {key.task for key in keys if chosen.choices[key].action is Action.CLEAR}
+        for run, keys in by_run(chosen.choices).items()
+        if any((key.dag, key.task) in night.assets.emitted for key in keys)
+    }
+    emitting = {dag for dag, _ in night.assets.emitted}
+    anew: dict[RunKey, None] = {}
+    for run, tasks in again.items():
+        if run in anew:
             continue
-        again = {key.task for key in keys if chosen.choices[key].action is Action.CLEAR}
-        events = [event for event in details.emitted(run) if event.task in again and event.started]
-        emitted_again = {event.asset_id for event in details.emitted(run) if event.task in again}
+        events = [event for event in details.emitted(run) if event.task in tasks]
+        emitted_again = {event.asset_id for event in events}
         for event in events:
             emitter = InstanceKey(run.dag, run.run, event.task)
             for started in dict.fromkeys(event.started):
                 needed = details.needs_all(started.dag)
                 if needed is None or needed <= emitted_again:
                     _follow_new_run(chosen, emitter, started)
+                    anew[started] = None
                     continue
                 resets.append((started.dag, event.asset_id, emitter))
                 links += _old_run_after(chosen, emitter, started, night, event.asset_id)
+    _follow_further(chosen, anew, emitting, details)
     return links, list(dict.fromkeys(resets))
+
+
+def _follow_further(chosen: Chosen, anew: dict[RunKey, None], emitting: Collection[str], details: Details) -> None:
+    """A new run, which stands in for that of `anew`, emits its assets again as well."""
+    ahead = list(anew)
+    while ahead:
+        run = ahead.pop(0)
+        for event in details.emitted(run) if run.dag in emitting else ():
+            emitter = InstanceKey(run.dag, run.run, event.task)
+            for started in event.started:
+                if started in anew:
+                    continue
+                anew[started] = None
+                if details.needs_all(started.dag) is None:
+                    _follow_new_run(chosen, emitter, started)
+                    ahead.append(started)
+                else:
+                    chosen.warnings.append(
+                        f"the new run of {run.dag} emits again what {started} was started by with other assets: look "
+                        f"at the queued events of {started.dag} before its next run"
+                    )
 
 
 def _follow_new_run(chosen: Chosen, emitter: InstanceKey, started: RunKey) -> None:
     words = f"{emitter.dag}.{emitter.task} runs again and starts a new run of {started.dag} by its asset"
-    if any(key.of == started for key in chosen.choices):
+    if chosen.of(started):
         chosen.leave_run(started, words)
     elif words not in chosen.warnings:
         chosen.warnings.append(f"{words}, beside {started.run}")
@@ -109,7 +165,7 @@ def _follow_new_run(chosen: Chosen, emitter: InstanceKey, started: RunKey) -> No
 
 def _old_run_after(chosen: Chosen, emitter: InstanceKey, started: RunKey, night: Night, asset: int) -> list[Link]:
     name = night.assets.names.get(asset, str(asset))
-    tasks = {key.task for key in chosen.choices if key.of == started}
+    tasks = {key.task for key in chosen.of(started)}
     if not tasks:
         chosen.warnings.append(
             f"{emitter.dag}.{emitter.task} emits {name} again; {started.dag} waits for other assets too: its event is "
