@@ -127,6 +127,46 @@ def test_the_tasks_of_a_dag_are_asked_for_only_where_a_teardown_may_have_run() -
     assert set(made.asked) == {"other"}
 
 
+def test_nothing_is_set_up_for_what_is_only_marked() -> None:
+    made = with_setup()
+    made.run("cluster", make="success", work="failed", drop="success", report="upstream_failed")
+    assert waves(made.plan(Request(treatment=Treatment.SUCCEED))) == [["cluster.report 1", "cluster.work 1"]]
+    assert waves(made.plan(Request(treatment=Treatment.SKIP))) == [["cluster.report 1", "cluster.work 1"]]
+
+
+def test_what_is_set_up_stays_until_its_teardown_has_run() -> None:
+    """`more` uses it still."""
+    made = with_setup()
+    made.run("cluster", state="running", make="success", work="failed", more="running", drop=None)
+    made.structures["cluster"] = {**made.structures["cluster"], "more": Task("more", ("drop",))}
+    assert waves(made.plan()) == [["cluster.work 1"]]
+
+
+def test_nothing_is_reset_under_a_teardown_at_work() -> None:
+    made = with_setup()
+    run = made.run("cluster", state="running", make="success", work="failed", drop="running")
+    key = InstanceKey("cluster", run.run, "drop")
+    made.put(replace(made.instances[key], started=DAY + timedelta(days=2)))
+    plan = made.plan()
+    assert plan.instances == ()
+    assert "its teardown drop is running" in left(plan)["cluster"]
+
+
+def test_what_was_left_after_a_failure_that_is_mended_goes_with_its_setup() -> None:
+    made = with_setup()
+    made.run("cluster", make="success", first="success", work="upstream_failed", drop="success")
+    assert waves(made.plan()) == [["cluster.drop 1", "cluster.make 1", "cluster.work 1"]]
+
+
+def test_what_was_left_after_an_older_failure_is_not_what_failed_since() -> None:
+    made = MadeUp()
+    run = made.run("orders", load="success", publish="upstream_failed")
+    key = InstanceKey("orders", run.run, "publish")
+    made.put(replace(made.instances[key], ended=DAY + timedelta(days=1)))
+    assert made.plan(Request(failed_since=DAY + timedelta(days=2), include_running=True)).instances == ()
+    assert len(made.plan(Request(failed_since=DAY, include_running=True)).instances) == 1
+
+
 # --- what is left alone
 
 
@@ -194,6 +234,14 @@ def test_force_is_for_steps_of_ours() -> None:
     made.run("orders", load="failed LoadOperator", script="failed BashOperator")
     plan = made.plan(Request(force=True))
     assert {each.task: each.force for each in plan.instances} == {"load": True, "script": False}
+
+
+def test_what_is_only_marked_is_not_forced_later() -> None:
+    made = MadeUp()
+    made.run("orders", load="failed LoadOperator", publish="upstream_failed LoadOperator")
+    made.chain("orders", "load", "publish")
+    plan = made.plan(Request(force=True, treatment=Treatment.SUCCEED))
+    assert {each.task: each.force for each in plan.instances} == {"load": False, "publish": True}
 
 
 def test_stuck_clusters_are_found_by_their_kind_and_age() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 from sluicegate.recovery.chosen import Choice, Chosen
 from sluicegate.recovery.definition import Action, EdgeKind, InstanceKey, Plan, RunKey
 from sluicegate.recovery.errors import PlanCycle
-from sluicegate.recovery.night import Assets, Dag, Emitted, Task
+from sluicegate.recovery.night import Assets, Dag, Emitted, Run, Task
 from sluicegate.recovery.request import Request
 from sluicegate.recovery.triggered import triggered_runs
-from tests.recovery.made_up import MadeUp, left, shown, waves
+from tests.recovery.made_up import DAY, MadeUp, left, shown, waves
 
 
 def edges(plan: Plan, kind: EdgeKind | None = None) -> set[tuple[str, str]]:
@@ -150,6 +151,66 @@ def test_a_cycle_is_an_error_with_its_path() -> None:
         made.plan()
     assert "a.wait waits for b.wait" in error.value.message
     assert "--pipeline" in error.value.remedy
+
+
+def test_a_day_does_not_follow_a_manual_run_in_its_window() -> None:
+    """The run that somebody started at noon is due before that of the window, and looks at it as its past."""
+    made = MadeUp()
+    made.run("daily", 1, load="failed")
+    run = RunKey("daily", "manual__noon")
+    noon = DAY + timedelta(hours=12)
+    made.runs[run] = Run(run, "failed", noon, noon, noon, noon)
+    made.put(replace(made.instances[InstanceKey("daily", "scheduled__01", "load")],
+                     key=InstanceKey("daily", "manual__noon", "load"), id="noon"))  # fmt: skip
+    made.chain("daily", "load", depends_on_past=True)
+    assert waves(made.plan()) == [["daily.load 1"], ["daily.load manual__noon"]]
+
+
+def test_a_run_without_a_date_has_no_past() -> None:
+    made = MadeUp()
+    for day in (1, 2):
+        run = made.run("daily", day, load="failed")
+        made.runs[run] = replace(made.runs[run], logical_date=None)
+    made.chain("daily", "load", depends_on_past=True)
+    assert len(waves(made.plan())) == 1
+
+
+def test_sensors_that_look_at_each_others_day_before_are_no_cycle() -> None:
+    made = MadeUp()
+    for dag, other in (("a", "b"), ("b", "a")):
+        for day in (1, 2, 3):
+            run = made.run(dag, day, wait="failed ExternalTaskSensor", load="upstream_failed")
+            made.waits(run, "wait", other, "load", days=None)
+        made.chain(dag, "wait", "load")
+    plan = made.plan()
+    assert [[name.split()[1] for name in wave] for wave in waves(plan)] == [["1"] * 4, ["2"] * 4, ["3"] * 4]
+    assert "a and b wait for each other" in " ".join(plan.warnings)
+
+
+def cluster_that_waited(report_waits: bool = False) -> MadeUp:
+    """`work` waited for `feed` while its cluster was up, and another DAG waits for it."""
+    made = MadeUp()
+    made.run("feed", load="failed")
+    run = made.run("cluster", make="success", wait="failed UpstreamSensor", work="upstream_failed", drop="success",
+                   report="upstream_failed UpstreamSensor")  # fmt: skip
+    made.waits(run, "wait", "feed", "load")
+    made.structure("cluster", Task("make", ("work", "drop"), role="setup"), Task("wait", ("work",)),
+                   Task("work", ("drop", "report")), Task("drop", role="teardown"), Task("report"))  # fmt: skip
+    if report_waits:
+        other = made.run("other", wait="failed UpstreamSensor")
+        made.waits(other, "wait", "cluster", "work")
+        made.waits(run, "report", "other", "wait")
+    return made
+
+
+def test_nothing_is_set_up_before_it_is_needed() -> None:
+    assert waves(cluster_that_waited().plan())[0] == ["feed.load 1"]
+    assert waves(cluster_that_waited(report_waits=True).plan()) == [
+        ["feed.load 1"],
+        ["cluster.drop 1", "cluster.make 1", "cluster.wait 1", "cluster.work 1"],
+        ["other.wait 1"],
+        ["cluster.report 1"],
+    ]
 
 
 def test_a_failure_outside_the_filters_that_something_waits_for_is_a_warning() -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
-from itertools import chain, pairwise
+from itertools import chain
 
 from sluicegate.faults.report import playbook_section
-from sluicegate.graph.order import CycleError, following, reached, waves
 from sluicegate.recovery.chosen import Choice, Chosen, by_run, choose, why_nothing_runs
 from sluicegate.recovery.definition import (
     Action,
@@ -25,10 +23,10 @@ from sluicegate.recovery.definition import (
     QueuedEvent,
     Server,
 )
-from sluicegate.recovery.errors import PlanCycle
 from sluicegate.recovery.night import FAILED, UNDER_WAY, Details, FaultSeen, Night
+from sluicegate.recovery.ordered import ordered, task_of
 from sluicegate.recovery.plan_file import sealed
-from sluicegate.recovery.relations import Link, links_of
+from sluicegate.recovery.relations import Link
 from sluicegate.recovery.request import Request
 from sluicegate.recovery.triggered import Reset, asset_events, triggered_runs
 
@@ -67,7 +65,7 @@ def build_of(
     _leave_what_is_under_way(chosen, night, request)
     night, of_triggers = triggered_runs(chosen, night, details)
     of_assets, resets = asset_events(chosen, night, details)
-    links, wave_of = _ordered(chosen.choices, night, details, [*links, *of_triggers, *of_assets])
+    links, wave_of = ordered(chosen, night, details, [*links, *of_triggers, *of_assets])
     causes, cause_of = _causes(chosen.choices, night, links)
     instances = _instances(chosen.choices, wave_of, cause_of)
     _warn_of_failures_outside(chosen, night)
@@ -113,75 +111,10 @@ def _leave_what_is_under_way(chosen: Chosen, night: Night, request: Request) -> 
             chosen.leave(key, f"it is {each.state}; --include-running would stop it and begin anew")
 
 
-def _task(key: InstanceKey) -> InstanceKey:
-    return replace(key, index=-1)
-
-
-def _task_keys(choices: Iterable[InstanceKey]) -> set[InstanceKey]:
-    return {_task(key) for key in choices}
-
-
-def _ordered(
-    choices: Mapping[InstanceKey, Choice], night: Night, details: Details, known: Sequence[Link]
-) -> tuple[list[Link], dict[InstanceKey, int]]:
-    """The links between what is chosen, and the wave of each task. What was only supposed of the order within runs may
-    be a cycle: then the tasks of the DAGs in it are asked for.
-    """
-    tasks = _task_keys(choices)
-    exact: set[str] = set()
-    while True:
-        found = [*known, *links_of(choices, night, details, exact=exact)]
-        links = sorted({link for link in found if link.before in tasks and link.after in tasks})
-        links += _before_marks(choices, links)
-        try:
-            return links, _waves(tasks, links)
-        except CycleError as error:
-            path = [each for each in error.path if isinstance(each, InstanceKey)]
-            if {each.dag for each in path} <= exact:
-                raise _cycle(path, links) from error
-            exact |= {each.dag for each in path}
-
-
-def _cycle(path: Sequence[InstanceKey], links: Iterable[Link]) -> PlanCycle:
-    reasons = {(each.before, each.after): each.reason for each in links}
-    said = dict.fromkeys(reasons[pair] for pair in pairwise(path) if pair in reasons)
-    return PlanCycle(
-        f"What is to be reset waits for itself: {' -> '.join(map(str, path))} ({'; '.join(said)}).",
-        "Narrow the plan with --pipeline, --task or --window so that one of them is left out.",
-    )
-
-
-def _before_marks(choices: Mapping[InstanceKey, Choice], links: Sequence[Link]) -> list[Link]:
-    """Airflow resets what failed after an instance in the moment in which that is marked: so what those wait for in
-    other runs has to be there before the mark.
-    """
-    marked = {_task(key) for key, each in choices.items() if each.action is not Action.CLEAR}
-    after = following((each.before, each.after) for each in links if each.kind is EdgeKind.TASK)
-    apart: dict[InstanceKey, list[Link]] = {}
-    for each in links:
-        if each.kind is not EdgeKind.TASK:
-            apart.setdefault(each.after, []).append(each)
-    return [
-        Link(link.before, mark, link.kind, f"marking {mark.task} resets {behind.task} as well: {link.reason}")
-        for mark in sorted(marked)
-        for behind in sorted(reached(after, [mark]))
-        for link in apart.get(behind, ())
-        if link.before.of != mark.of
-    ]
-
-
-def _waves(tasks: Iterable[InstanceKey], links: Sequence[Link]) -> dict[InstanceKey, int]:
-    together = [(each.before, each.after) for each in links if each.kind is EdgeKind.TASK]
-    beside = set(together)
-    apart = [pair for each in links if (pair := (each.before, each.after)) not in beside]
-    found = waves(apart, sorted(tasks), together=together)
-    return {key: number for number, wave in enumerate(found) for key in wave}
-
-
 def _instances(
     choices: Mapping[InstanceKey, Choice], wave_of: Mapping[InstanceKey, int], cause_of: Mapping[InstanceKey, int]
 ) -> tuple[PlannedInstance, ...]:
-    order = sorted(choices, key=lambda key: (wave_of[_task(key)], key))
+    order = sorted(choices, key=lambda key: (wave_of[task_of(key)], key))
     return tuple(
         PlannedInstance(
             dag=key.dag,
@@ -191,7 +124,7 @@ def _instances(
             id=choices[key].instance.id,
             state=choices[key].instance.state,
             tries=choices[key].instance.tries,
-            wave=wave_of[_task(key)],
+            wave=wave_of[task_of(key)],
             why=choices[key].why,
             cause=cause_of.get(key),
             action=choices[key].action,
@@ -206,7 +139,7 @@ def _edges(instances: tuple[PlannedInstance, ...], links: list[Link]) -> tuple[E
     """Between the first instances of their tasks: an edge of a mapped task is one of all its instances."""
     place: dict[InstanceKey, int] = {}
     for number, each in enumerate(instances):
-        place.setdefault(_task(each.key), number)
+        place.setdefault(task_of(each.key), number)
     found = {(place[each.before], place[each.after]): each for each in links}
     return tuple(
         Edge(before, after, each.kind, each.reason)
@@ -257,7 +190,7 @@ def _causes(
 
 def _followed(groups: Mapping[Group, list[InstanceKey]], links: list[Link]) -> dict[Group, Group]:
     """By group, another one that most of its failures come after in another run: the reason of that reason."""
-    group_of = {_task(key): name for name, keys in groups.items() for key in keys}
+    group_of = {task_of(key): name for name, keys in groups.items() for key in keys}
     run_of: dict[tuple[str, str], set[Group]] = {}
     for key, name in group_of.items():
         run_of.setdefault((key.dag, key.run), set()).add(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 from sluicegate.graph.order import following, reached
@@ -12,6 +13,7 @@ from sluicegate.recovery.night import ENDED_RUN, FAILED, UNDER_WAY, Details, Fau
 from sluicegate.recovery.request import Request, Treatment
 
 __all__ = [
+    "GOES_ALONG",
     "Choice",
     "Chosen",
     "by_run",
@@ -73,6 +75,9 @@ class Chosen:
             self._of_run[key.of].discard(key)
 
 
+GOES_ALONG = "goes with its task"
+"""Ends the reason of setups and teardowns that did not fail themselves."""
+
 _ACTIONS = {
     Treatment.RESET: Action.CLEAR,
     Treatment.SUCCEED: Action.MARK_SUCCESS,
@@ -123,7 +128,8 @@ def _choose_in_run(
     action = _ACTIONS[request.treatment]
     for each in roots:
         why = _why(each, night.faults.get(each.key))
-        chosen.add(Choice(each, why, root=True, action=action, force=request.force and bool(each.kind)))
+        force = request.force and bool(each.kind) and action is Action.CLEAR
+        chosen.add(Choice(each, why, root=True, action=action, force=force))
     for each in lost:
         chosen.add(Choice(each, "never ran: the run ended while it was being reset"))
     failed = [each for each in instances if each.state == "failed"]
@@ -143,13 +149,14 @@ def _choose_in_run(
 def _follower(each: Instance, request: Request) -> Choice:
     """What comes after a failure runs, unless what failed is skipped: then it is as well."""
     action = Action.MARK_SKIPPED if request.treatment is Treatment.SKIP else Action.CLEAR
-    return Choice(each, "a task before it failed", action=action, force=request.force and bool(each.kind))
+    force = request.force and bool(each.kind) and action is Action.CLEAR
+    return Choice(each, "a task before it failed", action=action, force=force)
 
 
 def _is_root(each: Instance, night: Night, request: Request) -> bool:
     """Whether it failed, or runs and is meant too, and passes the filters for what failed."""
     if each.state == "failed":
-        if request.failed_since is not None and (each.ended is None or each.ended < request.failed_since):
+        if not _has_failed_since(each, request.failed_since):
             return False
     elif not (request.include_running and each.state in UNDER_WAY):
         return False
@@ -172,7 +179,12 @@ def _only_followers(instances: list[Instance], request: Request) -> bool:
         "upstream_failed" in states
         and "failed" not in states
         and not (request.tasks or request.faults or request.kinds or request.started_before)
+        and any(_has_failed_since(each, request.failed_since) for each in instances if each.state in FAILED)
     )
+
+
+def _has_failed_since(each: Instance, since: datetime | None) -> bool:
+    return since is None or (each.ended is not None and each.ended >= since)
 
 
 def _why(each: Instance, fault: FaultSeen | None) -> str:
@@ -206,8 +218,10 @@ def why_nothing_runs(dag: str, night: Night) -> str | None:
 
 
 def needs_structure(instances: Iterable[Instance]) -> bool:
-    """Whether a teardown may have run: something began after something else had failed."""
+    """Whether a teardown may have run: something began after something else had failed, or that is mended since."""
     every = list(instances)
+    if any(each.state == "upstream_failed" for each in every) and not any(each.state == "failed" for each in every):
+        return True
     failures = [each.ended for each in every if each.state == "failed" and each.ended is not None]
     if not failures:
         return False
@@ -248,15 +262,25 @@ def _with_setups_and_teardowns(chosen: Chosen, instances: list[Instance], tasks:
     if not setups:
         return
     run = instances[0].key.of
+    states: dict[str, set[str | None]] = {}
+    for each in instances:
+        states.setdefault(each.key.task, set()).add(each.state)
     wanted: set[str] = set()
     for name in {key.task for key in chosen.of(run) if chosen.choices[key].action is Action.CLEAR}:
         earlier, later = reached(before, [name]), reached(after, [name])
         for setup in setups & earlier:
             teardowns = {each for each in after.get(setup, ()) if tasks[each].role == "teardown"}
+            if teardowns and all(states.get(each, {None}) == {None} for each in teardowns):
+                continue  # what was set up is still there
             # A setup is needed as long as its teardown is still to come; without a teardown, by all that follow.
             if name not in teardowns and (not teardowns or teardowns & later):
                 wanted |= {setup, *teardowns}
     for each in instances:
-        if each.key.task in wanted and each.state not in UNDER_WAY:
-            role = tasks[each.key.task].role
-            chosen.add(Choice(each, f"a {role} goes with its task"))
+        if each.key.task not in wanted or each.key in chosen.choices:
+            continue
+        role = tasks[each.key.task].role
+        if each.state not in UNDER_WAY:
+            chosen.add(Choice(each, f"a {role} {GOES_ALONG}"))
+        elif role == "teardown":
+            chosen.leave_run(run, f"its teardown {each.key.task} is {each.state}: make the plan once that is over")
+            return

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sluicegate.graph.order import following
-from sluicegate.recovery.chosen import Choice, by_run, task_links
+from sluicegate.recovery.chosen import GOES_ALONG, Choice, by_run, task_links
 from sluicegate.recovery.definition import Action, EdgeKind, InstanceKey, RunKey
 from sluicegate.recovery.night import Awaited, Details, Instance, Night, Task
 
@@ -19,12 +19,16 @@ _OLDEST = timedelta(days=32)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Link:
-    """From one task of a run to another that has to come after it. A mapped task is meant with all its instances."""
+    """From one task of a run to another that has to come after it. A mapped task is meant with all its instances.
+
+    `weak`: only supposed or only better so; it is given up where it would make a cycle.
+    """
 
     before: InstanceKey
     after: InstanceKey
     kind: EdgeKind
     reason: str
+    weak: bool = False
 
 
 def links_of(
@@ -63,6 +67,11 @@ class _Tasks:
         for run in sorted(self.of_run, key=lambda each: (each.dag, night.runs[each].run_after, each.run)):
             self.runs_of.setdefault(run.dag, []).append(run)
 
+    def by_date(self, dag: str) -> list[RunKey]:
+        """In the order in which a task depends on its past: a manual run is due before the window that it is in is."""
+        dates = {run: date for run in self.runs_of[dag] if (date := self.night.runs[run].logical_date) is not None}
+        return sorted(dates, key=lambda run: dates[run])
+
     def is_root(self, task: InstanceKey) -> bool:
         """Whether a task failed itself, or one of its instances did; or is chosen for another reason."""
         here = self.roots.get(task.of)
@@ -71,7 +80,7 @@ class _Tasks:
     def dags_with_structure(self) -> set[str]:
         """Those whose tasks were asked for anyway, or of which several runs are chosen, which may need each other."""
         marked = {key.dag for key, each in self.choices.items() if each.action is not Action.CLEAR}
-        roles = {key.dag for key, each in self.choices.items() if "goes with its task" in each.why}
+        roles = {key.dag for key, each in self.choices.items() if each.why.endswith(GOES_ALONG)}
         restated = {key.dag for key, each in self.choices.items() if each.instance.state == "success"}
         several = {dag for dag, runs in self.runs_of.items() if len(runs) > 1}
         return marked | roles | restated | several
@@ -114,7 +123,7 @@ def _across_windows(chosen: _Tasks, structures: Mapping[str, Mapping[str, Task]]
         bound = [task for task in tasks.values() if task.depends_on_past or task.wait_for_downstream]
         for task in bound:
             earlier: list[InstanceKey] = []
-            for run in chosen.runs_of[dag]:
+            for run in chosen.by_date(dag):
                 here = chosen.of_run[run]
                 own = here.get(task.id)
                 if own is not None:
@@ -141,9 +150,10 @@ def _of_sensors(
             if awaited is None or awaited.dag not in chosen.runs_of:
                 continue
             readers = _readers(key.task, here, structures.get(run.dag))
+            is_supposed = awaited.runs is None or awaited.runs.dates is None
             for before in _producers(awaited, run, chosen, night):
                 for after in readers:
-                    yield Link(before, after, *_reason(instance, key, before))
+                    yield Link(before, after, *_reason(instance, key, before), weak=is_supposed)
 
 
 def _unstarted(instance: Instance, chosen: _Tasks, details: Details) -> Awaited | None:
