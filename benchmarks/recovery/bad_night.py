@@ -1,76 +1,106 @@
-"""A plan for a thousand failed runs, and for thirty thousand, in an Airflow with a thousand pipelines.
+"""A bad night in an Airflow with a thousand pipelines and thirty days: planned, recovered, and what else one can do.
 
-    python benchmarks/recovery/bad_night.py [--pipelines 1000] [--days 30]
+    python benchmarks/recovery/bad_night.py [--pipelines 1000] [--days 30] [--write]
 
-Prints calls, seconds and peak memory of `sluicegate recover plan`, each in a process of its own.
+Every way is a process of its own, on the same night, one after the other; a reset task succeeds after `--task-seconds`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
-import time
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from big_airflow import BigAirflow, big_airflow
+from big.airflow import DAY, BigAirflow, big_airflow
+from big.ways import apply_plan, clear_by_command, clear_by_script, make_plan
 
-_PLAN = """
-import json, resource, sys, time
-began = time.monotonic()
-from sluicegate.api.client import Client
-from sluicegate.local.stack.stack import running
-from sluicegate.local.stack.state import State
-from sluicegate.recovery.planning import plan
-from sluicegate.recovery.plan_file import write_plan
-from pathlib import Path
-calls = []
-call = Client._call
-def counted(self, method, where, **more):
-    start = time.monotonic()
-    try:
-        return call(self, method, where, **more)
-    finally:
-        calls.append((f"{method} {where}", time.monotonic() - start))
-Client._call = counted
-with running(Path(sys.argv[1])).api() as client:
-    found = plan(client)
-write_plan(found, Path(sys.argv[2]))
-print(json.dumps({
-    "seconds": time.monotonic() - began, "calls": len(calls), "in calls": sum(each for _, each in calls),
-    "MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "instances": len(found.instances),
-    "runs": len(found.runs), "waves": len(found.waves), "edges": len(found.edges),
-    "by call": sorted({where: sum(s for w, s in calls if w == where) for where, _ in calls}.items(), key=str),
-}))
-"""
+sys.path.append(str(Path(__file__).parents[1] / "factory"))  # the page is one for all benchmarks
+from measure.page import facts, write_section
 
-
-def measured(big: BigAirflow, file: Path) -> dict[str, object]:
-    done = subprocess.run(
-        [sys.executable, "-c", _PLAN, str(big.stack._state.root), str(file)], check=True, capture_output=True, text=True
-    )
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
+_BY_COMMAND = 10
+"""`airflow tasks clear` takes seconds for each DAG: so many are enough to know how many."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pipelines", type=int, default=1000)
     parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--task-seconds", type=float, default=10.0)
+    parser.add_argument("--write", action="store_true", help="the tables into docs/benchmarks.md")
     words = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="sluicegate-bench-") as folder:
-        began = time.monotonic()
-        with big_airflow(Path(folder), pipelines=words.pipelines, days=words.days) as big, big.no_scheduler():
-            print(f"filled in {time.monotonic() - began:.0f} s", flush=True)
-            nights = {
-                "one night": range(words.days - 1, words.days),
-                "all days": range(words.days),
-            }
-            for name, days in nights.items():
-                big.fail(big.sources, big.readers, list(days))
-                print(name, json.dumps(measured(big, Path(folder) / "plan.json"), indent=1), flush=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="sluicegate-bench-") as folder,
+        big_airflow(Path(folder), pipelines=words.pipelines, days=words.days) as big,
+        big.no_scheduler(),
+    ):
+        text = "\n\n".join([facts(), plans(big, Path(folder)), ways(big, Path(folder), words.task_seconds)])
+    print(text)
+    if words.write:
+        write_section("recovery", text)
+
+
+def plans(big: BigAirflow, folder: Path) -> str:
+    """A plan for one night, and one for all days."""
+    lines = [
+        "| failed runs | waves | edges | calls | seconds | of these in calls | peak memory, MB |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for days in ([big.days - 1], list(range(big.days))):
+        big.fail(days)
+        found = make_plan(big, folder / "all.json")
+        lines.append(
+            f"| {found['runs']:,} | {found['waves']} | {found['edges']:,} | {found['calls']:,} "
+            f"| {found['seconds']:.1f} | {found['in_calls']:.1f} | {found['MB']:.0f} |"
+        )
+        print(lines[-1], file=sys.stderr, flush=True)
+    return f"#### A plan, {big.pipelines:,} pipelines, {big.days} days of runs\n\n" + "\n".join(lines)
+
+
+def ways(big: BigAirflow, folder: Path, task_seconds: float) -> str:
+    """One night, recovered in three ways."""
+    day = [big.days - 1]
+    lines = [
+        "| way | runs | calls | seconds | in clearing calls | besides them, without waiting | edges violated |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name in ("`recover plan` and `apply`", "a script, run by run over REST", "`airflow tasks clear`, a DAG a call"):
+        big.fail(day)
+        with big.quick_tasks(task_seconds):
+            found = _one_way(name, big, folder, (DAY + timedelta(days=day[0] - 1)).isoformat())
+            cleared = {dag for dag, _ in big.reset_runs(day[0])}
+            kept = [each for each in big.edges if each[0] in cleared and each[1] in cleared]
+            wrong = big.violations(kept, day[0])
+        lines.append(
+            f"| {name} | {found['runs']:,} | {found['calls']:,} | {found['seconds']:.0f} | "
+            + (f"{found['in_clears']:.1f} | {found['share']:.1%} | " if "share" in found else "| | ")
+            + f"{wrong:,} of {len(kept):,} |"
+        )
+        print(lines[-1], file=sys.stderr, flush=True)
+    return f"#### One night, {task_seconds:.0f} seconds a task\n\n" + "\n".join(lines)
+
+
+def _one_way(name: str, big: BigAirflow, folder: Path, date: str) -> dict[str, Any]:
+    if name.startswith("a script"):
+        found = clear_by_script(big)
+        return {**found, "share": _share(found)}
+    if name.startswith("`airflow"):
+        return clear_by_command(big, [*big.sources[: _BY_COMMAND // 2], *big.readers[: _BY_COMMAND // 2]], date)
+    file = folder / "one.json"
+    for old in (file, Path(f"{file}.journal")):
+        old.unlink(missing_ok=True)
+    planned, applied = make_plan(big, file), apply_plan(big, file)
+    both = {each: planned[each] + applied[each] for each in ("calls", "seconds", "in_clears")}
+    if not applied["good"]:
+        raise SystemExit(f"the plan was not carried out: {applied}")
+    return {"runs": planned["runs"], **both, "share": _share(applied)}
+
+
+def _share(found: dict[str, Any]) -> float:
+    """What a process does besides its clearing calls, as a share of their time; its waiting is not counted."""
+    return float((found["seconds"] - found["slept"] - found["in_clears"]) / found["in_clears"])
 
 
 if __name__ == "__main__":

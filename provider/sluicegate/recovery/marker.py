@@ -79,9 +79,12 @@ class Claim:
 
 
 def claims(site: Site) -> dict[str, Claim]:
-    """By plan, its newest claim; one that is running comes before any other."""
+    """By plan, its newest claim; one that is running comes before any other.
+
+    :raises NotPermitted: when the user is not permitted to read Variables
+    """
     found: dict[str, Claim] = {}
-    for claim in _all_claims(site):
+    for claim in _permitted(lambda: list(_all_claims(site))):
         last = found.get(claim.plan)
         if last is None or (last.state == RUNNING, last.seen) < (claim.state == RUNNING, claim.seen):
             found[claim.plan] = claim
@@ -189,9 +192,9 @@ def _permitted(do: Callable[[], ValueT]) -> ValueT:
         if refusal.status != _FORBIDDEN:
             raise
         raise NotPermitted(
-            f"Airflow does not permit you to write Variables, by which operators keep out of each other's way: "
-            f"{refusal.message}",
-            "Ask for that right; or, if you are the only operator, add --without-marker.",
+            f"Airflow does not permit you to read and write Variables, by which operators keep out of each other's "
+            f"way: {refusal.message}",
+            "Ask for that right (the role Op has it); or, if you are the only operator, apply --without-marker.",
         ) from refusal
 
 

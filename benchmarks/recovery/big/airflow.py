@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -56,6 +58,17 @@ _SETTINGS = {
 }
 
 
+_SUCCEED = """
+UPDATE task_instance t SET state = 'success', start_date = now(), end_date = now() FROM dag_run r
+WHERE t.dag_id = r.dag_id AND t.run_id = r.run_id AND r.dag_id LIKE 'p%%' AND r.state IN ('queued', 'running')
+AND t.state IS NULL AND r.queued_at < now() - make_interval(secs => %s)
+"""
+_END = """
+UPDATE dag_run r SET state = 'success', end_date = now() WHERE r.state IN ('queued', 'running') AND r.dag_id LIKE 'p%'
+AND NOT EXISTS (SELECT FROM task_instance t WHERE t.dag_id = r.dag_id AND t.run_id = r.run_id AND t.state IS NULL)
+"""
+
+
 @dataclass(frozen=True)
 class BigAirflow:
     """`sources` and `readers` are the names of the copies; each reader waits for one source, all of them every day."""
@@ -66,12 +79,21 @@ class BigAirflow:
     readers: Sequence[str]
     days: int
 
-    def fail(self, sources: Sequence[str], readers: Sequence[str], days: Sequence[int]) -> None:
-        """Let all runs of these have failed on these days, and all others have succeeded."""
+    @property
+    def state(self) -> Path:
+        """The stack's state folder."""
+        return Path(self.stack.env["AIRFLOW_HOME"]).parent
+
+    @property
+    def pipelines(self) -> int:
+        return len(self.sources) + len(self.readers)
+
+    def fail(self, days: Sequence[int]) -> None:
+        """Let all runs of these days have failed, and all others have succeeded."""
         execute = self.connection.execute
-        execute("UPDATE dag_run SET state = 'success' WHERE dag_id LIKE 'p%%'")
+        execute("UPDATE dag_run SET state = 'success', clear_number = 0, queued_at = end_date WHERE dag_id LIKE 'p%%'")
         execute("UPDATE task_instance SET state = 'success', start_date = end_date WHERE dag_id LIKE 'p%%'")
-        chosen = [*sources, *readers]
+        chosen = [*self.sources, *self.readers]
         runs = [_run_id(day) for day in days]
         where = "WHERE dag_id = ANY(%s) AND run_id = ANY(%s)"
         execute(f"UPDATE dag_run SET state = 'failed' {where}", (chosen, runs))
@@ -83,6 +105,53 @@ class BigAirflow:
         self.connection.commit()
         execute("ANALYZE")
         self.connection.commit()
+
+    @property
+    def edges(self) -> list[tuple[str, str]]:
+        """Each (source, reader that waits for it)."""
+        return [(self.sources[number % len(self.sources)], name) for number, name in enumerate(self.readers)]
+
+    def reset_runs(self, day: int) -> list[tuple[str, str]]:
+        """The runs of a day that were reset since they had failed."""
+        rows = self.connection.execute(
+            "SELECT dag_id, run_id FROM dag_run WHERE dag_id LIKE 'p%%' AND run_id = %s AND clear_number > 0",
+            (_run_id(day),),
+        ).fetchall()
+        self.connection.commit()
+        return [(str(dag), str(run)) for dag, run in rows]
+
+    def violations(self, edges: Sequence[tuple[str, str]], day: int) -> int:
+        """How many readers of a day were reset before the load of their source had succeeded."""
+        rows = self.connection.execute(
+            "SELECT r.dag_id, r.queued_at, t.end_date FROM dag_run r JOIN task_instance t USING (dag_id, run_id) "
+            "WHERE r.run_id = %s AND t.task_id = 'load_it' UNION ALL "
+            "SELECT r.dag_id, r.queued_at, NULL FROM dag_run r WHERE r.run_id = %s AND r.dag_id = ANY(%s)",
+            (_run_id(day), _run_id(day), list(self.readers)),
+        ).fetchall()
+        self.connection.commit()
+        reset = {str(dag): queued for dag, queued, _ in rows}
+        loaded = {str(dag): end for dag, _, end in rows if end is not None}
+        return sum(source not in loaded or reset[reader] < loaded[source] for source, reader in edges)
+
+    @contextlib.contextmanager
+    def quick_tasks(self, seconds: float) -> Iterator[None]:
+        """In place of the scheduler: whatever was reset succeeds after so many seconds."""
+        ended = threading.Event()
+        dsn = self.stack.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg", "")
+
+        def run() -> None:
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                while not ended.wait(0.2):
+                    connection.execute(_SUCCEED, (seconds,))
+                    connection.execute(_END)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     @contextlib.contextmanager
     def no_scheduler(self) -> Iterator[None]:
@@ -111,8 +180,9 @@ def big_airflow(folder: Path, *, pipelines: int, days: int) -> Iterator[BigAirfl
         dsn = stack.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg", "")
         with psycopg.connect(dsn) as connection:
             count = max(1, pipelines // 10)
-            sources = [f"p{number:04}" for number in range(count)]
-            readers = [f"p{number:04}" for number in range(count, pipelines)]
+            names = [f"p{number:04}" for number in range(pipelines)]
+            random.Random(1).shuffle(names)  # an alphabet that knows the order would help those who have none
+            sources, readers = names[:count], names[count:]
             _copy(connection, sources, readers, days)
             yield BigAirflow(stack, connection, sources, readers, days)
 

@@ -1,0 +1,1 @@
+"""A big Airflow, and the ways to recover a night in it."""
