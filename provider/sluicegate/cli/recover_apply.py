@@ -39,8 +39,8 @@ def apply(
         str | None, typer.Option(metavar="ID", help="The plan's id, for scripts: nothing is asked then.")
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Why; it is in the note on everything that is reset.")] = None,
-    parallel: Annotated[int, typer.Option(min=1, help="Runs that are under way at once, at most.")] = 20,
-    chunk: Annotated[int, typer.Option(min=1, max=200, help="Runs that are read by one call before a reset.")] = 20,
+    parallel: Annotated[int, typer.Option(min=1, help="Runs that are under way at once, at most.")] = 50,
+    chunk: Annotated[int, typer.Option(min=1, max=200, help="Runs that are read by one call before a reset.")] = 50,
     canary: Annotated[
         bool, typer.Option("--canary", help="First one run of each cause; the others once it succeeded.")
     ] = False,

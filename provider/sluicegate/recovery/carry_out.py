@@ -20,7 +20,7 @@ from sluicegate.recovery.evaluate import is_forgotten, outcome
 from sluicegate.recovery.journal import Journal
 from sluicegate.recovery.layout import Layout
 from sluicegate.recovery.marker import FINISHED, STOPPED, Marker, new_claim
-from sluicegate.recovery.progress import Fate, OnChange, Options, Outcome, Status, View
+from sluicegate.recovery.progress import Fate, Fates, OnChange, Options, Outcome, Status, View
 from sluicegate.recovery.site import Seen, Site
 
 __all__ = ["carry_out"]
@@ -68,7 +68,7 @@ class _CarryOut:
         self._look_at = 0.0
 
     @property
-    def _fates(self) -> dict[int, Fate]:
+    def _fates(self) -> Fates:
         return self._effects.fates
 
     def run(self) -> Outcome:
@@ -154,7 +154,7 @@ class _CarryOut:
             statuses = {self._fates[place].status for place in flying[run]}
             if statuses & {Status.READY, Status.UNSURE} and not self._must_stop():
                 self._effects.carry_out(wave, run, flying[run])
-            elif run in ended and any(is_forgotten(self._fates[place]) for place in flying[run]):
+            elif run not in active and any(is_forgotten(self._fates[place]) for place in flying[run]):
                 self._effects.requeue(run)
             if self._is_over(run, flying[run]):
                 del flying[run]
@@ -179,7 +179,7 @@ class _CarryOut:
         return self._failures() > (self._failed_before if self._options.keep_going else 0)
 
     def _failures(self) -> int:
-        return sum(fate.status is Status.FAILED for fate in self._fates.values())
+        return len(self._fates.failed)
 
     # ---- what a wave needs ----
 

@@ -14,7 +14,7 @@ from sluicegate.recovery.errors import NotPermitted
 from sluicegate.recovery.evaluate import STATE_OF, held_back, is_marked, judge, note
 from sluicegate.recovery.journal import Journal
 from sluicegate.recovery.layout import Layout
-from sluicegate.recovery.progress import Fate, Options, Status
+from sluicegate.recovery.progress import Fate, Fates, Options, Status
 from sluicegate.recovery.site import Seen, Site
 
 __all__ = ["FRESH", "Effects"]
@@ -48,12 +48,14 @@ class Effects:
         self._looked: dict[RunKey, float] = {}
         self._unsure_until = clock.monotonic() + options.settle
         """Until then a request of an earlier process, or of a lost connection, may still have its effect."""
-        self.fates: dict[int, Fate] = {
-            place: Fate(Status.DONE, state=state)
-            if (state := journal.succeeded.get(each.key)) is not None
-            else Fate(Status.WAITING)
-            for place, each in enumerate(self._plan.instances)
-        }
+        self.fates = Fates(
+            {
+                place: Fate(Status.DONE, state=state)
+                if (state := journal.succeeded.get(each.key)) is not None
+                else Fate(Status.WAITING)
+                for place, each in enumerate(self._plan.instances)
+            }
+        )
 
     def look(self, group: Sequence[int], seen: Mapping[InstanceKey, Seen]) -> None:
         """Judge instances anew by what Airflow shows of them now."""

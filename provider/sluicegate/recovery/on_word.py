@@ -25,7 +25,7 @@ def apply(
     yes: str,
     reason: str,
     file: Path | None = None,
-    parallel: int = 20,
+    parallel: int = 50,
     canary: bool = False,
     keep_going: bool = False,
     on_change: OnChange = lambda _: None,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sluicegate.recovery.definition import InstanceKey
 
-__all__ = ["Fate", "Finding", "OnChange", "Options", "Outcome", "Status", "View"]
+__all__ = ["Fate", "Fates", "Finding", "OnChange", "Options", "Outcome", "Status", "View"]
 
 
 class Status(StrEnum):
@@ -50,6 +50,23 @@ class Fate:
         return self.status in (Status.WAITING, Status.READY, Status.UNSURE, Status.UNDER_WAY)
 
 
+class Fates(dict[int, Fate]):
+    """By place in the plan, what an instance is to it; and at once, which of them have failed: that is asked for each
+    run, of ten thousands as well.
+    """
+
+    def __init__(self, fates: Mapping[int, Fate]) -> None:
+        super().__init__(fates)
+        self.failed = {place for place, fate in fates.items() if fate.status is Status.FAILED}
+
+    def __setitem__(self, place: int, fate: Fate) -> None:
+        super().__setitem__(place, fate)
+        if fate.status is Status.FAILED:
+            self.failed.add(place)
+        else:
+            self.failed.discard(place)
+
+
 @dataclass(frozen=True)
 class Options:
     """How a plan is carried out.
@@ -60,8 +77,8 @@ class Options:
 
     who: str
     reason: str
-    parallel: int = 20
-    chunk: int = 20
+    parallel: int = 50
+    chunk: int = 50
     canary: bool = False
     keep_going: bool = False
     skip_forbidden: bool = False
