@@ -5,6 +5,7 @@ A test that recovers a night changes it for good: the file that looks at how eac
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,8 +16,9 @@ import pytest
 from sluicegate.local.stack import Stack
 from sluicegate.local.stack.airflow import pipeline_bundles
 from sluicegate.testing.airflow import rest_of
-from tests.recovery.night import Airflow, Night
+from tests.recovery.night import Airflow, Night, deliver
 from tests.recovery.nights import nights
+from tests.recovery.replay import shapes
 
 _FOLDER = "SLUICEGATE_NIGHTS"
 
@@ -28,8 +30,11 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     flags = folder / "flags"
     flags.mkdir()
     for night in nights():
-        for flag in night.flags:
+        for flag in (*night.flags, *night.later):
             (flags / flag).touch()
+        for name in night.given:
+            deliver(folder / name)
+    (folder / "shapes.json").write_text(json.dumps(shapes()))
     by_hand = {
         "name": "by_hand",
         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",

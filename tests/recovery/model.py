@@ -427,6 +427,9 @@ class ModelSite:
     def mark(self, key: InstanceKey, state: str, note: str) -> None:
         self._request("mark", lambda: self.airflow.mark(self.by, key, state, note))
 
+    def annotate(self, key: InstanceKey, note: str) -> None:
+        self._request("note", lambda: setattr(self.airflow.cells[key], "note", note))
+
     def requeue(self, run: RunKey) -> None:
         self._request("requeue", lambda: self.airflow.requeue(run))
 

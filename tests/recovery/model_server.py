@@ -151,7 +151,10 @@ class ModelServer:
             return 204, None
         if "taskInstances" in words and call.method == "PATCH":
             key = InstanceKey(dag, words[3], words[5], int(query["map_index"][0]))
-            airflow.mark("http", key, call.body["new_state"], call.body["note"])
+            if query.get("update_mask") == ["note"]:
+                airflow.cells[key].note = call.body["note"]
+            else:
+                airflow.mark("http", key, call.body["new_state"], call.body["note"])
         elif call.method == "PATCH":
             airflow.requeue(RunKey(dag, words[3]))
         return 200, {}

@@ -15,7 +15,7 @@ import psycopg
 from sluicegate.local.stack import Stack
 from sluicegate.testing.airflow import RunningAirflow, wait_until
 
-__all__ = ["Airflow", "Edge", "Key", "Night", "Ran", "States"]
+__all__ = ["Airflow", "Edge", "Key", "Night", "Ran", "States", "deliver", "key_of"]
 
 States = Mapping[str, Mapping[str, str]]
 """By DAG and task, the state of all its instances, or how many have which: `failed 3, none 1`."""
@@ -59,14 +59,28 @@ class Airflow(RunningAirflow):
 
     def tries(self, dags: Iterable[str]) -> list[Ran]:
         """Every try of these DAGs that did work, oldest first, from the metadata database."""
-        dsn = self.stack.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("postgresql+psycopg", "postgresql")
         found: dict[tuple[Key, int], Ran] = {}
-        with psycopg.connect(dsn) as connection:
+        with self.metadata() as connection:
             for table in ("task_instance", "task_instance_history"):
                 for *key, number, state, start, end in connection.execute(_TRIES.format(table), [list(dags)]):
                     if state not in _NO_WORK:
                         found[Key(*key), number] = Ran(Key(*key), number, state or "none", start, end)
         return sorted(found.values(), key=lambda ran: ran.start)
+
+    def metadata(self) -> psycopg.Connection:
+        """Airflow's own database."""
+        dsn = self.stack.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+        return psycopg.connect(dsn.replace("postgresql+psycopg", "postgresql"))
+
+    def deliver(self, name: str) -> None:
+        """Create a file with one record."""
+        deliver(self.folder / name)
+
+    def run_states(self, dags: Iterable[str]) -> dict[tuple[str, str], str]:
+        """By DAG and id, the state of each run of these DAGs."""
+        body = {"dag_ids": list(dags), "page_limit": 1000}
+        found = self.api.post("/dags/~/dagRuns/list", json=body).raise_for_status().json()["dag_runs"]
+        return {(run["dag_id"], run["dag_run_id"]): run["state"] for run in found}
 
     def of_dags(self, dags: Iterable[str]) -> list[dict[str, Any]]:
         """All task instances of these DAGs."""
@@ -81,14 +95,17 @@ class Night:
     """Some DAGs and how they fail.
 
     `dags` and their `planned` states, once nothing goes on by itself. `flags` are the files whose deletion mends it,
-    `missing` those whose creation does. `links` are the edges between tasks (`dag.task`) in the runs at one logical
-    date, `chained` the tasks that come after themselves in the run before.
+    `missing` those whose creation does. `later` are flags that stay until `mend_later`, and `given` files that are
+    there. `links` are the edges between tasks (`dag.task`) in the runs at one logical date, `chained` the tasks that
+    come after themselves in the run before.
     """
 
     name: str
     planned: States
     flags: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     chained: tuple[str, ...] = ()
     airflow: Airflow = field(init=False, repr=False)
@@ -123,9 +140,12 @@ class Night:
         for flag in self.flags:
             (self.airflow.folder / "flags" / flag).unlink()
         for name in self.missing:
-            path = self.airflow.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("id\n1\n")
+            self.airflow.deliver(name)
+
+    def mend_later(self) -> None:
+        """Take away what would let it fail again."""
+        for flag in self.later:
+            (self.airflow.folder / "flags" / flag).unlink()
 
     def really_ran(self) -> list[Ran]:
         """The tries that have done work since the night had failed, in the order in which they started."""
@@ -177,6 +197,12 @@ class Night:
     def ran_once_more(self, keys: Iterable[Key]) -> None:
         """Assert that each of these has run once since the night had failed, and nothing else has."""
         assert Counter(ran.key for ran in self.really_ran()) == Counter(set(keys))
+
+
+def deliver(path: Path) -> None:
+    """Create a file with one record."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("id\n1\n")
 
 
 def _shown(states: Counter[str]) -> str:

@@ -34,16 +34,9 @@ def _links(waits: dict[str, list[str]]) -> tuple[tuple[str, str], ...]:
 def nights() -> list[Night]:
     """Each night, not yet begun."""
     return [
-        _bad_night(),
-        _diamond(),
-        _thirty_days(),
-        _half_mapped(),
-        _undone(),
-        _triggered(),
-        _assets(),
-        _middle(),
-        _shop(),
-    ]
+        _bad_night(), _diamond(), _thirty_days(), _half_mapped(), _undone(), _triggered(), _assets(), _middle(),
+        _again(), *map(_chain, ("marked", "skipped", "lost")), _touched(), _busy(), _week(), _forced(), _shop(),
+    ]  # fmt: skip
 
 
 def _bad_night() -> Night:
@@ -161,6 +154,72 @@ def _middle() -> Night:
             ("middle_last.wait_for__middle_hand", "middle_last.work"),
         ),
     )  # fmt: skip
+
+
+def _again() -> Night:
+    """Four pipelines wait for a first one; of what follows, `second` will fail by itself."""
+    waits = {
+        "again_second.work": ["again_first.work"],
+        "again_other.work": ["again_first.work"],
+        "again_third.work": ["again_second.work"],
+        "again_fourth.work": ["again_other.work"],
+    }
+    return Night(
+        name="again",
+        planned={"again_first": {"work": _BROKEN}} | _late(waits),
+        flags=("again_first",),
+        later=("again_second",),
+        links=_links(waits),
+    )
+
+
+def _chain(name: str) -> Night:
+    """The first of three tasks has failed."""
+    return Night(
+        name=name,
+        planned={name: {"first": _BROKEN, "second": _NEVER, "third": _NEVER}},
+        flags=(name,),
+        links=((f"{name}.first", f"{name}.second"), (f"{name}.second", f"{name}.third")),
+    )
+
+
+def _touched() -> Night:
+    """Two tasks have failed, and a third one comes after both."""
+    return Night(
+        name="touched",
+        planned={"touched": {"left": _BROKEN, "right": _BROKEN, "both": _NEVER}},
+        flags=("touched",),
+        links=(("touched.left", "touched.both"), ("touched.right", "touched.both")),
+    )
+
+
+def _busy() -> Night:
+    """Nothing has failed: one task waits in the triggerer, another one runs, and neither will end."""
+    return Night(
+        name="busy",
+        planned={"busy": {"deferred": "deferred", "running": "running", "then": _OPEN}},
+        flags=("busy",),
+        links=(("busy.deferred", "busy.then"), ("busy.running", "busy.then")),
+    )
+
+
+def _week() -> Night:
+    """Nothing has failed in three days of two pipelines."""
+    return Night(
+        name="week",
+        planned={
+            "week_source": {"clean": _FINE, "announce": _FINE},
+            "week_reader": {"wait_for__week_source__clean": _FINE, "load": _FINE, "post": _FINE},
+        },
+        given=tuple(f"week/2026-03-0{day}.csv" for day in (1, 2, 3)),
+        links=(("week_source.clean", "week_reader.load"), ("week_source.clean", "week_source.announce"),
+               ("week_reader.load", "week_reader.post")),
+    )  # fmt: skip
+
+
+def _forced() -> Night:
+    """Nothing has failed, and the ledger has the load."""
+    return Night(name="forced", planned={"forced": {"load": _FINE}}, given=("forced.csv",))
 
 
 def _shop() -> Night:

@@ -99,6 +99,16 @@ def test_a_sensor_of_airflows_own_follows_the_runs_up_to_its_own_because_its_dat
     assert edges(plan, EdgeKind.SENSOR) == {("feed.load 1", "foreign.wait 2"), ("feed.load 2", "foreign.wait 2")}
 
 
+def test_a_sensor_of_airflows_own_follows_a_run_at_its_logical_date_that_was_due_later() -> None:
+    made = MadeUp()
+    for day in (1, 2):
+        made.run("feed", day, load="failed")
+    reader = made.run("foreign", wait="failed ExternalTaskSensor", work="upstream_failed")
+    made.runs[reader] = replace(made.runs[reader], run_after=DAY)  # by a timetable without windows
+    made.waits(reader, "wait", "feed", "load", days=None)
+    assert edges(made.plan(), EdgeKind.SENSOR) == {("feed.load 1", "foreign.wait 1")}
+
+
 def test_a_dag_that_is_not_ours_in_the_middle_keeps_the_order() -> None:
     made = MadeUp()
     made.run("feed", load="failed LoadOperator")

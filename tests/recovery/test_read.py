@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 
-from sluicegate.recovery.definition import RunKey
+from sluicegate.recovery.definition import InstanceKey, RunKey
 from sluicegate.recovery.errors import WrongRequest
 from sluicegate.recovery.night import Dag
 from sluicegate.recovery.planning import plan
@@ -25,6 +26,18 @@ def test_a_night_that_is_read_gives_the_same_plan(made: MadeUp) -> None:
     assert read.edges == expected.edges
     assert read.causes == expected.causes
     assert read.runs == expected.runs
+
+
+def test_a_run_that_has_ended_over_a_reset_is_found_although_nothing_failed() -> None:
+    made = MadeUp()
+    run = made.run("orders", state="success", load="success", publish=None)
+    made.run("fresh", state="running", load=None)
+    assert plan(RestOf(made)).instances == ()
+    key = InstanceKey(run.dag, run.run, "publish")
+    made.put(replace(made.instances[key], tries=1))
+    assert waves(plan(RestOf(made))) == [["orders.publish 1"]]
+    assert plan(RestOf(made), Request(tasks=("load",))).instances == ()
+    assert plan(RestOf(made), Request(faults=("CODE_FAILED",))).instances == ()
 
 
 def many(pipelines: int, days: int) -> MadeUp:

@@ -102,8 +102,7 @@ def choose(night: Night, request: Request, details: Details) -> Chosen:
     for run, keys in by_run(night.instances).items():
         instances = [night.instances[key] for key in keys]
         roots = [each for each in instances if _is_root(each, night, request)]
-        ended = night.runs[run].state in ENDED_RUN
-        lost = [each for each in instances if each.state is None and ended]
+        lost = _lost(instances, request) if night.runs[run].state in ENDED_RUN else []
         if not roots and not lost and not _only_followers(instances, request):
             continue
         _choose_in_run(chosen, instances, roots, lost, night, request, details)
@@ -170,6 +169,17 @@ def _is_root(each: Instance, night: Night, request: Request) -> bool:
         fault = night.faults.get(each.key)
         return fault is not None and bool({fault.code, fault.kind} & set(request.faults))
     return True
+
+
+def _lost(instances: list[Instance], request: Request) -> list[Instance]:
+    """Of a run that has ended, what was reset in that moment: no fault says why, and no filter for faults means it."""
+    if request.faults or request.kinds or request.started_before:
+        return []
+    return [
+        each
+        for each in instances
+        if each.state is None and (not request.tasks or any(fnmatchcase(each.key.task, glob) for glob in request.tasks))
+    ]
 
 
 def _only_followers(instances: list[Instance], request: Request) -> bool:

@@ -11,7 +11,7 @@ from sluicegate.api.errors import ApiError, NotReachable, Refused, UnexpectedAns
 from sluicegate.recovery.clock import Clock
 from sluicegate.recovery.definition import Action, InstanceKey, PlannedInstance, RunKey
 from sluicegate.recovery.errors import NotPermitted
-from sluicegate.recovery.evaluate import STATE_OF, held_back, is_marked, judge, note
+from sluicegate.recovery.evaluate import STATE_OF, held_back, is_marked, judge, note, sign
 from sluicegate.recovery.journal import Journal
 from sluicegate.recovery.layout import Layout
 from sluicegate.recovery.progress import Fate, Fates, Options, Status
@@ -86,7 +86,9 @@ class Effects:
         for place in marks:
             self._effect("mark", wave, run, [place], group)
         if marks:
-            self.look(group, self._site.instances([run]))
+            seen = self._site.instances([run])
+            self.look(group, seen)
+            self._annotate(wave, group, seen)
             self._hold_back(group)
         if self._is_marked(group) and run not in self._journal.requeued and run not in self._site.active([run]):
             self.requeue(run)  # so that Airflow computes its state anew
@@ -104,6 +106,16 @@ class Effects:
         self._journal.dropping(self._clock.now(), dag, asset_id, is_done=False)
         self._repeated(lambda: self._site.drop_queued_event(dag, asset_id))
         self._journal.dropping(self._clock.now(), dag, asset_id, is_done=True)
+
+    def _annotate(self, wave: int, group: Sequence[int], seen: Mapping[InstanceKey, Seen]) -> None:
+        """Put the note on what Airflow has reset below a mark, too."""
+        words = note(self._plan.id, wave, self._options.who, self._options.reason)
+        for place in group:
+            key = self._plan.instances[place].key
+            fate = self.fates[place]
+            is_reset = self._is_below_mark(place, seen) and fate.status not in (Status.READY, Status.CHANGED)
+            if is_reset and not seen[key].note.startswith(sign(self._plan.id)):
+                self._repeated(lambda key=key: self._site.annotate(key, words))  # type: ignore[misc]
 
     def _effect(self, what: str, wave: int, run: RunKey, places: Sequence[int], group: Sequence[int]) -> None:
         """Ask for an effect on those of `places` that are ready, until each is done or not ready any more."""

@@ -106,8 +106,11 @@ def _wanted(request: Request, dags: Mapping[str, Dag]) -> list[str] | None:
 
 
 def _failures(client: Client, request: Request, wanted: list[str] | None) -> Iterator[tuple[Instance, datetime]]:
-    """Each instance that failed, and when its run was due."""
-    body: dict[str, object] = {"state": sorted(FAILED | (UNDER_WAY if request.include_running else frozenset()))}
+    """Each instance that failed, and when its run was due; also what has no state although it had run before: it was
+    reset, and once its run has ended the scheduler does not look at it any more.
+    """
+    states = sorted(FAILED | (UNDER_WAY if request.include_running else frozenset()))
+    body: dict[str, object] = {"state": [*states, None]}
     if request.window is not None:
         body["run_after_gte"] = request.window[0].isoformat()  # a run is not due before its window begins
     if request.failed_since is not None and not request.include_running:
@@ -117,7 +120,8 @@ def _failures(client: Client, request: Request, wanted: list[str] | None) -> Ite
             client, _INSTANCES, "task_instances", body if dags is None else {**body, "dag_ids": dags}
         ):
             found = instance_of(TaskInstance.read(entry))
-            if not request.runs or found.key.of in request.runs:
+            is_new = found.state is None and not found.tries
+            if not is_new and (not request.runs or found.key.of in request.runs):
                 yield found, Fields(entry).moment("run_after")
 
 

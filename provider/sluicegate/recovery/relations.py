@@ -9,7 +9,7 @@ from datetime import timedelta
 from sluicegate.graph.order import following
 from sluicegate.recovery.chosen import GOES_ALONG, Choice, by_run, task_links
 from sluicegate.recovery.definition import Action, EdgeKind, InstanceKey, RunKey
-from sluicegate.recovery.night import Awaited, Details, Instance, Night, Task
+from sluicegate.recovery.night import Awaited, Details, Instance, Night, Run, Task
 
 __all__ = ["Link", "links_of"]
 
@@ -194,10 +194,18 @@ def _producers(awaited: Awaited, own: RunKey, chosen: _Tasks, night: Night) -> I
         if awaited.runs is not None and awaited.runs.dates is not None:
             if other.logical_date is None or other.logical_date not in awaited.runs:
                 continue
-        elif not mine.run_after - _OLDEST <= other.run_after <= mine.run_after:
+        elif not _may_be_awaited(other, mine):
             continue
         here = chosen.of_run[run]
         yield from (key for name, key in here.items() if awaited.tasks is None or name in awaited.tasks)
+
+
+def _may_be_awaited(other: Run, mine: Run) -> bool:
+    """By a sensor that does not say which runs it waits for. One at the same logical date may be due later."""
+    if other.run_after <= mine.run_after:
+        return other.run_after >= mine.run_after - _OLDEST
+    dates = other.logical_date, mine.logical_date
+    return dates[0] is not None and dates[1] is not None and dates[1] - _OLDEST <= dates[0] <= dates[1]
 
 
 def _reason(sensor: Instance, key: InstanceKey, before: InstanceKey) -> tuple[EdgeKind, str]:

@@ -65,6 +65,10 @@ class Site(Protocol):
         """
         ...
 
+    def annotate(self, key: InstanceKey, note: str) -> None:
+        """Put a note on one instance, and leave all else as it is."""
+        ...
+
     def requeue(self, run: RunKey) -> None:
         """Let the scheduler look at an ended run once more; no instance is reset by it."""
         ...

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from sluicegate.api.answers import Fields, TaskInstance
-from sluicegate.api.client import Client, path
+from sluicegate.api.client import Client, Query, path
 from sluicegate.api.errors import Refused
 from sluicegate.api.paging import by_cursor, by_offset, by_search
 from sluicegate.recovery.definition import InstanceKey, PlannedRun, RunKey
@@ -119,6 +119,10 @@ class RestSite:
 
     def mark(self, key: InstanceKey, state: str, note: str) -> None:
         self._client.patch(_of(key), {"new_state": state, "note": note}, {"map_index": key.index})
+
+    def annotate(self, key: InstanceKey, note: str) -> None:
+        query: Query = {"map_index": key.index, "update_mask": "note"}
+        self._client.patch(_of(key), {"note": note}, query, repeatable=True)
 
     def requeue(self, run: RunKey) -> None:
         where = path("dags", run.dag, "dagRuns", run.run)

@@ -1,7 +1,8 @@
-"""DAGs that are not pipelines: days that depend on the day before, triggers, assets, one between two pipelines."""
+"""DAGs that are not pipelines: days that depend on the day before, triggers, assets, one between two pipelines, ..."""
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,8 +10,9 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.providers.standard.sensors.external_task import ExternalTaskSensor
-from airflow.sdk import DAG, Asset
-from night_code import fail_if_flagged
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.sdk import DAG, Asset, BaseOperator, Context
+from night_code import FLAGS, fail_if_flagged
 
 DAY = datetime(2026, 3, 1)  # noqa: DTZ001
 
@@ -48,3 +50,28 @@ with DAG("middle_hand", schedule="@daily", start_date=DAY, end_date=DAY, catchup
         task_id="wait", external_dag_id="middle_first", external_task_id="work", poke_interval=1, timeout=3, retries=0
     )
     wait >> unless_flagged("work", "middle_hand")
+
+for name in ("marked", "skipped", "lost"):
+    with DAG(name, schedule="@once", start_date=DAY):
+        unless_flagged("first", name) >> EmptyOperator(task_id="second") >> EmptyOperator(task_id="third")
+with DAG("touched", schedule="@once", start_date=DAY):
+    [unless_flagged("left", "touched"), unless_flagged("right", "touched")] >> EmptyOperator(task_id="both")
+
+
+class Deferred(BaseOperator):
+    """Waits in the triggerer for long, if it is to."""
+
+    def execute(self, context: Context) -> None:
+        if (FLAGS / "busy").exists():
+            self.defer(trigger=TimeDeltaTrigger(timedelta(hours=1)), method_name="execute")
+
+
+def sleep() -> None:
+    """For long, if it is to."""
+    if (FLAGS / "busy").exists():
+        time.sleep(3600)
+
+
+with DAG("busy", schedule="@once", start_date=DAY):
+    tasks = [Deferred(task_id="deferred"), PythonOperator(task_id="running", python_callable=sleep, retries=0)]
+    tasks >> EmptyOperator(task_id="then")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FLAGS = Path(os.environ["SLUICEGATE_NIGHTS"], "flags")
 
@@ -23,3 +26,16 @@ def work(writes: dict[str, str], name: str, **_: Any) -> None:
         path = Path(urlsplit(uri).path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{name},{datetime.now(UTC).isoformat()}\n")
+
+
+def copied(rows: pa.Table) -> pa.Table:
+    return rows
+
+
+def fail_once(name: str) -> None:
+    """Fail for each line in the file of this name, which loses that line."""
+    path = FLAGS / name
+    left = path.read_text().splitlines() if path.exists() else []
+    if left:
+        path.write_text("\n".join(left[1:]))
+        raise RuntimeError(f"{name} fails once more")
