@@ -39,6 +39,15 @@ def test_an_address_with_the_path_of_the_api_is_understood(server: Server, monke
     assert version_with(AirflowOptions(server.url + "/api/v2/")) == {"version": "3.3.2"}
 
 
+@pytest.mark.parametrize(
+    "url", ["http://ada:geheim@host:8080", "http://host:8080/?token=geheim", "http://ada:geheim@", "ftp://a:geheim@b"]
+)
+def test_an_address_with_a_password_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(WrongParam) as error:
+        version_with(AirflowOptions(url))
+    assert "geheim" not in str(error.value)
+
+
 def test_a_token_comes_from_a_file(server: Server, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("token-1\n")
     assert version_with(AirflowOptions(server.url, token_file=tmp_path / "token")) == {"version": "3.3.2"}

@@ -403,6 +403,10 @@ class ModelSite:
         found: dict[InstanceKey, Seen] = self._request("read", read)
         return found
 
+    def resting(self, dags: Collection[str]) -> Collection[str]:
+        found: set[str] = self._request("read", lambda: set[str]())
+        return found
+
     def active(self, runs: Collection[RunKey]) -> Collection[RunKey]:
         found: set[RunKey] = self._request(
             "read", lambda: {run for run in runs if self.airflow.runs[run] in ("queued", "running")}

@@ -50,6 +50,7 @@ class ModelServer:
     after: Callable[[Call], None] = lambda _: None
     token: str = TOKEN
     no_variables: bool = False
+    paused: set[str] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     errors: dict[InstanceKey, dict[str, Any]] = field(default_factory=dict)
@@ -119,6 +120,8 @@ class ModelServer:
         if words[-1] == "last_error":
             key = InstanceKey(words[1], words[3], words[5], int(query["map_index"][0]))
             return 200, {"key": "last_error", "value": self.errors[key]}
+        if len(words) == 2 and words[0] == "dags":
+            return 200, {"dag_id": words[1], "is_paused": words[1] in self.paused, "is_stale": False}
         if "taskInstances" in words:
             wanted = call.body if call.body else {"dag_ids": [words[1]], "dag_run_ids": [words[3]]}
             cells = [

@@ -9,6 +9,7 @@ from typing import Any
 
 from sluicegate.api import Bearer, Client
 from sluicegate.api.errors import Refused
+from sluicegate.recovery.definition import RunKey
 from sluicegate.recovery.night import Awaited, Instance, Run
 from tests.recovery.made_up import MadeUp
 
@@ -50,6 +51,10 @@ class RestOf(Client):
             return answer(query or {}, body or {})
         if method == "GET" and (found := re.fullmatch(r"/dags/([^/]+)/tasks", where)):
             return self._tasks(found[1])
+        if method == "GET" and (found := re.fullmatch(r"/dags/([^/]+)/dagRuns/([^/]+)", where)):
+            run = self.made.runs.get(RunKey(found[1], found[2]))
+            if run is not None:
+                return _run(run)
         raise Refused(f"no answer to {method} {where}", "", 404)
 
     def _dags(self, query: Mapping[str, Any], _: object) -> object:

@@ -99,7 +99,7 @@ def test_runs_are_asked_for_together_and_no_others(keys: list[tuple[str, str]], 
         (Request(tags=("gold",)), {"a", "top"}),
         (Request(tags=("gold",), pipelines=("t*",)), {"top"}),
         (Request(runs=(RunKey("b", "scheduled__01"),)), {"b"}),
-        (Request(runs=(RunKey("b", "scheduled__02"),)), set()),
+        (Request(runs=(RunKey("fine", "scheduled__01"),)), set()),
     ],
 )
 def test_filters_of_dags_and_runs_narrow_each_other(request_: Request, expected: set[str]) -> None:
@@ -109,6 +109,7 @@ def test_filters_of_dags_and_runs_narrow_each_other(request_: Request, expected:
         "a": Dag("a", tags=("gold",)),
         "top": Dag("top", tags=("gold", "daily")),
     }
+    made.run("fine", state="success", load="success")
     assert set(plan(RestOf(made), request_).dags) == expected
 
 
@@ -128,6 +129,15 @@ def test_an_unknown_pipeline_is_an_error_with_a_guess() -> None:
         plan(RestOf(two_levels()), Request(pipelines=("fead",)))
     assert error.value.remedy == "Did you mean feed?"
     assert plan(RestOf(two_levels()), Request(pipelines=("x*",))).instances == ()
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [(RunKey("fead", "scheduled__01"), "no pipeline fead"), (RunKey("feed", "scheduled__77"), "feed has no run")],
+)
+def test_an_unknown_run_is_an_error_and_no_empty_plan(run: RunKey, message: str) -> None:
+    with pytest.raises(WrongRequest, match=message):
+        plan(RestOf(two_levels()), Request(runs=(run,)))
 
 
 def test_failures_outside_the_filters_are_read_for_the_warning() -> None:

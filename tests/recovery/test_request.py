@@ -44,6 +44,17 @@ def test_a_window_that_cannot_be_meant_is_an_error(text: str) -> None:
         window_of(text)
 
 
+def test_times_of_a_window_are_not_taken_for_days() -> None:
+    start, end = window_of("2026-01-01 05:00..2026-01-01 06:00")
+    assert (start.hour, end.hour, end.day) == (5, 6, 1)
+
+
+def test_the_farthest_times_are_no_crash() -> None:
+    assert window_of("2026-01-01..9999-12-31")[1].year == 9999
+    with pytest.raises(WrongRequest, match="Not a time"):
+        moment("99999999999d", NOW)
+
+
 def test_a_time_that_is_none_is_an_error_with_the_ways_to_write_one() -> None:
     with pytest.raises(WrongRequest, match="Not a time: 'soon'") as error:
         moment("soon", NOW)

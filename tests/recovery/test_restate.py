@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sluicegate.recovery.errors import WrongRequest
@@ -92,3 +94,39 @@ def test_a_wrong_source_is_an_error_with_a_guess(source: str, message: str, reme
 def test_a_restatement_needs_a_window() -> None:
     with pytest.raises(WrongRequest, match="needs a window"):
         plan(green(), Request(source="feed.raw"))
+
+
+def test_readers_of_a_step_that_is_left_alone_are_said_to_use_its_old_outcome() -> None:
+    found = plan(green(1), request("feed", "2026-01-01", downstream=True))
+    assert "feed.land is left alone: feed.load would run again with its old outcome" in found.warnings
+    assert plan(green(1), request("feed", "2026-01-01", downstream=True, include=("feed.land",))).warnings == ()
+
+
+def test_a_reader_at_work_is_left_alone_and_said() -> None:
+    client = green(1)
+    client.made.run("top", 1, state="running", wait="success UpstreamSensor", load="running LoadOperator")
+    found = plan(client, request("mart.out"))
+    assert found.instances == ()
+    assert left(found)["top.load"].startswith("it is running")
+    assert [each.task for each in plan(client, request("feed.raw", downstream=True)).left_alone].count("load") == 1
+
+
+def test_a_run_without_a_window_is_found_by_when_it_was_due() -> None:
+    client = green(1)
+    for key, run in client.made.runs.items():
+        client.made.runs[key] = replace(run, start=None, end=None, logical_date=None)
+    assert waves(plan(client, request("feed", "2026-01-02", include=("feed.*",)))) == [["feed.land 1", "feed.load 1"]]
+    found = plan(client, request("feed.clean", "2026-01-02"))
+    assert found.instances == ()
+    assert "mart has runs without a window" in found.warnings[0]
+
+
+def test_a_long_chain_of_tasks_is_followed_to_its_end() -> None:
+    made = MadeUp()
+    names = [f"t{number}" for number in range(1200)]
+    made.run("long", state="success", **dict.fromkeys(names, "success LoadOperator"))
+    made.chain("long", *names)
+    client = RestOf(made)
+    client.writes = {"long.raw": [("other", "x")]}
+    client.reads = {"long.raw": [("long", "t0")]}
+    assert len(plan(client, request("long.raw", "2026-01-01", downstream=True)).instances) == 1200

@@ -38,3 +38,18 @@ def test_running_ones_and_the_latest_version_only_where_asked(site: RestSite, se
     site.clear(RUN, [("load", -1)], "why", even_running=True, latest=True)
     body = server.asked[-1].body
     assert (body["prevent_running_task"], body["run_on_latest_version"]) == (False, True)
+
+
+def test_a_few_dags_are_looked_at_one_by_one(site: RestSite, server: Server) -> None:  # noqa: F811
+    server.answers["GET /dags/orders"] = [(200, {"dag_id": "orders", "is_paused": False, "is_stale": False})]
+    server.answers["GET /dags/asleep"] = [(200, {"dag_id": "asleep", "is_paused": True, "is_stale": False})]
+    server.answers["GET /dags/gone"] = [(200, {"dag_id": "gone", "is_paused": False, "is_stale": True})]
+    server.answers["GET /dags/unknown"] = [(404, {"detail": "not found"})]
+    assert set(site.resting(["orders", "asleep", "gone", "unknown"])) == {"asleep", "gone", "unknown"}
+
+
+def test_many_dags_are_looked_up_among_the_paused_ones(site: RestSite, server: Server) -> None:  # noqa: F811
+    names = [f"d{number}" for number in range(20)]
+    server.answers["GET /dags"] = [(200, {"dags": [{"dag_id": "d3"}, {"dag_id": "other"}], "total_entries": 2})]
+    assert set(site.resting(names)) == {"d3"}
+    assert "paused=true" in server.asked[-1].path

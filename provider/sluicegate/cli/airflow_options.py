@@ -81,6 +81,11 @@ def _remote(options: AirflowOptions, url: str, deadline: float | None) -> Client
     from sluicegate.api.errors import WrongParam
 
     parts = urlsplit(url)
+    if parts.username is not None or parts.query or parts.fragment:
+        raise WrongParam(
+            f"The address of the Airflow on {parts.hostname} has more in it than host and path: it would be in plans.",
+            f"Write it as http://host:8080, and sign in with {_TOKEN}, --token-file or --user.",
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise WrongParam(f"Not the address of an Airflow: {url!r}.", "Write it as http://host:8080.")
     return Client(

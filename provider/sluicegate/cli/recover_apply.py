@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from pathlib import Path
@@ -79,7 +78,8 @@ def apply(
     """
     from sluicegate.recovery.on_word import check_server, check_word
     from sluicegate.recovery.plan_file import read_plan
-    from sluicegate.recovery.progress import Options
+    from sluicegate.recovery.planning import myself
+    from sluicegate.recovery.progress import Options, Outcome
     from sluicegate.recovery.site_rest import RestSite
 
     stop_on_sigterm()
@@ -95,11 +95,12 @@ def apply(
             site = RestSite(client, made.runs)
             _show(made, site.version(), out)
             if not made.instances:
+                _report(made, site, Outcome(made.id, is_finished=True), out, as_json=as_json)
                 return
             if yes is None and not dry_run:
-                reason = _asked(made, reason)
+                reason = _asked(made, reason, err=as_json)
             options = Options(
-                who=user or getpass.getuser(),
+                who=user or myself(),
                 reason=reason or "",
                 parallel=parallel,
                 chunk=chunk,
@@ -118,23 +119,23 @@ def apply(
 
 
 def _show(plan: Plan, version: str, out: Console) -> None:
-    from sluicegate.recovery.explain import headline, waves_in_words
+    from sluicegate.recovery.explain import headline, warnings_in_words, waves_in_words
 
     out.print(headline(plan))
     for line in waves_in_words(plan):
         out.print(line)
-    for warning in plan.warnings:
-        out.print(f"  ! {warning}")
+    for line in warnings_in_words(plan):
+        out.print(line)
     if version != plan.server.version:
         out.print(f"  ! Airflow is {version} now; the plan was made with {plan.server.version}.")
 
 
-def _asked(plan: Plan, reason: str | None) -> str:
+def _asked(plan: Plan, reason: str | None, *, err: bool) -> str:
     """The reason, once the plan's id was typed. Ends the command where it was not."""
-    typed = typer.prompt(f"To carry it out, type its id ({plan.id})", default="", show_default=False)
+    typed = typer.prompt(f"To carry it out, type its id ({plan.id})", default="", show_default=False, err=err)
     if typed.strip() != plan.id:
         wrong_use("recover apply", "that is not the plan's id: nothing was changed")
-    found = reason or typer.prompt("Why (for the notes)", default="", show_default=False)
+    found = reason or typer.prompt("Why (for the notes)", default="", show_default=False, err=err)
     if not found.strip():
         wrong_use("recover apply", "a reason is needed: nothing was changed")
     return str(found)

@@ -34,7 +34,8 @@ def plan(
     owner: Annotated[list[str] | None, typer.Option(help="Only DAGs of this owner.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only DAGs with this tag.")] = None,
     window: Annotated[
-        str | None, typer.Option(help="Only runs whose window begins in it: 2026-01-01..2026-01-07, or one day.")
+        str | None,
+        typer.Option(help="Only runs whose window begins in it, in UTC: 2026-01-01..2026-01-07, or one day."),
     ] = None,
     failed_since: Annotated[
         str | None, typer.Option(help="Only what failed since then: 2026-01-05T02:00, or a time ago: 12h, 3d.")
@@ -103,6 +104,8 @@ def plan(
         _wrong_use("--mark-success and --skip are given: choose one.")
     if (downstream or include) and source is None:
         _wrong_use("--downstream and --include belong to --from.")
+    if graph is not None:
+        _check_picture(graph)
     with failing():
         request = Request(
             pipelines=tuple(pipeline or ()),
@@ -132,29 +135,41 @@ def show_plan(
     made: Plan, request: Request, *, output: Path | None = None, graph: Path | None = None, as_json: bool = False
 ) -> Path | None:
     """Print a plan, write its file and draw it where that is asked for; the file, where there is one."""
-    from sluicegate.recovery.explain import explain
+    from sluicegate.recovery.explain import explain, left_in_words, warnings_in_words
     from sluicegate.recovery.plan_file import as_text, write_plan
 
     file = output or Path(f"recovery-{made.id}.json")
-    if graph is not None:
-        _draw(made, graph)
     if as_json:
         if output is not None:
             write_plan(made, output)
+        if graph is not None:
+            _draw(made, graph)
         typer.echo(as_text(made), nl=False)
         return output
     out = console()
     if not made.instances:
-        out.print("Nothing to recover: " + ("nothing failed that matches." if request.words() else "nothing failed."))
-        for each in made.left_alone:
-            out.print(f"  left alone: {each.dag}{'.' + each.task if each.task else ''} {each.run}: {each.why}")
+        out.print(f"Nothing to recover: {_nothing(request)}.")
+        if made.left_alone:
+            out.print("Left alone:")
+        for line in left_in_words(made.left_alone):
+            out.print(line)
+        for line in warnings_in_words(made):
+            out.print(line)
         return None
     write_plan(made, file)
+    if graph is not None:
+        _draw(made, graph)
     for line in explain(made):
         out.print(line)
     out.print()
     out.print(f"Nothing has been changed. To carry it out: sluicegate recover apply {file}")
     return file
+
+
+def _nothing(request: Request) -> str:
+    if request.source is not None:
+        return f"nothing that can run again has read {request.source} in that window"
+    return "nothing failed that matches" if request.words() else "nothing failed"
 
 
 def _draw(made: Plan, graph: Path) -> None:
@@ -163,6 +178,13 @@ def _draw(made: Plan, graph: Path) -> None:
 
     shape = format_of(graph, None, command="recover plan")
     write_picture(graph, drawn_as(shape, picture_of(made), command="recover plan"), command="recover plan")
+
+
+def _check_picture(graph: Path) -> None:
+    """Before minutes are spent on a plan that cannot be drawn."""
+    from sluicegate.cli.pictures import format_of
+
+    format_of(graph, None, command="recover plan")
 
 
 def _wrong_use(message: str) -> None:

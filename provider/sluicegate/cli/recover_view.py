@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["shown"]
 
+_MOST_WAVES = 12
+"""A table that is higher than the terminal would hide the wave that counts."""
 _COLUMNS = ("wave", "waiting", "running", "done", "failed", "left alone", "elapsed")
 
 
@@ -58,7 +60,7 @@ def _table(waves: dict[int, View], begun: float) -> Table:
     from rich.table import Table
 
     table = Table(*_COLUMNS, caption="Ctrl-C stops it; what was reset goes on, and the plan can be resumed.")
-    for place, view in waves.items():
+    for place, view in list(waves.items())[-_MOST_WAVES:]:
         numbers = map(str, (view.waiting, view.running, view.done, view.failed, view.left_alone))
         is_last = place == max(waves)
         style = "red" if view.failed else "green" if not (view.waiting or view.running) else ""

@@ -106,8 +106,9 @@ def _leave_what_is_under_way(chosen: Chosen, night: Night, request: Request) -> 
     if request.include_running:
         return
     runs = set(by_run(chosen.choices))
+    said = {(each.dag, each.run, each.task) for each in chosen.left}
     for key, each in night.instances.items():
-        if each.state in UNDER_WAY and key.of in runs:
+        if each.state in UNDER_WAY and key.of in runs and (key.dag, key.run, key.task) not in said:
             chosen.leave(key, f"it is {each.state}; --include-running would stop it and begin anew")
 
 
@@ -270,6 +271,10 @@ def _by_wave(instances: Iterable[PlannedInstance]) -> dict[int, list[PlannedInst
     return found
 
 
+def _few(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def _warn_of_failures_outside(chosen: Chosen, night: Night) -> None:
     """Where a chosen sensor waits for something that failed and is not chosen, it would wait in vain."""
     failed = {
@@ -290,6 +295,6 @@ def _warn_of_failures_outside(chosen: Chosen, night: Night) -> None:
             if (awaited.tasks is None or task in awaited.tasks) and date in awaited.runs:
                 outside.setdefault(f"{awaited.dag}.{task}", set()).add(key.dag)
     chosen.warnings += [
-        f"{what} failed and is not in the plan: {', '.join(sorted(dags))} would wait for it in vain"
+        f"{what} failed and is not in the plan: {_few(sorted(dags))} would wait for it in vain"
         for what, dags in sorted(outside.items())
     ]

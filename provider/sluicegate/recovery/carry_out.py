@@ -16,7 +16,7 @@ from sluicegate.api.errors import ApiError
 from sluicegate.recovery.clock import Clock, SystemClock
 from sluicegate.recovery.definition import InstanceKey, Plan, RunKey
 from sluicegate.recovery.effects import FRESH, Effects
-from sluicegate.recovery.evaluate import is_forgotten, outcome
+from sluicegate.recovery.evaluate import is_forgotten, now_of, outcome
 from sluicegate.recovery.journal import Journal
 from sluicegate.recovery.layout import Layout
 from sluicegate.recovery.marker import FINISHED, STOPPED, Marker, new_claim
@@ -89,8 +89,11 @@ class _CarryOut:
     def _wave(self, wave: int) -> bool:
         """Carry out a wave; whether the next one may begin."""
         runs = self._layout.groups[wave]
+        left = {run.dag for run in self._most_urgent(wave, runs)}
+        self._effects.resting = self._site.resting(left) if left else ()
         canaries = self._layout.canaries(wave, self._tried) if self._options.canary else []
-        phases = [(canaries, True), ([run for run in runs if run not in canaries], False)]
+        tried = set(canaries)
+        phases = [(canaries, True), ([run for run in runs if run not in tried], False)]
         for chosen, self._is_canary in phases:
             if not self._phase(wave, self._most_urgent(wave, chosen)):
                 return False
@@ -199,7 +202,7 @@ class _CarryOut:
     def _look_at_obstacles(self, groups: Mapping[RunKey, list[int]], seen: Mapping[InstanceKey, Seen]) -> None:
         left = [p for p in self._bad_before(groups) if self._fates[p].status is not Status.WAITING]
         for place in left:
-            now = seen.get(self._plan.instances[place].key)
+            now = now_of(self._plan.instances[place].key, seen)
             fate = self._fates[place]
             if now is not None and now.state == "success":
                 self._fates[place] = Fate(Status.CHANGED, now.id, now.state, fate.why or "it failed once more")

@@ -11,7 +11,7 @@ from sluicegate.api.errors import ApiError, NotReachable, Refused, UnexpectedAns
 from sluicegate.recovery.clock import Clock
 from sluicegate.recovery.definition import Action, InstanceKey, PlannedInstance, RunKey
 from sluicegate.recovery.errors import NotPermitted
-from sluicegate.recovery.evaluate import STATE_OF, held_back, is_marked, judge, note, sign
+from sluicegate.recovery.evaluate import STATE_OF, held_back, is_marked, judge, note, now_of, resting, sign
 from sluicegate.recovery.journal import Journal
 from sluicegate.recovery.layout import Layout
 from sluicegate.recovery.progress import Fate, Fates, Options, Status
@@ -45,6 +45,8 @@ class Effects:
         self._clock = clock
         self._breathe = breathe
         self._forbidden: dict[str, str] = {}
+        self.resting: Collection[str] = ()
+        """DAGs in which nothing would run now."""
         self._looked: dict[RunKey, float] = {}
         self._unsure_until = clock.monotonic() + options.settle
         """Until then a request of an earlier process, or of a lost connection, may still have its effect."""
@@ -64,7 +66,7 @@ class Effects:
             planned = self._plan.instances[place]
             fate = judge(
                 planned,
-                seen.get(planned.key),
+                now_of(planned.key, seen),
                 plan=self._plan.id,
                 asked=self._journal.asked.get(planned.key),
                 answered=planned.key in self._journal.answered,
@@ -80,6 +82,9 @@ class Effects:
         if self._clock.monotonic() - self._looked[run] > FRESH:
             self.look(group, self._site.instances([run]))
         self._make_sure(run, group)
+        if run.dag in self.resting:
+            self._rest(group)
+            return
         self._hold_back(group)
         marks = [place for place in group if self._plan.instances[place].action is not Action.CLEAR]
         marks = [place for place in marks if self._is_ready(place)]
@@ -240,6 +245,10 @@ class Effects:
         for place in group:
             if self.fates[place].status in (Status.READY, Status.UNSURE):
                 self._note(place, Fate(Status.HELD_BACK, why=f"you are not permitted to reset tasks of {dag}"))
+
+    def _rest(self, group: Sequence[int]) -> None:
+        for place in filter(self._is_ready, group):
+            self._note(place, resting(self.fates[place], self._plan.instances[place].dag))
 
     def _note(self, place: int, fate: Fate) -> None:
         """Take down a fate; in the journal too, the first time that the instance is left alone."""

@@ -16,17 +16,31 @@ The rules:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from sluicegate.recovery.definition import Action, Plan, PlannedInstance
+from sluicegate.recovery.definition import Action, InstanceKey, Plan, PlannedInstance
 from sluicegate.recovery.layout import Layout
 from sluicegate.recovery.progress import Fate, Finding, Outcome, Status
 from sluicegate.recovery.site import Seen
 
-__all__ = ["STATE_OF", "held_back", "is_forgotten", "is_marked", "judge", "note", "outcome", "sign"]
+__all__ = [
+    "STATE_OF",
+    "held_back",
+    "is_forgotten",
+    "is_marked",
+    "judge",
+    "note",
+    "now_of",
+    "outcome",
+    "resting",
+    "sign",
+]
 
 STATE_OF = {Action.MARK_SUCCESS: "success", Action.MARK_SKIPPED: "skipped"}
 _GOOD = frozenset({"success", "skipped"})
 _BAD = frozenset({"failed", "upstream_failed"})
+_OVER = ("failed", "upstream_failed", "success", "skipped", "removed")
+"""Of a mapped task, the first of these that one of its instances has is that of the task."""
 _IN_HANDS = frozenset({"queued", "running", "restarting", "deferred"})
 """An executor or a triggerer has it: the state of its run does not matter at the moment."""
 _LONGEST_NOTE = 1000
@@ -76,6 +90,22 @@ def judge(
     return _untouched(seen, asked)
 
 
+def now_of(key: InstanceKey, seen: Mapping[InstanceKey, Seen]) -> Seen | None:
+    """What Airflow shows of an instance; of a mapped task that was not expanded before, what it is expanded to."""
+    found = seen.get(key)
+    if found is not None or key.index >= 0:
+        return found
+    parts: list[Seen] = []
+    while (part := seen.get(replace(key, index=len(parts)))) is not None:
+        parts.append(part)
+    if not parts:
+        return None
+    states = [each.state for each in parts]
+    going_on = [state for state in states if state not in _OVER]
+    state = going_on[0] if going_on else min(states, key=_OVER.index)
+    return replace(parts[0], key=key, state=state)  # Airflow makes the first of what was one
+
+
 def is_marked(mark: PlannedInstance, seen: Seen | None, *, plan: str, answered: bool = False) -> bool:
     """Whether it was this plan that has marked an instance, and not somebody else."""
     return seen is not None and seen.state == STATE_OF[mark.action] and (answered or seen.note.startswith(sign(plan)))
@@ -91,15 +121,25 @@ def held_back(layout: Layout, group: Sequence[int], fates: Mapping[int, Fate]) -
     is_new = True
     while is_new:
         is_new = False
+        obstacles: dict[int, int | None] = {}
         for place in group:
             if now[place].status is not Status.READY:
                 continue
-            obstacle = next((b for b in layout.before.get(place, ()) if _is_obstacle(b, now, fates)), None)
+            before = layout.before.get(place, ())  # one collection for all instances of a mapped task
+            if id(before) not in obstacles:
+                obstacles[id(before)] = next((b for b in before if _is_obstacle(b, now, fates)), None)
+            obstacle = obstacles[id(before)]
             if obstacle is not None:
                 why = f"{layout.plan.instances[obstacle].key} did not succeed"
                 found[place] = now[place] = Fate(Status.HELD_BACK, now[place].id, now[place].state, why)
                 is_new = True
     return found
+
+
+def resting(fate: Fate, dag: str) -> Fate:
+    """Of what may be reset, in a DAG in which nothing would run."""
+    why = f"{dag} is paused or gone, so nothing would run: unpause it and apply the plan again"
+    return Fate(Status.HELD_BACK, fate.id, fate.state, why)
 
 
 def is_forgotten(fate: Fate) -> bool:

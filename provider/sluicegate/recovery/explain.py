@@ -6,10 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sluicegate.recovery.definition import Action, Cause, LeftAlone, Plan, PlannedInstance
 
-__all__ = ["explain", "headline", "waves_in_words"]
+__all__ = ["explain", "headline", "left_in_words", "warnings_in_words", "waves_in_words"]
 
 _MOST_NAMES = 8
 _MOST_LEFT = 12
+_MOST_CAUSES = 20
+"""Beside each other, in the tree."""
+_MOST_WAVES = 24
+_MOST_WARNINGS = 12
+_ELSEWHERE = "they are in the plan's file"
 _ACTIONS = {Action.CLEAR: "reset", Action.MARK_SUCCESS: "mark as success", Action.MARK_SKIPPED: "mark as skipped"}
 
 
@@ -36,11 +41,11 @@ def explain(plan: Plan) -> Iterator[str]:
     if plan.left_alone:
         yield ""
         yield "Left alone"
-        yield from _left(plan.left_alone)
+        yield from left_in_words(plan.left_alone)
     if plan.warnings:
         yield ""
         yield "Warnings"
-        yield from (f"  ! {warning}" for warning in plan.warnings)
+        yield from warnings_in_words(plan)
     yield ""
     yield "Load"
     yield from _load(plan)
@@ -57,10 +62,13 @@ def _tree(causes: Sequence[Cause]) -> Iterator[str]:
 
     def branch(parent: int | None, indent: str) -> Iterator[str]:
         places = children.get(parent, [])
-        for place in places:
+        shown = places if len(places) <= _MOST_CAUSES + 1 else places[:_MOST_CAUSES]
+        for place in shown:
             last = place == places[-1]
             yield indent + ("└─ " if last else "├─ ") + _cause(causes[place])
             yield from branch(place, indent + ("   " if last else "│  "))
+        if len(shown) < len(places):
+            yield f"{indent}└─ and {_count(len(places) - len(shown), 'cause')} more, of fewer runs each: {_ELSEWHERE}"
 
     yield from branch(None, "  ")
 
@@ -71,8 +79,24 @@ def _cause(cause: Cause) -> str:
 
 
 def waves_in_words(plan: Plan) -> Iterator[str]:
-    """A line for each wave and what is done in it."""
-    for number, places in enumerate(plan.waves, start=1):
+    """A line for each wave and what is done in it; of very many, for the first and the last ones."""
+    waves = list(enumerate(plan.waves, start=1))
+    if len(waves) <= _MOST_WAVES + 1:
+        yield from _waves(plan, waves)
+        return
+    yield from _waves(plan, waves[: _MOST_WAVES // 2])
+    yield f"  and {len(waves) - _MOST_WAVES} waves between: {_ELSEWHERE}"
+    yield from _waves(plan, waves[-_MOST_WAVES // 2 :])
+
+
+def warnings_in_words(plan: Plan) -> Iterator[str]:
+    yield from (f"  ! {warning}" for warning in plan.warnings[:_MOST_WARNINGS])
+    if len(plan.warnings) > _MOST_WARNINGS:
+        yield f"  and {_count(len(plan.warnings) - _MOST_WARNINGS, 'warning')} more: {_ELSEWHERE}"
+
+
+def _waves(plan: Plan, waves: Iterable[tuple[int, Sequence[int]]]) -> Iterator[str]:
+    for number, places in waves:
         members = [plan.instances[place] for place in places]
         for action, words in _ACTIONS.items():
             these = [each for each in members if each.action is action]
@@ -100,7 +124,8 @@ def _members(members: list[PlannedInstance]) -> str:
     return f"{_count(len(members), 'task instance')} of {_count(len(runs), 'run')}{end}: {names}"
 
 
-def _left(left: Sequence[LeftAlone]) -> Iterator[str]:
+def left_in_words(left: Sequence[LeftAlone]) -> Iterator[str]:
+    """What is left alone, the same of several runs in one line."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for each in left:
         groups.setdefault((each.dag, each.task, each.why), []).append(each.run)
@@ -111,7 +136,7 @@ def _left(left: Sequence[LeftAlone]) -> Iterator[str]:
         lines.append(f"  {what}{named}: {why}")
     yield from lines[:_MOST_LEFT]
     if len(lines) > _MOST_LEFT:
-        yield f"  and {len(lines) - _MOST_LEFT} more: they are in the plan's file"
+        yield f"  and {len(lines) - _MOST_LEFT} more: {_ELSEWHERE}"
 
 
 def _load(plan: Plan) -> Iterator[str]:

@@ -19,20 +19,21 @@ class Layout:
         members: dict[tuple[RunKey, str], list[int]] = defaultdict(list)
         for place, each in enumerate(plan.instances):
             members[each.of, each.task].append(place)
+        self._members = members
 
         def all_of(place: int) -> list[int]:
             """All instances of its task, if it is mapped."""
             each = plan.instances[place]
             return members[each.of, each.task] if each.index >= 0 else [place]
 
-        before: dict[int, set[int]] = defaultdict(set)
-        within: dict[int, set[int]] = defaultdict(set)
+        # An edge is one of all instances of its tasks: these share what is before and behind them.
+        before: dict[int, set[int]] = {}
+        within: dict[int, set[int]] = {}
         for edge in plan.edges:
-            for after in all_of(edge.after):
-                before[after].update(all_of(edge.before))
+            first, second = all_of(edge.before), all_of(edge.after)
+            _share(before, second).update(first)
             if edge.kind is EdgeKind.TASK:
-                for above in all_of(edge.before):
-                    within[above].update(all_of(edge.after))
+                _share(within, first).update(second)
         self.before: Mapping[int, Collection[int]] = before
         self.groups: list[dict[RunKey, list[int]]] = [{} for _ in plan.waves]
         """By wave and run, the places that are reset together."""
@@ -59,14 +60,28 @@ class Layout:
                 yield edge.before
 
     def _marks_above(self, within: Mapping[int, Collection[int]]) -> Mapping[int, set[int]]:
-        found: dict[int, set[int]] = defaultdict(set)
+        found: dict[int, set[int]] = {}
+        marks: dict[tuple[RunKey, str], list[int]] = defaultdict(list)
         for place, each in enumerate(self.plan.instances):
-            if each.action is Action.CLEAR:
-                continue
-            left = list(within.get(place, ()))
+            if each.action is not Action.CLEAR:
+                marks[each.of, each.task].append(place)
+        for places in marks.values():
+            seen: set[tuple[RunKey, str]] = set()
+            left = list(within.get(places[0], ()))
             while left:
-                below = left.pop()
-                if place not in found[below]:
-                    found[below].add(place)
-                    left += within.get(below, ())
+                below = self.plan.instances[left.pop()]
+                if (below.of, below.task) not in seen:
+                    seen.add((below.of, below.task))
+                    siblings = self._members[below.of, below.task]
+                    _share(found, siblings).update(places)
+                    left += within.get(siblings[0], ())
         return found
+
+
+def _share(sets: dict[int, set[int]], places: Collection[int]) -> set[int]:
+    """The set that all these places have; the first time, they get one."""
+    first = next(iter(places))
+    if first not in sets:
+        shared: set[int] = set()
+        sets |= dict.fromkeys(places, shared)
+    return sets[first]

@@ -69,7 +69,8 @@ def check_word(plan: Plan, yes: str, reason: str | None) -> None:
         raise WrongRequest(f"{yes!r} is not the id of this plan, {plan.id}.", "Nothing was changed.")
     if not (reason or "").strip():
         raise WrongRequest(
-            "A plan needs a reason as well: it is in the note on everything that is reset.", "Nothing was changed."
+            "A plan needs a --reason as well (`reason` in a script): it is in the note on everything that is reset.",
+            "Nothing was changed.",
         )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from sluicegate.api.answers import DagRun, Fields, TaskInstance
-from sluicegate.api.client import Client
+from sluicegate.api.client import Client, path
 from sluicegate.api.paging import by_offset, by_search
 from sluicegate.faults.catalogue import CATALOGUE
 from sluicegate.faults.index import FAULT_XCOM_PREFIX, FaultKey
@@ -48,6 +48,7 @@ def read_night(client: Client, request: Request) -> Night:
     """
     dags = read_dags(client)
     wanted = _wanted(request, dags)
+    _check_runs(client, request, dags)
     found = list(_failures(client, request, wanted))
     keys = {each.key.of for each, _ in found}
     moments = [moment for _, moment in found]
@@ -103,6 +104,18 @@ def _wanted(request: Request, dags: Mapping[str, Dag]) -> list[str] | None:
         and (not request.tags or set(request.tags) & set(dag.tags))
         and (not asked or dag.id in asked)
     ]
+
+
+def _check_runs(client: Client, request: Request, dags: Mapping[str, Dag]) -> None:
+    """A run that there is not is a slip of the pen, and no run without failures."""
+    for run in request.runs:
+        if run.dag not in dags:
+            meant = did_you_mean(run.dag, dags)
+            raise WrongRequest(f"Airflow has no pipeline {run.dag}.", f"Did you mean {meant}?" if meant else "")
+        if client.find(path("dags", run.dag, "dagRuns", run.run)) is None:
+            raise WrongRequest(
+                f"{run.dag} has no run {run.run}.", "Copy the run's id from its page in Airflow, or give a --window."
+            )
 
 
 def _failures(client: Client, request: Request, wanted: list[str] | None) -> Iterator[tuple[Instance, datetime]]:

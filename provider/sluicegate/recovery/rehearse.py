@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sluicegate.recovery.definition import Plan
-from sluicegate.recovery.evaluate import held_back, is_marked, judge, outcome
+from sluicegate.recovery.evaluate import held_back, is_marked, judge, now_of, outcome, resting
 from sluicegate.recovery.layout import Layout
 from sluicegate.recovery.progress import Fate, Options, Outcome, Status
 from sluicegate.recovery.site import Site
@@ -18,6 +18,7 @@ def rehearse(plan: Plan, site: Site, options: Options) -> Outcome:
     shown = dict(fates)
     for groups in layout.groups:
         runs = list(groups)
+        asleep = site.resting({run.dag for run in runs})
         for start in range(0, len(runs), options.chunk):
             chunk = runs[start : start + options.chunk]
             seen = site.instances(chunk)
@@ -27,7 +28,10 @@ def rehearse(plan: Plan, site: Site, options: Options) -> Outcome:
                     planned = plan.instances[place]
                     marks = [plan.instances[mark] for mark in layout.marks_above.get(place, ())]
                     below = any(is_marked(mark, seen.get(mark.key), plan=plan.id) for mark in marks)
-                    fates[place] = judge(planned, seen.get(planned.key), plan=plan.id, below_mark=below)
+                    fates[place] = judge(planned, now_of(planned.key, seen), plan=plan.id, below_mark=below)
+                if run.dag in asleep:
+                    ready = [place for place in group if fates[place].status is Status.READY]
+                    fates |= {place: resting(fates[place], run.dag) for place in ready}
                 fates |= held_back(layout, group, fates)
                 for place in group:
                     shown[place] = fates[place]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -112,7 +112,12 @@ def moment(text: str, now: datetime) -> datetime:
     """
     unit = {"m": "minutes", "h": "hours", "d": "days"}.get(text[-1:])
     if unit is not None and text[:-1].isdigit():
-        return now - timedelta(**{unit: int(text[:-1])})
+        try:
+            return now - timedelta(**{unit: int(text[:-1])})
+        except (OverflowError, ValueError):
+            raise WrongRequest(
+                f"Not a time: {text!r} is before there were any.", "Write how long ago: 12h, 3d."
+            ) from None
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -123,17 +128,26 @@ def moment(text: str, now: datetime) -> datetime:
 
 
 def window_of(text: str) -> tuple[datetime, datetime]:
-    """`2026-01-01..2026-01-07`, both days included, or one day; with times, the end is excluded.
+    """`2026-01-01..2026-01-07`, both days included, or one day; with times, the end is excluded. Without a zone it is
+    UTC, in days too.
 
     :raises WrongRequest: for anything else, and when it ends before it begins
     """
     first, dots, last = text.partition("..")
     start, end = _bound(first, text), _bound(last if dots else first, text)
-    if "T" not in (last if dots else first):
-        end = datetime.combine(end.date() + timedelta(days=1), time(), UTC)
+    if _is_day(last if dots else first):
+        end = datetime.combine(min(end.date(), date.max - timedelta(days=1)) + timedelta(days=1), time(), UTC)
     if end <= start:
         raise WrongRequest(f"The window {text} ends before it begins.", "Write the earlier day first.")
     return start, end
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _bound(text: str, whole: str) -> datetime:
@@ -141,7 +155,8 @@ def _bound(text: str, whole: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise WrongRequest(
-            f"Not a window: {whole!r}.", "Write 2026-01-01..2026-01-07, or one day, or times: 2026-01-01T00:00..T06:00."
+            f"Not a window: {whole!r}.",
+            "Write 2026-01-01..2026-01-07, or one day, or times: 2026-01-01T00:00..2026-01-01T06:00.",
         ) from None
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 

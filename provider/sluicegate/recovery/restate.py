@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 
@@ -61,6 +61,10 @@ class _Walk:
     runs_of: dict[str, list[Run]] = field(default_factory=dict)
     found: dict[InstanceKey, str] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
+    windowless: set[str] = field(default_factory=set)
+    """Readers with runs that have no window: which of them have read it is not known."""
+    ahead: list[tuple[InstanceKey, Run]] = field(default_factory=list)
+    after: dict[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
     def readers(self, dataset: str, run: Run, writer: InstanceKey | None) -> None:
         """Add the tasks that read what was written into `dataset` in `run`."""
@@ -76,19 +80,29 @@ class _Walk:
             return
         self.found[key] = why
         self.runs[run.key] = run
-        if not self.downstream:
-            return
-        for dataset in self.lineage.written_by((key.dag, key.task)):
-            self.readers(dataset, run, key)
-        for after in following(task_links(self.details.tasks(key.dag))).get(key.task, ()):
-            self.add(InstanceKey(key.dag, key.run, after), run, f"it comes after {key.task}")
+        if self.downstream:
+            self.ahead.append((key, run))
+
+    def go_on(self) -> None:
+        """To the end: what reads the outcome of what was found, and what comes after it in its run."""
+        while self.ahead:
+            key, run = self.ahead.pop()
+            for dataset in self.lineage.written_by((key.dag, key.task)):
+                self.readers(dataset, run, key)
+            if key.dag not in self.after:
+                self.after[key.dag] = following(task_links(self.details.tasks(key.dag)))
+            for after in self.after[key.dag].get(key.task, ()):
+                self.add(InstanceKey(key.dag, key.run, after), run, f"it comes after {key.task}")
 
     def _reading(self, dag: str, run: Run) -> list[Run]:
         """The runs of another DAG in whose windows the window of `run` ends."""
         end = run.end or run.logical_date
+        every = self.all_runs(dag)
+        if end is None or any(each.start is None or each.end is None for each in every):
+            self.windowless.add(dag)
         return [
             each
-            for each in self.all_runs(dag)
+            for each in every
             if end is not None and each.start is not None and each.end is not None and each.start < end <= each.end
         ]
 
@@ -132,17 +146,37 @@ def restate(client: Client, request: Request, details: Details) -> Restated:
     if pipeline not in dags or (dataset and request.source not in lineage.readers):
         raise _unknown(request.source, pipeline, list(dags), list(lineage.readers))
     for run in walk.all_runs(pipeline):
-        begin = run.start or run.logical_date
-        if begin is None or not start <= begin < end:
+        if not start <= (run.start or run.logical_date or run.run_after) < end:
             continue
         if dataset:
             walk.readers(request.source, run, None)
         else:
             for name in details.tasks(pipeline):
                 walk.add(InstanceKey(pipeline, run.key.run, name), run, f"the runs of {pipeline} are done again")
+    walk.go_on()
     instances = all_instances(client, walk.runs)
     night = Night(walk.runs, instances, dags, assets=read_assets(client, dags), pools=read_pools(client))
-    return Restated(_chosen(walk.found, instances, request), night, walk.links)
+    chosen = _chosen(walk.found, instances, request)
+    chosen.warnings += [
+        f"{dag} has runs without a window, which are left alone: whether they have read it is not known"
+        for dag in sorted(walk.windowless)
+    ]
+    chosen.warnings += _stale(walk.links, chosen, instances)
+    return Restated(chosen, night, walk.links)
+
+
+def _stale(links: Sequence[Link], chosen: Chosen, instances: Mapping[InstanceKey, Instance]) -> list[str]:
+    """What runs again with the old outcome of a step that does not."""
+    again = {replace(key, index=-1) for key in chosen.choices}
+    ran = {replace(key, index=-1) for key, each in instances.items() if each.state not in (None, "skipped", "removed")}
+    readers: dict[TaskName, set[str]] = {}
+    for link in links:
+        if link.before in ran and link.before not in again and link.after in again:
+            readers.setdefault((link.before.dag, link.before.task), set()).add(f"{link.after.dag}.{link.after.task}")
+    return [
+        f"{dag}.{task} is left alone: {', '.join(sorted(names))} would run again with its old outcome"
+        for (dag, task), names in sorted(readers.items())
+    ]
 
 
 def _unknown(source: str, pipeline: str, dags: Collection[str], datasets: Collection[str]) -> WrongRequest:
@@ -172,6 +206,7 @@ def _chosen(found: Mapping[InstanceKey, str], instances: Mapping[InstanceKey, In
                 chosen.leave(key, f"a {kind} step may have effects outside: --include {key.dag}.{key.task} runs it too")
             continue
         if each.state in UNDER_WAY and not request.include_running:
-            continue  # said for all of them, by the pass for what is under way
+            chosen.leave(key, f"it is {each.state}; --include-running would stop it and begin anew")
+            continue
         chosen.add(Choice(each, why, root=True, force=each.operator in OURS))
     return chosen

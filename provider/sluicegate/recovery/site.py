@@ -35,6 +35,10 @@ class Site(Protocol):
         """All task instances of these runs; those of a run that does not exist any more are missing."""
         ...
 
+    def resting(self, dags: Collection[str]) -> Collection[str]:
+        """Those of the DAGs in which nothing would run now: paused ones, and those that Airflow does not find."""
+        ...
+
     def active(self, runs: Collection[RunKey]) -> Collection[RunKey]:
         """Those of the runs that are queued or running."""
         ...

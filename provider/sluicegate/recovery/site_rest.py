@@ -22,6 +22,8 @@ __all__ = ["RestSite"]
 _NOT_FOUND = 404
 _FEW = 2
 """So many runs are read by a GET each."""
+_FEW_DAGS = 10
+"""So many DAGs are read by a GET each; of more, the list of the paused ones is read, a hundred at once."""
 _MOST_RUNS = 200
 _MOST_ROWS = 5000
 """What one search returns: about 10 MB. Where there are more, its runs are asked for in halves, because a page of what
@@ -51,6 +53,13 @@ class RestSite:
             parts = [chosen[start : start + _MOST_RUNS] for start in range(0, len(chosen), _MOST_RUNS)]
             found = [each for part in parts for each in self._search(part)]
         return {each.key: each for each in found}
+
+    def resting(self, dags: Collection[str]) -> Collection[str]:
+        if len(dags) <= _FEW_DAGS:
+            answers = {dag: self._client.find(path("dags", dag)) for dag in dags}
+            return {dag for dag, answer in answers.items() if answer is None or _is_resting(Fields(answer))}
+        entries = map(Fields, by_offset(self._client, "/dags", "dags", {"paused": "true"}))
+        return {each.text("dag_id") for each in entries} & set(dags)
 
     def active(self, runs: Collection[RunKey]) -> Collection[RunKey]:
         if not runs:
@@ -165,6 +174,10 @@ class RestSite:
 
     def delete_marker(self, name: str) -> None:
         self._client.delete(path("variables", _PREFIX + name))
+
+
+def _is_resting(dag: Fields) -> bool:
+    return bool(dag.value("is_paused")) or bool(dag.value("is_stale"))
 
 
 def _seen(entry: object) -> Seen:
