@@ -12,9 +12,10 @@ from sluicegate.api.answers import DagRun, Fields, TaskInstance
 from sluicegate.api.client import Client, Query, path
 from sluicegate.api.errors import Refused
 from sluicegate.api.paging import by_offset
+from sluicegate.recovery.answers import instance_of, run_of
 from sluicegate.recovery.definition import RunKey
 from sluicegate.recovery.night import Awaited, Emitted, Instance, Run, Task
-from sluicegate.recovery.read import all_instances, instance_of, run_of
+from sluicegate.recovery.read import all_instances
 
 __all__ = ["RestDetails"]
 

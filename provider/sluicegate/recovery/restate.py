@@ -12,11 +12,12 @@ from sluicegate.api.client import Client
 from sluicegate.api.paging import by_offset, by_search
 from sluicegate.graph.order import following
 from sluicegate.pipeline.diagnostics import did_you_mean
+from sluicegate.recovery.answers import run_of
 from sluicegate.recovery.chosen import Choice, Chosen, task_links
 from sluicegate.recovery.definition import EdgeKind, InstanceKey, RunKey
 from sluicegate.recovery.errors import WrongRequest
 from sluicegate.recovery.night import OURS, UNDER_WAY, Details, Instance, Night, Run
-from sluicegate.recovery.read import all_instances, read_assets, read_dags, read_pools, run_of
+from sluicegate.recovery.read import all_instances, read_assets, read_dags, read_pools
 from sluicegate.recovery.relations import Link
 from sluicegate.recovery.request import Request
 
