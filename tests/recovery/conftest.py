@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from sluicegate.local.stack.airflow import pipeline_bundles
 from sluicegate.testing.airflow import rest_of
 from tests.recovery.night import Airflow, Night, deliver
 from tests.recovery.nights import nights
-from tests.recovery.replay import shapes
+from tests.recovery.replay import Result, played_in, shapes
 
 _FOLDER = "SLUICEGATE_NIGHTS"
 
@@ -49,6 +50,13 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
             yield Airflow(api, stack, folder)
     finally:
         del os.environ[_FOLDER]
+
+
+@pytest.fixture(scope="package")
+def replayed(airflow: Airflow) -> Iterator[Future[dict[int, Result]]]:
+    """What comes of the schedules of `replay`; played meanwhile, as it is mostly waiting."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(played_in, airflow)
 
 
 @pytest.fixture(scope="package")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -28,13 +29,14 @@ from tests.recovery.model import BAD, MOMENT, AirflowModel, ModelSite, Scenario,
 from tests.recovery.night import Airflow
 from tests.recovery.simulation import KilledError, MemoryStore, scenario_of
 
-__all__ = ["ModelWorld", "RealWorld", "Result", "Schedule", "played", "schedules", "shapes"]
+__all__ = ["ModelWorld", "Result", "Schedule", "played", "played_in", "schedules", "shapes"]
 
 SEEDS = range(100, 136)
 OPTIONS = Options(
     "ada", "the source was late", parallel=1, chunk=1, settle=3, poll=0.3, longest_poll=0.6, look=5, beat=600
 )
 _LATE = 1.0
+_AT_ONCE = 15
 _FATES = ("error", "error after", "lost", "late", "kill before", "kill after")
 _DEEDS = ("clear", "success", "failed", "note")
 
@@ -276,6 +278,20 @@ class ModelWorld:
 
 
 # ---- the real one ----
+
+
+def played_in(airflow: Airflow) -> dict[int, Result]:
+    """By seed, what comes of each schedule in a real Airflow, many at the same time."""
+    chosen = schedules()
+    with airflow.stack.api() as client, ThreadPoolExecutor(_AT_ONCE) as pool:
+        worlds = [RealWorld(each, airflow, client) for each in chosen]
+        for name in shapes():
+            airflow.wait_for_dag(name)
+        list(pool.map(RealWorld.begin, worlds))
+        for name in shapes():
+            airflow.api.patch(f"/dags/{name}", json={"is_paused": False}).raise_for_status()
+        list(pool.map(RealWorld.look, worlds))
+        return {each.seed: found for each, found in zip(chosen, pool.map(played, chosen, worlds), strict=True)}
 
 
 class _RestingClock(SystemClock):

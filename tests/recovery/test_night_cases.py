@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from sluicegate.recovery.definition import Action
 from sluicegate.recovery.findings import failures
@@ -18,6 +19,9 @@ from sluicegate.recovery.site_rest import RestSite
 from sluicegate.testing.airflow import wait_until
 from tests.recovery.night import Airflow, Key, Night
 from tests.recovery.recovering import Recovery, keys_of, waves_of
+
+pytestmark = pytest.mark.usefixtures("replayed")
+"""It is played meanwhile."""
 
 Nights = Callable[[str], Night]
 WEEK = (datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 4, tzinfo=UTC))

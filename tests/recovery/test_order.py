@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluicegate.recovery.chosen import Choice, Chosen
@@ -458,6 +458,7 @@ def nights(draw: st.DrawFn) -> MadeUp:
     return made
 
 
+@settings(deadline=None)
 @given(nights())
 def test_every_failure_is_in_exactly_one_wave_and_every_edge_leads_onwards(made: MadeUp) -> None:
     plan = made.plan()
@@ -471,6 +472,7 @@ def test_every_failure_is_in_exactly_one_wave_and_every_edge_leads_onwards(made:
     assert [each.wave for each in plan.instances] == sorted(each.wave for each in plan.instances)
 
 
+@settings(deadline=None)
 @given(nights())
 def test_waves_are_as_few_as_the_edges_between_runs_allow(made: MadeUp) -> None:
     plan = made.plan()
@@ -482,6 +484,7 @@ def test_waves_are_as_few_as_the_edges_between_runs_allow(made: MadeUp) -> None:
     assert [each.wave for each in plan.instances] == [longest[place] for place in range(len(plan.instances))]
 
 
+@settings(deadline=None)
 @given(nights())
 def test_a_plan_is_the_same_in_whatever_order_airflow_answers(made: MadeUp) -> None:
     first = made.plan()

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from sluicegate.recovery.definition import InstanceKey, RunKey
 from sluicegate.recovery.errors import WrongRequest
@@ -19,6 +19,7 @@ from tests.recovery.rest import RestOf
 from tests.recovery.test_order import nights, two_levels
 
 
+@settings(deadline=None)
 @given(nights())
 def test_a_night_that_is_read_gives_the_same_plan(made: MadeUp) -> None:
     read, expected = plan(RestOf(made)), made.plan()
