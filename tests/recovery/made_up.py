@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -123,8 +123,8 @@ class MadeUp:
     def emitted(self, run: RunKey) -> Sequence[Emitted]:
         return self.events.get(run, [])
 
-    def needs_all(self, dag: str) -> frozenset[int] | None:
-        return self.needs.get(dag)
+    def starts(self, dag: str, assets: Collection[int]) -> bool:
+        return self.needs.get(dag, frozenset()) <= set(assets)
 
 
 def waves(plan: Plan) -> list[list[str]]:

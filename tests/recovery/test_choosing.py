@@ -212,6 +212,13 @@ def test_nothing_that_failed_is_an_empty_plan() -> None:
     assert (plan.instances, plan.waves, plan.causes) == ((), (), ())
 
 
+def test_a_pool_without_slots_is_a_warning() -> None:
+    made = MadeUp()
+    made.pools["default_pool"] = 0
+    made.run("orders", load="failed")
+    assert "default_pool has no slots" in made.plan().warnings[0]
+
+
 # --- other treatments
 
 

@@ -230,6 +230,35 @@ def test_a_failure_outside_the_filters_that_something_waits_for_is_a_warning() -
     assert not two_levels().plan().warnings
 
 
+def test_an_earlier_failure_outside_the_filters_is_a_warning_where_a_task_depends_on_its_past() -> None:
+    made = MadeUp()
+    for day in (3, 5):
+        made.run("daily", day, load="failed")
+    old = made.runs.pop(RunKey("daily", "scheduled__03"))
+    key = InstanceKey("daily", "scheduled__03", "load")
+    del made.instances[key]
+    assert old.logical_date is not None
+    made.outside[key] = old.logical_date
+    made.chain("daily", "load")
+    assert made.plan().warnings == ()
+    made.chain("daily", "load", depends_on_past=True)
+    [warning] = made.plan().warnings
+    assert "daily.load failed at 2026-01-03 00:00 UTC as well and is not in the plan" in warning
+    made.outside[key] = DAY + timedelta(days=8)
+    assert made.plan().warnings == ()
+
+
+def test_what_a_sensor_of_airflows_own_would_wait_for_in_vain_is_a_warning() -> None:
+    made = MadeUp()
+    made.run("feed", load="failed")
+    for day in (1, 2):
+        run = made.run("foreign", day, wait="failed ExternalTaskSensor")
+        made.waits(run, "wait", "feed", "load", days=None)
+    assert made.plan(Request(tasks=("wait",))).warnings == (
+        "feed.load failed and is not in the plan: foreign would wait for it in vain",
+    )
+
+
 # --- runs that tasks have started
 
 

@@ -144,3 +144,12 @@ def test_an_unknown_run_is_an_error_and_no_empty_plan(run: RunKey, message: str)
 def test_failures_outside_the_filters_are_read_for_the_warning() -> None:
     found = plan(RestOf(two_levels()), Request(pipelines=("a",)))
     assert found.warnings == ("feed.load failed and is not in the plan: a would wait for it in vain",)
+
+
+def test_earlier_failures_of_the_same_pipeline_are_read_for_the_warning() -> None:
+    made = MadeUp()
+    for day in (3, 5):
+        made.run("daily", day, load="failed")
+    made.chain("daily", "load", depends_on_past=True)
+    found = plan(RestOf(made), Request(runs=(RunKey("daily", "scheduled__05"),)))
+    assert "2026-01-03" in found.warnings[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import chain
 
 from sluicegate.faults.report import playbook_section
 from sluicegate.recovery.chosen import Choice, Chosen, by_run, choose, why_nothing_runs
@@ -23,8 +22,9 @@ from sluicegate.recovery.definition import (
     QueuedEvent,
     Server,
 )
-from sluicegate.recovery.night import FAILED, UNDER_WAY, Details, FaultSeen, Night
+from sluicegate.recovery.night import UNDER_WAY, Details, FaultSeen, Night
 from sluicegate.recovery.ordered import ordered, task_of
+from sluicegate.recovery.outside import failures_outside
 from sluicegate.recovery.plan_file import sealed
 from sluicegate.recovery.relations import Link
 from sluicegate.recovery.request import Request
@@ -68,7 +68,13 @@ def build_of(
     links, wave_of = ordered(chosen, night, details, [*links, *of_triggers, *of_assets])
     causes, cause_of = _causes(chosen.choices, night, links)
     instances = _instances(chosen.choices, wave_of, cause_of)
-    _warn_of_failures_outside(chosen, night)
+    chosen.warnings += failures_outside(chosen, night, details)
+    load = _load(instances, chosen.choices, night)
+    chosen.warnings += [
+        f"the pool {each.pool} has no slots: {each.wanted} of them are wanted, and what needs them would wait for ever"
+        for each in load.pools
+        if each.slots == 0
+    ]
     return sealed(
         Plan(
             id="",
@@ -83,7 +89,7 @@ def build_of(
             queued_events=_queued_events(resets, wave_of, night),
             left_alone=tuple(chosen.left),
             warnings=tuple(chosen.warnings),
-            load=_load(instances, chosen.choices, night),
+            load=load,
             afterwards=request.afterwards,
         )
     )
@@ -269,32 +275,3 @@ def _by_wave(instances: Iterable[PlannedInstance]) -> dict[int, list[PlannedInst
     for each in instances:
         found.setdefault(each.wave, []).append(each)
     return found
-
-
-def _few(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _warn_of_failures_outside(chosen: Chosen, night: Night) -> None:
-    """Where a chosen sensor waits for something that failed and is not chosen, it would wait in vain."""
-    failed = {
-        key: night.runs[key.of].logical_date
-        for key, each in night.instances.items()
-        if each.state in FAILED and key not in chosen.choices
-    }
-    dates: dict[str, list[tuple[str, datetime]]] = {}
-    for key, date in chain(failed.items(), night.outside.items()):
-        if date is not None and key not in chosen.choices:
-            dates.setdefault(key.dag, []).append((key.task, date))
-    outside: dict[str, set[str]] = {}
-    for key, choice in chosen.choices.items():
-        awaited = choice.instance.awaited
-        if awaited is None or awaited.runs is None or awaited.runs.dates is None:
-            continue
-        for task, date in dates.get(awaited.dag, ()):
-            if (awaited.tasks is None or task in awaited.tasks) and date in awaited.runs:
-                outside.setdefault(f"{awaited.dag}.{task}", set()).add(key.dag)
-    chosen.warnings += [
-        f"{what} failed and is not in the plan: {_few(sorted(dags))} would wait for it in vain"
-        for what, dags in sorted(outside.items())
-    ]

@@ -5,7 +5,7 @@ Each answer is kept: a plan asks again and again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sluicegate.api.answers import DagRun, Fields, TaskInstance
@@ -31,7 +31,7 @@ class RestDetails:
         self._tasks: dict[str, Mapping[str, Task]] = {}
         self._awaited: dict[tuple[str, str], Awaited | None] = {}
         self._emitted: dict[RunKey, Sequence[Emitted]] = {}
-        self._needs: dict[str, frozenset[int] | None] = {}
+        self._expressions: dict[str, Mapping[str, object]] = {}
 
     def tasks(self, dag: str) -> Mapping[str, Task]:
         if dag not in self._tasks:
@@ -117,18 +117,29 @@ class RestDetails:
             ]
         return self._emitted[run]
 
-    def needs_all(self, dag: str) -> frozenset[int] | None:
-        if dag not in self._needs:
-            self._needs[dag] = self._read_needs(dag)
-        return self._needs[dag]
+    def starts(self, dag: str, assets: Collection[int]) -> bool:
+        if dag not in self._expressions:
+            self._expressions[dag] = self._read_expression(dag)
+        return _holds(self._expressions[dag], assets, alone=True)
 
-    def _read_needs(self, dag: str) -> frozenset[int] | None:
+    def _read_expression(self, dag: str) -> Mapping[str, object]:
         try:
-            expression = Fields(self._client.get(path("dags", dag, "details"))).mapping("asset_expression")
-        except Refused:
-            return None
-        every = expression.get("all")
-        if not isinstance(every, list) or len(every) < 2:
-            return None
-        ids = {each["asset"]["id"] for each in every if isinstance(each, dict) and "asset" in each}
-        return frozenset(ids) if len(ids) == len(every) else None
+            return Fields(self._client.get(path("dags", dag, "details"))).mapping("asset_expression")
+        except Refused:  # it is gone, or not for this user's eyes
+            return {}
+
+
+def _holds(expression: object, assets: Collection[int], *, alone: bool) -> bool:
+    """Whether an expression of Airflow's (`any`, `all`, `asset`, `alias`) is met by these assets.
+
+    What an alias stands for is not known here: where it starts the DAG `alone`, the asset was one of it.
+    """
+    if not isinstance(expression, Mapping):
+        return False
+    if isinstance(some := expression.get("any"), list):
+        return any(_holds(each, assets, alone=alone) for each in some)
+    if isinstance(every := expression.get("all"), list):
+        return all(_holds(each, assets, alone=alone and len(every) == 1) for each in every)
+    if isinstance(asset := expression.get("asset"), Mapping):
+        return asset.get("id") in assets
+    return alone

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -146,7 +146,9 @@ class Night:
     pools: Mapping[str, int] = field(default_factory=dict)
     """Slots by pool; a pool without a limit is missing."""
     outside: Mapping[InstanceKey, datetime] = field(default_factory=dict)
-    """Failures that the filters left out, of DAGs that some sensor waits for, with the logical date of their run."""
+    """Failures that the filters left out, of DAGs that are in the night or that a sensor waits for, with the logical
+    date of their run.
+    """
 
 
 class Details(Protocol):
@@ -172,6 +174,6 @@ class Details(Protocol):
         """The asset events of a run."""
         ...
 
-    def needs_all(self, dag: str) -> frozenset[int] | None:
-        """The ids of the assets that a DAG waits for all of; None where any of them starts it."""
+    def starts(self, dag: str, assets: Collection[int]) -> bool:
+        """Whether these assets, by their ids, start a DAG without any other."""
         ...

@@ -30,9 +30,14 @@ def ordered(
     tasks = {task_of(key) for key in chosen.choices}
     exact: set[str] = set()
     given_up = _GivenUp(night)
+    between: list[Link] = []
+    is_known = False
     while True:
-        found = [*known, *links_of(chosen.choices, night, details, exact=exact)]
-        links = sorted({link for link in found if link.before in tasks and link.after in tasks})
+        if not is_known:
+            found = [*known, *links_of(chosen.choices, night, details, exact=exact)]
+            between = sorted({link for link in found if link.before in tasks and link.after in tasks})
+        is_known = True
+        links = [link for link in between if link not in given_up]
         links += _before_marks(chosen.choices, links)
         links += _before_setups(chosen.choices, links, details)
         links = [link for link in links if link not in given_up]
@@ -42,6 +47,7 @@ def ordered(
             path = [each for each in error.path if isinstance(each, InstanceKey)]
             if not {each.dag for each in path} <= exact:
                 exact |= {each.dag for each in path}
+                is_known = False
                 continue
             weak = given_up.take(path, links)
             if not weak:

@@ -139,10 +139,10 @@ def _failures(client: Client, request: Request, wanted: list[str] | None) -> Ite
 def _outside(
     client: Client, instances: Mapping[InstanceKey, Instance], moments: Collection[datetime]
 ) -> dict[InstanceKey, datetime]:
-    """Failures that were not asked for, of DAGs that what was asked for waits for."""
-    awaited = sorted({each.awaited.dag for each in instances.values() if each.awaited is not None})
+    """Failures that were not asked for, of DAGs that what was asked for waits for, and of its own earlier runs."""
+    awaited = {each.awaited.dag for each in instances.values() if each.awaited is not None}
     found: dict[InstanceKey, datetime] = {}
-    for dags in _parts(awaited):
+    for dags in _parts(sorted(awaited | {key.dag for key in instances})):
         body = {"state": sorted(FAILED), "dag_ids": dags, "run_after_lte": max(moments).isoformat()}
         for entry in by_search(client, _INSTANCES, "task_instances", body):
             key = instance_of(TaskInstance.read(entry)).key

@@ -123,8 +123,7 @@ def asset_events(chosen: Chosen, night: Night, details: Details) -> tuple[list[L
         for event in events:
             emitter = InstanceKey(run.dag, run.run, event.task)
             for started in dict.fromkeys(event.started):
-                needed = details.needs_all(started.dag)
-                if needed is None or needed <= emitted_again:
+                if details.starts(started.dag, emitted_again):
                     _follow_new_run(chosen, emitter, started)
                     anew[started] = None
                     continue
@@ -145,7 +144,7 @@ def _follow_further(chosen: Chosen, anew: dict[RunKey, None], emitting: Collecti
                 if started in anew:
                     continue
                 anew[started] = None
-                if details.needs_all(started.dag) is None:
+                if details.starts(started.dag, {each.asset_id for each in details.emitted(run)}):
                     _follow_new_run(chosen, emitter, started)
                     ahead.append(started)
                 else:
