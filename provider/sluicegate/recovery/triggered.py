@@ -134,7 +134,7 @@ def asset_events(chosen: Chosen, night: Night, details: Details) -> tuple[list[L
 
 
 def _follow_further(chosen: Chosen, anew: dict[RunKey, None], emitting: Collection[str], details: Details) -> None:
-    """A new run, which stands in for that of `anew`, emits its assets again as well."""
+    """A new run, in place of that of `anew`, emits its assets again as well."""
     ahead = list(anew)
     while ahead:
         run = ahead.pop(0)
