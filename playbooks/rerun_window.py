@@ -11,5 +11,7 @@ import sys
 from sluicegate.cli.fix import fix
 from sluicegate.recovery import Request, window_of
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 pipeline, window = sys.argv[1:]
 fix(Request(source=pipeline, window=window_of(window), downstream=True, include=(f"{pipeline}.*",)))

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from sluicegate.cli.fix import fix
 from sluicegate.recovery import Request, moment
 
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
 age, *pipelines = sys.argv[1:]
 began = moment(age, datetime.now(UTC))
 fix(Request(tuple(pipelines), kinds=("spark",), started_before=began, include_running=True, force=True))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from sluicegate.recovery.carry_out import carry_out
 from sluicegate.recovery.definition import Plan
 from sluicegate.recovery.errors import PlanInUse
 from sluicegate.recovery.journal import FileStore, Journal, journal_of
-from sluicegate.recovery.plan_file import write_plan
+from sluicegate.recovery.plan_file import sealed, write_plan
 from sluicegate.recovery.progress import Options, Outcome
 from sluicegate.recovery.site_rest import RestSite
 from tests.recovery.model import RunModel, Scenario, TaskModel
@@ -339,7 +340,19 @@ def test_two_processes_with_one_plan_do_not_both_work(server: ModelServer, plan:
     codes = sorted(code for code, _ in ends)
     assert codes in ([0, 1], [1, 1], [0, 0])  # one refused, both refused, or one after the other
     assert end(begin(server, plan))[0] == 0
+    while server.airflow.step():  # the second one may have asked the scheduler to look once more
+        pass
     assert wrong_with(server) == []
+
+
+def test_an_empty_plan_is_over_at_once_in_json_too(server: ModelServer, tmp_path: Path) -> None:
+    empty = sealed(replace(server.plan(), id="", instances=(), edges=(), runs=(), queued_events=()))
+    write_plan(empty, tmp_path / "empty.json")
+    done = subprocess.run(
+        [*COMMAND, "apply", str(tmp_path / "empty.json"), "--url", server.url, "--dry-run", "--json"],
+        capture_output=True, text=True, check=True, env={**os.environ, "SLUICEGATE_AIRFLOW_TOKEN": TOKEN}, timeout=60,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["good"] is True
 
 
 def test_one_journal_is_for_one_process(server: ModelServer, plan: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from sluicegate.recovery.carry_out import carry_out
 from sluicegate.recovery.definition import InstanceKey, Plan, RunKey
-from sluicegate.recovery.journal import FileStore, Journal
+from sluicegate.recovery.errors import PlanInUse
+from sluicegate.recovery.journal import FileStore, Journal, store_of
 from sluicegate.recovery.progress import Options, Outcome
 from sluicegate.recovery.rehearse import rehearse
 from sluicegate.recovery.site import Seen
@@ -121,3 +122,19 @@ def test_a_dag_that_was_paused_since_is_held_back_with_what_depends_on_it(tmp_pa
     site.pauses = set()
     assert done(plan, site, tmp_path).is_good
     assert [each.dag for each in site.cleared] == ["other", "feed", "reader"]
+
+
+def test_a_plan_in_the_file_of_an_earlier_one_sets_that_ones_journal_aside(tmp_path: Path) -> None:
+    file, now = tmp_path / "night.json", datetime(2026, 1, 10, tzinfo=UTC)
+    first = store_of(file, "rp-1")
+    Journal(first, "rp-1", now)
+    with pytest.raises(PlanInUse):
+        store_of(file, "rp-2")
+    first.close()
+    second = store_of(file, "rp-2")
+    assert not Journal(second, "rp-2", now).is_resumed
+    second.close()
+    assert '"rp-1"' in (tmp_path / "night.json.rp-1.journal").read_text()
+    again = store_of(file, "rp-2")
+    assert Journal(again, "rp-2", now).is_resumed
+    again.close()

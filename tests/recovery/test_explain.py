@@ -28,6 +28,14 @@ def test_very_many_causes_are_counted() -> None:
     assert any("and 280 causes more" in line for line in lines)
 
 
+def test_what_is_stopped_is_not_called_restated() -> None:
+    made = MadeUp()
+    made.run("orders", state="running", load="running")
+    assert [each.title for each in made.plan(Request(include_running=True)).causes] == [
+        "at work: it is running, and running ones are included"
+    ]
+
+
 def test_of_very_many_waves_the_first_and_the_last_are_shown() -> None:
     made = MadeUp()
     for day in range(1, 366):

@@ -10,6 +10,7 @@ from sluicegate.recovery.errors import WrongRequest
 from sluicegate.recovery.night import Task
 from sluicegate.recovery.planning import plan
 from sluicegate.recovery.request import Request, window_of
+from sluicegate.recovery.restate import restate
 from tests.recovery.made_up import MadeUp, left, waves
 from tests.recovery.rest import RestOf
 
@@ -130,3 +131,32 @@ def test_a_long_chain_of_tasks_is_followed_to_its_end() -> None:
     client.writes = {"long.raw": [("other", "x")]}
     client.reads = {"long.raw": [("long", "t0")]}
     assert len(plan(client, request("long.raw", "2026-01-01", downstream=True)).instances) == 1200
+
+
+def test_readers_whose_wait_failed_run_again_with_it() -> None:
+    client = green(1)
+    top = client.made.run("top", 1, wait="failed UpstreamSensor", load="upstream_failed LoadOperator")
+    client.made.waits(top, "wait", "mart", "shape")
+    assert waves(plan(client, request("mart.out", "2026-01-01"))) == [["top.load 1", "top.wait 1"]]
+    found = plan(client, request("feed.clean", "2026-01-01", downstream=True))
+    assert waves(found) == [["mart.shape 1"], ["top.load 1", "top.wait 1"]]
+
+
+def test_a_reader_behind_another_failure_is_left_alone() -> None:
+    client = green(1)
+    client.made.run("top", 1, wait="success UpstreamSensor", check="failed BashOperator",
+                    load="upstream_failed LoadOperator")  # fmt: skip
+    client.made.chain("top", "wait", "check", "load")
+    found = plan(client, request("mart.out", "2026-01-01"))
+    assert found.instances == ()
+    assert "check, before it, is failed" in left(found)["top.load"]
+
+
+def test_what_runs_again_has_its_setup_and_teardown() -> None:
+    client = green(1)
+    client.made.run("top", 1, state="success", make="success BashOperator", load="success LoadOperator",
+                    drop="success BashOperator")  # fmt: skip
+    client.made.structure("top", Task("make", ("load", "drop"), role="setup"), Task("load", ("drop",)),
+                          Task("drop", role="teardown"))  # fmt: skip
+    chosen = restate(client, request("mart.out", "2026-01-01"), client.made).chosen
+    assert {key.task for key in chosen.choices} == {"make", "load", "drop"}

@@ -154,9 +154,9 @@ def _carried_out(plan: Plan, file: Path, site: RestSite, options: Options, out: 
 
     from sluicegate.cli.recover_view import shown
     from sluicegate.recovery.carry_out import carry_out
-    from sluicegate.recovery.journal import FileStore, Journal, journal_of
+    from sluicegate.recovery.journal import Journal, journal_of, store_of
 
-    journal = Journal(FileStore(journal_of(file)), plan.id, datetime.now(UTC))
+    journal = Journal(store_of(file, plan.id), plan.id, datetime.now(UTC))
     if journal.is_resumed:
         out.print(f"Going on where {journal_of(file)} ends.")
     try:

@@ -182,7 +182,9 @@ def _causes(
         if fault is not None:
             name = (fault.code, fault.subject, "" if fault.subject else f"{key.dag}.{key.task}")
         else:
-            name = ("", each.why, "") if each.instance.state != "failed" else ("", key.dag, key.task)
+            state = each.instance.state
+            words = f"{'at work' if state in UNDER_WAY else 'restated'}: {each.why}"
+            name = ("", words, "") if state != "failed" else ("", key.dag, key.task)
         groups.setdefault(name, []).append(key)
     because = _followed(groups, links)
     order = sorted(groups, key=lambda name: (because.get(name) is not None, -len(groups[name]), name))
@@ -228,9 +230,7 @@ def _cause(name: Group, keys: list[InstanceKey], fault: FaultSeen | None, becaus
     runs = len({key.of for key in keys})
     first = keys[0]
     if fault is None:
-        return Cause(
-            title=f"{first.dag}.{first.task} failed" if name[2] else f"restated: {name[1]}", runs=runs, because=because
-        )
+        return Cause(title=f"{first.dag}.{first.task} failed" if name[2] else name[1], runs=runs, because=because)
     return Cause(
         title=f"{fault.code} on {fault.subject}" if fault.subject else f"{fault.code} in {name[2]}",
         code=fault.code,

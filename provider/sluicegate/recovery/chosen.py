@@ -22,6 +22,7 @@ __all__ = [
     "needs_structure",
     "task_links",
     "why_nothing_runs",
+    "with_setups_and_teardowns",
 ]
 
 
@@ -139,7 +140,7 @@ def _choose_in_run(
         followers = list(_followers(chosen, followers, roots, others, tasks))
         for each in followers:
             chosen.add(_follower(each, request))
-        _with_setups_and_teardowns(chosen, instances, tasks)
+        with_setups_and_teardowns(chosen, instances, tasks)
         return
     for each in followers:
         chosen.add(_follower(each, request))
@@ -264,7 +265,7 @@ def _followers(
             chosen.leave(each.key, "a failure that the filters leave out comes before it as well")
 
 
-def _with_setups_and_teardowns(chosen: Chosen, instances: list[Instance], tasks: Mapping[str, Task]) -> None:
+def with_setups_and_teardowns(chosen: Chosen, instances: list[Instance], tasks: Mapping[str, Task]) -> None:
     """A task that needs a setup runs with it, and with the teardown that cleans up after both."""
     links = task_links(tasks)
     after, before = following(links), following((second, first) for first, second in links)

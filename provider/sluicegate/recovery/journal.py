@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 from sluicegate.recovery.definition import InstanceKey, RunKey
 from sluicegate.recovery.errors import PlanInUse, WrongPlan
 
-__all__ = ["FileStore", "Journal", "Store", "journal_of"]
+__all__ = ["FileStore", "Journal", "Store", "journal_of", "store_of"]
 
 
 class Store(Protocol):
@@ -85,6 +86,39 @@ class FileStore:
 def journal_of(plan: Path) -> Path:
     """Where the journal of a plan's file is."""
     return plan.with_name(f"{plan.name}.journal")
+
+
+def store_of(file: Path, plan: str) -> FileStore:
+    """The store beside the file of a plan. One of an earlier plan, whose file this one has replaced, is kept under that
+    plan's id.
+
+    :raises PlanInUse: when another process has it, for whichever plan
+    :raises WrongPlan: when it cannot be opened or moved
+    """
+    place = journal_of(file)
+    store = FileStore(place)
+    other = _plan_of(store.read())
+    if other in (None, plan):
+        return store
+    try:
+        place.rename(place.with_name(f"{file.name}.{other}.journal"))
+    except OSError as error:
+        raise WrongPlan(
+            f"{place}: it is the journal of {other} and cannot be moved: {error.strerror}.", "Move it away."
+        ) from error
+    finally:
+        store.close()
+    return FileStore(place)
+
+
+def _plan_of(content: bytes) -> str | None:
+    """The plan that a journal begins with; None where that cannot be read."""
+    try:
+        entry = json.loads(content.split(b"\n", 1)[0])
+    except ValueError:
+        return None
+    plan = entry.get("plan") if isinstance(entry, dict) else None
+    return plan if isinstance(plan, str) and re.fullmatch(r"[\w-]+", plan) else None
 
 
 class Journal:

@@ -45,7 +45,7 @@ def apply(
     :raises ApiError: as `Client` does; the same call resumes the plan
     """
     from sluicegate.recovery.carry_out import carry_out
-    from sluicegate.recovery.journal import FileStore, Journal, journal_of
+    from sluicegate.recovery.journal import Journal, store_of
     from sluicegate.recovery.progress import Options
     from sluicegate.recovery.site_rest import RestSite
 
@@ -54,7 +54,7 @@ def apply(
     place = file or Path(f"recovery-{plan.id}.json")
     if not place.exists():
         write_plan(plan, place)
-    store = FileStore(journal_of(place))
+    store = store_of(place, plan.id)
     try:
         journal = Journal(store, plan.id, datetime.now(UTC))
         options = Options(who=myself(), reason=reason, parallel=parallel, canary=canary, keep_going=keep_going)

@@ -10,13 +10,13 @@ from fnmatch import fnmatchcase
 from sluicegate.api.answers import DagRun, Fields
 from sluicegate.api.client import Client
 from sluicegate.api.paging import by_offset, by_search
-from sluicegate.graph.order import following
+from sluicegate.graph.order import following, reached
 from sluicegate.pipeline.diagnostics import did_you_mean
 from sluicegate.recovery.answers import run_of
-from sluicegate.recovery.chosen import Choice, Chosen, task_links
+from sluicegate.recovery.chosen import Choice, Chosen, by_run, task_links, with_setups_and_teardowns
 from sluicegate.recovery.definition import EdgeKind, InstanceKey, RunKey
 from sluicegate.recovery.errors import WrongRequest
-from sluicegate.recovery.night import OURS, UNDER_WAY, Details, Instance, Night, Run
+from sluicegate.recovery.night import FAILED, OURS, UNDER_WAY, Details, Instance, Night, Run
 from sluicegate.recovery.read import all_instances, read_assets, read_dags, read_pools
 from sluicegate.recovery.relations import Link
 from sluicegate.recovery.request import Request
@@ -158,6 +158,7 @@ def restate(client: Client, request: Request, details: Details) -> Restated:
     instances = all_instances(client, walk.runs)
     night = Night(walk.runs, instances, dags, assets=read_assets(client, dags), pools=read_pools(client))
     chosen = _chosen(walk.found, instances, request)
+    _complete(chosen, night, details)
     chosen.warnings += [
         f"{dag} has runs without a window, which are left alone: whether they have read it is not known"
         for dag in sorted(walk.windowless)
@@ -211,3 +212,24 @@ def _chosen(found: Mapping[InstanceKey, str], instances: Mapping[InstanceKey, In
             continue
         chosen.add(Choice(each, why, root=True, force=each.operator in OURS))
     return chosen
+
+
+def _complete(chosen: Chosen, night: Night, details: Details) -> None:
+    """What is chosen of a run needs what failed before it there, and its setups and teardowns."""
+    for run, keys in by_run(night.instances).items():
+        if not chosen.of(run):
+            continue
+        tasks = details.tasks(run.dag)
+        instances = [night.instances[key] for key in keys]
+        after = following(task_links(tasks))
+        for each in instances:
+            if each.state not in FAILED or each.key in chosen.choices:
+                continue
+            behind = reached(after, [each.key.task])
+            waiting = [key for key in chosen.of(run) if key.task in behind]
+            if waiting and each.kind == "wait":
+                chosen.add(Choice(each, f"it failed, and {waiting[0].task} comes after it"))
+                continue
+            for key in waiting:
+                chosen.leave(key, f"{each.key.task}, before it, is {each.state}: recover that first, without --from")
+        with_setups_and_teardowns(chosen, instances, tasks)
