@@ -37,6 +37,15 @@ def test_an_instance_without_a_state_in_an_ended_run_was_forgotten() -> None:
     assert "never ran" in {each.task: each.why for each in plan.instances if each.dag == "orders"}["publish"]
 
 
+def test_what_was_forgotten_behind_a_failure_that_is_left_out_is_left_alone() -> None:
+    made = MadeUp()
+    made.run("orders", old="failed", load="failed", publish=None)
+    made.structure("orders", Task("old", ("publish",)), Task("load"), Task("publish"))
+    plan = made.plan(Request(failed_since=DAY + timedelta(days=1, minutes=12)))
+    assert waves(plan) == [["orders.load 1"]]
+    assert "a failure that the filters leave out" in left(plan)["orders.publish"]
+
+
 def test_what_was_left_upstream_failed_after_its_failure_was_mended_by_hand_is_reset() -> None:
     made = MadeUp()
     made.run("orders", load="success", publish="upstream_failed")

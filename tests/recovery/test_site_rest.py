@@ -45,7 +45,8 @@ def test_a_few_dags_are_looked_at_one_by_one(site: RestSite, server: Server) -> 
     server.answers["GET /dags/asleep"] = [(200, {"dag_id": "asleep", "is_paused": True, "is_stale": False})]
     server.answers["GET /dags/gone"] = [(200, {"dag_id": "gone", "is_paused": False, "is_stale": True})]
     server.answers["GET /dags/unknown"] = [(404, {"detail": "not found"})]
-    assert set(site.resting(["orders", "asleep", "gone", "unknown"])) == {"asleep", "gone", "unknown"}
+    server.answers["GET /dags/forbidden"] = [(403, {"detail": "Forbidden"})]
+    assert set(site.resting(["orders", "asleep", "gone", "unknown", "forbidden"])) == {"asleep", "gone", "unknown"}
 
 
 def test_many_dags_are_looked_up_among_the_paused_ones(site: RestSite, server: Server) -> None:  # noqa: F811

@@ -79,6 +79,8 @@ class Chosen:
 GOES_ALONG = "goes with its task"
 """Ends the reason of setups and teardowns that did not fail themselves."""
 
+_ALSO_BEHIND = "a failure that the filters leave out comes before it as well"
+
 _ACTIONS = {
     Treatment.RESET: Action.CLEAR,
     Treatment.SUCCEED: Action.MARK_SUCCESS,
@@ -130,10 +132,16 @@ def _choose_in_run(
         why = _why(each, night.faults.get(each.key))
         force = request.force and bool(each.kind) and action is Action.CLEAR
         chosen.add(Choice(each, why, root=True, action=action, force=force))
-    for each in lost:
-        chosen.add(Choice(each, "never ran: the run ended while it was being reset"))
     failed = [each for each in instances if each.state == "failed"]
     others = [each for each in failed if each not in roots]
+    behind_others = set()
+    if others and lost:
+        behind_others = reached(following(task_links(details.tasks(dag))), [each.key.task for each in others])
+    for each in lost:
+        if each.key.task in behind_others:
+            chosen.leave(each.key, _ALSO_BEHIND)
+        else:
+            chosen.add(Choice(each, "never ran: the run ended while it was being reset"))
     followers = [each for each in instances if each.state == "upstream_failed"]
     if others or needs_structure(instances):
         tasks = details.tasks(dag)
@@ -262,7 +270,7 @@ def _followers(
         if not tasks or not others or (each.key.task in behind and each.key.task not in also_behind):
             yield each
         elif each.key.task in behind:
-            chosen.leave(each.key, "a failure that the filters leave out comes before it as well")
+            chosen.leave(each.key, _ALSO_BEHIND)
 
 
 def with_setups_and_teardowns(chosen: Chosen, instances: list[Instance], tasks: Mapping[str, Task]) -> None:

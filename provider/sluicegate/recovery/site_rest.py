@@ -19,7 +19,7 @@ from sluicegate.runtime.marks import RECOVERY_KEY
 
 __all__ = ["RestSite"]
 
-_NOT_FOUND = 404
+_FORBIDDEN, _NOT_FOUND = 403, 404
 _FEW = 2
 """So many runs are read by a GET each."""
 _FEW_DAGS = 10
@@ -56,10 +56,18 @@ class RestSite:
 
     def resting(self, dags: Collection[str]) -> Collection[str]:
         if len(dags) <= _FEW_DAGS:
-            answers = {dag: self._client.find(path("dags", dag)) for dag in dags}
-            return {dag for dag, answer in answers.items() if answer is None or _is_resting(Fields(answer))}
+            return {dag for dag in dags if self._is_resting(dag)}
         entries = map(Fields, by_offset(self._client, "/dags", "dags", {"paused": "true"}))
         return {each.text("dag_id") for each in entries} & set(dags)
+
+    def _is_resting(self, dag: str) -> bool:
+        try:
+            found = Fields(self._client.get(path("dags", dag)))
+        except Refused as refusal:
+            if refusal.status in (_FORBIDDEN, _NOT_FOUND):
+                return refusal.status == _NOT_FOUND  # what is forbidden is said when it is reset
+            raise
+        return bool(found.value("is_paused")) or bool(found.value("is_stale"))
 
     def active(self, runs: Collection[RunKey]) -> Collection[RunKey]:
         if not runs:
@@ -174,10 +182,6 @@ class RestSite:
 
     def delete_marker(self, name: str) -> None:
         self._client.delete(path("variables", _PREFIX + name))
-
-
-def _is_resting(dag: Fields) -> bool:
-    return bool(dag.value("is_paused")) or bool(dag.value("is_stale"))
 
 
 def _seen(entry: object) -> Seen:
