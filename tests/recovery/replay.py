@@ -320,6 +320,10 @@ class _Renamed(RestSite):
     def _named(key: InstanceKey, run: RunKey) -> InstanceKey:
         return replace(key, dag=run.dag, run=run.run)
 
+    def resting(self, dags: Collection[str]) -> Collection[str]:
+        """None: what is paused is so for a moment, see `swallowing`."""
+        return ()
+
     def active(self, runs: Collection[RunKey]) -> Collection[RunKey]:
         real = {self._world.real[run]: run for run in runs}
         return {real[run] for run in super().active(list(real))}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluicegate.recovery.definition import Action
+from sluicegate.recovery.definition import Action, RunKey
 from sluicegate.recovery.findings import failures
 from sluicegate.recovery.request import Treatment
 from sluicegate.recovery.site_rest import RestSite
@@ -190,13 +189,19 @@ def test_a_reset_that_the_end_of_its_run_has_swallowed_is_mended(
     recovery = Recovery.of(failed, tmp_path)
     failed.mend()
     run = airflow.first_run("lost")
-    _pause(airflow, "lost", True)
-    with ThreadPoolExecutor(1) as pool:
-        applied = pool.submit(recovery.apply)
-        wait_until(lambda: airflow.task("lost", run, "first")["state"] is None, 30, "the reset")
-        _end_run(airflow, "lost", run)
-        _pause(airflow, "lost", False)
-        assert applied.result().is_good
+    swallowed = []
+
+    class Swallowing(RestSite):
+        def clear(self, of: RunKey, *arguments: Any, **options: Any) -> Collection[tuple[str, int]]:
+            _pause(airflow, "lost", True)
+            found = super().clear(of, *arguments, **options)
+            _end_run(airflow, "lost", run)
+            _pause(airflow, "lost", False)
+            swallowed.append(of)
+            return found
+
+    assert recovery.apply(Swallowing).is_good
+    assert swallowed == [RunKey("lost", run)]
     recovery.wait_until_all_is_well()
     failed.ran_once_more(keys_of(recovery.plan))
 
