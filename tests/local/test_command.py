@@ -24,8 +24,8 @@ def test_help_lists_the_commands_without_importing_them() -> None:
         [sys.executable, "-c", program + "print([m for m in sys.modules if m.startswith('sluicegate.')])"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert all(f" {name} " in done.stdout for name in ("up", "down", "put", "demo", "check"))
-    assert done.stdout.splitlines()[-1] == "['sluicegate.cli']"
+    assert all(f" {name} " in done.stdout for name in ("up", "down", "put", "demo", "check", "recover"))
+    assert done.stdout.splitlines()[-1] == "['sluicegate.cli.lazy', 'sluicegate.cli']"
 
 
 def test_a_misspelt_command_is_wrong_use_with_a_suggestion() -> None:

@@ -104,14 +104,13 @@ class RestOf(Client):
 
     def _faults(self, query: Mapping[str, Any], _: object) -> object:
         entries = [
-            {
-                "key": f"sluicegate_fault:{fault.code}:{fault.subject}", "dag_id": key.dag, "run_id": key.run,
-                "task_id": key.task, "map_index": key.index,
-            }
+            {"key": name, "dag_id": key.dag, "run_id": key.run, "task_id": key.task, "map_index": key.index}
             for key, fault in self.made.faults.items()
+            for name in [f"sluicegate_fault:{fault.code}:{fault.subject}"]
             if query["run_after_gte"] <= str(_iso(self.made.runs[key.of].run_after)) <= query["run_after_lte"]
-        ]  # fmt: skip
-        return _page("xcom_entries", entries, query)
+            and name.startswith(query["xcom_key_prefix_pattern"])
+        ]
+        return _page("xcom_entries", entries, {"offset": 0, **query})
 
     def _assets(self, query: Mapping[str, Any], _: object) -> object:
         def tasks(of: Mapping[str, list[tuple[str, str]]], name: str) -> object:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
+from sluicegate.faults import CATALOGUE
 from sluicegate.recovery.definition import InstanceKey, RunKey
 from sluicegate.recovery.errors import WrongRequest
 from sluicegate.recovery.night import Dag
@@ -73,6 +74,25 @@ def test_the_pages_of_a_thousand_failed_runs_are_below_fifty_calls() -> None:
     client = RestOf(many(1000, 1))
     assert len(plan(client).runs) == 1000
     assert len(client.calls) <= 50
+
+
+def test_the_faults_of_waits_are_only_counted_where_there_are_thousands(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = many(500, 1)
+    listed = plan(RestOf(made))
+    monkeypatch.setattr("sluicegate.recovery.faults_seen._MANY", 100)
+    client = RestOf(made)
+    counted = plan(client)
+    assert counted.causes == listed.causes
+    assert sum("xcomEntries" in call for call in client.calls) == len(CATALOGUE) - 1 + 2
+
+
+def test_a_wait_that_has_left_no_fault_is_not_said_to_be_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was killed, for example: Airflow's count does not agree then, and all are listed."""
+    made = many(200, 1)
+    del made.faults[next(key for key, fault in made.faults.items() if fault.code == "UPSTREAM_LATE")]
+    listed = plan(RestOf(made))
+    monkeypatch.setattr("sluicegate.recovery.faults_seen._MANY", 100)
+    assert plan(RestOf(made)).causes == listed.causes
 
 
 @pytest.mark.parametrize(

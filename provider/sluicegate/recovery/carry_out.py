@@ -26,6 +26,8 @@ from sluicegate.recovery.site import Seen, Site
 __all__ = ["carry_out"]
 
 _SLOWER = 1.5
+_REST = 20
+"""How many times as long as a look took there is none."""
 
 
 def carry_out(
@@ -112,10 +114,12 @@ class _CarryOut:
             if room > 0:
                 chunk = [waiting.popleft() for _ in range(room)]
                 flying |= self._begin(wave, chunk)
-            elif self._watch(wave, flying):
-                pause = self._options.poll
             else:
-                pause = min(self._options.longest_poll, _SLOWER * pause)
+                began = self._clock.monotonic()
+                changed = self._watch(wave, flying)
+                pause = self._options.poll if changed else min(self._options.longest_poll, _SLOWER * pause)
+                # Of thousands under way a look takes longer: Airflow shall not be busy with being looked at.
+                pause = min(self._options.longest_poll, max(pause, _REST * (self._clock.monotonic() - began)))
             self._show(wave, waiting, flying)
             if self._must_stop():
                 return False

@@ -13,13 +13,12 @@ from datetime import datetime
 from sluicegate.api.answers import DagRun, Fields, TaskInstance
 from sluicegate.api.client import Client, path
 from sluicegate.api.paging import by_offset, by_search
-from sluicegate.faults.catalogue import CATALOGUE
-from sluicegate.faults.index import FAULT_XCOM_PREFIX, FaultKey
 from sluicegate.pipeline.diagnostics import did_you_mean
 from sluicegate.recovery.answers import instance_of, run_of
 from sluicegate.recovery.definition import InstanceKey, RunKey
 from sluicegate.recovery.errors import WrongRequest
-from sluicegate.recovery.night import FAILED, UNDER_WAY, Assets, Dag, FaultSeen, Instance, Night, Run
+from sluicegate.recovery.faults_seen import read_faults
+from sluicegate.recovery.night import FAILED, UNDER_WAY, Assets, Dag, Instance, Night, Run
 from sluicegate.recovery.request import Request
 
 __all__ = [
@@ -33,8 +32,6 @@ __all__ = [
 
 _INSTANCES = "/dags/~/dagRuns/~/taskInstances/list"
 _RUNS = "/dags/~/dagRuns/list"
-_XCOMS = "/dags/~/dagRuns/~/taskInstances/~/xcomEntries"
-_MANY_FAULTS = 2000
 _MOST_NAMES = 2000
 """DAGs or runs that one search names: databases bound the parameters of a query."""
 
@@ -58,7 +55,7 @@ def read_night(client: Client, request: Request) -> Night:
         runs=runs,
         instances=instances,
         dags=dags,
-        faults=_faults(client, instances, moments),
+        faults=read_faults(client, instances, moments),
         assets=read_assets(client, dags),
         pools=read_pools(client),
         outside=outside,
@@ -226,34 +223,6 @@ def _joined(members: Mapping[str, set[str]]) -> list[tuple[set[str], set[str]]]:
 def _parts(names: list[str]) -> Iterator[list[str]]:
     for first in range(0, len(names), _MOST_NAMES):
         yield names[first : first + _MOST_NAMES]
-
-
-def _faults(
-    client: Client, instances: Mapping[InstanceKey, Instance], moments: Collection[datetime]
-) -> dict[InstanceKey, FaultSeen]:
-    """What steps of ours have failed with, read from the names of their XComs: that is a page for a hundred of them."""
-    if not any(each.kind for each in instances.values()):
-        return {}
-    due = sorted(set(moments))
-    many = sum(each.state == "failed" and bool(each.kind) for each in instances.values()) > _MANY_FAULTS
-    # For each page Airflow sorts all that it finds: of many thousand it is asked date by date.
-    spans = [(each, each) for each in due] if many else [(due[0], due[-1])]
-    found: dict[InstanceKey, FaultSeen] = {}
-    for first, last in spans:
-        query = {
-            "xcom_key_prefix_pattern": FAULT_XCOM_PREFIX,
-            "run_after_gte": first.isoformat(),
-            "run_after_lte": last.isoformat(),
-        }
-        for entry in map(Fields, by_offset(client, _XCOMS, "xcom_entries", query)):
-            key = InstanceKey(
-                entry.text("dag_id"), entry.text("run_id"), entry.text("task_id"), entry.number("map_index")
-            )
-            fault = FaultKey.of(entry.text("key"))
-            if fault is not None and key in instances:
-                known = CATALOGUE.get(fault.code)
-                found[key] = FaultSeen(fault.code, str(known.kind) if known else "", fault.subject)
-    return found
 
 
 def read_assets(client: Client, dags: Mapping[str, Dag]) -> Assets:
