@@ -103,6 +103,14 @@ def test_a_plan_is_carried_out_in_order(server: ModelServer, plan: Path) -> None
     assert "7 done" in said
 
 
+def test_commands_that_were_to_follow_are_shown_once_all_is_well(server: ModelServer, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    write_plan(sealed(replace(server.plan(), afterwards=("sluicegate recover status",))), file)
+    code, said = end(begin(server, file))
+    assert code == 0, said
+    assert said.splitlines()[-2:] == ["Now run:", "  sluicegate recover status"]
+
+
 POINTS = [(number, when) for number in (1, 2, 4, 6, 7) for when in ("before", "after")]
 """Of the calls with an effect: before Airflow has done it, and when it has and the answer is not sent."""
 

@@ -88,3 +88,8 @@ def test_the_table_has_the_present_wave_on_a_low_terminal() -> None:
         for wave in range(40):
             on_change(View(wave, 40, 0, 1, 0, 0, 0))
     assert "40 of 40" in out.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_commands_that_are_to_follow_are_in_the_plan() -> None:
+    lines = list(explain(many(1).plan(Request(afterwards=("sluicegate recover status",)))))
+    assert lines[-2:] == ["Afterwards", "  sluicegate recover status"]
