@@ -131,7 +131,6 @@ class RestOf(Client):
                 {
                     "task_id": task.id, "downstream_task_ids": list(task.after), "trigger_rule": "all_success",
                     "depends_on_past": task.depends_on_past, "wait_for_downstream": task.wait_for_downstream,
-                    "class_ref": {"module_path": task.module},
                 }
                 for task in self.made.structures.get(dag, {}).values()
             ]

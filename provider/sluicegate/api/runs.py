@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from sluicegate.api.answers import DagRun, Fields, TaskInstance
 from sluicegate.api.client import Client, path
 from sluicegate.api.errors import Refused
-from sluicegate.api.paging import by_cursor, by_offset
+from sluicegate.api.paging import by_cursor, by_offset, by_search
 
 __all__ = ["Runs"]
 
@@ -26,9 +26,8 @@ class Runs:
         self._dag_ids = list(dag_ids)
 
     def all(self) -> list[DagRun]:
-        body = {"dag_ids": self._dag_ids, "page_limit": 1000}
-        answer = self._client.post("/dags/~/dagRuns/list", body, repeatable=True)
-        return [DagRun.read(entry) for entry in Fields(answer).entries("dag_runs")]
+        entries = by_search(self._client, "/dags/~/dagRuns/list", "dag_runs", {"dag_ids": self._dag_ids})
+        return [DagRun.read(entry) for entry in entries]
 
     def tasks(self) -> list[TaskInstance]:
         """Every task instance of the DAGs; read by GET, which leaves no row in the audit log."""

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from sluicegate.api import Client
     from sluicegate.api.tokens import Credential
 
-__all__ = ["AirflowOptions", "StateOption", "TokenFileOption", "UrlOption", "UserOption", "connected"]
+__all__ = ["URL_VARIABLE", "AirflowOptions", "StateOption", "TokenFileOption", "UrlOption", "UserOption", "connected"]
 
-_URL, _TOKEN, _PASSWORD = "SLUICEGATE_AIRFLOW_URL", "SLUICEGATE_AIRFLOW_TOKEN", "SLUICEGATE_AIRFLOW_PASSWORD"
+URL_VARIABLE, _TOKEN, _PASSWORD = "SLUICEGATE_AIRFLOW_URL", "SLUICEGATE_AIRFLOW_TOKEN", "SLUICEGATE_AIRFLOW_PASSWORD"
 
 UrlOption = Annotated[
     str | None,
-    typer.Option(help="Airflow's address; without it, the embedded stack that runs.", envvar=_URL, show_default=False),
+    typer.Option(
+        help="Airflow's address; without it, the embedded stack that runs.", envvar=URL_VARIABLE, show_default=False
+    ),
 ]
 TokenFileOption = Annotated[
     Path | None,
@@ -71,7 +73,8 @@ def _embedded(state: Path) -> Client:
     if stack is None:
         raise NotRunning(
             f"No stack runs on {state}, and no other Airflow is named.",
-            f"Name one with --url or {_URL}; or start the stack with `sluicegate up`, or say which with --state.",
+            f"Name one with --url or {URL_VARIABLE}; or start the stack with `sluicegate up`, or say which "
+            "with --state.",
         )
     return stack.api()
 

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from sluicegate.cli.airflow_options import AirflowOptions, connected
+from sluicegate.cli.airflow_options import URL_VARIABLE, AirflowOptions, connected
 from sluicegate.cli.console import failing
 from sluicegate.cli.recover_apply import apply
 from sluicegate.cli.recover_plan import show_plan
@@ -26,9 +26,10 @@ def fix(request: Request) -> None:
     """
     from sluicegate.recovery.planning import plan
 
+    url = os.environ.get(URL_VARIABLE)
     with failing():
-        with connected(AirflowOptions(url=os.environ.get("SLUICEGATE_AIRFLOW_URL"))) as client:
+        with connected(AirflowOptions(url=url)) as client:
             made = plan(client, request)
         file = show_plan(made, request)
         if file is not None and sys.stdin.isatty():
-            apply(file, url=os.environ.get("SLUICEGATE_AIRFLOW_URL"))
+            apply(file, url=url)

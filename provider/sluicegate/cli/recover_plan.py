@@ -17,14 +17,13 @@ from sluicegate.cli.airflow_options import (
     connected,
 )
 from sluicegate.cli.console import console, failing
+from sluicegate.cli.places import wrong_use
 
 if TYPE_CHECKING:
     from sluicegate.recovery.definition import Plan
     from sluicegate.recovery.request import Request
 
 __all__ = ["plan", "show_plan"]
-
-_WRONG_USE = 2
 
 
 def plan(
@@ -101,9 +100,9 @@ def plan(
     from sluicegate.recovery.request import Request, Treatment, moment, run_key, window_of
 
     if mark_success and skip:
-        _wrong_use("--mark-success and --skip are given: choose one.")
+        wrong_use("recover plan", "--mark-success and --skip are given: choose one.")
     if (downstream or include) and source is None:
-        _wrong_use("--downstream and --include belong to --from.")
+        wrong_use("recover plan", "--downstream and --include belong to --from.")
     if graph is not None:
         _check_picture(graph)
     with failing():
@@ -185,8 +184,3 @@ def _check_picture(graph: Path) -> None:
     from sluicegate.cli.pictures import format_of
 
     format_of(graph, None, command="recover plan")
-
-
-def _wrong_use(message: str) -> None:
-    typer.echo(f"sluicegate recover plan: {message}", err=True)
-    raise typer.Exit(_WRONG_USE)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 
 from sluicegate.faults.report import playbook_section
 from sluicegate.recovery.chosen import Choice, Chosen, by_run, choose, why_nothing_runs
@@ -23,7 +24,7 @@ from sluicegate.recovery.definition import (
     Server,
 )
 from sluicegate.recovery.night import UNDER_WAY, Details, FaultSeen, Night
-from sluicegate.recovery.ordered import ordered, task_of
+from sluicegate.recovery.ordered import ordered
 from sluicegate.recovery.outside import failures_outside
 from sluicegate.recovery.plan_file import sealed
 from sluicegate.recovery.relations import Link
@@ -115,13 +116,13 @@ def _leave_what_is_under_way(chosen: Chosen, night: Night, request: Request) -> 
     said = {(each.dag, each.run, each.task) for each in chosen.left}
     for key, each in night.instances.items():
         if each.state in UNDER_WAY and key.of in runs and (key.dag, key.run, key.task) not in said:
-            chosen.leave(key, f"it is {each.state}; --include-running would stop it and begin anew")
+            chosen.leave_under_way(each)
 
 
 def _instances(
     choices: Mapping[InstanceKey, Choice], wave_of: Mapping[InstanceKey, int], cause_of: Mapping[InstanceKey, int]
 ) -> tuple[PlannedInstance, ...]:
-    order = sorted(choices, key=lambda key: (wave_of[task_of(key)], key))
+    order = sorted(choices, key=lambda key: (wave_of[key.whole], key))
     return tuple(
         PlannedInstance(
             dag=key.dag,
@@ -131,7 +132,7 @@ def _instances(
             id=choices[key].instance.id,
             state=choices[key].instance.state,
             tries=choices[key].instance.tries,
-            wave=wave_of[task_of(key)],
+            wave=wave_of[key.whole],
             why=choices[key].why,
             cause=cause_of.get(key),
             action=choices[key].action,
@@ -146,7 +147,7 @@ def _edges(instances: tuple[PlannedInstance, ...], links: list[Link]) -> tuple[E
     """Between the first instances of their tasks: an edge of a mapped task is one of all its instances."""
     place: dict[InstanceKey, int] = {}
     for number, each in enumerate(instances):
-        place.setdefault(task_of(each.key), number)
+        place.setdefault(each.key.whole, number)
     found = {(place[each.before], place[each.after]): each for each in links}
     return tuple(
         Edge(before, after, each.kind, each.reason)
@@ -199,7 +200,7 @@ def _causes(
 
 def _followed(groups: Mapping[Group, list[InstanceKey]], links: list[Link]) -> dict[Group, Group]:
     """By group, another one that most of its failures come after in another run: the reason of that reason."""
-    group_of = {task_of(key): name for name, keys in groups.items() for key in keys}
+    group_of = {key.whole: name for name, keys in groups.items() for key in keys}
     run_of: dict[tuple[str, str], set[Group]] = {}
     for key, name in group_of.items():
         run_of.setdefault((key.dag, key.run), set()).add(name)
@@ -254,11 +255,11 @@ def _load(instances: tuple[PlannedInstance, ...], choices: Mapping[InstanceKey, 
     """At most: of a wave, what does not wait for something before it in its own run."""
     tasks = clusters = 0
     wanted: Counter[str] = Counter()
-    waves_ = [each for _, each in sorted(_by_wave(instances).items())]
-    for wave in waves_:
-        first = [each for each in wave if each.action is Action.CLEAR and each.state != "upstream_failed"]
+    for _, wave in groupby(instances, key=lambda each: each.wave):
+        reset = [each for each in wave if each.action is Action.CLEAR]
+        first = [each for each in reset if each.state != "upstream_failed"]
         tasks = max(tasks, len(first))
-        starting = [each for each in wave if each.action is Action.CLEAR and each.operator == "SparkOperator"]
+        starting = [each for each in reset if each.operator == "SparkOperator"]
         clusters = max(clusters, len(starting))
         slots: Counter[str] = Counter()
         for each in first:
@@ -268,10 +269,3 @@ def _load(instances: tuple[PlannedInstance, ...], choices: Mapping[InstanceKey, 
             wanted[pool] = max(wanted[pool], number)
     pools = tuple(PoolLoad(pool, number, night.pools.get(pool)) for pool, number in sorted(wanted.items()))
     return Load(tasks=tasks, pools=pools, clusters=clusters)
-
-
-def _by_wave(instances: Iterable[PlannedInstance]) -> dict[int, list[PlannedInstance]]:
-    found: dict[int, list[PlannedInstance]] = {}
-    for each in instances:
-        found.setdefault(each.wave, []).append(each)
-    return found

@@ -192,12 +192,10 @@ class _CarryOut:
 
     def _most_urgent(self, wave: int, runs: Iterable[RunKey]) -> list[RunKey]:
         """The runs of which something is not known to be over and well; first those that an earlier process reset."""
-        left = [run for run in runs if any(self._fates[p].goes_on for p in self._layout.groups[wave][run])]
-        return sorted(left, key=lambda run: not self._was_begun(wave, run))
-
-    def _was_begun(self, wave: int, run: RunKey) -> bool:
-        keys = {self._plan.instances[place].key for place in self._layout.groups[wave][run]}
-        return not keys.isdisjoint(self._journal.asked.keys() | self._journal.answered)
+        groups = self._layout.groups[wave]
+        left = [run for run in runs if any(self._fates[place].goes_on for place in groups[run])]
+        begun = self._journal.asked.keys() | self._journal.answered
+        return sorted(left, key=lambda run: all(self._plan.instances[p].key not in begun for p in groups[run]))
 
     def _obstacles(self, groups: Mapping[RunKey, list[int]]) -> set[RunKey]:
         """The runs of what these depend on and is not good so far: a person may have mended it meanwhile."""

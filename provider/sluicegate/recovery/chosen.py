@@ -20,7 +20,7 @@ __all__ = [
     "choose",
     "choose_run",
     "needs_structure",
-    "task_links",
+    "task_order",
     "why_nothing_runs",
     "with_setups_and_teardowns",
 ]
@@ -59,6 +59,9 @@ class Chosen:
         self._remove(key)
         index = f"[{key.index}]" if key.index >= 0 else ""
         self.left.append(LeftAlone(key.dag, key.run, key.task + index, why))
+
+    def leave_under_way(self, each: Instance) -> None:
+        self.leave(each.key, f"it is {each.state}; --include-running would stop it and begin anew")
 
     def leave_run(self, run: RunKey, why: str) -> None:
         for key in self.of(run):
@@ -136,7 +139,7 @@ def _choose_in_run(
     others = [each for each in failed if each not in roots]
     behind_others = set()
     if others and lost:
-        behind_others = reached(following(task_links(details.tasks(dag))), [each.key.task for each in others])
+        behind_others = reached(task_order(details.tasks(dag)), [each.key.task for each in others])
     for each in lost:
         if each.key.task in behind_others:
             chosen.leave(each.key, _ALSO_BEHIND)
@@ -255,6 +258,11 @@ def task_links(tasks: Mapping[str, Task]) -> list[tuple[str, str]]:
     return [(task.id, after) for task in tasks.values() for after in task.after]
 
 
+def task_order(tasks: Mapping[str, Task]) -> dict[str, list[str]]:
+    """By task of a DAG that has any after it, those right after it."""
+    return following(task_links(tasks))
+
+
 def _followers(
     chosen: Chosen,
     followers: list[Instance],
@@ -263,7 +271,7 @@ def _followers(
     tasks: Mapping[str, Task],
 ) -> Iterator[Instance]:
     """Those after a chosen failure. What another failure, one that is not chosen, also precedes would fail again."""
-    after = following(task_links(tasks))
+    after = task_order(tasks)
     behind = reached(after, [each.key.task for each in roots])
     also_behind = reached(after, [each.key.task for each in others])
     for each in followers:

@@ -40,6 +40,11 @@ class InstanceKey:
     def of(self) -> RunKey:
         return RunKey(self.dag, self.run)
 
+    @property
+    def whole(self) -> InstanceKey:
+        """The task in its run, with all the instances that it is mapped to."""
+        return InstanceKey(self.dag, self.run, self.task)
+
     def __str__(self) -> str:
         return f"{self.dag}.{self.task}" + (f"[{self.index}]" if self.index >= 0 else "") + f" {self.run}"
 

@@ -49,14 +49,12 @@ class RestDetails:
         found = {}
         for each in entries:
             name = each.text("task_id")
-            reference = each.mapping("class_ref")
             found[name] = Task(
                 id=name,
                 after=tuple(map(str, each.entries("downstream_task_ids"))),
                 role=roles.get(name, ""),
                 depends_on_past=bool(each.value("depends_on_past")),
                 wait_for_downstream=bool(each.value("wait_for_downstream")),
-                module=str(reference.get("module_path") or ""),
             )
         return found
 

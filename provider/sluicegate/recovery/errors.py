@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from sluicegate.api.errors import ApiError
+from collections.abc import Iterable
 
-__all__ = ["NewFailure", "NotPermitted", "PlanCycle", "PlanInUse", "WrongPlan", "WrongRequest"]
+from sluicegate.api.errors import ApiError
+from sluicegate.pipeline.diagnostics import did_you_mean
+
+__all__ = ["NotPermitted", "PlanCycle", "PlanInUse", "WrongPlan", "WrongRequest"]
 
 
 class WrongRequest(ApiError):  # noqa: N818 (what was asked for, not what happened)
     """Filters that cannot be meant: an unknown pipeline, a window that ends before it begins."""
 
     exit_code = 2
+
+    @classmethod
+    def unknown(cls, message: str, word: str, known: Iterable[str], otherwise: str = "") -> WrongRequest:
+        """For a word that there is not: the remedy is the one that was meant, or `otherwise`."""
+        meant = did_you_mean(word, known)
+        return cls(message, f"Did you mean {meant}?" if meant else otherwise)
 
 
 class WrongPlan(ApiError):  # noqa: N818
@@ -33,11 +42,5 @@ class PlanInUse(ApiError):  # noqa: N818
 
 class NotPermitted(ApiError):  # noqa: N818
     """Airflow does not permit this user to do what the plan needs."""
-
-    exit_code = 1
-
-
-class NewFailure(ApiError):  # noqa: N818
-    """What was reset has failed again."""
 
     exit_code = 1

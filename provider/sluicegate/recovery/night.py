@@ -96,7 +96,6 @@ class Task:
     role: str = ""
     depends_on_past: bool = False
     wait_for_downstream: bool = False
-    module: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,7 @@ from sluicegate.recovery.errors import PlanCycle
 from sluicegate.recovery.night import Details, Night
 from sluicegate.recovery.relations import Link, links_of
 
-__all__ = ["ordered", "task_of"]
-
-
-def task_of(key: InstanceKey) -> InstanceKey:
-    """The key without the index of a mapped task."""
-    return replace(key, index=-1)
+__all__ = ["ordered"]
 
 
 def ordered(
@@ -27,7 +22,7 @@ def ordered(
     """The links between what is chosen, and the wave of each task. What was only supposed of the order within runs may
     be a cycle: then the tasks of the DAGs in it are asked for. What is still only supposed then is given up.
     """
-    tasks = {task_of(key) for key in chosen.choices}
+    tasks = {key.whole for key in chosen.choices}
     exact: set[str] = set()
     given_up = _GivenUp(night)
     between: list[Link] = []
@@ -97,16 +92,25 @@ def _cycle(path: Sequence[InstanceKey], links: Iterable[Link]) -> PlanCycle:
     )
 
 
+def _within_runs(links: Iterable[Link]) -> list[tuple[InstanceKey, InstanceKey]]:
+    return [(each.before, each.after) for each in links if each.kind is EdgeKind.TASK]
+
+
+def _between_runs(links: Iterable[Link]) -> dict[InstanceKey, list[Link]]:
+    """By task, the links to it from other runs."""
+    found: dict[InstanceKey, list[Link]] = {}
+    for each in links:
+        if each.kind is not EdgeKind.TASK:
+            found.setdefault(each.after, []).append(each)
+    return found
+
+
 def _before_marks(choices: Mapping[InstanceKey, Choice], links: Sequence[Link]) -> list[Link]:
     """Airflow resets what failed after an instance in the moment in which that is marked: so what those wait for in
     other runs has to be there before the mark.
     """
-    marked = {task_of(key) for key, each in choices.items() if each.action is not Action.CLEAR}
-    after = following((each.before, each.after) for each in links if each.kind is EdgeKind.TASK)
-    apart: dict[InstanceKey, list[Link]] = {}
-    for each in links:
-        if each.kind is not EdgeKind.TASK:
-            apart.setdefault(each.after, []).append(each)
+    marked = {key.whole for key, each in choices.items() if each.action is not Action.CLEAR}
+    after, apart = following(_within_runs(links)), _between_runs(links)
     return [
         Link(
             link.before, mark, link.kind, f"marking {mark.task} resets {behind.task} as well: {link.reason}", link.weak
@@ -120,16 +124,12 @@ def _before_marks(choices: Mapping[InstanceKey, Choice], links: Sequence[Link]) 
 
 def _before_setups(choices: Mapping[InstanceKey, Choice], links: Sequence[Link], details: Details) -> Iterator[Link]:
     """What is set up costs something as long as it is there: what its tasks wait for in other runs comes before it."""
-    setups = {task_of(key) for key, each in choices.items() if each.why.endswith(GOES_ALONG)}
+    setups = {key.whole for key, each in choices.items() if each.why.endswith(GOES_ALONG)}
     if not setups:
         return
-    within = [(each.before, each.after) for each in links if each.kind is EdgeKind.TASK]
+    within, apart = _within_runs(links), _between_runs(links)
     after = following(within)
     before = following([(second, first) for first, second in within])
-    apart: dict[InstanceKey, list[Link]] = {}
-    for each in links:
-        if each.kind is not EdgeKind.TASK:
-            apart.setdefault(each.after, []).append(each)
     for setup in sorted(setups):
         tasks = details.tasks(setup.dag)
         if setup.task not in tasks or tasks[setup.task].role != "setup":
@@ -144,7 +144,7 @@ def _before_setups(choices: Mapping[InstanceKey, Choice], links: Sequence[Link],
 
 
 def _waves(tasks: Iterable[InstanceKey], links: Sequence[Link]) -> dict[InstanceKey, int]:
-    together = [(each.before, each.after) for each in links if each.kind is EdgeKind.TASK]
+    together = _within_runs(links)
     beside = set(together)
     apart = [pair for each in links if (pair := (each.before, each.after)) not in beside]
     found = waves(apart, sorted(tasks), together=together)

@@ -13,7 +13,6 @@ from datetime import datetime
 from sluicegate.api.answers import DagRun, Fields, TaskInstance
 from sluicegate.api.client import Client, path
 from sluicegate.api.paging import by_offset, by_search
-from sluicegate.pipeline.diagnostics import did_you_mean
 from sluicegate.recovery.answers import instance_of, run_of
 from sluicegate.recovery.definition import InstanceKey, RunKey
 from sluicegate.recovery.errors import WrongRequest
@@ -83,11 +82,7 @@ def _wanted(request: Request, dags: Mapping[str, Dag]) -> list[str] | None:
     """The DAGs that the filters leave; None where they leave all."""
     for name in request.pipelines:
         if not any(sign in name for sign in "*?[") and name not in dags:
-            meant = did_you_mean(name, dags)
-            raise WrongRequest(
-                f"Airflow has no pipeline {name}.",
-                f"Did you mean {meant}?" if meant else "A glob matches several: 'fl*'.",
-            )
+            raise WrongRequest.unknown(f"Airflow has no pipeline {name}.", name, dags, "A glob matches several: 'fl*'.")
     if not (request.pipelines or request.owners or request.tags or request.runs):
         return None
     asked = {run.dag for run in request.runs}
@@ -105,8 +100,7 @@ def _check_runs(client: Client, request: Request, dags: Mapping[str, Dag]) -> No
     """A run that there is not is a slip of the pen, and no run without failures."""
     for run in request.runs:
         if run.dag not in dags:
-            meant = did_you_mean(run.dag, dags)
-            raise WrongRequest(f"Airflow has no pipeline {run.dag}.", f"Did you mean {meant}?" if meant else "")
+            raise WrongRequest.unknown(f"Airflow has no pipeline {run.dag}.", run.dag, dags)
         if client.find(path("dags", run.dag, "dagRuns", run.run)) is None:
             raise WrongRequest(
                 f"{run.dag} has no run {run.run}.", "Copy the run's id from its page in Airflow, or give a --window."

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sluicegate.graph.order import following
-from sluicegate.recovery.chosen import GOES_ALONG, Choice, by_run, task_links
+from sluicegate.recovery.chosen import GOES_ALONG, Choice, by_run, task_order
 from sluicegate.recovery.definition import Action, EdgeKind, InstanceKey, RunKey
 from sluicegate.recovery.night import Awaited, Details, Instance, Night, Run, Task
 
@@ -58,7 +57,7 @@ class _Tasks:
         self.night = night
         self.of_run: dict[RunKey, dict[str, InstanceKey]] = {}
         for run, keys in by_run(choices).items():
-            self.of_run[run] = {key.task: InstanceKey(key.dag, key.run, key.task) for key in keys}
+            self.of_run[run] = {key.task: key.whole for key in keys}
         self.roots: dict[RunKey, set[str]] = {}
         for key, each in choices.items():
             if each.instance.state != "upstream_failed":
@@ -87,7 +86,7 @@ class _Tasks:
 
 
 def _within_runs(chosen: _Tasks, structures: Mapping[str, Mapping[str, Task]]) -> Iterator[Link]:
-    after = {dag: following(task_links(tasks)) for dag, tasks in structures.items() if tasks}
+    after = {dag: task_order(tasks) for dag, tasks in structures.items() if tasks}
     for run, here in chosen.of_run.items():
         if run.dag in after:
             for name, key in here.items():
@@ -181,7 +180,7 @@ def _readers(task: str, here: Mapping[str, InstanceKey], tasks: Mapping[str, Tas
     if task in here:
         return [here[task]]
     if tasks:
-        return [here[name] for name in _next_chosen(following(task_links(tasks)), task, here)]
+        return [here[name] for name in _next_chosen(task_order(tasks), task, here)]
     return list(here.values())
 
 

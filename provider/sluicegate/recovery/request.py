@@ -9,7 +9,6 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from sluicegate.faults.catalogue import CATALOGUE, FaultClass
-from sluicegate.pipeline.diagnostics import did_you_mean
 from sluicegate.recovery.definition import RunKey
 from sluicegate.recovery.errors import WrongRequest
 from sluicegate.recovery.night import OURS
@@ -100,9 +99,8 @@ class Request:
 def _check_words(what: str, words: Iterable[str], known: Collection[str]) -> None:
     for word in words:
         if word not in known:
-            meant = did_you_mean(word, known)
             choices = f"Known: {', '.join(sorted(known))}."
-            raise WrongRequest(f"There is no {what} {word}.", f"Did you mean {meant}?" if meant else choices)
+            raise WrongRequest.unknown(f"There is no {what} {word}.", word, known, choices)
 
 
 def moment(text: str, now: datetime) -> datetime:

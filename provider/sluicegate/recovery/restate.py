@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
 
 from sluicegate.api.answers import DagRun, Fields
 from sluicegate.api.client import Client
 from sluicegate.api.paging import by_offset, by_search
-from sluicegate.graph.order import following, reached
-from sluicegate.pipeline.diagnostics import did_you_mean
+from sluicegate.graph.order import reached
 from sluicegate.recovery.answers import run_of
-from sluicegate.recovery.chosen import Choice, Chosen, by_run, task_links, with_setups_and_teardowns
+from sluicegate.recovery.chosen import Choice, Chosen, by_run, task_order, with_setups_and_teardowns
 from sluicegate.recovery.definition import EdgeKind, InstanceKey, RunKey
 from sluicegate.recovery.errors import WrongRequest
 from sluicegate.recovery.night import FAILED, OURS, UNDER_WAY, Details, Instance, Night, Run
@@ -91,7 +90,7 @@ class _Walk:
             for dataset in self.lineage.written_by((key.dag, key.task)):
                 self.readers(dataset, run, key)
             if key.dag not in self.after:
-                self.after[key.dag] = following(task_links(self.details.tasks(key.dag)))
+                self.after[key.dag] = task_order(self.details.tasks(key.dag))
             for after in self.after[key.dag].get(key.task, ()):
                 self.add(InstanceKey(key.dag, key.run, after), run, f"it comes after {key.task}")
 
@@ -169,8 +168,8 @@ def restate(client: Client, request: Request, details: Details) -> Restated:
 
 def _stale(links: Sequence[Link], chosen: Chosen, instances: Mapping[InstanceKey, Instance]) -> list[str]:
     """What runs again with the old outcome of a step that does not."""
-    again = {replace(key, index=-1) for key in chosen.choices}
-    ran = {replace(key, index=-1) for key, each in instances.items() if each.state not in (None, "skipped", "removed")}
+    again = {key.whole for key in chosen.choices}
+    ran = {key.whole for key, each in instances.items() if each.state not in (None, "skipped", "removed")}
     readers: dict[TaskName, set[str]] = {}
     for link in links:
         if link.before in ran and link.before not in again and link.after in again:
@@ -183,21 +182,17 @@ def _stale(links: Sequence[Link], chosen: Chosen, instances: Mapping[InstanceKey
 
 def _unknown(source: str, pipeline: str, dags: Collection[str], datasets: Collection[str]) -> WrongRequest:
     if pipeline not in dags:
-        meant = did_you_mean(pipeline, dags)
-        return WrongRequest(f"Airflow has no pipeline {pipeline}.", f"Did you mean {meant}?" if meant else "")
+        return WrongRequest.unknown(f"Airflow has no pipeline {pipeline}.", pipeline, dags)
     known = sorted(name for name in datasets if name.startswith(f"{pipeline}."))
-    meant = did_you_mean(source, known)
-    return WrongRequest(
-        f"No task reads a dataset {source}.",
-        f"Did you mean {meant}?" if meant else f"Datasets of {pipeline}: {', '.join(known) or 'none'}.",
-    )
+    choices = f"Datasets of {pipeline}: {', '.join(known) or 'none'}."
+    return WrongRequest.unknown(f"No task reads a dataset {source}.", source, known, choices)
 
 
 def _chosen(found: Mapping[InstanceKey, str], instances: Mapping[InstanceKey, Instance], request: Request) -> Chosen:
     chosen = Chosen()
     said: set[tuple[str, str]] = set()
     for key, each in instances.items():
-        why = found.get(InstanceKey(key.dag, key.run, key.task))
+        why = found.get(key.whole)
         if why is None or each.kind == "wait" or each.state in (None, "skipped", "removed"):
             continue
         named = any(fnmatchcase(f"{key.dag}.{key.task}", glob) for glob in request.include)
@@ -208,7 +203,7 @@ def _chosen(found: Mapping[InstanceKey, str], instances: Mapping[InstanceKey, In
                 chosen.leave(key, f"a {kind} step may have effects outside: --include {key.dag}.{key.task} runs it too")
             continue
         if each.state in UNDER_WAY and not request.include_running:
-            chosen.leave(key, f"it is {each.state}; --include-running would stop it and begin anew")
+            chosen.leave_under_way(each)
             continue
         chosen.add(Choice(each, why, root=True, force=each.operator in OURS))
     return chosen
@@ -221,7 +216,7 @@ def _complete(chosen: Chosen, night: Night, details: Details) -> None:
             continue
         tasks = details.tasks(run.dag)
         instances = [night.instances[key] for key in keys]
-        after = following(task_links(tasks))
+        after = task_order(tasks)
         for each in instances:
             if each.state not in FAILED or each.key in chosen.choices:
                 continue

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from sluicegate.graph.order import following, reached
-from sluicegate.recovery.chosen import Chosen, by_run, choose_run, task_links, why_nothing_runs
+from sluicegate.graph.order import reached
+from sluicegate.recovery.chosen import Chosen, by_run, choose_run, task_order, why_nothing_runs
 from sluicegate.recovery.definition import Action, EdgeKind, InstanceKey, RunKey
 from sluicegate.recovery.night import FAILED, Details, Instance, Night, Run
 from sluicegate.recovery.relations import Link
@@ -63,8 +63,8 @@ class _Triggered:
         why = f"{choice.why}; {words} counts"
         self._chosen.choices[key] = replace(choice, action=Action.MARK_SUCCESS, why=why)
         self.links += [
-            Link(before, replace(key, index=-1), EdgeKind.TRIGGER, f"{key.dag}.{key.task} started {child.key}")
-            for before in dict.fromkeys(replace(each, index=-1) for each in self._chosen.of(child.key))
+            Link(before, key.whole, EdgeKind.TRIGGER, f"{key.dag}.{key.task} started {child.key}")
+            for before in dict.fromkeys(each.whole for each in self._chosen.of(child.key))
         ]
 
     def _recover(self, child: Run, parent: InstanceKey) -> str | None:
@@ -94,7 +94,7 @@ class _Triggered:
 
 
 def _leave_with_followers(chosen: Chosen, key: InstanceKey, why: str, details: Details) -> None:
-    after = following(task_links(details.tasks(key.dag)))
+    after = task_order(details.tasks(key.dag))
     behind = reached(after, [key.task])
     chosen.leave(key, why)
     for other in [other for other in chosen.of(key.of) if other.task in behind]:
