@@ -54,7 +54,7 @@ def named(each: Page) -> str:
 
 
 def test_there_are_pipelines_to_check() -> None:
-    assert {each.name for each in WITH_PIPELINES} == {"README.md", "docs/author.md"}
+    assert {each.name for each in WITH_PIPELINES} == {"README.md", "docs/author.md", "docs/sources.md"}
 
 
 @pytest.mark.parametrize("of", WITH_PIPELINES, ids=named)

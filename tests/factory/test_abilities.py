@@ -334,3 +334,11 @@ def test_an_unknown_type_is_suggested_with_its_numbers(text: str, suggestion: st
     with pytest.raises(UnknownTypeError) as error:
         parse_type(text)
     assert error.value.suggestion == suggestion
+
+
+def test_wildcards_are_for_what_is_read(tmp_path: Path) -> None:
+    assert of_load(tmp_path, source='"s3://b/{{ ds }}/*.csv"') == ()
+    assert of_load(tmp_path, source='"s3://b/{{ ds }}/*"') == ()
+    [wrong] = of_transform(tmp_path, "{x: s3://b/a.csv}", '{y: "s3://b/*.csv"}')
+    assert "wildcards say what is read" in wrong.message
+    assert pointed_at(wrong).startswith('"s3://b/*.csv"')

@@ -232,3 +232,31 @@ def test_related_are_all_upstreams_and_downstreams_and_nobody_beside(dags: Dags)
     assert related(pipelines, "mid") == related(pipelines, "raw") == {"raw", "mid", "late", "report"}
     assert related(pipelines, "late") == {"raw", "mid", "late"}
     assert related(pipelines, "lone") == {"lone"}
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "meant"),
+    [
+        ("s3://b/{{ ds }}/", "s3://b/{{ds}}/*.csv", True),
+        ("s3://b/{{ ds }}/a.csv", "s3://b/{{ds}}/*.csv", True),
+        ("s3://b/{{ ds }}/a.txt", "s3://b/{{ds}}/*.csv", False),
+        ("s3://b/{{ ds }}/a.csv", "s3://b/*/*.csv", True),
+        ("s3://b/{{ ds }}/eu/", "s3://b/{{ds}}/*/", True),
+        ("s3://b/{{ ds }}/eu/", "s3://b/{{ds}}/*/*.csv", True),
+        ("s3://b/out/", "s3://b/in/*.csv", False),
+        ("s3://b/{{ params.x[0] }}", "s3://b/{{ params.x[1] }}", False),
+    ],
+)
+def test_who_reads_by_wildcards_comes_after_who_writes_what_they_may_mean(
+    dags: Dags, written: str, read: str, meant: bool
+) -> None:
+    pipeline = dags.read(
+        f"""
+        sluicegate: 1
+        params: {{x: {{type: array, default: [a, b]}}}}
+        steps:
+          b: {{load: "{read}", into: table://w/t}}
+          a: {{python: "os:system", with: {{command: x}}, writes: {{out: "{written}"}}}}
+        """
+    )
+    assert edges(pipeline) == ((("a", "b"),) if meant else ())

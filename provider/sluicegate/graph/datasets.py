@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sluicegate.graph.glob import Glob, is_pattern
 from sluicegate.graph.location import Location
 from sluicegate.graph.order import following, reached
-from sluicegate.graph.template import before_item, needs_item, same_place
+from sluicegate.graph.template import before_item, masks, needs_item, same_place
 from sluicegate.pipeline.keys.model import Pipeline, Read, Step, StepBase
 
 __all__ = [
@@ -104,10 +105,13 @@ def _made_of(step: StepBase) -> set[str]:
 
 
 def writers(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
-    """The steps that write each dataset, by dataset key; a folder by the steps that write its parts by `item`."""
+    """The steps that write each dataset, by dataset key; a folder by the steps that write its parts by `item`, and one
+    with wildcards by those that write what it may mean.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for name, step in pipeline.steps.items():
-        for dataset in dict.fromkeys((*step.writes.values(), *folders_of(pipeline, step))):
+        patterns = (each for key in step.writes.values() for each in _patterns_around(pipeline, key))
+        for dataset in dict.fromkeys((*step.writes.values(), *folders_of(pipeline, step), *patterns)):
             found[dataset] = (*found.get(dataset, ()), name)
     return found
 
@@ -122,7 +126,11 @@ def folders_of(pipeline: Pipeline, step: StepBase) -> tuple[str, ...]:
 def binding_of(pipeline: Pipeline, step: StepBase, dataset: str) -> str:
     """The binding under which `step`, one of its `writers`, writes `dataset`, whole or in part."""
     exact = [binding for binding, key in step.writes.items() if key == dataset]
-    parts = [binding for binding, key in step.writes.items() if dataset in _folders_around(pipeline, key)]
+    parts = [
+        binding
+        for binding, key in step.writes.items()
+        if dataset in (*_folders_around(pipeline, key), *_patterns_around(pipeline, key))
+    ]
     return (*exact, *parts)[0]
 
 
@@ -131,6 +139,19 @@ def _folders_around(pipeline: Pipeline, dataset: str) -> list[str]:
     if not needs_item(uri):
         return []
     return [key for key in folders(pipeline) if before_item(uri).startswith(same_place(pipeline.datasets[key].uri))]
+
+
+def _patterns_around(pipeline: Pipeline, dataset: str) -> list[str]:
+    """The datasets whose wildcards may mean what is written to `dataset`."""
+    if dataset not in pipeline.datasets:
+        return []
+    masked = masks()
+    written = masked(pipeline.datasets[dataset].uri)
+    return [
+        key
+        for key, other in pipeline.datasets.items()
+        if key != dataset and is_pattern(pattern := masked(other.uri)) and Glob(pattern).meets(written)
+    ]
 
 
 def folders(pipeline: Pipeline) -> list[str]:

@@ -6,7 +6,7 @@ In a step with `for_each` it knows `item` as well.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,6 +21,7 @@ __all__ = [
     "TemplateDiagnostic",
     "before_item",
     "diagnostics",
+    "masks",
     "needs_item",
     "render",
     "same_place",
@@ -33,6 +34,7 @@ _EXPRESSION = re.compile(r"\{\{.*?(?:\}\}|$)", re.DOTALL)
 ITEM = "item"
 _WINDOW = ("start", "end", "ds")
 _INSIDE = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
+_TEMPLATES = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _WITH_ITEM = re.compile(r"\{[{%](?:(?![}%]\}).)*\bitem\b", re.DOTALL)
 
 _environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
@@ -87,6 +89,16 @@ def needs_item(template: str) -> bool:
 def same_place(uri: str) -> str:
     """A URI as it is compared with others: without the blanks inside its templates."""
     return _INSIDE.sub(r"{{\1}}", uri)
+
+
+def masks() -> Callable[[str], str]:
+    """What makes of each template in a URI one sign, the same one for the same template."""
+    signs: dict[str, str] = {}
+
+    def masked(uri: str) -> str:
+        return _TEMPLATES.sub(lambda found: signs.setdefault(found[0], chr(0xE000 + len(signs))), same_place(uri))
+
+    return masked
 
 
 def before_item(uri: str) -> str:

@@ -13,7 +13,6 @@ from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
 from sluicegate.ledger.entries import DeadLetter
 from sluicegate.records.casts import Cast
-from sluicegate.records.jsonlines import JsonReader
 from sluicegate.records.reader import MALFORMED, Reader
 from sluicegate.records.why import why_lost
 
@@ -38,8 +37,8 @@ def record_sql(reader: Reader, sensitive: frozenset[str]) -> str:
             value = f"CASE WHEN {value} IS NOT NULL THEN {literal(MASK)} END"
         parts.append(f"{literal(name)}, {value}")
     values = f"CAST(json_object({', '.join(parts)}) AS VARCHAR)"
-    if isinstance(reader, JsonReader) and not sensitive:
-        values = "text"
+    if reader.written is not None and not sensitive:
+        values = reader.written
     return f"CASE WHEN why IS NOT NULL THEN {whole} ELSE {values} END"
 
 

@@ -7,13 +7,15 @@ stays text, and what a double would not give back digit by digit is `numeric`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from sluicegate.checks.sql import literal
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.exact import as_double
 from sluicegate.records.jsonlines import JsonReader
 from sluicegate.records.notation import PLAIN
+from sluicegate.records.partitioned import PartitionedReader
 from sluicegate.records.reader import Reader
 from sluicegate.records.types import ColumnType, parse_type
 
@@ -60,7 +62,12 @@ def infer_types(
     """A type for each of `names`, which holds for the values of all `readers`."""
     wanted = list(names)
     votes: dict[str, list[set[str] | None]] = {name: [] for name in wanted}
+    of_folders: dict[str, set[str]] = {}
     for reader in readers:
+        if isinstance(reader, PartitionedReader):
+            for name, value in reader.values.items():
+                of_folders.setdefault(name, set()).update([] if value is None else [value])
+            reader = reader.reader  # what is left are the file's own columns
         here = [name for name in wanted if name in reader.names]
         if reader.is_text:
             found = _of_values(duck, reader, here)
@@ -68,6 +75,8 @@ def infer_types(
             found = {name: {_of_duck(reader.types[name])} for name in here}
         for name in here:
             votes[name].append(found[name])
+    for name in wanted:
+        votes[name].append(_of_texts(duck, of_folders.get(name, ())))
     agreed = {name: _agree(votes[name]) for name in wanted}
     return {name: dialect.binary if kind == _BINARY else parse_type(kind) for name, kind in agreed.items()}
 
@@ -93,6 +102,14 @@ def _of_values(duck: DuckDBPyConnection, reader: Reader, names: Sequence[str]) -
         for name, kinds in reader.json_types(names).items():
             found[name] = _of_json(kinds, found[name])
     return found
+
+
+def _of_texts(duck: DuckDBPyConnection, texts: Collection[str]) -> set[str] | None:
+    """The types that all `texts` have; None without any."""
+    if not texts:
+        return None
+    relation = f"SELECT unnest([{', '.join(map(literal, sorted(texts)))}]) AS r0"
+    return _try(duck, relation, {"": "r0"}, {"": tuple(_TRIALS)})[1][""]
 
 
 def _try(

@@ -28,6 +28,7 @@ class JsonReader(TextReader):
     def __init__(self, duck: DuckDBPyConnection, part: LocalPart, form: Format, look: Look, folder: Path) -> None:
         super().__init__(duck, part, form, look, folder)
         self.notation = notation_of(form, numbers=False)
+        self.written = "text"
         keys: list[str] = []
         self._has_twins = False
 

@@ -17,6 +17,7 @@ from sluicegate.records.jsonlines import JsonReader
 from sluicegate.records.kinds import HEAD, likeness
 from sluicegate.records.look import look_through
 from sluicegate.records.parquet import ParquetReader
+from sluicegate.records.partitioned import with_partitions
 from sluicegate.records.reader import LocalPart, Reader
 from sluicegate.storage.filetype import file_type
 
@@ -29,10 +30,18 @@ __all__ = ["open_part"]
 def open_part(
     duck: DuckDBPyConnection, part: LocalPart, form: Format, folder: Path, names: Sequence[str], dialect: Dialect
 ) -> Reader:
-    """A reader for `part`. `names` are the columns of a file without a header, empty when unknown.
+    """A reader for `part`, also of what its partition folders say. `names` are the columns of a file without a header,
+    empty when unknown.
 
     :raises FaultError: SOURCE_UNREADABLE when it is not in the format, WRONG_USE for an unknown format.
     """
+    reader = _open(duck, part, form, folder, names, dialect)
+    return with_partitions(duck, reader) if form.partitions else reader
+
+
+def _open(
+    duck: DuckDBPyConnection, part: LocalPart, form: Format, folder: Path, names: Sequence[str], dialect: Dialect
+) -> Reader:
     kind = file_type(part.uri, form)
     part = replace(part, path=_without_wildcards(part, folder))
     if kind.kind == "parquet":

@@ -25,6 +25,7 @@ class ParquetReader:
 
     is_text = False
     may_hold_nul = True
+    written = None
     notation = PLAIN
 
     def __init__(self, duck: DuckDBPyConnection, part: LocalPart, dialect: Dialect) -> None:

@@ -57,6 +57,10 @@ class Reader(Protocol):
     @property
     def may_hold_nul(self) -> bool: ...
 
+    @property
+    def written(self) -> str | None:
+        """SQL of a whole record as the file has it, where it is written with its names."""
+
     def read(self, use: Callable[[str], int]) -> None:
         """Call `use` with the relation's SQL; it returns how many records it saw.
 

@@ -37,6 +37,7 @@ class TextReader:
     folder: Path
     names: tuple[str, ...] = ()
     is_text: bool = True
+    written: str | None = None
     notation: Notation = PLAIN_NOTATION
     types: dict[str, str] = field(default_factory=dict)
     _careful: int | None = None

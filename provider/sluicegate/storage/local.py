@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sluicegate.faults.errors import fault
+from sluicegate.graph.glob import Glob
 from sluicegate.storage.part import MARKER, Part, is_part
 from sluicegate.storage.uri import Address, parse_uri
 
@@ -33,6 +34,11 @@ class LocalFiles:
             return (address.uri,) if address.path.is_file() else ()
         found = sorted(_walk(address.path))
         return tuple(address.child(relative) for relative, size in found if is_part(relative, size))
+
+    def list_matching(self, folder: Address, wanted: Glob) -> tuple[Part, ...]:
+        """The files below `folder` that match, sorted by name."""
+        found = sorted(name for name in self.below(folder, wanted.depth) if wanted.matches(name))
+        return tuple(_part(folder.child(name), folder.path / name) for name in found)
 
     def exists(self, address: Address) -> bool:
         if not address.folder:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError, fault
+from sluicegate.graph.glob import Glob
 from sluicegate.storage.part import MARKER, Part, is_part
 from sluicegate.storage.uri import Address
 
@@ -66,6 +67,16 @@ class S3Objects:
 
     def part_uris(self, address: Address) -> tuple[str, ...]:
         return tuple(part.uri for part in self.list_parts(address))
+
+    def list_matching(self, folder: Address, wanted: Glob) -> tuple[Part, ...]:
+        """The objects below `folder` that match, sorted by name."""
+        with _faults_of(wanted.uri):
+            found = [
+                _part(folder, relative, entry)
+                for relative, entry in self._entries(folder)
+                if entry["Size"] and wanted.matches(relative)
+            ]
+        return tuple(sorted(found, key=lambda part: part.uri))
 
     def exists(self, address: Address) -> bool:
         with _faults_of(address.uri):
@@ -143,7 +154,7 @@ class S3Objects:
     def _parts_below(self, address: Address) -> Iterator[Part]:
         for relative, entry in self._entries(address):
             if is_part(relative, entry["Size"]):
-                yield Part(address.child(relative), entry["Size"], _etag(entry["ETag"]), entry["LastModified"])
+                yield _part(address, relative, entry)
 
     def _entries(self, address: Address) -> Iterator[tuple[str, Mapping[str, Any]]]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=address.bucket, Prefix=address.key)
@@ -174,6 +185,10 @@ def _faults_of(uri: str) -> Iterator[None]:
     except Exception as error:
         found = classify(error)
         raise fault(found.code, f"{uri}: {found.detail}", **{**found.facts, "uri": uri}) from error
+
+
+def _part(folder: Address, relative: str, entry: Mapping[str, Any]) -> Part:
+    return Part(folder.child(relative), entry["Size"], _etag(entry["ETag"]), entry["LastModified"])
 
 
 def _etag(raw: str) -> str:

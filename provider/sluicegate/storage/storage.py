@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sluicegate.faults.errors import fault
-from sluicegate.storage.glob import Glob
+from sluicegate.graph.glob import Glob, is_pattern
 from sluicegate.storage.local import LocalFiles
 from sluicegate.storage.part import Part
 from sluicegate.storage.s3 import S3Client, S3Objects, s3_client
@@ -29,9 +29,15 @@ class Storage:
         self._s3 = None if client is None else S3Objects(client)
 
     def list_parts(self, uri: str) -> tuple[Part, ...]:
-        """The files at `uri`, sorted by name; empty when there is none. A local file is read for its hash."""
+        """The files at `uri`, or those that match it, sorted by name; empty when there is none. A local file is read
+        for its hash.
+        """
         place, address = self._at(uri)
-        return place.list_parts(address)
+        found = place.list_parts(address)
+        if found or not is_pattern(uri):  # a file may be called like a pattern
+            return found
+        wanted = Glob(uri)
+        return place.list_matching(_around(wanted, address), wanted)
 
     def require_parts(self, uris: str | Iterable[str]) -> tuple[Part, ...]:
         """The files at all of `uris`, in their order.
@@ -50,17 +56,15 @@ class Storage:
         return tuple(parts)
 
     def exists(self, uri: str) -> bool:
-        """Whether a file is at `uri`; for a folder, a part or the marker that it was written whole."""
+        """Whether a file is at `uri`, or matches it; for a folder, a part or the marker that it was written whole."""
         place, address = self._at(uri)
-        return place.exists(address)
+        return place.exists(address) or (is_pattern(uri) and bool(self.matching(uri)))
 
     def matching(self, uri: str) -> tuple[str, ...]:
         """The URIs of the files that match `uri`, which has wildcards, sorted by name; empty ones are left out."""
         wanted = Glob(uri)
         place, address = self._at(uri)
-        # Not parsed from the folder's own URI: that may be a whole bucket.
-        inside = address.key.removesuffix(uri.removeprefix(wanted.folder))
-        folder = replace(address, uri=wanted.folder, key=inside, folder=True)
+        folder = _around(wanted, address)
         return tuple(folder.child(name) for name in sorted(place.below(folder, wanted.depth)) if wanted.matches(name))
 
     def fetch(self, part: Part, into: Path) -> Path:
@@ -103,9 +107,12 @@ class Storage:
 
     def _missing(self, uri: str) -> Exception:
         place, address = self._at(uri)
+        what = "does not exist"
+        if is_pattern(uri):
+            what, address = "matches no file", _around(Glob(uri), address)
         near = place.neighbours(address, limit=5)
         there = f"beside it there is {', '.join(near)}" if near else "its folder is empty or does not exist"
-        return fault("SOURCE_MISSING", f"{uri} does not exist; {there}", uri=uri)
+        return fault("SOURCE_MISSING", f"{uri} {what}; {there}", uri=uri)
 
     def _at(self, uri: str) -> tuple[LocalFiles | S3Objects, Address]:
         address = parse_uri(uri)
@@ -117,3 +124,10 @@ class Storage:
         if self._s3 is None:
             self._s3 = S3Objects(s3_client(self.aws_conn_id))
         return self._s3
+
+
+def _around(wanted: Glob, address: Address) -> Address:
+    """The folder below which the matches of a pattern at `address` are."""
+    # Not parsed from the folder's own URI: that may be a whole bucket.
+    inside = address.key.removesuffix(wanted.uri.removeprefix(wanted.folder))
+    return replace(address, uri=wanted.folder, key=inside, folder=True)

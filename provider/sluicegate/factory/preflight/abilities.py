@@ -16,7 +16,9 @@ from sluicegate.factory.preflight.contract import contract_diagnostics
 from sluicegate.factory.unplaced import UnplacedDiagnostic
 from sluicegate.faults import FaultError
 from sluicegate.graph.datasets import read_locations, sources, write_locations
+from sluicegate.graph.glob import is_pattern
 from sluicegate.graph.location import Location
+from sluicegate.graph.template import masks
 from sluicegate.pipeline.diagnostics import Where
 from sluicegate.pipeline.keys.model import Format, LoadStep, Pipeline, SparkStep, Step, TransformStep
 from sluicegate.storage.filetype import FileType, file_type
@@ -44,6 +46,8 @@ def unsupported(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Unp
                 found += _transform(step, pipeline, others)
             case SparkStep():
                 found += _spark(step, pipeline)
+        if step is not None:
+            found += _wildcards(step, pipeline)
     if not pipeline.unfinished:  # else it is not known what is a source
         found += _waits(pipeline, others)
     return tuple(found)
@@ -77,6 +81,13 @@ def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pip
             where: Where = ("steps", step.name, side, binding)
             form_where = _format_place(place, pipeline, where)
             yield from _place(place, verb, step, where) or _file(place, place.format, where, form_where)
+
+
+def _wildcards(step: Step, pipeline: Pipeline) -> Iterator[UnplacedDiagnostic]:
+    for binding, place in write_locations(pipeline, step).items():
+        if is_pattern(masks()(place.template)):
+            message = f"wildcards say what is read, and a step writes one place: {place.template!r}"
+            yield UnplacedDiagnostic(("steps", step.name, "writes", binding), "uri", message)
 
 
 def _waits(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[UnplacedDiagnostic]:
@@ -163,7 +174,7 @@ def _format_place(place: Location, pipeline: Pipeline, where: Where) -> Where:
 def _static_name(uri: str, form: Format | None) -> str | None:
     """The name of the file, or None where only a run shows what its end is, and for a folder."""
     name = _TEMPLATE.sub(_ANYTHING, uri).rpartition("/")[2]
-    if not name:
+    if not name or is_pattern(name[-1]):
         return None
     if _ANYTHING not in name:
         return name

@@ -1,7 +1,8 @@
 """URIs with wildcards: where to look, and what matches. No I/O.
 
-`*` is any name or part of one, `?` one character, `[ab]` one of these, `**` any folders. As in folders of
-parts, names that begin with `_` or `.` are not data, unless the pattern says so itself.
+`*` is any name or part of one, `?` one character, `[ab]` one of these, `**` any folders; a pattern that ends in `/`
+means the parts in each folder that matches. As in folders of parts, names that begin with `_` or `.` are not data,
+unless the pattern says so itself.
 """
 
 from __future__ import annotations
@@ -10,9 +11,16 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["Glob"]
+__all__ = ["Glob", "is_pattern"]
 
 _WILD = re.compile(r"[*?[]")
+_FOLDERS = "(?:(?![_.])[^/]+/)*"
+_PART = "(?:(?![_.=])[^/=]+=[^/]*/)*(?![_.])[^/]+"
+
+
+def is_pattern(uri: str) -> bool:
+    """Whether `uri` may mean several files by wildcards. In an `https://` address a `?` begins a query."""
+    return not uri.startswith(("http://", "https://", "table://")) and _WILD.search(uri) is not None
 
 
 @dataclass(frozen=True)
@@ -30,17 +38,26 @@ class Glob:
     def depth(self) -> int | None:
         """How many names deep below the folder a match is; None for any."""
         names = self.uri.removeprefix(self.folder).split("/")
-        return None if "**" in names else len(names)
+        return None if "**" in names or not names[-1] else len(names)
 
     def matches(self, relative: str) -> bool:
         """Whether the file at `relative`, a path below the folder, is meant."""
         return self._pattern.fullmatch(relative) is not None
 
+    def meets(self, written: str) -> bool:
+        """Whether a file at the URI `written`, or one in it if that is a folder, may be meant."""
+        if not written.endswith("/"):
+            return written.startswith(self.folder) and self.matches(written.removeprefix(self.folder))
+        folders = Glob(self.uri.rpartition("/")[0] + "/")
+        return self.uri.startswith(written) or (
+            written.startswith(folders.folder) and folders.matches(written.removeprefix(folders.folder) + "part")
+        )
+
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         *folders, last = self.uri.removeprefix(self.folder).split("/")
-        words = "".join("(?:[^/]+/)*" if name == "**" else _name(name) + "/" for name in folders)
-        return re.compile(words + (r"(?:[^/]+/)*[^_./][^/]*" if last == "**" else _name(last)))
+        words = "".join(_FOLDERS if name == "**" else _name(name) + "/" for name in folders)
+        return re.compile(words + (_FOLDERS + "[^_./][^/]*" if last == "**" else _name(last) if last else _PART))
 
 
 def _name(pattern: str) -> str:

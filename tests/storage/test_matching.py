@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from sluicegate.graph.glob import Glob
 from sluicegate.storage import Storage
-from sluicegate.storage.glob import Glob
 
 NAMES = ("a.csv", "b.csv", "b.txt", "_a.csv", ".a.csv", "eu/a.csv", "eu/north/a.csv", "us/a.csv", "_old/a.csv")
 CASES = [
@@ -17,7 +17,10 @@ CASES = [
     ("_*.csv", {"_a.csv"}),
     ("*/a.csv", {"eu/a.csv", "us/a.csv"}),
     ("eu/*.csv", {"eu/a.csv"}),
-    ("**/a.csv", {"a.csv", "eu/a.csv", "eu/north/a.csv", "us/a.csv", "_old/a.csv"}),
+    ("**/a.csv", {"a.csv", "eu/a.csv", "eu/north/a.csv", "us/a.csv"}),
+    ("_old/**/a.csv", {"_old/a.csv"}),
+    ("*/", {"eu/a.csv", "us/a.csv"}),
+    ("**/north/", {"eu/north/a.csv"}),
     ("eu/**", {"eu/a.csv", "eu/north/a.csv"}),
     ("*.json", set()),
     ("a.c[s]v", {"a.csv"}),

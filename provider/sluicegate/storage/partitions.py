@@ -1,0 +1,33 @@
+"""Hive's partition folders: `day=2026-01-01/` in the way to a file is a column of all of its records. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from sluicegate.faults.errors import fault
+
+__all__ = ["partition_values"]
+
+_NULL = "__HIVE_DEFAULT_PARTITION__"
+"""What Hive and Spark call the folder of the records without a value."""
+
+
+def partition_values(uri: str) -> Mapping[str, str | None]:
+    """The values that the folders in `uri` name, by column; None for NULL. Names and values are URL-decoded.
+
+    :raises FaultError: SOURCE_UNREADABLE when two folders name a column and do not agree.
+    """
+    scheme, _, rest = uri.rpartition("://")
+    if scheme in {"http", "https", "table"}:
+        return {}
+    values: dict[str, str | None] = {}
+    for folder in rest.split("/")[:-1]:
+        encoded, separator, text = folder.partition("=")
+        name = unquote(encoded)
+        if not separator or not name or name.startswith((".", "_")):
+            continue
+        value = None if text in {"", _NULL} else unquote(text)
+        if values.setdefault(name, value) != value:
+            raise fault("SOURCE_UNREADABLE", f"{uri} is in two folders of {name!r} that do not agree", uri=uri)
+    return values
