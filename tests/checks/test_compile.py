@@ -107,7 +107,7 @@ RULES = st.one_of(
 class FrameReader:
     """A frame as a source of typed raw values."""
 
-    is_text, may_hold_nul, notation = False, False, PLAIN
+    is_text, may_hold_nul, notation, written = False, False, PLAIN, None
 
     def __init__(self, duck: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> None:
         self.part = LocalPart(0, "frame", "1", None)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from sluicegate.faults import FaultError, fault
 from sluicegate.ledger.entries import Counts, Load
 from sluicegate.ledger.ledger import Ledger
 from sluicegate.load.account import Account
+from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.letters import sample_letters
 from sluicegate.load.plan import match_case, plan_columns, rules_of_target
 from sluicegate.load.report import LoadReport, reasons_text
@@ -136,7 +137,9 @@ class Loader:
             for number, part in enumerate(parts)
         ]
         headerless, dialect = self._names_of_headerless(table), self._target.dialect
-        readers = [open_part(duck, part, request.format, folder, headerless, dialect) for part in local]
+        bad = BadFiles(allowed=request.skip_bad_files)
+        readers = bad.opened(local, lambda part: open_part(duck, part, request.format, folder, headerless, dialect))
+        readers = bad.fitting(readers, lambda reader: self._fit(reader, table))
         names = tuple(dict.fromkeys(name for reader in readers for name in reader.names))
         alike = match_case(table, names)
         if alike:
@@ -144,7 +147,7 @@ class Loader:
             log.info("columns of the source that %s has in another case: %s", table.name, shown)
         seen = table.seen_as(alike)
         columns = self._plan(duck, readers, names, seen)
-        stage = self._stage(duck, columns, readers, seen)
+        stage = self._stage(duck, columns, readers, seen, bad)
         for part in parts:
             self._source.verify(part)
         if not stage.read and not all(name in seen.columns or self._is_declared(name) for name in columns):
@@ -180,8 +183,20 @@ class Loader:
             lambda some: infer_types(duck, readers, some, dialect) if some else {}, dialect.unusable_column,
         )  # fmt: skip
 
+    def _fit(self, reader: Reader, table: Table) -> None:
+        """:raises FaultError: SCHEMA_MISMATCH when the columns of one file alone do not go into the table."""
+        if reader.names:
+            seen = table.seen_as(match_case(table, reader.names))
+            text = ColumnType("text")
+            plan_columns(self._request, seen, reader.names, lambda some: dict.fromkeys(some, text))
+
     def _stage(
-        self, duck: DuckDBPyConnection, columns: Mapping[str, ColumnType], readers: Sequence[Reader], table: Table
+        self,
+        duck: DuckDBPyConnection,
+        columns: Mapping[str, ColumnType],
+        readers: Sequence[Reader],
+        table: Table,
+        bad: BadFiles,
     ) -> Stage:
         request = self._request
         sensitive = frozenset(name for name, column in request.columns.items() if column.sensitive)
@@ -195,7 +210,7 @@ class Loader:
             newest_by=request.newest_by,
             sensitive=sensitive,
         )
-        stage.fill(readers)
+        stage.fill(readers, bad)
         return stage
 
     def _cast(self, name: str, type_: ColumnType) -> Cast:

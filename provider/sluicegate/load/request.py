@@ -116,5 +116,10 @@ def mode_errors(options: LoadOptions) -> Iterator[tuple[str, str]]:
         yield "key", f"key: names a column twice: {', '.join(key)}"
     if newest_by is not None and mode not in {Mode.MERGE, Mode.REPLACE_WINDOW}:
         yield "newest_by", "newest_by: says which version of a key wins, and goes with mode: merge"
+    if options.skip_bad_files and mode is Mode.APPEND:
+        yield (
+            "skip_bad_files",
+            ("skip_bad_files: a mended file is loaded with all the others, which mode: append would add a second time"),
+        )
     if newest_by in key:
         yield "newest_by", f"newest_by: {newest_by} is part of the key, so it can choose nothing"

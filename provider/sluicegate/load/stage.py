@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from sluicegate.checks.sql import literal
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import DeadLetter
 from sluicegate.ledger.ledger import OpenLetter
+from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.judge import Judge
 from sluicegate.load.letters import failures_of, record_of, record_sql
 from sluicegate.load.staged import Staged
@@ -58,6 +60,7 @@ class Stage:
         self._judge = Judge(self._staged, rules)
         self._key, self._sensitive = tuple(key), sensitive
         self._readers: list[Reader] = []
+        self._bad = BadFiles(allowed=False)
         self.read = self.dead = 0
 
     @property
@@ -66,15 +69,20 @@ class Stage:
 
     # --- fill ---------------------------------------------------------------------------------------------------
 
-    def fill(self, readers: Sequence[Reader]) -> None:
+    def fill(self, readers: Sequence[Reader], bad: BadFiles | None = None) -> None:
         """Read, cast and check all parts in one pass each; then whatever looks at several records at once."""
         self._readers = list(readers)
+        self._bad = bad = BadFiles(allowed=False) if bad is None else bad
         for reader in readers:
-            reader.read(lambda relation, reader=reader: self._insert(reader, relation))  # type: ignore[misc]
+            before = len(bad)
+            with bad.may_be(reader.part):
+                reader.read(lambda relation, reader=reader: self._insert(reader, relation))  # type: ignore[misc]
+            if len(bad) > before:
+                self._duck.execute("DELETE FROM staged WHERE part = ?", [reader.part.number])
         self._judge.judge_together()
         self._staged.has_more_failed = self._staged.number("SELECT count(*) FROM more_failed") > 0
-        self.read = self._staged.number("SELECT count(*) FROM staged")
-        self.dead = self._staged.number(f"SELECT count(*) FROM staged s WHERE NOT {self._staged.good()}")
+        self.read = self._staged.number("SELECT count(*) FROM staged") + len(bad)
+        self.dead = self._staged.number(f"SELECT count(*) FROM staged s WHERE NOT {self._staged.good()}") + len(bad)
 
     def _insert(self, reader: Reader, relation: str) -> int:
         kinds = {
@@ -166,11 +174,12 @@ class Stage:
 
     def reasons(self) -> dict[str, int]:
         """How many records each rule set aside."""
-        return self._judge.reasons()
+        return self._bad.reasons() | self._judge.reasons()
 
     def dead_letters(self, limit: int | None = None) -> Iterator[DeadLetter]:
         """The records that were set aside, by part and line."""
-        if not self.dead:
+        yield from islice(self._bad.letters(), limit)
+        if self.dead == len(self._bad):
             return
         self._complete_records()
         key = "NULL"

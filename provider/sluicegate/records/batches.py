@@ -37,18 +37,19 @@ _CSV = """
 FROM read_csv(
     $paths, delim = $delimiter, header = $header, nullstr = $null, quote = '"', escape = '"', comment = '',
     skip = 0, dateformat = '%Y-%m-%d', decimal_separator = $decimal, sample_size = -1,
-    union_by_name = true, compression = $compression, {types}
+    union_by_name = true, hive_partitioning = false, compression = $compression, {types}
 )
 """
 _CSV_AS_TEXT = """
 SELECT count(*) FROM read_csv(
     $path, delim = $delimiter, header = $header, quote = '"', escape = '"', comment = '', skip = 0,
-    auto_detect = false, columns = $columns, compression = $compression
+    auto_detect = false, columns = $columns, hive_partitioning = false, compression = $compression
 )
 """
 _JSONL = """
 FROM read_json(
-    $paths, format = 'newline_delimited', records = 'true', compression = $compression, {types}
+    $paths, format = 'newline_delimited', records = 'true', hive_partitioning = false, compression = $compression,
+    {types}
 )
 """
 _ANY_JSON = "sample_size = -1, union_by_name = true, map_inference_threshold = -1, field_appearance_threshold = 0"

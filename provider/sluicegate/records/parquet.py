@@ -32,7 +32,7 @@ class ParquetReader:
         import duckdb
 
         self.duck, self.part, self._dialect = duck, part, dialect
-        self._source = f"read_parquet({literal(str(part.path))}, file_row_number=true)"
+        self._source = f"read_parquet({literal(str(part.path))}, file_row_number=true, hive_partitioning=false)"
         try:
             columns = duck.execute(f"DESCRIBE SELECT * EXCLUDE (file_row_number) FROM {self._source}").fetchall()
             written = duck.execute(

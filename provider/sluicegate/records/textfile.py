@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PLAIN", "ROWS", "TextReader"]
 
-PLAIN = "header=false, auto_detect=false, compression='none', strict_mode=true"
+PLAIN = "header=false, auto_detect=false, compression='none', strict_mode=true, hive_partitioning=false"
 ROWS = PLAIN + ", quote='\"', escape='\"', allow_quoted_nulls=true"
 
 

@@ -141,6 +141,9 @@ class LoadOptions(Model):
     """A Great Expectations suite, saved as JSON below the dags root. Example: `suites/orders.json`."""
     dead_letters: DeadLetters = DeadLetters.model_construct()
     """How many records may be set aside before the load fails. Example: `{max: 1%}`."""
+    skip_bad_files: Flag = False
+    """Of several files, one that cannot be read, or whose columns do not fit, is a dead letter as a whole, and the
+    others are loaded. Not for `mode: append`. Example: `true`."""
     on_schema_change: OnSchemaChange = OnSchemaChange.FAIL
     """What becomes of a column that the table lacks. Example: `add`."""
 
