@@ -11,7 +11,7 @@ import pytest
 
 from sluicegate.faults import FaultError
 from sluicegate.ledger import Counts, DeadLetter, Load, Origin
-from sluicegate.ledger.postgres import PostgresLedger, migrate
+from sluicegate.ledger.postgres import PostgresLedger, migrate, require_known
 from sluicegate.ledger.postgres.migrations import Migration, known_migrations
 
 FIRST = (
@@ -19,7 +19,9 @@ FIRST = (
     .joinpath("0001_loads_and_dead_letters.sql")
     .read_text(encoding="utf-8")
 )
-NEXT = Migration(2, "note", "ALTER TABLE sluicegate.loads ADD COLUMN note text")
+NEXT = Migration(9999, "note", "ALTER TABLE sluicegate.loads ADD COLUMN note text")
+BEFORE = Migration(9000, "before", "ALTER TABLE sluicegate.loads ADD COLUMN before text")
+KNOWN = [(migration.number, migration.name) for migration in known_migrations()]
 LETTER = DeadLetter("s3://b/k", "v", 7, "raw", ({"rule": "required:n", "column": "n", "value": None},), {"id": "1"})
 
 
@@ -27,44 +29,122 @@ def versions(warehouse: Any) -> list[tuple[int, str]]:
     return warehouse.rows("SELECT number, name FROM sluicegate.migrations ORDER BY 1")  # type: ignore[no-any-return]
 
 
-def test_migrations_are_numbered_without_gaps() -> None:
-    assert [migration.number for migration in known_migrations()] == list(range(1, len(known_migrations()) + 1))
+def test_migrations_are_numbered_and_each_number_is_given_once() -> None:
+    numbers = [migration.number for migration in known_migrations()]
+    assert numbers == sorted(set(numbers))
+    assert numbers[0] == 1
 
 
 def test_a_new_ledger_is_made_once_and_notes_its_version(warehouse: Any) -> None:
     for _ in range(2):
         with psycopg.connect(warehouse.conninfo) as connection:
             migrate(connection)
-    assert versions(warehouse) == [(1, "loads_and_dead_letters")]
+    assert versions(warehouse) == KNOWN
 
 
 def test_a_ledger_from_before_the_numbers_keeps_its_rows(warehouse: Any) -> None:
     with psycopg.connect(warehouse.conninfo) as connection:
         connection.execute(FIRST.encode())
-        ledger = PostgresLedger(connection)
-        ledger.record(Load("public.t", "a", "v", "d", "loaded", Counts(1, 1), 0.1))
-        ledger.set_aside("public.t", "d", Origin(), [LETTER])
+        connection.execute(
+            "INSERT INTO sluicegate.loads (target, source, source_version, config_digest, status, read, inserted,"
+            " updated, unchanged, stale, deduplicated, dead, rejected, seconds)"
+            " VALUES ('public.t', 'a', 'v', 'd', 'loaded', 1, 1, 0, 0, 0, 0, 0, 0, 0.1)"
+        )
+        connection.execute(
+            "INSERT INTO sluicegate.dead_letters (id, target, source, source_version, line, record, failures,"
+            " config_digest) VALUES ('x', 'public.t', 'a', 'v', 1, '', '[]', 'd')"
+        )
     with psycopg.connect(warehouse.conninfo) as connection:
         migrate(connection)
         found = PostgresLedger(connection).find("public.t", "a", "v", "d")
     assert found is not None
     assert found.counts == Counts(1, 1)
-    assert versions(warehouse) == [(1, "loads_and_dead_letters")]
+    assert versions(warehouse) == KNOWN
     assert warehouse.one("SELECT count(*) FROM sluicegate.dead_letters") == 1
 
 
-def test_an_older_ledger_gets_what_it_lacks_and_a_newer_one_is_used_as_it_is(warehouse: Any) -> None:
+def test_an_older_ledger_gets_what_it_lacks(warehouse: Any) -> None:
     with psycopg.connect(warehouse.conninfo) as connection:
         migrate(connection)
         PostgresLedger(connection).record(Load("public.t", "a", "v", "d", "loaded", Counts(1, 1), 0.1))
     with psycopg.connect(warehouse.conninfo) as connection:
         migrate(connection, [*known_migrations(), NEXT])
-    assert versions(warehouse) == [(1, "loads_and_dead_letters"), (2, "note")]
+    assert versions(warehouse) == [*KNOWN, (9999, "note")]
     assert warehouse.rows("SELECT source, note FROM sluicegate.loads") == [("a", None)]
+
+
+def test_migrations_that_landed_out_of_order_are_applied_all(warehouse: Any) -> None:
+    for wanted in ([*known_migrations(), NEXT], [*known_migrations(), BEFORE, NEXT]):
+        with psycopg.connect(warehouse.conninfo) as connection:
+            migrate(connection, wanted)
+    assert versions(warehouse) == [*KNOWN, (9000, "before"), (9999, "note")]
+
+
+def test_a_ledger_of_a_later_release_is_refused_and_left_as_it_is(warehouse: Any) -> None:
     with psycopg.connect(warehouse.conninfo) as connection:
-        migrate(connection)
-        assert PostgresLedger(connection).find("public.t", "a", "v", "d") is not None
-    assert versions(warehouse)[-1] == (2, "note")
+        migrate(connection, [*known_migrations(), NEXT])
+    before = warehouse.rows("SELECT * FROM sluicegate.migrations")
+    for act in (migrate, require_known):
+        with psycopg.connect(warehouse.conninfo) as connection, pytest.raises(FaultError) as caught:
+            act(connection)
+        assert caught.value.code == "WRONG_USE"
+        assert "a later release of Sluicegate" in str(caught.value)
+        assert "9999 note" in str(caught.value)
+        assert "upgrade the provider here" in str(caught.value)
+    assert warehouse.rows("SELECT * FROM sluicegate.migrations") == before
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_load_refuses_a_later_ledger_before_it_reads_or_changes_anything(warehouse: Any, force: bool) -> None:
+    file = warehouse.csv("a.csv", ["id"], [[1]])
+    with psycopg.connect(warehouse.conninfo) as connection:
+        migrate(connection, [*known_migrations(), NEXT])
+    error = warehouse.fails(file, key="id", force=force)
+    assert "a later release of Sluicegate" in str(error)
+    assert warehouse.one("SELECT to_regclass('t') IS NULL")
+    assert warehouse.one("SELECT count(*) FROM sluicegate.loads") == 0
+
+
+def test_the_tables_of_the_first_release_keep_every_row_and_balance(warehouse: Any) -> None:
+    """Made by the first migration alone, filled as its release did: letters open and resolved, a load that failed."""
+    letter = (
+        "INSERT INTO sluicegate.dead_letters (id, target, pipeline, step, run_id, source, source_version, line, record,"
+        " key, failures, config_digest, status, resolved_by, first_seen)"
+        " VALUES (%s, 'public.t', 'p', 's', %s, %s, 'v', %s, '{}', '{\"id\": \"1\"}', '[]', 'd', %s, %s, %s)"
+    )
+    load = (
+        "INSERT INTO sluicegate.loads (target, source, source_version, config_digest, status, fault, pipeline, step,"
+        " run_id, read, inserted, updated, unchanged, stale, deduplicated, dead, rejected, seconds)"
+        " VALUES ('public.t', %s, 'v', 'd', %s, %s, 'p', 's', %s, 5, %s, 0, 0, 0, 0, 2, %s, 0.1)"
+    )
+    with psycopg.connect(warehouse.conninfo) as connection:
+        migrate(connection, [known_migrations()[0]])
+        connection.execute(letter, ["z", "r2", "b", 1, "open", None, "2026-01-02"])
+        connection.execute(letter, ["y", "r1", "a", 9, "open", None, "2026-01-01"])
+        connection.execute(letter, ["x", "r1", "a", 10, "resolved", "r2", "2026-01-01 00:00:01"])
+        connection.execute(letter, ["w", "r3", "c", 1, "open", None, "2026-01-03"])
+        connection.execute(load, ["a", "loaded", None, "r1", 3, 0])
+        connection.execute(load, ["b", "loaded", None, "r2", 3, 0])
+        connection.execute(load, ["c", "failed", "TOO_MANY_DEAD_LETTERS", "r3", 0, 3])
+    for _ in range(2):
+        with psycopg.connect(warehouse.conninfo) as connection:
+            migrate(connection)
+    assert versions(warehouse) == KNOWN
+    found = warehouse.rows(
+        "SELECT id, status, attempts, fault, closed_at IS NULL FROM sluicegate.dead_letters ORDER BY position"
+    )
+    assert found == [
+        ("y", "open", 1, None, True), ("x", "resolved", 1, None, False), ("z", "open", 1, None, True),
+        ("w", "open", 1, "TOO_MANY_DEAD_LETTERS", True),
+    ]  # fmt: skip
+    assert warehouse.one("SELECT count(*) FROM sluicegate.loads") == 3
+    assert warehouse.one(
+        "SELECT bool_and(read = inserted + updated + unchanged + stale + deduplicated + dead + rejected)"
+        " FROM sluicegate.loads"
+    )
+    with psycopg.connect(warehouse.conninfo) as connection:
+        PostgresLedger(connection).set_aside("public.t", "d", Origin(), [LETTER])
+    assert warehouse.one("SELECT position FROM sluicegate.dead_letters WHERE source = 's3://b/k'") > 4
 
 
 def test_sessions_that_migrate_at_once_apply_each_migration_once(warehouse: Any) -> None:
@@ -85,7 +165,7 @@ def test_sessions_that_migrate_at_once_apply_each_migration_once(warehouse: Any)
     for thread in threads:
         thread.join()
     assert errors == []
-    assert versions(warehouse) == [(1, "loads_and_dead_letters"), (2, "note")]
+    assert versions(warehouse) == [*KNOWN, (9999, "note")]
 
 
 def test_a_role_that_may_not_migrate_is_told_who_may(warehouse: Any) -> None:
@@ -97,7 +177,9 @@ def test_a_role_that_may_not_migrate_is_told_who_may(warehouse: Any) -> None:
     with psycopg.connect(warehouse.conninfo) as connection:
         connection.execute("SET LOCAL ROLE sluicegate_reader")
         migrate(connection)
-        with pytest.raises(FaultError, match=r"at version 1 and this release needs 2.*role that owns the schema"):
+        with pytest.raises(
+            FaultError, match=r"lacks what this release needs \(migrations 9999\).*role that owns the schema"
+        ):
             migrate(connection, [*known_migrations(), NEXT])
         connection.rollback()
     warehouse.rows("DROP OWNED BY sluicegate_reader; DROP ROLE sluicegate_reader")
@@ -111,7 +193,7 @@ def test_a_letter_that_is_set_aside_again_keeps_its_id_and_is_counted(warehouse:
     assert warehouse.rows("SELECT line, attempts, status FROM sluicegate.dead_letters") == [(7, 2, "open")]
     with psycopg.connect(warehouse.conninfo) as connection:
         ledger = PostgresLedger(connection)
-        [letter] = ledger.open_letters("public.t", Origin())
+        [[letter]] = ledger.open_letters("public.t", Origin())
         assert letter.key == {"id": "1"}
         assert ledger.resolve([letter.id], "r2") == 1
-        assert ledger.open_letters("public.t", Origin()) == []
+        assert list(ledger.open_letters("public.t", Origin())) == []

@@ -116,4 +116,4 @@ def test_a_nan_in_a_parquet_file_is_a_dead_letter_and_not_null(type_: str, tmp_p
     paths = write(tmp_path, "double", [1.0, NAN])
     found = staged(paths["parquet"], {"id": "integer", "v": type_})
     assert (len(found.rows), found.rules()) == (1, [(2, ["type:v"])])
-    assert json.loads(found.letters[0].record) == {"id": 1, "v": "NaN"}
+    assert json.loads(found.letters[0].record) == {"id": 1, "v": "nan"}

@@ -160,12 +160,53 @@ def test_a_breached_threshold_keeps_dead_letters_and_a_failed_row_and_no_data(wa
 def test_a_dead_letter_is_resolved_when_its_key_comes_in(warehouse: Any) -> None:
     columns = {"n": {"type": "integer", "required": True}}
     warehouse.load(warehouse.csv("1.csv", ["id", "n"], [[1, ""], [2, ""], [3, 3]]), key="id", columns=columns)
-    report = warehouse.load(warehouse.csv("2.csv", ["id", "n"], [[1, 1], [4, ""], [4, 4]]), key="id", columns=columns)
-    assert report.resolved == 1
+    report = warehouse.load(
+        warehouse.csv("2.csv", ["id", "n"], [[1, 1], [4, ""], [4, 4], [5, 5], [5, ""]]), key="id", columns=columns
+    )
+    assert report.resolved == 2, "1 of the first file, and 4, which a later line of its own file replaces"
     states = warehouse.rows(
         "SELECT key->>'id', status, resolved_by IS NOT NULL FROM sluicegate.dead_letters ORDER BY 1"
     )
-    assert states == [("1", "resolved", True), ("2", "open", False), ("4", "open", False)]
+    assert states == [("1", "resolved", True), ("2", "open", False), ("4", "resolved", True), ("5", "open", False)]
+
+
+def test_an_older_version_of_a_key_does_not_resolve_a_newer_dead_letter(warehouse: Any) -> None:
+    words = {"key": "id", "newest_by": "at", "columns": {"at": "integer", "n": {"type": "integer", "required": True}}}
+    letters = [[1, "", 5], [2, "", 5], [3, "", "x"], ["y", "", 1]]
+    warehouse.load(warehouse.csv("1.csv", ["id", "n", "at"], letters), **{**words, "key": "id"})
+    report = warehouse.load(warehouse.csv("2.csv", ["id", "n", "at"], [["1", 1, 4], ["2", 2, 6], ["3", 3, 9]]), **words)
+    assert report.resolved == 1
+    states = warehouse.rows("SELECT key->>'id', version, status FROM sluicegate.dead_letters ORDER BY line")
+    assert states == [("1", "5", "open"), ("2", "5", "resolved"), ("3", None, "open"), ("y", "1", "open")]
+
+
+def test_a_key_that_a_cast_had_to_change_is_not_known(warehouse: Any) -> None:
+    words = {"key": "id", "columns": {"id": "integer"}}
+    warehouse.load(warehouse.csv("1.csv", ["id"], [["1.5"], ["7"]]), **words)
+    assert warehouse.letters()[0][3] is None
+    assert warehouse.load(warehouse.csv("2.csv", ["id"], [[2]]), **words).resolved == 0
+
+
+def test_a_line_that_is_good_by_the_mended_configuration_resolves_its_letter(warehouse: Any) -> None:
+    file = warehouse.csv("1.csv", ["id", "n"], [[1, 5], [2, 50]])
+    warehouse.load(file, columns={"n": {"between": [0, 9]}})
+    failed = warehouse.csv("2.csv", ["id", "n"], [[3, 50]])
+    warehouse.fails(failed, columns={"n": {"between": [0, 9]}}, max_dead=0)
+    assert warehouse.rows("SELECT status, fault FROM sluicegate.dead_letters ORDER BY source") == [
+        ("open", None), ("open", "TOO_MANY_DEAD_LETTERS"),
+    ]  # fmt: skip
+    assert warehouse.load(failed, columns={"n": {"between": [0, 99]}}).resolved == 1
+    states = warehouse.rows("SELECT source, status FROM sluicegate.dead_letters ORDER BY source")
+    assert states == [(str(file), "open"), (str(failed), "resolved")]
+
+
+def test_a_letter_that_a_load_resolved_is_open_again_when_its_file_is_put_back(warehouse: Any) -> None:
+    columns = {"n": {"type": "integer", "required": True}}
+    for number, value in enumerate(["", 1, ""]):
+        warehouse.load(warehouse.csv("1.csv", ["id", "n"], [[1, value], [2, number]]), key="id", columns=columns)
+    warehouse.load(warehouse.csv("1.csv", ["id", "n"], [[1, ""], [2, 0]]), key="id", columns=columns)
+    states = warehouse.rows("SELECT status, attempts, reason FROM sluicegate.dead_letters ORDER BY position")
+    assert states == [("open", 1, None), ("open", 2, None)]
 
 
 def test_a_dry_run_leaves_nothing_behind(warehouse: Any) -> None:

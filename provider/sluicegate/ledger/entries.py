@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 from sluicegate.graph.window import Window
 
@@ -65,7 +65,9 @@ class DeadLetter:
 
     `record` is the raw line where it is malformed, else JSON of its raw values; `key` its key values as texts,
     if they could be read; `failures` one mapping of `rule`, `column` and `value` for each rule it breaks, with `why`
-    where a value is not of its type.
+    where a value is not of its type. `fault` is that of a load which failed as a whole. `version` is the value of
+    `newest_by` as text, if it could be read. A `complete` one can be read again from `record` alone, else only from the
+    source. `header` names the values of a malformed line. `id` is that of a letter which is known already.
     """
 
     source: str
@@ -74,11 +76,17 @@ class DeadLetter:
     record: str
     failures: tuple[Mapping[str, object], ...]
     key: Mapping[str, str] | None = None
-    fault: str | None = field(default=None)
+    fault: str | None = None
+    version: str | None = None
+    complete: bool = True
+    header: tuple[str, ...] | None = None
+    id: str | None = None
 
 
 def dead_letter_id(target: str, letter: DeadLetter) -> str:
     """Digest of target, source, version, line and record: no run and no try, so that a retry finds the same."""
+    if letter.id is not None:
+        return letter.id
     digest = hashlib.sha256()
     for text in (target, letter.source, letter.source_version, str(letter.line), letter.record):
         raw = text.encode("utf-8", "surrogatepass")

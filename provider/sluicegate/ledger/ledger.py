@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from sluicegate.ledger.entries import DeadLetter, Load, Origin
@@ -13,10 +14,17 @@ __all__ = ["Ledger", "OpenLetter"]
 
 @dataclass(frozen=True)
 class OpenLetter:
-    """A dead letter that waits for its record: its id, and the record's key values as texts."""
+    """A dead letter that waits for its record: its id, the record's key values as texts, and its version if known.
+
+    `is_new`: it was set aside in this transaction; `source` and `line` say where.
+    """
 
     id: str
     key: Mapping[str, str]
+    version: str | None = None
+    is_new: bool = False
+    source: str = ""
+    line: int = 0
 
 
 class Ledger(Protocol):
@@ -29,17 +37,27 @@ class Ledger(Protocol):
         what came between has to be undone. Except for `ever`: rows that are only appended are not brought in again.
         """
 
-    def open_letters(self, target: str, origin: Origin) -> list[OpenLetter]:
-        """The target's open dead letters that a load of this window may resolve.
+    def open_letters(self, target: str, origin: Origin) -> Iterator[Sequence[OpenLetter]]:
+        """The target's open dead letters with a known key that a load of this window may resolve, page by page.
 
-        Not those of later windows, whose records were newer, and not those that this load set aside.
+        Not those of later windows, whose records were newer.
         """
 
     def record(self, load: Load) -> None:
         """Write `load`. Counts that do not balance are refused."""
 
     def set_aside(self, target: str, digest: str, origin: Origin, letters: Iterable[DeadLetter]) -> None:
-        """Keep `letters`. One that is known already keeps what it says: only `attempts` and `last_seen` move."""
+        """Keep `letters`. One that is known already keeps what it says of its first reading; `attempts`, `last_seen`
+        and its latest failures move, and it is as late as this load. One that a load had resolved is open again.
+        """
 
     def resolve(self, ids: Sequence[str], run: str) -> int:
         """Mark open dead letters as resolved by `run`; returns how many."""
+
+    def resolve_read(self, target: str, parts: Iterable[tuple[str, str]], run: str) -> int:
+        """Mark as resolved what was set aside of these parts (source and version) before, and not in this transaction:
+        these records are good now. Returns how many.
+        """
+
+    def forget(self, target: str, keep: timedelta, most: int) -> int:
+        """Delete dead letters of `target` that were closed longer ago than `keep`, at most so many; how many."""

@@ -69,4 +69,4 @@ class BadFiles:
         """At line 0, without a record: the file is where it was."""
         for part, why in self._found:
             failure = {"rule": FILE, "column": None, "value": None, "why": why}
-            yield DeadLetter(part.uri, part.version, 0, "", (failure,), None)
+            yield DeadLetter(part.uri, part.version, 0, "", (failure,), None, complete=False)

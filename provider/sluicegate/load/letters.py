@@ -12,17 +12,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
 from sluicegate.ledger.entries import DeadLetter
+from sluicegate.load.staged import Staged
 from sluicegate.records.casts import Cast
+from sluicegate.records.lines import KEPT
+from sluicegate.records.partitioned import PartitionedReader
 from sluicegate.records.reader import MALFORMED, Reader
 from sluicegate.records.why import why_lost
 
-__all__ = ["MASK", "TYPE", "failures_of", "record_of", "record_sql", "sample_letters"]
+__all__ = [
+    "MASK", "TYPE", "failures_of", "header_of", "identity_sql", "is_complete", "record_of", "record_sql",
+    "sample_letters", "version_sql",
+]  # fmt: skip
 
 MASK = "***"
 """What replaces in a dead letter the value of a sensitive column."""
 TYPE = "type"
 """The expectation of the rules that a cast is."""
 _BEYOND_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|[-+]?(?:nan|inf(?:inity)?)\b|,(?=\s*[\]}])', re.IGNORECASE)
+_SPELT_OUT = re.compile(r"\\x[0-9a-f]{2}")
 _SHOWN = 80
 """Characters of a value in a sample."""
 
@@ -32,7 +39,7 @@ def record_sql(reader: Reader, sensitive: frozenset[str]) -> str:
     whole = literal(MASK) if sensitive else "coalesce(text, '')"
     parts = []
     for number, name in enumerate(reader.names):
-        value = f"r{number}"
+        value = _as_read(f"r{number}", reader.types.get(name, ""))
         if name in sensitive:
             value = f"CASE WHEN {value} IS NOT NULL THEN {literal(MASK)} END"
         parts.append(f"{literal(name)}, {value}")
@@ -40,6 +47,53 @@ def record_sql(reader: Reader, sensitive: frozenset[str]) -> str:
     if reader.written is not None and not sensitive:
         values = reader.written
     return f"CASE WHEN why IS NOT NULL THEN {whole} ELSE {values} END"
+
+
+def _as_read(value: str, kind: str) -> str:
+    """SQL of a typed value as JSON that gives its text again: a number only where that is written the same."""
+    if not kind.startswith(("FLOAT", "DOUBLE", "DECIMAL")):
+        return value
+    same = f"isfinite({value}) AND " if kind in {"FLOAT", "DOUBLE"} else ""
+    same += f"CAST(to_json({value}) AS VARCHAR) = CAST({value} AS VARCHAR)"
+    return f"CASE WHEN {same} THEN to_json({value}) ELSE to_json(CAST({value} AS VARCHAR)) END"
+
+
+def is_complete(reader: Reader, raw: str, record: str, why: str | None, sensitive: frozenset[str]) -> bool:
+    """Whether `record` says all that was read: nothing of it is masked, cut, or spelt out as a database stores it."""
+    if not sensitive.isdisjoint(reader.names):
+        return False
+    if why is None:
+        return raw == record or reader.written is None
+    return len(raw) < KEPT and _SPELT_OUT.search(raw) is None
+
+
+def header_of(reader: Reader) -> tuple[str, ...] | None:
+    """The names of the values in a line of the file; None where each line has them itself."""
+    if reader.written is not None:
+        return None
+    return (reader.reader if isinstance(reader, PartitionedReader) else reader).names
+
+
+def identity_sql(staged: Staged, sensitive: frozenset[str]) -> str:
+    """SQL of the key of a record of `staged s` as JSON of texts, NULL where it could not be read or is masked."""
+    if not staged.key or sensitive.intersection(staged.key):
+        return "NULL"
+    values = ", ".join(f"{literal(name)}, CAST({staged.identity(name)} AS VARCHAR)" for name in staged.key)
+    known = " AND ".join(_is_read(staged, name) for name in staged.key)
+    return f"CASE WHEN {known} THEN CAST(json_object({values}) AS VARCHAR) END"
+
+
+def version_sql(staged: Staged, sensitive: frozenset[str]) -> str:
+    """SQL of the value of `newest_by` as text, likewise."""
+    name = staged.newest_by
+    if name is None or name in sensitive:
+        return "NULL"
+    return f"CASE WHEN {_is_read(staged, name)} THEN CAST({staged.places[name]} AS VARCHAR) END"
+
+
+def _is_read(staged: Staged, name: str) -> str:
+    """What a cast had to change is not the value that was meant."""
+    return f"({staged.places[name]} IS NOT NULL AND NOT {staged.failed_cast(name)})"
 
 
 def record_of(raw: str) -> str:

@@ -132,14 +132,8 @@ class Loader:
     def _load(self, duck: DuckDBPyConnection, folder: Path, parts: Sequence[Part], table: Table) -> LoadReport | None:
         """None when the table has changed meanwhile, so that the plan may be wrong."""
         request = self._request
-        local = [
-            LocalPart(number, part.uri, part.version, self._source.fetch(part, folder))
-            for number, part in enumerate(parts)
-        ]
-        headerless, dialect = self._names_of_headerless(table), self._target.dialect
         bad = BadFiles(allowed=request.skip_bad_files)
-        readers = bad.opened(local, lambda part: open_part(duck, part, request.format, folder, headerless, dialect))
-        readers = bad.fitting(readers, lambda reader: self._fit(reader, table))
+        readers = self._open(duck, folder, parts, table, bad)
         names = tuple(dict.fromkeys(name for reader in readers for name in reader.names))
         alike = match_case(table, names)
         if alike:
@@ -159,6 +153,8 @@ class Loader:
                 done = self._find(session.ledger, table, parts)
                 if done is not None:
                     return self._account.skipped(table, done)
+            if not self._is_wanted(session, table):
+                return None
             if prepared.failure is None:
                 applied = self._apply(session, table, stage, prepared)
                 if applied is None:
@@ -167,6 +163,23 @@ class Loader:
             if prepared.failure is not None:
                 return self._refuse(session, table, stage, parts, prepared)
             return self._keep(session, table, stage, parts, prepared)
+
+    def _open(
+        self, duck: DuckDBPyConnection, folder: Path, parts: Sequence[Part], table: Table, bad: BadFiles
+    ) -> Sequence[Reader]:
+        """The parts as records, in the order of reading."""
+        local = [
+            LocalPart(number, part.uri, part.version, self._source.fetch(part, folder))
+            for number, part in enumerate(parts)
+        ]
+        headerless, dialect = self._names_of_headerless(table), self._target.dialect
+        form = self._request.format
+        readers = bad.opened(local, lambda part: open_part(duck, part, form, folder, headerless, dialect))
+        return bad.fitting(readers, lambda reader: self._fit(reader, table))
+
+    def _is_wanted(self, session: Session, table: Table) -> bool:
+        """Whether what was read is still what is to be brought in, asked under the lock."""
+        return True
 
     def _names_of_headerless(self, table: Table) -> tuple[str, ...]:
         """What the columns of a file without a header are called."""
@@ -258,7 +271,7 @@ class Loader:
         """Keep the dead letters and a failed row, no data; then raise why."""
         assert prepared.failure is not None
         request = self._request
-        self._set_aside(session, table, stage)
+        self._set_aside(session, table, stage, prepared.failure.code)
         session.ledger.record(self._account.entry(table, parts, "failed", prepared.counts, prepared.failure.code))
         if not request.dry_run:
             session.commit()
@@ -308,7 +321,7 @@ class Loader:
     ) -> LoadReport:
         request = self._request
         self._set_aside(session, table, stage)
-        resolved = self._resolve(session, table, stage)
+        resolved = self._resolve(session, table, stage, parts)
         session.ledger.record(self._account.entry(table, parts, "loaded", prepared.counts, None))
         if not request.dry_run:
             session.commit()
@@ -316,15 +329,18 @@ class Loader:
             "dry_run" if request.dry_run else "loaded", table, parts, prepared.counts, prepared.reasons, resolved
         )
 
-    def _set_aside(self, session: Session, table: Table, stage: Stage) -> None:
-        session.ledger.set_aside(table.name, self._digest, self._request.origin, stage.dead_letters())
+    def _set_aside(self, session: Session, table: Table, stage: Stage, failure: str | None = None) -> None:
+        """Keep the dead letters; `failure` is the fault of a load that brings nothing in."""
+        letters = (replace(letter, fault=failure) for letter in stage.dead_letters())
+        session.ledger.set_aside(table.name, self._digest, self._request.origin, letters)
         for sample in sample_letters(stage.dead_letters(_LOGGED_OF), _LOGGED):
             log.warning("set aside: %s", sample)
 
-    def _resolve(self, session: Session, table: Table, stage: Stage) -> int:
-        """Close the dead letters whose key came in now: all but those of this very load."""
-        request = self._request
-        ids = stage.keys_that_came_in(session.ledger.open_letters(table.name, request.origin))
-        if not ids:
-            return 0
-        return session.ledger.resolve(ids, request.origin.run_id or "a load outside Airflow")
+    def _resolve(self, session: Session, table: Table, stage: Stage, parts: Sequence[Part]) -> int:
+        """Close the dead letters whose record came in now: by its line of the same file, or by its key."""
+        run = self._request.origin.run_id or "a load outside Airflow"
+        ledger, closing = session.ledger, stage.closing()
+        resolved = ledger.resolve_read(table.name, [(part.uri, part.version) for part in parts], run)
+        for letters in ledger.open_letters(table.name, self._request.origin):
+            resolved += ledger.resolve(closing.replaced(letters), run)
+        return resolved

@@ -27,7 +27,7 @@ class LoadReport:
     counts: Counts
     reasons: Mapping[str, int] = field(default_factory=dict)
     resolved: int = 0
-    """Dead letters of earlier loads whose record came in now."""
+    """Open dead letters whose record, or a later one with its key, came in now."""
     seconds: float = 0.0
     loaded_by: str | None = None
 
@@ -62,7 +62,7 @@ class LoadReport:
         if counts.rejected:
             parts.append(f"{counts.rejected:,} rejected")
         if self.resolved:
-            parts.append(f"{self.resolved:,} earlier dead letters resolved")
+            parts.append(f"{self.resolved:,} dead letters resolved")
         word = {"loaded": "loaded", "failed": "failed: loaded", "dry_run": "dry run, nothing kept: would load"}[
             self.status
         ]

@@ -17,10 +17,18 @@ from sluicegate.checks.rule import Rule
 from sluicegate.checks.sql import literal
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import DeadLetter
-from sluicegate.ledger.ledger import OpenLetter
 from sluicegate.load.badfiles import BadFiles
+from sluicegate.load.closing import Closing
 from sluicegate.load.judge import Judge
-from sluicegate.load.letters import failures_of, record_of, record_sql
+from sluicegate.load.letters import (
+    failures_of,
+    header_of,
+    identity_sql,
+    is_complete,
+    record_of,
+    record_sql,
+    version_sql,
+)
 from sluicegate.load.staged import Staged
 from sluicegate.records.casts import Cast
 from sluicegate.records.dialect import Dialect
@@ -168,6 +176,10 @@ class Stage:
         self._staged.has_more_failed = True
         self.dead += len(broken)
 
+    def closing(self) -> Closing:
+        """Which dead letters the records that stay close."""
+        return Closing(self._staged, [reader.part for reader in self._readers])
+
     def verdicts(self) -> list[TableVerdict]:
         """What the rules about the whole table say of the records that stay."""
         return self._judge.verdicts()
@@ -182,27 +194,28 @@ class Stage:
         if self.dead == len(self._bad):
             return
         self._complete_records()
-        key = "NULL"
-        if self._key and not self._sensitive.intersection(self._key):
-            values = ", ".join(f"{literal(name)}, CAST({self._staged.identity(name)} AS VARCHAR)" for name in self._key)
-            known = " AND ".join(f"{self._staged.places[name]} IS NOT NULL" for name in self._key)
-            key = f"CASE WHEN {known} THEN CAST(json_object({values}) AS VARCHAR) END"
+        key, version = identity_sql(self._staged, self._sensitive), version_sql(self._staged, self._sensitive)
         more = "(SELECT list(rule ORDER BY rule) FROM more_failed m WHERE m.part = s.part AND m.line = s.line)"
         cursor = self._duck.cursor()
         cursor.execute(
-            f"SELECT part, line, list_concat(failed, {more}), raw, why, {key} FROM staged s "
+            f"SELECT part, line, list_concat(failed, {more}), raw, why, {key}, {version} FROM staged s "
             f"WHERE NOT {self._staged.good()} ORDER BY part, line {'' if limit is None else f'LIMIT {limit}'}"
         )
-        parts = {reader.part.number: reader.part for reader in self._readers}
+        readers = {reader.part.number: reader for reader in self._readers}
         while rows := cursor.fetchmany(_FETCH):
-            for part, line, failed, raw, why, key_text in rows:
-                first = parts[part].provenance(line)
+            for part, line, failed, raw, why, key_text, version_text in rows:
+                reader = readers[part]
+                first = reader.part.provenance(line)
                 broken = [self._judge.rules[number] for number in sorted(set(failed))]
                 record = raw if why is not None else record_of(raw)
                 yield DeadLetter(
                     first.source, first.version, first.line, record,
                     failures_of(broken, record, self._sensitive, self._staged.casts, why),
                     json.loads(key_text) if key_text else None,
+                    version=version_text,
+                    complete=is_complete(reader, raw, record, why, self._sensitive),
+                    header=header_of(reader) if why is not None else None,
+                    id=first.letter,
                 )  # fmt: skip
 
     def _complete_records(self) -> None:
@@ -223,30 +236,6 @@ class Stage:
                 return self._staged.number(f"SELECT count(*) FROM staged WHERE part = {number}")
 
             reader.read(use)
-
-    def keys_that_came_in(self, letters: Sequence[OpenLetter]) -> list[str]:
-        """The ids of those `letters` whose key is among the records that stay."""
-        asked = [
-            (letter.id, *(letter.key.get(name) for name in self._key))
-            for letter in letters
-            if set(letter.key) == set(self._key)
-        ]
-        if not asked or not self._key:
-            return []
-        names = [f"k{number}" for number in range(len(self._key))]
-        self._duck.execute(f"CREATE TEMP TABLE asked (id VARCHAR{''.join(f', {name} VARCHAR' for name in names)})")
-        columns = list(zip(*asked, strict=True))
-        unnested = ", ".join(f"unnest(${number + 1}::VARCHAR[])" for number in range(len(columns)))
-        self._duck.execute(f"INSERT INTO asked SELECT {unnested}", [list(column) for column in columns])
-        same = " AND ".join(
-            f"a.{place} = CAST({self._staged.identity(name)} AS VARCHAR)"
-            for place, name in zip(names, self._key, strict=True)
-        )
-        rows = self._duck.execute(
-            f"SELECT a.id FROM asked a WHERE EXISTS (SELECT 1 FROM staged s WHERE {self._staged.kept()} AND {same})"
-        ).fetchall()
-        self._duck.execute("DROP TABLE asked")
-        return [str(row[0]) for row in rows]
 
 
 def _writing(staging: Staging, columns: int) -> str:

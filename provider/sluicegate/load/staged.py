@@ -39,7 +39,7 @@ class Staged:
         self.columns = {name: cast.type for name, cast in casts.items()}
         self.places = {name: f"v{number}" for number, name in enumerate(self.columns)}
         self.dialect = dialect
-        self.key, self._newest_by = tuple(key), newest_by
+        self.key, self.newest_by = tuple(key), newest_by
         self.deduplicated = 0
         self.is_distinct = False
         """Whether no two kept records have one key."""
@@ -80,11 +80,17 @@ class Staged:
         """What is equal where the target takes two values of the column for equal."""
         return self.dialect.identity(self.columns[name], self.places[name])
 
-    def newest(self) -> list[str]:
-        """By what a record is newer than another. What a double does not distinguish, its digits do."""
-        if self._newest_by is None:
+    def failed_cast(self, name: str) -> str:
+        """The condition that the raw value of the column is not of its type."""
+        return f"coalesce(list_contains(s.failed, {1 + list(self.columns).index(name)}), false)"
+
+    def newest(self, place: str | None = None) -> list[str]:
+        """By what a record is newer than another: SQL of the value at `place`, its own unless given. What a double does
+        not distinguish, its digits do.
+        """
+        if self.newest_by is None:
             return []
-        type_, place = self.columns[self._newest_by], self.places[self._newest_by]
+        type_, place = self.columns[self.newest_by], place or self.places[self.newest_by]
         value = type_.comparable(place)
         return [value] if value == place else [value, f"TRY_CAST({place} AS DECIMAL(38,9))"]
 

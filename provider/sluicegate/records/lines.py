@@ -21,13 +21,25 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from _csv import Writer
 
-__all__ = ["CLEAN", "MAX_RECORD", "Line", "Lines", "Separated", "byte_size", "normalise_json", "open_text", "why_unfit"]
+__all__ = [
+    "CLEAN",
+    "KEPT",
+    "MAX_RECORD",
+    "Line",
+    "Lines",
+    "Separated",
+    "byte_size",
+    "normalise_json",
+    "open_text",
+    "why_unfit",
+]
 
 MAX_RECORD = 2 << 20
 """Bytes in UTF-8. A longer record is set aside, so that memory stays bounded."""
 CLEAN = "parallel=false, max_line_size=5000000, buffer_size=32000000, new_line='\\n'"
 """DuckDB's options for a file put right, in which each quote of a record may be doubled."""
-_KEPT = 65_536
+KEPT = 65_536
+"""Characters of a malformed line that are kept."""
 _BLOCK = 1 << 20
 _UNDECODABLE = "sluicegate.undecodable"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -155,5 +167,5 @@ def normalise_json(path: Path, encoding: str, clean: Path, malformed: Path) -> i
 
 def _readable(text: str) -> str:
     """`text` as Postgres can store it: undecodable bytes and U+0000 as `\\xff`, cut at 64 Ki characters."""
-    escaped = _SURROGATE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", text[:_KEPT])
+    escaped = _SURROGATE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", text[:KEPT])
     return escaped.replace("\0", "\\x00")

@@ -21,11 +21,15 @@ MALFORMED = "malformed"
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a record was first read: the part, its version, and its first line there, from 1."""
+    """Where a record was first read: the part, its version, and its first line there, from 1.
+
+    `letter` is the id of the dead letter that it was since then, if it was one.
+    """
 
     source: str
     version: str
     line: int
+    letter: str | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -12,7 +13,7 @@ from psycopg import sql
 from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin, dead_letter_id
 from sluicegate.ledger.ledger import OpenLetter
 
-__all__ = ["PostgresLedger"]
+__all__ = ["BY_LOAD", "PostgresLedger", "storable"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -36,27 +37,51 @@ VALUES (%(target)s, %(source)s, %(source_version)s, %(config_digest)s, %(status)
 """
 _LETTERS = """
 CREATE TEMP TABLE sluicegate_letters (
-    id text, source text, source_version text, line bigint, record text, key jsonb, failures jsonb, fault text
+    id text, source text, source_version text, line bigint, record text, key jsonb, failures jsonb, fault text,
+    version text, complete boolean, header jsonb, place bigint GENERATED ALWAYS AS IDENTITY
 ) ON COMMIT DROP
 """
 _SET_ASIDE = """
 INSERT INTO sluicegate.dead_letters AS d (id, target, pipeline, step, run_id, window_start, window_end, source,
-    source_version, line, record, key, failures, fault, config_digest)
+    source_version, line, record, key, failures, fault, config_digest, version, complete, header)
 SELECT id, %(target)s, %(pipeline)s, %(step)s, %(run_id)s, %(window_start)s, %(window_end)s, source, source_version,
-    line, record, key, failures, fault, %(digest)s
-FROM sluicegate_letters ORDER BY id
-ON CONFLICT (id) DO UPDATE SET attempts = d.attempts + 1, last_seen = excluded.last_seen
+    line, record, key, failures, fault, %(digest)s, version, complete, header
+FROM sluicegate_letters ORDER BY place
+ON CONFLICT (id) DO UPDATE SET attempts = d.attempts + 1, last_seen = excluded.last_seen,
+    position = excluded.position, last_failures = excluded.failures, fault = excluded.fault,
+    version = excluded.version, complete = excluded.complete, header = excluded.header,
+    status = CASE WHEN d.reason = %(by_load)s THEN 'open' ELSE d.status END,
+    resolved_by = CASE WHEN d.reason = %(by_load)s THEN NULL ELSE d.resolved_by END,
+    closed_at = CASE WHEN d.reason = %(by_load)s THEN NULL ELSE d.closed_at END,
+    reason = nullif(d.reason, %(by_load)s)
 """
 _OPEN = """
-SELECT id, key::text FROM sluicegate.dead_letters
-WHERE target = %(target)s AND status = 'open' AND key IS NOT NULL
-  AND xmin <> pg_current_xact_id()::xid
+SELECT id, key::text, version, xmin = pg_current_xact_id()::xid, source, line, position FROM sluicegate.dead_letters
+WHERE target = %(target)s AND status = 'open' AND key IS NOT NULL AND position > %(after)s
   AND (window_start IS NULL OR %(window_start)s::timestamptz IS NULL OR window_start <= %(window_start)s)
+ORDER BY position LIMIT %(page)s
 """
 _RESOLVE = """
-UPDATE sluicegate.dead_letters SET status = 'resolved', resolved_by = %(run)s
+UPDATE sluicegate.dead_letters
+SET status = 'resolved', resolved_by = %(run)s, closed_at = clock_timestamp(), reason = %(by_load)s
 WHERE status = 'open' AND id = ANY(%(ids)s)
 """
+_RESOLVE_READ = """
+UPDATE sluicegate.dead_letters AS d
+SET status = 'resolved', resolved_by = %(run)s, closed_at = clock_timestamp(), reason = %(by_load)s
+FROM unnest(%(sources)s::text[], %(versions)s::text[]) AS p (source, version)
+WHERE d.status = 'open' AND d.target = %(target)s AND md5(d.source) = md5(p.source) AND d.source = p.source
+  AND d.source_version = p.version AND d.xmin <> pg_current_xact_id()::xid
+"""
+_FORGET = """
+DELETE FROM sluicegate.dead_letters WHERE id = ANY(ARRAY(
+    SELECT id FROM sluicegate.dead_letters
+    WHERE target = %(target)s AND status <> 'open' AND closed_at < clock_timestamp() - %(keep)s::interval
+    ORDER BY closed_at LIMIT %(most)s))
+"""
+BY_LOAD = "its record came in by a load"
+"""The reason of a letter that a load resolved, and no person."""
+_PAGE = 10_000
 
 
 class PostgresLedger:
@@ -98,22 +123,39 @@ class PostgresLedger:
         if first is None:
             return
         self._connection.execute(_LETTERS)
-        names = ("id", "source", "source_version", "line", "record", "key", "failures", "fault")
+        names = (
+            "id", "source", "source_version", "line", "record", "key", "failures", "fault", "version", "complete",
+            "header",
+        )  # fmt: skip
         copy = sql.SQL("COPY sluicegate_letters ({}) FROM STDIN").format(sql.SQL(", ").join(map(sql.Identifier, names)))
         with self._connection.cursor() as cursor, cursor.copy(copy) as sink:
             sink.write_row(first)
             for row in rows:
                 sink.write_row(row)
-        self._connection.execute(_SET_ASIDE, {"target": target, "digest": digest, **_run(origin)})
+        self._connection.execute(_SET_ASIDE, {"target": target, "digest": digest, "by_load": BY_LOAD, **_run(origin)})
+        self._connection.execute("DROP TABLE sluicegate_letters")
 
-    def open_letters(self, target: str, origin: Origin) -> list[OpenLetter]:
-        rows = self._connection.execute(_OPEN, {"target": target, **_run(origin)})
-        return [OpenLetter(str(identity), json.loads(key)) for identity, key in rows]
+    def open_letters(self, target: str, origin: Origin) -> Iterator[Sequence[OpenLetter]]:
+        facts = {"target": target, "page": _PAGE, "after": -1, **_run(origin)}
+        while rows := self._connection.execute(_OPEN, facts).fetchall():
+            yield [
+                OpenLetter(str(identity), json.loads(key), version, is_new, source, line)
+                for identity, key, version, is_new, source, line, _ in rows
+            ]
+            facts["after"] = rows[-1][-1]
 
     def resolve(self, ids: Sequence[str], run: str) -> int:
         if not ids:
             return 0
-        return self._connection.execute(_RESOLVE, {"ids": list(ids), "run": run}).rowcount
+        return self._connection.execute(_RESOLVE, {"ids": list(ids), "run": run, "by_load": BY_LOAD}).rowcount
+
+    def resolve_read(self, target: str, parts: Iterable[tuple[str, str]], run: str) -> int:
+        read = list(parts)
+        facts = {"target": target, "sources": [s for s, _ in read], "versions": [v for _, v in read], "run": run}
+        return self._connection.execute(_RESOLVE_READ, {**facts, "by_load": BY_LOAD}).rowcount
+
+    def forget(self, target: str, keep: timedelta, most: int) -> int:
+        return self._connection.execute(_FORGET, {"target": target, "keep": keep, "most": most}).rowcount
 
 
 def _run(origin: Origin) -> dict[str, object]:
@@ -129,20 +171,23 @@ def _run(origin: Origin) -> dict[str, object]:
 
 def _rows(target: str, letters: Iterable[DeadLetter]) -> Iterator[tuple[object, ...]]:
     for letter in letters:
-        key = None if letter.key is None else json.dumps(_storable(letter.key), ensure_ascii=False)
-        failures = json.dumps(_storable(letter.failures), ensure_ascii=False)
+        key = None if letter.key is None else json.dumps(storable(letter.key), ensure_ascii=False)
+        failures = json.dumps(storable(letter.failures), ensure_ascii=False)
+        record = storable(letter.record)
+        header = None if letter.header is None else json.dumps(storable(letter.header), ensure_ascii=False)
+        version = None if letter.version is None else storable(letter.version)
         yield (
-            dead_letter_id(target, letter), letter.source, letter.source_version, letter.line,
-            _storable(letter.record), key, failures, letter.fault,
+            dead_letter_id(target, letter), letter.source, letter.source_version, letter.line, record, key, failures,
+            letter.fault, version, letter.complete and record == letter.record, header,
         )  # fmt: skip
 
 
-def _storable(value: object) -> object:
+def storable(value: object) -> object:
     """`value` with U+0000 and halves of surrogate pairs, which Postgres does not store, spelt out."""
     if isinstance(value, str):
         return value.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
     if isinstance(value, Mapping):
-        return {_storable(name): _storable(each) for name, each in value.items()}
+        return {storable(name): storable(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_storable(each) for each in value]
+        return [storable(each) for each in value]
     return value

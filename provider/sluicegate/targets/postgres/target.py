@@ -12,7 +12,7 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sluicegate.faults import fault
-from sluicegate.ledger.postgres import PostgresLedger, migrate
+from sluicegate.ledger.postgres import PostgresLedger, migrate, require_known
 from sluicegate.records.dialect import Dialect
 from sluicegate.targets.connection import split_table
 from sluicegate.targets.postgres.dialect import PostgresDialect
@@ -81,6 +81,7 @@ class PostgresTarget:
     @contextlib.contextmanager
     def ledger(self) -> Iterator[PostgresLedger]:
         with self._connect() as connection:
+            require_known(connection)
             yield PostgresLedger(connection)
 
     @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """Brings the ledger's tables to what this version needs: numbered SQL files, each applied once and noted in a table.
 
-A migration is never edited once it was released. It only adds (a table, a column with a default, an index), so that
-loaders of the version before go on meanwhile.
+A migration is never edited once it was released. It only adds (a table, a column with a default, an index). What the
+table does not list is applied, in order: two that were made side by side may land in either order. A ledger with one
+that this version does not know is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from psycopg import errors
 
 from sluicegate.faults import fault
 
-__all__ = ["Migration", "known_migrations", "migrate"]
+__all__ = ["Migration", "is_complete", "known_migrations", "migrate", "require_known"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -64,28 +65,54 @@ def _files() -> Iterator[Migration]:
 
 
 def migrate(connection: Connection, migrations: Sequence[Migration] | None = None) -> None:
-    """Apply what the ledger lacks. To be called in a transaction; safe from several sessions at once.
+    """Apply what the ledger lacks, in order. To be called in a transaction; safe from several sessions at once.
 
-    A ledger of a later version is used as it is.
-
-    :raises FaultError: WAREHOUSE_DENIED when the ledger belongs to another role and is older than this version.
+    :raises FaultError: WRONG_USE for a ledger of a later version, WAREHOUSE_DENIED when the ledger belongs to another
+        role and is older than this version.
     """
     wanted = known_migrations() if migrations is None else migrations
-    last = wanted[-1].number
-    if _version(connection) >= last:
+    if not _lacking(connection, wanted):
         return
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [_DDL_LOCK])
-    version = _version(connection)
+    lacking = _lacking(connection, wanted)
     try:
-        for migration in wanted:
-            if migration.number > version:
-                _apply(connection, migration)
+        for migration in lacking:
+            _apply(connection, migration)
     except errors.InsufficientPrivilege as error:
+        numbers = ", ".join(f"{each.number:04}" for each in lacking)
         raise fault(
             "WAREHOUSE_DENIED",
-            f"the ledger (schema sluicegate) is at version {version} and this release needs {last}, which this role "
+            f"the ledger (schema sluicegate) lacks what this release needs (migrations {numbers}), which this role "
             f"must not make: {error.diag.message_primary}; run one load as the role that owns the schema",
         ) from error
+
+
+def require_known(connection: Connection, migrations: Sequence[Migration] | None = None) -> None:
+    """Make sure that no later version has written this ledger, whose rows this one might misread.
+
+    :raises FaultError: WRONG_USE when one has.
+    """
+    _lacking(connection, known_migrations() if migrations is None else migrations)
+
+
+def is_complete(connection: Connection) -> bool:
+    """Whether the ledger has everything that this version reads and writes.
+
+    :raises FaultError: WRONG_USE for a ledger of a later version.
+    """
+    return not _lacking(connection, known_migrations())
+
+
+def _lacking(connection: Connection, wanted: Sequence[Migration]) -> list[Migration]:
+    applied = _applied(connection)
+    if unknown := sorted(applied.keys() - {migration.number for migration in wanted}):
+        names = ", ".join(f"{number:04} {applied[number]}" for number in unknown)
+        raise fault(
+            "WRONG_USE",
+            f"a later release of Sluicegate has brought the ledger (schema sluicegate) up to {names}, and this one "
+            "does not know what that means for its rows, so nothing was changed: upgrade the provider here",
+        )
+    return [migration for migration in wanted if migration.number not in applied]
 
 
 def _apply(connection: Connection, migration: Migration) -> None:
@@ -96,10 +123,11 @@ def _apply(connection: Connection, migration: Migration) -> None:
     )
 
 
-def _version(connection: Connection) -> int:
-    """The number of the last migration that was applied; 0 without a ledger or with one from before the numbers."""
+def _applied(connection: Connection) -> dict[int, str]:
+    """The names of the migrations that were applied; none without a ledger or with one from before the numbers."""
     there = connection.execute(_IS_THERE).fetchone()
     if there is None or not there[0]:
-        return 0
-    row = connection.execute("SELECT coalesce(max(number), 0) FROM sluicegate.migrations").fetchone()
-    return int(row[0]) if row is not None else 0
+        return {}
+    return {
+        int(number): str(name) for number, name in connection.execute("SELECT number, name FROM sluicegate.migrations")
+    }
