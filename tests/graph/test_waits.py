@@ -92,3 +92,17 @@ def test_knowing_what_waits_imports_neither_airflow_nor_what_reads_pipelines() -
     assert done.stdout.strip() == str(
         ["sluicegate.pipeline.diagnostics", "sluicegate.pipeline.keys", "sluicegate.pipeline.text"]
     )
+
+
+def test_a_wait_looks_at_its_place_as_the_load_does(dags: Dags) -> None:
+    pipeline = dags.read(
+        """
+        sluicegate: 1
+        steps:
+          a: {load: s3://b/in/, into: table://w/t, wait: 1h, format: {success_marker: false}}
+        """
+    )
+    [wait] = waits(pipeline, {})
+    assert isinstance(wait, SourceWait)
+    assert wait.place.format is not None
+    assert not wait.place.format.success_marker

@@ -119,6 +119,10 @@ def joined_is(change: Callable[[bytes], bytes]) -> Cause:
 bad_carrier = renamed("\n9E,", "\n9,")
 
 
+def marker_gone(airflow: Airflow, day: str) -> AbstractContextManager[None]:
+    return object_gone(airflow, "lake", f"delays/{day}/_SUCCESS")
+
+
 def joined_gone(airflow: Airflow, day: str) -> AbstractContextManager[None]:
     return object_gone(airflow, "lake", f"delays/{day}/")
 
@@ -246,6 +250,7 @@ TOGETHER = (
         Case("flights", "CODE_FAILED", "land", broken_source, FIRST, retried=True),
         Case("weather", "CODE_FAILED", "land", broken_source, FIRST, retried=True),
         Case("reference", "CODE_FAILED", "land", broken_source, retried=True),
+        Case("delays", "SOURCE_UNFINISHED", "load_delays", marker_gone, THIRD, clear="join"),
         Case("delays", "UPSTREAM_LATE", "wait_for__flights__land", upstream_stuck, SECOND),
     ),
     (

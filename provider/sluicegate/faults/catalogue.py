@@ -58,6 +58,10 @@ _FAULTS = (
           "Nothing: the retry reads the new version. If it comes back, the writer should write it once and "
           "whole.",
           _READS | _CODE),
+    Fault("SOURCE_UNFINISHED", _D, "A folder that Spark writes was not written to its end.",
+          "See whether the job that writes it still runs, or died: when it has left its `_SUCCESS`, clear the step. "
+          "Where the writer leaves none, `format: {success_marker: false}` reads the folder as it is.",
+          _READS | _WAIT),
     Fault("UPSTREAM_LATE", _D, "A step of another pipeline did not succeed in time.",
           "Look at its run: start it, or clear it if it failed; once it succeeded, clear the waiting step.",
           _WAIT),

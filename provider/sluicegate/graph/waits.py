@@ -16,7 +16,7 @@ from sluicegate.graph.groups import around, group_id
 from sluicegate.graph.location import Location
 from sluicegate.graph.template import needs_item
 from sluicegate.graph.window import Window, awaited_dates
-from sluicegate.pipeline.keys.model import OnUpstreamFailure, Pipeline, Schedule, StepBase
+from sluicegate.pipeline.keys.model import LoadStep, OnUpstreamFailure, Pipeline, Schedule, StepBase
 
 __all__ = ["SourceWait", "UpstreamRead", "UpstreamWait", "Wait", "listings", "task_edges", "upstream_reads", "waits"]
 
@@ -206,6 +206,8 @@ def _sources(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> list[SourceW
             key = step.reads[binding].dataset
             if key not in unwritten:
                 continue
+            if isinstance(step, LoadStep) and step.format is not None:
+                place = replace(place, format=step.format)
             if step.for_each is not None and needs_item(place.template):
                 if step.for_each.items is None:
                     continue  # a file that was listed is there

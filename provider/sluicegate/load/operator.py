@@ -101,7 +101,8 @@ class LoadOperator(StepOperator):
             memory_limit=conf.get("sluicegate", "load_memory_limit", fallback="400MB"),
         )
         target = open_target(into, application=f"{step.pipeline}.{step.step} {step.run_id}")
-        self._loader = Loader(request, Storage(self.aws_conn_id), target)
+        storage = Storage(self.aws_conn_id, success_marker=request.format.success_marker)
+        self._loader = Loader(request, storage, target)
         try:
             report = self._loader.run()
         except FaultError as failed:

@@ -13,7 +13,14 @@ __all__ = ["Place", "places", "subject_of"]
 
 # Faults of these codes lie in what was read.
 _OF_SOURCES = frozenset(
-    {"SOURCE_MISSING", "SOURCE_UNREADABLE", "SOURCE_CHANGED", "TOO_MANY_DEAD_LETTERS", "CHECK_FAILED"}
+    {
+        "SOURCE_MISSING",
+        "SOURCE_UNFINISHED",
+        "SOURCE_UNREADABLE",
+        "SOURCE_CHANGED",
+        "TOO_MANY_DEAD_LETTERS",
+        "CHECK_FAILED",
+    }
     | {"SCHEMA_MISMATCH"}
 )
 _NAME = re.compile(r"[\w-]+")

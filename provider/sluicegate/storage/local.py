@@ -14,7 +14,8 @@ from pathlib import Path
 
 from sluicegate.faults.errors import fault
 from sluicegate.graph.glob import Glob
-from sluicegate.storage.part import MARKER, Part, is_part
+from sluicegate.storage.part import Part, is_part
+from sluicegate.storage.traces import Traces, is_spark_part, is_trace
 from sluicegate.storage.uri import Address, parse_uri
 
 __all__ = ["LocalFiles"]
@@ -29,6 +30,14 @@ class LocalFiles:
     def list_parts(self, address: Address) -> tuple[Part, ...]:
         return tuple(_part(uri, parse_uri(uri).path) for uri in self.part_uris(address))
 
+    def list_folder(self, address: Address) -> tuple[tuple[Part, ...], Traces]:
+        traces = Traces()
+        for relative, modified in _marks(address.path):
+            traces.see(relative, modified)
+        parts = self.list_parts(address)
+        traces.has_spark_parts = any(is_spark_part(part.uri) for part in parts)
+        return parts, traces
+
     def part_uris(self, address: Address) -> tuple[str, ...]:
         if not address.folder:
             return (address.uri,) if address.path.is_file() else ()
@@ -41,9 +50,8 @@ class LocalFiles:
         return tuple(_part(folder.child(name), folder.path / name) for name in found)
 
     def exists(self, address: Address) -> bool:
-        if not address.folder:
-            return address.path.is_file()
-        return (address.path / MARKER).is_file() or any(is_part(*found) for found in _walk(address.path))
+        """Whether there is a file."""
+        return address.path.is_file()
 
     def below(self, address: Address, depth: int | None) -> Iterator[str]:
         """The paths of all files below a folder that are not empty, `depth` names deep where that is known."""
@@ -108,6 +116,17 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
             path = Path(place) / name
             with contextlib.suppress(FileNotFoundError):  # gone since the listing
                 yield path.relative_to(folder).as_posix(), path.stat().st_size
+
+
+def _marks(folder: Path) -> Iterator[tuple[str, datetime]]:
+    """Path and time of what is in a folder beside its parts: markers, and what is below folders without data."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for path in folder.iterdir():
+            if is_trace(path.name):
+                for each in (path, *path.rglob("*")):
+                    with contextlib.suppress(FileNotFoundError):
+                        name = each.relative_to(folder).as_posix() + ("/" if each.is_dir() else "")
+                        yield name, _modified(each.stat())
 
 
 def _part(uri: str, path: Path) -> Part:

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError, fault
 from sluicegate.graph.glob import Glob
-from sluicegate.storage.part import MARKER, Part, is_part
+from sluicegate.storage.part import Part, is_part
+from sluicegate.storage.traces import Traces
 from sluicegate.storage.uri import Address
 
 __all__ = ["S3Client", "S3Objects", "s3_client"]
@@ -61,9 +62,19 @@ class S3Objects:
     def list_parts(self, address: Address) -> tuple[Part, ...]:
         with _faults_of(address.uri):
             if address.folder:
-                return tuple(sorted(self._parts_below(address), key=lambda part: part.uri))
+                return self.list_folder(address)[0]
             found = self._head(address)
             return () if found is None else (found,)
+
+    def list_folder(self, address: Address) -> tuple[tuple[Part, ...], Traces]:
+        """The parts of a folder, and what else its writer left in it, in one listing."""
+        parts, traces = [], Traces()
+        with _faults_of(address.uri):
+            for relative, entry in self._entries(address):
+                traces.see(relative, entry["LastModified"])
+                if is_part(relative, entry["Size"]):
+                    parts.append(_part(address, relative, entry))
+        return tuple(sorted(parts, key=lambda part: part.uri)), traces
 
     def part_uris(self, address: Address) -> tuple[str, ...]:
         return tuple(part.uri for part in self.list_parts(address))
@@ -79,12 +90,9 @@ class S3Objects:
         return tuple(sorted(found, key=lambda part: part.uri))
 
     def exists(self, address: Address) -> bool:
+        """Whether there is an object."""
         with _faults_of(address.uri):
-            if not address.folder:
-                return self._head(address) is not None
-            return any(
-                relative == MARKER or is_part(relative, entry["Size"]) for relative, entry in self._entries(address)
-            )
+            return self._head(address) is not None
 
     def below(self, address: Address, depth: int | None) -> Iterator[str]:
         """The paths of all objects below a folder that are not empty, `depth` names deep where that is known."""
@@ -150,11 +158,6 @@ class S3Objects:
                 return None
             raise
         return Part(address.uri, head["ContentLength"], _etag(head["ETag"]), head["LastModified"])
-
-    def _parts_below(self, address: Address) -> Iterator[Part]:
-        for relative, entry in self._entries(address):
-            if is_part(relative, entry["Size"]):
-                yield _part(address, relative, entry)
 
     def _entries(self, address: Address) -> Iterator[tuple[str, Mapping[str, Any]]]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=address.bucket, Prefix=address.key)

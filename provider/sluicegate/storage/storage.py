@@ -9,8 +9,9 @@ from pathlib import Path
 from sluicegate.faults.errors import fault
 from sluicegate.graph.glob import Glob, is_pattern
 from sluicegate.storage.local import LocalFiles
-from sluicegate.storage.part import Part
+from sluicegate.storage.part import MARKER, Part
 from sluicegate.storage.s3 import S3Client, S3Objects, s3_client
+from sluicegate.storage.traces import Traces, base_of, is_spark_part
 from sluicegate.storage.uri import Address, parse_uri
 
 __all__ = ["Storage"]
@@ -21,10 +22,14 @@ class Storage:
 
     :param aws_conn_id: the Airflow connection that the S3 client comes from, at its first use
     :param client: a boto3 S3 client to use instead; outside Airflow
+    :param success_marker: whether a folder that Spark writes must have its `_SUCCESS` before it is read
     """
 
-    def __init__(self, aws_conn_id: str = "aws_default", *, client: S3Client | None = None) -> None:
+    def __init__(
+        self, aws_conn_id: str = "aws_default", *, client: S3Client | None = None, success_marker: bool = True
+    ) -> None:
         self.aws_conn_id = aws_conn_id
+        self.success_marker = success_marker
         self._local = LocalFiles()
         self._s3 = None if client is None else S3Objects(client)
 
@@ -42,23 +47,56 @@ class Storage:
     def require_parts(self, uris: str | Iterable[str]) -> tuple[Part, ...]:
         """The files at all of `uris`, in their order.
 
-        :raises FaultError: SOURCE_MISSING when one of `uris` does not exist; the detail says what is there.
+        :raises FaultError: SOURCE_MISSING when one of `uris` does not exist, the detail says what is there;
+            SOURCE_UNFINISHED when Spark has not written all of it.
         """
         wanted = [uris] if isinstance(uris, str) else list(uris)
         if not wanted:
             raise fault("SOURCE_MISSING", "the dataset has no window in the window of this run")
         parts: list[Part] = []
         for uri in wanted:
-            found = self.list_parts(uri)
-            if not found and not self.exists(uri):
+            found, why = self._look(uri)
+            if found is None:
                 raise self._missing(uri)
+            if why is not None:
+                raise fault("SOURCE_UNFINISHED", f"{uri} {why}", uri=uri)
             parts += found
         return tuple(parts)
 
     def exists(self, uri: str) -> bool:
-        """Whether a file is at `uri`, or matches it; for a folder, a part or the marker that it was written whole."""
+        """Whether a file is at `uri`, or matches it; for a folder, a part or the marker that it was written whole.
+
+        What Spark has not finished is not there yet.
+        """
         place, address = self._at(uri)
-        return place.exists(address) or (is_pattern(uri) and bool(self.matching(uri)))
+        if not address.folder and not is_pattern(uri):
+            return place.exists(address)
+        found, why = self._look(uri)
+        return found is not None and why is None
+
+    def _look(self, uri: str) -> tuple[tuple[Part, ...] | None, str | None]:
+        """What is at `uri`, None if nothing is, and why it must not be read yet."""
+        place, address = self._at(uri)
+        if is_pattern(uri) or not address.folder:
+            found = self.list_parts(uri)
+            return found or None, self._why_unfinished(found) if is_pattern(uri) else None
+        found, traces = place.list_folder(address)
+        why = None
+        if self.success_marker:
+            why = traces.why_unfinished(lambda: base_of(uri) != uri and self._has_marker(base_of(uri)))
+        is_there = found or traces.marker is not None or why is not None
+        return (found if is_there else None), why
+
+    def _why_unfinished(self, parts: Iterable[Part]) -> str | None:
+        """The same of files that match a pattern, by the folders that Spark wrote them to."""
+        for folder in sorted({base_of(part.uri) for part in parts if is_spark_part(part.uri)}):
+            if self.success_marker and not self._has_marker(folder):
+                return Traces(has_spark_parts=True).why_unfinished(lambda: False)
+        return None
+
+    def _has_marker(self, folder: str) -> bool:
+        place, address = self._at(folder + MARKER)
+        return place.exists(address)
 
     def matching(self, uri: str) -> tuple[str, ...]:
         """The URIs of the files that match `uri`, which has wildcards, sorted by name; empty ones are left out."""

@@ -112,7 +112,7 @@ class TransformOperator(StepOperator):
             uris = _uris(place)
             label = uris[0] + (f" and {len(uris) - 1} more" if len(uris) > 1 else "")
             try:
-                parts = storage.require_parts(uris)
+                parts = self._storage_of(name).require_parts(uris)
             except FaultError as missing:
                 if step.dry_run and missing.code == "SOURCE_MISSING":
                     _skip(f"Dry run: skipped, for what it reads was not written: {missing.detail}")
@@ -125,6 +125,11 @@ class TransformOperator(StepOperator):
             sources[name] = open_source(label, paths, kind, said, own)
             read += parts
         return sources, read
+
+    def _storage_of(self, name: str) -> Storage:
+        """What reads the dataset of a binding."""
+        said = self.formats.get(name, Format())
+        return Storage(self.aws_conn_id, success_marker=said.success_marker)
 
     def _call(
         self,

@@ -226,15 +226,19 @@ class SourceSensor(WaitSensor):
         self.source: Any = source
         self.aws_conn_id = aws_conn_id
         self.matching = matching
+        # Here, while it still is a location: a template field is a plain URI once it is rendered.
+        said = source.format if isinstance(source, Location) else None
+        self.success_marker = said is None or said.success_marker
 
     def sightings(self, step: StepContext) -> Sequence[Sighting]:
-        return Source(self._uris(), self.aws_conn_id, self.matching).sightings()
+        return Source(self._uris(), self.aws_conn_id, self.matching, self.success_marker).sightings()
 
     def trigger(self, step: StepContext, *, poke_interval: float, deadline: str | None) -> WaitTrigger:
         return SourceTrigger(
             uris=self._uris(),
             aws_conn_id=self.aws_conn_id,
             matching=self.matching,
+            success_marker=self.success_marker,
             poke_interval=poke_interval,
             deadline=deadline,
         )

@@ -15,12 +15,14 @@ _THERE, _ABSENT = "success", "not there"
 class Source:
     """Places that no pipeline writes. `aws_conn_id` is the connection that reaches those on S3.
 
-    `matching`: the URIs have wildcards, and each needs a file that matches.
+    `matching`: the URIs have wildcards, and each needs a file that matches. `success_marker`: a folder that Spark
+    writes is not there before its `_SUCCESS`.
     """
 
     uris: tuple[str, ...]
     aws_conn_id: str
     matching: bool = False
+    success_marker: bool = True
 
     def sightings(self) -> tuple[Sighting, ...]:
         """A sighting for each URI, in their order.
@@ -36,5 +38,5 @@ class Source:
             return has_row(uri)
         from sluicegate.storage import Storage
 
-        storage = Storage(self.aws_conn_id)
+        storage = Storage(self.aws_conn_id, success_marker=self.success_marker)
         return bool(storage.matching(uri)) if self.matching else storage.exists(uri)

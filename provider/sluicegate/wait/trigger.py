@@ -134,6 +134,7 @@ class SourceTrigger(WaitTrigger):
         uris: Sequence[str],
         aws_conn_id: str,
         matching: bool = False,
+        success_marker: bool = True,
         poke_interval: float,
         deadline: str | None = None,
         fail_fast: bool = False,
@@ -142,12 +143,14 @@ class SourceTrigger(WaitTrigger):
         self.uris = list(uris)
         self.aws_conn_id = aws_conn_id
         self.matching = matching
-        self._source = Source(tuple(uris), aws_conn_id, matching)
+        self.success_marker = success_marker
+        self._source = Source(tuple(uris), aws_conn_id, matching, success_marker)
 
     def sightings(self) -> Sequence[Sighting]:
         return self._source.sightings()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         own = {"uris": self.uris, "aws_conn_id": self.aws_conn_id, "matching": self.matching}
+        own["success_marker"] = self.success_marker
         kwargs = own | self._shared()
         return (f"{__name__}.SourceTrigger", kwargs)

@@ -50,6 +50,8 @@ class Format(Part):
     """The mark that may separate each three digits of a number (CSV). Default: nothing. Example: `","`."""
     partitions: Flag = True
     """Whether folders such as `day=2026-01-01/` in the way to a file are columns of its records. Example: `false`."""
+    success_marker: Flag = True
+    """Whether a folder that Spark wrote is read only once its `_SUCCESS` is there. Example: `false`."""
     dates: Literal["day_first", "month_first"] | None = None
     """The order in dates with the year last (CSV and JSON). Default: such dates are texts. Example: `day_first`."""
 
