@@ -16,6 +16,7 @@ from sluicegate.records.engine import open_duckdb
 from sluicegate.records.open import open_part
 from sluicegate.records.reader import LocalPart
 from sluicegate.records.types import parse_type
+from sluicegate.targets.postgres.copy import as_csv
 from sluicegate.targets.postgres.dialect import PostgresDialect
 
 
@@ -40,5 +41,7 @@ def staged(path: Path, columns: Mapping[str, str | dict[str, Any]], rules: tuple
             reader = open_part(duck, LocalPart(0, str(path), "1", path), Format(), folder, (), PostgresDialect())
             stage = Stage(duck, casts, rules, PostgresDialect())
             stage.fill([reader])
-            stage.write(folder / "out.csv", "csv")
-            return Staged((folder / "out.csv").read_text().splitlines(), list(stage.dead_letters()))
+            types = [cast.type for cast in casts.values()]
+            with stage.prepared().read(types, PostgresDialect.text_form) as batches:
+                rows = b"".join(as_csv(batches)).decode().splitlines()
+            return Staged(rows, list(stage.dead_letters()))

@@ -96,7 +96,7 @@ def test_a_retry_waits_for_a_hung_holder_and_completes_when_it_is_killed(warehou
         # A row lock of somebody else holds the first loader in its upsert.
         row_lock.execute("SELECT * FROM t WHERE id = 1 FOR UPDATE")
         first = start(warehouse, source, "first")
-        waiting = f"{SESSIONS} AND wait_event_type = 'Lock' AND query LIKE 'WITH merged%'"
+        waiting = f"{SESSIONS} AND wait_event_type = 'Lock' AND query LIKE 'MERGE INTO%'"
         wait_for(warehouse, waiting)
         first.send_signal(signal.SIGSTOP)
         second = start(warehouse, source, "second")
@@ -123,7 +123,7 @@ def test_the_server_notices_a_killed_client_in_a_statement_that_waits(warehouse:
         row_lock.execute("SELECT * FROM t WHERE id = 1 FOR UPDATE")
         first = start(warehouse, source, "first")
         running = (
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'WITH merged%'"
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'MERGE INTO%'"
         )
         wait_for(warehouse, running)
         first.kill()

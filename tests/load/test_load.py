@@ -61,7 +61,8 @@ def test_a_merge_inserts_updates_and_leaves_alone(warehouse: Any) -> None:
     warehouse.load(warehouse.csv("1.csv", ["id", "v"], [[1, "a"], [2, "b"], [3, "c"]]), key="id")
     report = warehouse.load(warehouse.csv("2.csv", ["id", "v"], [[2, "b"], [3, "C"], [4, "d"]]), key="id")
     assert report.counts.as_dict() == {
-        "read": 3, "inserted": 1, "updated": 1, "unchanged": 1, "stale": 0, "deduplicated": 0, "dead": 0, "rejected": 0,
+        "read": 3, "inserted": 1, "updated": 1, "unchanged": 1, "stale": 0, "deduplicated": 0, "deleted": 0, "dead": 0,
+        "rejected": 0,
     }  # fmt: skip
     assert warehouse.rows("SELECT * FROM t ORDER BY 1") == [(1, "a"), (2, "b"), (3, "C"), (4, "d")]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from sluicegate.graph.window import Window
 
@@ -13,7 +13,9 @@ __all__ = ["Counts", "DeadLetter", "Load", "Origin", "dead_letter_id"]
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the records that were read. `rejected`: read, but not brought in because the load failed."""
+    """What became of the records that were read. `rejected`: read, but not brought in because the load failed;
+    `deleted`: records that deleted the row of their key.
+    """
 
     read: int = 0
     inserted: int = 0
@@ -21,6 +23,7 @@ class Counts:
     unchanged: int = 0
     stale: int = 0
     deduplicated: int = 0
+    deleted: int = 0
     dead: int = 0
     rejected: int = 0
 
@@ -46,7 +49,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Load:
-    """One row of the ledger. `source` is the URI, or several joined by spaces."""
+    """One row of the ledger. `source` is the URI, or several joined by spaces.
+
+    `removed` are rows that the target lost with the window that was replaced; `drift` is how the source's columns
+    differed from the target's, by what was done with them.
+    """
 
     target: str
     source: str
@@ -57,6 +64,8 @@ class Load:
     seconds: float
     origin: Origin = Origin()
     fault: str | None = None
+    removed: int = 0
+    drift: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

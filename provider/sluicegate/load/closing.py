@@ -73,8 +73,8 @@ class Closing:
         staged.duck.execute(f"INSERT INTO asked SELECT {unnested}", columns)
         same = " AND ".join(f"a.{place} = CAST({staged.identity(name)} AS VARCHAR)" for name, place in places.items())
         rows = staged.duck.execute(
-            f"SELECT a.id, s.part, s.line, {self._newer()} FROM asked a JOIN staged s ON {same} WHERE {staged.kept()} "
-            "ORDER BY s.part, s.line"
+            f"SELECT a.id, s.part, {staged.line()}, {self._newer()} FROM asked a JOIN staged s ON {same} "
+            f"WHERE {staged.kept()} ORDER BY s.rowid"
         ).fetchall()
         staged.duck.execute("DROP TABLE asked")
         return {str(identity): Winner(part, line, newer) for identity, part, line, newer in rows}

@@ -64,10 +64,10 @@ class Judge:
     def _check_unique(self, compiled: CompiledRule) -> None:
         """All copies of a value are bad, as Great Expectations has it."""
         values = ", ".join(compiled.unique)
-        stated = self._staged.stated(", ".join(["s.part", "s.line", "s.failed"]))
+        stated = self._staged.stated("s.rowid AS stage_row, s.failed")
         self._staged.duck.execute(
-            f"INSERT INTO more_failed SELECT part, line, {self.rules.index(compiled.rule)} FROM "
-            f"(SELECT part, line, count(*) OVER (PARTITION BY {values}) AS copies FROM ({stated}) "
+            f"INSERT INTO more_failed SELECT stage_row, {self.rules.index(compiled.rule)} FROM "
+            f"(SELECT stage_row, count(*) OVER (PARTITION BY {values}) AS copies FROM ({stated}) "
             f"WHERE NOT {self._staged.is_malformed()} AND {compiled.fails}) WHERE copies > 1"
         )
 
@@ -91,10 +91,7 @@ class Judge:
         if forgiven:
             some = ", ".join(map(str, forgiven))
             self._staged.duck.execute(f"DELETE FROM more_failed WHERE rule IN ({some})")
-            self._staged.duck.execute(
-                f"UPDATE staged SET failed = nullif(list_filter(failed, lambda x: x NOT IN ({some})), []::INTEGER[]) "
-                f"WHERE list_has_any(failed, [{some}])"
-            )
+            self._staged.forgiven = tuple(forgiven)
 
     def _check_expectations(self) -> None:
         """The row-level rules of Great Expectations. Those about the table are judged by `verdicts`."""
@@ -104,7 +101,7 @@ class Judge:
         for rule in [rule for rule in self.expectations if self._runner.is_row_level(rule)]:
             wanted = frame_columns(rule, list(self._staged.columns))
             frames = self._staged.frames(
-                wanted, f"FROM staged s WHERE NOT {self._staged.is_malformed()} ORDER BY part, line"
+                wanted, f"FROM staged s WHERE NOT {self._staged.is_malformed()} ORDER BY s.rowid"
             )
             bad = self._runner.rows(rule, frames).positions
             if not bad:
@@ -112,8 +109,8 @@ class Judge:
             self._staged.duck.execute("CREATE TEMP TABLE positions (position BIGINT)")
             self._staged.duck.execute("INSERT INTO positions SELECT unnest($1::BIGINT[])", [list(bad)])
             self._staged.duck.execute(
-                f"INSERT INTO more_failed SELECT part, line, {self.rules.index(rule)} FROM (SELECT part, line, "
-                "row_number() OVER (ORDER BY part, line) - 1 AS position FROM staged s "
+                f"INSERT INTO more_failed SELECT stage_row, {self.rules.index(rule)} FROM "
+                "(SELECT s.rowid AS stage_row, row_number() OVER (ORDER BY s.rowid) - 1 AS position FROM staged s "
                 f"WHERE NOT {self._staged.is_malformed()}) SEMI JOIN positions USING (position)"
             )
             self._staged.duck.execute("DROP TABLE positions")
@@ -127,7 +124,7 @@ class Judge:
                 continue
             wanted = frame_columns(rule, list(self._staged.columns))
             frames = list(
-                self._staged.frames(wanted, f"FROM staged s WHERE {self._staged.kept()} ORDER BY part, line")(None)
+                self._staged.frames(wanted, f"FROM staged s WHERE {self._staged.kept()} ORDER BY s.rowid")(None)
             )
             found.append(self._runner.table(rule, frames[0]))
         return found
@@ -140,6 +137,8 @@ class Judge:
         ).fetchall()
         counts: Counter[str] = Counter()
         for number, count in rows:
+            if number in self._staged.forgiven:
+                continue
             counts[self.rules[number].name] += count
         return dict(counts)
 

@@ -21,6 +21,7 @@ from sluicegate.load.account import Account
 from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.letters import sample_letters
 from sluicegate.load.plan import match_case, plan_columns, rules_of_target
+from sluicegate.load.prepared import Prepared
 from sluicegate.load.report import LoadReport, reasons_text
 from sluicegate.load.request import LoadRequest
 from sluicegate.load.stage import Stage
@@ -69,8 +70,7 @@ class _Prepared:
     """
 
     columns: Mapping[str, ColumnType]
-    file: Path
-    rows: int
+    records: Prepared | None
     counts: Counts
     reasons: Mapping[str, int]
     failure: FaultError | None
@@ -147,7 +147,7 @@ class Loader:
         if not stage.read and not all(name in seen.columns or self._is_declared(name) for name in columns):
             columns = {}  # The first record will say of what types they are.
         called = {name: own for own, name in alike.items()}
-        prepared = replace(self._prepare(stage, columns, folder), called=called)
+        prepared = replace(self._prepare(stage, columns), called=called)
         with self._target.session(table, dry_run=request.dry_run) as session:
             if not request.force:
                 done = self._find(session.ledger, table, parts)
@@ -233,22 +233,20 @@ class Loader:
     def _is_declared(self, name: str) -> bool:
         return self._request.columns.get(name, Column()).type is not None
 
-    def _prepare(self, stage: Stage, columns: Mapping[str, ColumnType], folder: Path) -> _Prepared:
+    def _prepare(self, stage: Stage, columns: Mapping[str, ColumnType]) -> _Prepared:
         reasons = stage.reasons()
         counts = Counts(read=stage.read, dead=stage.dead, rejected=stage.read - stage.dead)
-        file = folder / f"records.{self._target.staging}"
         if self._request.dead_letters.max.exceeded_by(stage.dead, stage.read):
-            return _Prepared(columns, file, 0, counts, reasons, self._too_many(stage, reasons))
+            return _Prepared(columns, None, counts, reasons, self._too_many(stage, reasons))
         if self._request.mode in {Mode.MERGE, Mode.INSERT_ONLY}:
             stage.dedupe()
         failed = [verdict for verdict in stage.verdicts() if not verdict.success]
         if failed:
             detail = "; ".join(f"{verdict.rule.name} does not hold: saw {verdict.observed}" for verdict in failed)
             failure = fault("CHECK_FAILED", detail, rules=[verdict.rule.name for verdict in failed])
-            return _Prepared(columns, file, 0, counts, reasons, failure)
-        rows = stage.write(file, self._target.staging) if columns else 0
+            return _Prepared(columns, None, counts, reasons, failure)
         counts = Counts(read=stage.read, dead=stage.dead, deduplicated=stage.deduplicated)
-        return _Prepared(columns, file, rows, counts, reasons, None)
+        return _Prepared(columns, stage.prepared() if columns else None, counts, reasons, None)
 
     def _too_many(self, stage: Stage, reasons: Mapping[str, int]) -> FaultError:
         share = 100 * stage.dead / stage.read
@@ -285,14 +283,14 @@ class Loader:
 
         Where the target itself refuses more than may be set aside, all is undone and the outcome has a `failure`.
         """
-        if not prepared.columns:
+        if prepared.records is None:
             return prepared
         request, reasons = self._request, prepared.reasons
         columns = {prepared.called.get(name, name): type_ for name, type_ in prepared.columns.items()}
         types = {name: table.columns[name].type if name in table.columns else t for name, t in columns.items()}
         key = tuple(prepared.called.get(name, name) for name in request.key)
         newest_by = request.newest_by and prepared.called.get(request.newest_by, request.newest_by)
-        merge = Merge(prepared.file, prepared.rows, types, key, request.mode, newest_by)
+        merge = Merge(prepared.records, types, key, request.mode, newest_by)
         dead = stage.dead
         failure: FaultError | None = None
         try:

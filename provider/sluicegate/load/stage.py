@@ -1,7 +1,7 @@
 """The stage: DuckDB casts, checks, dedupes and sorts the records of all parts, under a fixed memory limit.
 
 What is bad is set aside with all of its reasons, never raised. Nothing here knows the target's database: the
-outcome is a file in key order, in the format that the target takes, and an iterator of dead letters.
+outcome is a stream of records in key order, and an iterator of dead letters.
 """
 
 from __future__ import annotations
@@ -9,13 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sluicegate.checks.expectations import TableVerdict
 from sluicegate.checks.rule import Rule
-from sluicegate.checks.sql import literal
-from sluicegate.faults import fault
 from sluicegate.ledger.entries import DeadLetter
 from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.closing import Closing
@@ -29,11 +26,12 @@ from sluicegate.load.letters import (
     record_sql,
     version_sql,
 )
+from sluicegate.load.prepared import Prepared
 from sluicegate.load.staged import Staged
 from sluicegate.records.casts import Cast
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.reader import Reader
-from sluicegate.targets.target import Broken, Staging
+from sluicegate.targets.target import Broken
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -68,6 +66,7 @@ class Stage:
         self._judge = Judge(self._staged, rules)
         self._key, self._sensitive = tuple(key), sensitive
         self._readers: list[Reader] = []
+        self._prepared: Prepared | None = None
         self._bad = BadFiles(allowed=False)
         self.read = self.dead = 0
 
@@ -82,14 +81,15 @@ class Stage:
         self._readers = list(readers)
         self._bad = bad = BadFiles(allowed=False) if bad is None else bad
         for reader in readers:
-            before = len(bad)
+            self._staged.begin_part(reader.part.number, reader.skipped)
             with bad.may_be(reader.part):
-                reader.read(lambda relation, reader=reader: self._insert(reader, relation))  # type: ignore[misc]
-            if len(bad) > before:
-                self._duck.execute("DELETE FROM staged WHERE part = ?", [reader.part.number])
+                reader.read(lambda relation, reader=reader: self._insert(reader, relation), numbered=False)  # type: ignore[misc]
+            self._staged.end_part()
         self._judge.judge_together()
         self._staged.has_more_failed = self._staged.number("SELECT count(*) FROM more_failed") > 0
-        self.read = self._staged.number("SELECT count(*) FROM staged") + len(bad)
+        staged = self._staged.number("SELECT count(*) FROM staged")
+        assert staged == self._staged.rows, "rows of the stage do not follow one another"
+        self.read = staged + len(bad)
         self.dead = self._staged.number(f"SELECT count(*) FROM staged s WHERE NOT {self._staged.good()}") + len(bad)
 
     def _insert(self, reader: Reader, relation: str) -> int:
@@ -139,40 +139,30 @@ class Stage:
         if not self._staged.number(f"SELECT count(*) FROM (SELECT 1 FROM ({twice}) LIMIT 1)"):
             return
         self._duck.execute(
-            "INSERT INTO older SELECT part, line FROM (SELECT part, line, row_number() OVER "
-            f"(PARTITION BY {key} ORDER BY {newest}part DESC, line DESC) AS place FROM staged s "
+            "INSERT INTO older SELECT stage_row FROM (SELECT s.rowid AS stage_row, row_number() OVER "
+            f"(PARTITION BY {key} ORDER BY {newest}s.rowid DESC) AS place FROM staged s "
             f"WHERE {self._staged.good()} AND ({key}) IN ({twice})) WHERE place > 1"
         )
         self._staged.deduplicated = self._staged.number("SELECT count(*) FROM older")
 
-    def write(self, path: Path, staging: Staging) -> int:
-        """Write the records that stay as the target takes them, in key order; returns how many."""
-        values = ", ".join(self._staged.places.values())
-        self._duck.execute(
-            f"COPY (SELECT {values} FROM staged s WHERE {self._staged.kept()} ORDER BY {self._staged.order()}) "
-            f"TO {literal(str(path))} ({_writing(staging, len(self._staged.columns))})"
-        )
-        return self.read - self.dead - self.deduplicated
+    def prepared(self) -> Prepared:
+        """The records that stay."""
+        self._prepared = Prepared(self._staged, self.read - self.dead - self.deduplicated)
+        return self._prepared
 
     def leave_out(self, broken: Sequence[Broken], called: Mapping[str, str]) -> None:
-        """Set aside those of the written records that the target itself refused.
+        """Set aside those of the prepared records that the target itself refused.
 
         :param called: the target's names of columns that have another one here.
         """
+        assert self._prepared is not None
         ours = {own: name for name, own in called.items()}
         numbers = [self._judge.constraint(one.rule, [ours.get(name, name) for name in one.columns]) for one in broken]
-        self._duck.execute("CREATE TEMP TABLE refused (position BIGINT, rule INTEGER)")
         self._duck.execute(
-            "INSERT INTO refused SELECT unnest($1::BIGINT[]), unnest($2::INTEGER[])",
+            "INSERT INTO more_failed SELECT stage_row, rule FROM (SELECT unnest($1::BIGINT[]) AS position, "
+            f"unnest($2::INTEGER[]) AS rule) JOIN {self._prepared.rows_at()} USING (position)",
             [[one.position for one in broken], numbers],
         )
-        self._duck.execute(
-            "INSERT INTO more_failed SELECT part, line, rule FROM (SELECT part, line, "
-            f"row_number() OVER (ORDER BY {self._staged.order()}) - 1 AS position FROM staged s "
-            f"WHERE {self._staged.kept()}) "
-            "JOIN refused USING (position)"
-        )
-        self._duck.execute("DROP TABLE refused")
         self._staged.has_more_failed = True
         self.dead += len(broken)
 
@@ -195,18 +185,19 @@ class Stage:
             return
         self._complete_records()
         key, version = identity_sql(self._staged, self._sensitive), version_sql(self._staged, self._sensitive)
-        more = "(SELECT list(rule ORDER BY rule) FROM more_failed m WHERE m.part = s.part AND m.line = s.line)"
+        more = "(SELECT list(rule ORDER BY rule) FROM more_failed m WHERE m.stage_row = s.rowid)"
+        raw = "coalesce(raw, (SELECT record FROM raws r WHERE r.stage_row = s.rowid))"
         cursor = self._duck.cursor()
         cursor.execute(
-            f"SELECT part, line, list_concat(failed, {more}), raw, why, {key}, {version} FROM staged s "
-            f"WHERE NOT {self._staged.good()} ORDER BY part, line {'' if limit is None else f'LIMIT {limit}'}"
+            f"SELECT part, {self._staged.line()} AS line, list_concat(failed, {more}), {raw}, why, {key}, {version} "
+            f"FROM staged s WHERE NOT {self._staged.good()} ORDER BY 1, 2 {'' if limit is None else f'LIMIT {limit}'}"
         )
         readers = {reader.part.number: reader for reader in self._readers}
         while rows := cursor.fetchmany(_FETCH):
             for part, line, failed, raw, why, key_text, version_text in rows:
                 reader = readers[part]
                 first = reader.part.provenance(line)
-                broken = [self._judge.rules[number] for number in sorted(set(failed))]
+                broken = [self._judge.rules[number] for number in sorted({*failed} - {*self._staged.forgiven})]
                 record = raw if why is not None else record_of(raw)
                 yield DeadLetter(
                     first.source, first.version, first.line, record,
@@ -219,28 +210,22 @@ class Stage:
                 )  # fmt: skip
 
     def _complete_records(self) -> None:
-        """The raw form of records that only a rule over several records set aside, read once more."""
-        lacking = "SELECT part, line FROM staged s WHERE raw IS NULL AND NOT " + self._staged.good()
-        if not self._staged.number(f"SELECT count(*) FROM ({lacking})"):
-            return
-        for reader in self._readers:
-            number = reader.part.number
+        """Read once more the raw form of records that only a rule over several records set aside."""
+        self._duck.execute("CREATE TABLE IF NOT EXISTS raws (stage_row BIGINT, record VARCHAR)")
+        lacking = (
+            f"SELECT s.rowid AS stage_row, s.part, {self._staged.line()} AS line FROM staged s "
+            f"WHERE raw IS NULL AND NOT {self._staged.good()} AND s.rowid NOT IN (SELECT stage_row FROM raws)"
+        )
+        for (number,) in self._duck.execute(f"SELECT DISTINCT part FROM ({lacking})").fetchall():
+            reader = next(reader for reader in self._readers if reader.part.number == number)
 
             def use(relation: str, reader: Reader = reader, number: int = number) -> int:
+                record = record_sql(reader, self._sensitive)
                 self._duck.execute(
-                    "UPDATE staged SET raw = found.record "
-                    f"FROM (SELECT line, {record_sql(reader, self._sensitive)} AS record "
-                    f"FROM ({relation}) WHERE line IN (SELECT line FROM ({lacking}) WHERE part = {number})) AS found "
-                    f"WHERE staged.part = {number} AND staged.line = found.line"
+                    "INSERT INTO raws SELECT stage_row, record "
+                    f"FROM (SELECT line, {record} AS record FROM ({relation})) "
+                    f"JOIN ({lacking} AND s.part = {number}) USING (line)"
                 )
                 return self._staged.number(f"SELECT count(*) FROM staged WHERE part = {number}")
 
             reader.read(use)
-
-
-def _writing(staging: Staging, columns: int) -> str:
-    """The options of DuckDB's COPY for the format of a target's staging file."""
-    if staging != "csv":
-        raise fault("WRONG_USE", f"prepared records cannot be written as {staging}")
-    quote = ", FORCE_QUOTE *" if columns == 1 else ""  # else a NULL alone would be a blank line
-    return f"FORMAT csv, HEADER false, NULLSTR ''{quote}"

@@ -21,6 +21,10 @@ class Staged:
     """`staged`, the records with the numbers of the rules they failed; `more_failed`, failures that came to light
     later; `older`, the good records that another one with their key replaces.
 
+    A record is known by its `rowid`: records are in the order of the parts, and of the lines of a part. `staged` is
+    only ever appended to, since what is updated in it could get another one. `line` is NULL in a part whose lines
+    follow from that order; `lines` says how.
+
     :param casts: the columns, in order, and how their values are made.
     :param dialect: what the target takes for equal, and what it cannot store.
     """
@@ -44,12 +48,16 @@ class Staged:
         self.is_distinct = False
         """Whether no two kept records have one key."""
         self.has_more_failed = False
+        self.forgiven: tuple[int, ...] = ()
+        """The rules that hold by their `mostly`, and set nothing aside."""
+        self._rows = 0
         values = "".join(f", {self.places[name]} {type_.duck}" for name, type_ in self.columns.items())
         duck.execute(
             f"CREATE TABLE staged (part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR, why VARCHAR)"
         )
-        duck.execute("CREATE TABLE more_failed (part INTEGER, line BIGINT, rule INTEGER)")
-        duck.execute("CREATE TABLE older (part INTEGER, line BIGINT)")
+        duck.execute("CREATE TABLE lines (part INTEGER, ahead BIGINT)")
+        duck.execute("CREATE TABLE more_failed (stage_row BIGINT, rule INTEGER)")
+        duck.execute("CREATE TABLE older (stage_row BIGINT)")
 
     def number(self, query: str) -> int:
         """The one number that a query returns."""
@@ -57,14 +65,38 @@ class Staged:
         assert row is not None
         return int(row[0])
 
+    def begin_part(self, part: int, skipped: int) -> None:
+        """Note how lines follow from the order of the records of `part`, which are staged next.
+
+        :param skipped: the lines before its first record.
+        """
+        self.duck.execute("INSERT INTO lines VALUES (?, ?)", [part, skipped + 1 - self._rows])
+
+    def end_part(self) -> None:
+        self._rows = self.number("SELECT coalesce(max(rowid) + 1, 0) FROM staged")
+
+    @property
+    def rows(self) -> int:
+        """How many records are staged."""
+        return self._rows
+
+    @staticmethod
+    def line() -> str:
+        """The line of a record of `staged s`."""
+        return "coalesce(s.line, s.rowid + (SELECT ahead FROM lines l WHERE l.part = s.part))"
+
     def good(self) -> str:
         """The condition that a record of `staged s` has failed nothing."""
-        more = " AND NOT EXISTS (SELECT 1 FROM more_failed m WHERE m.part = s.part AND m.line = s.line)"
-        return f"(s.failed IS NULL{more if self.has_more_failed else ''})"
+        failed = "s.failed IS NULL"
+        if self.forgiven:
+            some = ", ".join(map(str, self.forgiven))
+            failed = f"coalesce(len(list_filter(s.failed, lambda x: x NOT IN ({some}))), 0) = 0"
+        more = " AND NOT EXISTS (SELECT 1 FROM more_failed m WHERE m.stage_row = s.rowid)"
+        return f"({failed}{more if self.has_more_failed else ''})"
 
     def kept(self) -> str:
         """The condition that a record of `staged s` is good and none with its key replaces it."""
-        older = "NOT EXISTS (SELECT 1 FROM older o WHERE o.part = s.part AND o.line = s.line)"
+        older = "NOT EXISTS (SELECT 1 FROM older o WHERE o.stage_row = s.rowid)"
         return f"{self.good()} AND {older}" if self.deduplicated else self.good()
 
     @staticmethod
@@ -74,7 +106,7 @@ class Staged:
     def order(self) -> str:
         """How the written records are ordered; no two of them are equal in it."""
         places = [self.places[name] for name in self.key]
-        return ", ".join(places if self.is_distinct else [*places, "part", "line"])
+        return ", ".join(places if self.is_distinct else [*places, "s.rowid"])
 
     def identity(self, name: str) -> str:
         """What is equal where the target takes two values of the column for equal."""

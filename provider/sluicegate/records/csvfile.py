@@ -92,14 +92,14 @@ class CsvReader(TextReader):
             raise self._unreadable(f"its header names {', '.join(twice)} more than once")
         return tuple(header)
 
-    def read(self, use: Callable[[str], int]) -> None:
+    def read(self, use: Callable[[str], int], *, numbered: bool = True) -> None:
         if self.names:
-            super().read(use)
+            super().read(use, numbered=numbered)
         else:
             use("SELECT 0::BIGINT AS line, NULL::VARCHAR AS why, NULL::VARCHAR AS text WHERE false")
 
     @property
-    def _skip(self) -> int:
+    def skipped(self) -> int:
         return self._start.before + self._start.lines if self.form.header else self._start.before
 
     def _is_regular(self) -> bool:
@@ -116,7 +116,7 @@ class CsvReader(TextReader):
         return len(self.names) < 2 and has_blank_lines(self.look.path)
 
     def _expected(self) -> int:
-        return self.look.lines - self._skip
+        return self.look.lines - self.skipped
 
     def _options(self, columns: Sequence[str], delimiter: str) -> str:
         types = ", ".join(f"'{column}': '{'BIGINT' if column == 'line' else 'VARCHAR'}'" for column in columns)
@@ -126,10 +126,10 @@ class CsvReader(TextReader):
     def _raw(self) -> list[str]:
         return [f"r{number}" for number in range(len(self.names))]
 
-    def _quick_relation(self) -> str:
+    def _quick_relation(self, *, numbered: bool) -> str:
         options = self._options(self._raw(), self._delimiter)
-        source = f"read_csv({literal(str(self.look.path))}, {options}, skip={self._skip}{self.look.new_line})"
-        line = f"row_number() OVER () + {self._skip}"
+        source = f"read_csv({literal(str(self.look.path))}, {options}, skip={self.skipped}{self.look.new_line})"
+        line = f"row_number() OVER () + {self.skipped}" if numbered else "NULL::BIGINT"
         return f"SELECT {line} AS line, NULL::VARCHAR AS why, NULL::VARCHAR AS text, * FROM {source}"
 
     def _careful_relation(self) -> str:

@@ -33,7 +33,8 @@ def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
     duck.create_function(SEARCH, search, ["VARCHAR", "VARCHAR"], "BOOLEAN")
     duck.create_function(CANONICAL, canonical_number, ["VARCHAR"], "VARCHAR")
     duck.create_function(MARK_NUMBERS, mark_numbers, ["VARCHAR"], "VARCHAR")
-    duck.execute("SET TimeZone = 'UTC'")
+    # Global: a cursor begins with the global settings, and with the machine's zone where there is none.
+    duck.execute("SET GLOBAL TimeZone = 'UTC'")
     duck.execute("SET enable_progress_bar = false")
     # Out of a Parquet file's statistics it concludes that a cast of NaN, which fails, cannot have failed.
     duck.execute("SET disabled_optimizers = 'statistics_propagation'")

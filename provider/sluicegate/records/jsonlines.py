@@ -92,7 +92,7 @@ class JsonReader(TextReader):
         judged = f"SELECT line, text, {why} AS why FROM ({lines})"
         return f"SELECT line, why, text{raw} FROM ({with_values(judged, f'[{paths}]') if paths else judged})"
 
-    def _quick_relation(self) -> str:
+    def _quick_relation(self, *, numbered: bool) -> str:
         # No JSON text has a raw U+0001, so that a line is one column whatever it holds. An empty column behind it
         # would not count if empty meant NULL.
         options = (

@@ -47,7 +47,11 @@ class ParquetReader:
         self._columns = {name: name_of(str(column[0])) for name, column in zip(self.names, columns, strict=True)}
         self.types = {name: str(column[1]) for name, column in zip(self.names, columns, strict=True)}
 
-    def read(self, use: Callable[[str], int]) -> None:
+    @property
+    def skipped(self) -> int:
+        return 0
+
+    def read(self, use: Callable[[str], int], *, numbered: bool = True) -> None:
         import duckdb
 
         raw = "".join(f", {self._value(name)} AS r{number}" for number, name in enumerate(self.names))

@@ -45,13 +45,17 @@ class PartitionedReader:
             f"ELSE {literal('{' + values + ', ')} || ltrim({rest}) END"
         )
 
-    def read(self, use: Callable[[str], int]) -> None:
+    @property
+    def skipped(self) -> int:
+        return self.reader.skipped
+
+    def read(self, use: Callable[[str], int], *, numbered: bool = True) -> None:
         own = len(self.reader.names)
         more = "".join(
             f", {'NULL' if value is None else literal(value)}::VARCHAR AS r{own + number}"
             for number, value in enumerate(self.values.values())
         )
-        self.reader.read(lambda relation: use(f"SELECT *{more} FROM ({relation})"))
+        self.reader.read(lambda relation: use(f"SELECT *{more} FROM ({relation})"), numbered=numbered)
 
 
 def with_partitions(duck: DuckDBPyConnection, reader: Reader) -> Reader:

@@ -62,12 +62,19 @@ class Reader(Protocol):
     def may_hold_nul(self) -> bool: ...
 
     @property
+    def skipped(self) -> int:
+        """The lines before the first record."""
+
+    @property
     def written(self) -> str | None:
         """SQL of a whole record as the file has it, where it is written with its names."""
 
-    def read(self, use: Callable[[str], int]) -> None:
+    def read(self, use: Callable[[str], int], *, numbered: bool = True) -> None:
         """Call `use` with the relation's SQL; it returns how many records it saw.
 
+        Unless it is to be `numbered`, `line` may be NULL in all of it: numbering takes longer than reading. There is
+        then one record in each line behind those `skipped`, in the file's order.
+
         When they are not as many as the file has lines, or DuckDB refuses the file, what `use` did is rolled
-        back and it is called once more with a relation that was put right.
+        back and it is called once more with a relation that was put right. What an exception ends is rolled back too.
         """

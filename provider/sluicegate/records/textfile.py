@@ -47,13 +47,17 @@ class TextReader:
     def may_hold_nul(self) -> bool:
         return self.look.nul
 
-    def read(self, use: Callable[[str], int]) -> None:
+    @property
+    def skipped(self) -> int:
+        return 0
+
+    def read(self, use: Callable[[str], int], *, numbered: bool = True) -> None:
         import duckdb
 
         if self._careful is None and self._is_regular():
             self.duck.execute("BEGIN")
             try:
-                if use(self._quick_relation()) == self._expected():
+                if use(self._quick_relation(numbered=numbered)) == self._expected():
                     self.duck.execute("COMMIT")
                     return
             except FaultError:
@@ -64,13 +68,19 @@ class TextReader:
             self.duck.execute("ROLLBACK")
         if self._careful is None:
             self._careful = self._normalise()
-        found = use(self._careful_relation())
-        if found != self._careful:
-            raise fault(
-                "SOURCE_UNREADABLE",
-                f"{self.part.uri}: {self._careful} records were found and {found} could be read",
-                uri=self.part.uri,
-            )
+        self.duck.execute("BEGIN")
+        try:
+            found = use(self._careful_relation())
+            if found != self._careful:
+                raise fault(
+                    "SOURCE_UNREADABLE",
+                    f"{self.part.uri}: {self._careful} records were found and {found} could be read",
+                    uri=self.part.uri,
+                )
+        except BaseException:
+            self.duck.execute("ROLLBACK")
+            raise
+        self.duck.execute("COMMIT")
 
     @property
     def _clean(self) -> Path:
@@ -88,7 +98,7 @@ class TextReader:
     def _expected(self) -> int:
         raise NotImplementedError
 
-    def _quick_relation(self) -> str:
+    def _quick_relation(self, *, numbered: bool) -> str:
         raise NotImplementedError
 
     def _careful_relation(self) -> str:

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal, Protocol
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Protocol
 
 from sluicegate.ledger.ledger import Ledger
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.types import ColumnType
 
-__all__ = ["Applied", "Broken", "Merge", "Outcome", "Session", "Staging", "Table", "TableColumn", "Target"]
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-Staging = Literal["csv", "arrow", "parquet"]
-"""The format of the file in which a target takes prepared records."""
+__all__ = ["Applied", "Broken", "Merge", "Outcome", "Records", "Session", "Table", "TableColumn", "Target"]
 
 
 @dataclass(frozen=True)
@@ -57,16 +56,43 @@ class Table:
         return replace(self, columns={names.get(name, name): column for name, column in self.columns.items()})
 
 
+class Records(Protocol):
+    """Prepared records, in the order of their key and no two with the same one. They can be read again and again."""
+
+    @property
+    def rows(self) -> int: ...
+
+    def read(
+        self,
+        types: Sequence[ColumnType],
+        written: Callable[[ColumnType, str], str],
+        between: tuple[int, int] | None = None,
+    ) -> AbstractContextManager[pa.RecordBatchReader]:
+        """The records as Arrow batches.
+
+        :param types: of the target's columns, in the order of the records' own.
+        :param written: DuckDB's SQL of how a value of a type is written.
+        :param between: only those from one position to before another, each behind its position.
+        """
+
+
 @dataclass(frozen=True)
 class Merge:
-    """Prepared records: a file in the target's staging format with `columns`, distinct by `key` and in its order."""
+    """What is brought in: `records` of `columns`, distinct by `key`, if there is one.
 
-    file: Path
-    rows: int
+    With `has_tombstones` a boolean behind the values of a record says that it deletes the row of its key.
+    """
+
+    records: Records
     columns: Mapping[str, ColumnType]
     key: tuple[str, ...]
     mode: Mode
     newest_by: str | None = None
+    has_tombstones: bool = False
+
+    @property
+    def rows(self) -> int:
+        return self.records.rows
 
 
 @dataclass(frozen=True)
@@ -77,11 +103,15 @@ class Outcome:
     updated: int = 0
     unchanged: int = 0
     stale: int = 0
+    deleted: int = 0
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A prepared record that the target refused: its position in the file, from 0, and the rule that it breaks."""
+    """A prepared record that the target refused: its position, from 0, and the rule that it breaks."""
 
     position: int
     rule: str
@@ -123,13 +153,10 @@ class Session(Protocol):
 
 
 class Target(Protocol):
-    """A table somewhere. `dialect` are its types, `staging` is the file it takes."""
+    """A table somewhere. `dialect` are its types."""
 
     @property
     def dialect(self) -> Dialect: ...
-
-    @property
-    def staging(self) -> Staging: ...
 
     def inspect(self) -> Table: ...
 

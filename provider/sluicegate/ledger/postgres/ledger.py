@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
@@ -17,11 +18,11 @@ __all__ = ["BY_LOAD", "PostgresLedger", "storable"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-_COUNTS = ("read", "inserted", "updated", "unchanged", "stale", "deduplicated", "dead", "rejected")
+_COUNTS = tuple(one.name for one in fields(Counts))
 _EXISTS = "SELECT to_regclass('sluicegate.loads') IS NOT NULL"
 _FIND = """
-SELECT status, source_version, config_digest, read, inserted, updated, unchanged, stale, deduplicated, dead, rejected,
-       seconds, pipeline, step, run_id, try_number
+SELECT status, source_version, config_digest, read, inserted, updated, unchanged, stale, deduplicated, deleted, dead,
+       rejected, seconds, pipeline, step, run_id, try_number, removed, drift::text
 FROM sluicegate.loads
 WHERE status = 'loaded' AND target = %(target)s AND md5(source) = md5(%(source)s) AND source = %(source)s
   AND (NOT %(any)s OR (source_version = %(version)s AND config_digest = %(digest)s))
@@ -29,11 +30,11 @@ ORDER BY id DESC LIMIT 1
 """
 _RECORD = """
 INSERT INTO sluicegate.loads (target, source, source_version, config_digest, status, fault, pipeline, step,
-    window_start, window_end, run_id, try_number, read, inserted, updated, unchanged, stale, deduplicated, dead,
-    rejected, seconds)
+    window_start, window_end, run_id, try_number, read, inserted, updated, unchanged, stale, deduplicated, deleted,
+    dead, rejected, seconds, removed, drift)
 VALUES (%(target)s, %(source)s, %(source_version)s, %(config_digest)s, %(status)s, %(fault)s, %(pipeline)s, %(step)s,
     %(window_start)s, %(window_end)s, %(run_id)s, %(try_number)s, %(read)s, %(inserted)s, %(updated)s, %(unchanged)s,
-    %(stale)s, %(deduplicated)s, %(dead)s, %(rejected)s, %(seconds)s)
+    %(stale)s, %(deduplicated)s, %(deleted)s, %(dead)s, %(rejected)s, %(seconds)s, %(removed)s, %(drift)s)
 """
 _LETTERS = """
 CREATE TEMP TABLE sluicegate_letters (
@@ -98,9 +99,13 @@ class PostgresLedger:
         row = self._connection.execute(_FIND, facts).fetchone()
         if row is None or (row[1], row[2]) != (version, digest):
             return None
-        counts = Counts(*(int(value) for value in row[3:11]))
-        origin = Origin(row[12], row[13], row[14], row[15])
-        return Load(target, source, version, digest, str(row[0]), counts, float(row[11]), origin)
+        counts = Counts(*(int(value) for value in row[3:12]))
+        origin = Origin(row[13], row[14], row[15], row[16])
+        drift = json.loads(row[18]) if row[18] else {}
+        return Load(
+            target, source, version, digest, str(row[0]), counts, float(row[12]), origin, removed=int(row[17]),
+            drift=drift,
+        )  # fmt: skip
 
     def record(self, load: Load) -> None:
         facts = {
@@ -112,6 +117,8 @@ class PostgresLedger:
             "fault": load.fault,
             "try_number": load.origin.try_number,
             "seconds": load.seconds,
+            "removed": load.removed,
+            "drift": json.dumps(storable(load.drift), ensure_ascii=False) if load.drift else None,
             **_run(load.origin),
             **{name: getattr(load.counts, name) for name in _COUNTS},
         }

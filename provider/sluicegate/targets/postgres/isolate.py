@@ -7,8 +7,8 @@ statements, and when there are too many the search stops.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,9 @@ from psycopg import sql
 
 from sluicegate.faults import FaultError, fault
 from sluicegate.pipeline.keys.model import Mode
-from sluicegate.targets.postgres.csvrecords import Records
+from sluicegate.targets.postgres.copy import copy_in
+from sluicegate.targets.postgres.merge import GONE, STAGE, identifiers, stage_between
+from sluicegate.targets.postgres.merger import Merger
 from sluicegate.targets.postgres.refusal import (
     ONE_BY_ONE,
     Refusal,
@@ -25,10 +27,9 @@ from sluicegate.targets.postgres.refusal import (
     puts_down_to_records,
     rule_of,
 )
-from sluicegate.targets.postgres.upsert import STAGE, append, identifiers, stage_between, stale, upsert
 from sluicegate.targets.target import Applied, Broken, Merge, Outcome, Table
 
-__all__ = ["bring_all_but_broken", "keeps_records_away", "same_key"]
+__all__ = ["bring_all_but_broken", "create_stage", "keeps_records_away", "same_key", "stage_columns"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Bring = Callable[[int, int], None]
@@ -57,32 +58,26 @@ def bring_all_but_broken(
     merge: Merge,
     too_many: Callable[[int], bool],
     report: Callable[[str], None],
-    *,
-    partitioned: bool,
 ) -> Applied:
     """Bring the records of `merge` in, but for those that the table refuses, until these are `too_many`.
 
     :param report: is called with what is being done.
-    :param partitioned: whether the table is.
     """
     rows = connection.execute(_CONSTRAINTS, [table.schema, table.table]).fetchall()
     constraints = {str(name): _Constraint(tuple(columns), bool(own)) for name, own, columns in rows}
     search = _Search(connection, constraints, too_many, lambda found: report(_phase(table, found)))
     position = _position_of(merge)
-    with closing(Records(merge.file)) as records:
-        _create_stage(connection, table, merge, position)
-        copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(STAGE, identifiers([position, *merge.columns]))
+    create_stage(connection, sql.Identifier(table.schema, table.table), merge, position)
+    names = stage_columns(merge, position)
 
-        def stage(low: int, high: int) -> None:
-            with connection.cursor() as cursor, cursor.copy(copy) as sink:
-                for chunk in records.numbered(low, high):
-                    sink.write(chunk)
+    def stage(low: int, high: int) -> None:
+        copy_in(connection, STAGE, names, merge, (low, high))
 
-        search.sift(0, len(records), stage)
+    search.sift(0, merge.rows, stage)
     outcome = Outcome()
     if not search.stopped:
         _index_stage(connection, table, merge, position)
-        outcome = _bring(connection, table, merge, position, search, partitioned)
+        outcome = _bring(connection, table, merge, position, search)
     return Applied(outcome, tuple(sorted(search.broken, key=lambda broken: broken.position)), search.stopped)
 
 
@@ -90,48 +85,37 @@ def _phase(table: Table, found: int) -> str:
     return f"looking for the records that {table.name} refuses ({found:,} found)"
 
 
-def _bring(
-    connection: Connection, table: Table, merge: Merge, position: str, search: _Search, partitioned: bool
-) -> Outcome:
-    name = sql.Identifier(table.schema, table.table)
-    inserted, touched = 0, 0
+def _bring(connection: Connection, table: Table, merge: Merge, position: str, search: _Search) -> Outcome:
+    merger = Merger(connection, sql.Identifier(table.schema, table.table), merge)
+    sum_ = Outcome()
+    unstaged = sorted(broken.position for broken in search.broken)
 
-    def statement(source: sql.Composable) -> sql.Composed:
-        if merge.mode is Mode.APPEND:
-            return append(name, merge, source)
-        return upsert(name, merge, source, partitioned=partitioned)
+    def staged(low: int, high: int) -> int:
+        return high - low - (bisect_left(unstaged, high) - bisect_left(unstaged, low))
 
     def bring(low: int, high: int) -> None:
-        nonlocal inserted, touched
-        row = connection.execute(statement(stage_between(position, low, high))).fetchone()
-        assert row is not None
-        inserted, touched = inserted + int(row[0]), touched + int(row[1])
+        nonlocal sum_
+        sum_ += merger.run(staged(low, high), stage_between(position, low, high))
 
     def one_by_one(low: int, high: int) -> Iterator[tuple[int, Refusal]]:
-        nonlocal inserted, touched
-        for at, new, some, *facts in connection.execute(ONE_BY_ONE, [low, high]).fetchall():
+        nonlocal sum_
+        refused = 0
+        for at, changed, *facts in connection.execute(ONE_BY_ONE, [low, high]).fetchall():
             if at is None:
-                inserted, touched = inserted + int(new), touched + int(some)
+                sum_ += merger.outcome(staged(low, high) - refused, int(changed), *map(int, facts[-3:]))
             else:
-                yield int(at), Refusal(*(fact or None for fact in facts))
+                refused += 1
+                yield int(at), Refusal(*(fact or None for fact in facts[:-3]))
 
-    alone = one_by_one if can_go_one_by_one(connection, position, statement) else None
+    alone = one_by_one if can_go_one_by_one(connection, position, merger) else None
     search.halves(0, merge.rows, bring, alone)
     search.again(bring)
     if search.stopped:
         return Outcome()
-    same = merge.rows - len(search.broken) - touched
-    if same and merge.mode is Mode.APPEND:
-        raise keeps_records_away(table, touched, merge.rows - len(search.broken))
-    older = 0
-    if same and merge.newest_by is not None:
-        positions = [broken.position for broken in search.broken]
-        connection.execute(
-            sql.SQL("DELETE FROM {} WHERE {} = ANY(%s)").format(STAGE, sql.Identifier(position)), [positions]
-        )
-        row = connection.execute(stale(name, merge)).fetchone()
-        older = min(int(row[0]) if row is not None else 0, same)
-    return Outcome(inserted, touched - inserted, same - older, older)
+    came = merge.rows - len(search.broken)
+    if merge.mode in {Mode.APPEND, Mode.REPLACE_WINDOW} and sum_.inserted != came:
+        raise keeps_records_away(table, sum_.inserted, came)
+    return sum_
 
 
 def _position_of(merge: Merge) -> str:
@@ -142,11 +126,20 @@ def _position_of(merge: Merge) -> str:
     return name
 
 
-def _create_stage(connection: Connection, table: Table, merge: Merge, position: str) -> None:
+def stage_columns(merge: Merge, position: str | None = None) -> list[str]:
+    """The columns in which the stage takes records."""
+    front = [] if position is None else [position]
+    return [*front, *merge.columns, *([GONE] if merge.has_tombstones else [])]
+
+
+def create_stage(connection: Connection, table: sql.Identifier, merge: Merge, position: str | None = None) -> None:
+    """The temporary table that has the columns of `merge` as the target has them."""
+    front = sql.SQL("") if position is None else sql.SQL("0::bigint AS {}, ").format(sql.Identifier(position))
+    behind = sql.SQL(", false AS {}").format(sql.Identifier(GONE)) if merge.has_tombstones else sql.SQL("")
     connection.execute(
-        sql.SQL(
-            "CREATE TEMP TABLE sluicegate_stage ON COMMIT DROP AS SELECT 0::bigint AS {}, {} FROM {} WITH NO DATA"
-        ).format(sql.Identifier(position), identifiers(merge.columns), sql.Identifier(table.schema, table.table))
+        sql.SQL("CREATE TEMP TABLE sluicegate_stage ON COMMIT DROP AS SELECT {}{}{} FROM {} WITH NO DATA").format(
+            front, identifiers(merge.columns), behind, table
+        )
     )
 
 
@@ -157,7 +150,7 @@ def _index_stage(connection: Connection, table: Table, merge: Merge, position: s
     """
     connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(STAGE, sql.Identifier(position)))
     connection.execute(sql.SQL("ANALYZE {}").format(STAGE))
-    if merge.mode is Mode.APPEND:
+    if merge.mode in {Mode.APPEND, Mode.REPLACE_WINDOW}:
         return
     twice = sql.SQL("SELECT FROM {} GROUP BY {} HAVING count(*) > 1 LIMIT 1").format(STAGE, identifiers(merge.key))
     if connection.execute(twice).fetchone() is not None:

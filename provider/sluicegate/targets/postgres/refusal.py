@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from sluicegate.targets.postgres.upsert import STAGE
+from sluicegate.targets.postgres.merge import STAGE
+from sluicegate.targets.postgres.merger import Merger
 
 __all__ = ["ONE_BY_ONE", "Refusal", "can_go_one_by_one", "puts_down_to_records", "rule_of"]
 
@@ -66,29 +67,40 @@ def rule_of(refusal: Refusal, columns: Sequence[str]) -> tuple[str, tuple[str, .
 
 ONE_BY_ONE = "SELECT * FROM pg_temp.sluicegate_one_by_one(%s, %s)"
 """Brings the staged records of a range, each under a savepoint of its own: a row for each that is refused, and one
-without a position that has the numbers of inserted and of touched rows."""
+without a position that has the number of changed rows and the counters of a merge."""
 _FUNCTION_OF = """
 CREATE FUNCTION pg_temp.sluicegate_one_by_one(sluicegate_low int, sluicegate_high int)
-RETURNS TABLE (sluicegate_at int, sluicegate_new bigint, sluicegate_some bigint, sluicegate_state text,
-    sluicegate_constraint text, sluicegate_column text, sluicegate_table text, sluicegate_context text)
+RETURNS TABLE (sluicegate_at int, sluicegate_changed bigint, sluicegate_state text, sluicegate_constraint text,
+    sluicegate_column text, sluicegate_table text, sluicegate_context text, sluicegate_new bigint,
+    sluicegate_stale bigint, sluicegate_deleted bigint)
 LANGUAGE plpgsql AS {}
 """
+# What a record that is refused has counted is taken off again: counters are not rolled back.
 _BODY = """
 #variable_conflict use_column
 DECLARE
-    sluicegate_all_new bigint := 0;
     sluicegate_all bigint := 0;
+    sluicegate_count bigint;
+    sluicegate_sums bigint[] := ARRAY[0, 0, 0];
+    sluicegate_before bigint[];
+    sluicegate_after bigint[];
 BEGIN
     FOR sluicegate_this IN sluicegate_low .. sluicegate_high - 1 LOOP
         BEGIN
-            {} INTO sluicegate_new, sluicegate_some;
-            sluicegate_all_new := sluicegate_all_new + sluicegate_new;
-            sluicegate_all := sluicegate_all + sluicegate_some;
+            sluicegate_before := {counters};
+            {statement};
+            GET DIAGNOSTICS sluicegate_count = ROW_COUNT;
+            sluicegate_after := {counters};
+            sluicegate_all := sluicegate_all + sluicegate_count;
+            FOR sluicegate_i IN 1 .. 3 LOOP
+                sluicegate_sums[sluicegate_i] :=
+                    sluicegate_sums[sluicegate_i] + sluicegate_after[sluicegate_i] - sluicegate_before[sluicegate_i];
+            END LOOP;
         EXCEPTION WHEN OTHERS THEN
             GET STACKED DIAGNOSTICS sluicegate_state = RETURNED_SQLSTATE, sluicegate_constraint = CONSTRAINT_NAME,
                 sluicegate_column = COLUMN_NAME, sluicegate_table = TABLE_NAME,
                 sluicegate_context = PG_EXCEPTION_CONTEXT;
-            IF NOT (left(sluicegate_state, 2) = ANY ({}) OR sluicegate_state = {}) THEN
+            IF NOT (left(sluicegate_state, 2) = ANY ({classes}) OR sluicegate_state = {too_long}) THEN
                 RAISE;
             END IF;
             sluicegate_at := sluicegate_this;
@@ -96,24 +108,22 @@ BEGIN
         END;
     END LOOP;
     sluicegate_at := NULL;
-    sluicegate_new := sluicegate_all_new;
-    sluicegate_some := sluicegate_all;
+    sluicegate_changed := sluicegate_all;
+    sluicegate_new := sluicegate_sums[1];
+    sluicegate_stale := sluicegate_sums[2];
+    sluicegate_deleted := sluicegate_sums[3];
     RETURN NEXT;
 END
 """
 
 
-def can_go_one_by_one(
-    connection: psycopg.Connection[tuple[Any, ...]],
-    position: str,
-    statement: Callable[[sql.Composable], sql.Composed],
-) -> bool:
-    """Make the function of `ONE_BY_ONE`; False where the role must not use PL/pgSQL.
-
-    :param statement: what brings in the records of a relation.
-    """
+def can_go_one_by_one(connection: psycopg.Connection[tuple[Any, ...]], position: str, merger: Merger) -> bool:
+    """Make the function of `ONE_BY_ONE`; False where the role must not use PL/pgSQL."""
     one = sql.SQL("(SELECT * FROM {} WHERE {} = sluicegate_this)").format(STAGE, sql.Identifier(position))
-    body = sql.SQL(_BODY).format(statement(one), sql.Literal(list(_CLASSES)), sql.Literal(_TOO_LONG))
+    body = sql.SQL(_BODY).format(
+        statement=merger.statement(one), counters=sql.SQL(merger.counters()), classes=sql.Literal(list(_CLASSES)),
+        too_long=sql.Literal(_TOO_LONG),
+    )  # fmt: skip
     function = sql.SQL(_FUNCTION_OF).format(sql.Literal(body.as_string(connection)))
     try:
         with connection.transaction():

@@ -1,6 +1,6 @@
 """One load into a Postgres table: a transaction under an advisory lock, with the ledger in the same database.
 
-What is in the prepared file was cast and checked before.
+The prepared records were cast and checked before.
 """
 
 from __future__ import annotations
@@ -17,10 +17,18 @@ from sluicegate.faults import fault
 from sluicegate.ledger.postgres import PostgresLedger
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.types import ColumnType
+from sluicegate.targets.postgres.copy import copy_in
 from sluicegate.targets.postgres.dialect import PostgresDialect
-from sluicegate.targets.postgres.isolate import bring_all_but_broken, keeps_records_away, same_key
+from sluicegate.targets.postgres.isolate import (
+    bring_all_but_broken,
+    create_stage,
+    keeps_records_away,
+    same_key,
+    stage_columns,
+)
+from sluicegate.targets.postgres.merge import STAGE, identifiers
+from sluicegate.targets.postgres.merger import Merger
 from sluicegate.targets.postgres.refusal import puts_down_to_records
-from sluicegate.targets.postgres.upsert import STAGE, identifiers, stale, upsert
 from sluicegate.targets.postgres.watch import Watch
 from sluicegate.targets.target import Applied, Merge, Outcome, Table
 
@@ -31,11 +39,6 @@ log = logging.getLogger("sluicegate.load")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 _DIALECT = PostgresDialect()
-_CHUNK = 1 << 18
-_PARTITIONED = """
-SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %s AND c.relname = %s AND c.relkind = 'p'
-"""
 _UNIQUE = """
 SELECT array_agg(a.attname::text)
 FROM pg_index i
@@ -95,7 +98,7 @@ class PostgresSession:
         return self._connection.transaction()
 
     def apply(self, merge: Merge, too_many: Callable[[int], bool]) -> Applied:
-        if merge.mode is not Mode.APPEND:
+        if merge.mode not in {Mode.APPEND, Mode.REPLACE_WINDOW}:
             self._require_unique(merge.key)
         if not merge.rows:
             return Applied(Outcome())
@@ -108,70 +111,39 @@ class PostgresSession:
                 raise
             # Not its message, which may show values.
             log.info("%s refused a record (%s): looking for it and its like", self._seen.name, _reason(error))
-        return bring_all_but_broken(
-            self._connection, self._seen, merge, too_many, self._report, partitioned=self._is_partitioned()
-        )
+        return bring_all_but_broken(self._connection, self._seen, merge, too_many, self._report)
 
     def _report(self, phase: str) -> None:
         self._watch.phase = phase
 
     def _bring(self, merge: Merge) -> Outcome:
         """All of the records at once."""
-        if merge.mode is Mode.APPEND or self._is_empty():
+        appends = merge.mode in {Mode.APPEND, Mode.REPLACE_WINDOW}
+        if appends or (not merge.has_tombstones and self._is_empty()):
             try:
                 with self._connection.transaction():
                     return Outcome(inserted=self._copy(self._name, merge))
             except errors.UniqueViolation:
                 # Somebody who does not take our lock wrote meanwhile, so it is not empty any more.
-                if merge.mode is Mode.APPEND:
+                if appends:
                     raise
-        self._connection.execute(
-            sql.SQL("CREATE TEMP TABLE sluicegate_stage ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
-                identifiers(merge.columns), self._name
-            )
-        )
+        create_stage(self._connection, self._name, merge)
         self._copy(STAGE, merge)
-        return self._merge_stage(merge)
+        merger = Merger(self._connection, self._name, merge)
+        try:
+            return merger.run(merge.rows)
+        except errors.CardinalityViolation as error:
+            raise same_key(self._seen, merge.key) from error
 
     def _is_empty(self) -> bool:
         row = self._connection.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(self._name)).fetchone()
         return row is None
 
-    def _is_partitioned(self) -> bool:
-        row = self._connection.execute(_PARTITIONED, [self._seen.schema, self._seen.table]).fetchone()
-        return row is not None
-
     def _copy(self, into: sql.Identifier, merge: Merge) -> int:
-        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(into, identifiers(merge.columns))
-        with self._connection.cursor() as cursor:
-            with merge.file.open("rb") as file, cursor.copy(statement) as sink:
-                while chunk := file.read(_CHUNK):
-                    sink.write(chunk)
-            return self._all_of(cursor.rowcount, merge)
-
-    def _all_of(self, count: int, merge: Merge) -> int:
+        count = copy_in(self._connection, into, stage_columns(merge), merge)
         if count != merge.rows:
             raise keeps_records_away(self._seen, count, merge.rows)
         return count
-
-    def _merge_stage(self, merge: Merge) -> Outcome:
-        try:
-            statement = upsert(self._name, merge, partitioned=self._is_partitioned())
-            row = self._connection.execute(statement).fetchone()
-        except errors.CardinalityViolation as error:
-            raise same_key(self._seen, merge.key) from error
-        assert row is not None
-        inserted, touched = int(row[0]), int(row[1])
-        same = merge.rows - touched
-        stale = self._stale(merge) if same and merge.newest_by is not None else 0
-        stale = min(stale, same)
-        return Outcome(inserted, touched - inserted, same - stale, stale)
-
-    def _stale(self, merge: Merge) -> int:
-        self._connection.execute(sql.SQL("ANALYZE {}").format(STAGE))
-        row = self._connection.execute(stale(self._name, merge)).fetchone()
-        assert row is not None
-        return int(row[0])
 
     def _require_unique(self, key: Sequence[str]) -> None:
         found = self._connection.execute(_UNIQUE, [self._seen.schema, self._seen.table]).fetchall()

@@ -18,7 +18,7 @@ from sluicegate.targets.connection import split_table
 from sluicegate.targets.postgres.dialect import PostgresDialect
 from sluicegate.targets.postgres.session import PostgresSession
 from sluicegate.targets.postgres.watch import Watch
-from sluicegate.targets.target import Staging, Table, TableColumn
+from sluicegate.targets.target import Table, TableColumn
 
 __all__ = ["PostgresTarget", "lock_of"]
 
@@ -64,7 +64,6 @@ class PostgresTarget:
     """`table` (`[schema.]table`, as it is written) in the database of `conninfo` (a URL or libpq's words)."""
 
     dialect: Dialect = PostgresDialect()
-    staging: Staging = "csv"
 
     def __init__(self, conninfo: str, table: str, *, application: str = "load", watch_seconds: float = 10.0) -> None:
         words = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"}

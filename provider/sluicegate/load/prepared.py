@@ -1,0 +1,75 @@
+"""The records of a stage that go in, as a stream of Arrow batches in key order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sluicegate.load.staged import Staged
+from sluicegate.records.types import ColumnType
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Prepared"]
+
+_BATCH = 1 << 15
+"""Records."""
+
+
+class Prepared:
+    """See `targets.target.Records`. The stage has to stay as it is while these are read."""
+
+    def __init__(self, staged: Staged, rows: int) -> None:
+        self._staged = staged
+        self._has_positions = False
+        self.rows = rows
+
+    @contextmanager
+    def read(
+        self,
+        types: Sequence[ColumnType],
+        written: Callable[[ColumnType, str], str],
+        between: tuple[int, int] | None = None,
+    ) -> Iterator[pa.RecordBatchReader]:
+        values = ", ".join(
+            f"{written(wanted, _as(type_, wanted, place))} AS {place}"
+            for wanted, type_, place in zip(
+                types, self._staged.columns.values(), self._staged.places.values(), strict=True
+            )
+        )
+        if between is None:
+            query = f"SELECT {values} FROM staged s WHERE {self._staged.kept()} ORDER BY {self._staged.order()}"
+        else:
+            self._number()
+            low, high = between
+            query = (
+                f"SELECT position, {values} FROM prepared WHERE position >= {low} AND position < {high} "
+                "ORDER BY position"
+            )
+        # A cursor of its own: a result that is not read to its end is closed with it.
+        with self._staged.duck.cursor() as cursor:
+            yield cursor.sql(query).to_arrow_reader(_BATCH)
+
+    def rows_at(self) -> str:
+        """A relation of each record's `position` and its row in the stage, `stage_row`."""
+        self._number()
+        return "(SELECT position, stage_row FROM prepared)"
+
+    def _number(self) -> None:
+        """Keep the records in their order, which asking for some of them would else cost each time."""
+        if self._has_positions:
+            return
+        places = "".join(f", {place}" for place in self._staged.places.values())
+        self._staged.duck.execute(
+            "CREATE TABLE prepared AS SELECT row_number() OVER () - 1 AS position, * FROM "
+            f"(SELECT s.rowid AS stage_row{places} FROM staged s WHERE {self._staged.kept()} "
+            f"ORDER BY {self._staged.order()})"
+        )
+        self._has_positions = True
+
+
+def _as(type_: ColumnType, wanted: ColumnType, value: str) -> str:
+    """SQL of a staged `value` as what DuckDB holds values of the `wanted` type in, which has room for all of them."""
+    return value if type_.duck == wanted.duck else f"CAST({value} AS {wanted.duck})"

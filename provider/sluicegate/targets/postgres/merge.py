@@ -1,0 +1,124 @@
+"""The merge of a stage into a Postgres table, as SQL. Pure: names and types in, statements out.
+
+One MERGE reads the table's keys once, and of a row that is there only what decides whether it changes. It does not
+say what it did with a record, so that its conditions count: a temporary sequence for each kind of outcome that the
+number of changed rows does not give away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from psycopg import sql
+
+from sluicegate.pipeline.keys.model import Mode
+from sluicegate.records.types import ColumnType
+from sluicegate.targets.target import Merge
+
+__all__ = [
+    "COUNTERS", "CREATE_COUNTERS", "GONE", "NO_COUNTERS", "STAGE", "append", "identifiers", "merge_into",
+    "stage_between",
+]  # fmt: skip
+
+STAGE = sql.Identifier("pg_temp", "sluicegate_stage")
+GONE = "sluicegate_gone"
+"""The stage's column that says that a record deletes the row of its key."""
+CREATE_COUNTERS = """
+CREATE TEMP SEQUENCE IF NOT EXISTS sluicegate_inserted MINVALUE 0 START 0;
+CREATE TEMP SEQUENCE IF NOT EXISTS sluicegate_stale MINVALUE 0 START 0;
+CREATE TEMP SEQUENCE IF NOT EXISTS sluicegate_deleted MINVALUE 0 START 0;
+SELECT nextval('pg_temp.sluicegate_inserted'), nextval('pg_temp.sluicegate_stale'),
+       nextval('pg_temp.sluicegate_deleted')
+"""
+COUNTERS = """
+ARRAY[(SELECT last_value FROM pg_temp.sluicegate_inserted), (SELECT last_value FROM pg_temp.sluicegate_stale),
+      (SELECT last_value FROM pg_temp.sluicegate_deleted)]
+"""
+"""SQL of what was counted so far."""
+NO_COUNTERS = "ARRAY[0, 0, 0]"
+_NO_EQUALITY = {"json", "xml", "point", "polygon", "path", "box", "line", "circle", "lseg"}
+
+
+def merge_into(table: sql.Identifier, merge: Merge, source: sql.Composable = STAGE) -> sql.Composed:
+    """The merge from the stage, which changes as many rows as it says.
+
+    The stage is read in the order it was written in, by key: rows of a table that was loaded in that order are
+    fetched one after the other, and two merges that do not know each other's lock take their row locks in one order.
+    """
+    return sql.SQL("MERGE INTO {} AS t USING {} AS s ON {} {}").format(
+        table, source, _same_key(merge), sql.SQL(" ").join(_cases(merge))
+    )
+
+
+def _cases(merge: Merge) -> Iterable[sql.Composable]:
+    others = [name for name in merge.columns if name not in merge.key]
+    is_gone = sql.Identifier("s", GONE)
+    if merge.mode is not Mode.INSERT_ONLY:
+        if merge.newest_by is not None:
+            older = is_newer(version_of("t", merge, merge.newest_by), version_of("s", merge, merge.newest_by))
+            yield sql.SQL("WHEN MATCHED AND {} THEN DO NOTHING").format(_counted("stale", older))
+        if merge.has_tombstones:
+            yield sql.SQL("WHEN MATCHED AND {} THEN DELETE").format(_counted("deleted", is_gone))
+        if others:
+            assignments = sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in others)
+            yield sql.SQL("WHEN MATCHED AND {} THEN UPDATE SET {}").format(_changes(merge, others), assignments)
+    fresh = sql.SQL("NOT {}").format(is_gone) if merge.has_tombstones else sql.SQL("true")
+    values = sql.SQL(", ").join(sql.Identifier("s", name) for name in merge.columns)
+    yield sql.SQL("WHEN NOT MATCHED AND {} THEN INSERT ({}) VALUES ({})").format(
+        _counted("inserted", fresh), identifiers(merge.columns), values
+    )
+
+
+def _counted(name: str, condition: sql.Composable) -> sql.Composable:
+    """`condition`, which is counted each time that it holds. Only CASE promises that nothing else is."""
+    counter = sql.Literal(f"pg_temp.sluicegate_{name}")
+    return sql.SQL("CASE WHEN {} THEN nextval({}) >= 0 ELSE false END").format(condition, counter)
+
+
+def append(table: sql.Identifier, merge: Merge, source: sql.Composable) -> sql.Composed:
+    """All records of the stage as new rows."""
+    columns = identifiers(merge.columns)
+    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} AS s").format(table, columns, columns, source)
+
+
+def stage_between(position: str, low: int, high: int) -> sql.Composed:
+    """The stage's records from `low` to before `high` by the column `position`, in that order."""
+    return sql.SQL("(SELECT * FROM {0} WHERE {1} >= {2} AND {1} < {3} ORDER BY {1})").format(
+        STAGE, sql.Identifier(position), sql.Literal(low), sql.Literal(high)
+    )
+
+
+def _same_key(merge: Merge) -> sql.Composed:
+    return sql.SQL(" AND ").join(sql.SQL("s.{0} = t.{0}").format(sql.Identifier(name)) for name in merge.key)
+
+
+def _changes(merge: Merge, others: Sequence[str]) -> sql.Composable:
+    """When an existing row gives way: to a newer version, or to another content of the same version."""
+    rows = [sql.SQL(", ").join(_comparable(alias, name, merge.columns) for name in others) for alias in ("t", "s")]
+    differs = sql.SQL("({}) IS DISTINCT FROM ({})").format(*rows)
+    if merge.newest_by is None:
+        return differs
+    mine, theirs = (version_of(alias, merge, merge.newest_by) for alias in ("s", "t"))
+    return sql.SQL("({} OR ({} IS NOT DISTINCT FROM {} AND {}))").format(is_newer(mine, theirs), mine, theirs, differs)
+
+
+def is_newer(one: sql.Composable, other: sql.Composable) -> sql.Composable:
+    """Whether `one` is a later version than `other`; no version is the earliest."""
+    return sql.SQL("({0} > {1} OR ({1} IS NULL AND {0} IS NOT NULL))").format(one, other)
+
+
+def version_of(alias: str, merge: Merge, newest_by: str) -> sql.Composable:
+    value = sql.Identifier(alias, newest_by)
+    # DuckDB, which picked the newest within the file, compares texts by their bytes.
+    is_text = merge.columns[newest_by].name in {"text", "varchar", "char"}
+    return sql.SQL('{} COLLATE "C"').format(value) if is_text else value
+
+
+def _comparable(alias: str, name: str, columns: Mapping[str, ColumnType]) -> sql.Composable:
+    value, type_ = sql.Identifier(alias, name), columns[name]
+    without = type_.name in _NO_EQUALITY or type_.native in _NO_EQUALITY
+    return sql.SQL("{}::text").format(value) if without else value
+
+
+def identifiers(names: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(name) for name in names)

@@ -1,0 +1,65 @@
+"""Carries out a merge from the stage, or a piece of it, and counts what became of the records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from sluicegate.pipeline.keys.model import Mode
+from sluicegate.targets.postgres.merge import COUNTERS, CREATE_COUNTERS, NO_COUNTERS, STAGE, append, merge_into
+from sluicegate.targets.target import Merge, Outcome
+
+__all__ = ["Merger"]
+
+_WORK_MEMORY = "64MB"
+"""Has room for the keys of a million rows; a server's own is often 4 MB."""
+_RAISE_WORK_MEMORY = """
+SELECT set_config('work_mem', %(wanted)s, true)
+WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes(%(wanted)s)
+"""
+
+
+class Merger:
+    """Merges on `connection`, inside whatever transaction is open there."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], table: sql.Identifier, merge: Merge) -> None:
+        self._connection, self._table, self._merge = connection, table, merge
+        self._appends = merge.mode in {Mode.APPEND, Mode.REPLACE_WINDOW}
+        if not self._appends:
+            connection.execute(CREATE_COUNTERS.encode())
+            connection.execute(_RAISE_WORK_MEMORY, {"wanted": _WORK_MEMORY})
+
+    def statement(self, source: sql.Composable = STAGE) -> sql.Composed:
+        if self._appends:
+            return append(self._table, self._merge, source)
+        return merge_into(self._table, self._merge, source)
+
+    def run(self, rows: int, source: sql.Composable = STAGE) -> Outcome:
+        """Bring the `rows` records of `source` in."""
+        before = self._counted()
+        changed = self._connection.execute(self.statement(source)).rowcount
+        inserted, stale, deleted = (now - then for now, then in zip(self._counted(), before, strict=True))
+        return self.outcome(rows, changed, inserted, stale, deleted)
+
+    def outcome(self, rows: int, changed: int, inserted: int, stale: int, deleted: int) -> Outcome:
+        """What became of `rows` records, of which `changed` changed a row.
+
+        A deletion is counted twice where a row changes in the moment in which it is to be deleted.
+        """
+        if self._appends:
+            return Outcome(inserted=changed)
+        deleted = min(deleted, changed - inserted)
+        return Outcome(inserted, changed - inserted - deleted, rows - changed - stale, stale, deleted)
+
+    def counters(self) -> str:
+        """SQL of the array of what was counted so far: inserted, stale, deleted."""
+        return NO_COUNTERS if self._appends else COUNTERS
+
+    def _counted(self) -> tuple[int, ...]:
+        if self._appends:
+            return (0, 0, 0)
+        row = self._connection.execute(f"SELECT {self.counters()}".encode()).fetchone()
+        assert row is not None
+        return tuple(row[0])
