@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import sluicegate
+from sluicegate.checks.compile import NEEDS_A_DATABASE, ROW_LEVEL
+from sluicegate.checks.tablewise import TABLEWISE
 from sluicegate.faults import CATALOGUE
 from sluicegate.faults.catalogue import Fault, StepKind
+from sluicegate.pipeline.read.expectations import _names
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -37,7 +40,18 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
+def expectations_table() -> str:
+    rows = ["| expectation | about | carried out | in SQL for columns of |", "|---|---|---|---|"]
+    for name in sorted({*_names(), *ROW_LEVEL, *TABLEWISE}):
+        compiler: Any = ROW_LEVEL.get(name) or TABLEWISE.get(name)
+        about = "the table" if name in TABLEWISE else "a record" if name in ROW_LEVEL else ""
+        by = "in SQL" if compiler else "nowhere: it asks a database" if name in NEEDS_A_DATABASE else "by GX"
+        rows.append(f"| `{name}` | {about} | {by} | {compiler.when or 'any type' if compiler else ''} |")
+    return "\n".join(rows)
+
+
 TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
+    ("checks.md", "expectations"): expectations_table,
     ("operator.md", "faults"): fault_table,
     ("platform.md", "settings"): settings_table,
 }

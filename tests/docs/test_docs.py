@@ -33,7 +33,8 @@ from sluicegate.load.load import load
 from sluicegate.load.request import LoadRequest
 from sluicegate.local.stack.airflow import DAG_PROCESSOR
 from sluicegate.pipeline import Window, read_tree
-from sluicegate.pipeline.keys.model import Column, LoadStep, Mode
+from sluicegate.pipeline.keys.model import Column, DeadLetters, LoadStep, Mode
+from sluicegate.pipeline.text.quantities import Limit
 from sluicegate.storage import Storage, parse_uri
 from sluicegate.targets.connection import parse_table
 from sluicegate.targets.postgres.target import PostgresTarget
@@ -54,7 +55,12 @@ def named(each: Page) -> str:
 
 
 def test_there_are_pipelines_to_check() -> None:
-    assert {each.name for each in WITH_PIPELINES} == {"README.md", "docs/author.md", "docs/sources.md"}
+    assert {each.name for each in WITH_PIPELINES} == {
+        "README.md",
+        "docs/author.md",
+        "docs/checks.md",
+        "docs/sources.md",
+    }
 
 
 @pytest.mark.parametrize("of", WITH_PIPELINES, ids=named)
@@ -170,6 +176,28 @@ def posts() -> Iterator[tuple[str, list[Any]]]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_the_checks_of_the_page_do_what_it_says(tmp_path: Path, warehouse: str) -> None:
+    tree = read_tree(write_dags(page("checks.md"), tmp_path))
+    step = tree.pipelines["visits"].steps["load_visits"]
+    assert isinstance(step, LoadStep)
+    file = tmp_path / "visits.csv"
+    file.write_text(
+        "visit_id,country,started_at,ended_at,pages,referrer\n"
+        "1,DE,2026-01-01 10:00:00Z,2026-01-01 10:00:00Z,900,https://a/\n"
+        "2,XX,2026-01-01 10:00:00Z,,2,https://a/\n"
+        "3,DE,2026-01-01 10:00:00Z,2026-01-01 09:00:00Z,2,\n"
+        "4,FR,2026-01-01 10:00:00Z,2026-01-01 11:00:00Z,11,\n"
+    )
+    options = step.each() | {"dead_letters": DeadLetters(max=Limit.parse("100%"))}
+    request = LoadRequest(sources=(str(file),), table="visits", **options)
+    report = load(request, Storage(), PostgresTarget(warehouse, "visits"))
+    assert report.reasons == {
+        "in:country": 1, "expect_column_pair_values_a_to_be_greater_than_b:ended_at+started_at": 1,
+        "required:referrer": 1,
+    }  # fmt: skip
+    assert report.warnings == {"between:pages#2": 1, "expect_column_mean_to_be_between:pages": "900.0"}
 
 
 # --- commands ----------------------------------------------------------------------------------------------------

@@ -118,9 +118,9 @@ def test_wrong_arguments_of_a_compiled_check_are_told_where_they_stand(
         "expect_column_values_to_be_between: {column: x, min_value: 1, max_value: 5, mostly: 0.9, meta: {a: b}}",
         "expect_column_values_to_be_between: {column: x, min_value: '2026-01-01'}",
         "expect_column_value_lengths_to_be_between: {column: x, max_value: 5}",
-        "expect_column_values_to_be_unique: {column: x, row_condition: 'y > 1', condition_parser: pandas, other: 1}",
+        "expect_column_values_to_be_unique: {column: x, row_condition: 'y.isnull()', condition_parser: pandas}",
         "expect_column_values_to_match_regex: {column: x, regex: '^(?!a)'}",
-        "expect_column_mean_to_be_between: {column: x, minimum: 3}",  # for Great Expectations to judge
+        "expect_column_values_to_be_increasing: {column: x, minimum: 3}",  # for Great Expectations to judge
     ],
 )
 def test_what_the_file_cannot_show_is_left_to_the_run(root: Path, check: str) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
+
+import pytest
 
 from sluicegate.pipeline.keys.model import Check
 
@@ -84,7 +87,7 @@ def test_bounds_are_compared_as_what_their_column_is(warehouse: Any) -> None:
     path = warehouse.csv("1.csv", ["id", "d", "t", "z"], [[1, *["2025-09-01"] * 3], [2, *["2025-09-05"] * 3]])
     columns = {"d": "date", "t": "timestamp", "z": "timestamptz"}
     for column in columns:
-        for kind, observed in (("max", "2025-09-05 00:00:00"), ("min", "2025-09-01 00:00:00")):
+        for kind, observed in (("max", "saw 2025-09-05"), ("min", "saw 2025-09-01")):
             name = f"expect_column_{kind}_to_be_between"
             good = check(name, column=column, min_value="2025-09-01", max_value="2025-09-05")
             assert warehouse.load(path, key="id", columns=columns, checks=(good,), force=True).counts.dead == 0
@@ -123,3 +126,54 @@ def test_numbers_without_a_precision_are_numbers_to_great_expectations(warehouse
     path = warehouse.csv("1.csv", ["id", "n"], [[1, "9"], [2, "10.5"]])
     top = check("expect_column_max_to_be_between", column="n", min_value=10)
     assert warehouse.load(path, key="id", columns={"n": "numeric"}, checks=(top,)).status == "loaded"
+
+
+def test_a_bound_that_no_value_of_the_column_can_have_is_compared_and_does_not_crash(warehouse: Any) -> None:
+    path = warehouse.csv("1.csv", ["id", "n", "m", "r"], [[1, 7, "9.50", "0.1"]])
+    columns = {
+        "n": {"type": "bigint", "between": [-(10**30), 10**39]},
+        "m": {"type": "numeric(12,2)", "between": [None, 10**37], "in": [9.5, 10**37]},
+        "r": {"type": "real", "between": [0, 0.1]},
+    }
+    assert warehouse.load(path, key="id", columns=columns).counts.inserted == 1
+
+
+def test_the_columns_of_the_table_are_all_of_them_and_not_those_of_the_check(warehouse: Any) -> None:
+    path = warehouse.csv("1.csv", ["id", "n"], [[1, 1]])
+    wanted = check("expect_table_columns_to_match_ordered_list", column_list=["id"])
+    assert "saw ['id', 'n']" in warehouse.fails(path, key="id", checks=(wanted,)).detail
+
+
+def test_what_only_warns_is_counted_and_loads(warehouse: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "sluicegate.load")
+    path = warehouse.csv("1.csv", ["id", "n", "s"], [[1, 1, "a"], [2, 9, "a"], [3, 8, "b"]])
+    report = warehouse.load(
+        path,
+        key="id",
+        columns={"n": {"type": "integer", "between": [2, None]}},
+        checks=(
+            check("expect_column_values_to_be_between", column="n", max_value=5, severity="warning"),
+            check("expect_column_values_to_be_in_set", column="n", value_set=[1, 8, 9], severity="warning"),
+            check("expect_column_values_to_be_unique", column="s", severity="info"),
+            check("expect_column_value_z_scores_to_be_less_than", column="n", threshold=0.1, double_sided=True,
+                  severity="warning"),
+            check("expect_column_mean_to_be_between", column="n", max_value=5, severity="warning"),
+            check("expect_column_kl_divergence_to_be_less_than", column="s", threshold=0.01, severity="info",
+                  partition_object={"values": ["a", "b"], "weights": [0.1, 0.9]}),
+        ),
+    )  # fmt: skip
+    assert report.reasons == {"between:n": 1}
+    assert report.counts.inserted == 2
+    warnings = dict(report.warnings)
+    assert float(warnings.pop("expect_column_kl_divergence_to_be_less_than:s")) > 0.01
+    assert warnings == {
+        "between:n#2": 2,
+        "unique:s": 2,
+        "expect_column_value_z_scores_to_be_less_than:n": 3,
+        "expect_column_mean_to_be_between:n": "8.5",
+    }
+    assert "warnings: between:n#2 2, unique:s 2" in report.line()
+    assert [record.levelname for record in caplog.records if "unique:s" in record.message] == ["INFO"]
+    assert [record.levelname for record in caplog.records if "between:n#2" in record.message] == ["WARNING"]
+    odd = check("expect_column_values_to_be_unique", column="s", severity="warn")
+    assert "did you mean 'warning'?" in warehouse.fails(path, key="id", checks=(odd,), force=True).detail

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
@@ -9,8 +10,8 @@ from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from sluicegate.checks.dialect import DUCKDB, SqlDialect
 from sluicegate.checks.rule import Rule
-from sluicegate.checks.sql import literal
 from sluicegate.faults import FaultError, fault
 
 __all__ = ["CheckedColumn", "broken", "constant", "with_moments"]
@@ -45,8 +46,10 @@ class CheckedColumn:
     zone: str | None = None
 
 
-def constant(rule: Rule, column: CheckedColumn, value: object) -> tuple[str, tuple[str, str] | None] | None:
-    """SQL of a constant to compare `column` with, and what must cast for it to be right.
+def constant(
+    rule: Rule, column: CheckedColumn, value: object, sql: SqlDialect = DUCKDB
+) -> tuple[str, tuple[str, str] | None] | None:
+    """SQL of a constant to compare `column` with, and what must cast for it to be right. None for None.
 
     :raises FaultError: CHECK_BROKEN when it cannot be compared.
     """
@@ -54,19 +57,18 @@ def constant(rule: Rule, column: CheckedColumn, value: object) -> tuple[str, tup
         return None
     name = rule.columns[0]
     if column.kind == "number":
-        if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or math.isnan(value):
             raise broken(rule, f"{value!r} is not a number, and column {name!r} is")
-        text = repr(value) if isinstance(value, float) else str(value)
-        kind = "DOUBLE" if isinstance(value, float) or column.type in {"FLOAT", "DOUBLE"} else _decimal(text)
-        return f"CAST({literal(text)} AS {kind})", (text, kind)
+        text, kind = _number(column, value)
+        return sql.constant(text, kind), (text, kind)
     if column.kind == "moment":
         moment = _moment(rule, column, value)
         text = moment.date().isoformat() if column.type == "DATE" else moment.isoformat(" ")
-        return f"CAST({literal(text)} AS {column.type})", None
+        return sql.constant(text, column.type), None
     if column.kind == "text" and not isinstance(value, str):
         raise broken(rule, f"column {name!r} is text and cannot be compared with {value!r}; give it a type in columns:")
     text = str(value)
-    return f"CAST({literal(text)} AS {column.type})", (text, column.type)
+    return sql.constant(text, column.type), (text, column.type)
 
 
 def with_moments(rule: Rule, columns: Mapping[str, CheckedColumn]) -> Rule:
@@ -121,8 +123,35 @@ def _parse(value: object) -> datetime:
     return datetime.fromisoformat(value.strip())
 
 
-def _decimal(text: str) -> str:
-    """An exact type for a whole or decimal number."""
-    digits = text.lstrip("+-")
-    scale = len(digits.partition(".")[2])
-    return f"DECIMAL(38,{scale})" if "e" not in digits.lower() and scale < 38 else "DOUBLE"
+_DIGITS = {"SMALLINT": 5, "INTEGER": 10, "BIGINT": 19}
+_LARGEST_SINGLE = 3.4028234663852886e38
+_WIDEST = 38
+"""Digits of a decimal, before and behind the point."""
+
+
+def _number(column: CheckedColumn, value: float | Decimal) -> tuple[str, str]:
+    """A number as text, and the type in which it is compared with the column's values without a rounding.
+
+    A single-precision column is compared in single precision: its 0.1 is the nearest that it has.
+    """
+    if column.type in {"FLOAT", "DOUBLE", "VARCHAR"} or isinstance(value, float) or not Decimal(value).is_finite():
+        single = column.type == "FLOAT" and abs(float(value)) <= _LARGEST_SINGLE
+        return repr(float(value)), "FLOAT" if single else "DOUBLE"
+    whole, scale = _room(column.type)
+    number = Decimal(value)
+    sign, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)
+    behind, before = max(0, -exponent), max(1, len(digits) + exponent)
+    if before > whole:  # further out than any value of the column
+        return "-Infinity" if sign else "Infinity", "DOUBLE"
+    if whole + max(scale, behind) > _WIDEST:
+        return repr(float(value)), "DOUBLE"
+    return f"{number:f}", f"DECIMAL({before + behind},{behind})"
+
+
+def _room(type_: str) -> tuple[int, int]:
+    """How many digits values of a type have before and behind the point."""
+    if type_.startswith("DECIMAL("):
+        precision, scale = (int(part) for part in type_[len("DECIMAL(") : -1].split(","))
+        return precision - scale, scale
+    return _DIGITS.get(type_, _WIDEST), 0

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.checks.rule import Rule
 from sluicegate.faults import FaultError, fault
-from sluicegate.pipeline.diagnostics import did_you_mean, hint
+from sluicegate.pipeline.diagnostics import hint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +52,8 @@ class TableVerdict:
     rule: Rule
     success: bool
     observed: str
+    value: Any = None
+    """What was seen, as a value."""
 
 
 class ExpectationRunner:
@@ -62,7 +64,11 @@ class ExpectationRunner:
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
 
-        self._core: Any = gx.expectations
+        core: Any = gx.expectations
+        kinds: list[Any] = [each for each in vars(core).values() if isinstance(each, type)]
+        self._classes: dict[str, Any] = {
+            name: kind for kind in kinds if (name := getattr(kind, "expectation_type", ""))
+        }
         context: Any = gx.get_context(mode="ephemeral")
         context.enable_analytics(False)
         context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
@@ -112,7 +118,8 @@ class ExpectationRunner:
         outcome = self._outcome(self._expectation(rule), rule, frame)
         result = outcome.result or {}
         seen = result.get("observed_value", result.get("unexpected_list", result))
-        return TableVerdict(rule, bool(outcome.success), repr(seen.item() if hasattr(seen, "item") else seen)[:500])
+        value = seen.item() if hasattr(seen, "item") else seen
+        return TableVerdict(rule, bool(outcome.success), repr(value)[:500], value)
 
     def _validate(self, expectation: Any, rule: Rule, frame: pd.DataFrame) -> Mapping[str, Any]:
         return self._outcome(expectation, rule, frame).result or {}
@@ -128,13 +135,10 @@ class ExpectationRunner:
         return outcome
 
     def _class(self, rule: Rule) -> Any:
-        name = "".join(word.capitalize() for word in rule.expectation.split("_"))
-        names = [each for each in dir(self._core) if each.startswith("Expect") or each == "UnexpectedRowsExpectation"]
-        if name not in names:
-            near = did_you_mean(name, names)
-            meant = f"; did you mean {_snake(near)!r}?" if near else ""
+        if (kind := self._classes.get(rule.expectation)) is None:
+            meant = hint(rule.expectation, self._classes)
             raise fault("CHECK_BROKEN", f"there is no expectation {rule.expectation!r}{meant}", rule=rule.name)
-        return getattr(self._core, name)
+        return kind
 
     def _expectation(self, rule: Rule) -> Any:
         kind = self._class(rule)
@@ -170,7 +174,3 @@ def _exception_of(info: Any) -> str | None:
         if why := _exception_of(value):
             return why
     return None
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

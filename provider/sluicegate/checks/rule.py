@@ -12,10 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from sluicegate.faults import fault
+from sluicegate.pipeline.diagnostics import hint
 from sluicegate.pipeline.keys.model import Check, Column
 
-__all__ = ["SHORT_NAMES", "Rule", "number_twins", "rules_of_checks", "rules_of_contract", "rules_of_suite"]
+__all__ = [
+    "ABOUT", "SEVERITIES", "SHORT_NAMES", "Rule", "number_twins", "rules_of_checks", "rules_of_contract",
+    "rules_of_suite",
+]  # fmt: skip
 
+ABOUT = {"meta", "notes", "description", "severity", "id", "rendered_content", "result_format", "catch_exceptions"}
+"""Arguments that say nothing about which records are bad."""
+SEVERITIES = ("critical", "warning", "info")
+"""What Great Expectations lets an expectation say of its failure."""
+_LEVELS = ", ".join(SEVERITIES)
 SHORT_NAMES: Mapping[str, str] = {
     "expect_column_values_to_not_be_null": "required",
     "expect_column_values_to_be_null": "null",
@@ -24,7 +33,10 @@ SHORT_NAMES: Mapping[str, str] = {
     "expect_column_values_to_not_be_in_set": "not_in",
     "expect_column_values_to_match_regex": "matches",
     "expect_column_values_to_not_match_regex": "not_matches",
+    "expect_column_values_to_match_regex_list": "matches_list",
+    "expect_column_values_to_not_match_regex_list": "not_matches_list",
     "expect_column_value_lengths_to_be_between": "length",
+    "expect_column_value_lengths_to_equal": "length",
     "expect_column_values_to_be_unique": "unique",
     "expect_compound_columns_to_be_unique": "unique",
 }
@@ -43,6 +55,18 @@ class Rule:
         if not self.name:
             short = SHORT_NAMES.get(self.expectation, self.expectation)
             object.__setattr__(self, "name", ":".join([short, "+".join(self.columns)]) if self.columns else short)
+
+    @property
+    def severity(self) -> str:
+        """What a failure means: `critical`, or only a `warning` or an `info`.
+
+        :raises FaultError: CHECK_BROKEN when it is none of these.
+        """
+        severity = self.kwargs.get("severity") or "critical"
+        if severity not in SEVERITIES:
+            detail = f"{self.expectation}: severity is {severity!r}{hint(severity, SEVERITIES)} (expected {_LEVELS})"
+            raise fault("CHECK_BROKEN", detail, rule=self.name)
+        return str(severity)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import Counts, Load
+from sluicegate.load.judge import Warned
 from sluicegate.load.report import LoadReport
 from sluicegate.load.request import LoadRequest
 from sluicegate.storage.part import Part, version
 from sluicegate.targets.target import Table
 
 __all__ = ["Account"]
+
+log = logging.getLogger("sluicegate.load")
 
 
 class Account:
@@ -21,6 +25,15 @@ class Account:
     def __init__(self, request: LoadRequest, digest: str) -> None:
         self._request, self._digest = request, digest
         self._started = time.monotonic()
+        self._warnings: Mapping[str, int | str] = {}
+
+    def warn(self, warnings: Sequence[Warned]) -> None:
+        """Log what only warns, and keep it for the report."""
+        self._warnings = {warned.rule.name: warned.seen for warned in warnings}
+        for warned in warnings:
+            level = logging.INFO if warned.rule.severity == "info" else logging.WARNING
+            seen = f"{warned.records:,} records" if warned.records is not None else f"saw {warned.observed}"
+            log.log(level, "%s does not hold: %s", warned.rule.name, seen)
 
     def entry(self, table: Table, parts: Sequence[Part], status: str, counts: Counts, code: str | None) -> Load:
         """The row of the ledger.
@@ -49,6 +62,7 @@ class Account:
         return LoadReport(
             status,  # type: ignore[arg-type]
             table.name, self._request.source, version(parts), counts, reasons, resolved, self._seconds(),
+            warnings=self._warnings,
         )  # fmt: skip
 
     def skipped(self, table: Table, done: Load) -> LoadReport:

@@ -1,18 +1,50 @@
-"""What is asked of a load's records: rules compiled into SQL, and those that Great Expectations carries out."""
+"""What is asked of a load's records: rules compiled into SQL, and those that Great Expectations carries out.
+
+A rule that only warns sets nothing aside and fails nothing: its records are counted.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from sluicegate.checks.bounds import with_moments
-from sluicegate.checks.compile import CompiledRule, compile_rule
-from sluicegate.checks.expectations import ExpectationRunner, TableVerdict, frame_columns
+from sluicegate.checks.bounds import CheckedColumn, with_moments
+from sluicegate.checks.compile import compile_rule, compile_table_rule
+from sluicegate.checks.compiler import CompiledRule, CompiledTableRule
+from sluicegate.checks.expectations import ExpectationRunner, RowFailures, TableVerdict, frame_columns
 from sluicegate.checks.rule import Rule
 from sluicegate.faults import fault
 from sluicegate.load.letters import TYPE
 from sluicegate.load.staged import Staged
 from sluicegate.records.reader import MALFORMED
+
+__all__ = ["Judge", "Warned"]
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A rule that only warns and does not hold: how many records are bad, or what was seen of the table."""
+
+    rule: Rule
+    records: int | None = None
+    observed: str | None = None
+
+    @property
+    def seen(self) -> int | str:
+        return self.records if self.records is not None else str(self.observed)
+
+
+@dataclass
+class Asked:
+    """The rules of a load, by what carries them out."""
+
+    rows: list[CompiledRule] = field(default_factory=list)
+    warned: list[CompiledRule] = field(default_factory=list)
+    """Those of a record that only warn."""
+    table: list[CompiledTableRule] = field(default_factory=list)
+    expectations: list[Rule] = field(default_factory=list)
+    """What Great Expectations carries out."""
 
 
 class Judge:
@@ -23,27 +55,39 @@ class Judge:
 
     def __init__(self, staged: Staged, rules: Sequence[Rule]) -> None:
         self._staged = staged
-        self._compiled: list[CompiledRule] = []
-        self.expectations: list[Rule] = []
-        """What Great Expectations carries out."""
-        self._runner: ExpectationRunner | None = None
+        self.asked = Asked()
+        self.warnings: list[Warned] = []
+        """Grows as the rules are judged."""
+        self.runner: ExpectationRunner | None = None
+        self.found: dict[str, RowFailures] = {}
+        """What Great Expectations found of single records, by the rule's name."""
         checked = {name: staged.checked(name) for name in staged.columns}
         for rule in rules:
-            compiled = compile_rule(rule, checked)
-            if compiled is None or not self._understood(compiled):
-                self.expectations.append(with_moments(rule, checked))
-            else:
-                self._compiled.append(compiled)
+            self._sort_in(rule, checked)
         self.rules = [
             Rule(MALFORMED, {}, MALFORMED),
             *(Rule(TYPE, {"column": name}, f"type:{name}") for name in staged.columns),
-            *(compiled.rule for compiled in self._compiled),
-            *self.expectations,
+            *(compiled.rule for compiled in self.asked.rows),
+            *self.asked.expectations,
         ]
+
+    def _sort_in(self, rule: Rule, checked: dict[str, CheckedColumn]) -> None:
+        warns = rule.severity != "critical"
+        if (compiled := compile_rule(rule, checked)) is not None:
+            self._require_constants(rule, compiled.constants)
+            if not self._understands(compiled.patterns):
+                compiled = compile_rule(rule, checked, native=False)
+                assert compiled is not None
+            (self.asked.warned if warns else self.asked.rows).append(compiled)
+        elif (table := compile_table_rule(rule, checked)) is not None:
+            self._require_constants(rule, table.constants)
+            self.asked.table.append(table)
+        else:
+            self.asked.expectations.append(with_moments(rule, checked))
 
     def tests(self) -> list[tuple[str, int]]:
         """The rules that one record breaks by itself: a condition in SQL, and the rule's number."""
-        return [(one.fails, self.rules.index(one.rule)) for one in self._compiled if not one.unique]
+        return [(one.fails, self.rules.index(one.rule)) for one in self.asked.rows if not one.unique]
 
     def constraint(self, name: str, columns: Sequence[str]) -> int:
         """The number of a rule that the target itself applies; a new one if it has not been met before."""
@@ -55,26 +99,31 @@ class Judge:
 
     def judge_together(self) -> None:
         """What looks at several records at once, when all are there."""
-        for compiled in self._compiled:
+        for compiled in self.asked.rows:
             if compiled.unique:
                 self._check_unique(compiled)
         self._forgive()
+        self._warn()
         self._check_expectations()
 
     def _check_unique(self, compiled: CompiledRule) -> None:
         """All copies of a value are bad, as Great Expectations has it."""
-        values = ", ".join(compiled.unique)
+        number = self.rules.index(compiled.rule)
+        self._staged.duck.execute(f"INSERT INTO more_failed SELECT stage_row, {number} FROM ({self.copies(compiled)})")
+
+    def copies(self, compiled: CompiledRule) -> str:
+        """SQL of the records that break a rule of uniqueness: `stage_row`, and what rules refer to."""
         stated = self._staged.stated("s.rowid AS stage_row, s.failed")
-        self._staged.duck.execute(
-            f"INSERT INTO more_failed SELECT stage_row, {self.rules.index(compiled.rule)} FROM "
-            f"(SELECT stage_row, count(*) OVER (PARTITION BY {values}) AS copies FROM ({stated}) "
-            f"WHERE NOT {self._staged.is_malformed()} AND {compiled.fails}) WHERE copies > 1"
+        copies = f"count(*) OVER (PARTITION BY {', '.join(compiled.unique)}) AS copies"
+        return (
+            f"SELECT * FROM (SELECT *, {copies} FROM ({stated}) WHERE NOT {self._staged.is_malformed()} "
+            f"AND {compiled.fails}) WHERE copies > 1"
         )
 
     def _forgive(self) -> None:
         """Rules that hold by their `mostly` set nothing aside."""
         forgiven: list[int] = []
-        for compiled in self._compiled:
+        for compiled in self.asked.rows:
             if compiled.mostly == 1:
                 continue
             number = self.rules.index(compiled.rule)
@@ -86,47 +135,88 @@ class Judge:
                 bad = self._staged.number(f"SELECT count(*) FROM more_failed WHERE rule = {number}")
             else:
                 bad = self._staged.number(f"SELECT count(*) FROM staged WHERE list_contains(failed, {number})")
-            if judged == 0 or judged - bad >= compiled.mostly * judged:
+            if compiled.holds(judged, bad):
                 forgiven.append(number)
         if forgiven:
             some = ", ".join(map(str, forgiven))
             self._staged.duck.execute(f"DELETE FROM more_failed WHERE rule IN ({some})")
             self._staged.forgiven = tuple(forgiven)
 
+    def _warn(self) -> None:
+        """Count the records that break a rule which only warns."""
+        for compiled in self.asked.warned:
+            judged, bad = self.counts(compiled)
+            if not compiled.holds(judged, bad):
+                self.warnings.append(Warned(compiled.rule, records=bad))
+
+    def counts(self, compiled: CompiledRule) -> tuple[int, int]:
+        """How many records count for a rule, and how many of them break it."""
+        stated = self._staged.stated("s.failed")
+        judged, bad = self._staged.row(
+            f"SELECT count(*) FILTER ({compiled.applies}), count(*) FILTER ({compiled.fails}) FROM ({stated}) "
+            f"WHERE NOT {self._staged.is_malformed()}"
+        )
+        if compiled.unique:
+            bad = self._staged.number(f"SELECT count(*) FROM ({self.copies(compiled)})")
+        return int(judged), int(bad)
+
     def _check_expectations(self) -> None:
         """The row-level rules of Great Expectations. Those about the table are judged by `verdicts`."""
-        if not self.expectations:
+        if not self.asked.expectations:
             return
-        self._runner = ExpectationRunner()
-        for rule in [rule for rule in self.expectations if self._runner.is_row_level(rule)]:
+        self.runner = ExpectationRunner()
+        for rule in [rule for rule in self.asked.expectations if self.runner.is_row_level(rule)]:
             wanted = frame_columns(rule, list(self._staged.columns))
             frames = self._staged.frames(
                 wanted, f"FROM staged s WHERE NOT {self._staged.is_malformed()} ORDER BY s.rowid"
             )
-            bad = self._runner.rows(rule, frames).positions
-            if not bad:
-                continue
-            self._staged.duck.execute("CREATE TEMP TABLE positions (position BIGINT)")
-            self._staged.duck.execute("INSERT INTO positions SELECT unnest($1::BIGINT[])", [list(bad)])
-            self._staged.duck.execute(
-                f"INSERT INTO more_failed SELECT stage_row, {self.rules.index(rule)} FROM "
-                "(SELECT s.rowid AS stage_row, row_number() OVER (ORDER BY s.rowid) - 1 AS position FROM staged s "
-                f"WHERE NOT {self._staged.is_malformed()}) SEMI JOIN positions USING (position)"
-            )
-            self._staged.duck.execute("DROP TABLE positions")
+            found = self.found[rule.name] = self.runner.rows(rule, frames)
+            if found.positions and rule.severity == "critical":
+                self._set_aside(rule, found)
+            elif found.positions:
+                self.warnings.append(Warned(rule, records=len(found.positions)))
+
+    def _set_aside(self, rule: Rule, found: RowFailures) -> None:
+        self._staged.duck.execute("CREATE TEMP TABLE positions (position BIGINT)")
+        self._staged.duck.execute("INSERT INTO positions SELECT unnest($1::BIGINT[])", [list(found.positions)])
+        self._staged.duck.execute(
+            f"INSERT INTO more_failed SELECT stage_row, {self.rules.index(rule)} FROM "
+            "(SELECT s.rowid AS stage_row, row_number() OVER (ORDER BY s.rowid) - 1 AS position FROM staged s "
+            f"WHERE NOT {self._staged.is_malformed()}) SEMI JOIN positions USING (position)"
+        )
+        self._staged.duck.execute("DROP TABLE positions")
 
     def verdicts(self) -> list[TableVerdict]:
         """What the rules about the whole table say of the records that stay."""
+        found = [*self._compiled_verdicts(), *self._others_verdicts()]
+        self.warnings += [
+            Warned(verdict.rule, observed=verdict.observed)
+            for verdict in found
+            if not verdict.success and verdict.rule.severity != "critical"
+        ]
+        return found
+
+    def _compiled_verdicts(self) -> list[TableVerdict]:
+        if not self.asked.table:
+            return []
+        asked = ", ".join(f"{one.observed}, {one.holds}" for one in self.asked.table)
+        row = self._staged.row(f"SELECT {asked} FROM ({self._staged.stated('s.part')} WHERE {self._staged.kept()})")
+        return [
+            TableVerdict(one.rule, bool(row[2 * number + 1]), str(row[2 * number])[:500], row[2 * number])
+            for number, one in enumerate(self.asked.table)
+        ]
+
+    def _others_verdicts(self) -> list[TableVerdict]:
         found: list[TableVerdict] = []
-        for rule in self.expectations:
-            assert self._runner is not None
-            if self._runner.is_row_level(rule):
+        for rule in self.asked.expectations:
+            assert self.runner is not None
+            if self.runner.is_row_level(rule):
                 continue
             wanted = frame_columns(rule, list(self._staged.columns))
             frames = list(
                 self._staged.frames(wanted, f"FROM staged s WHERE {self._staged.kept()} ORDER BY s.rowid")(None)
             )
-            found.append(self._runner.table(rule, frames[0]))
+            found.append(self.runner.table(rule, frames[0]))
         return found
 
     def reasons(self) -> dict[str, int]:
@@ -142,22 +232,23 @@ class Judge:
             counts[self.rules[number].name] += count
         return dict(counts)
 
-    def _understood(self, compiled: CompiledRule) -> bool:
-        """Whether DuckDB knows the rule's regular expression.
+    def _require_constants(self, rule: Rule, constants: Sequence[tuple[str, str]]) -> None:
+        """Check that what a column is compared with can be of its type.
 
         :raises FaultError: CHECK_BROKEN when a constant is not of its column's type.
         """
-        import duckdb
-
-        for text, type_ in compiled.constants:
+        for text, type_ in constants:
             if self._staged.duck.execute(f"SELECT TRY_CAST(? AS {type_}) IS NULL", [text]).fetchone() != (False,):
-                rule = compiled.rule
                 detail = f"{rule.expectation}: {text!r} is not a {type_.lower()}, which {rule.columns[0]!r} is"
                 raise fault("CHECK_BROKEN", detail, rule=rule.name)
-        if compiled.pattern is None:
-            return True
+
+    def _understands(self, patterns: Sequence[str]) -> bool:
+        """Whether DuckDB takes these regular expressions: some are too large for it."""
+        import duckdb
+
         try:
-            self._staged.duck.execute("SELECT regexp_matches('', ?)", [compiled.pattern])
+            for pattern in patterns:
+                self._staged.duck.execute("SELECT regexp_matches('', ?)", [pattern])
         except duckdb.InvalidInputException:
             return False
         return True

@@ -240,7 +240,8 @@ class Loader:
             return _Prepared(columns, None, counts, reasons, self._too_many(stage, reasons))
         if self._request.mode in {Mode.MERGE, Mode.INSERT_ONLY}:
             stage.dedupe()
-        failed = [verdict for verdict in stage.verdicts() if not verdict.success]
+        failed = [one for one in stage.verdicts() if not one.success and one.rule.severity == "critical"]
+        self._account.warn(stage.warnings)
         if failed:
             detail = "; ".join(f"{verdict.rule.name} does not hold: saw {verdict.observed}" for verdict in failed)
             failure = fault("CHECK_FAILED", detail, rules=[verdict.rule.name for verdict in failed])

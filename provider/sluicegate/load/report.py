@@ -30,6 +30,8 @@ class LoadReport:
     """Open dead letters whose record, or a later one with its key, came in now."""
     seconds: float = 0.0
     loaded_by: str | None = None
+    warnings: Mapping[str, int | str] = field(default_factory=dict)
+    """Rules of severity `warning` or `info` that do not hold: how many records break them, or what was seen."""
 
     def as_dict(self) -> dict[str, object]:
         """JSON values: what goes to XCom and into reports of runs."""
@@ -40,6 +42,7 @@ class LoadReport:
             "source_version": self.source_version,
             **self.counts.as_dict(),
             "reasons": dict(self.reasons),
+            "warnings": dict(self.warnings),
             "resolved": self.resolved,
             "seconds": round(self.seconds, 3),
             "loaded_by": self.loaded_by,
@@ -61,6 +64,8 @@ class LoadReport:
             parts.append(f"{counts.dead:,} dead" + (f" ({reasons})" if reasons else ""))
         if counts.rejected:
             parts.append(f"{counts.rejected:,} rejected")
+        if self.warnings:
+            parts.append(f"warnings: {warnings_text(self.warnings)}")
         if self.resolved:
             parts.append(f"{self.resolved:,} dead letters resolved")
         word = {"loaded": "loaded", "failed": "failed: loaded", "dry_run": "dry run, nothing kept: would load"}[
@@ -75,3 +80,10 @@ def reasons_text(reasons: Mapping[str, int], most: int = 5) -> str:
     ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
     text = ", ".join(f"{rule} {count:,}" for rule, count in ranked[:most])
     return f"{text} and {len(ranked) - most} more rules" if len(ranked) > most else text
+
+
+def warnings_text(warnings: Mapping[str, int | str]) -> str:
+    """`between:age 3, expect_column_mean_to_be_between:age saw 2.5`."""
+    return ", ".join(
+        f"{rule} {seen:,}" if isinstance(seen, int) else f"{rule} saw {seen}" for rule, seen in warnings.items()
+    )

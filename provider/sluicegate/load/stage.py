@@ -16,7 +16,7 @@ from sluicegate.checks.rule import Rule
 from sluicegate.ledger.entries import DeadLetter
 from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.closing import Closing
-from sluicegate.load.judge import Judge
+from sluicegate.load.judge import Judge, Warned
 from sluicegate.load.letters import (
     failures_of,
     header_of,
@@ -173,6 +173,11 @@ class Stage:
     def verdicts(self) -> list[TableVerdict]:
         """What the rules about the whole table say of the records that stay."""
         return self._judge.verdicts()
+
+    @property
+    def warnings(self) -> Sequence[Warned]:
+        """What rules that only warn say; those about the table after `verdicts`."""
+        return self._judge.warnings
 
     def reasons(self) -> dict[str, int]:
         """How many records each rule set aside."""

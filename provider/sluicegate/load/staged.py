@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sluicegate.checks.bounds import CheckedColumn
 from sluicegate.records.casts import Cast
@@ -64,6 +64,12 @@ class Staged:
         row = self.duck.execute(query).fetchone()
         assert row is not None
         return int(row[0])
+
+    def row(self, query: str) -> tuple[Any, ...]:
+        """The one row that a query returns."""
+        row: tuple[Any, ...] | None = self.duck.execute(query).fetchone()
+        assert row is not None
+        return row
 
     def begin_part(self, part: int, skipped: int) -> None:
         """Note how lines follow from the order of the records of `part`, which are staged next.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sluicegate.checks.compile import SEARCH, search
+from sluicegate.checks.dialect import PARSES, SEARCH
+from sluicegate.checks.parse import parses
+from sluicegate.checks.patterns import search
 from sluicegate.faults import fault
 from sluicegate.records.exact import CANONICAL, canonical_number
 from sluicegate.records.jsonnumbers import MARK_NUMBERS, mark_numbers
@@ -31,6 +33,7 @@ def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
     except duckdb.Error as error:
         raise fault("WRONG_USE", f"load_memory_limit is {memory_limit!r}, not a size such as 400MB: {error}") from error
     duck.create_function(SEARCH, search, ["VARCHAR", "VARCHAR"], "BOOLEAN")
+    duck.create_function(PARSES, parses, ["VARCHAR", "VARCHAR", "VARCHAR"], "BOOLEAN")
     duck.create_function(CANONICAL, canonical_number, ["VARCHAR"], "VARCHAR")
     duck.create_function(MARK_NUMBERS, mark_numbers, ["VARCHAR"], "VARCHAR")
     # Global: a cursor begins with the global settings, and with the machine's zone where there is none.

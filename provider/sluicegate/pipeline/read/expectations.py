@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -44,9 +45,11 @@ def read_checks(raw: object, where: Where, report: Report) -> tuple[Check, ...]:
 
 @lru_cache(maxsize=1)
 def _names() -> frozenset[str]:
-    """The expectations that are installed; none where the package is not."""
+    """The expectations that are installed and exported; none where the package is not."""
     spec = PathFinder.find_spec("great_expectations")
     if spec is None or spec.origin is None:
         return frozenset()
-    folder = Path(spec.origin).parent / "expectations" / "core"
-    return frozenset(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+    exports = Path(spec.origin).parent / "expectations" / "core" / "__init__.py"
+    return frozenset(
+        re.findall(r"^from \.(expect_\w+|unexpected_rows_expectation) import", exports.read_text(), re.MULTILINE)
+    )

@@ -1,0 +1,98 @@
+"""The SQL of the two engines that carry out compiled rules: DuckDB in a worker, Spark on a cluster.
+
+Types are said in DuckDB's words everywhere in this room. Two functions have to be registered with the engine:
+`SEARCH` and `PARSES`, of `patterns` and `parse`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sluicegate.checks.sql import literal, name_of
+
+__all__ = ["DUCKDB", "PARSES", "SEARCH", "SPARK", "SqlDialect"]
+
+SEARCH = "sluicegate_search"
+"""The SQL function that `patterns.search` has to be registered as."""
+PARSES = "sluicegate_parses"
+"""The SQL function that `parse.parses` has to be registered as."""
+
+
+@dataclass(frozen=True)
+class SqlDialect:
+    """How an engine says what it does not say as DuckDB does.
+
+    :param types: DuckDB's name of a type -> the engine's
+    :param quote: the mark around a name
+    :param escapes: whether a backslash in a literal is an escape
+    :param matching: whether a pattern is found in a text, with the engine's own regular expressions
+    :param printable: whether a text is of printable ASCII characters alone
+    :param whole: the type in which whole numbers are added without overflow
+    """
+
+    name: str
+    quote: str
+    escapes: bool
+    matching: str
+    printable: str
+    whole: str
+    types: Mapping[str, str] = field(default_factory=dict)
+
+    def literal(self, text: str) -> str:
+        """A string literal."""
+        if not self.escapes:
+            return literal(text)
+        return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+    def name_of(self, name: str) -> str:
+        """A quoted identifier."""
+        if self.quote == '"':
+            return name_of(name)
+        return self.quote + name.replace(self.quote, self.quote * 2) + self.quote
+
+    def type(self, type_: str) -> str:
+        """The engine's name of a type of DuckDB's."""
+        return self.types.get(type_, type_)
+
+    def constant(self, text: str, type_: str) -> str:
+        """The value of a type that `text` says."""
+        return f"CAST({self.literal(text)} AS {self.type(type_)})"
+
+    def text(self, value: str) -> str:
+        """`value` as a text."""
+        return f"CAST({value} AS {self.type('VARCHAR')})"
+
+    def matches(self, text: str, pattern: str) -> str:
+        """Whether the engine itself finds `pattern` in `text`."""
+        return self.matching.format(text=text, pattern=self.literal(pattern))
+
+    def is_printable(self, text: str) -> str:
+        """Whether `text` has nothing but printable ASCII characters."""
+        return self.printable.format(text=text)
+
+
+DUCKDB = SqlDialect(
+    "duckdb",
+    quote='"',
+    escapes=False,
+    matching="regexp_matches({text}, {pattern})",
+    printable="regexp_full_match({text}, '[ -~]*')",
+    whole="HUGEINT",
+)
+SPARK = SqlDialect(
+    "spark",
+    quote="`",
+    escapes=True,
+    matching="({text} RLIKE {pattern})",
+    printable=r"({text} RLIKE '\\A[ -~]*\\z')",
+    whole="DECIMAL(38,0)",
+    types={
+        "VARCHAR": "STRING",
+        "INTEGER": "INT",
+        "TIMESTAMP": "TIMESTAMP_NTZ",
+        "TIMESTAMPTZ": "TIMESTAMP",
+        "TIME": "STRING",
+        "UUID": "STRING",
+    },
+)
