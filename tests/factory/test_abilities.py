@@ -140,8 +140,8 @@ def test_a_suite_is_judged_where_it_is_named(root: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("https://host/a.csv", "cannot read 'https://host/a.csv' yet"),
-        ("gs://bucket/{{ ds }}.csv", "cannot read"),
+        ("https://host/exports/", "a web server has no folders to list"),
+        ("gs://bucket", "expected gs://<bucket>/<key>"),
         ("table://w/other", "is a table"),
         ("s3://bucket", "expected s3://<bucket>/<key>"),
         ("s3://b/a.xlsx", "what kind of file"),
@@ -204,7 +204,7 @@ def test_a_table_may_have_a_templated_name(root: Path) -> None:
     assert of_load(root, into='"table://w/{{ ds }}"') == ()
 
 
-@pytest.mark.parametrize("writes", ["table://w/t", "https://h/y.csv", "gs://b/", "s3://b/y.xlsx"])
+@pytest.mark.parametrize("writes", ["table://w/t", "https://h/y.csv", "gs://b", "s3://b/y.xlsx"])
 def test_what_a_transform_cannot_write_is_told_where_it_writes_it(root: Path, writes: str) -> None:
     [diagnostic] = of_transform(root, "{x: s3://b/a.csv}", f"{{y: {writes}}}")
     assert diagnostic.line == 3
@@ -214,8 +214,8 @@ def test_what_a_transform_cannot_write_is_told_where_it_writes_it(root: Path, wr
 def test_a_dataset_is_judged_where_a_step_uses_it_and_its_format_where_it_stands(root: Path) -> None:
     datasets = (
         "datasets:\n"
-        "  x: https://host/a.csv\n"
-        "  unused: https://host/b.csv\n"
+        "  x: https://host/a/\n"
+        "  unused: https://host/b/\n"
         "  y: {uri: s3://b/y.csv, format: {encoding: utf9}}\n"
     )
     first, second = of_transform(root, "[x]", "y", datasets)
@@ -226,19 +226,28 @@ def test_a_dataset_is_judged_where_a_step_uses_it_and_its_format_where_it_stands
 def test_what_another_pipeline_writes_is_judged_too(root: Path) -> None:
     (root / "mine.py").write_text("def f():\n    pass\n")
     head = "sluicegate: 1\nschedule: {cron: '@daily', start: 2026-01-01}\n"
-    other = "datasets: {web: 'gs://b/a.csv'}\nsteps: {a: {python: 'mine:f', writes: web}}\n"
+    other = "datasets: {web: 'gs://b/a.xlsx'}\nsteps: {a: {python: 'mine:f', writes: web}}\n"
     text = "steps:\n" + LOAD.format(source="other.web", into="table://w/t", more="")
     [diagnostic] = diagnostics_of(root, head + text, other=head + other)
     assert (diagnostic.line, pointed_at(diagnostic)[:9]) == (4, "other.web")
 
 
-def test_a_source_that_nothing_can_look_for_is_not_waited_for(root: Path) -> None:
+def test_every_kind_of_source_can_be_waited_for(root: Path) -> None:
     (root / "mine.py").write_text("def f():\n    pass\n")
-    step = "sluicegate: 1\nsteps:\n  a: {{python: 'mine:f', reads: {{x: {uri}}}{wait}}}\n"
-    [diagnostic] = diagnostics_of(root, step.format(uri="https://h/a.csv", wait=", wait: 1h"))
-    assert (diagnostic.line, pointed_at(diagnostic)[:5]) == (3, "https")
-    assert diagnostics_of(root, step.format(uri="https://h/a.csv", wait="")) == ()
-    assert diagnostics_of(root, step.format(uri="table://w/t", wait=", wait: 1h")) == ()
+    step = "sluicegate: 1\nsteps:\n  a: {{python: 'mine:f', reads: {{x: {uri}}}, wait: 1h}}\n"
+    for uri in ("https://h/a.csv", "http://h/a.csv?x=1", "gs://b/a/", "'s3://b/*.csv'", "table://w/t"):
+        assert diagnostics_of(root, step.format(uri=uri)) == ()
+
+
+@pytest.mark.parametrize(
+    ("uri", "good"),
+    [("https://h/a", True), ("gs://b/a.csv", True), ("table://w/t", False), ("file:///a.csv", False)],
+)
+def test_a_connection_is_for_a_dataset_on_a_server(root: Path, uri: str, good: bool) -> None:
+    text = f"sluicegate: 1\ndatasets: {{x: {{uri: {uri}, connection: api}}}}\nsteps: {{}}\n"
+    write(root, it=text)
+    codes = [diagnostic.code for diagnostic in read_tree(root).diagnostics]
+    assert codes == ([] if good else ["value"]) + ["missing-key"]
 
 
 SPARK = """\
@@ -285,14 +294,14 @@ def test_alerts_are_a_warning_and_no_import_error(root: Path) -> None:
 def test_airflow_shows_them_all_at_once_with_what_the_operators_say(root: Path) -> None:
     text = (
         "sluicegate: 1\nalerts: {slack: x}\nsteps:\n"
-        + LOAD.format(source="https://h/a.csv", into="table://w/t", more=", columns: {n: tekst}")
+        + LOAD.format(source="https://h/a/", into="table://w/t", more=", columns: {n: tekst}")
         + "  b:\n    operator: airflow.providers.standard.operators.bash.BashOperator\n    with: {bash_comand: echo}\n"
     )
     write(root, it=text)
     with pytest.raises(PipelineErrors) as error:
         dags_of(root, "it.yaml")[0]
     places = re.findall(r"^it\.yaml:(\d+):(\d+): (\w+)", str(error.value), re.MULTILINE)
-    assert places == [("4", "13", "error"), ("4", "62", "error"), ("7", "12", "error")]
+    assert places == [("4", "13", "error"), ("4", "59", "error"), ("7", "12", "error")]
     assert "did you mean `text`?" in str(error.value)
 
 

@@ -115,7 +115,7 @@ def test_a_file_that_comes_alone_has_all_its_mistakes_at_once(root: Path) -> Non
 def test_what_depends_on_a_mistake_is_no_mistake(root: Path) -> None:
     text = f"""\
 sluicegate: 1
-datasets: {{raw: "gs://b/raw.csv"}}
+datasets: {{raw: "s3://b/raw.csv"}}
 steps:
   maker: {{python: "json:dumps", with: {{obj: 1}}, retires: 3}}
   mapped: {{{BASH}, for_each: {{output_of: maker}}, with: {{bash_command: "{{{{ item }}}}"}}}}

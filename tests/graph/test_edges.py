@@ -260,3 +260,14 @@ def test_who_reads_by_wildcards_comes_after_who_writes_what_they_may_mean(
         """
     )
     assert edges(pipeline) == ((("a", "b"),) if meant else ())
+
+
+def test_the_connection_of_a_dataset_goes_with_its_place_to_other_pipelines_too(dags: Dags) -> None:
+    head = 'sluicegate: 1\nschedule: {cron: "@daily", start: 2026-01-01}\n'
+    dataset = "datasets: {a: {uri: 'https://h/a.csv', connection: api}}\n"
+    dags.write("web.yaml", f"{head}{dataset}steps: {{b: {{load: a, into: table://w/b}}}}\n")
+    dags.write("reader.yaml", f"{head}steps: {{c: {{load: web.a, into: table://w/c}}}}\n")
+    pipelines = read_tree(dags.root).pipelines
+    for name, step in (("web", "b"), ("reader", "c")):
+        place = read_locations(pipelines[name], pipelines[name].steps[step], pipelines)["load"]
+        assert place.connection == "api"

@@ -120,7 +120,7 @@ MISTAKES = [
     ("for_each: {output_of: a}", "a}", "cycle", None),
     ("for_each: {output_of: ld}", "ld", "value", None),
     ("for_each: {files: 's3://b/x.csv'}", "'s3://b/x.csv'", "uri", None),
-    ("for_each: {files: 'gs://b/*.csv'}", "'gs://b/*.csv'", "uri", None),
+    ("for_each: {files: 'https://b/*.csv'}", "'https://b/*.csv'", "uri", None),
     ("for_each: {files: 's3://b/{{ item }}/*'}", "item }}", "template", None),
     ("for_each: {files: 's3://b/*', empty: sip}", "sip", "value", "skip"),
     ("for_each: {items: [1], empty: skip}", "empty", "value", None),

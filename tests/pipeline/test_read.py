@@ -382,7 +382,7 @@ MISTAKES = [
     # datasets
     ("sluicegate: 1\ndatasets: {x: b/c}\nsteps: {a: LOAD}", "b/c", "uri", None),
     ("sluicegate: 1\ndatasets: {x: s3a://b/c}\nsteps: {a: LOAD}", "s3a://b/c", "uri", "s3://"),
-    ("sluicegate: 1\ndatasets: {x: http://b/c}\nsteps: {a: LOAD}", "http://b/c", "uri", "https://"),
+    ("sluicegate: 1\ndatasets: {x: htps://b/c}\nsteps: {a: LOAD}", "htps://b/c", "uri", "https://"),
     ("sluicegate: 1\ndatasets: {x: s3:/b/c}\nsteps: {a: LOAD}", "s3:/b/c", "uri", "s3://"),
     ("sluicegate: 1\ndatasets: {x: table://wh}\nsteps: {a: LOAD}", "table://wh", "uri", None),
     ("sluicegate: 1\ndatasets: {x: s3:///}\nsteps: {a: LOAD}", "s3:///", "uri", None),

@@ -14,6 +14,10 @@ from sluicegate.storage import parse_uri
         ("s3://lake/a/b.csv", "s3", "lake", "a/b.csv", False),
         ("s3://lake/a/", "s3", "lake", "a/", True),
         ("s3a://lake/a/", "s3", "lake", "a/", True),
+        ("gs://lake/a/b.csv", "gs", "lake", "a/b.csv", False),
+        ("https://h:8443/a/b.csv?x=/1/", "https", "h:8443", "a/b.csv", False),
+        ("http://h/a/", "http", "h", "a/", True),
+        ("https://h/export/?format=csv", "https", "h", "export/", False),
         ("file:///data/b.csv", "file", "", "/data/b.csv", False),
         ("file://data/b/", "file", "", "data/b/", True),
         ("/data/b.csv", "file", "", "/data/b.csv", False),
@@ -28,8 +32,8 @@ def test_a_uri_is_a_place(uri: str, scheme: str, bucket: str, key: str, folder: 
 @pytest.mark.parametrize(
     ("uri", "says"),
     [
-        ("gs://lake/a.csv", "cannot be read or written yet"),
-        ("https://example.com/a.csv", "cannot be read or written yet"),
+        ("gs://lake", "gs://<bucket>/<key>"),
+        ("https://example.com", "https://<host>/<file>"),
         ("table://warehouse/orders", "is a table"),
         ("ftp://x/y", "unknown scheme"),
         ("s3://lake", "s3://<bucket>/<key>"),

@@ -129,6 +129,7 @@ def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) ->
         into=into,
         **step.each() | {"format": step.format or source.format},
         aws_conn_id=pipeline.connections.aws,
+        **({"connection": source.connection} if source.connection else {}),
     )
     return LoadOperator, arguments
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from sluicegate.faults import airflow, aws, database, files, system
+from sluicegate.faults import airflow, aws, database, files, google, system
 from sluicegate.faults.errors import FaultError, fault
 from sluicegate.faults.shape import Match, chain, summary, type_names
 
@@ -14,6 +14,7 @@ __all__ = ["classify"]
 _RULES: tuple[Callable[[BaseException, tuple[str, ...]], Match | None], ...] = (
     aws.match,
     database.match,
+    google.match,
     files.match,
     airflow.match,
     system.match,  # last: many libraries' errors are an OSError or a ValueError as well

@@ -209,9 +209,11 @@ def _read_location(pipeline: Pipeline, read: Read, others: Mapping[str, Pipeline
         upstream=other.schedule,
         latest=read.latest,
         timezone=other.schedule.timezone,
+        connection=dataset.connection,
     )
 
 
 def _own_location(pipeline: Pipeline, key: str) -> Location:
     dataset = pipeline.datasets[key]
-    return Location(key, dataset.uri, dataset.format, timezone=pipeline.schedule.timezone)
+    zone = pipeline.schedule.timezone
+    return Location(key, dataset.uri, dataset.format, timezone=zone, connection=dataset.connection)

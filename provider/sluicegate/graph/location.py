@@ -24,6 +24,7 @@ class Location:
     `upstream` is the schedule of the pipeline that writes it when that is another one: the URI is then
     rendered once for every upstream window that ends inside the reader's. None: own window.
     `timezone` is that of the pipeline the dataset belongs to; `ds` is the day there.
+    `connection`: the Airflow connection that the dataset itself names.
     `items`: the URI is rendered once for each of them.
     """
 
@@ -34,6 +35,7 @@ class Location:
     latest: bool = False
     timezone: str = "UTC"
     items: tuple[Any, ...] = ()
+    connection: str | None = None
 
     def render(self, window: Window, params: Mapping[str, Any], **names: Any) -> tuple[str, ...]:
         """The URIs, each once, in the order of their windows; one, unless `upstream` has several in `window`.

@@ -48,9 +48,11 @@ class LoadOperator(StepOperator):
     Returns the report of the load (status, counts, reasons) as a JSON mapping. Beside these arguments it takes all
     keys of a `load` step, as docs/yaml.md has them: `key="id"`, `columns={"day": "date"}`, `dead_letters={"max": 100}`.
 
-    :param source: where it is, one URI or several: a path, `file://` or `s3://`; a folder ends in `/`.
+    :param source: where it is, one URI or several: a path, `file://`, `s3://`, `gs://` or `https://`; a folder ends in
+        `/`, and wildcards mean all files that match.
     :param into: `table://<connection>/<[schema.]table>`, a Postgres connection.
     :param aws_conn_id: for `s3://`.
+    :param connection: the connection that the source itself needs: for `https://` and `gs://`.
     :param root: the dags root, from which `suite` is found.
     """
 
@@ -65,6 +67,7 @@ class LoadOperator(StepOperator):
         source: str | Location | Sequence[str],
         into: str | Location,
         aws_conn_id: str = "aws_default",
+        connection: str | None = None,
         root: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -75,6 +78,7 @@ class LoadOperator(StepOperator):
         self.into = into
         self._into_template = into.template if isinstance(into, Location) else into
         self.aws_conn_id = aws_conn_id
+        self.connection = connection
         self.root = root
         self._loader: Loader | None = None
 
@@ -101,7 +105,7 @@ class LoadOperator(StepOperator):
             memory_limit=conf.get("sluicegate", "load_memory_limit", fallback="400MB"),
         )
         target = open_target(into, application=f"{step.pipeline}.{step.step} {step.run_id}")
-        storage = Storage(self.aws_conn_id, success_marker=request.format.success_marker)
+        storage = Storage(self.aws_conn_id, connection=self.connection, success_marker=request.format.success_marker)
         self._loader = Loader(request, storage, target)
         try:
             report = self._loader.run()

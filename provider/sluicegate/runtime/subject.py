@@ -13,15 +13,8 @@ __all__ = ["Place", "places", "subject_of"]
 
 # Faults of these codes lie in what was read.
 _OF_SOURCES = frozenset(
-    {
-        "SOURCE_MISSING",
-        "SOURCE_UNFINISHED",
-        "SOURCE_UNREADABLE",
-        "SOURCE_CHANGED",
-        "TOO_MANY_DEAD_LETTERS",
-        "CHECK_FAILED",
-    }
-    | {"SCHEMA_MISMATCH"}
+    {"SOURCE_MISSING", "SOURCE_UNFINISHED", "SOURCE_UNREADABLE", "SOURCE_CHANGED", "SOURCE_DENIED"}
+    | {"SOURCE_UNAVAILABLE", "SOURCE_REJECTED", "TOO_MANY_DEAD_LETTERS", "CHECK_FAILED", "SCHEMA_MISMATCH"}
 )
 _NAME = re.compile(r"[\w-]+")
 

@@ -45,6 +45,8 @@ def file_type(name: str, format: Format | None = None) -> FileType:  # noqa: A00
 
     :raises FaultError: WRONG_USE when neither `format` nor the suffix says it.
     """
+    if name.startswith(("http://", "https://")):
+        name = name.partition("#")[0].partition("?")[0]
     words = name.rpartition("/")[2].lower().split(".")
     gzip = words[-1] in {"gz", "gzip"}
     if gzip:

@@ -1,4 +1,4 @@
-"""The one door to datasets as bytes: picks the place by the URI's scheme, makes an S3 client when needed."""
+"""The one door to datasets as bytes: picks the place by the URI's scheme, and makes its client when needed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 
 from sluicegate.faults.errors import fault
 from sluicegate.graph.glob import Glob, is_pattern
+from sluicegate.storage.gcs import DEFAULT_CONNECTION, GcsObjects, gcs_client
+from sluicegate.storage.http import WebFiles
 from sluicegate.storage.local import LocalFiles
 from sluicegate.storage.part import MARKER, Part
+from sluicegate.storage.place import Place
 from sluicegate.storage.s3 import S3Client, S3Objects, s3_client
 from sluicegate.storage.traces import Traces, base_of, is_spark_part
 from sluicegate.storage.uri import Address, parse_uri
@@ -18,20 +21,30 @@ __all__ = ["Storage"]
 
 
 class Storage:
-    """Reads and writes whole files at `s3://`, `file://` and plain paths. Errors are `FaultError`.
+    """Reads and writes whole files at `s3://`, `gs://`, `file://` and plain paths, and reads them at `https://`. Errors
+    are `FaultError`.
 
     :param aws_conn_id: the Airflow connection that the S3 client comes from, at its first use
     :param client: a boto3 S3 client to use instead; outside Airflow
+    :param connection: the Airflow connection that the dataset itself names: to its web server, or in place of the usual
+        one to S3 or Google
     :param success_marker: whether a folder that Spark writes must have its `_SUCCESS` before it is read
     """
 
     def __init__(
-        self, aws_conn_id: str = "aws_default", *, client: S3Client | None = None, success_marker: bool = True
+        self,
+        aws_conn_id: str = "aws_default",
+        *,
+        client: S3Client | None = None,
+        connection: str | None = None,
+        success_marker: bool = True,
     ) -> None:
         self.aws_conn_id = aws_conn_id
+        self.connection = connection
         self.success_marker = success_marker
-        self._local = LocalFiles()
-        self._s3 = None if client is None else S3Objects(client)
+        self._places: dict[str, Place] = {}
+        if client is not None:
+            self._places["s3"] = S3Objects(client)
 
     def list_parts(self, uri: str) -> tuple[Part, ...]:
         """The files at `uri`, or those that match it, sorted by name; empty when there is none. A local file is read
@@ -106,7 +119,7 @@ class Storage:
         return tuple(folder.child(name) for name in sorted(place.below(folder, wanted.depth)) if wanted.matches(name))
 
     def fetch(self, part: Part, into: Path) -> Path:
-        """The content of `part` as a local file: a local one in place, an S3 object as a new file in `into`.
+        """The content of `part` as a local file: a local one in place, any other as a new file in `into`.
 
         :raises FaultError: SOURCE_CHANGED when `part` has another version now, SOURCE_MISSING when none.
         """
@@ -139,7 +152,7 @@ class Storage:
     def delete_parts(self, parts: Iterable[Part | str]) -> None:
         """Remove `parts` (or the files at these URIs); one that is gone already is not an error."""
         addresses = [parse_uri(part if isinstance(part, str) else part.uri) for part in parts]
-        for scheme in ("s3", "file"):
+        for scheme in dict.fromkeys(address.scheme for address in addresses):
             if same := tuple(address for address in addresses if address.scheme == scheme):
                 self._place(same[0]).delete_parts(same)
 
@@ -148,20 +161,29 @@ class Storage:
         what = "does not exist"
         if is_pattern(uri):
             what, address = "matches no file", _around(Glob(uri), address)
+        if isinstance(place, WebFiles):
+            return fault("SOURCE_MISSING", f"{uri} does not exist, says the server", uri=uri)
         near = place.neighbours(address, limit=5)
         there = f"beside it there is {', '.join(near)}" if near else "its folder is empty or does not exist"
         return fault("SOURCE_MISSING", f"{uri} {what}; {there}", uri=uri)
 
-    def _at(self, uri: str) -> tuple[LocalFiles | S3Objects, Address]:
+    def _at(self, uri: str) -> tuple[Place, Address]:
         address = parse_uri(uri)
         return self._place(address), address
 
-    def _place(self, address: Address) -> LocalFiles | S3Objects:
-        if address.scheme == "file":
-            return self._local
-        if self._s3 is None:
-            self._s3 = S3Objects(s3_client(self.aws_conn_id))
-        return self._s3
+    def _place(self, address: Address) -> Place:
+        if address.scheme not in self._places:
+            self._places[address.scheme] = self._open(address.scheme)
+        return self._places[address.scheme]
+
+    def _open(self, scheme: str) -> Place:
+        if scheme == "file":
+            return LocalFiles()
+        if scheme == "s3":
+            return S3Objects(s3_client(self.connection or self.aws_conn_id))
+        if scheme == "gs":
+            return GcsObjects(gcs_client(self.connection or DEFAULT_CONNECTION))
+        return WebFiles(self.connection)
 
 
 def _around(wanted: Glob, address: Address) -> Address:

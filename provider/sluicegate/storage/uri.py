@@ -13,10 +13,12 @@ __all__ = ["Address", "parse_uri"]
 
 @dataclass(frozen=True)
 class Address:
-    """`scheme` is `s3` with a bucket and a key, or `file` with a path in `key`. A folder ends in a slash."""
+    """`scheme` is `s3` or `gs` with a bucket and a key, `file` with a path in `key`, or `http` or `https` with a host
+    and a path. A folder ends in a slash.
+    """
 
     uri: str
-    scheme: Literal["s3", "file"]
+    scheme: Literal["s3", "gs", "file", "http", "https"]
     bucket: str
     key: str
     folder: bool
@@ -46,20 +48,21 @@ def parse_uri(uri: str) -> Address:
     if not separator:
         return Address(uri, "file", "", uri, uri.endswith("/"))
     match scheme:
-        case "s3" | "s3a" | "s3n":
+        case "s3" | "s3a" | "s3n" | "gs":
             bucket, _, key = rest.partition("/")
+            kind: Literal["s3", "gs"] = "gs" if scheme == "gs" else "s3"
             if not bucket or not key:
-                raise fault("WRONG_USE", f"{uri}: expected s3://<bucket>/<key>")
-            return Address(uri, "s3", bucket, key, key.endswith("/"))
+                raise fault("WRONG_USE", f"{uri}: expected {kind}://<bucket>/<key>")
+            return Address(uri, kind, bucket, key, key.endswith("/"))
+        case "http" | "https":
+            host, _, path = rest.partition("#")[0].partition("?")[0].partition("/")
+            if not host or not path:
+                raise fault("WRONG_USE", f"{uri}: expected https://<host>/<file>")
+            web: Literal["http", "https"] = "https" if scheme == "https" else "http"
+            return Address(uri, web, host, path, path.endswith("/") and "?" not in uri)
         case "file":
             return Address(uri, "file", "", rest, rest.endswith("/"))
         case "table":
             raise fault("WRONG_USE", f"{uri} is a table; files are read and written here")
-        case "gs" | "https" | "http":
-            raise fault(
-                "WRONG_USE",
-                f"{uri}: {scheme}:// cannot be read or written yet; s3:// and file:// can. "
-                "A `python` step may copy the file there first.",
-            )
         case _:
-            raise fault("WRONG_USE", f"{uri}: unknown scheme {scheme}://; expected s3:// or file://")
+            raise fault("WRONG_USE", f"{uri}: unknown scheme {scheme}://; expected s3://, gs://, file:// or https://")

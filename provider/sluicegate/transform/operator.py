@@ -41,6 +41,7 @@ class TransformOperator(StepOperator):
     :param writes: dataset by binding; a folder gets one part, and loses all others after that
     :param with_: further keyword arguments, templated
     :param formats: how the dataset of a binding is read or written; the suffix decides what is not said
+    :param connections: the Airflow connection that the dataset of a binding itself needs: for `https://` and `gs://`
     :param aws_conn_id: the connection for `s3://`
     :param root: the dags root; the folder of the DAG's file unless given
     """
@@ -56,6 +57,7 @@ class TransformOperator(StepOperator):
         writes: Mapping[str, str | Location],
         with_: Mapping[str, Any] | None = None,
         formats: Mapping[str, Format] | None = None,
+        connections: Mapping[str, str] | None = None,
         aws_conn_id: str = "aws_default",
         root: str | None = None,
         pipeline: str | None = None,
@@ -72,19 +74,23 @@ class TransformOperator(StepOperator):
             for name, place in (self.reads | self.writes).items()
             if isinstance(place, Location) and place.format is not None
         }
+        self._connections = {
+            name: place.connection
+            for name, place in (self.reads | self.writes).items()
+            if isinstance(place, Location) and place.connection is not None
+        } | dict(connections or {})
         self.formats: dict[str, Format] = said | dict(formats or {})
         self.aws_conn_id = aws_conn_id
         self.root = root
 
     def run(self, context: Context, step: StepContext) -> StepResult:
         root = self.root or self.dag.folder
-        storage = Storage(self.aws_conn_id)
         with on_path(root), work_folder() as scratch:
             function = find_function(self.function, root)
             given = {"reads": self.reads, "with": self.with_}
             passed = arguments_for(self.function, function, given, (*_OFFERED, "item") if step.mapped else _OFFERED)
             targets = {name: self._target(name) for name in self.writes}
-            sources, parts = self._open_reads(storage, step, scratch)
+            sources, parts = self._open_reads(step, scratch)
             offered = {"window": step.window, "params": step.params, "item": step.item}
             extra = {name: offered[name] for name in passed if name in offered and name not in self.with_}
             try:
@@ -94,25 +100,26 @@ class TransformOperator(StepOperator):
                 if broken is None and is_meant(error):
                     raise
                 raise broken or failure_of(error, self.function, root) from error
-            for part in parts:
+            for storage, part in parts:
                 storage.verify(part)
-            self._put(storage, step, targets, written)
+            self._put(step, targets, written)
         report = {
             "read": {name: source.rows for name, source in sources.items()},
             "written": {name: rows for name, (_, rows) in written.items()},
         }
         return StepResult(report, f"{'Dry run, nothing was written' if step.dry_run else 'Transformed'}: {report}")
 
-    def _open_reads(self, storage: Storage, step: StepContext, scratch: Path) -> tuple[dict[str, Source], list[Part]]:
+    def _open_reads(self, step: StepContext, scratch: Path) -> tuple[dict[str, Source], list[tuple[Storage, Part]]]:
         from sluicegate.records.batches import open_source
 
         sources: dict[str, Source] = {}
-        read: list[Part] = []
+        read: list[tuple[Storage, Part]] = []
         for name, place in self.reads.items():
+            storage = self._storage_of(name)
             uris = _uris(place)
             label = uris[0] + (f" and {len(uris) - 1} more" if len(uris) > 1 else "")
             try:
-                parts = self._storage_of(name).require_parts(uris)
+                parts = storage.require_parts(uris)
             except FaultError as missing:
                 if step.dry_run and missing.code == "SOURCE_MISSING":
                     _skip(f"Dry run: skipped, for what it reads was not written: {missing.detail}")
@@ -123,13 +130,13 @@ class TransformOperator(StepOperator):
             kind = file_type(parts[0].uri, said) if parts else _FOLDER_DEFAULT
             paths = [storage.fetch(part, own) for part in parts]
             sources[name] = open_source(label, paths, kind, said, own)
-            read += parts
+            read += [(storage, part) for part in parts]
         return sources, read
 
     def _storage_of(self, name: str) -> Storage:
-        """What reads the dataset of a binding."""
+        """What reads or writes the dataset of a binding."""
         said = self.formats.get(name, Format())
-        return Storage(self.aws_conn_id, success_marker=said.success_marker)
+        return Storage(self.aws_conn_id, connection=self._connections.get(name), success_marker=said.success_marker)
 
     def _call(
         self,
@@ -157,7 +164,6 @@ class TransformOperator(StepOperator):
 
     def _put(
         self,
-        storage: Storage,
         step: StepContext,
         targets: Mapping[str, tuple[str, FileType]],
         written: Mapping[str, tuple[Path, int]],
@@ -165,6 +171,7 @@ class TransformOperator(StepOperator):
         if step.dry_run:
             return
         for name, (uri, _) in targets.items():
+            storage = self._storage_of(name)
             storage.put_atomic(written[name][0], uri)
             folder = str(self.writes[name])
             if folder != uri:

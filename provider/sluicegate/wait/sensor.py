@@ -214,13 +214,20 @@ class SourceSensor(WaitSensor):
 
     :param source: the place; rendered before the step runs
     :param matching: the place has wildcards: wait until a file matches
+    :param connection: the connection that the place itself needs: for `https://` and `gs://`
     """
 
     template_fields = ("source",)
     sources = ("source",)
 
     def __init__(
-        self, *, source: str | Location, aws_conn_id: str = "aws_default", matching: bool = False, **kwargs: Any
+        self,
+        *,
+        source: str | Location,
+        aws_conn_id: str = "aws_default",
+        matching: bool = False,
+        connection: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.source: Any = source
@@ -229,9 +236,10 @@ class SourceSensor(WaitSensor):
         # Here, while it still is a location: a template field is a plain URI once it is rendered.
         said = source.format if isinstance(source, Location) else None
         self.success_marker = said is None or said.success_marker
+        self.connection = connection or (source.connection if isinstance(source, Location) else None)
 
     def sightings(self, step: StepContext) -> Sequence[Sighting]:
-        return Source(self._uris(), self.aws_conn_id, self.matching, self.success_marker).sightings()
+        return Source(self._uris(), self.aws_conn_id, self.matching, self.success_marker, self.connection).sightings()
 
     def trigger(self, step: StepContext, *, poke_interval: float, deadline: str | None) -> WaitTrigger:
         return SourceTrigger(
@@ -239,6 +247,7 @@ class SourceSensor(WaitSensor):
             aws_conn_id=self.aws_conn_id,
             matching=self.matching,
             success_marker=self.success_marker,
+            connection=self.connection,
             poke_interval=poke_interval,
             deadline=deadline,
         )

@@ -16,13 +16,14 @@ class Source:
     """Places that no pipeline writes. `aws_conn_id` is the connection that reaches those on S3.
 
     `matching`: the URIs have wildcards, and each needs a file that matches. `success_marker`: a folder that Spark
-    writes is not there before its `_SUCCESS`.
+    writes is not there before its `_SUCCESS`. `connection`: the one that the places themselves need.
     """
 
     uris: tuple[str, ...]
     aws_conn_id: str
     matching: bool = False
     success_marker: bool = True
+    connection: str | None = None
 
     def sightings(self) -> tuple[Sighting, ...]:
         """A sighting for each URI, in their order.
@@ -38,5 +39,5 @@ class Source:
             return has_row(uri)
         from sluicegate.storage import Storage
 
-        storage = Storage(self.aws_conn_id, success_marker=self.success_marker)
+        storage = Storage(self.aws_conn_id, connection=self.connection, success_marker=self.success_marker)
         return bool(storage.matching(uri)) if self.matching else storage.exists(uri)

@@ -135,6 +135,7 @@ class SourceTrigger(WaitTrigger):
         aws_conn_id: str,
         matching: bool = False,
         success_marker: bool = True,
+        connection: str | None = None,
         poke_interval: float,
         deadline: str | None = None,
         fail_fast: bool = False,
@@ -144,13 +145,19 @@ class SourceTrigger(WaitTrigger):
         self.aws_conn_id = aws_conn_id
         self.matching = matching
         self.success_marker = success_marker
-        self._source = Source(tuple(uris), aws_conn_id, matching, success_marker)
+        self.connection = connection
+        self._source = Source(tuple(uris), aws_conn_id, matching, success_marker, connection)
 
     def sightings(self) -> Sequence[Sighting]:
         return self._source.sightings()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        own = {"uris": self.uris, "aws_conn_id": self.aws_conn_id, "matching": self.matching}
-        own["success_marker"] = self.success_marker
+        own = {
+            "uris": self.uris,
+            "aws_conn_id": self.aws_conn_id,
+            "matching": self.matching,
+            "success_marker": self.success_marker,
+            "connection": self.connection,
+        }
         kwargs = own | self._shared()
         return (f"{__name__}.SourceTrigger", kwargs)

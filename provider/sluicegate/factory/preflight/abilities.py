@@ -9,13 +9,12 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 
 from sluicegate.emr.request import TAG, refuse_reserved
 from sluicegate.factory.preflight.contract import contract_diagnostics
 from sluicegate.factory.unplaced import UnplacedDiagnostic
 from sluicegate.faults import FaultError
-from sluicegate.graph.datasets import read_locations, sources, write_locations
+from sluicegate.graph.datasets import read_locations, write_locations
 from sluicegate.graph.glob import is_pattern
 from sluicegate.graph.location import Location
 from sluicegate.graph.template import masks
@@ -28,6 +27,7 @@ from sluicegate.targets.connection import parse_table
 __all__ = ["unsupported"]
 
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_WEB = frozenset({"http", "https"})
 _ANYTHING = "\0"
 """Stands for whatever a template becomes."""
 
@@ -48,8 +48,6 @@ def unsupported(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Unp
                 found += _spark(step, pipeline)
         if step is not None:
             found += _wildcards(step, pipeline)
-    if not pipeline.unfinished:  # else it is not known what is a source
-        found += _waits(pipeline, others)
     return tuple(found)
 
 
@@ -90,22 +88,6 @@ def _wildcards(step: Step, pipeline: Pipeline) -> Iterator[UnplacedDiagnostic]:
             yield UnplacedDiagnostic(("steps", step.name, "writes", binding), "uri", message)
 
 
-def _waits(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[UnplacedDiagnostic]:
-    for step in pipeline.steps.values():
-        if step.wait is not None and not isinstance(step, LoadStep | TransformStep):
-            yield from _wait(step, pipeline, others)
-
-
-def _wait(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[UnplacedDiagnostic]:
-    """A source that a step of another kind may well read, but that nothing here can look for."""
-    for binding, place in read_locations(pipeline, step, others).items():
-        scheme = _scheme(place.template)
-        blind = scheme != "table" and not _is_carried(scheme)
-        if blind and step.reads[binding].dataset in sources(pipeline, others):
-            message = f"nothing can wait for {place.template!r}: s3://, file:// and table:// can be waited for"
-            yield UnplacedDiagnostic(("steps", step.name, "reads", binding), "not-supported", message)
-
-
 def _spark(step: SparkStep, pipeline: Pipeline) -> Iterator[UnplacedDiagnostic]:
     try:
         refuse_reserved(step.cluster)
@@ -126,10 +108,12 @@ def _place(place: Location, verb: str, step: Step, where: Where) -> list[Unplace
     scheme = _scheme(uri)
     if scheme == "table":
         return [UnplacedDiagnostic(where, "not-supported", f"a {step.kind} {verb}s files, and {uri!r} is a table")]
-    if not _is_carried(scheme):
-        message = f"a {step.kind} cannot {verb} {uri!r} yet: s3:// and file:// are what it {verb}s"
-        remedy = "; let a `python` step copy the file" if verb == "read" else "; let a `python` step copy it from there"
-        return [UnplacedDiagnostic(where, "not-supported", message + remedy)]
+    if scheme in _WEB and verb == "write":
+        return [UnplacedDiagnostic(where, "not-supported", f"nothing can be written to a web server: {uri!r}")]
+    if scheme in _WEB and uri.endswith("/"):
+        return [
+            UnplacedDiagnostic(where, "not-supported", f"a web server has no folders to list: {uri!r}; name a file")
+        ]
     if "{" not in uri:
         try:
             parse_uri(uri)
@@ -173,7 +157,8 @@ def _format_place(place: Location, pipeline: Pipeline, where: Where) -> Where:
 
 def _static_name(uri: str, form: Format | None) -> str | None:
     """The name of the file, or None where only a run shows what its end is, and for a folder."""
-    name = _TEMPLATE.sub(_ANYTHING, uri).rpartition("/")[2]
+    path = _TEMPLATE.sub(_ANYTHING, uri)
+    name = (path.partition("?")[0] if _scheme(uri) in _WEB else path).rpartition("/")[2]
     if not name or is_pattern(name[-1]):
         return None
     if _ANYTHING not in name:
@@ -185,13 +170,3 @@ def _static_name(uri: str, form: Format | None) -> str | None:
 
 def _scheme(uri: str) -> str:
     return uri.partition("://")[0]
-
-
-@cache
-def _is_carried(scheme: str) -> bool:
-    """Whether storage reads and writes there; a scheme that a template makes is for the run to judge."""
-    try:
-        parse_uri(f"{scheme}://bucket/key")
-    except FaultError:
-        return "{" in scheme
-    return True

@@ -81,6 +81,9 @@ class Dataset(Part):
     `s3://landing/orders/{{ ds }}.csv`, `table://warehouse/public.orders`."""
     format: Format | None = None
     """How its files are read. Default: by suffix. Examples: `csv`, `{null: ["", NA]}`."""
+    connection: Name | None = None
+    """The Airflow connection that reaches it: to its web server, which gets credentials from it and nothing else; or in
+    place of the usual one to S3 or Google. Example: `partner_api`."""
     shared: Flag = False
     """Two may write to this place. Example: `true`."""
 

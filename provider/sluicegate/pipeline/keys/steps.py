@@ -95,7 +95,7 @@ class ForEach(Part):
     """What that `python` or `operator` step returned: a list. Example: `first`."""
     files: Uri | None = None
     """The URIs of the files that match when the run comes to it: `*`, `?`, `[ab]`, and `**` for any folders. Only on
-    `s3://` and `file://`. Example: `s3://landing/{{ ds }}/*.csv`."""
+    `s3://`, `gs://` and `file://`. Example: `s3://landing/{{ ds }}/*.csv`."""
     empty: Literal["fail", "skip"] = "fail"
     """What becomes of the step when no file matches. Example: `skip`."""
     max_active: Positive | None = None

@@ -15,7 +15,7 @@ from sluicegate.pipeline.text.source import Report
 
 __all__ = ["Bound", "Datasets", "Side"]
 
-SCHEMES = ("s3", "gs", "file", "https", "table")
+SCHEMES = ("s3", "gs", "file", "https", "http", "table")
 Side = Literal["reads", "writes"]
 Bound = dict[str, tuple[Any, Where]]
 """What is at a binding, and where."""
@@ -68,6 +68,9 @@ class Datasets:
         # Which steps use it, and whether they have an `item`, is seen when they do.
         if uri is None or not self._check_uri(uri, at, mapped=True):
             return None
+        if given.get("connection") is not None and uri.startswith(("table://", "file://")):
+            why = "a table names its connection in its URI" if uri.startswith("table://") else "a file needs none"
+            self.report.error((*where, "connection"), "value", f"`connection` is for servers: {why}", key=True)
         made = {**given, "name": name}
         return validate(Dataset, made, where, self.report)
 
@@ -78,8 +81,8 @@ class Datasets:
         scheme = found[1] if found else ""
         known = "s3:// gs:// file:// https:// table://"
         if found is None or scheme not in SCHEMES or not uri.startswith(f"{scheme}://"):
-            meant = did_you_mean(scheme, [*SCHEMES, "s3a", "http"]) if scheme else None
-            meant = {"s3a": "s3", "http": "https"}.get(meant or "", meant)
+            meant = did_you_mean(scheme, [*SCHEMES, "s3a"]) if scheme else None
+            meant = {"s3a": "s3"}.get(meant or "", meant)
             self.report.error(
                 where,
                 "uri",

@@ -19,7 +19,7 @@ __all__ = ["check_mapped", "read_for_each"]
 
 _WAYS = ("items", "output_of", "files")
 _WILD = ("*", "?", "[")
-_CARRIED = ("s3://", "file://")
+_CARRIED = ("s3://", "gs://", "file://")
 
 
 def read_for_each(raw: object, own: str, names: Collection[str], where: Where, site: Site) -> ForEach | None:
@@ -88,7 +88,7 @@ def _check_files(raw: object, where: Where, site: Site) -> None:
     if uri is None:
         return
     if not uri.startswith(_CARRIED):
-        site.report.error(where, "uri", f"files are looked for at s3:// and file://, not at {shown(uri)}")
+        site.report.error(where, "uri", f"files are looked for at s3://, gs:// and file://, not at {shown(uri)}")
     elif not any(sign in uri for sign in _WILD):
         site.report.error(where, "uri", "this matches one file at most: `*` matches any name, `**` any folders")
     site.datasets.check_template(uri, where, mapped=False)
