@@ -35,11 +35,11 @@ from sluicegate.local.stack.airflow import DAG_PROCESSOR
 from sluicegate.pipeline import Window, read_tree
 from sluicegate.pipeline.keys.model import Column, DeadLetters, LoadStep, Mode
 from sluicegate.pipeline.text.quantities import Limit
+from sluicegate.runtime.code import find_function, on_path, streams
 from sluicegate.storage import Storage, parse_uri
 from sluicegate.targets.connection import parse_table
 from sluicegate.targets.postgres.target import PostgresTarget
 from sluicegate.testing.warehouse import Warehouse
-from sluicegate.transform.code import find_function, on_path, streams
 from tests.docs.pages import GUIDES, PAGES, PLAYBOOKS, ROOT, Page, page, write_dags
 from tests.docs.tables import TABLES, between
 

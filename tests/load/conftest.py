@@ -12,7 +12,10 @@ import pytest
 
 from sluicegate.faults import FaultError
 from sluicegate.ledger.entries import Origin
+from sluicegate.ledger.letters import Selection
 from sluicegate.load.load import load
+from sluicegate.load.replay.replay import Replay
+from sluicegate.load.replay.report import ReplayReport
 from sluicegate.load.report import LoadReport
 from sluicegate.load.request import LoadRequest
 from sluicegate.storage import Storage
@@ -60,6 +63,21 @@ class LoadWarehouse(Warehouse):
         with pytest.raises(FaultError) as caught:
             self.load(source, table, **words)
         return caught.value
+
+    def replay(self, table: str = "t", **words: Any) -> ReplayReport:
+        """All open letters of the table, by the configuration that `words` say."""
+        selection = words.pop("selection", Selection(target=f"public.{table}"))
+        how = {name: words.pop(name) for name in ("mending", "overwrite", "reason") if name in words}
+        limit, edited = words.pop("limit", None), words.pop("edited", None)
+        replay = Replay(
+            self.request("nowhere", table, **words), self.storage, lambda name: self.target(name),
+            self.target(table).ledger, who="ingrid", **how,
+        )  # fmt: skip
+        return replay.run(selection, limit) if edited is None else replay.run_edited(edited, selection)
+
+    def states(self) -> list[tuple[Any, ...]]:
+        """Line, status and attempts of each letter, in their order."""
+        return self.rows("SELECT line, status, attempts FROM sluicegate.dead_letters ORDER BY position")
 
     def letters(self) -> list[tuple[Any, ...]]:
         return [(one.line, one.record, list(one.failures), one.key, one.status) for one in self.dead_letters()]

@@ -13,7 +13,7 @@ import pytest
 from sluicegate.faults import FaultError
 from sluicegate.pipeline.read.code import CodeError
 from sluicegate.pipeline.read.code import find_function as find_signature
-from sluicegate.transform.code import arguments_for, failure_of, find_function, on_path, streams
+from sluicegate.runtime.code import arguments_for, failure_of, find_function, on_path, streams
 
 
 def load(author: Any, reference: str) -> Any:

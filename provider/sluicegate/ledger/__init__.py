@@ -4,5 +4,17 @@ from __future__ import annotations
 
 from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin, dead_letter_id
 from sluicegate.ledger.ledger import Ledger, OpenLetter
+from sluicegate.ledger.letters import Letter, LetterStatus, Selection
 
-__all__ = ["Counts", "DeadLetter", "Ledger", "Load", "OpenLetter", "Origin", "dead_letter_id"]
+__all__ = [
+    "Counts",
+    "DeadLetter",
+    "Ledger",
+    "Letter",
+    "LetterStatus",
+    "Load",
+    "OpenLetter",
+    "Origin",
+    "Selection",
+    "dead_letter_id",
+]

@@ -76,7 +76,8 @@ class DeadLetter:
     if they could be read; `failures` one mapping of `rule`, `column` and `value` for each rule it breaks, with `why`
     where a value is not of its type. `fault` is that of a load which failed as a whole. `version` is the value of
     `newest_by` as text, if it could be read. A `complete` one can be read again from `record` alone, else only from the
-    source. `header` names the values of a malformed line. `id` is that of a letter which is known already.
+    source. `header` names the values of a malformed line; `absent` are columns that the load brought and this record
+    does not have. `id` is that of a letter which is known already.
     """
 
     source: str
@@ -89,6 +90,7 @@ class DeadLetter:
     version: str | None = None
     complete: bool = True
     header: tuple[str, ...] | None = None
+    absent: tuple[str, ...] = ()
     id: str | None = None
 
 

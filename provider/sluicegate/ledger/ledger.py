@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from sluicegate.ledger.entries import DeadLetter, Load, Origin
+from sluicegate.ledger.letters import Letters, Place
 
 __all__ = ["Ledger", "OpenLetter"]
 
@@ -22,6 +23,7 @@ class OpenLetter:
     id: str
     key: Mapping[str, str]
     version: str | None = None
+    place: Place | None = None
     is_new: bool = False
     source: str = ""
     line: int = 0
@@ -29,6 +31,10 @@ class OpenLetter:
 
 class Ledger(Protocol):
     """What was loaded, and what was set aside. Never commits by itself: the target's commit strategy does."""
+
+    @property
+    def letters(self) -> Letters:
+        """What becomes of what was set aside."""
 
     def find(self, target: str, source: str, version: str, digest: str, *, ever: bool = False) -> Load | None:
         """The load that makes another one of the same version and configuration needless, or None.

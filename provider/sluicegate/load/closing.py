@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sluicegate.ledger.ledger import OpenLetter
 from sluicegate.load.staged import Staged
 from sluicegate.records.reader import LocalPart
 
-__all__ = ["Closing", "Winner"]
+__all__ = ["Closing", "Kept", "Winner"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,15 @@ class Winner:
         if not by_version:
             return later
         return self.newer == 1 or (self.newer == 0 and later)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A record that stays: its row in the stage, its line, its key values as texts."""
+
+    row: int
+    line: int
+    key: Mapping[str, str]
 
 
 class Closing:
@@ -78,6 +87,13 @@ class Closing:
         ).fetchall()
         staged.duck.execute("DROP TABLE asked")
         return {str(identity): Winner(part, line, newer) for identity, part, line, newer in rows}
+
+    def kept(self) -> list[Kept]:
+        """All records that stay. For few of them."""
+        staged = self._staged
+        key = "".join(f", CAST({staged.identity(name)} AS VARCHAR)" for name in staged.key)
+        rows = staged.duck.execute(f"SELECT s.rowid, {staged.line()}{key} FROM staged s WHERE {staged.kept()}")
+        return [Kept(row[0], row[1], dict(zip(staged.key, row[2:], strict=True))) for row in rows.fetchall()]
 
     def _newer(self) -> str:
         """SQL of how the version of `staged s` compares with that of the letter `asked a`."""

@@ -97,6 +97,11 @@ class Judge:
         self.rules.append(Rule("constraint", {"column_list": list(columns)}, name))
         return len(self.rules) - 1
 
+    def more(self, rule: Rule) -> int:
+        """The number of a rule that somebody else applies."""
+        self.rules.append(rule)
+        return len(self.rules) - 1
+
     def judge_together(self) -> None:
         """What looks at several records at once, when all are there."""
         for compiled in self.asked.rows:

@@ -20,7 +20,7 @@ from sluicegate.records.reader import MALFORMED, Reader
 from sluicegate.records.why import why_lost
 
 __all__ = [
-    "MASK", "TYPE", "failures_of", "header_of", "identity_sql", "is_complete", "record_of", "record_sql",
+    "MASK", "TYPE", "absent_of", "failures_of", "header_of", "identity_sql", "is_complete", "record_of", "record_sql",
     "sample_letters", "version_sql",
 ]  # fmt: skip
 
@@ -67,11 +67,15 @@ def is_complete(reader: Reader, raw: str, record: str, why: str | None, sensitiv
     return len(raw) < KEPT and _SPELT_OUT.search(raw) is None
 
 
-def header_of(reader: Reader) -> tuple[str, ...] | None:
-    """The names of the values in a line of the file; None where each line has them itself."""
-    if reader.written is not None:
-        return None
+def header_of(reader: Reader) -> tuple[str, ...]:
+    """The names of the values in a line of the file, without those that its folders add."""
     return (reader.reader if isinstance(reader, PartitionedReader) else reader).names
+
+
+def absent_of(reader: Reader, record: str, why: str | None, columns: Iterable[str]) -> tuple[str, ...]:
+    """Those of the load's `columns` that the record does not have: other records or other parts have them."""
+    there = reader.names if why is not None or reader.written is None else tuple(json.loads(record))
+    return tuple(name for name in columns if name not in there)
 
 
 def identity_sql(staged: Staged, sensitive: frozenset[str]) -> str:

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sluicegate.checks.expectations import TableVerdict
 from sluicegate.checks.rule import number_twins
 from sluicegate.faults import FaultError, fault
 from sluicegate.ledger.entries import Counts, Load
@@ -40,16 +41,16 @@ from sluicegate.targets.target import Merge, Session, Table, Target
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["Loader", "Source", "load"]
+__all__ = ["LOGGED", "LOGGED_OF", "Loader", "Ready", "Source", "load"]
 
 log = logging.getLogger("sluicegate.load")
 
 _ATTEMPTS = 5
 """How often a load starts anew because the target table was created or changed while it read."""
 _SAMPLES = 3
-_LOGGED = 5
+LOGGED = 5
 """How many dead letters are logged with their values, out of the first so many."""
-_LOGGED_OF = 1_000
+LOGGED_OF = 1_000
 
 
 class Source(Protocol):
@@ -63,7 +64,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class Ready:
     """What came out of the stage. `failure` is why none of it may go in, if so.
 
     `called` is the target's name of each column that the source writes in another case.
@@ -233,21 +234,25 @@ class Loader:
     def _is_declared(self, name: str) -> bool:
         return self._request.columns.get(name, Column()).type is not None
 
-    def _prepare(self, stage: Stage, columns: Mapping[str, ColumnType]) -> _Prepared:
+    def _prepare(self, stage: Stage, columns: Mapping[str, ColumnType]) -> Ready:
         reasons = stage.reasons()
         counts = Counts(read=stage.read, dead=stage.dead, rejected=stage.read - stage.dead)
         if self._request.dead_letters.max.exceeded_by(stage.dead, stage.read):
-            return _Prepared(columns, None, counts, reasons, self._too_many(stage, reasons))
+            return Ready(columns, None, counts, reasons, self._too_many(stage, reasons))
         if self._request.mode in {Mode.MERGE, Mode.INSERT_ONLY}:
             stage.dedupe()
-        failed = [one for one in stage.verdicts() if not one.success and one.rule.severity == "critical"]
+        failed = [one for one in self._verdicts(stage) if not one.success and one.rule.severity == "critical"]
         self._account.warn(stage.warnings)
         if failed:
             detail = "; ".join(f"{verdict.rule.name} does not hold: saw {verdict.observed}" for verdict in failed)
             failure = fault("CHECK_FAILED", detail, rules=[verdict.rule.name for verdict in failed])
-            return _Prepared(columns, None, counts, reasons, failure)
+            return Ready(columns, None, counts, reasons, failure)
         counts = Counts(read=stage.read, dead=stage.dead, deduplicated=stage.deduplicated)
-        return _Prepared(columns, stage.prepared() if columns else None, counts, reasons, None)
+        return Ready(columns, stage.prepared() if columns else None, counts, reasons, None)
+
+    def _verdicts(self, stage: Stage) -> Sequence[TableVerdict]:
+        """What the checks of the whole table say."""
+        return stage.verdicts()
 
     def _too_many(self, stage: Stage, reasons: Mapping[str, int]) -> FaultError:
         share = 100 * stage.dead / stage.read
@@ -265,7 +270,7 @@ class Loader:
         )
 
     def _refuse(
-        self, session: Session, table: Table, stage: Stage, parts: Sequence[Part], prepared: _Prepared
+        self, session: Session, table: Table, stage: Stage, parts: Sequence[Part], prepared: Ready
     ) -> LoadReport:
         """Keep the dead letters and a failed row, no data; then raise why."""
         assert prepared.failure is not None
@@ -279,7 +284,7 @@ class Loader:
         prepared.failure.facts["report"] = report.as_dict()
         raise prepared.failure
 
-    def _apply(self, session: Session, table: Table, stage: Stage, prepared: _Prepared) -> _Prepared | None:
+    def _apply(self, session: Session, table: Table, stage: Stage, prepared: Ready) -> Ready | None:
         """Bring the records in; None when the table has changed meanwhile.
 
         Where the target itself refuses more than may be set aside, all is undone and the outcome has a `failure`.
@@ -315,9 +320,7 @@ class Loader:
         counts = Counts(read=stage.read, dead=stage.dead, deduplicated=stage.deduplicated, **asdict(applied.outcome))
         return replace(prepared, counts=counts, reasons=reasons)
 
-    def _keep(
-        self, session: Session, table: Table, stage: Stage, parts: Sequence[Part], prepared: _Prepared
-    ) -> LoadReport:
+    def _keep(self, session: Session, table: Table, stage: Stage, parts: Sequence[Part], prepared: Ready) -> LoadReport:
         request = self._request
         self._set_aside(session, table, stage)
         resolved = self._resolve(session, table, stage, parts)
@@ -332,7 +335,7 @@ class Loader:
         """Keep the dead letters; `failure` is the fault of a load that brings nothing in."""
         letters = (replace(letter, fault=failure) for letter in stage.dead_letters())
         session.ledger.set_aside(table.name, self._digest, self._request.origin, letters)
-        for sample in sample_letters(stage.dead_letters(_LOGGED_OF), _LOGGED):
+        for sample in sample_letters(stage.dead_letters(LOGGED_OF), LOGGED):
             log.warning("set aside: %s", sample)
 
     def _resolve(self, session: Session, table: Table, stage: Stage, parts: Sequence[Part]) -> int:

@@ -18,6 +18,7 @@ from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.closing import Closing
 from sluicegate.load.judge import Judge, Warned
 from sluicegate.load.letters import (
+    absent_of,
     failures_of,
     header_of,
     identity_sql,
@@ -166,6 +167,22 @@ class Stage:
         self._staged.has_more_failed = True
         self.dead += len(broken)
 
+    def hold_back(self, rows: Sequence[int], rule: Rule) -> None:
+        """Set aside the kept records in these rows of the stage, and those with their keys which they replaced."""
+        number, some = self._judge.more(rule), "SELECT unnest($1::BIGINT[])"
+        key = ", ".join(self._staged.identity(name) for name in self._key)
+        replaced = (
+            f"SELECT s.rowid FROM staged s SEMI JOIN older o ON o.stage_row = s.rowid WHERE ({key}) IN "
+            f"(SELECT ({key}) FROM staged s WHERE s.rowid IN ({some}))"
+        )
+        held = self._duck.execute(f"{some} UNION {replaced}", [list(rows)]).fetchall()
+        numbers = [row for (row,) in held]
+        self._duck.execute("INSERT INTO more_failed SELECT unnest($1::BIGINT[]), $2", [numbers, number])
+        self._duck.execute("DELETE FROM older WHERE stage_row IN (SELECT unnest($1::BIGINT[]))", [numbers])
+        self._staged.has_more_failed = True
+        self._staged.deduplicated = self._staged.number("SELECT count(*) FROM older")
+        self.dead += len(numbers)
+
     def closing(self) -> Closing:
         """Which dead letters the records that stay close."""
         return Closing(self._staged, [reader.part for reader in self._readers])
@@ -211,6 +228,7 @@ class Stage:
                     version=version_text,
                     complete=is_complete(reader, raw, record, why, self._sensitive),
                     header=header_of(reader) if why is not None else None,
+                    absent=absent_of(reader, record, why, self._staged.columns),
                     id=first.letter,
                 )  # fmt: skip
 

@@ -7,6 +7,7 @@ last column are ignored when they are empty or mean NULL.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from sluicegate.records.lines import MAX_RECORD, Line, Lines, Separated, byte_size, open_text, why_unfit
 
-__all__ = ["CsvShape", "CsvStart", "MalformedError", "normalise_csv", "read_start", "said_delimiter"]
+__all__ = ["CsvShape", "CsvStart", "MalformedError", "normalise_csv", "read_start", "said_delimiter", "split_line"]
 
 _SEP = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
@@ -178,6 +179,20 @@ def _sep_line(lines: Lines) -> str | None:
     if (said := said_delimiter(line[1])) is None:
         lines.give_back([line])
     return said
+
+
+def split_line(text: str, shape: CsvShape, width: int) -> list[str]:
+    """The values of one record on its own, as a file that contains nothing else would have them.
+
+    :raises MalformedError: when it is not one record of so many values.
+    """
+    records = list(_Records(Lines(io.StringIO(text, newline="\n")), shape, shape.delimiter, width))
+    if len(records) != 1:
+        raise MalformedError(f"one record expected, {len(records)} found")
+    [(_, _, record, _)] = records
+    if isinstance(record, MalformedError):
+        raise record
+    return record
 
 
 def normalise_csv(path: Path, shape: CsvShape, width: int, clean: Path, malformed: Path) -> int:

@@ -148,6 +148,9 @@ class Session(Protocol):
         :param too_many: whether so many of these are more than the load may leave out.
         """
 
+    def present(self, key: Sequence[str], values: Sequence[Sequence[str]]) -> list[bool]:
+        """Whether the target has a row with each of these keys, whose values are texts."""
+
     def commit(self) -> None:
         """Keep data and ledger, both or neither."""
 

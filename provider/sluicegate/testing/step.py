@@ -142,8 +142,8 @@ class StepInstance:
 def _stand_in(function: Callable[..., Any], task: Any, context: Context) -> Any:
     from airflow.sdk.exceptions import AirflowSkipException
 
+    from sluicegate.runtime.code import arguments_for
     from sluicegate.runtime.operator import mark_run, run_window
-    from sluicegate.transform.code import arguments_for
 
     params = dict(context.get("params") or {})
     if params.get("dry_run"):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from sluicegate.faults.errors import FaultError, fault
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.keys.model import Format
+from sluicegate.runtime.code import arguments_for, failure_of, find_function, is_meant, on_path, streams
 from sluicegate.runtime.folder import work_folder
 from sluicegate.runtime.operator import StepOperator
 from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.storage import FileType, Part, Storage, file_type, parse_uri
-from sluicegate.transform.code import arguments_for, failure_of, find_function, is_meant, on_path, streams
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.graph.location import Location
-from sluicegate.runtime.operator import StepOperator
-from sluicegate.runtime.step import StepContext, StepResult
-from sluicegate.transform.code import (
+from sluicegate.runtime.code import (
     arguments_for,
     failure_of,
     find_function,
@@ -17,6 +15,8 @@ from sluicegate.transform.code import (
     names_parameter,
     on_path,
 )
+from sluicegate.runtime.operator import StepOperator
+from sluicegate.runtime.step import StepContext, StepResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any
@@ -13,8 +13,11 @@ from psycopg import sql
 
 from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin, dead_letter_id
 from sluicegate.ledger.ledger import OpenLetter
+from sluicegate.ledger.letters import Place
+from sluicegate.ledger.postgres.letters import PostgresLetters
+from sluicegate.ledger.postgres.storable import storable
 
-__all__ = ["BY_LOAD", "PostgresLedger", "storable"]
+__all__ = ["BY_LOAD", "PostgresLedger"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -39,25 +42,28 @@ VALUES (%(target)s, %(source)s, %(source_version)s, %(config_digest)s, %(status)
 _LETTERS = """
 CREATE TEMP TABLE sluicegate_letters (
     id text, source text, source_version text, line bigint, record text, key jsonb, failures jsonb, fault text,
-    version text, complete boolean, header jsonb, place bigint GENERATED ALWAYS AS IDENTITY
+    version text, complete boolean, header jsonb, absent jsonb, place bigint GENERATED ALWAYS AS IDENTITY
 ) ON COMMIT DROP
 """
 _SET_ASIDE = """
 INSERT INTO sluicegate.dead_letters AS d (id, target, pipeline, step, run_id, window_start, window_end, source,
-    source_version, line, record, key, failures, fault, config_digest, version, complete, header)
+    source_version, line, record, key, failures, fault, config_digest, version, complete, header,
+    absent)
 SELECT id, %(target)s, %(pipeline)s, %(step)s, %(run_id)s, %(window_start)s, %(window_end)s, source, source_version,
-    line, record, key, failures, fault, %(digest)s, version, complete, header
+    line, record, key, failures, fault, %(digest)s, version, complete, header, absent
 FROM sluicegate_letters ORDER BY place
 ON CONFLICT (id) DO UPDATE SET attempts = d.attempts + 1, last_seen = excluded.last_seen,
     position = excluded.position, last_failures = excluded.failures, fault = excluded.fault,
     version = excluded.version, complete = excluded.complete, header = excluded.header,
+    absent = excluded.absent,
     status = CASE WHEN d.reason = %(by_load)s THEN 'open' ELSE d.status END,
     resolved_by = CASE WHEN d.reason = %(by_load)s THEN NULL ELSE d.resolved_by END,
     closed_at = CASE WHEN d.reason = %(by_load)s THEN NULL ELSE d.closed_at END,
     reason = nullif(d.reason, %(by_load)s)
 """
 _OPEN = """
-SELECT id, key::text, version, xmin = pg_current_xact_id()::xid, source, line, position FROM sluicegate.dead_letters
+SELECT id, key::text, version, xmin = pg_current_xact_id()::xid, source, line, window_start, position
+FROM sluicegate.dead_letters
 WHERE target = %(target)s AND status = 'open' AND key IS NOT NULL AND position > %(after)s
   AND (window_start IS NULL OR %(window_start)s::timestamptz IS NULL OR window_start <= %(window_start)s)
 ORDER BY position LIMIT %(page)s
@@ -90,6 +96,7 @@ class PostgresLedger:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.letters = PostgresLetters(connection)
 
     def find(self, target: str, source: str, version: str, digest: str, *, ever: bool = False) -> Load | None:
         there = self._connection.execute(_EXISTS).fetchone()
@@ -132,7 +139,7 @@ class PostgresLedger:
         self._connection.execute(_LETTERS)
         names = (
             "id", "source", "source_version", "line", "record", "key", "failures", "fault", "version", "complete",
-            "header",
+            "header", "absent",
         )  # fmt: skip
         copy = sql.SQL("COPY sluicegate_letters ({}) FROM STDIN").format(sql.SQL(", ").join(map(sql.Identifier, names)))
         with self._connection.cursor() as cursor, cursor.copy(copy) as sink:
@@ -146,8 +153,8 @@ class PostgresLedger:
         facts = {"target": target, "page": _PAGE, "after": -1, **_run(origin)}
         while rows := self._connection.execute(_OPEN, facts).fetchall():
             yield [
-                OpenLetter(str(identity), json.loads(key), version, is_new, source, line)
-                for identity, key, version, is_new, source, line, _ in rows
+                OpenLetter(str(identity), json.loads(key), version, Place.of(start, position), is_new, source, line)
+                for identity, key, version, is_new, source, line, start, position in rows
             ]
             facts["after"] = rows[-1][-1]
 
@@ -182,19 +189,9 @@ def _rows(target: str, letters: Iterable[DeadLetter]) -> Iterator[tuple[object, 
         failures = json.dumps(storable(letter.failures), ensure_ascii=False)
         record = storable(letter.record)
         header = None if letter.header is None else json.dumps(storable(letter.header), ensure_ascii=False)
+        absent = json.dumps(storable(letter.absent), ensure_ascii=False) if letter.absent else None
         version = None if letter.version is None else storable(letter.version)
         yield (
             dead_letter_id(target, letter), letter.source, letter.source_version, letter.line, record, key, failures,
-            letter.fault, version, letter.complete and record == letter.record, header,
+            letter.fault, version, letter.complete and record == letter.record, header, absent,
         )  # fmt: skip
-
-
-def storable(value: object) -> object:
-    """`value` with U+0000 and halves of surrogate pairs, which Postgres does not store, spelt out."""
-    if isinstance(value, str):
-        return value.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, Mapping):
-        return {storable(name): storable(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [storable(each) for each in value]
-    return value

@@ -28,6 +28,7 @@ from sluicegate.targets.postgres.isolate import (
 )
 from sluicegate.targets.postgres.merge import STAGE, identifiers
 from sluicegate.targets.postgres.merger import Merger
+from sluicegate.targets.postgres.present import present
 from sluicegate.targets.postgres.refusal import puts_down_to_records
 from sluicegate.targets.postgres.watch import Watch
 from sluicegate.targets.target import Applied, Merge, Outcome, Table
@@ -155,6 +156,9 @@ class PostgresSession:
             f"{self._seen.name} has no unique constraint on exactly its key ({', '.join(key)}), so a merge cannot be "
             f"made safe; add one: {remedy.as_string(self._connection)};",
         )
+
+    def present(self, key: Sequence[str], values: Sequence[Sequence[str]]) -> list[bool]:
+        return present(self._connection, self._seen, key, values)
 
     def commit(self) -> None:
         self._watch.phase = "committing"

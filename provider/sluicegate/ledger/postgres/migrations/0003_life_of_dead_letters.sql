@@ -5,6 +5,7 @@ ALTER TABLE sluicegate.dead_letters
     ADD COLUMN version       text,
     ADD COLUMN complete      boolean NOT NULL DEFAULT true,
     ADD COLUMN header        jsonb,
+    ADD COLUMN absent        jsonb,
     ADD COLUMN last_failures jsonb,
     ADD COLUMN edited        text,
     ADD COLUMN reason        text,
