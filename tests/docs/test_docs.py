@@ -89,13 +89,12 @@ def test_all_that_is_named_as_refused_is_an_error_of_check_and_in_a_hand_written
     tmp_path: Path,
 ) -> None:
     section = page("author.md").text.partition("what a step of ours cannot do:")[2].partition("\n\n")[0]
-    said = ["mode: replace_window", "references", "https://", "load"]
+    said = ["mode: replace_window", "https://", "load"]
     assert re.findall(r"`([^`]+)`", section) == [*said, "table://", "load", "transform", "format"]
     (tmp_path / "f.py").write_text("def f(x):\n    return x\n")
     (tmp_path / "p.yaml").write_text(
         "sluicegate: 1\nsteps:\n"
         "  c: {load: s3://b/a.csv, into: table://w/c, key: a, mode: replace_window}\n"
-        "  d: {load: s3://b/b.csv, into: table://w/d, columns: {a: {references: x.y}}}\n"
         "  e: {load: s3://b/c.csv, into: table://w/e, columns: {a: strang}}\n"
         "  g: {transform: 'f:f', reads: {x: https://h/a/}, writes: {y: s3://b/y.csv}}\n"
         "  h: {transform: 'f:f', reads: {x: s3://b/x.csv}, writes: {y: https://h/y.csv}}\n"
@@ -109,16 +108,12 @@ def test_all_that_is_named_as_refused_is_an_error_of_check_and_in_a_hand_written
     assert [str(diagnostic) for diagnostic in tree.diagnostics] == []
     diagnostics = build_diagnostics(tree.pipelines["p"], {})
     assert {diagnostic.severity for diagnostic in diagnostics} == {"error"}
-    assert [diagnostic.line for diagnostic in diagnostics] == list(range(3, 13))
+    assert [diagnostic.line for diagnostic in diagnostics] == list(range(3, 12))
 
     file = tmp_path / "a.csv"
     file.write_text("a\n1\n")
     refused: list[tuple[str, Any]] = [
         ("WRONG_USE", lambda: LoadRequest(sources=(str(file),), table="t", mode=Mode.REPLACE_WINDOW)),
-        (
-            "CHECK_BROKEN",
-            lambda: LoadRequest(sources=(str(file),), table="t", columns={"a": Column(references="x.y")}).rules(),
-        ),
         ("WRONG_USE", lambda: LoadRequest(sources=(str(file),), table="t", columns={"a": Column(type="strang")})),
         ("WRONG_USE", lambda: parse_table("s3://bucket/folder/")),
         *(("WRONG_USE", lambda uri=uri: parse_uri(uri)) for uri in ("ftp://b/a.csv", "table://w/a")),

@@ -54,7 +54,6 @@ def pointed_at(diagnostic: Diagnostic) -> str:
         (", key: [id, id]", "[id, id]", "twice", None),
         (", newest_by: at", "at}", "mode: merge", None),
         (", key: id, newest_by: id", "id}", "part of the key", None),
-        (", columns: {n: {references: x.y}}", "references: x.y", "not carried out", None),
         (", columns: {ctid: text}", "ctid: text", "the name of a system column", None),
         (f", columns: {{{'é' * 32}: text}}", f"{'é' * 32}: text", "has 64 bytes, and Postgres cuts names to 63", None),
         (", columns: {n: strang}", "strang", "unknown type 'strang'", "string"),

@@ -78,11 +78,6 @@ def test_a_misspelt_expectation_is_broken_before_anything_is_changed(warehouse: 
     assert warehouse.one("SELECT to_regclass('t') IS NULL")
 
 
-def test_references_are_refused_and_not_skipped(warehouse: Any) -> None:
-    path = warehouse.csv("1.csv", ["id"], [[1]])
-    assert warehouse.fails(path, key="id", columns={"id": {"references": "a.b"}}).code == "CHECK_BROKEN"
-
-
 def test_bounds_are_compared_as_what_their_column_is(warehouse: Any) -> None:
     path = warehouse.csv("1.csv", ["id", "d", "t", "z"], [[1, *["2025-09-01"] * 3], [2, *["2025-09-05"] * 3]])
     columns = {"d": "date", "t": "timestamp", "z": "timestamptz"}

@@ -88,3 +88,19 @@ def test_importing_the_operator_is_light() -> None:
     heavy = "{'duckdb', 'pandas', 'pyarrow', 'boto3', 'great_expectations', 'psycopg'}"
     program = f"import sys, sluicegate.load.operator; assert not (found := {heavy} & set(sys.modules)), found"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.usefixtures("connection")
+def test_a_column_may_refer_to_a_table_of_a_connection(warehouse: Any) -> None:
+    source = str(warehouse.csv("a.csv", ["faa"], [["JFK"]]))
+    run(LoadOperator(task_id="a", source=source, into="table://warehouse/airports", key="faa"))
+    operator = LoadOperator(
+        task_id="load_trips",
+        source=str(warehouse.csv("t.csv", ["id", "dest"], [[1, "JFK"], [2, "XXX"]])),
+        into="table://warehouse/trips",
+        key="id",
+        columns={"dest": {"references": "flights.airports.faa"}},
+        references={"flights.airports": "table://warehouse/airports"},
+        dead_letters={"max": 1},
+    )
+    assert run(operator)[0].value["reasons"] == {"references:dest": 1}

@@ -201,7 +201,7 @@ def test_a_load_in_short_and_in_long(dags: Dags) -> None:
             load: {dataset: other.raw, latest: true}
             into: table://wh/x
             mode: append
-            columns: {a: text, b: {type: integer, in: [1, 2], matches: "x", references: y.z, sensitive: true}, c: }
+            columns: {a: text, b: {type: integer, in: [1, 2], matches: "x", references: other.raw.z, sensitive: true}, c: }
             checks: [expect_table_row_count_to_equal_other_table, {expect_column_to_exist: {column: a}}]
             dead_letters: {max: 100}
             on_schema_change: add

@@ -16,8 +16,8 @@ from sluicegate.pipeline.diagnostics import hint
 from sluicegate.pipeline.keys.model import Check, Column
 
 __all__ = [
-    "ABOUT", "SEVERITIES", "SHORT_NAMES", "Rule", "number_twins", "rules_of_checks", "rules_of_contract",
-    "rules_of_suite",
+    "ABOUT", "REFERENCES", "SEVERITIES", "SHORT_NAMES", "Rule", "number_twins", "rules_of_checks", "rules_of_contract",
+    "rules_of_suite", "split_reference",
 ]  # fmt: skip
 
 ABOUT = {"meta", "notes", "description", "severity", "id", "rendered_content", "result_format", "catch_exceptions"}
@@ -25,6 +25,8 @@ ABOUT = {"meta", "notes", "description", "severity", "id", "rendered_content", "
 SEVERITIES = ("critical", "warning", "info")
 """What Great Expectations lets an expectation say of its failure."""
 _LEVELS = ", ".join(SEVERITIES)
+REFERENCES = "references"
+"""What a rule asks whose values have to be those of another dataset; no expectation of Great Expectations."""
 SHORT_NAMES: Mapping[str, str] = {
     "expect_column_values_to_not_be_null": "required",
     "expect_column_values_to_be_null": "null",
@@ -78,18 +80,9 @@ class Rule:
 
 
 def rules_of_contract(columns: Mapping[str, Column]) -> list[Rule]:
-    """What `columns:` asks for.
-
-    :raises FaultError: CHECK_BROKEN for `references`, which is not carried out: nothing is skipped in silence.
-    """
+    """What `columns:` asks for."""
     rules: list[Rule] = []
     for name, column in columns.items():
-        if column.references is not None:
-            raise fault(
-                "CHECK_BROKEN",
-                f"columns.{name}.references is not carried out by this version: remove it, or check it in a step "
-                "of its own",
-            )
         if column.required:
             rules.append(Rule("expect_column_values_to_not_be_null", {"column": name}))
         if column.between is not None:
@@ -102,7 +95,15 @@ def rules_of_contract(columns: Mapping[str, Column]) -> list[Rule]:
             rules.append(Rule("expect_column_values_to_match_regex", {"column": name, "regex": column.matches}))
         if column.unique:
             rules.append(Rule("expect_column_values_to_be_unique", {"column": name}))
+        if column.references is not None:
+            rules.append(Rule(REFERENCES, {"column": name, "references": column.references}))
     return rules
+
+
+def split_reference(reference: str) -> tuple[str, str] | None:
+    """Dataset and column of `dataset.column` or `pipeline.dataset.column`; None for anything else."""
+    dataset, _, column = reference.rpartition(".")
+    return (dataset, column) if dataset and column and dataset.count(".") < 2 else None
 
 
 def rules_of_checks(checks: Iterable[Check]) -> list[Rule]:

@@ -21,6 +21,7 @@ from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.graph.datasets import files_location, folders_of, read_locations, write_locations
 from sluicegate.graph.template import needs_item
 from sluicegate.pipeline.keys.model import (
+    REFERENCED,
     LoadStep,
     OperatorStep,
     Pipeline,
@@ -120,13 +121,16 @@ def _operator_of(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline])
 def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Call:
     from sluicegate.load.operator import LoadOperator
 
-    source = read_locations(pipeline, step, others)["load"]
+    reads = read_locations(pipeline, step, others)
+    source = reads["load"]
+    references = {name.removeprefix(REFERENCED): at for name, at in reads.items() if name.startswith(REFERENCED)}
     into = write_locations(pipeline, step)["into"]
     arguments = dict(
         **_common(step, pipeline),
         **_ours(pipeline),
         source=source,
         into=into,
+        **({"references": references} if references else {}),
         **step.each() | {"format": step.format or source.format},
         aws_conn_id=pipeline.connections.aws,
         **({"connection": source.connection} if source.connection else {}),

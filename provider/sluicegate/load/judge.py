@@ -6,14 +6,14 @@ A rule that only warns sets nothing aside and fails nothing: its records are cou
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sluicegate.checks.bounds import CheckedColumn, with_moments
 from sluicegate.checks.compile import compile_rule, compile_table_rule
 from sluicegate.checks.compiler import CompiledRule, CompiledTableRule
 from sluicegate.checks.expectations import ExpectationRunner, RowFailures, TableVerdict, frame_columns
-from sluicegate.checks.rule import Rule
+from sluicegate.checks.rule import REFERENCES, Rule
 from sluicegate.faults import fault
 from sluicegate.load.letters import TYPE
 from sluicegate.load.staged import Staged
@@ -43,6 +43,8 @@ class Asked:
     warned: list[CompiledRule] = field(default_factory=list)
     """Those of a record that only warn."""
     table: list[CompiledTableRule] = field(default_factory=list)
+    references: list[Rule] = field(default_factory=list)
+    """Those whose values have to be in a table of DuckDB."""
     expectations: list[Rule] = field(default_factory=list)
     """What Great Expectations carries out."""
 
@@ -50,11 +52,13 @@ class Asked:
 class Judge:
     """The rules of one load. A failure is kept as the number of its rule: malformed, then the types, then the rules.
 
+    :param references: by column that refers to another dataset, the table of DuckDB with the values it may have
     :raises FaultError: CHECK_BROKEN when a rule cannot be carried out.
     """
 
-    def __init__(self, staged: Staged, rules: Sequence[Rule]) -> None:
+    def __init__(self, staged: Staged, rules: Sequence[Rule], references: Mapping[str, str] | None = None) -> None:
         self._staged = staged
+        self._references = references or {}
         self.asked = Asked()
         self.warnings: list[Warned] = []
         """Grows as the rules are judged."""
@@ -68,12 +72,15 @@ class Judge:
             Rule(MALFORMED, {}, MALFORMED),
             *(Rule(TYPE, {"column": name}, f"type:{name}") for name in staged.columns),
             *(compiled.rule for compiled in self.asked.rows),
+            *self.asked.references,
             *self.asked.expectations,
         ]
 
     def _sort_in(self, rule: Rule, checked: dict[str, CheckedColumn]) -> None:
         warns = rule.severity != "critical"
-        if (compiled := compile_rule(rule, checked)) is not None:
+        if rule.expectation == REFERENCES:
+            self.asked.references.append(rule)
+        elif (compiled := compile_rule(rule, checked)) is not None:
             self._require_constants(rule, compiled.constants)
             if not self._understands(compiled.patterns):
                 compiled = compile_rule(rule, checked, native=False)
@@ -107,6 +114,8 @@ class Judge:
         for compiled in self.asked.rows:
             if compiled.unique:
                 self._check_unique(compiled)
+        for rule in self.asked.references:
+            self._check_reference(rule)
         self._forgive()
         self._warn()
         self._check_expectations()
@@ -115,6 +124,17 @@ class Judge:
         """All copies of a value are bad, as Great Expectations has it."""
         number = self.rules.index(compiled.rule)
         self._staged.duck.execute(f"INSERT INTO more_failed SELECT stage_row, {number} FROM ({self.copies(compiled)})")
+
+    def _check_reference(self, rule: Rule) -> None:
+        """A value that the dataset does not have is bad, a missing one is not."""
+        (name,) = rule.columns
+        value = self._staged.identity(name)
+        self._staged.duck.execute(
+            f"INSERT INTO more_failed SELECT stage_row, {self.rules.index(rule)} FROM "
+            f"(SELECT s.rowid AS stage_row, {value} AS value FROM staged s "
+            f"WHERE NOT {self._staged.is_malformed()} AND {self._staged.checked(name).value} IS NOT NULL) "
+            f"ANTI JOIN {self._references[name]} USING (value)"
+        )
 
     def copies(self, compiled: CompiledRule) -> str:
         """SQL of the records that break a rule of uniqueness: `stage_row`, and what rules refer to."""

@@ -6,7 +6,7 @@ Safe to be killed anywhere and to be run again: whatever is kept is kept by one 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sluicegate.checks.expectations import TableVerdict
-from sluicegate.checks.rule import number_twins
+from sluicegate.checks.rule import REFERENCES, number_twins
 from sluicegate.faults import FaultError, fault
 from sluicegate.ledger.entries import Counts, Load
 from sluicegate.ledger.ledger import Ledger
@@ -23,6 +23,7 @@ from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.letters import sample_letters
 from sluicegate.load.plan import match_case, plan_columns, rules_of_target
 from sluicegate.load.prepared import Prepared
+from sluicegate.load.references import Files, ReferencedTable, References, open_referenced
 from sluicegate.load.report import LoadReport, reasons_text
 from sluicegate.load.request import LoadRequest
 from sluicegate.load.stage import Stage
@@ -89,10 +90,21 @@ def load(request: LoadRequest, source: Source, target: Target) -> LoadReport:
 
 
 class Loader:
-    """One load; `cancel` stops it from another thread or a signal handler."""
+    """One load; `cancel` stops it from another thread or a signal handler.
 
-    def __init__(self, request: LoadRequest, source: Source, target: Target) -> None:
-        self._request, self._source, self._target = request, source, target
+    :param tables: opens the table at a `table://` URI to which a column refers; by its Airflow connection
+    """
+
+    def __init__(
+        self,
+        request: LoadRequest,
+        source: Source,
+        target: Target,
+        tables: Callable[[str], ReferencedTable] = open_referenced,
+    ) -> None:
+        self._request, self._source, self._target, self._tables = request, source, target, tables
+        self._files: Files = source
+        """Where datasets are fetched from to which columns refer."""
         self._duck: DuckDBPyConnection | None = None
         self._digest = request.digest()
         self._account = Account(request, self._digest)
@@ -223,9 +235,24 @@ class Loader:
             key=request.key if columns else (),
             newest_by=request.newest_by,
             sensitive=sensitive,
+            references=self._references(duck, columns),
         )
         stage.fill(readers, bad)
         return stage
+
+    def _references(self, duck: DuckDBPyConnection, columns: Mapping[str, ColumnType]) -> dict[str, str]:
+        """By column that refers to another dataset, the table with the values that it may have."""
+        rules = [rule for rule in self._rules if rule.expectation == REFERENCES and rule.columns[0] in columns]
+        if not rules:
+            return {}
+        with work_folder() as folder:
+            datasets, dialect = self._request.references, self._target.dialect
+            references = References(duck, datasets, self._files, self._tables, dialect, folder)
+            return {
+                name: references.fill(name, str(rule.kwargs["references"]), columns[name], number)
+                for number, rule in enumerate(rules)
+                for name in rule.columns
+            }
 
     def _cast(self, name: str, type_: ColumnType) -> Cast:
         said = self._request.columns.get(name, Column())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sluicegate.faults import FaultError
 from sluicegate.graph.location import Location
-from sluicegate.pipeline.keys.load import LoadOptions
+from sluicegate.pipeline.keys.load import Format, LoadOptions
 from sluicegate.runtime.operator import StepOperator
 from sluicegate.runtime.step import StepContext, StepResult
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from sluicegate.load.load import Loader
+    from sluicegate.load.references import Referenced
 
 __all__ = ["LoadOperator"]
 
@@ -54,9 +55,10 @@ class LoadOperator(StepOperator):
     :param aws_conn_id: for `s3://`.
     :param connection: the connection that the source itself needs: for `https://` and `gs://`.
     :param root: the dags root, from which `suite` is found.
+    :param references: where the datasets are that `references` of columns name: `{"airports": "table://w/airports"}`.
     """
 
-    template_fields: Sequence[str] = ("source", "into")
+    template_fields: Sequence[str] = ("source", "into", "references")
     sources = ("source",)
     ui_color = "#d7e8f4"
 
@@ -69,6 +71,7 @@ class LoadOperator(StepOperator):
         aws_conn_id: str = "aws_default",
         connection: str | None = None,
         root: str | None = None,
+        references: Mapping[str, str | Location] | None = None,
         **kwargs: Any,
     ) -> None:
         options = {name: kwargs.pop(name) for name in LoadOptions.model_fields if name in kwargs}
@@ -80,6 +83,8 @@ class LoadOperator(StepOperator):
         self.aws_conn_id = aws_conn_id
         self.connection = connection
         self.root = root
+        self.references = dict(references or {})
+        self._formats = {name: at.format for name, at in self.references.items() if isinstance(at, Location)}
         self._loader: Loader | None = None
 
     def run(self, context: Context, step: StepContext) -> StepResult:
@@ -99,6 +104,7 @@ class LoadOperator(StepOperator):
             (self.source,) if isinstance(self.source, str) else tuple(str(uri) for uri in self.source),  # type: ignore[union-attr]
             parse_table(into, self._into_template)[1],
             Origin(step.pipeline, step.step, step.run_id, step.try_number, step.window),
+            references={name: self._referenced(name) for name in self.references},
             root=Path(self.root or "."),
             dry_run=step.dry_run,
             force=step.force,
@@ -116,6 +122,12 @@ class LoadOperator(StepOperator):
         finally:
             self._loader = None
         return StepResult(report.as_dict(), report.line())
+
+    def _referenced(self, name: str) -> Referenced:
+        from sluicegate.load.references import Referenced
+
+        at: Any = self.references[name]
+        return Referenced((at,) if isinstance(at, str) else tuple(map(str, at)), self._formats.get(name) or Format())
 
     def on_kill(self) -> None:
         """Stop the statement that runs; the transaction is rolled back with it."""

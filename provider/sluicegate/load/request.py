@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import InstanceOf
@@ -12,6 +12,7 @@ from pydantic import InstanceOf
 from sluicegate.checks.rule import Rule, number_twins, rules_of_checks, rules_of_contract, rules_of_suite
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import Origin
+from sluicegate.load.references import Referenced
 from sluicegate.pipeline.keys.load import Format, LoadOptions, Mode
 from sluicegate.records.casts import misfits
 from sluicegate.records.types import parse_type
@@ -26,7 +27,8 @@ class LoadRequest(LoadOptions):
     """One source into one target: the options of a load, and what one run of it knows.
 
     `sources` are the URIs, read in this order; `table` is `[schema.]table`. `root` is the dags root, from which a
-    suite is found. `memory_limit` is DuckDB's, e.g. `400MB`. Without `work_folder` a temporary one is made.
+    suite is found. `references` says where the datasets are that columns refer to, by their name there. `memory_limit`
+    is DuckDB's, e.g. `400MB`. Without `work_folder` a temporary one is made.
 
     :raises FaultError: WRONG_USE when its parts do not go together.
     """
@@ -34,6 +36,7 @@ class LoadRequest(LoadOptions):
     sources: tuple[str, ...]
     table: str
     format: Format = Format.model_construct()
+    references: Mapping[str, InstanceOf[Referenced]] = {}
     root: Path = Path()
     origin: InstanceOf[Origin] = Origin()
     dry_run: bool = False
@@ -82,6 +85,7 @@ def request_of(
     *,
     root: Path,
     source_format: Format | None = None,
+    references: Mapping[str, Referenced] | None = None,
     dry_run: bool = False,
     force: bool = False,
     memory_limit: str = "400MB",
@@ -91,12 +95,14 @@ def request_of(
     :param sources: the URIs, rendered.
     :param table: `[schema.]table`, rendered.
     :param root: the dags root, from which a suite is found.
+    :param references: where the datasets are that columns refer to, rendered.
     :param source_format: the format of the source's dataset, where the step itself says none.
     """
     return LoadRequest(
         **options.each() | {"format": options.format or source_format or Format()},
         sources=tuple(sources),
         table=table,
+        references=references or {},
         root=root,
         origin=origin,
         dry_run=dry_run,

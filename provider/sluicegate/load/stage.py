@@ -48,6 +48,7 @@ class Stage:
     :param casts: the columns to bring, in order, and how their values are made.
     :param rules: what is asked of the records; compiled here, or carried out by Great Expectations.
     :param dialect: what the target takes for equal, and what it cannot store.
+    :param references: by column that refers to another dataset, the table of DuckDB with the values it may have.
     :raises FaultError: CHECK_BROKEN when a rule cannot be carried out.
     """
 
@@ -61,10 +62,11 @@ class Stage:
         key: Sequence[str] = (),
         newest_by: str | None = None,
         sensitive: frozenset[str] = frozenset(),
+        references: Mapping[str, str] | None = None,
     ) -> None:
         self._duck = duck
         self._staged = Staged(duck, casts, dialect, key=key, newest_by=newest_by)
-        self._judge = Judge(self._staged, rules)
+        self._judge = Judge(self._staged, rules, references)
         self._key, self._sensitive = tuple(key), sensitive
         self._readers: list[Reader] = []
         self._prepared: Prepared | None = None

@@ -55,9 +55,6 @@ def _column(
         yield UnplacedDiagnostic((*where, "type"), "type", str(error))
     for key, misfit in misfits(type_, column):
         yield UnplacedDiagnostic((*where, key), "type", misfit)
-    if column.references is not None:
-        message = "`references` is not carried out by this version: remove it, or check it in a step of its own"
-        yield UnplacedDiagnostic((*where, "references"), "not-supported", message, key=True)
     for rule in rules_of_contract({name: column.model_copy(update={"references": None})}):
         if (why := _why_broken(rule, known)) is not None:
             contract = SHORT_NAMES[rule.expectation]

@@ -26,6 +26,7 @@ from sluicegate.load.account import Account
 from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.letters import sample_letters
 from sluicegate.load.load import LOGGED, LOGGED_OF, Loader, Ready, Source
+from sluicegate.load.references import Files
 from sluicegate.load.replay.mend import AsItIs, Edited, Mending, read_edited
 from sluicegate.load.replay.prepare import Item, prepare
 from sluicegate.load.replay.readers import read_letters
@@ -135,7 +136,7 @@ class Replay:
             batch = list(group)
             self._loader = _ReplayLoader(
                 self._request, batch, self._targets(batch[0].letter.target), self._ledger, self._closed,
-                overwrite=self._overwrite,
+                files=self._source, overwrite=self._overwrite,
             )  # fmt: skip
             try:
                 report = report.plus(self._loader.run())
@@ -188,6 +189,7 @@ class _ReplayLoader(Loader):
         ledger: Callable[[], AbstractContextManager[Ledger]],
         closed: Closed,
         *,
+        files: Files,
         overwrite: bool,
     ) -> None:
         version = hashlib.sha256("\n".join(item.letter.id for item in items).encode()).hexdigest()
@@ -197,7 +199,7 @@ class _ReplayLoader(Loader):
         self._account = Account(self._request, self._digest)
         self._rules = tuple(_strict(rule) for rule in self._rules)
         self._items, self._look, self._closed = list(items), ledger, closed
-        self._overwrite = overwrite
+        self._files, self._overwrite = files, overwrite
         self._is_first = True
 
     def _open(

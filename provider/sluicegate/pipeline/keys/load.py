@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from sluicegate.pipeline.keys.base import Flag, LimitField, Mark, Model, Name, Part, SomeOf
 from sluicegate.pipeline.text.quantities import Limit
 
-__all__ = ["Check", "Column", "DeadLetters", "Format", "LoadOptions", "Mode", "OnSchemaChange"]
+__all__ = ["REFERENCED", "Check", "Column", "DeadLetters", "Format", "LoadOptions", "Mode", "OnSchemaChange"]
 
 
 class Mode(StrEnum):
@@ -92,9 +92,14 @@ class Column(Part):
     unique: Flag = False
     """All records whose value comes twice are bad. Example: `true`."""
     references: str | None = None
-    """Not there yet. Example: `reference.airports`."""
+    """A record is bad when the value is none of those in a column of a dataset, `dataset.column` or
+    `pipeline.dataset.column`. A missing value is not bad. Example: `flights.airports.faa`."""
     sensitive: Flag = False
     """Its values are `***` in dead letters. Example: `true`."""
+
+
+REFERENCED = "references:"
+"""How the binding of a dataset begins to which columns refer; no binding of a file has such a name."""
 
 
 class Check(Model):

@@ -13,7 +13,16 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from sluicegate.pipeline.keys.base import Arguments, Duration, Flag, Mark, Model, Name, Named, Part, Positive, Uri
-from sluicegate.pipeline.keys.load import Check, Column, DeadLetters, Format, LoadOptions, Mode, OnSchemaChange
+from sluicegate.pipeline.keys.load import (
+    REFERENCED,
+    Check,
+    Column,
+    DeadLetters,
+    Format,
+    LoadOptions,
+    Mode,
+    OnSchemaChange,
+)
 from sluicegate.pipeline.keys.steps import (
     After,
     Cluster,
@@ -35,10 +44,10 @@ from sluicegate.pipeline.keys.steps import (
 )
 
 __all__ = [
-    "After", "Check", "Cluster", "Column", "Connections", "CoreInstances", "Dataset", "DeadLetters", "Defaults",
-    "ForEach", "Format", "Head", "Instances", "Job", "LoadOptions", "LoadStep", "Mode", "Model", "OnSchemaChange",
-    "OnUpstreamFailure", "OperatorStep", "Param", "Pipeline", "PythonStep", "Read", "Retries", "Schedule", "SparkStep",
-    "Step", "StepBase", "TeardownOf", "TransformStep",
+    "REFERENCED", "After", "Check", "Cluster", "Column", "Connections", "CoreInstances", "Dataset", "DeadLetters",
+    "Defaults", "ForEach", "Format", "Head", "Instances", "Job", "LoadOptions", "LoadStep", "Mode", "Model",
+    "OnSchemaChange", "OnUpstreamFailure", "OperatorStep", "Param", "Pipeline", "PythonStep", "Read", "Retries",
+    "Schedule", "SparkStep", "Step", "StepBase", "TeardownOf", "TransformStep",
 ]  # fmt: skip
 
 

@@ -186,6 +186,16 @@ class Datasets:
             found[binding] = (item, at)
         return found
 
+    def read_once(self, words: str, where: Where) -> Read | None:
+        """A dataset of which any state will do: that of another pipeline has been written once."""
+        key = self.refer(words, where, "reads")
+        if key is None:
+            return None
+        read = Read(dataset=key, latest=is_foreign(key))
+        if is_foreign(key):
+            self.elsewhere.append((where, read))
+        return read
+
     def read(self, raw: object, where: Where) -> Read | None:
         """One thing that is read: a name or `{dataset: …, latest: true}`."""
         given: dict[str, Any]

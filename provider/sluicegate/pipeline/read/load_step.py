@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
-from sluicegate.pipeline.keys.model import LoadStep, Step
+from sluicegate.pipeline.keys.model import REFERENCED, LoadStep, Step
 from sluicegate.pipeline.read.context import Raw, Site
 from sluicegate.pipeline.read.expectations import read_checks
-from sluicegate.pipeline.read.validate import texts, validate_part
+from sluicegate.pipeline.read.validate import shown, texts, validate_part
 
 __all__ = ["read_load"]
 
@@ -22,8 +22,26 @@ def read_load(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
         message = f"mode `{given['mode']}` needs a `key`: the columns that identify a record"
         site.report.error((*where, "mode"), "missing-key", message)
     made["checks"] = read_checks(given.get("checks"), (*where, "checks"), site.report)
+    _read_references(given.get("columns"), made, (*where, "columns"), site)
     _near_columns(given, where, site)
     return validate_part(LoadStep, made, where, site.report)
+
+
+def _read_references(columns: object, made: Raw, where: Where, site: Site) -> None:
+    """A dataset to which columns refer is read: once, it has been written once, and this step comes after it."""
+    for name, column in columns.items() if isinstance(columns, dict) else ():
+        reference = column.get("references") if isinstance(column, dict) else None
+        if not isinstance(reference, str):
+            continue
+        at = (*where, name, "references")
+        dataset, _, other = reference.rpartition(".")
+        if not dataset or not other or dataset.count(".") > 1:
+            message = f"expected dataset.column or pipeline.dataset.column, not {shown(reference)}"
+            site.report.error(at, "type", message)
+            continue
+        read = site.datasets.read_once(dataset, at)
+        if read is not None:
+            made["reads"][f"{REFERENCED}{dataset}"] = read
 
 
 def _near_columns(given: Raw, where: Where, site: Site) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sluicegate.pipeline.diagnostics import Where
+from sluicegate.pipeline.keys.model import REFERENCED
 from sluicegate.pipeline.text.source import Source
 
 __all__ = ["read_place", "write_place"]
@@ -29,6 +30,14 @@ def _place(source: Source, step: str, side: str, own: str, binding: str) -> Wher
     where: Where = ("steps", step, side)
     if binding == own and own in raw:
         return ("steps", step, own)
+    if binding.startswith(REFERENCED):
+        dataset = binding.removeprefix(REFERENCED)
+        named = (
+            name
+            for name, column in raw["columns"].items()
+            if isinstance(column, dict) and str(column.get("references")).rpartition(".")[0] == dataset
+        )
+        return ("steps", step, "columns", next(named), "references")
     value = raw.get(side)
     if isinstance(value, dict) and binding in value:
         return (*where, binding)

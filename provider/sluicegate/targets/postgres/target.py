@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
-from psycopg import errors
+from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sluicegate.faults import fault
@@ -47,6 +47,7 @@ JOIN pg_type t ON t.oid = a.atttypid
 WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 """
+_VALUES = 20_000
 # The server notices within seconds that a killed client is gone, also in a statement or waiting for a lock, and
 # within two minutes that its machine is. A setting that this server does not have is left alone.
 _SETTINGS = {
@@ -76,6 +77,20 @@ class PostgresTarget:
     def inspect(self) -> Table:
         with self._connect() as connection:
             return self._inspect(connection)
+
+    def values(self, column: str) -> Iterator[list[str]]:
+        """The distinct values of a column as texts, some thousands at a time; NULL is none."""
+        with self._connect() as connection, connection.transaction(), connection.cursor("values") as cursor:
+            table = self._inspect(connection)
+            place = sql.Identifier(table.schema, table.table)
+            cursor.itersize = _VALUES
+            cursor.execute(
+                sql.SQL("SELECT DISTINCT {column}::text FROM {place} WHERE {column} IS NOT NULL").format(
+                    column=sql.Identifier(column), place=place
+                )
+            )
+            while rows := cursor.fetchmany(_VALUES):
+                yield [str(value) for (value,) in rows]
 
     @contextlib.contextmanager
     def ledger(self) -> Iterator[PostgresLedger]:
