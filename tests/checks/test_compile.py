@@ -108,12 +108,12 @@ def test_a_rule_about_the_table_says_what_was_seen(runner: ExpectationRunner) ->
 
 
 def test_every_expectation_that_great_expectations_exports_is_known_by_its_own_name(runner: ExpectationRunner) -> None:
-    from sluicegate.pipeline.read.expectations import _names
+    from sluicegate.pipeline.read.expectations import known_expectations
 
     kl = {"column": "n", "partition_object": {"values": [1], "weights": [1]}, "threshold": 1}
     assert not runner.is_row_level(Rule("expect_column_kl_divergence_to_be_less_than", kl))
     assert {name for name in runner._classes if "multicolumn_values_to_be_unique" not in name} == {
-        name for name in _names() if name != "expect_multicolumn_values_to_be_unique"
+        name for name in known_expectations() if name != "expect_multicolumn_values_to_be_unique"
     }
 
 

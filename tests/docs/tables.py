@@ -12,7 +12,7 @@ from sluicegate.checks.compile import NEEDS_A_DATABASE, ROW_LEVEL
 from sluicegate.checks.tablewise import TABLEWISE
 from sluicegate.faults import CATALOGUE
 from sluicegate.faults.catalogue import Fault, StepKind
-from sluicegate.pipeline.read.expectations import _names
+from sluicegate.pipeline.read.expectations import known_expectations
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -42,7 +42,7 @@ def settings_table() -> str:
 
 def expectations_table() -> str:
     rows = ["| expectation | about | carried out | in SQL for columns of |", "|---|---|---|---|"]
-    for name in sorted({*_names(), *ROW_LEVEL, *TABLEWISE}):
+    for name in sorted({*known_expectations(), *ROW_LEVEL, *TABLEWISE}):
         compiler: Any = ROW_LEVEL.get(name) or TABLEWISE.get(name)
         about = "the table" if name in TABLEWISE else "a record" if name in ROW_LEVEL else ""
         by = "in SQL" if compiler else "nowhere: it asks a database" if name in NEEDS_A_DATABASE else "by GX"

@@ -133,7 +133,7 @@ def test_a_suite_is_judged_where_it_is_named(root: Path) -> None:
     assert "'column'" in diagnostic.message
     (root / "suite.json").write_text("[]")
     [diagnostic] = of_load(root, ", suite: suite.json")
-    assert "not one of Great Expectations" in diagnostic.message
+    assert "not a suite of Great Expectations" in diagnostic.message
 
 
 @pytest.mark.parametrize(
@@ -350,3 +350,14 @@ def test_wildcards_are_for_what_is_read(tmp_path: Path) -> None:
     [wrong] = of_transform(tmp_path, "{x: s3://b/a.csv}", '{y: "s3://b/*.csv"}')
     assert "wildcards say what is read" in wrong.message
     assert pointed_at(wrong).startswith('"s3://b/*.csv"')
+
+
+def test_an_expectation_that_does_not_exist_is_found_in_a_suite_with_its_line(root: Path) -> None:
+    entries = [{"type": "expect_column_values_to_be_uniqe", "kwargs": {"column": "x"}}]
+    (root / "suite.json").write_text(json.dumps({"expectations": entries}, indent=1))
+    [diagnostic] = of_load(root, ", suite: suite.json")
+    assert diagnostic.code == "unknown-expectation"
+    assert diagnostic.message == (
+        "suite.json:3: there is no expectation `expect_column_values_to_be_uniqe`; "
+        "did you mean 'expect_column_values_to_be_unique'?"
+    )

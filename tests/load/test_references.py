@@ -118,3 +118,16 @@ def test_many_values_are_asked_for_in_constant_memory(warehouse: Any, bring: Any
     path = warehouse.csv("1.csv", ["id", "n"], [[n, n] for n in range(49_990, 50_011)])
     report = bring(path, {"n": {"type": "bigint", "references": "x.k"}}, x="table://w/many")
     assert report.reasons == {"references:n": 10}
+
+
+def test_a_record_whose_counterpart_comes_later_is_replayed(warehouse: Any) -> None:
+    other = warehouse.csv("other.csv", ["faa"], [["JFK"]])
+    words: dict[str, Any] = {
+        "key": "id", "columns": {"dest": {"references": "airports.faa"}},
+        "references": {"airports": Referenced((str(other),))},
+    }  # fmt: skip
+    warehouse.load(warehouse.csv("1.csv", ["id", "dest"], [[1, "JFK"], [2, "XXX"]]), **words)
+    assert warehouse.replay(**words).replayed == 0
+    warehouse.csv("other.csv", ["faa"], [["JFK"], ["XXX"]])
+    assert warehouse.replay(**words).replayed == 1
+    assert warehouse.rows("SELECT id FROM t ORDER BY 1") == [(1,), (2,)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sluicegate.checks.bounds import CheckedColumn
 from sluicegate.checks.compile import compile_rule, compile_table_rule
 from sluicegate.checks.compiler import CompiledRule, CompiledTableRule
-from sluicegate.checks.rule import Rule, number_twins, rules_of_checks, rules_of_contract, rules_of_suite
+from sluicegate.checks.rule import Rule, number_twins, rules_of_checks, rules_of_contract
+from sluicegate.checks.suite import rules_of_suite
 
 __all__ = [
     "CheckedColumn",

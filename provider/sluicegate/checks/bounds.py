@@ -92,7 +92,7 @@ def with_moments(rule: Rule, columns: Mapping[str, CheckedColumn]) -> Rule:
 
 
 def broken(rule: Rule, why: str) -> FaultError:
-    return fault("CHECK_BROKEN", f"{rule.expectation}: {why}", rule=rule.name)
+    return fault("CHECK_BROKEN", f"{rule.said}: {why}", rule=rule.name)
 
 
 def _moment(rule: Rule, column: CheckedColumn, value: object) -> datetime:

@@ -43,6 +43,8 @@ def condition_of(asked: Asked, columns: Mapping[str, CheckedColumn]) -> str | No
         raise NotCompiledError
     if not condition:
         return None
+    if isinstance(condition, Mapping) and condition.get("type") == "pass_through":
+        condition = condition.get("pass_through_filter")
     if isinstance(condition, Mapping):
         return _structured(asked, columns, condition)
     if not isinstance(condition, str) or said.get("condition_parser") != "pandas":

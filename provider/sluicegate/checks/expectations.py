@@ -137,7 +137,8 @@ class ExpectationRunner:
     def _class(self, rule: Rule) -> Any:
         if (kind := self._classes.get(rule.expectation)) is None:
             meant = hint(rule.expectation, self._classes)
-            raise fault("CHECK_BROKEN", f"there is no expectation {rule.expectation!r}{meant}", rule=rule.name)
+            place = f"{rule.place}: " if rule.place else ""
+            raise fault("CHECK_BROKEN", f"{place}there is no expectation {rule.expectation!r}{meant}", rule=rule.name)
         return kind
 
     def _expectation(self, rule: Rule) -> Any:
@@ -153,7 +154,7 @@ class ExpectationRunner:
 
     @staticmethod
     def _broken(rule: Rule, why: str) -> FaultError:
-        return fault("CHECK_BROKEN", f"{rule.expectation}: {why}", rule=rule.name)
+        return fault("CHECK_BROKEN", f"{rule.said}: {why}", rule=rule.name)
 
 
 def frame_columns(rule: Rule, names: Sequence[str]) -> tuple[str, ...]:

@@ -5,10 +5,8 @@ Values only; what a rule means is said in `compile` and `expectations`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from sluicegate.faults import fault
@@ -17,7 +15,7 @@ from sluicegate.pipeline.keys.model import Check, Column
 
 __all__ = [
     "ABOUT", "REFERENCES", "SEVERITIES", "SHORT_NAMES", "Rule", "number_twins", "rules_of_checks", "rules_of_contract",
-    "rules_of_suite", "split_reference",
+    "split_reference",
 ]  # fmt: skip
 
 ABOUT = {"meta", "notes", "description", "severity", "id", "rendered_content", "result_format", "catch_exceptions"}
@@ -47,16 +45,24 @@ SHORT_NAMES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Rule:
-    """One expectation. `name` is short and stable: `required:tailnum`, `between:wind_speed`."""
+    """One expectation. `name` is short and stable: `required:tailnum`, `between:wind_speed`. `place` is where it is
+    said, where that is another file: `suites/orders.json:12`.
+    """
 
     expectation: str
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
+    place: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not self.name:
             short = SHORT_NAMES.get(self.expectation, self.expectation)
             object.__setattr__(self, "name", ":".join([short, "+".join(self.columns)]) if self.columns else short)
+
+    @property
+    def said(self) -> str:
+        """The expectation, with its place in another file: how an error in it begins."""
+        return f"{self.place}: {self.expectation}" if self.place else self.expectation
 
     @property
     def severity(self) -> str:
@@ -66,7 +72,7 @@ class Rule:
         """
         severity = self.kwargs.get("severity") or "critical"
         if severity not in SEVERITIES:
-            detail = f"{self.expectation}: severity is {severity!r}{hint(severity, SEVERITIES)} (expected {_LEVELS})"
+            detail = f"{self.said}: severity is {severity!r}{hint(severity, SEVERITIES)} (expected {_LEVELS})"
             raise fault("CHECK_BROKEN", detail, rule=self.name)
         return str(severity)
 
@@ -109,24 +115,6 @@ def split_reference(reference: str) -> tuple[str, str] | None:
 def rules_of_checks(checks: Iterable[Check]) -> list[Rule]:
     """What `checks:` asks for, as written."""
     return [Rule(check.expectation, dict(check.kwargs)) for check in checks]
-
-
-def rules_of_suite(path: Path) -> list[Rule]:
-    """The expectations of a suite that Great Expectations saved as JSON (of version 1 or before).
-
-    :raises FaultError: CHECK_BROKEN when the file is missing or is not a suite.
-    """
-    try:
-        suite = json.loads(path.read_text(encoding="utf-8"))
-        return [
-            Rule(entry.get("type") or entry["expectation_type"], dict(entry.get("kwargs") or {}))
-            for entry in suite["expectations"]
-        ]
-    except FileNotFoundError as missing:
-        raise fault("CHECK_BROKEN", f"the suite {path} does not exist") from missing
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        detail = f"the suite {path} is not one of Great Expectations (JSON with a list `expectations`): {error!r}"
-        raise fault("CHECK_BROKEN", detail) from error
 
 
 def number_twins(rules: Sequence[Rule]) -> tuple[Rule, ...]:

@@ -264,7 +264,7 @@ class Judge:
         """
         for text, type_ in constants:
             if self._staged.duck.execute(f"SELECT TRY_CAST(? AS {type_}) IS NULL", [text]).fetchone() != (False,):
-                detail = f"{rule.expectation}: {text!r} is not a {type_.lower()}, which {rule.columns[0]!r} is"
+                detail = f"{rule.said}: {text!r} is not a {type_.lower()}, which {rule.columns[0]!r} is"
                 raise fault("CHECK_BROKEN", detail, rule=rule.name)
 
     def _understands(self, patterns: Sequence[str]) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pydantic import InstanceOf
 
-from sluicegate.checks.rule import Rule, number_twins, rules_of_checks, rules_of_contract, rules_of_suite
+from sluicegate.checks.rule import Rule, number_twins, rules_of_checks, rules_of_contract
+from sluicegate.checks.suite import rules_of_suite
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import Origin
 from sluicegate.load.references import Referenced
@@ -66,7 +67,7 @@ class LoadRequest(LoadOptions):
         :raises FaultError: CHECK_BROKEN when one of them cannot be understood.
         """
         key = [Rule("expect_column_values_to_not_be_null", {"column": name}) for name in self.key]
-        suite = rules_of_suite(self.root / self.suite) if self.suite is not None else []
+        suite = rules_of_suite(self.root, self.suite) if self.suite is not None else []
         return number_twins([*key, *rules_of_contract(self.columns), *rules_of_checks(self.checks), *suite])
 
     def digest(self) -> str:

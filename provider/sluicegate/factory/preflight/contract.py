@@ -10,13 +10,15 @@ from pathlib import Path
 
 from sluicegate.checks.bounds import CheckedColumn
 from sluicegate.checks.compile import check_rule, unknown_arguments
-from sluicegate.checks.rule import SHORT_NAMES, Rule, rules_of_checks, rules_of_contract, rules_of_suite
+from sluicegate.checks.rule import SHORT_NAMES, Rule, rules_of_checks, rules_of_contract
+from sluicegate.checks.suite import rules_of_suite
 from sluicegate.factory.unplaced import UnplacedDiagnostic
 from sluicegate.faults import FaultError
 from sluicegate.graph.cron import zone
 from sluicegate.load.request import mode_errors
-from sluicegate.pipeline.diagnostics import Where
+from sluicegate.pipeline.diagnostics import Where, hint
 from sluicegate.pipeline.keys.model import Column, LoadStep
+from sluicegate.pipeline.read.expectations import known_expectations
 from sluicegate.records.casts import misfits
 from sluicegate.records.types import UnknownTypeError, parse_type
 from sluicegate.targets.postgres.names import unusable_column
@@ -38,7 +40,7 @@ def contract_diagnostics(step: LoadStep, root: Path, *, is_whole: bool = True) -
     for index, rule in enumerate(rules_of_checks(step.checks)):
         yield from _check(rule, known, (*where, "checks", index, rule.expectation))
     if step.suite is not None:
-        yield from _suite(root / step.suite, known, (*where, "suite"))
+        yield from _suite(root, step.suite, known, (*where, "suite"))
 
 
 def _column(
@@ -71,16 +73,20 @@ def _check(rule: Rule, known: Mapping[str, CheckedColumn], where: Where) -> Iter
         yield UnplacedDiagnostic(where, "check", why, key=True)
 
 
-def _suite(path: Path, known: Mapping[str, CheckedColumn], where: Where) -> Iterator[UnplacedDiagnostic]:
+def _suite(root: Path, name: str, known: Mapping[str, CheckedColumn], where: Where) -> Iterator[UnplacedDiagnostic]:
     """The errors in a suite are in another file: they are reported where it is named."""
     try:
-        rules: Iterable[Rule] = rules_of_suite(path)
+        rules: Iterable[Rule] = rules_of_suite(root, name)
     except FaultError as refused:
         yield UnplacedDiagnostic(where, "check", refused.detail)
         return
+    names = known_expectations()
     for rule in rules:
-        if (why := _why_broken(rule, known)) is not None:
-            yield UnplacedDiagnostic(where, "check", f"in the suite, {why}")
+        if names and rule.expectation not in names:
+            message = f"{rule.place}: there is no expectation `{rule.expectation}`{hint(rule.expectation, names)}"
+            yield UnplacedDiagnostic(where, "unknown-expectation", message)
+        elif (why := _why_broken(rule, known)) is not None:
+            yield UnplacedDiagnostic(where, "check", why)
 
 
 def _why_broken(rule: Rule, known: Mapping[str, CheckedColumn]) -> str | None:

@@ -12,7 +12,7 @@ from sluicegate.pipeline.keys.model import Check
 from sluicegate.pipeline.read.validate import shown
 from sluicegate.pipeline.text.source import Report
 
-__all__ = ["read_checks"]
+__all__ = ["known_expectations", "read_checks"]
 
 
 def read_checks(raw: object, where: Where, report: Report) -> tuple[Check, ...]:
@@ -31,7 +31,7 @@ def read_checks(raw: object, where: Where, report: Report) -> tuple[Check, ...]:
             report.error(at, "type", "expected one expectation: `- expect_…: {column: …}`")
             continue
         (name, kwargs), *_ = item.items()
-        known = _names()
+        known = known_expectations()
         if known and name not in known:
             meant = did_you_mean(name, known)
             message = f"there is no expectation `{name}`"
@@ -44,7 +44,7 @@ def read_checks(raw: object, where: Where, report: Report) -> tuple[Check, ...]:
 
 
 @lru_cache(maxsize=1)
-def _names() -> frozenset[str]:
+def known_expectations() -> frozenset[str]:
     """The expectations that are installed and exported; none where the package is not."""
     spec = PathFinder.find_spec("great_expectations")
     if spec is None or spec.origin is None:
