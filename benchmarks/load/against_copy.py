@@ -1,59 +1,82 @@
-"""A load against raw COPY of the same unsorted file into the same keyed table, in turns: prints seconds and ratios.
+"""Loads against raw COPY of the same unsorted file into the same keyed table, in turns: seconds, ratios, memory.
 
-    python benchmarks/load/against_copy.py --rows 1000000 --rounds 3 [postgresql://user@host/scratch]
+    python benchmarks/load/against_copy.py [--rows 1000000] [--rounds 3] [postgresql://user@host/scratch]
 
-Without a database one is started for the time. It is written to (tables `bench_*`, schema `sluicegate`). COPY is
-given a clean file: it can neither cast, check, dedupe nor be repeated, which the load does.
+Each is a process of its own. Without a database one is started for the time; a given one is written to (tables
+`bench_*`, schema `sluicegate`). COPY is given a clean file: it can neither cast, check, dedupe nor be repeated.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import json
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-import duckdb
 import psycopg
 
-from sluicegate.load.load import load
-from sluicegate.load.request import LoadRequest
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from load.measure.data import CREATE, TYPES, write
+
 from sluicegate.local.stack.scratch import scratch_postgres
-from sluicegate.pipeline.keys.model import Check, Column
-from sluicegate.storage import Storage
-from sluicegate.targets.postgres.target import PostgresTarget
 
-TYPES = {
-    "id": "bigint", "customer": "integer", "qty": "integer", "price": "numeric(18,2)", "item": "text", "code": "text",
-    "updated_at": "timestamptz", "day": "date", "score": "double precision", "note": "text",
+Figures = dict[str, list[dict[str, float]]]
+TARGETS = {
+    "empty table": 0.8, "the same rows again": 1.0, "a tenth newer": 1.0, "all newer": 1.9, "ledger hit": 0.05,
 }  # fmt: skip
-COLUMNS = {name: Column(type=type_) for name, type_ in TYPES.items()} | {
-    "qty": Column(type="integer", required=True, between=(0, 100)),
-    "code": Column(type="text", required=True, matches="^[A-Z]{2}$"),
-    "price": Column(type="numeric(18,2)", required=True, between=(0, 1000)),
-}
-CHECKS = (Check(expectation="expect_column_values_to_not_be_null", kwargs={"column": "updated_at"}),)
-CREATE = f"CREATE TABLE {{}} ({', '.join(f'{name} {type_}' for name, type_ in TYPES.items())}, PRIMARY KEY (id))"
 
 
-def write(path: Path, rows: int) -> None:
-    duckdb.execute(
-        f"COPY (SELECT i AS id, i % 1000 AS customer, (i * 7) % 100 AS qty, (i % 99999) / 100 AS price, "
-        f"'item ' || i % 5000 AS item, chr(65 + (i % 26)::INT) || 'A' AS code, "
-        f"TIMESTAMP '2024-01-01' + INTERVAL (i) SECOND AS updated_at, DATE '2024-01-01' + (i % 365)::INT AS day, "
-        f"i / 7 AS score, CASE WHEN i % 10 > 0 THEN 'note ' || i END AS note FROM range({rows}) t(i) ORDER BY hash(i)) "
-        f"TO '{path}' (FORMAT csv, HEADER)"
-    )
+def measure(*words: str | Path) -> dict[str, float]:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-m", "load.measure.one", *map(str, words)]
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
-def timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+def compare(url: str, folder: Path, rounds: int) -> Figures:
+    figures: Figures = {name: [] for name in ("raw COPY", *TARGETS)}
+    with psycopg.connect(url, autocommit=True) as connection:
+
+        def fresh(table: str) -> None:
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
+            connection.execute(CREATE.format(table))
+            connection.execute("CHECKPOINT")
+
+        def note(name: str, *words: str | Path) -> None:
+            figures[name].append(measure(*words))
+            connection.execute("CHECKPOINT")
+
+        for _ in range(rounds):
+            fresh("bench_raw")
+            note("raw COPY", "copy", url, folder / "rows.csv")
+            fresh("bench_load")
+            note("empty table", "load", url, folder / "rows.csv", "--force")
+            note("ledger hit", "load", url, folder / "rows.csv")
+            note("the same rows again", "load", url, folder / "rows.csv", "--force")
+            note("a tenth newer", "load", url, folder / "tenth.csv", "--force")
+            fresh("bench_load")
+            measure("load", url, folder / "rows.csv", "--force")
+            connection.execute("CHECKPOINT")
+            note("all newer", "load", url, folder / "newer.csv", "--force")
+        connection.execute("DROP TABLE bench_raw, bench_load")
+    return figures
+
+
+def show(figures: Figures, rows: int, rounds: int) -> None:
+    base = statistics.median(one["seconds"] for one in figures["raw COPY"])
+    print(f"{rows:,} rows of {len(TYPES)} columns, {rounds} rounds")
+    print(f"{'':24}{'seconds':>9}{'x COPY':>8}{'target':>8}{'MB':>6}")
+    for name, some in figures.items():
+        middle = statistics.median(one["seconds"] for one in some)
+        target = f"{TARGETS[name]:8.2f}" if name in TARGETS else " " * 8
+        each = ", ".join(f"{one['seconds']:.2f}" for one in some)
+        print(f"{name:24}{middle:9.2f}{middle / base:8.2f}{target}{max(one['mb'] for one in some):6.0f}   ({each})")
 
 
 def main() -> None:
@@ -65,55 +88,8 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = words.url or f"{stack.enter_context(scratch_postgres(folder / 'server'))} dbname=postgres"
-        compare(url, folder, words.rows, words.rounds)
-
-
-def compare(url: str, folder: Path, rows: int, rounds: int) -> None:
-    seconds: dict[str, list[float]] = {
-        "raw COPY": [],
-        "load, empty target": [],
-        "load, same rows again": [],
-        "ledger hit": [],
-    }
-    with psycopg.connect(url, autocommit=True) as connection:
-        path = folder / "rows.csv"
-        write(path, rows)
-
-        def copy() -> None:
-            statement = "COPY bench_raw FROM STDIN (FORMAT csv, HEADER)"
-            with connection.cursor() as cursor, path.open("rb") as file, cursor.copy(statement) as sink:
-                while chunk := file.read(1 << 18):
-                    sink.write(chunk)
-
-        def bring(force: bool) -> None:
-            request = LoadRequest(
-                sources=(str(path),),
-                table="bench_load",
-                key=("id",),
-                newest_by="updated_at",
-                columns=COLUMNS,
-                checks=CHECKS,
-                force=force,
-            )
-            load(request, Storage(), PostgresTarget(url, "bench_load"))
-
-        for _ in range(rounds):
-            for table in ("bench_raw", "bench_load"):
-                connection.execute(f"DROP TABLE IF EXISTS {table}")
-                connection.execute(CREATE.format(table))
-            connection.execute("CHECKPOINT")
-            seconds["raw COPY"].append(timed(copy))
-            connection.execute("CHECKPOINT")
-            seconds["load, empty target"].append(timed(lambda: bring(True)))
-            seconds["load, same rows again"].append(timed(lambda: bring(True)))
-            seconds["ledger hit"].append(timed(lambda: bring(False)))
-        connection.execute("DROP TABLE bench_raw, bench_load")
-    base = statistics.median(seconds["raw COPY"])
-    print(f"{rows:,} rows of {len(TYPES)} columns, {rounds} rounds")
-    for name, some in seconds.items():
-        middle = statistics.median(some)
-        print(f"{name:24}{middle:8.2f} s {middle / base:6.2f} x   ({', '.join(f'{each:.2f}' for each in some)})")
-    print(f"client's memory at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+        write(folder, words.rows)
+        show(compare(url, folder, words.rounds), words.rows, words.rounds)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,10 @@ def pointed_at(diagnostic: Diagnostic) -> str:
 @pytest.mark.parametrize(
     ("more", "at", "words", "suggestion"),
     [
-        (", key: id, mode: replace_window", "replace_window}", "not carried out", None),
+        (", mode: replace_window", "replace_window}", "needs a window_by", None),
+        (", key: id, window_by: day", "day}", "goes with mode: replace_window", None),
+        (", delete_when: {op: D}, mode: append", "{op: D}", "goes with mode: merge", None),
+        (", key: id, delete_when: {id: 1}", "{id: 1}", "part of the key", None),
         (", key: [id, id]", "[id, id]", "twice", None),
         (", newest_by: at", "at}", "mode: merge", None),
         (", key: id, newest_by: id", "id}", "part of the key", None),

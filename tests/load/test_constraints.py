@@ -109,7 +109,7 @@ def test_counts_of_a_merge_leave_the_broken_records_out(warehouse: Any) -> None:
 def test_too_many_broken_records_stop_the_search_and_the_load(warehouse: Any) -> None:
     warehouse.rows("CREATE TABLE t (id int PRIMARY KEY, n int CHECK (n > 0))")
     path = warehouse.csv("a.csv", ["id", "n"], [[n, n % 2] for n in range(2_000)])
-    failed = warehouse.fails(path, key="id", max_dead=10, on_schema_change="add")
+    failed = warehouse.fails(path, key="id", max_dead=10, on_schema_change="add_columns")
     assert failed.code == "TOO_MANY_DEAD_LETTERS"
     assert "constraint:t_n_check 11" in failed.detail
     assert warehouse.rows("SELECT status, read, dead, rejected FROM sluicegate.loads") == [("failed", 2000, 11, 1989)]
@@ -139,10 +139,10 @@ def test_a_role_without_the_servers_language_finds_the_same_records(
 def test_a_refused_load_leaves_neither_new_columns_nor_a_new_table(warehouse: Any) -> None:
     warehouse.rows("CREATE TABLE t (id int PRIMARY KEY, n int CHECK (n > 0))")
     path = warehouse.csv("a.csv", ["id", "n", "more"], [[1, -1, 1]])
-    assert warehouse.fails(path, key="id", max_dead=0, on_schema_change="add").code == "TOO_MANY_DEAD_LETTERS"
+    assert warehouse.fails(path, key="id", max_dead=0, on_schema_change="add_columns").code == "TOO_MANY_DEAD_LETTERS"
     columns = "SELECT count(*) FROM information_schema.columns WHERE table_name = 't'"
     assert warehouse.one(columns) == 2
-    assert warehouse.load(path, key="id", max_dead=1, on_schema_change="add").counts.dead == 1
+    assert warehouse.load(path, key="id", max_dead=1, on_schema_change="add_columns").counts.dead == 1
     assert warehouse.one(columns) == 3
 
 

@@ -89,7 +89,8 @@ def canonical(row: str) -> str:
     """A number that goes to Postgres as it is written is the same as 1.50 and as 1.5."""
     number, _, value = row.partition(",")
     try:
-        return f"{number},{Decimal(value).normalize():f}"
+        plain = Decimal(value.strip('"')).normalize()
+        return f"{number},{plain:f}"
     except InvalidOperation:
         return row
 

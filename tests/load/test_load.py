@@ -234,7 +234,7 @@ def test_a_column_that_the_target_lacks_fails_is_added_or_is_left_out(warehouse:
     assert "'more'" in failed.detail, "all mismatches at once"
     warehouse.load(path, key="id", on_schema_change="ignore")
     assert warehouse.rows("SELECT * FROM t ORDER BY 1") == [(1, "a"), (2, None)]
-    warehouse.load(path, key="id", on_schema_change="add")
+    warehouse.load(path, key="id", on_schema_change="add_columns")
     assert warehouse.rows("SELECT id, nmae, more FROM t ORDER BY 1") == [(1, None, None), (2, "b", 5)]
 
 

@@ -25,7 +25,7 @@ def test_a_column_whose_name_would_be_cut_is_refused_on_the_first_day(warehouse:
     assert f"the column {LONG!r} has 71 bytes, and Postgres cuts names to 63: rename it in the source" in failed.detail
     assert warehouse.one("SELECT to_regclass('t') IS NULL")
     warehouse.rows("CREATE TABLE t (id int PRIMARY KEY)")
-    assert "has 71 bytes" in warehouse.fails(path, key="id", on_schema_change="add").detail
+    assert "has 71 bytes" in warehouse.fails(path, key="id", on_schema_change="add_columns").detail
     assert warehouse.load(path, key="id", on_schema_change="ignore").counts.inserted == 1
 
 
@@ -83,7 +83,7 @@ def test_a_mismatch_lists_the_columns_of_the_source_and_a_remedy_that_can_help(w
     assert failed.detail == "the source has no column 'nr', which key: names; the source has 'id', 'v'"
     assert "on_schema_change" not in failed.fault.remedy
     warehouse.rows("CREATE TABLE t (id int PRIMARY KEY)")
-    assert "`on_schema_change: add` or `ignore`" in warehouse.fails(path, key="id").detail
+    assert "`on_schema_change: add_columns` or `ignore`" in warehouse.fails(path, key="id").detail
 
 
 def run(operator: LoadOperator, params: dict[str, Any]) -> Any:

@@ -28,7 +28,7 @@ steps:
     columns: {id: bigint, at: {type: timestamptz, required: true}}
     checks: [{expect_column_values_to_be_between: {column: id, min_value: 1}}]
     dead_letters: {max: 3}
-    on_schema_change: add
+    on_schema_change: add_columns
 """
 
 
@@ -41,7 +41,7 @@ def test_the_step_of_a_pipeline_and_its_operator_make_the_same_request(tmp_path:
         newest_by="at", format={"delimiter": ";"},
         columns={"id": "bigint", "at": {"type": "timestamptz", "required": True}},
         checks=[{"expect_column_values_to_be_between": {"column": "id", "min_value": 1}}], dead_letters={"max": 3},
-        on_schema_change="add",
+        on_schema_change="add_columns",
     )  # fmt: skip
     origin = Origin("orders", "load_orders", "run", 1)
     one, other = (

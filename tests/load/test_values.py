@@ -327,7 +327,7 @@ def test_no_table_is_made_before_there_is_a_record_to_infer_from(warehouse: Any)
     assert warehouse.one("SELECT to_regclass('t') IS NULL")
     warehouse.load(warehouse.file("b.csv", "id,amount\n2,5.50\n10,7\n"), key="id")
     assert types(warehouse) == {"id": "bigint", "amount": "double precision"}
-    warehouse.load(warehouse.file("c.csv", "id,amount,more\n"), key="id", on_schema_change="add")
+    warehouse.load(warehouse.file("c.csv", "id,amount,more\n"), key="id", on_schema_change="add_columns")
     assert "more" not in types(warehouse)
 
 

@@ -141,7 +141,7 @@ FILES = [
     step("a step that is a text", LOAD + "key: ▸5", "type"),
     step("a mode that is none", LOAD + "key: x\nmode: ▸mrge", "value", "merge"),
     step("a trigger rule that is none", LOAD + "trigger_rule: ▸all_don", "value", "all_done"),
-    step("on_schema_change that is none", LOAD + "on_schema_change: ▸ad", "value", "add"),
+    step("on_schema_change that is none", LOAD + "on_schema_change: ▸add_column", "value", "add_columns"),
     step("on_upstream_failure that is none", "load: {dataset: raw, on_upstream_failure: ▸wiat}\ninto: table://wh/x", "value", "wait"),
     step("a column's boolean", LOAD + "columns: {d: {required: ▸yes}}", "type", "true"),
     step("half a range", LOAD + "columns: {d: {between: ▸[1]}}", "value"),

@@ -204,7 +204,7 @@ def test_a_load_in_short_and_in_long(dags: Dags) -> None:
             columns: {a: text, b: {type: integer, in: [1, 2], matches: "x", references: other.raw.z, sensitive: true}, c: }
             checks: [expect_table_row_count_to_equal_other_table, {expect_column_to_exist: {column: a}}]
             dead_letters: {max: 100}
-            on_schema_change: add
+            on_schema_change: add_columns
             after: {dag: old_dag, task: export}
             retries: {count: 1}
             """
@@ -416,7 +416,7 @@ STEP_MISTAKES = [
     ("load: raw\ninto: table://w/x\nsuite: checks/x.json", "checks/x.json", "missing-file", None),
     ("load: raw\ninto: table://w/x\ndead_letters: {max: 101%}", "101%", "value", None),
     ("load: raw\ninto: table://w/x\ndead_letters: {mx: 1%}", "mx", "unknown-key", "max"),
-    ("load: raw\ninto: table://w/x\non_schema_change: ad", "ad", "value", "add"),
+    ("load: raw\ninto: table://w/x\non_schema_change: add_column", "add_column", "value", "add_columns"),
     ("load: raw\ninto: table://w/x\ncolumns: {d: {typ: x}}", "typ", "unknown-key", "type"),
     ("load: raw\ninto: table://w/x\ncolumns: {d: {in_: [x]}}", "in_", "unknown-key", "in"),
     ("load: raw\ninto: table://w/x\ncolumns: {d: {required: yes}}", "yes", "type", "true"),

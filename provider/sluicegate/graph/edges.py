@@ -9,7 +9,7 @@ from sluicegate.graph.order import following, reached
 from sluicegate.graph.template import same_place, uses
 from sluicegate.pipeline.keys.model import Pipeline, StepBase
 
-__all__ = ["edges", "narrowed_by", "params_in"]
+__all__ = ["edges", "narrowed_by", "params_in", "texts_in"]
 
 
 def edges(pipeline: Pipeline) -> tuple[tuple[str, str], ...]:
@@ -66,7 +66,8 @@ def _params_of(pipeline: Pipeline, step: StepBase) -> frozenset[str]:
     words = [dataset.uri for dataset in read if dataset is not None]
     for job in getattr(step, "jobs", ()):
         words += job.args
-    words += _texts(getattr(step, "with_", {}))
+    words += texts_in(getattr(step, "with_", {}))
+    words += texts_in(getattr(step, "scope", {}))
     words += [step.for_each.files] if step.for_each is not None and step.for_each.files is not None else []
     return frozenset().union(*(params_in(word) for word in words))
 
@@ -76,7 +77,8 @@ def params_in(words: str) -> frozenset[str]:
     return frozenset(name.partition(".")[2] for name in uses(words) if name.startswith("params."))
 
 
-def _texts(value: object) -> list[str]:
+def texts_in(value: object) -> list[str]:
+    """The texts in a value, however deep."""
     if isinstance(value, str):
         return [value]
     items: Iterable[object] = ()
@@ -84,4 +86,4 @@ def _texts(value: object) -> list[str]:
         items = value.values()
     elif isinstance(value, list | tuple):
         items = value
-    return [words for item in items for words in _texts(item)]
+    return [words for item in items for words in texts_in(item)]

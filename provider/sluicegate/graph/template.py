@@ -27,6 +27,7 @@ __all__ = [
     "same_place",
     "syntax_diagnostic",
     "uses",
+    "value_of",
 ]  # fmt: skip
 
 NAMES = ("window", "ds", "params")
@@ -60,6 +61,21 @@ def render(template: str, *, window: Window, params: Mapping[str, Any], **names:
         return _compiled(template).render(window=window, ds=window.ds, params=params, **names)
     except TemplateError as error:
         raise ValueError(f"cannot fill in {template!r}: {error}") from error
+
+
+def value_of(said: Any, *, window: Window, params: Mapping[str, Any], **names: Any) -> Any:
+    """What `said` is with its template filled in: of a template that is one expression, that expression's value.
+
+    :raises ValueError: as `render` does.
+    """
+    if not isinstance(said, str) or "{" not in said:
+        return said
+    if (alone := _INSIDE.fullmatch(said.strip())) is None:
+        return render(said, window=window, params=params, **names)
+    try:
+        return _expression(alone[1])(window=window, ds=window.ds, params=params, **names)
+    except TemplateError as error:
+        raise ValueError(f"cannot fill in {said!r}: {error}") from error
 
 
 @lru_cache(maxsize=4096)
@@ -191,3 +207,8 @@ def _attributes(tree: nodes.Template, name: str) -> list[str]:
 @lru_cache(maxsize=4096)
 def _compiled(template: str) -> Template:
     return _environment.from_string(template)
+
+
+@lru_cache(maxsize=4096)
+def _expression(words: str) -> Callable[..., Any]:
+    return _environment.compile_expression(words, undefined_to_none=False)

@@ -12,7 +12,7 @@ from sluicegate.load.judge import Warned
 from sluicegate.load.report import LoadReport
 from sluicegate.load.request import LoadRequest
 from sluicegate.storage.part import Part, version
-from sluicegate.targets.target import Table
+from sluicegate.targets.target import Changes, Table
 
 __all__ = ["Account"]
 
@@ -26,6 +26,12 @@ class Account:
         self._request, self._digest = request, digest
         self._started = time.monotonic()
         self._warnings: Mapping[str, int | str] = {}
+        self.drift: Mapping[str, object] = {}
+        """How the source's columns differed from the target's."""
+        self.removed = 0
+        """Rows that the target lost with the window that was replaced."""
+        self.changes: Changes | None = None
+        """What a dry run would change."""
 
     def warn(self, warnings: Sequence[Warned]) -> None:
         """Log what only warns, and keep it for the report."""
@@ -44,7 +50,7 @@ class Account:
             raise fault("UNKNOWN", f"the counts of this load do not add up, so it is not kept: {counts}")
         return Load(
             table.name, self._request.source, version(parts), self._digest, status, counts, self._seconds(),
-            self._request.origin, code,
+            self._request.origin, code, 0 if status == "failed" else self.removed, self.drift,
         )  # fmt: skip
 
     def _seconds(self) -> float:
@@ -62,7 +68,8 @@ class Account:
         return LoadReport(
             status,  # type: ignore[arg-type]
             table.name, self._request.source, version(parts), counts, reasons, resolved, self._seconds(),
-            warnings=self._warnings,
+            warnings=self._warnings, removed=0 if status == "failed" else self.removed, drift=self.drift,
+            changes=self.changes,
         )  # fmt: skip
 
     def skipped(self, table: Table, done: Load) -> LoadReport:

@@ -6,7 +6,7 @@ Safe to be killed anywhere and to be run again: whatever is kept is kept by one 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
@@ -20,12 +20,15 @@ from sluicegate.ledger.entries import Counts, Load
 from sluicegate.ledger.ledger import Ledger
 from sluicegate.load.account import Account
 from sluicegate.load.badfiles import BadFiles
-from sluicegate.load.letters import sample_letters
-from sluicegate.load.plan import match_case, plan_columns, rules_of_target
+from sluicegate.load.drift import drift_of
+from sluicegate.load.letters import MASK, sample_letters
+from sluicegate.load.plan import match_case, plan_columns, rules_of_target, unwritten
 from sluicegate.load.prepared import Prepared
 from sluicegate.load.references import Files, ReferencedTable, References, open_referenced
+from sluicegate.load.replacing import replaced_by, window_rules
 from sluicegate.load.report import LoadReport, reasons_text
 from sluicegate.load.request import LoadRequest
+from sluicegate.load.scope import as_values
 from sluicegate.load.stage import Stage
 from sluicegate.pipeline.keys.model import Column, Mode
 from sluicegate.records.casts import Cast
@@ -37,7 +40,7 @@ from sluicegate.records.reader import LocalPart, Reader
 from sluicegate.records.types import ColumnType
 from sluicegate.runtime.folder import work_folder
 from sluicegate.storage.part import Part, version
-from sluicegate.targets.target import Merge, Session, Table, Target
+from sluicegate.targets.target import Change, Changes, Merge, Replaced, Session, Table, Target
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -160,7 +163,13 @@ class Loader:
         if not stage.read and not all(name in seen.columns or self._is_declared(name) for name in columns):
             columns = {}  # The first record will say of what types they are.
         called = {name: own for own, name in alike.items()}
-        prepared = replace(self._prepare(stage, columns), called=called)
+        beside = unwritten(request, seen)
+        drift = drift_of(seen, names, request.on_schema_change, beside)
+        if drift.added or drift.ignored:
+            log.warning("the columns of %s and of its source differ: %s", table.name, drift.line())
+        self._account.drift = drift.as_dict()
+        written = {name: type_ for name, type_ in columns.items() if name not in beside}
+        prepared = replace(self._prepare(stage, columns, beside), columns=written, called=called)
         with self._target.session(table, dry_run=request.dry_run) as session:
             if not request.force:
                 done = self._find(session.ledger, table, parts)
@@ -226,7 +235,9 @@ class Loader:
     ) -> Stage:
         request = self._request
         sensitive = frozenset(name for name, column in request.columns.items() if column.sensitive)
-        rules = number_twins([*self._rules, *rules_of_target(table, columns)]) if columns else ()
+        replaced = self._replaced(columns)
+        asked = [*self._rules, *(window_rules(replaced) if replaced else ()), *rules_of_target(table, columns)]
+        rules = number_twins(asked) if columns else ()
         stage = Stage(
             duck,
             {name: self._cast(name, type_) for name, type_ in columns.items()},
@@ -236,9 +247,22 @@ class Loader:
             newest_by=request.newest_by,
             sensitive=sensitive,
             references=self._references(duck, columns),
+            scope=as_values(request.scope) if columns else None,
+            delete_when=as_values(request.delete_when) if columns else None,
         )
         stage.fill(readers, bad)
+        if stage.left_out:
+            log.info("%s records are out of the scope and left out", f"{stage.left_out:,}")
         return stage
+
+    def _replaced(self, columns: Mapping[str, ColumnType]) -> Replaced | None:
+        """The rows that the load replaces, by the source's names."""
+        request = self._request
+        if request.window_by is None or not columns:
+            return None
+        place = request.columns.get(request.window_by, Column()).zone
+        window, scope = request.origin.window, as_values(request.scope)
+        return replaced_by(window, request.window_by, columns[request.window_by], place, scope)
 
     def _references(self, duck: DuckDBPyConnection, columns: Mapping[str, ColumnType]) -> dict[str, str]:
         """By column that refers to another dataset, the table with the values that it may have."""
@@ -261,12 +285,13 @@ class Loader:
     def _is_declared(self, name: str) -> bool:
         return self._request.columns.get(name, Column()).type is not None
 
-    def _prepare(self, stage: Stage, columns: Mapping[str, ColumnType]) -> Ready:
+    def _prepare(self, stage: Stage, columns: Mapping[str, ColumnType], beside: Collection[str]) -> Ready:
+        """:param beside: columns that are read and not written."""
         reasons = stage.reasons()
         counts = Counts(read=stage.read, dead=stage.dead, rejected=stage.read - stage.dead)
         if self._request.dead_letters.max.exceeded_by(stage.dead, stage.read):
             return Ready(columns, None, counts, reasons, self._too_many(stage, reasons))
-        if self._request.mode in {Mode.MERGE, Mode.INSERT_ONLY}:
+        if self._request.mode is not Mode.APPEND:
             stage.dedupe()
         failed = [one for one in self._verdicts(stage) if not one.success and one.rule.severity == "critical"]
         self._account.warn(stage.warnings)
@@ -275,7 +300,7 @@ class Loader:
             failure = fault("CHECK_FAILED", detail, rules=[verdict.rule.name for verdict in failed])
             return Ready(columns, None, counts, reasons, failure)
         counts = Counts(read=stage.read, dead=stage.dead, deduplicated=stage.deduplicated)
-        return Ready(columns, stage.prepared() if columns else None, counts, reasons, None)
+        return Ready(columns, stage.prepared(beside) if columns else None, counts, reasons, None)
 
     def _verdicts(self, stage: Stage) -> Sequence[TableVerdict]:
         """What the checks of the whole table say."""
@@ -323,16 +348,21 @@ class Loader:
         types = {name: table.columns[name].type if name in table.columns else t for name, t in columns.items()}
         key = tuple(prepared.called.get(name, name) for name in request.key)
         newest_by = request.newest_by and prepared.called.get(request.newest_by, request.newest_by)
-        merge = Merge(prepared.records, types, key, request.mode, newest_by)
+        merge = Merge(
+            prepared.records, types, key, request.mode, newest_by, bool(request.delete_when), request.batch_rows
+        )
         dead = stage.dead
         failure: FaultError | None = None
         try:
             with session.changes():
                 if not session.prepare(table, columns, key):
                     return None
+                if (replaced := self._replaced(prepared.columns)) is not None:
+                    self._account.removed = session.remove(replaced.called(prepared.called))
                 applied = session.apply(
                     merge, lambda more: request.dead_letters.max.exceeded_by(dead + more, stage.read)
                 )
+                self._account.changes = _masked(applied.changes, self._request.columns)
                 if applied.broken:
                     stage.leave_out(applied.broken, prepared.called)
                     reasons = stage.reasons()
@@ -373,3 +403,19 @@ class Loader:
         for letters in ledger.open_letters(table.name, self._request.origin):
             resolved += ledger.resolve(closing.replaced(letters), run)
         return resolved
+
+
+def _masked(changes: Changes | None, columns: Mapping[str, Column]) -> Changes | None:
+    """`changes` without the values of sensitive columns."""
+    hidden = {name for name, column in columns.items() if column.sensitive}
+    if changes is None or not hidden:
+        return changes
+
+    def masked(values: Mapping[str, str | None]) -> dict[str, str | None]:
+        return {name: MASK if name in hidden and value is not None else value for name, value in values.items()}
+
+    sample = (
+        Change(masked(one.key), None if one.before is None else masked(one.before), masked(one.after))
+        for one in changes.sample
+    )
+    return Changes(changes.columns, tuple(sample))

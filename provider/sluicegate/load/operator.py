@@ -94,11 +94,13 @@ class LoadOperator(StepOperator):
         from sluicegate.ledger.entries import Origin
         from sluicegate.load.load import Loader
         from sluicegate.load.request import request_of
+        from sluicegate.load.scope import rendered_scope
         from sluicegate.storage import Storage
         from sluicegate.targets.connection import parse_table
         from sluicegate.targets.open import open_target
 
         into = str(self.into)
+        item = {"item": step.item} if step.mapped else {}
         request = request_of(
             self.options,
             (self.source,) if isinstance(self.source, str) else tuple(str(uri) for uri in self.source),  # type: ignore[union-attr]
@@ -106,6 +108,7 @@ class LoadOperator(StepOperator):
             Origin(step.pipeline, step.step, step.run_id, step.try_number, step.window),
             references={name: self._referenced(name) for name in self.references},
             root=Path(self.root or "."),
+            scope=rendered_scope(self.options.scope, step.window, step.params, **item),
             dry_run=step.dry_run,
             force=step.force,
             memory_limit=conf.get("sluicegate", "load_memory_limit", fallback="400MB"),

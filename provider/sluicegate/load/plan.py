@@ -15,7 +15,7 @@ from sluicegate.pipeline.keys.model import OnSchemaChange
 from sluicegate.records.types import ColumnType, parse_type
 from sluicegate.targets.target import Table
 
-__all__ = ["match_case", "plan_columns", "rules_of_target"]
+__all__ = ["match_case", "plan_columns", "rules_of_target", "unwritten"]
 
 _NOTHING_OF_IT = "the source has none of the columns that the pipeline names"
 _SHOWN = 50
@@ -49,28 +49,33 @@ def plan_columns(
         go together.
     """
     mismatches = _missing(_named(request), names)
-    extra = [name for name in names if table.exists and name not in table.columns]
+    beside = unwritten(request, table)
+    extra = [name for name in names if table.exists and name not in table.columns and name not in beside]
     if extra and request.on_schema_change is OnSchemaChange.FAIL:
         mismatches += [
             f"{table.name} has no column {name!r}, which the source has{hint(name, table.columns)}" for name in extra
         ]
-        mismatches.append("`on_schema_change: add` or `ignore` says what becomes of new columns")
+        mismatches.append("`on_schema_change: add_columns` or `ignore` says what becomes of new columns")
     kept = [name for name in names if not (name in extra and request.on_schema_change is OnSchemaChange.IGNORE)]
     for name, column in table.columns.items():
-        if name in kept and not column.written:
+        if name in kept and name not in beside and not column.written:
             mismatches.append(f"column {name!r} of {table.name} is computed by the database; take it out of the source")
         if name not in kept and not column.fillable:
             mismatches.append(f"column {name!r} of {table.name} must not be empty, and the source does not have it")
     mismatches += [
         f"{what} {name!r} is not a column that {table.name} takes"
-        for what, some in (("key", request.key), ("newest_by", [request.newest_by] if request.newest_by else []))
+        for what, some in (
+            ("key", request.key),
+            ("newest_by", [request.newest_by] if request.newest_by else []),
+            ("window_by", [request.window_by] if request.window_by else []),
+        )
         for name in some
         if name in names and name not in kept
     ]
     mismatches += [
         f"the column {name!r} {why}: rename it in the source"
         for name in kept
-        if name not in table.columns and (why := unusable(name)) is not None
+        if name not in table.columns and name not in beside and (why := unusable(name)) is not None
     ]
     if mismatches:
         who = "it" if mismatches[-1] == _NOTHING_OF_IT else "the source"
@@ -82,6 +87,12 @@ def plan_columns(
     planned = {name: _of_target(table, name, types.get(name)) for name in kept}
     inferred = infer([name for name, type_ in planned.items() if type_ is None])
     return {name: type_ or inferred[name] for name, type_ in planned.items()}
+
+
+def unwritten(request: LoadRequest, table: Table) -> frozenset[str]:
+    """The columns that are read for what they say of a record, and that the table is not given."""
+    said = {*request.delete_when} - {*request.columns, *request.key, request.newest_by}
+    return frozenset(name for name in said if name not in table.columns or not table.columns[name].written)
 
 
 def rules_of_target(table: Table, names: Collection[str]) -> list[Rule]:
@@ -151,6 +162,10 @@ def _named(request: LoadRequest) -> dict[str, str]:
     named |= dict.fromkeys(request.key, "key:")
     if request.newest_by is not None:
         named[request.newest_by] = "newest_by:"
+    if request.window_by is not None:
+        named[request.window_by] = "window_by:"
+    named |= dict.fromkeys(request.scope, "scope:")
+    named |= dict.fromkeys(request.delete_when, "delete_when:")
     return named
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,14 @@ _BATCH = 1 << 15
 
 
 class Prepared:
-    """See `targets.target.Records`. The stage has to stay as it is while these are read."""
+    """See `targets.target.Records`. The stage has to stay as it is while these are read.
 
-    def __init__(self, staged: Staged, rows: int) -> None:
+    :param unwritten: columns that the target is not given.
+    """
+
+    def __init__(self, staged: Staged, rows: int, unwritten: Collection[str] = ()) -> None:
         self._staged = staged
+        self._columns = {name: type_ for name, type_ in staged.columns.items() if name not in unwritten}
         self._has_positions = False
         self.rows = rows
 
@@ -32,22 +36,24 @@ class Prepared:
         types: Sequence[ColumnType],
         written: Callable[[ColumnType, str], str],
         between: tuple[int, int] | None = None,
+        *,
+        numbered: bool = False,
     ) -> Iterator[pa.RecordBatchReader]:
+        places = [self._staged.places[name] for name in self._columns]
         values = ", ".join(
             f"{written(wanted, _as(type_, wanted, place))} AS {place}"
-            for wanted, type_, place in zip(
-                types, self._staged.columns.values(), self._staged.places.values(), strict=True
-            )
+            for wanted, type_, place in zip(types, self._columns.values(), places, strict=True)
         )
+        if self._staged.has_tombstones:
+            values += ", gone"
         if between is None:
             query = f"SELECT {values} FROM staged s WHERE {self._staged.kept()} ORDER BY {self._staged.order()}"
         else:
             self._number()
             low, high = between
-            query = (
-                f"SELECT position, {values} FROM prepared WHERE position >= {low} AND position < {high} "
-                "ORDER BY position"
-            )
+            values = f"position, {values}" if numbered else values
+            some = f"position >= {low} AND position < {high}"
+            query = f"SELECT {values} FROM prepared WHERE {some} ORDER BY position"
         # A cursor of its own: a result that is not read to its end is closed with it.
         with self._staged.duck.cursor() as cursor:
             yield cursor.sql(query).to_arrow_reader(_BATCH)
@@ -61,7 +67,8 @@ class Prepared:
         """Keep the records in their order, which asking for some of them would else cost each time."""
         if self._has_positions:
             return
-        places = "".join(f", {place}" for place in self._staged.places.values())
+        places = "".join(f", {self._staged.places[name]}" for name in self._columns)
+        places += ", gone" if self._staged.has_tombstones else ""
         self._staged.duck.execute(
             "CREATE TABLE prepared AS SELECT row_number() OVER () - 1 AS position, * FROM "
             f"(SELECT s.rowid AS stage_row{places} FROM staged s WHERE {self._staged.kept()} "

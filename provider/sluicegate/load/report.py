@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from sluicegate.ledger.entries import Counts
+from sluicegate.targets.target import Changes
 
 __all__ = ["LoadReport", "Status", "reasons_text"]
 
@@ -33,6 +34,13 @@ class LoadReport:
     warnings: Mapping[str, int | str] = field(default_factory=dict)
     """Rules of severity `warning` or `info` that do not hold: how many records break them, or what was seen."""
 
+    removed: int = 0
+    """Rows that the target lost with the window that was replaced."""
+    drift: Mapping[str, object] = field(default_factory=dict)
+    """How the source's columns differed from the target's: `added`, `ignored`, `absent`."""
+    changes: Changes | None = None
+    """What a dry run would change."""
+
     def as_dict(self) -> dict[str, object]:
         """JSON values: what goes to XCom and into reports of runs."""
         return {
@@ -46,6 +54,9 @@ class LoadReport:
             "resolved": self.resolved,
             "seconds": round(self.seconds, 3),
             "loaded_by": self.loaded_by,
+            "removed": self.removed,
+            "drift": dict(self.drift),
+            **({} if self.changes is None else {"changes": asdict(self.changes)}),
         }
 
     def line(self) -> str:
@@ -62,6 +73,8 @@ class LoadReport:
         if counts.dead:
             reasons = reasons_text(self.reasons)
             parts.append(f"{counts.dead:,} dead" + (f" ({reasons})" if reasons else ""))
+        if self.removed:
+            parts.append(f"{self.removed:,} rows of the window removed before")
         if counts.rejected:
             parts.append(f"{counts.rejected:,} rejected")
         if self.warnings:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import InstanceOf
 
@@ -74,6 +75,8 @@ class LoadRequest(LoadOptions):
         """sha256 (hex) over everything that decides what becomes of a source's records."""
         rules = [[rule.expectation, dict(rule.kwargs)] for rule in self.rules()]
         config = {**self.counted(), "casts": _CASTS, "rules": rules}
+        if self.mode is Mode.REPLACE_WINDOW:
+            config["window"] = str(self.origin.window)  # the same records are others' in another one
         text = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -86,6 +89,7 @@ def request_of(
     *,
     root: Path,
     source_format: Format | None = None,
+    scope: Mapping[str, Any] | None = None,
     references: Mapping[str, Referenced] | None = None,
     dry_run: bool = False,
     force: bool = False,
@@ -98,9 +102,10 @@ def request_of(
     :param root: the dags root, from which a suite is found.
     :param references: where the datasets are that columns refer to, rendered.
     :param source_format: the format of the source's dataset, where the step itself says none.
+    :param scope: what the run is narrowed to, rendered.
     """
     return LoadRequest(
-        **options.each() | {"format": options.format or source_format or Format()},
+        **options.each() | {"format": options.format or source_format or Format(), "scope": scope or {}},
         sources=tuple(sources),
         table=table,
         references=references or {},
@@ -115,8 +120,14 @@ def request_of(
 def mode_errors(options: LoadOptions) -> Iterator[tuple[str, str]]:
     """What does not go together or is not carried out: the pipeline file's key that says it, and why."""
     mode, key, newest_by = options.mode, options.key, options.newest_by
-    if mode is Mode.REPLACE_WINDOW:
-        yield "mode", "mode: replace_window is not carried out by this version; merge, insert_only and append are"
+    if mode is Mode.REPLACE_WINDOW and options.window_by is None:
+        yield "mode", "mode: replace_window needs a window_by: the column by which a record belongs to a window"
+    if options.window_by is not None and mode is not Mode.REPLACE_WINDOW:
+        yield "window_by", "window_by: says which rows are of a window, and goes with mode: replace_window"
+    if options.delete_when and mode is not Mode.MERGE:
+        yield "delete_when", "delete_when: deletes the row of a record's key, and goes with mode: merge"
+    if twice := sorted(set(options.delete_when) & set(key)):
+        yield "delete_when", f"delete_when: {', '.join(twice)} is part of the key, which says nothing of a deletion"
     if mode in {Mode.MERGE, Mode.INSERT_ONLY} and not key:
         yield "mode", f"mode: {mode} needs a key"
     if len(set(key)) != len(key):

@@ -7,7 +7,7 @@ outcome is a stream of records in key order, and an iterator of dead letters.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from sluicegate.load.letters import (
     version_sql,
 )
 from sluicegate.load.prepared import Prepared
+from sluicegate.load.scope import Values, condition
 from sluicegate.load.staged import Staged
 from sluicegate.records.casts import Cast
 from sluicegate.records.dialect import Dialect
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["Stage"]
 
 _FETCH = 5_000
+_OUT_OF_SCOPE = -1
+"""What stands for a rule's number where a record is left out."""
 
 
 class Stage:
@@ -49,7 +52,10 @@ class Stage:
     :param rules: what is asked of the records; compiled here, or carried out by Great Expectations.
     :param dialect: what the target takes for equal, and what it cannot store.
     :param references: by column that refers to another dataset, the table of DuckDB with the values it may have.
-    :raises FaultError: CHECK_BROKEN when a rule cannot be carried out.
+    :param scope: what the records are narrowed to.
+    :param delete_when: which of them delete the row of their key.
+    :raises FaultError: CHECK_BROKEN when a rule cannot be carried out, WRONG_USE when a value of `scope` or
+        `delete_when` is not of its column's type.
     """
 
     def __init__(
@@ -62,16 +68,23 @@ class Stage:
         key: Sequence[str] = (),
         newest_by: str | None = None,
         sensitive: frozenset[str] = frozenset(),
+        scope: Values | None = None,
+        delete_when: Values | None = None,
         references: Mapping[str, str] | None = None,
     ) -> None:
         self._duck = duck
-        self._staged = Staged(duck, casts, dialect, key=key, newest_by=newest_by)
+        self._scope, self._delete_when = scope or {}, delete_when or {}
+        self._staged = Staged(
+            duck, casts, dialect, key=key, newest_by=newest_by, has_tombstones=bool(self._delete_when)
+        )
         self._judge = Judge(self._staged, rules, references)
         self._key, self._sensitive = tuple(key), sensitive
         self._readers: list[Reader] = []
         self._prepared: Prepared | None = None
         self._bad = BadFiles(allowed=False)
         self.read = self.dead = 0
+        self.left_out = 0
+        """Records that were read and are out of the scope."""
 
     @property
     def deduplicated(self) -> int:
@@ -88,10 +101,12 @@ class Stage:
             with bad.may_be(reader.part):
                 reader.read(lambda relation, reader=reader: self._insert(reader, relation), numbered=False)  # type: ignore[misc]
             self._staged.end_part()
+        if self._scope:
+            self.left_out = self._staged.drop(f"list_contains(failed, {_OUT_OF_SCOPE})")
         self._judge.judge_together()
         self._staged.has_more_failed = self._staged.number("SELECT count(*) FROM more_failed") > 0
         staged = self._staged.number("SELECT count(*) FROM staged")
-        assert staged == self._staged.rows, "rows of the stage do not follow one another"
+        assert staged == self._staged.rows - self.left_out, "rows of the stage do not follow one another"
         self.read = staged + len(bad)
         self.dead = self._staged.number(f"SELECT count(*) FROM staged s WHERE NOT {self._staged.good()}") + len(bad)
 
@@ -114,7 +129,16 @@ class Stage:
             lost = cast.lost(raw[name], self._staged.places[name], kinds[name], refused=refused)
             if lost is not None:
                 tests.append((f"(why IS NULL AND {lost})", number))
-        tests += [(f"(why IS NULL AND {fails})", number) for fails, number in self._judge.tests()]
+        gone = self._condition(self._delete_when)
+        present = f" AND NOT ({gone})" if self._delete_when else ""
+        for fails, number in self._judge.tests():
+            # Of what is deleted, only the key is asked.
+            always = set(self._judge.rules[number].columns) <= set(self._key)
+            tests.append((f"(why IS NULL{'' if always else present} AND {fails})", number))
+        if self._scope:
+            known = [f"NOT coalesce({test}, false)" for test, number in tests if number in self._scope_numbers()]
+            outside = " AND ".join(["why IS NULL", *known, f"NOT ({self._condition(self._scope)})"])
+            tests.append((f"({outside})", _OUT_OF_SCOPE))
         some = " OR ".join(fail for fail, _ in tests)
         every = ", ".join(f"CASE WHEN {fail} THEN {number} END" for fail, number in tests)
         places = "".join(f", {place}" for place in self._staged.places.values())
@@ -122,12 +146,23 @@ class Stage:
         failed = f"CASE WHEN {some} THEN list_filter([{every}], lambda x: x IS NOT NULL) END"
         record = f"CASE WHEN failed IS NOT NULL THEN {record_sql(reader, self._sensitive)} END"
         cursor = self._duck.execute(
-            f"INSERT INTO staged SELECT {reader.part.number}, line{places}, failed, {record} AS raw, why "
-            f"FROM (SELECT *, {failed} AS failed FROM ({inner}))"
+            f"INSERT INTO staged SELECT {reader.part.number}, line{places}, failed, {record} AS raw, why"
+            f"{f', {gone}' if self._delete_when else ''} FROM (SELECT *, {failed} AS failed FROM ({inner}))"
         )
         row = cursor.fetchone()
         assert row is not None
         return int(row[0])
+
+    def _condition(self, values: Values) -> str:
+        return condition(values, self._staged.columns, self._staged.places.__getitem__, self._fits)
+
+    def _fits(self, text: str, type_: str) -> bool:
+        row = self._duck.execute(f"SELECT TRY_CAST(? AS {type_}) IS NOT NULL", [text]).fetchone()
+        return row == (True,)
+
+    def _scope_numbers(self) -> set[int]:
+        """The numbers of the casts of the scope's columns: a value that is none may be of the scope."""
+        return {number for number, name in enumerate(self._staged.columns, 1) if name in self._scope}
 
     # --- afterwards ---------------------------------------------------------------------------------------------
 
@@ -148,9 +183,12 @@ class Stage:
         )
         self._staged.deduplicated = self._staged.number("SELECT count(*) FROM older")
 
-    def prepared(self) -> Prepared:
-        """The records that stay."""
-        self._prepared = Prepared(self._staged, self.read - self.dead - self.deduplicated)
+    def prepared(self, unwritten: Collection[str] = ()) -> Prepared:
+        """The records that stay.
+
+        :param unwritten: columns that the target is not given.
+        """
+        self._prepared = Prepared(self._staged, self.read - self.dead - self.deduplicated, unwritten)
         return self._prepared
 
     def leave_out(self, broken: Sequence[Broken], called: Mapping[str, str]) -> None:

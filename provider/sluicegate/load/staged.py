@@ -37,6 +37,7 @@ class Staged:
         *,
         key: Sequence[str] = (),
         newest_by: str | None = None,
+        has_tombstones: bool = False,
     ) -> None:
         self.duck = duck
         self.casts = dict(casts)
@@ -47,13 +48,16 @@ class Staged:
         self.deduplicated = 0
         self.is_distinct = False
         """Whether no two kept records have one key."""
+        self.has_tombstones = has_tombstones
+        """Whether `gone` says which records delete the row of their key."""
         self.has_more_failed = False
         self.forgiven: tuple[int, ...] = ()
         """The rules that hold by their `mostly`, and set nothing aside."""
         self._rows = 0
         values = "".join(f", {self.places[name]} {type_.duck}" for name, type_ in self.columns.items())
+        gone = ", gone BOOLEAN" if has_tombstones else ""
         duck.execute(
-            f"CREATE TABLE staged (part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR, why VARCHAR)"
+            f"CREATE TABLE staged (part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR, why VARCHAR{gone})"
         )
         duck.execute("CREATE TABLE lines (part INTEGER, ahead BIGINT)")
         duck.execute("CREATE TABLE more_failed (stage_row BIGINT, rule INTEGER)")
@@ -85,6 +89,10 @@ class Staged:
     def rows(self) -> int:
         """How many records are staged."""
         return self._rows
+
+    def drop(self, condition: str) -> int:
+        """Delete the records that meet a condition; returns how many. The others keep their `rowid`."""
+        return self.number(f"DELETE FROM staged WHERE {condition}")
 
     @staticmethod
     def line() -> str:

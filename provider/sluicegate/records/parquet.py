@@ -58,7 +58,10 @@ class ParquetReader:
         line = "file_row_number + 1 AS line, NULL::VARCHAR AS why, NULL::VARCHAR AS text"
         try:
             use(f"SELECT {line}{raw} FROM {self._source}")
-        except (duckdb.InvalidInputException, duckdb.SerializationException) as error:
+        except duckdb.Error as error:
+            # A header of a page that is damaged is an error of no kind of its own.
+            if type(error) not in (duckdb.Error, duckdb.InvalidInputException, duckdb.SerializationException):
+                raise
             raise fault("SOURCE_UNREADABLE", f"{self.part.uri} is damaged: {error}", uri=self.part.uri) from error
 
     def _value(self, name: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, replace
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from sluicegate.ledger.ledger import Ledger
@@ -21,7 +22,10 @@ from sluicegate.records.types import ColumnType
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Applied", "Broken", "Merge", "Outcome", "Records", "Session", "Table", "TableColumn", "Target"]
+__all__ = [
+    "Applied", "Broken", "Change", "Changes", "Merge", "Outcome", "Records", "Replaced", "Session", "Table",
+    "TableColumn", "Target",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,15 @@ class Records(Protocol):
         types: Sequence[ColumnType],
         written: Callable[[ColumnType, str], str],
         between: tuple[int, int] | None = None,
+        *,
+        numbered: bool = False,
     ) -> AbstractContextManager[pa.RecordBatchReader]:
         """The records as Arrow batches.
 
         :param types: of the target's columns, in the order of the records' own.
         :param written: DuckDB's SQL of how a value of a type is written.
-        :param between: only those from one position to before another, each behind its position.
+        :param between: only those from one position to before another.
+        :param numbered: each behind its position, for some of them.
         """
 
 
@@ -89,10 +96,29 @@ class Merge:
     mode: Mode
     newest_by: str | None = None
     has_tombstones: bool = False
+    batch_rows: int | None = None
+    """The most records that are brought in by one statement."""
 
     @property
     def rows(self) -> int:
         return self.records.rows
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """The rows that a load replaces: those whose `column` is from `start` to before `end`, and that have one of the
+    values in each column of `scope`.
+    """
+
+    column: str
+    start: date | datetime
+    end: date | datetime
+    scope: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+
+    def called(self, names: Mapping[str, str]) -> Replaced:
+        """The same rows with columns under other names."""
+        scope = {names.get(name, name): values for name, values in self.scope.items()}
+        return replace(self, column=names.get(self.column, self.column), scope=scope)
 
 
 @dataclass(frozen=True)
@@ -107,6 +133,23 @@ class Outcome:
 
     def __add__(self, other: Outcome) -> Outcome:
         return Outcome(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row before and after, as texts of the columns that differ. `before` is None where it would be new."""
+
+    key: Mapping[str, str | None]
+    before: Mapping[str, str | None] | None
+    after: Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a dry run would change: by column, how many rows of the table, and some of them."""
+
+    columns: Mapping[str, int] = field(default_factory=dict)
+    sample: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,6 +168,8 @@ class Applied:
     outcome: Outcome
     broken: tuple[Broken, ...] = ()
     stopped: bool = False
+    changes: Changes | None = None
+    """In a dry run."""
 
 
 class Session(Protocol):
@@ -141,6 +186,9 @@ class Session(Protocol):
 
     def prepare(self, seen: Table, wanted: Mapping[str, ColumnType], key: Sequence[str]) -> bool:
         """Create the table or add the columns of `wanted` that it lacks; False if it is not as `seen` any more."""
+
+    def remove(self, replaced: Replaced) -> int:
+        """Delete the rows that are replaced; returns how many there were."""
 
     def apply(self, merge: Merge, too_many: Callable[[int], bool]) -> Applied:
         """Bring the prepared records in, but for those that the target itself refuses.

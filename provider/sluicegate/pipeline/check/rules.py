@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from sluicegate.graph.datasets import binding_of, folders_of, writers
-from sluicegate.graph.edges import edges, narrowed_by, params_in
+from sluicegate.graph.edges import edges, narrowed_by, params_in, texts_in
 from sluicegate.graph.order import cycles
 from sluicegate.graph.template import same_place
 from sluicegate.pipeline.diagnostics import Diagnostic, Where
@@ -115,10 +115,11 @@ def _narrow_replacements(pipeline: Pipeline, source: Source) -> Iterator[Diagnos
     narrowed = narrowed_by(pipeline)
     for name, step in pipeline.steps.items():
         if isinstance(step, LoadStep) and step.mode is Mode.REPLACE_WINDOW:
-            missing = narrowed[name] - params_in(pipeline.datasets[step.into].uri)
+            kept_apart = (params_in(words) for words in (pipeline.datasets[step.into].uri, *texts_in(step.scope)))
+            missing = narrowed[name].difference(*kept_apart)
             for param in sorted(missing):
                 message = (
                     f"`replace_window` would replace the whole window by what `params.{param}` leaves: "
-                    f"let `into` depend on `{param}` too, or use `merge`"
+                    f"let `into` or `scope` depend on `{param}` too, or use `merge`"
                 )
                 yield source.diagnostic(("steps", name, "mode"), "param-narrows", message)

@@ -101,6 +101,7 @@ class Mark(Enum):
     BOUNDS = auto()
     CHECKS = auto()
     SCHEDULE = auto()
+    SCOPE = auto()
 
 
 def one_or_more(value: object) -> object:

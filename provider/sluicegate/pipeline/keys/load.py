@@ -6,10 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sluicegate.pipeline.keys.base import Flag, LimitField, Mark, Model, Name, Part, SomeOf
+from sluicegate.pipeline.keys.base import Flag, LimitField, Mark, Model, Name, Part, Positive, SomeOf
 from sluicegate.pipeline.text.quantities import Limit
 
-__all__ = ["REFERENCED", "Check", "Column", "DeadLetters", "Format", "LoadOptions", "Mode", "OnSchemaChange"]
+__all__ = ["REFERENCED", "Check", "Column", "DeadLetters", "Format", "LoadOptions", "Mode", "OnSchemaChange", "Overlap"]
 
 
 class Mode(StrEnum):
@@ -25,8 +25,15 @@ class OnSchemaChange(StrEnum):
     """What a load does with a column that the target does not have."""
 
     FAIL = "fail"
-    ADD = "add"
+    ADD_COLUMNS = "add_columns"
     IGNORE = "ignore"
+
+
+class Overlap(StrEnum):
+    """What a load does while another run of its pipeline loads a window that overlaps its own."""
+
+    WAIT = "wait"
+    FAIL = "fail"
 
 
 class Format(Part):
@@ -132,8 +139,19 @@ class LoadOptions(Model):
     key: SomeOf[Name] = ()
     """The columns that identify a record. Examples: `order_id`, `[carrier, day]`."""
     mode: Mode = Field(default_factory=lambda said: Mode.MERGE if said.get("key") else Mode.APPEND)
-    """How it changes the table. `replace_window` is not there yet. Default: `merge` with a `key`, `append` without.
-    Example: `append`."""
+    """How it changes the table: `merge` inserts and updates by key, `insert_only` leaves what is there alone,
+    `replace_window` deletes the run's window and inserts, `append` adds each source version once. Default: `merge`
+    with a `key`, `append` without. Example: `append`."""
+    window_by: str | None = None
+    """The column by which a record belongs to a window: a date or a timestamp. For `mode: replace_window`. Records of
+    other windows are set aside. Example: `day`."""
+    scope: Annotated[Mapping[str, Any], Mark.SCOPE] = Field(default_factory=dict)
+    """What a run is narrowed to: columns with a value, a list or a template. Other records are left out, and
+    `replace_window` deletes nothing else. A value of `null` narrows nothing. Example:
+    `{carrier: [AA, BA]}`."""
+    delete_when: Annotated[Mapping[str, Any], Mark.SCOPE] = Field(default_factory=dict)
+    """A record for which all of it holds deletes the row of its key: columns with a value or a list. For `mode: merge`.
+    Example: `{op: [D, delete]}`."""
     newest_by: str | None = None
     """The column by which the newest of several records with one key stays. Example: `changed_at`."""
     format: Format | None = None
@@ -152,7 +170,12 @@ class LoadOptions(Model):
     """Of several files, one that cannot be read, or whose columns do not fit, is a dead letter as a whole, and the
     others are loaded. Not for `mode: append`. Example: `true`."""
     on_schema_change: OnSchemaChange = OnSchemaChange.FAIL
-    """What becomes of a column that the table lacks. Example: `add`."""
+    """What becomes of a column that the table lacks. Example: `add_columns`."""
+    overlap: Annotated[Overlap, Mark.UNCOUNTED] = Overlap.WAIT
+    """What to do while another run of the pipeline loads a window that overlaps this one's. Example: `fail`."""
+    batch_rows: Annotated[Positive | None, Mark.UNCOUNTED] = None
+    """The most records that one statement brings in; all are one transaction. Default: all at once. Example:
+    `1000000`."""
 
     def counted(self) -> dict[str, Any]:
         """What the file says of all that decides what becomes of a source's records.
@@ -174,6 +197,7 @@ class LoadOptions(Model):
             whole
             and isinstance(given["mode"], Mode)
             and isinstance(given["on_schema_change"], OnSchemaChange)
+            and isinstance(given["overlap"], Overlap)
             and isinstance(given["dead_letters"], DeadLetters)
             and isinstance(given["format"], Format | None)
             and all(isinstance(check, Check) for check in given["checks"])

@@ -112,6 +112,7 @@ SCHEDULE = either(
     choice("none", "once"), Shape("cron", NAME.schema), section("schedule", "keys of [schedule](#schedule)")
 )
 VALUE = Shape("value", {"type": ["string", "number", "boolean", "null"]})
+SCOPE = mapping_of(either(VALUE, list_of(VALUE, "list of values")), "values by column", name="", least=1)
 PARAM_TYPE = either(
     choice("string", "number", "integer", "boolean", "array", "object", "null"), list_of(TEXT, "list of types")
 )

@@ -6,7 +6,7 @@ from sluicegate.pipeline.diagnostics import Where, did_you_mean
 from sluicegate.pipeline.keys.model import REFERENCED, LoadStep, Step
 from sluicegate.pipeline.read.context import Raw, Site
 from sluicegate.pipeline.read.expectations import read_checks
-from sluicegate.pipeline.read.validate import shown, texts, validate_part
+from sluicegate.pipeline.read.validate import leaves, mapping, shown, texts, validate_part
 
 __all__ = ["read_load"]
 
@@ -22,6 +22,8 @@ def read_load(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
         message = f"mode `{given['mode']}` needs a `key`: the columns that identify a record"
         site.report.error((*where, "mode"), "missing-key", message)
     made["checks"] = read_checks(given.get("checks"), (*where, "checks"), site.report)
+    for words, place in leaves(mapping(given.get("scope"), (*where, "scope"), site.report), (*where, "scope")):
+        site.datasets.check_template(words, place)
     _read_references(given.get("columns"), made, (*where, "columns"), site)
     _near_columns(given, where, site)
     return validate_part(LoadStep, made, where, site.report)
@@ -48,7 +50,9 @@ def _near_columns(given: Raw, where: Where, site: Site) -> None:
     """`columns` need not name all there are; but a name that is nearly one of them is probably a slip."""
     columns = given["columns"] if isinstance(given.get("columns"), dict) else {}
     key = given.get("key")
-    named: list[tuple[object, Where]] = [(given.get("newest_by"), (*where, "newest_by"))]
+    named: list[tuple[object, Where]] = [(given.get(one), (*where, one)) for one in ("newest_by", "window_by")]
+    for one in ("scope", "delete_when"):
+        named += [(name, (*where, one, name)) for name in (given[one] if isinstance(given.get(one), dict) else ())]
     named += [(name, (*where, "key", index)) for index, name in enumerate(key if isinstance(key, list) else [key])]
     for name, at in named:
         if isinstance(name, str) and name not in columns and (meant := did_you_mean(name, columns)):

@@ -41,7 +41,8 @@ def copy_in(
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(
         into, identifiers(names), sql.SQL("binary" if binary else "csv")
     )
-    with merge.records.read(types, written, between) as reader, connection.cursor() as cursor:
+    numbered = len(names) > len(types) + merge.has_tombstones
+    with merge.records.read(types, written, between, numbered=numbered) as reader, connection.cursor() as cursor:
         with cursor.copy(statement) as sink:
             for chunk in as_binary(reader) if binary else as_csv(reader):
                 sink.write(chunk)

@@ -7,7 +7,6 @@ statements, and when there are too many the search stops.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,12 +85,15 @@ def _phase(table: Table, found: int) -> str:
 
 
 def _bring(connection: Connection, table: Table, merge: Merge, position: str, search: _Search) -> Outcome:
-    merger = Merger(connection, sql.Identifier(table.schema, table.table), merge)
-    sum_ = Outcome()
-    unstaged = sorted(broken.position for broken in search.broken)
+    merger = Merger(connection, table, merge)
+    buried = merger.leave_out_buried()
+    sum_ = Outcome(stale=buried)
 
     def staged(low: int, high: int) -> int:
-        return high - low - (bisect_left(unstaged, high) - bisect_left(unstaged, low))
+        piece = stage_between(position, low, high)
+        row = connection.execute(sql.SQL("SELECT count(*) FROM {} AS s").format(piece)).fetchone()
+        assert row is not None
+        return int(row[0])
 
     def bring(low: int, high: int) -> None:
         nonlocal sum_
@@ -112,6 +114,7 @@ def _bring(connection: Connection, table: Table, merge: Merge, position: str, se
     search.again(bring)
     if search.stopped:
         return Outcome()
+    merger.bury()
     came = merge.rows - len(search.broken)
     if merge.mode in {Mode.APPEND, Mode.REPLACE_WINDOW} and sum_.inserted != came:
         raise keeps_records_away(table, sum_.inserted, came)

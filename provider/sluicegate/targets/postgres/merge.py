@@ -13,11 +13,11 @@ from psycopg import sql
 
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.types import ColumnType
-from sluicegate.targets.target import Merge
+from sluicegate.targets.target import Merge, Replaced
 
 __all__ = [
-    "COUNTERS", "CREATE_COUNTERS", "GONE", "NO_COUNTERS", "STAGE", "append", "identifiers", "merge_into",
-    "stage_between",
+    "COUNTERS", "CREATE_COUNTERS", "GONE", "NO_COUNTERS", "STAGE", "append", "changes", "comparable", "identifiers",
+    "is_newer", "merge_into", "remove", "same_key", "stage_between", "version_of",
 ]  # fmt: skip
 
 STAGE = sql.Identifier("pg_temp", "sluicegate_stage")
@@ -46,7 +46,7 @@ def merge_into(table: sql.Identifier, merge: Merge, source: sql.Composable = STA
     fetched one after the other, and two merges that do not know each other's lock take their row locks in one order.
     """
     return sql.SQL("MERGE INTO {} AS t USING {} AS s ON {} {}").format(
-        table, source, _same_key(merge), sql.SQL(" ").join(_cases(merge))
+        table, source, same_key(merge), sql.SQL(" ").join(_cases(merge))
     )
 
 
@@ -61,7 +61,7 @@ def _cases(merge: Merge) -> Iterable[sql.Composable]:
             yield sql.SQL("WHEN MATCHED AND {} THEN DELETE").format(_counted("deleted", is_gone))
         if others:
             assignments = sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in others)
-            yield sql.SQL("WHEN MATCHED AND {} THEN UPDATE SET {}").format(_changes(merge, others), assignments)
+            yield sql.SQL("WHEN MATCHED AND {} THEN UPDATE SET {}").format(changes(merge, others), assignments)
     fresh = sql.SQL("NOT {}").format(is_gone) if merge.has_tombstones else sql.SQL("true")
     values = sql.SQL(", ").join(sql.Identifier("s", name) for name in merge.columns)
     yield sql.SQL("WHEN NOT MATCHED AND {} THEN INSERT ({}) VALUES ({})").format(
@@ -81,6 +81,21 @@ def append(table: sql.Identifier, merge: Merge, source: sql.Composable) -> sql.C
     return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} AS s").format(table, columns, columns, source)
 
 
+def remove(table: sql.Identifier, replaced: Replaced) -> tuple[sql.Composed, list[object]]:
+    """The deletion of rows that are replaced, and its parameters."""
+    column = sql.Identifier(replaced.column)
+    parts = [sql.SQL("{0} >= %s AND {0} < %s").format(column)]
+    values: list[object] = [replaced.start, replaced.end]
+    for name, some in replaced.scope.items():
+        known = [value for value in some if value is not None]
+        alternatives = [sql.SQL("{} = %s").format(sql.Identifier(name))] * len(known)
+        if len(known) < len(some):
+            alternatives.append(sql.SQL("{} IS NULL").format(sql.Identifier(name)))
+        parts.append(sql.SQL("({})").format(sql.SQL(" OR ").join(alternatives) if alternatives else sql.SQL("false")))
+        values += known
+    return sql.SQL("DELETE FROM {} WHERE {}").format(table, sql.SQL(" AND ").join(parts)), values
+
+
 def stage_between(position: str, low: int, high: int) -> sql.Composed:
     """The stage's records from `low` to before `high` by the column `position`, in that order."""
     return sql.SQL("(SELECT * FROM {0} WHERE {1} >= {2} AND {1} < {3} ORDER BY {1})").format(
@@ -88,13 +103,13 @@ def stage_between(position: str, low: int, high: int) -> sql.Composed:
     )
 
 
-def _same_key(merge: Merge) -> sql.Composed:
+def same_key(merge: Merge) -> sql.Composed:
     return sql.SQL(" AND ").join(sql.SQL("s.{0} = t.{0}").format(sql.Identifier(name)) for name in merge.key)
 
 
-def _changes(merge: Merge, others: Sequence[str]) -> sql.Composable:
+def changes(merge: Merge, others: Sequence[str]) -> sql.Composable:
     """When an existing row gives way: to a newer version, or to another content of the same version."""
-    rows = [sql.SQL(", ").join(_comparable(alias, name, merge.columns) for name in others) for alias in ("t", "s")]
+    rows = [sql.SQL(", ").join(comparable(alias, name, merge.columns) for name in others) for alias in ("t", "s")]
     differs = sql.SQL("({}) IS DISTINCT FROM ({})").format(*rows)
     if merge.newest_by is None:
         return differs
@@ -114,7 +129,7 @@ def version_of(alias: str, merge: Merge, newest_by: str) -> sql.Composable:
     return sql.SQL('{} COLLATE "C"').format(value) if is_text else value
 
 
-def _comparable(alias: str, name: str, columns: Mapping[str, ColumnType]) -> sql.Composable:
+def comparable(alias: str, name: str, columns: Mapping[str, ColumnType]) -> sql.Composable:
     value, type_ = sql.Identifier(alias, name), columns[name]
     without = type_.name in _NO_EQUALITY or type_.native in _NO_EQUALITY
     return sql.SQL("{}::text").format(value) if without else value

@@ -9,7 +9,8 @@ from psycopg import sql
 
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.targets.postgres.merge import COUNTERS, CREATE_COUNTERS, NO_COUNTERS, STAGE, append, merge_into
-from sluicegate.targets.target import Merge, Outcome
+from sluicegate.targets.postgres.tombstones import bury, has_tombstones, leave_out_buried
+from sluicegate.targets.target import Merge, Outcome, Table
 
 __all__ = ["Merger"]
 
@@ -24,17 +25,29 @@ WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes(%(wanted)s)
 class Merger:
     """Merges on `connection`, inside whatever transaction is open there."""
 
-    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], table: sql.Identifier, merge: Merge) -> None:
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], table: Table, merge: Merge) -> None:
         self._connection, self._table, self._merge = connection, table, merge
+        self.name = sql.Identifier(table.schema, table.table)
         self._appends = merge.mode in {Mode.APPEND, Mode.REPLACE_WINDOW}
         if not self._appends:
             connection.execute(CREATE_COUNTERS.encode())
             connection.execute(_RAISE_WORK_MEMORY, {"wanted": _WORK_MEMORY})
 
+    def leave_out_buried(self) -> int:
+        """Take records out of the stage that are older than the deletion of their key; returns how many."""
+        if self._appends or not has_tombstones(self._connection, self._table, self._merge):
+            return 0
+        return leave_out_buried(self._connection, self._table, self._merge)
+
+    def bury(self) -> None:
+        """Keep what the stage deletes."""
+        if self._merge.has_tombstones:
+            bury(self._connection, self._table, self._merge)
+
     def statement(self, source: sql.Composable = STAGE) -> sql.Composed:
         if self._appends:
-            return append(self._table, self._merge, source)
-        return merge_into(self._table, self._merge, source)
+            return append(self.name, self._merge, source)
+        return merge_into(self.name, self._merge, source)
 
     def run(self, rows: int, source: sql.Composable = STAGE) -> Outcome:
         """Bring the `rows` records of `source` in."""

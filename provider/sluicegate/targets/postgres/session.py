@@ -6,7 +6,7 @@ The prepared records were cast and checked before.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,6 +17,7 @@ from sluicegate.faults import fault
 from sluicegate.ledger.postgres import PostgresLedger
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.types import ColumnType
+from sluicegate.targets.postgres.changes import changes_of
 from sluicegate.targets.postgres.copy import copy_in
 from sluicegate.targets.postgres.dialect import PostgresDialect
 from sluicegate.targets.postgres.isolate import (
@@ -26,12 +27,13 @@ from sluicegate.targets.postgres.isolate import (
     same_key,
     stage_columns,
 )
-from sluicegate.targets.postgres.merge import STAGE, identifiers
+from sluicegate.targets.postgres.merge import STAGE, identifiers, remove
 from sluicegate.targets.postgres.merger import Merger
 from sluicegate.targets.postgres.present import present
 from sluicegate.targets.postgres.refusal import puts_down_to_records
+from sluicegate.targets.postgres.tombstones import has_tombstones
 from sluicegate.targets.postgres.watch import Watch
-from sluicegate.targets.target import Applied, Merge, Outcome, Table
+from sluicegate.targets.target import Applied, Changes, Merge, Outcome, Replaced, Table
 
 __all__ = ["PostgresSession"]
 
@@ -57,11 +59,19 @@ class PostgresSession:
     """See `Session`. The transaction on `connection` holds the lock, and its commit keeps data and ledger together."""
 
     def __init__(
-        self, connection: Connection, table: Table, watch: Watch, inspect: Callable[[Connection], Table]
+        self,
+        connection: Connection,
+        table: Table,
+        watch: Watch,
+        inspect: Callable[[Connection], Table],
+        *,
+        dry_run: bool,
     ) -> None:
         self.ledger = PostgresLedger(connection)
         self._connection, self._seen, self._watch, self._inspect = connection, table, watch, inspect
         self._name = sql.Identifier(table.schema, table.table)
+        self._dry_run = dry_run
+        self._changes: Changes | None = None
 
     def prepare(self, seen: Table, wanted: Mapping[str, ColumnType], key: Sequence[str]) -> bool:
         now = self._inspect(self._connection)
@@ -98,6 +108,10 @@ class PostgresSession:
     def changes(self) -> AbstractContextManager[object]:
         return self._connection.transaction()
 
+    def remove(self, replaced: Replaced) -> int:
+        self._watch.phase = f"deleting the window from {self._seen.name}"
+        return self._connection.execute(*remove(self._name, replaced)).rowcount
+
     def apply(self, merge: Merge, too_many: Callable[[int], bool]) -> Applied:
         if merge.mode not in {Mode.APPEND, Mode.REPLACE_WINDOW}:
             self._require_unique(merge.key)
@@ -106,7 +120,9 @@ class PostgresSession:
         self._watch.phase = f"bringing {merge.rows:,} records into {self._seen.name}"
         try:
             with self._connection.transaction():
-                return Applied(self._bring(merge))
+                return Applied(self._bring(merge), changes=self._changes)
+        except errors.CardinalityViolation as error:
+            raise same_key(self._seen, merge.key) from error
         except psycopg.Error as error:
             if not puts_down_to_records(error):
                 raise
@@ -120,7 +136,7 @@ class PostgresSession:
     def _bring(self, merge: Merge) -> Outcome:
         """All of the records at once."""
         appends = merge.mode in {Mode.APPEND, Mode.REPLACE_WINDOW}
-        if appends or (not merge.has_tombstones and self._is_empty()):
+        if not self._dry_run and (appends or self._takes_copy(merge)):
             try:
                 with self._connection.transaction():
                     return Outcome(inserted=self._copy(self._name, merge))
@@ -129,21 +145,34 @@ class PostgresSession:
                 if appends:
                     raise
         create_stage(self._connection, self._name, merge)
-        self._copy(STAGE, merge)
-        merger = Merger(self._connection, self._name, merge)
-        try:
-            return merger.run(merge.rows)
-        except errors.CardinalityViolation as error:
-            raise same_key(self._seen, merge.key) from error
+        merger = Merger(self._connection, self._seen, merge)
+        outcome = Outcome()
+        for between in _batches(merge):
+            rows = self._copy(STAGE, merge, between)
+            buried = merger.leave_out_buried()
+            if self._dry_run:
+                self._changes = changes_of(self._connection, self._name, merge)
+            outcome += merger.run(rows - buried) + Outcome(stale=buried)
+            merger.bury()
+            if between is not None:
+                self._connection.execute(sql.SQL("TRUNCATE {}").format(STAGE))
+        return outcome
+
+    def _takes_copy(self, merge: Merge) -> bool:
+        """Whether there is nothing yet that a record could meet."""
+        if merge.has_tombstones or has_tombstones(self._connection, self._seen, merge):
+            return False
+        return self._is_empty()
 
     def _is_empty(self) -> bool:
         row = self._connection.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(self._name)).fetchone()
         return row is None
 
-    def _copy(self, into: sql.Identifier, merge: Merge) -> int:
-        count = copy_in(self._connection, into, stage_columns(merge), merge)
-        if count != merge.rows:
-            raise keeps_records_away(self._seen, count, merge.rows)
+    def _copy(self, into: sql.Identifier, merge: Merge, between: tuple[int, int] | None = None) -> int:
+        wanted = merge.rows if between is None else between[1] - between[0]
+        count = copy_in(self._connection, into, stage_columns(merge), merge, between)
+        if count != wanted:
+            raise keeps_records_away(self._seen, count, wanted)
         return count
 
     def _require_unique(self, key: Sequence[str]) -> None:
@@ -167,3 +196,12 @@ class PostgresSession:
 
 def _reason(error: psycopg.Error) -> str:
     return error.diag.constraint_name or f"{type(error).__name__}, SQLSTATE {error.sqlstate}"
+
+
+def _batches(merge: Merge) -> Iterator[tuple[int, int] | None]:
+    """The positions of what one statement brings in; None for all of it at once."""
+    if merge.batch_rows is None or merge.rows <= merge.batch_rows:
+        yield None
+        return
+    for low in range(0, merge.rows, merge.batch_rows):
+        yield low, min(low + merge.batch_rows, merge.rows)

@@ -113,7 +113,7 @@ class PostgresTarget:
                     connection.execute("SELECT pg_advisory_xact_lock(%s)", [lock_of(table)])
                     if dry_run:
                         migrate(connection)
-                    yield PostgresSession(connection, table, watch, self._inspect)
+                    yield PostgresSession(connection, table, watch, self._inspect, dry_run=dry_run)
             finally:
                 self._running = None
                 # Whatever was not committed by now must not be: `with connect()` would commit it.

@@ -1,0 +1,78 @@
+"""One thing that is measured, in this process: prints its seconds and its peak memory as JSON.
+
+    python -m load.measure.one copy|load URL FILE [--force]
+
+What it imports is not counted in the seconds, and is in the memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def raw_copy(url: str, path: Path) -> Callable[[], object]:
+    import psycopg
+
+    def work() -> None:
+        with (
+            psycopg.connect(url) as connection,
+            connection.cursor() as cursor,
+            path.open("rb") as file,
+            cursor.copy("COPY bench_raw FROM STDIN (FORMAT csv, HEADER)") as sink,
+        ):
+            while chunk := file.read(1 << 18):
+                sink.write(chunk)
+
+    return work
+
+
+def a_load(url: str, path: Path, *, force: bool) -> Callable[[], object]:
+    import duckdb
+    import pgpq
+    import pyarrow as pa
+    from load.measure.data import CHECKS, COLUMNS
+
+    from sluicegate.load.load import load
+    from sluicegate.load.request import LoadRequest
+    from sluicegate.storage import Storage
+    from sluicegate.targets.postgres.target import PostgresTarget
+
+    del duckdb, pgpq, pa
+    request = LoadRequest(
+        sources=(str(path),), table="bench_load", key=("id",), newest_by="updated_at", columns=COLUMNS, checks=CHECKS,
+        force=force,
+    )  # fmt: skip
+    return lambda: load(request, Storage(), PostgresTarget(url, "bench_load"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("copy", "load"))
+    parser.add_argument("url")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--force", action="store_true")
+    parser.add_argument("--log", action="store_true")
+    words = parser.parse_args()
+    if words.log:
+        import logging
+
+        logging.basicConfig(level=logging.DEBUG, format="%(relativeCreated)d %(name)s %(message)s")
+    work = raw_copy(words.url, words.file) if words.what == "copy" else a_load(words.url, words.file, force=words.force)
+    began = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - began
+    print(json.dumps({"seconds": seconds, "mb": peak_memory()}))
+
+
+def peak_memory() -> float:
+    """In MB. Not `ru_maxrss`, which a process inherits from the one that started it."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+
+
+if __name__ == "__main__":
+    main()

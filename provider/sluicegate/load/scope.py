@@ -1,0 +1,68 @@
+"""Conditions on the values of columns: what a run is narrowed to (`scope`), and what deletes a row (`delete_when`).
+
+Pure: values in, SQL of the stage out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sluicegate.checks.sql import literal
+from sluicegate.faults import fault
+from sluicegate.graph.template import value_of
+from sluicegate.graph.window import Window
+from sluicegate.records.types import ColumnType
+
+__all__ = ["Values", "as_values", "condition", "rendered_scope"]
+
+Values = Mapping[str, tuple[object, ...]]
+"""By column, the values of which a record has one."""
+
+
+def rendered_scope(scope: Mapping[str, Any], window: Window, params: Mapping[str, Any], **names: Any) -> dict[str, Any]:
+    """`scope` with its templates filled in. A template alone keeps what its expression is; None narrows nothing.
+
+    :raises FaultError: WRONG_USE when a template cannot be filled in.
+    """
+    try:
+        filled = {
+            column: [value_of(each, window=window, params=params, **names) for each in said]
+            if isinstance(said, list | tuple)
+            else value_of(said, window=window, params=params, **names)
+            for column, said in scope.items()
+        }
+    except ValueError as unrendered:
+        raise fault("WRONG_USE", f"scope: {unrendered}") from unrendered
+    return {column: said for column, said in filled.items() if said is not None}
+
+
+def as_values(said: Mapping[str, Any]) -> Values:
+    """Each column's value, or its list of values, as a tuple."""
+    return {column: tuple(one) if isinstance(one, list | tuple) else (one,) for column, one in said.items()}
+
+
+def condition(
+    values: Values, columns: Mapping[str, ColumnType], place: Callable[[str], str], fits: Callable[[str, str], bool]
+) -> str:
+    """SQL that is true, never NULL, where a record has one of the values in each of the columns.
+
+    :param place: the name of a column in the SQL.
+    :param fits: whether a text is a value of a DuckDB type.
+    :raises FaultError: WRONG_USE when a value is not of its column's type.
+    """
+    parts = []
+    for name, some in values.items():
+        type_ = columns[name].duck
+        texts = [_text(value) for value in some if value is not None]
+        for text in texts:
+            if not fits(text, type_):
+                raise fault("WRONG_USE", f"{text!r} is not a value of the column {name!r}, which is {columns[name]}")
+        listed = ", ".join(f"CAST({literal(text)} AS {type_})" for text in texts)
+        one = f"coalesce({place(name)} IN ({listed}), false)" if texts else "false"
+        parts.append(f"({one} OR {place(name)} IS NULL)" if None in some else one)
+    return " AND ".join(parts) or "true"
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
