@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import psycopg
 import pytest
 
 from sluicegate.faults import FaultError
+from sluicegate.graph.window import Window
+from sluicegate.ledger.entries import Origin
 from sluicegate.ledger.letters import Selection
 from sluicegate.ledger.postgres import PostgresLedger
 from sluicegate.load.replay.mend import Fixed, exported
@@ -307,3 +310,58 @@ def test_bytes_that_were_not_text_come_from_the_source_in_its_right_encoding(war
     assert warehouse.letters()[0][1] == "2,caf\\xe9"
     assert warehouse.replay(key="id", format={"encoding": "latin-1"}).replayed == 1
     assert warehouse.rows("SELECT * FROM t ORDER BY 1") == [(1, "a"), (2, "café")]
+
+
+# --- windows and tombstones -------------------------------------------------------------------------------------
+
+JANUARY = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+DAYS: dict[str, Any] = {
+    "mode": "replace_window",
+    "window_by": "day",
+    "columns": {**STRICT, "day": "date"},
+    "origin": Origin("p", "s", "r", 1, JANUARY),
+}
+
+
+def days(warehouse: Any, rows: list[list[object]], name: str = "1.csv") -> Path:
+    return warehouse.csv(name, ["id", "n", "day"], rows)  # type: ignore[no-any-return]
+
+
+def test_a_replay_adds_to_a_window_and_does_not_replace_it(warehouse: Any) -> None:
+    day = "2026-01-01"
+    warehouse.load(days(warehouse, [[1, 5, day], [2, 50, day], [3, 6, "2026-01-09"]]), **DAYS)
+    words = {**DAYS, "columns": {**WIDE, "day": "date"}, "origin": Origin("p", "s")}
+    report = warehouse.replay(**words)
+    assert (report.replayed, dict(report.reasons)) == (1, {"outside_window": 1})
+    assert warehouse.rows("SELECT id, n FROM t ORDER BY 1") == [(1, 5), (2, 50)]
+
+
+def test_a_window_that_is_replaced_again_opens_what_was_replayed_into_it(warehouse: Any) -> None:
+    file = days(warehouse, [[1, 5, "2026-01-01"], [2, 50, "2026-01-01"]])
+    warehouse.load(file, **DAYS)
+    words = {**DAYS, "columns": {**WIDE, "day": "date"}, "origin": Origin("p", "s")}
+    warehouse.replay(**words)
+    warehouse.load(file, force=True, **DAYS)
+    assert warehouse.rows("SELECT id FROM t") == [(1,)]
+    assert warehouse.states() == [(3, "open", 3)]
+    assert warehouse.replay(**words).replayed == 1
+
+
+def test_a_window_out_of_a_later_file_resolves_what_the_earlier_one_set_aside(warehouse: Any) -> None:
+    warehouse.load(days(warehouse, [[1, 5, "2026-01-01"], [2, 50, "2026-01-01"]]), **DAYS)
+    report = warehouse.load(
+        days(warehouse, [[1, 5, "2026-01-01"], [2, 7, "2026-01-01"], [3, 50, "2026-01-01"]]), **DAYS
+    )
+    assert report.resolved == 1
+    assert [state for _, state, _ in warehouse.states()] == ["resolved", "open"]
+
+
+def test_a_replayed_tombstone_deletes_and_never_a_newer_row(warehouse: Any) -> None:
+    columns = {"n": "integer", "at": "integer"}
+    words = {"key": "id", "newest_by": "at", "delete_when": {"op": "D"}}
+    first = [[1, 1, 1, ""], [2, 2, 1, ""], [1, 1, "3!", "D"], [2, 1, "3!", "D"]]
+    warehouse.load(warehouse.csv("1.csv", ["id", "n", "at", "op"], first), columns=columns, **words)
+    warehouse.load(warehouse.csv("2.csv", ["id", "n", "at", "op"], [[2, 2, 4, ""]]), columns=columns, **words)
+    mending = fixed(lambda record: {**record, "at": "3"})
+    assert warehouse.replay(columns=columns, mending=mending, **words).counts.deleted == 1
+    assert warehouse.rows("SELECT id, at FROM t") == [(2, 4)]

@@ -54,13 +54,13 @@ def failing() -> Iterator[None]:
     try:
         yield
     except (StackError, ApiError) as error:
-        _print_error(error.message, error.remedy)
+        print_error(error.message, error.remedy)
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
 
-def _print_error(message: str, remedy: str) -> None:
+def print_error(message: str, remedy: str) -> None:
     from rich.text import Text
 
     error = console(err=True)

@@ -52,9 +52,13 @@ class Ledger(Protocol):
     def record(self, load: Load) -> None:
         """Write `load`. Counts that do not balance are refused."""
 
-    def set_aside(self, target: str, digest: str, origin: Origin, letters: Iterable[DeadLetter]) -> None:
+    def set_aside(
+        self, target: str, digest: str, origin: Origin, letters: Iterable[DeadLetter], *, anew: bool = False
+    ) -> None:
         """Keep `letters`. One that is known already keeps what it says of its first reading; `attempts`, `last_seen`
         and its latest failures move, and it is as late as this load. One that a load had resolved is open again.
+
+        :param anew: whether what was replayed is open again too, because the load has taken it out of the target.
         """
 
     def resolve(self, ids: Sequence[str], run: str) -> int:
@@ -63,6 +67,11 @@ class Ledger(Protocol):
     def resolve_read(self, target: str, parts: Iterable[tuple[str, str]], run: str) -> int:
         """Mark as resolved what was set aside of these parts (source and version) before, and not in this transaction:
         these records are good now. Returns how many.
+        """
+
+    def resolve_window(self, target: str, origin: Origin) -> int:
+        """Mark as resolved what earlier loads of this step have set aside of its window, and this transaction has not:
+        all of the window's rows are those of a later source. Returns how many.
         """
 
     def forget(self, target: str, keep: timedelta, most: int) -> int:

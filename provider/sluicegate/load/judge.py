@@ -104,6 +104,10 @@ class Judge:
         self.rules.append(Rule("constraint", {"column_list": list(columns)}, name))
         return len(self.rules) - 1
 
+    def forgivable(self) -> str:
+        """The numbers of the rules that may set nothing aside in the end, as SQL of a list."""
+        return ", ".join(str(self.rules.index(one.rule)) for one in self.asked.rows if one.mostly != 1) or "-1"
+
     def more(self, rule: Rule) -> int:
         """The number of a rule that somebody else applies."""
         self.rules.append(rule)

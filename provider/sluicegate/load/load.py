@@ -52,6 +52,10 @@ log = logging.getLogger("sluicegate.load")
 _ATTEMPTS = 5
 """How often a load starts anew because the target table was created or changed while it read."""
 _SAMPLES = 3
+LETTERS_OF_FAILED = 10_000
+"""So many of its dead letters a load keeps that fails as a whole: they say why, and the next load reads all again."""
+_FORGOTTEN = 10_000
+"""So many dead letters are deleted by one load at most, when they have been closed for long enough."""
 LOGGED = 5
 """How many dead letters are logged with their values, out of the first so many."""
 LOGGED_OF = 1_000
@@ -250,7 +254,7 @@ class Loader:
             scope=as_values(request.scope) if columns else None,
             delete_when=as_values(request.delete_when) if columns else None,
         )
-        stage.fill(readers, bad)
+        stage.fill(readers, bad, request.dead_letters.hopeless)
         if stage.left_out:
             log.info("%s records are out of the scope and left out", f"{stage.left_out:,}")
         return stage
@@ -289,7 +293,7 @@ class Loader:
         """:param beside: columns that are read and not written."""
         reasons = stage.reasons()
         counts = Counts(read=stage.read, dead=stage.dead, rejected=stage.read - stage.dead)
-        if self._request.dead_letters.max.exceeded_by(stage.dead, stage.read):
+        if stage.unread or self._request.dead_letters.exceeded_by(stage.dead, stage.read):
             return Ready(columns, None, counts, reasons, self._too_many(stage, reasons))
         if self._request.mode is not Mode.APPEND:
             stage.dedupe()
@@ -315,11 +319,21 @@ class Loader:
         return fault(
             "TOO_MANY_DEAD_LETTERS",
             f"{stage.dead:,} of {stage.read:,} records ({share:.2f}%) were set aside, and dead_letters.max is "
-            f"{self._request.dead_letters.max}: {reasons_text(reasons)}; for instance {'; '.join(samples)}",
+            f"{self._request.dead_letters.max}: {reasons_text(reasons)}; for instance {'; '.join(samples)}"
+            f"{self._bounds(stage)}",
             dead=stage.dead,
             read=stage.read,
             reasons=dict(reasons),
         )
+
+    def _bounds(self, stage: Stage) -> str:
+        """What is not read or not kept of a load that fails, in words."""
+        words = ""
+        if stage.unread:
+            words += f"; the last {stage.unread:,} files were not read, whatever is in them"
+        if stage.dead > LETTERS_OF_FAILED:
+            words += f"; the first {LETTERS_OF_FAILED:,} are kept as dead letters"
+        return words
 
     def _refuse(
         self, session: Session, table: Table, stage: Stage, parts: Sequence[Part], prepared: Ready
@@ -359,9 +373,7 @@ class Loader:
                     return None
                 if (replaced := self._replaced(prepared.columns)) is not None:
                     self._account.removed = session.remove(replaced.called(prepared.called))
-                applied = session.apply(
-                    merge, lambda more: request.dead_letters.max.exceeded_by(dead + more, stage.read)
-                )
+                applied = session.apply(merge, lambda more: request.dead_letters.exceeded_by(dead + more, stage.read))
                 self._account.changes = _masked(applied.changes, self._request.columns)
                 if applied.broken:
                     stage.leave_out(applied.broken, prepared.called)
@@ -381,6 +393,8 @@ class Loader:
         request = self._request
         self._set_aside(session, table, stage)
         resolved = self._resolve(session, table, stage, parts)
+        if request.dead_letters.keep is not None:
+            session.ledger.forget(table.name, request.dead_letters.keep, _FORGOTTEN)
         session.ledger.record(self._account.entry(table, parts, "loaded", prepared.counts, None))
         if not request.dry_run:
             session.commit()
@@ -390,8 +404,11 @@ class Loader:
 
     def _set_aside(self, session: Session, table: Table, stage: Stage, failure: str | None = None) -> None:
         """Keep the dead letters; `failure` is the fault of a load that brings nothing in."""
-        letters = (replace(letter, fault=failure) for letter in stage.dead_letters())
-        session.ledger.set_aside(table.name, self._digest, self._request.origin, letters)
+        most = None if failure is None else LETTERS_OF_FAILED
+        letters = (replace(letter, fault=failure) for letter in stage.dead_letters(most))
+        # A window that is replaced loses what was replayed into it.
+        anew = failure is None and self._request.mode is Mode.REPLACE_WINDOW
+        session.ledger.set_aside(table.name, self._digest, self._request.origin, letters, anew=anew)
         for sample in sample_letters(stage.dead_letters(LOGGED_OF), LOGGED):
             log.warning("set aside: %s", sample)
 
@@ -400,6 +417,8 @@ class Loader:
         run = self._request.origin.run_id or "a load outside Airflow"
         ledger, closing = session.ledger, stage.closing()
         resolved = ledger.resolve_read(table.name, [(part.uri, part.version) for part in parts], run)
+        if self._request.mode is Mode.REPLACE_WINDOW and not self._request.scope:
+            resolved += ledger.resolve_window(table.name, self._request.origin)
         for letters in ledger.open_letters(table.name, self._request.origin):
             resolved += ledger.resolve(closing.replaced(letters), run)
         return resolved

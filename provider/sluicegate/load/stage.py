@@ -7,7 +7,7 @@ outcome is a stream of records in key order, and an iterator of dead letters.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["Stage"]
 
 _FETCH = 5_000
+LOOK = 50_000
+"""Records after which it is looked whether reading on makes sense."""
 _OUT_OF_SCOPE = -1
 """What stands for a rule's number where a record is left out."""
 
@@ -81,8 +83,12 @@ class Stage:
         self._key, self._sensitive = tuple(key), sensitive
         self._readers: list[Reader] = []
         self._prepared: Prepared | None = None
+        self._unwritten: Collection[str] = ()
         self._bad = BadFiles(allowed=False)
+        self._looked_at = self._sure = 0
         self.read = self.dead = 0
+        self.unread = 0
+        """Parts that were not read, because there were too many dead letters already."""
         self.left_out = 0
         """Records that were read and are out of the scope."""
 
@@ -92,23 +98,54 @@ class Stage:
 
     # --- fill ---------------------------------------------------------------------------------------------------
 
-    def fill(self, readers: Sequence[Reader], bad: BadFiles | None = None) -> None:
-        """Read, cast and check all parts in one pass each; then whatever looks at several records at once."""
+    def fill(
+        self,
+        readers: Sequence[Reader],
+        bad: BadFiles | None = None,
+        hopeless: Callable[[int, int | None], bool] = lambda dead, most: False,
+    ) -> None:
+        """Read, cast and check all parts in one pass each; then whatever looks at several records at once.
+
+        :param hopeless: whether so many dead records, of so many at most, are too many whatever comes; then the parts
+            that are left are not read.
+        """
         self._readers = list(readers)
         self._bad = bad = BadFiles(allowed=False) if bad is None else bad
-        for reader in readers:
+        for number, reader in enumerate(readers):
             self._staged.begin_part(reader.part.number, reader.skipped)
             with bad.may_be(reader.part):
                 reader.read(lambda relation, reader=reader: self._insert(reader, relation), numbered=False)  # type: ignore[misc]
             self._staged.end_part()
+            if self._is_hopeless(readers[number + 1 :], hopeless):
+                self.unread = len(readers) - number - 1
+                break
         if self._scope:
             self.left_out = self._staged.drop(f"list_contains(failed, {_OUT_OF_SCOPE})")
-        self._judge.judge_together()
+        if not self.unread:
+            self._judge.judge_together()
         self._staged.has_more_failed = self._staged.number("SELECT count(*) FROM more_failed") > 0
         staged = self._staged.number("SELECT count(*) FROM staged")
         assert staged == self._staged.rows - self.left_out, "rows of the stage do not follow one another"
         self.read = staged + len(bad)
         self.dead = self._staged.number(f"SELECT count(*) FROM staged s WHERE NOT {self._staged.good()}") + len(bad)
+
+    def _is_hopeless(self, left: Sequence[Reader], hopeless: Callable[[int, int | None], bool]) -> bool:
+        """Asked between parts, each time that enough records have come in since."""
+        rows = self._staged.rows
+        if not left or rows - self._looked_at < LOOK:
+            return False
+        # What breaks a rule with `mostly` may be forgiven in the end.
+        sure = (
+            f"NOT list_contains(s.failed, {_OUT_OF_SCOPE}) AND "
+            f"len(list_filter(s.failed, lambda x: x NOT IN ({self._judge.forgivable()}))) > 0"
+        )
+        self._sure += self._staged.number(
+            f"SELECT count(*) FROM staged s WHERE s.rowid >= {self._looked_at} AND s.failed IS NOT NULL AND {sure}"
+        )
+        self._looked_at = rows
+        bounds = [reader.most for reader in left]
+        known = [bound for bound in bounds if bound is not None]
+        return hopeless(self._sure + len(self._bad), rows + sum(known) if len(known) == len(bounds) else None)
 
     def _insert(self, reader: Reader, relation: str) -> int:
         kinds = {
@@ -188,6 +225,7 @@ class Stage:
 
         :param unwritten: columns that the target is not given.
         """
+        self._unwritten = unwritten
         self._prepared = Prepared(self._staged, self.read - self.dead - self.deduplicated, unwritten)
         return self._prepared
 
@@ -207,8 +245,10 @@ class Stage:
         self._staged.has_more_failed = True
         self.dead += len(broken)
 
-    def hold_back(self, rows: Sequence[int], rule: Rule) -> None:
-        """Set aside the kept records in these rows of the stage, and those with their keys which they replaced."""
+    def hold_back(self, rows: Sequence[int], rule: Rule) -> Prepared:
+        """Set aside the kept records in these rows of the stage, and those with their keys which they replaced; returns
+        the records that stay then.
+        """
         number, some = self._judge.more(rule), "SELECT unnest($1::BIGINT[])"
         key = ", ".join(self._staged.identity(name) for name in self._key)
         replaced = (
@@ -222,6 +262,7 @@ class Stage:
         self._staged.has_more_failed = True
         self._staged.deduplicated = self._staged.number("SELECT count(*) FROM older")
         self.dead += len(numbers)
+        return self.prepared(self._unwritten)
 
     def closing(self) -> Closing:
         """Which dead letters the records that stay close."""

@@ -51,6 +51,13 @@ class ParquetReader:
     def skipped(self) -> int:
         return 0
 
+    @property
+    def most(self) -> int | None:
+        row = self.duck.execute(
+            f"SELECT sum(num_rows) FROM parquet_file_metadata({literal(str(self.part.path))})"
+        ).fetchone()
+        return int(row[0]) if row is not None and row[0] is not None else None
+
     def read(self, use: Callable[[str], int], *, numbered: bool = True) -> None:
         import duckdb
 

@@ -33,6 +33,10 @@ class PartitionedReader:
         return self.reader.may_hold_nul
 
     @property
+    def most(self) -> int | None:
+        return self.reader.most
+
+    @property
     def written(self) -> str | None:
         """The record as it is written, with the values of the folders in front."""
         text = self.reader.written

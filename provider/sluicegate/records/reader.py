@@ -66,6 +66,10 @@ class Reader(Protocol):
         """The lines before the first record."""
 
     @property
+    def most(self) -> int | None:
+        """The part has so many records at most; None where that is not known before it is read."""
+
+    @property
     def written(self) -> str | None:
         """SQL of a whole record as the file has it, where it is written with its names."""
 

@@ -48,6 +48,10 @@ class TextReader:
         return self.look.nul
 
     @property
+    def most(self) -> int | None:
+        return None if self.look.carriage else self.look.lines
+
+    @property
     def skipped(self) -> int:
         return 0
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from sluicegate.faults import fault
 from sluicegate.targets.postgres.names import too_long
 
-__all__ = ["conninfo_of", "parse_table", "split_table"]
+__all__ = ["conninfo_from", "conninfo_of", "parse_table", "split_table"]
 
 _TABLE = re.compile(r"table://(?P<connection>[^/]+)/(?P<table>[^/]+)")
 _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
@@ -57,11 +58,19 @@ def conninfo_of(connection_id: str) -> str:
     :raises FaultError: WRONG_USE when it is not one to Postgres.
     :raises AirflowNotFoundException: when there is no such connection.
     """
-    import psycopg
     from airflow.sdk import BaseHook
+
+    return conninfo_from(BaseHook.get_connection(connection_id), connection_id)
+
+
+def conninfo_from(connection: Any, connection_id: str) -> str:
+    """The same of a connection that was found already, Airflow's SDK's or its database's.
+
+    :raises FaultError: WRONG_USE when it is not one to Postgres.
+    """
+    import psycopg
     from psycopg.conninfo import make_conninfo
 
-    connection = BaseHook.get_connection(connection_id)
     if connection.conn_type not in {"postgres", "postgresql"}:
         raise fault("WRONG_USE", f"the connection {connection_id} is of type {connection.conn_type!r}, not postgres")
     known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}

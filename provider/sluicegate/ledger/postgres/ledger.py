@@ -55,11 +55,12 @@ FROM sluicegate_letters ORDER BY place
 ON CONFLICT (id) DO UPDATE SET attempts = d.attempts + 1, last_seen = excluded.last_seen,
     position = excluded.position, last_failures = excluded.failures, fault = excluded.fault,
     version = excluded.version, complete = excluded.complete, header = excluded.header,
-    absent = excluded.absent,
-    status = CASE WHEN d.reason = %(by_load)s THEN 'open' ELSE d.status END,
-    resolved_by = CASE WHEN d.reason = %(by_load)s THEN NULL ELSE d.resolved_by END,
-    closed_at = CASE WHEN d.reason = %(by_load)s THEN NULL ELSE d.closed_at END,
-    reason = nullif(d.reason, %(by_load)s)
+    absent = excluded.absent
+"""
+_OPEN_AGAIN = """
+UPDATE sluicegate.dead_letters AS d SET status = 'open', resolved_by = NULL, closed_at = NULL, reason = NULL
+FROM sluicegate_letters AS l
+WHERE d.id = l.id AND (d.reason = %(by_load)s OR (%(anew)s AND d.status = 'replayed'))
 """
 _OPEN = """
 SELECT id, key::text, version, xmin = pg_current_xact_id()::xid, source, line, window_start, position
@@ -79,6 +80,12 @@ SET status = 'resolved', resolved_by = %(run)s, closed_at = clock_timestamp(), r
 FROM unnest(%(sources)s::text[], %(versions)s::text[]) AS p (source, version)
 WHERE d.status = 'open' AND d.target = %(target)s AND md5(d.source) = md5(p.source) AND d.source = p.source
   AND d.source_version = p.version AND d.xmin <> pg_current_xact_id()::xid
+"""
+_RESOLVE_WINDOW = """
+UPDATE sluicegate.dead_letters
+SET status = 'resolved', resolved_by = %(run_id)s, closed_at = clock_timestamp(), reason = %(by_load)s
+WHERE status = 'open' AND target = %(target)s AND pipeline = %(pipeline)s AND step = %(step)s
+  AND window_start = %(window_start)s AND window_end = %(window_end)s AND xmin <> pg_current_xact_id()::xid
 """
 _FORGET = """
 DELETE FROM sluicegate.dead_letters WHERE id = ANY(ARRAY(
@@ -131,7 +138,9 @@ class PostgresLedger:
         }
         self._connection.execute(_RECORD, facts)
 
-    def set_aside(self, target: str, digest: str, origin: Origin, letters: Iterable[DeadLetter]) -> None:
+    def set_aside(
+        self, target: str, digest: str, origin: Origin, letters: Iterable[DeadLetter], *, anew: bool = False
+    ) -> None:
         rows = _rows(target, letters)
         first = next(rows, None)
         if first is None:
@@ -146,7 +155,8 @@ class PostgresLedger:
             sink.write_row(first)
             for row in rows:
                 sink.write_row(row)
-        self._connection.execute(_SET_ASIDE, {"target": target, "digest": digest, "by_load": BY_LOAD, **_run(origin)})
+        self._connection.execute(_OPEN_AGAIN, {"by_load": BY_LOAD, "anew": anew})
+        self._connection.execute(_SET_ASIDE, {"target": target, "digest": digest, **_run(origin)})
         self._connection.execute("DROP TABLE sluicegate_letters")
 
     def open_letters(self, target: str, origin: Origin) -> Iterator[Sequence[OpenLetter]]:
@@ -167,6 +177,11 @@ class PostgresLedger:
         read = list(parts)
         facts = {"target": target, "sources": [s for s, _ in read], "versions": [v for _, v in read], "run": run}
         return self._connection.execute(_RESOLVE_READ, {**facts, "by_load": BY_LOAD}).rowcount
+
+    def resolve_window(self, target: str, origin: Origin) -> int:
+        return self._connection.execute(
+            _RESOLVE_WINDOW, {"target": target, "by_load": BY_LOAD, **_run(origin)}
+        ).rowcount
 
     def forget(self, target: str, keep: timedelta, most: int) -> int:
         return self._connection.execute(_FORGET, {"target": target, "keep": keep, "most": most}).rowcount

@@ -10,8 +10,9 @@ from sluicegate.faults import fault
 from sluicegate.ledger.letters import Letter
 from sluicegate.load.letters import MASK
 from sluicegate.load.replay.values import Record, parsed, record_of, written
+from sluicegate.runtime.code import failure_of
 
-__all__ = ["AsItIs", "Edited", "FixFunction", "Fixed", "Mending", "exported", "read_edited"]
+__all__ = ["AsItIs", "Edited", "FixFunction", "Fixed", "Mending", "described", "exported", "read_edited"]
 
 FixFunction = Callable[[Record], Record | None]
 """Gets a record (a line as text where it could not be split) and returns the mended one, or None to leave it."""
@@ -38,19 +39,22 @@ class AsItIs:
 
 
 class Fixed:
-    """By a function of the author's. `called` is its name, for messages."""
+    """By a function of the author's. `called` is its name, and `root` the dags root, for messages."""
 
-    def __init__(self, function: FixFunction, called: str) -> None:
-        self._function, self._called = function, called
+    def __init__(self, function: FixFunction, called: str, root: str | None = None) -> None:
+        self._function, self._called, self._root = function, called, root
 
     def needs_record(self, letter: Letter) -> bool:
         return True
 
     def mend(self, letter: Letter, record: Record | None) -> Record | None:
-        """:raises FaultError: WRONG_USE when the function returns no record."""
+        """:raises FaultError: WRONG_USE when the function returns no record, CODE_FAILED and the like as it raises."""
         assert record is not None
         before = written(record)
-        mended = self._function(dict(record) if isinstance(record, Mapping) else record)
+        try:
+            mended = self._function(dict(record) if isinstance(record, Mapping) else record)
+        except Exception as error:
+            raise failure_of(error, self._called, self._root) from error
         if mended is None:
             return None
         if not isinstance(mended, str | Mapping):
@@ -80,6 +84,32 @@ class Edited:
 
 def _same(edited: Record, letter: Letter) -> bool:
     return written(edited) == written(record_of(letter))
+
+
+def described(letter: Letter) -> Iterator[tuple[str, str]]:
+    """All that is known of a letter, for a person."""
+    yield "id", letter.id
+    yield "status", f"{letter.status}, tried {letter.attempts} time{'s' * (letter.attempts != 1)}"
+    if letter.closed_at is not None:
+        why = f": {letter.reason}" if letter.reason else ""
+        yield "closed", f"{letter.closed_at:%Y-%m-%d %H:%M:%S %Z} by {letter.resolved_by}{why}"
+    yield "table", letter.target
+    yield "load", f"{letter.pipeline}.{letter.step} in run {letter.run_id}"
+    if letter.window is not None:
+        yield "window", str(letter.window)
+    yield "source", f"{letter.source} line {letter.line} (version {letter.source_version})"
+    yield "first seen", f"{letter.first_seen:%Y-%m-%d %H:%M:%S %Z}"
+    yield "last seen", f"{letter.last_seen:%Y-%m-%d %H:%M:%S %Z}"
+    for failure in letter.latest:
+        value = "" if failure.get("value") is None else f" {written(failure['value'])}"
+        yield "breaks", f"{failure['rule']}{value}" + (f" ({failure['why']})" if failure.get("why") else "")
+    if letter.fault is not None:
+        yield "its load", f"failed as a whole: {letter.fault}"
+    if not letter.complete:
+        yield "its record", "is not all of it: a replay reads it again from the source"
+    yield "record", letter.record
+    if letter.edited is not None:
+        yield "tried instead", letter.edited
 
 
 def exported(letter: Letter) -> str:

@@ -83,6 +83,10 @@ class _TextReader:
     def read(self, use: Callable[[str], int], *, numbered: bool = True) -> None:
         use(f"SELECT * FROM {_TABLE}")
 
+    @property
+    def most(self) -> int | None:
+        return None  # A replay does not stop early.
+
     def _rows(self, items: Sequence[Item]) -> Iterator[list[str | None]]:
         nulls = self._form.null if items[0].kind == "csv" else ()
         for item in items:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from sluicegate.checks.expectations import TableVerdict
 from sluicegate.checks.rule import Rule
 from sluicegate.faults import fault
+from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Counts, Origin
 from sluicegate.ledger.ledger import Ledger
 from sluicegate.ledger.letters import Closed, Letter, LetterStatus, Place, Selection
@@ -27,6 +28,7 @@ from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.letters import sample_letters
 from sluicegate.load.load import LOGGED, LOGGED_OF, Loader, Ready, Source
 from sluicegate.load.references import Files
+from sluicegate.load.replacing import window_rules
 from sluicegate.load.replay.mend import AsItIs, Edited, Mending, read_edited
 from sluicegate.load.replay.prepare import Item, prepare
 from sluicegate.load.replay.readers import read_letters
@@ -38,9 +40,10 @@ from sluicegate.pipeline.keys.load import DeadLetters, Mode
 from sluicegate.pipeline.text.quantities import Limit
 from sluicegate.records.engine import open_duckdb
 from sluicegate.records.reader import Reader
+from sluicegate.records.types import ColumnType
 from sluicegate.runtime.folder import work_folder
 from sluicegate.storage.part import Part
-from sluicegate.targets.target import Session, Table, Target
+from sluicegate.targets.target import Replaced, Session, Table, Target
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -67,6 +70,7 @@ class Replay:
     :param source: where records are read again that their letters do not hold.
     :param targets: the target of the table that a letter names.
     :param ledger: the ledger for a look, without the lock.
+    :param for_window: the request for letters of a window, where something in it is rendered from that.
     :param overwrite: whether a letter may replace a row though nothing says which is newer.
     :raises FaultError: as a load does; what the batches before have brought in stays.
     """
@@ -82,7 +86,9 @@ class Replay:
         reason: str | None = None,
         mending: Mending | None = None,
         overwrite: bool = False,
+        for_window: Callable[[LoadRequest, Window | None], LoadRequest] | None = None,
     ) -> None:
+        self._for_window = for_window
         self._request, self._source, self._targets, self._ledger = request, source, targets, ledger
         self._closed = Closed(LetterStatus.REPLAYED, who, reason)
         self._mending: Mending = mending or AsItIs()
@@ -132,11 +138,12 @@ class Replay:
             ready, left = self._prepared(target, list(some))
             items += ready
             report = report.leaving(left)
-        for _, group in groupby(items, key=lambda item: item.shape):
+        by_window = self._for_window is not None or self._request.mode is Mode.REPLACE_WINDOW
+        for _, group in groupby(items, key=lambda item: (item.shape, item.letter.window if by_window else None)):
             batch = list(group)
             self._loader = _ReplayLoader(
-                self._request, batch, self._targets(batch[0].letter.target), self._ledger, self._closed,
-                files=self._source, overwrite=self._overwrite,
+                self._of(batch[0].letter), batch, self._targets(batch[0].letter.target), self._ledger,
+                self._closed, overwrite=self._overwrite, files=self._source,
             )  # fmt: skip
             try:
                 report = report.plus(self._loader.run())
@@ -145,6 +152,9 @@ class Replay:
             finally:
                 self._loader = None
         return report
+
+    def _of(self, letter: Letter) -> LoadRequest:
+        return self._request if self._for_window is None else self._for_window(self._request, letter.window)
 
     def _prepared(self, target: str, letters: Sequence[Letter]) -> tuple[list[Item], Mapping[str, int]]:
         request = self._request
@@ -194,10 +204,10 @@ class _ReplayLoader(Loader):
     ) -> None:
         version = hashlib.sha256("\n".join(item.letter.id for item in items).encode()).hexdigest()
         uri = f"dead-letters:{version[:16]}"
-        super().__init__(_as_replay(request, uri), _Letters(uri, version), target)
+        super().__init__(_as_replay(request, uri, items[0].letter.window), _Letters(uri, version), target)
         self._digest = request.digest()
         self._account = Account(self._request, self._digest)
-        self._rules = tuple(_strict(rule) for rule in self._rules)
+        self._asked = tuple(_strict(rule) for rule in self._rules)
         self._items, self._look, self._closed = list(items), ledger, closed
         self._files, self._overwrite = files, overwrite
         self._is_first = True
@@ -223,6 +233,22 @@ class _ReplayLoader(Loader):
     def _ids(self) -> list[str]:
         return [item.letter.id for item in self._items]
 
+    def _stage(
+        self,
+        duck: DuckDBPyConnection,
+        columns: Mapping[str, ColumnType],
+        readers: Sequence[Reader],
+        table: Table,
+        bad: BadFiles,
+    ) -> Stage:
+        """A record has to belong to the window of its letter, whose other rows stay."""
+        replaced = super()._replaced(columns)
+        self._rules = (*self._asked, *(window_rules(replaced) if replaced is not None else ()))
+        return super()._stage(duck, columns, readers, table, bad)
+
+    def _replaced(self, columns: Mapping[str, ColumnType]) -> Replaced | None:
+        return None
+
     def _verdicts(self, stage: Stage) -> Sequence[TableVerdict]:
         """A check of the whole table says nothing about some records of it."""
         return ()
@@ -245,9 +271,9 @@ class _ReplayLoader(Loader):
         held = [kept.row for kept, is_there in zip(asked, there, strict=True) if is_there]
         if not held:
             return prepared
-        stage.hold_back(held, Rule("constraint", {"column_list": list(self._request.key)}, SAME_KEY))
+        records = stage.hold_back(held, Rule("constraint", {"column_list": list(self._request.key)}, SAME_KEY))
         counts = Counts(read=stage.read, dead=stage.dead, deduplicated=stage.deduplicated)
-        return replace(prepared, records=stage.prepared(), counts=counts, reasons=stage.reasons())
+        return replace(prepared, records=records, counts=counts, reasons=stage.reasons())
 
     def _set_aside(self, session: Session, table: Table, stage: Stage, failure: str | None = None) -> None:
         edited = {item.letter.id: item.edited for item in self._items if item.edited is not None}
@@ -281,13 +307,14 @@ class _ReplayLoader(Loader):
         return resolved
 
 
-def _as_replay(request: LoadRequest, uri: str) -> LoadRequest:
+def _as_replay(request: LoadRequest, uri: str, window: Window | None) -> LoadRequest:
     """The load of a batch: nothing is too much for it, and a window is not replaced by some records of it."""
-    mode = request.mode
+    mode, origin = request.mode, request.origin
     if mode is Mode.REPLACE_WINDOW:
-        mode = Mode.MERGE if request.key else Mode.APPEND
+        mode, origin = Mode.MERGE if request.key else Mode.APPEND, replace(origin, window=window)
+    limits = DeadLetters(max=Limit.parse("100%"))
     changes = {
-        "sources": (uri,), "mode": mode, "dead_letters": DeadLetters(max=Limit.parse("100%")), "force": True,
+        "sources": (uri,), "mode": mode, "origin": origin, "dead_letters": limits, "force": True,
         "skip_bad_files": False,
     }  # fmt: skip
     return request.model_copy(update=changes)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from sluicegate.pipeline.keys.base import Flag, LimitField, Mark, Model, Name, Part, Positive, SomeOf
-from sluicegate.pipeline.text.quantities import Limit
+from sluicegate.pipeline.text.quantities import Duration, Limit
 
 __all__ = ["REFERENCED", "Check", "Column", "DeadLetters", "Format", "LoadOptions", "Mode", "OnSchemaChange", "Overlap"]
 
@@ -131,6 +131,25 @@ class DeadLetters(Model):
 
     max: LimitField = Limit.parse("5%")
     """The most records that may be set aside. Examples: `1%`, `100`."""
+    min_rows: Annotated[int, Field(ge=0)] = 0
+    """A share is judged only from so many records on; of fewer, all may be set aside. Example: `100`."""
+    keep: Annotated[Duration | None, Mark.UNCOUNTED] = None
+    """For how long those that are closed are kept; open ones always are. Default: for ever. Example: `90d`."""
+
+    def exceeded_by(self, dead: int, read: int) -> bool:
+        """Whether `dead` of `read` records are more than a load may set aside."""
+        return (self.max.share is None or read >= self.min_rows) and self.max.exceeded_by(dead, read)
+
+    def hopeless(self, dead: int, most: int | None) -> bool:
+        """Whether `dead` are too many, whatever comes: of `most` records at most, None where that is not known."""
+        if self.max.rows is not None:
+            return self.exceeded_by(dead, dead)
+        return most is not None and dead >= self.min_rows and self.max.exceeded_by(dead, max(most, dead))
+
+
+_UNCOUNTED_PARTS = {
+    "dead_letters": {name for name, field in DeadLetters.model_fields.items() if Mark.UNCOUNTED in field.metadata}
+}
 
 
 class LoadOptions(Model):
@@ -183,7 +202,8 @@ class LoadOptions(Model):
         A key that is not said is not counted: one that is new does not make every load another one.
         """
         counted = {name for name, field in LoadOptions.model_fields.items() if Mark.UNCOUNTED not in field.metadata}
-        return self.model_dump(include=counted, exclude_defaults=True)
+        said = self.model_dump(include=counted, exclude=_UNCOUNTED_PARTS, exclude_defaults=True)
+        return {name: value for name, value in said.items() if value != {}}
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:

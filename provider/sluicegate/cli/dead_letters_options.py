@@ -1,0 +1,225 @@
+"""The options by which dead letters are chosen and their database is found, and how their commands fail."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sluicegate.cli.home import airflow_home
+from sluicegate.cli.places import WRONG_USE, wrong_use
+
+if TYPE_CHECKING:
+    from sluicegate.ledger.letters import LetterStatus, Selection
+    from sluicegate.load.replay.of_step import LoadPlace
+    from sluicegate.pipeline.keys.model import Pipeline
+
+__all__ = [
+    "ColumnOption",
+    "ConnectionOption",
+    "DagsOption",
+    "IdOption",
+    "PipelineOption",
+    "RuleOption",
+    "SourceOption",
+    "StateOption",
+    "StepOption",
+    "TableOption",
+    "UrlEnvOption",
+    "Where",
+    "WindowOption",
+    "failing_loads",
+    "selected",
+]  # fmt: skip
+
+PipelineOption = Annotated[str | None, typer.Option("--pipeline", "-p", help="Only those of this pipeline.")]
+StepOption = Annotated[str | None, typer.Option(help="Only those of this step.")]
+TableOption = Annotated[str | None, typer.Option(help="Only those of this table: schema.table.")]
+RuleOption = Annotated[
+    str | None, typer.Option(help="Only those that break this rule: required:amount, or type for any column.")
+]
+ColumnOption = Annotated[str | None, typer.Option(help="Only those with something wrong in this column.")]
+SourceOption = Annotated[str | None, typer.Option(help="Only those of this file; * means any text.")]
+WindowOption = Annotated[
+    str | None, typer.Option(help="Only those whose window begins in it, in UTC: 2026-01-01..2026-01-07, or one day.")
+]
+IdOption = Annotated[
+    list[str] | None, typer.Option("--id", help="Only this letter; the beginning of its id is enough.")
+]
+ConnectionOption = Annotated[
+    str | None, typer.Option(help="The Airflow connection of the database, where no pipeline says it.")
+]
+UrlEnvOption = Annotated[
+    str | None,
+    typer.Option("--url-env", metavar="NAME", help="Without Airflow: the variable that holds the database's URL."),
+]
+DagsOption = Annotated[Path, typer.Option("--dags", help="The dags root, with the pipeline's file below it.")]
+StateOption = Annotated[Path, typer.Option(help="State folder of the embedded stack, whose connections are used.")]
+
+_UNREACHED = {"WAREHOUSE_UNREACHABLE", "WAREHOUSE_DENIED", "CONNECTION_MISSING", "NETWORK"}
+
+
+def selected(
+    pipeline: str | None = None,
+    step: str | None = None,
+    table: str | None = None,
+    rule: str | None = None,
+    column: str | None = None,
+    source: str | None = None,
+    window: str | None = None,
+    ids: list[str] | None = None,
+    statuses: tuple[LetterStatus, ...] | None = None,
+) -> Selection:
+    """Which letters the options mean; open ones unless `statuses` says others.
+
+    :raises FaultError: WRONG_USE for a window that is none.
+    """
+    from sluicegate.ledger.letters import LetterStatus, Selection
+
+    since, until = (None, None) if window is None else _window(window)
+    return Selection(
+        table, pipeline, step, rule, column, source, since, until, tuple(ids or ()),
+        (LetterStatus.OPEN,) if statuses is None else statuses,
+    )  # fmt: skip
+
+
+def _window(text: str) -> tuple[datetime, datetime]:
+    from sluicegate.faults import fault
+
+    first, _, last = text.partition("..")
+    try:
+        since, until = (_moment(part) for part in (first, last or first))
+    except ValueError as error:
+        raise fault(
+            "WRONG_USE", f"--window {text!r}: expected a day or two, 2026-01-01..2026-01-07: {error}"
+        ) from error
+    whole_day = len((last or first).strip()) <= len("2026-01-01")
+    return since, until + timedelta(days=1) if whole_day else until
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text.strip())
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+@dataclass
+class Where:
+    """Where the letters are: the database of a pipeline's loads, of an Airflow connection, or at a URL."""
+
+    command: str
+    pipeline: str | None = None
+    step: str | None = None
+    connection: str | None = None
+    url_env: str | None = None
+    dags: Path = Path("dags")
+    state: Path = Path(".sluicegate")
+
+    def conninfo(self) -> str:
+        """Libpq's words. They hold a password: never to be shown.
+
+        :raises FaultError: CONNECTION_MISSING, WRONG_USE
+        """
+        if self.url_env is not None:
+            url = os.environ.get(self.url_env)
+            if not url:
+                wrong_use(self.command, f"the variable {self.url_env} is not set")
+            return url
+        if self.connection is not None:
+            return self.of_connection(self.connection)
+        if self.pipeline is None:
+            wrong_use(self.command, "say whose dead letters: -p PIPELINE, --connection ID or --url-env NAME")
+        databases = {place.database for place in self.places()}
+        if len(databases) > 1:
+            wrong_use(self.command, f"{self.pipeline} loads into {', '.join(sorted(databases))}: say --step")
+        return self.of_connection(databases.pop())
+
+    def places(self) -> list[LoadPlace]:
+        """The loads of the pipeline that are meant."""
+        from sluicegate.load.replay.of_step import place_of
+        from sluicegate.pipeline.keys.model import LoadStep
+
+        pipeline, others = self.read()
+        names = [self.step] if self.step else [n for n, step in pipeline.steps.items() if isinstance(step, LoadStep)]
+        if not names:
+            wrong_use(self.command, f"{pipeline.name} has no load")
+        return [place_of(pipeline, name, others) for name in names]
+
+    def read(self) -> tuple[Pipeline, dict[str, Pipeline]]:
+        """The pipeline, and all that can be read beside it."""
+        from sluicegate.pipeline.diagnostics import hint
+        from sluicegate.pipeline.tree import read_tree
+
+        if not self.dags.is_dir():
+            wrong_use(self.command, f"there is no folder {self.dags}: say --dags")
+        tree = read_tree(self.dags)
+        if (pipeline := tree.pipelines.get(self.pipeline or "")) is None:
+            bad = self.pipeline in tree.readable
+            known = "has errors: `sluicegate check` shows them" if bad else "does not exist"
+            meant = "" if bad else hint(self.pipeline or "", tree.readable)
+            wrong_use(self.command, f"the pipeline {self.pipeline} {known}{meant}")
+        return pipeline, dict(tree.readable)
+
+    def of_connection(self, connection: str) -> str:
+        """Of the variable `AIRFLOW_CONN_…`, else of the embedded stack that runs, else of this machine's Airflow."""
+        from sluicegate.faults import fault
+
+        name = f"AIRFLOW_CONN_{connection.upper()}"
+        if name not in os.environ:
+            self._take_from_stack()
+        with airflow_home():
+            from airflow.sdk.exceptions import AirflowNotFoundException
+
+            from sluicegate.targets.connection import conninfo_from, conninfo_of
+
+            try:
+                if name in os.environ:
+                    return conninfo_of(connection)
+                from airflow.models.connection import Connection
+
+                return conninfo_from(Connection.get_connection_from_secrets(connection), connection)
+            except AirflowNotFoundException as missing:
+                raise fault(
+                    "CONNECTION_MISSING",
+                    f"there is no connection {connection!r} here: set {name}, or run this where Airflow or the "
+                    "embedded stack runs",
+                ) from missing
+
+    def _take_from_stack(self) -> None:
+        """The connections of the embedded stack that runs, those of its S3 too."""
+        from sluicegate.local.stack.stack import running
+
+        stack = running(self.state)
+        if stack is not None:
+            for name, value in stack.env.items():
+                if name.startswith("AIRFLOW_CONN_"):
+                    os.environ.setdefault(name, value)
+
+
+@contextmanager
+def failing_loads() -> Iterator[None]:
+    """Turns a fault into words on standard error and its exit code: 2 wrong use, 3 out of reach, else 1."""
+    from sluicegate.cli.console import failing, print_error
+    from sluicegate.faults import CATALOGUE, FaultError
+    from sluicegate.faults.classify import classify
+
+    with failing():
+        try:
+            yield
+        except (typer.Exit, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            found = classify(error)
+            if not isinstance(error, FaultError) and found.code in {"UNKNOWN", "CODE_BROKEN"}:
+                raise
+            if found.code == "WRONG_USE":
+                print_error(found.detail, "")
+                raise typer.Exit(WRONG_USE) from error
+            known = CATALOGUE[found.code]
+            print_error(f"{known.sentence[:-1]}: {found.detail}", known.remedy)
+            raise typer.Exit(3 if found.code in _UNREACHED else 1) from error

@@ -1,0 +1,37 @@
+"""The ledger of a database for those who load nothing: lists, decisions of people."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from sluicegate.ledger.postgres import PostgresLedger, migrate
+from sluicegate.ledger.postgres.migrations import is_complete
+
+__all__ = ["open_ledger"]
+
+_THERE = "SELECT to_regclass('sluicegate.dead_letters') IS NOT NULL"
+
+
+@contextlib.contextmanager
+def open_ledger(conninfo: str, *, application: str) -> Iterator[PostgresLedger | None]:
+    """The ledger in one transaction, which is committed in the end; None where nothing was ever loaded.
+
+    An older one is brought up to date first.
+
+    :raises FaultError: WRONG_USE for a ledger of a later version, WAREHOUSE_DENIED for one that must not be migrated.
+    """
+    given = {key: value for key, value in conninfo_to_dict(conninfo).items() if value is not None}
+    words = {"connect_timeout": "10", **given, "application_name": f"sluicegate {application}"[:63]}
+    with psycopg.connect(make_conninfo("", **words)) as connection:
+        found = connection.execute(_THERE).fetchone()
+        if found is None or not found[0]:
+            yield None
+            return
+        if not is_complete(connection):
+            migrate(connection)
+            connection.commit()
+        yield PostgresLedger(connection)
