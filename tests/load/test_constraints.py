@@ -236,7 +236,7 @@ def test_a_loader_killed_in_the_search_leaves_nothing_and_the_retry_is_right(war
     searching = f"SELECT count(*) {mine} AND (query LIKE '%sluicegate_position%' OR query LIKE '%one_by_one%')"
     for _ in range(3):
         process = start()
-        for _ in range(400):
+        for _ in range(3_000):
             if warehouse.one(searching):
                 break
             time.sleep(0.02)

@@ -10,6 +10,7 @@ import pytest
 
 from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
+from sluicegate.targets.target import Table
 
 HEADER = ["id", "day", "carrier", "v"]
 
@@ -215,3 +216,29 @@ def test_a_dry_run_of_every_mode_into_a_table_that_is_not_there_leaves_none(ware
     assert report.counts.inserted == 1
     assert report.as_dict()["changes"]["sample"][0]["after"]["day"] == date(2026, 1, 1).isoformat()
     assert warehouse.one("SELECT to_regclass('t')") is None
+
+
+def test_runs_whose_windows_overlap_fail_where_the_pipeline_says_so(warehouse: Any) -> None:
+    path = warehouse.csv("1.csv", HEADER, [[1, "2026-01-01", "AA", "a"]])
+    words = {"key": "id", "overlap": "fail"}
+    target = warehouse.target()
+    with target.alone(Table("public.t", "public", "t"), window(1, days=2)):
+        failed = warehouse.fails(path, origin=window(2), **words)
+        assert failed.code == "WRONG_USE"
+        assert "the run r1 is loading the window 2026-01-01 00:00 to 2026-01-03 00:00" in failed.detail
+        assert warehouse.load(path, origin=window(3), **words).status == "loaded", "the next window does not overlap"
+        another = Origin("other", "s", "r2", 1, window(2).window)
+        assert warehouse.load(path, "u", origin=another, **words).status == "loaded"
+        again = Origin("p", "s", "r1", 2, window(1, days=2).window)
+        assert warehouse.load(path, origin=again, force=True, **words).status == "loaded", "a retry waits as ever"
+    assert warehouse.load(path, origin=window(2), force=True, **words).status == "loaded"
+    assert warehouse.one("SELECT count(*) FROM sluicegate.running") == 0
+
+
+def test_what_a_killed_loader_has_left_stops_nobody(warehouse: Any) -> None:
+    path = warehouse.csv("1.csv", HEADER, [[1, "2026-01-01", "AA", "a"]])
+    target = warehouse.target()
+    with target.alone(Table("public.t", "public", "t"), window(1)):
+        warehouse.rows("SELECT pg_terminate_backend(pid) FROM sluicegate.running WHERE run_id = 'r1'")
+        other = Origin("p", "s", "r9", 1, window(1).window)
+        assert warehouse.load(path, key="id", overlap="fail", origin=other).status == "loaded"

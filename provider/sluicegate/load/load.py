@@ -21,6 +21,7 @@ from sluicegate.ledger.ledger import Ledger
 from sluicegate.load.account import Account
 from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.drift import drift_of
+from sluicegate.load.lend import lend_duckdb
 from sluicegate.load.letters import MASK, sample_letters
 from sluicegate.load.plan import match_case, plan_columns, rules_of_target, unwritten
 from sluicegate.load.prepared import Prepared
@@ -30,9 +31,9 @@ from sluicegate.load.report import LoadReport, reasons_text
 from sluicegate.load.request import LoadRequest
 from sluicegate.load.scope import as_values
 from sluicegate.load.stage import Stage
+from sluicegate.pipeline.keys.load import Overlap
 from sluicegate.pipeline.keys.model import Column, Mode
 from sluicegate.records.casts import Cast
-from sluicegate.records.engine import open_duckdb
 from sluicegate.records.infer import infer_types
 from sluicegate.records.notation import notation_of
 from sluicegate.records.open import open_part
@@ -124,6 +125,10 @@ class Loader:
         self._target.cancel()
 
     def run(self) -> LoadReport:
+        with self._target:
+            return self._run()
+
+    def _run(self) -> LoadReport:
         request = self._request
         parts = self._source.require_parts(request.sources)
         for _ in range(_ATTEMPTS):
@@ -134,8 +139,10 @@ class Loader:
                 if done is not None:
                     return self._account.skipped(table, done)
             with ExitStack() as stack:
+                if request.overlap is Overlap.FAIL and not request.dry_run:
+                    stack.enter_context(self._target.alone(table, request.origin))
                 folder = request.work_folder or stack.enter_context(work_folder())
-                self._duck = stack.enter_context(open_duckdb(folder, request.memory_limit))
+                self._duck = stack.enter_context(lend_duckdb(request.memory_limit))
                 try:
                     report = self._load(self._duck, folder, parts, table)
                 finally:

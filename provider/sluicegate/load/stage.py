@@ -176,10 +176,12 @@ class Stage:
             known = [f"NOT coalesce({test}, false)" for test, number in tests if number in self._scope_numbers()]
             outside = " AND ".join(["why IS NULL", *known, f"NOT ({self._condition(self._scope)})"])
             tests.append((f"({outside})", _OUT_OF_SCOPE))
-        some = " OR ".join(fail for fail, _ in tests)
-        every = ", ".join(f"CASE WHEN {fail} THEN {number} END" for fail, number in tests)
+        # Each test is a column: written out where it is used, all of them would be planned twice.
+        tested = "".join(f", {fail} AS t{place}" for place, (fail, _) in enumerate(tests))
+        some = " OR ".join(f"t{place}" for place in range(len(tests)))
+        every = ", ".join(f"CASE WHEN t{place} THEN {number} END" for place, (_, number) in enumerate(tests))
         places = "".join(f", {place}" for place in self._staged.places.values())
-        inner = f"SELECT *{values}{missing} FROM ({relation})"
+        inner = f"SELECT *{tested} FROM (SELECT *{values}{missing} FROM ({relation}))"
         failed = f"CASE WHEN {some} THEN list_filter([{every}], lambda x: x IS NOT NULL) END"
         record = f"CASE WHEN failed IS NOT NULL THEN {record_sql(reader, self._sensitive)} END"
         cursor = self._duck.execute(

@@ -9,7 +9,7 @@ from sluicegate.checks.dialect import PARSES, SEARCH
 from sluicegate.checks.parse import parses
 from sluicegate.checks.patterns import search
 from sluicegate.faults import fault
-from sluicegate.records.exact import CANONICAL, canonical_number
+from sluicegate.records.exact import CANONICAL, PLACES, canonical_number, places
 from sluicegate.records.jsonnumbers import MARK_NUMBERS, mark_numbers
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
     duck.create_function(SEARCH, search, ["VARCHAR", "VARCHAR"], "BOOLEAN")
     duck.create_function(PARSES, parses, ["VARCHAR", "VARCHAR", "VARCHAR"], "BOOLEAN")
     duck.create_function(CANONICAL, canonical_number, ["VARCHAR"], "VARCHAR")
+    duck.create_function(PLACES, places, ["VARCHAR"], "INTEGER")
     duck.create_function(MARK_NUMBERS, mark_numbers, ["VARCHAR"], "VARCHAR")
     # Global: a cursor begins with the global settings, and with the machine's zone where there is none.
     duck.execute("SET GLOBAL TimeZone = 'UTC'")

@@ -9,10 +9,12 @@ from decimal import Decimal, InvalidOperation
 
 from sluicegate.records.types import ColumnType
 
-__all__ = ["CANONICAL", "as_double", "canonical", "canonical_number", "changed"]
+__all__ = ["CANONICAL", "PLACES", "as_double", "canonical", "canonical_number", "changed", "places"]
 
 CANONICAL = "sluicegate_canonical"
 """The SQL function that `canonical_number` has to be registered as."""
+PLACES = "sluicegate_places"
+"""The SQL function that `places` has to be registered as."""
 
 _EXPONENT = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][+-]?[0-9]{1,3}\s*"
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?|(?i:nan)"
@@ -39,7 +41,7 @@ def changed(type_: ColumnType, rounds: bool, raw: str, value: str) -> list[str]:
     # What is written as DuckDB itself would write it needs no look at its digits.
     return [
         f"CASE WHEN CAST({value} AS VARCHAR) = {raw} THEN false WHEN regexp_full_match({raw}, '{plain}') THEN false "
-        f"WHEN regexp_full_match({raw}, '{_EXPONENT}') THEN {_places(raw)} > {places} ELSE true END"
+        f"WHEN regexp_full_match({raw}, '{_EXPONENT}') THEN {PLACES}({raw}) > {places} ELSE true END"
     ]
 
 
@@ -66,9 +68,10 @@ def _changed_text(type_: ColumnType, rounds: bool, raw: str, value: str) -> list
     room = type_.precision - places
     rest = "[0-9]*" if rounds else rf"[0-9]{{0,{places}}}0*"
     plain = rf"[+-]?0*[0-9]{{0,{room}}}(\.{rest})?"
-    whole, _, exponent = _split(value)
-    wide = f"length(ltrim({whole}, '0')) + {exponent} > {room}"
-    fine = "false" if rounds else f"{_places(value)} > {places}"
+    before = f"regexp_extract({value}, '([0-9]*)(?:\\.([0-9]*))?[eE]', 1)"
+    exponent = f"CAST(regexp_extract({value}, '[eE]\\+?(-?[0-9]+)', 1) AS INTEGER)"
+    wide = f"length(ltrim({before}, '0')) + {exponent} > {room}"
+    fine = "false" if rounds else f"{PLACES}({value}) > {places}"
     return [
         *found,
         f"CASE WHEN regexp_full_match({value}, '{plain}') THEN false "
@@ -76,17 +79,12 @@ def _changed_text(type_: ColumnType, rounds: bool, raw: str, value: str) -> list
     ]
 
 
-def _split(raw: str) -> tuple[str, str, str]:
-    """SQL of the digits before and behind the point of a text with an exponent, and of the exponent."""
-    before, behind = (f"regexp_extract({raw}, '([0-9]*)(?:\\.([0-9]*))?[eE]', {group})" for group in (1, 2))
-    return before, behind, f"CAST(regexp_extract({raw}, '[eE]\\+?(-?[0-9]+)', 1) AS INTEGER)"
-
-
-def _places(raw: str) -> str:
-    """SQL of how many digits behind the point a text with an exponent needs."""
-    before, behind, exponent = _split(raw)
-    kept = f"length(rtrim({before} || {behind}, '0'))"
-    return f"CASE WHEN {kept} = 0 THEN 0 ELSE {kept} - length({before}) - {exponent} END"
+def places(text: str) -> int:
+    """How many digits behind the point a number with an exponent needs: 2 of `125e-2`, 0 of `1.5e3`."""
+    number = Decimal(text.strip()).normalize()
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return 0 if not number else max(0, -exponent)
 
 
 def as_double(text: str) -> str:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
+from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
+from sluicegate.ledger.entries import Origin
 from sluicegate.ledger.ledger import Ledger
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.dialect import Dialect
@@ -204,7 +206,13 @@ class Session(Protocol):
 
 
 class Target(Protocol):
-    """A table somewhere. `dialect` are its types."""
+    """A table somewhere. `dialect` are its types. Within a `with` of it, what takes long to open is kept open."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
     @property
     def dialect(self) -> Dialect: ...
@@ -213,6 +221,12 @@ class Target(Protocol):
 
     def ledger(self) -> AbstractContextManager[Ledger]:
         """The ledger for a quick look, without the lock."""
+
+    def alone(self, table: Table, origin: Origin) -> AbstractContextManager[None]:
+        """Around a load of which no other run of its pipeline may load an overlapping window meanwhile.
+
+        :raises FaultError: WRONG_USE when one does.
+        """
 
     def session(self, table: Table, *, dry_run: bool) -> AbstractContextManager[Session]: ...
 

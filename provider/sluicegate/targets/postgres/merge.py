@@ -16,26 +16,14 @@ from sluicegate.records.types import ColumnType
 from sluicegate.targets.target import Merge, Replaced
 
 __all__ = [
-    "COUNTERS", "CREATE_COUNTERS", "GONE", "NO_COUNTERS", "STAGE", "append", "changes", "comparable", "identifiers",
-    "is_newer", "merge_into", "remove", "same_key", "stage_between", "version_of",
+    "GONE", "STAGE", "append", "changes", "comparable", "counters", "create_counters", "identifiers", "is_newer",
+    "merge_into", "remove", "same_key", "stage_between", "version_of",
 ]  # fmt: skip
 
 STAGE = sql.Identifier("pg_temp", "sluicegate_stage")
 GONE = "sluicegate_gone"
 """The stage's column that says that a record deletes the row of its key."""
-CREATE_COUNTERS = """
-CREATE TEMP SEQUENCE IF NOT EXISTS sluicegate_inserted MINVALUE 0 START 0;
-CREATE TEMP SEQUENCE IF NOT EXISTS sluicegate_stale MINVALUE 0 START 0;
-CREATE TEMP SEQUENCE IF NOT EXISTS sluicegate_deleted MINVALUE 0 START 0;
-SELECT nextval('pg_temp.sluicegate_inserted'), nextval('pg_temp.sluicegate_stale'),
-       nextval('pg_temp.sluicegate_deleted')
-"""
-COUNTERS = """
-ARRAY[(SELECT last_value FROM pg_temp.sluicegate_inserted), (SELECT last_value FROM pg_temp.sluicegate_stale),
-      (SELECT last_value FROM pg_temp.sluicegate_deleted)]
-"""
-"""SQL of what was counted so far."""
-NO_COUNTERS = "ARRAY[0, 0, 0]"
+_COUNTED = ("inserted", "stale", "deleted")
 _NO_EQUALITY = {"json", "xml", "point", "polygon", "path", "box", "line", "circle", "lseg"}
 
 
@@ -73,6 +61,37 @@ def _counted(name: str, condition: sql.Composable) -> sql.Composable:
     """`condition`, which is counted each time that it holds. Only CASE promises that nothing else is."""
     counter = sql.Literal(f"pg_temp.sluicegate_{name}")
     return sql.SQL("CASE WHEN {} THEN nextval({}) >= 0 ELSE false END").format(condition, counter)
+
+
+def create_counters(merge: Merge) -> sql.Composed:
+    """Make the counters that the merge needs, of which each is at 0 once it was asked."""
+    each = sql.SQL(
+        "CREATE TEMP SEQUENCE IF NOT EXISTS {name} MINVALUE 0 START 0; "
+        "SELECT nextval({path}) FROM {name} WHERE NOT is_called"
+    )
+    return sql.SQL("; ").join(
+        each.format(name=sql.Identifier(f"sluicegate_{name}"), path=sql.Literal(f"pg_temp.sluicegate_{name}"))
+        for name in _counters(merge)
+    )
+
+
+def counters(merge: Merge) -> sql.Composed:
+    """The array of what was counted so far: inserted, stale, deleted."""
+    needed = _counters(merge)
+    each = (
+        sql.SQL("(SELECT last_value FROM {})").format(sql.Identifier("pg_temp", f"sluicegate_{name}"))
+        if name in needed
+        else sql.SQL("0")
+        for name in _COUNTED
+    )
+    return sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(each))
+
+
+def _counters(merge: Merge) -> list[str]:
+    needed = {"inserted": True, "stale": merge.newest_by is not None, "deleted": merge.has_tombstones}
+    if merge.mode in {Mode.APPEND, Mode.REPLACE_WINDOW}:
+        return []
+    return [name for name in _COUNTED if needed[name]]
 
 
 def append(table: sql.Identifier, merge: Merge, source: sql.Composable) -> sql.Composed:

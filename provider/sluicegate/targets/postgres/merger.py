@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from sluicegate.pipeline.keys.model import Mode
-from sluicegate.targets.postgres.merge import COUNTERS, CREATE_COUNTERS, NO_COUNTERS, STAGE, append, merge_into
+from sluicegate.targets.postgres.merge import STAGE, append, counters, create_counters, merge_into
 from sluicegate.targets.postgres.tombstones import bury, has_tombstones, leave_out_buried
 from sluicegate.targets.target import Merge, Outcome, Table
 
@@ -30,7 +30,7 @@ class Merger:
         self.name = sql.Identifier(table.schema, table.table)
         self._appends = merge.mode in {Mode.APPEND, Mode.REPLACE_WINDOW}
         if not self._appends:
-            connection.execute(CREATE_COUNTERS.encode())
+            connection.execute(create_counters(merge))
             connection.execute(_RAISE_WORK_MEMORY, {"wanted": _WORK_MEMORY})
 
     def leave_out_buried(self) -> int:
@@ -66,13 +66,11 @@ class Merger:
         deleted = min(deleted, changed - inserted)
         return Outcome(inserted, changed - inserted - deleted, rows - changed - stale, stale, deleted)
 
-    def counters(self) -> str:
+    def counters(self) -> sql.Composed:
         """SQL of the array of what was counted so far: inserted, stale, deleted."""
-        return NO_COUNTERS if self._appends else COUNTERS
+        return counters(self._merge)
 
     def _counted(self) -> tuple[int, ...]:
-        if self._appends:
-            return (0, 0, 0)
-        row = self._connection.execute(f"SELECT {self.counters()}".encode()).fetchone()
+        row = self._connection.execute(sql.SQL("SELECT {}").format(self.counters())).fetchone()
         assert row is not None
         return tuple(row[0])

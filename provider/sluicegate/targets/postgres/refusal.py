@@ -121,7 +121,7 @@ def can_go_one_by_one(connection: psycopg.Connection[tuple[Any, ...]], position:
     """Make the function of `ONE_BY_ONE`; False where the role must not use PL/pgSQL."""
     one = sql.SQL("(SELECT * FROM {} WHERE {} = sluicegate_this)").format(STAGE, sql.Identifier(position))
     body = sql.SQL(_BODY).format(
-        statement=merger.statement(one), counters=sql.SQL(merger.counters()), classes=sql.Literal(list(_CLASSES)),
+        statement=merger.statement(one), counters=merger.counters(), classes=sql.Literal(list(_CLASSES)),
         too_long=sql.Literal(_TOO_LONG),
     )  # fmt: skip
     function = sql.SQL(_FUNCTION_OF).format(sql.Literal(body.as_string(connection)))

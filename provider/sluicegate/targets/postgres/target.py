@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sluicegate.faults import fault
+from sluicegate.ledger.entries import Origin
 from sluicegate.ledger.postgres import PostgresLedger, migrate, require_known
 from sluicegate.records.dialect import Dialect
 from sluicegate.targets.connection import split_table
 from sluicegate.targets.postgres.dialect import PostgresDialect
+from sluicegate.targets.postgres.overlap import alone_in_window
 from sluicegate.targets.postgres.session import PostgresSession
 from sluicegate.targets.postgres.watch import Watch
 from sluicegate.targets.target import Table, TableColumn
@@ -59,6 +62,18 @@ _SETTINGS = {
 _SYNCHRONOUS = (
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 )
+_SET_ALL = """
+SELECT set_config('client_connection_check_interval', %(client_connection_check_interval)s, false),
+       set_config('tcp_keepalives_idle', %(tcp_keepalives_idle)s, false),
+       set_config('tcp_keepalives_interval', %(tcp_keepalives_interval)s, false),
+       set_config('tcp_keepalives_count', %(tcp_keepalives_count)s, false),
+       CASE WHEN current_setting('synchronous_commit') = 'off'
+            THEN set_config('synchronous_commit', 'on', false) END
+"""
+_UNKNOWN_SETTING = (errors.InvalidParameterValue, errors.UndefinedObject, errors.FeatureNotSupported)
+_IDLE = psycopg.pq.TransactionStatus.IDLE
+_TRUSTED = 10.0
+"""Seconds for which a connection that was not used is taken to live."""
 
 
 class PostgresTarget:
@@ -72,7 +87,20 @@ class PostgresTarget:
         self._conninfo = make_conninfo("", **{**words, **given, "application_name": f"sluicegate {application}"[:63]})
         self._watch_seconds = watch_seconds
         self._running: Connection | None = None
+        self._held: Connection | None = None
+        self._is_held = False
+        self._used = 0.0
         self._schema, self._table = split_table(table)
+
+    def __enter__(self) -> Self:
+        self._is_held = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_held = False
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
     def inspect(self) -> Table:
         with self._connect() as connection:
@@ -97,6 +125,15 @@ class PostgresTarget:
         with self._connect() as connection:
             require_known(connection)
             yield PostgresLedger(connection)
+
+    @contextlib.contextmanager
+    def alone(self, table: Table, origin: Origin) -> Iterator[None]:
+        """See `Target`. On a connection of its own, which lasts as long as the load."""
+        with contextlib.closing(self._new()) as connection:
+            with connection.transaction():
+                migrate(connection)
+            with alone_in_window(connection, table.name, origin):
+                yield
 
     @contextlib.contextmanager
     def session(self, table: Table, *, dry_run: bool) -> Iterator[PostgresSession]:
@@ -127,18 +164,45 @@ class PostgresTarget:
 
     @contextlib.contextmanager
     def _connect(self) -> Iterator[Connection]:
+        """A connection in no transaction, which is the same one within a `with` of the target."""
+        connection = self._again() or self._new()
+        try:
+            yield connection
+        finally:
+            if self._is_held and not connection.closed and connection.info.transaction_status == _IDLE:
+                connection.autocommit = True
+                self._held, self._used = connection, time.monotonic()
+            else:
+                connection.close()
+
+    def _again(self) -> Connection | None:
+        """The connection that is held; None if there is none, or the server has given it up meanwhile."""
+        connection, self._held = self._held, None
+        if connection is None or connection.closed:
+            return None
+        if time.monotonic() - self._used > _TRUSTED:
+            try:
+                connection.execute("SELECT 1")
+            except psycopg.OperationalError:
+                connection.close()
+                return None
+        return connection
+
+    def _new(self) -> Connection:
         connection = psycopg.connect(self._conninfo, autocommit=True)
         try:
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-            for name, value in _SETTINGS.items():
-                with contextlib.suppress(
-                    errors.InvalidParameterValue, errors.UndefinedObject, errors.FeatureNotSupported
-                ):
-                    connection.execute("SELECT set_config(%s, %s, false)", [name, value])
-            connection.execute(_SYNCHRONOUS)
-            yield connection
-        finally:
+            try:
+                connection.execute(_SET_ALL, _SETTINGS)
+            except _UNKNOWN_SETTING:
+                for name, value in _SETTINGS.items():
+                    with contextlib.suppress(*_UNKNOWN_SETTING):
+                        connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+                connection.execute(_SYNCHRONOUS)
+        except BaseException:
             connection.close()
+            raise
+        return connection
 
     def _inspect(self, connection: Connection) -> Table:
         schema = self._schema or _one(connection, _PLACE, [self._table])

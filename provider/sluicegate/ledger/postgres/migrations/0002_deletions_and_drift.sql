@@ -15,3 +15,16 @@ CREATE TABLE IF NOT EXISTS sluicegate.tombstones (
     deleted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (target, key)
 );
+
+-- The windows that are being loaded, for pipelines whose runs must not overlap. A row counts while its session lives.
+CREATE UNLOGGED TABLE IF NOT EXISTS sluicegate.running (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    target        text NOT NULL,
+    pipeline      text NOT NULL,
+    step          text NOT NULL,
+    run_id        text NOT NULL,
+    window_start  timestamptz NOT NULL,
+    window_end    timestamptz NOT NULL,
+    pid           integer NOT NULL,
+    backend_start timestamptz NOT NULL
+);

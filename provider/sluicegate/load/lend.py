@@ -1,0 +1,86 @@
+"""Lends a DuckDB to one load after the other: opening and closing one takes as long as loading a small file."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sluicegate.checks.sql import name_of
+from sluicegate.records.engine import open_duckdb
+from sluicegate.runtime.folder import work_folder
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["lend_duckdb"]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    duck: DuckDBPyConnection
+    memory_limit: str
+    process: int
+    """A child of this process cannot use it."""
+    folder: ExitStack
+
+    def empty(self) -> None:
+        tables = self.duck.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall()
+        for (name,) in tables:
+            self.duck.execute(f"DROP TABLE {name_of(str(name))}")
+
+    def close(self) -> None:
+        self.duck.close()
+        self.folder.close()
+
+
+_idle: list[_Kept] = []
+"""At most one, which no load of this process works with."""
+_lock = threading.Lock()
+
+
+@contextmanager
+def lend_duckdb(memory_limit: str) -> Iterator[DuckDBPyConnection]:
+    """A DuckDB without tables, for one load. One that is left by an exception is closed, and not lent again.
+
+    :raises FaultError: WRONG_USE when `memory_limit` is none.
+    """
+    kept = _take(memory_limit) or _open(memory_limit)
+    try:
+        yield kept.duck
+        kept.empty()
+    except BaseException:
+        kept.close()
+        raise
+    with _lock:
+        is_spare = bool(_idle)
+        if not is_spare:
+            _idle.append(kept)
+    if is_spare:
+        kept.close()
+
+
+def _take(memory_limit: str | None) -> _Kept | None:
+    with _lock:
+        kept = _idle.pop() if _idle else None
+    if kept is None or kept.process != os.getpid():
+        return None
+    if kept.memory_limit == memory_limit:
+        return kept
+    kept.close()
+    return None
+
+
+def _open(memory_limit: str) -> _Kept:
+    with ExitStack() as stack:
+        duck = open_duckdb(stack.enter_context(work_folder()), memory_limit)
+        return _Kept(duck, memory_limit, os.getpid(), stack.pop_all())
+
+
+@atexit.register
+def _close_idle() -> None:
+    _take(None)
