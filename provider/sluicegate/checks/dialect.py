@@ -1,7 +1,7 @@
 """The SQL of the two engines that carry out compiled rules: DuckDB in a worker, Spark on a cluster.
 
 Types are said in DuckDB's words everywhere in this room. Two functions have to be registered with the engine:
-`SEARCH` and `PARSES`, of `patterns` and `parse`.
+`SEARCH` and `PARSES`, of `functions`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sluicegate.checks.sql import literal, name_of
 __all__ = ["DUCKDB", "PARSES", "SEARCH", "SPARK", "SqlDialect"]
 
 SEARCH = "sluicegate_search"
-"""The SQL function that `patterns.search` has to be registered as."""
+"""The SQL function that `functions.search` has to be registered as."""
 PARSES = "sluicegate_parses"
-"""The SQL function that `parse.parses` has to be registered as."""
+"""The SQL function that `functions.parses` has to be registered as."""
 
 
 @dataclass(frozen=True)

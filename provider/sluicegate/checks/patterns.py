@@ -6,7 +6,7 @@ import re
 
 from sluicegate.checks.dialect import SEARCH, SqlDialect
 
-__all__ = ["found", "is_plain", "search"]
+__all__ = ["found", "is_plain"]
 
 _CLASS_ITEM = r"(?:\\[dws]|\\[^A-Za-z0-9\s]|[A-Za-z0-9 !\"#$%'()*+,./:;<=>?@_`{}-])"
 _PLAIN = re.compile(
@@ -19,11 +19,6 @@ _PLAIN = re.compile(
     r")*"
 )
 """What RE2, Java and Python read alike, as long as the text is printable ASCII."""
-
-
-def search(text: str, pattern: str) -> bool:
-    """Python's own `re.search`, which is what a regular expression means to Great Expectations. `SEARCH` in SQL."""
-    return re.search(pattern, text) is not None
 
 
 def is_plain(pattern: str) -> bool:

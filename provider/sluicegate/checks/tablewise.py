@@ -34,7 +34,7 @@ def _statistic(asked: Asked, *, of: str) -> CompiledTableRule | None:
     double = f"CAST({value} AS DOUBLE)"
     seen = f"coalesce(sum({double}), 0)" if of == "sum" else f"{of}({double})"
     if of == "sum" and asked.column.type != "DOUBLE":
-        seen = f"CAST(coalesce(sum({value}), 0) AS DOUBLE)"
+        seen = f"CAST(coalesce(sum(CAST({value} AS {asked.sql.whole})), 0) AS DOUBLE)"
     return _measured(asked, f"CASE WHEN NOT isnan({seen}) THEN {seen} END")
 
 

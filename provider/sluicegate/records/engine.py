@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.checks.dialect import PARSES, SEARCH
-from sluicegate.checks.parse import parses
-from sluicegate.checks.patterns import search
+from sluicegate.checks.functions import parses, search
 from sluicegate.faults import fault
 from sluicegate.records.exact import CANONICAL, PLACES, canonical_number, places
 from sluicegate.records.jsonnumbers import MARK_NUMBERS, mark_numbers

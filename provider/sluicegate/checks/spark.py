@@ -1,0 +1,91 @@
+"""A contract as a plan for the job that applies it on a cluster: casts, rules and verdicts as Spark's SQL. Pure.
+
+The job, `spark_job`, knows nothing of ours: it gets this plan as JSON, and the functions that the SQL calls by their
+source.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sluicegate.checks.bounds import CheckedColumn, broken
+from sluicegate.checks.compile import compile_rule, compile_table_rule
+from sluicegate.checks.dialect import PARSES, SEARCH, SPARK
+from sluicegate.checks.functions import parses, search
+from sluicegate.checks.rule import REFERENCES, Rule
+
+__all__ = ["SparkColumn", "checked", "plan_of", "spark_job"]
+
+
+@dataclass(frozen=True)
+class SparkColumn:
+    """A column of the contract: DuckDB's name of its type, what it may be compared with, and its longest text."""
+
+    type: str
+    kind: Literal["number", "text", "moment", "boolean", "other"]
+    length: int | None = None
+    zone: str | None = None
+
+
+def plan_of(columns: Mapping[str, SparkColumn], rules: Sequence[Rule]) -> str:
+    """The plan of a contract, as JSON.
+
+    :param columns: those that `passed/` gets, in this order
+    :param rules: what is asked of the records, and of those that pass
+    :raises FaultError: CHECK_BROKEN when a rule makes no sense, or only Great Expectations can carry it out.
+    """
+    known = {name: checked(name, column) for name, column in columns.items()}
+    rows: list[dict[str, Any]] = []
+    table: list[dict[str, Any]] = []
+    for rule in rules:
+        if (compiled := compile_rule(rule, known, SPARK)) is not None:
+            rows.append(
+                {
+                    "name": rule.name, "fails": compiled.fails, "applies": compiled.applies,
+                    "mostly": str(compiled.mostly), "unique": list(compiled.unique), "severity": rule.severity,
+                }
+            )  # fmt: skip
+        elif (verdict := compile_table_rule(rule, known, SPARK)) is not None:
+            table.append(
+                {
+                    "name": rule.name, "observed": verdict.observed, "holds": verdict.holds, "severity": rule.severity,
+                }
+            )  # fmt: skip
+        else:
+            raise broken(rule, _why_not(rule))
+    made = [
+        {
+            "name": name, "type": SPARK.type(column.type), "text": column.kind == "text", "length": column.length,
+        }
+        for name, column in columns.items()
+    ]  # fmt: skip
+    return json.dumps({"columns": made, "rows": rows, "table": table}, ensure_ascii=False, indent=1)
+
+
+def checked(name: str, column: SparkColumn) -> CheckedColumn:
+    """A column as rules see it: NaN is missing."""
+    value = SPARK.name_of(name)
+    missing = f"{value} IS NULL"
+    if column.type in {"FLOAT", "DOUBLE"}:
+        missing = f"({missing} OR isnan({value}))"
+        value = f"CASE WHEN isnan({value}) THEN NULL ELSE {value} END"
+    return CheckedColumn(f"({value})", f"({missing})", column.type, column.kind, column.zone)
+
+
+def spark_job() -> str:
+    """The source of the job: one file, which needs pyspark alone."""
+    functions = "\n\n".join(inspect.getsource(function) for function in (search, parses))
+    names = f"FUNCTIONS = {{{SEARCH!r}: search, {PARSES!r}: parses}}"
+    job = Path(__file__).with_name("spark_job.py").read_text(encoding="utf-8")
+    return job.replace("FUNCTIONS: dict[str, Any] = {}", f"{functions}\n\n{names}")
+
+
+def _why_not(rule: Rule) -> str:
+    if rule.expectation == REFERENCES:
+        return "a reference is looked up by a load, not on a cluster"
+    return "it is not compiled for these columns, and on a cluster there is no Great Expectations: check it in the load"

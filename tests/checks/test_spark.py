@@ -1,0 +1,258 @@
+"""Compiled rules mean on Spark what they mean in DuckDB, and so to Great Expectations; the job that applies them.
+
+One Spark for all: each random case is one table with many rules.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from sluicegate.checks.bounds import CheckedColumn
+from sluicegate.checks.compile import ROW_LEVEL, compile_rule, compile_table_rule
+from sluicegate.checks.dialect import PARSES, SEARCH, SPARK
+from sluicegate.checks.functions import parses, search
+from sluicegate.checks.rule import Rule, number_twins
+from sluicegate.checks.spark import SparkColumn, checked, plan_of, spark_job
+from sluicegate.faults import FaultError
+from sluicegate.local.aws.spark import java_home
+from sluicegate.records.types import parse_type
+from tests.checks import cases
+
+# A number without a precision travels as a double there, as it is compared in DuckDB.
+TYPES = {name: "DOUBLE" if kind == "numeric" else parse_type(kind).duck for name, kind in cases.KINDS.items()}
+seldom = settings(
+    max_examples=2, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
+)
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    os.environ.setdefault("JAVA_HOME", str(java_home()))
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    from pyspark.sql import SparkSession
+
+    settings = {
+        "spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "1", "spark.sql.session.timeZone": "UTC",
+        "spark.driver.memory": "1g", "spark.driver.host": "127.0.0.1", "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.adaptive.enabled": "false",
+    }  # fmt: skip
+    builder = SparkSession.builder.master("local[1]")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.udf.register(SEARCH, search, "boolean")
+    session.udf.register(PARSES, parses, "boolean")
+    yield session
+    session.stop()
+
+
+def columns() -> dict[str, CheckedColumn]:
+    return {name: checked(name, SparkColumn(TYPES[name], parse_type(kind).kind)) for name, kind in cases.KINDS.items()}
+
+
+def table(spark: Any, rows: Sequence[cases.Record]) -> Any:
+    schema = ", ".join(f"`{name}` {SPARK.type(type_)}" for name, type_ in TYPES.items())
+    made = []
+    for line, row in enumerate(rows):
+        values = dict(zip(TYPES, row, strict=True))
+        made.append((line, *(values | {"u": None if values["u"] is None else float(values["u"])}).values()))
+    return spark.createDataFrame(made, f"line INT, {schema}").coalesce(1).cache()
+
+
+def named(rules: Sequence[Rule]) -> list[Rule]:
+    return [replace(rule, name=f"{number}") for number, rule in enumerate(rules)]
+
+
+WITHOUT_LIKE = tuple(cases.ROW_LEVEL)
+
+
+@seldom
+@given(rows=cases.records(6, 12), rules=st.lists(cases.row_rules(WITHOUT_LIKE), min_size=30, max_size=40).map(named))
+def test_a_rule_on_spark_finds_the_same_records(spark: Any, rows: list[cases.Record], rules: list[Rule]) -> None:
+    with cases.staged(rows, rules) as stage:
+        failures = {letter.line: {failure["rule"] for failure in letter.failures} for letter in stage.dead_letters()}
+    known, frame = columns(), table(spark, rows)
+    compiled = {rule.name: compile_rule(rule, known, SPARK) for rule in rules}
+    from sluicegate.checks import spark_job as job
+
+    asked = [
+        {"fails": one.fails, "applies": one.applies, "unique": list(one.unique), "mostly": str(one.mostly)}
+        for one in compiled.values()
+        if one is not None
+    ]
+    assert len(asked) == len(rules)
+    simple = [number for number, one in enumerate(asked) if not one["unique"]]
+    found: dict[int, set[int]] = {}
+    outcome = frame.selectExpr(
+        "line", *(f"({asked[number][what]}) AS {what}{number}" for number in simple for what in ("fails", "applies"))
+    ).collect()
+    for number in simple:
+        bad = {row["line"] for row in outcome if row[f"fails{number}"]}
+        judged = sum(row[f"applies{number}"] for row in outcome)
+        assert all(row[f"fails{number}"] is not None for row in outcome), rules[number]
+        found[number] = set() if job.holds(asked[number], judged, len(bad)) else bad
+    for number in set(range(len(rules))) - set(simple):
+        split = job.judged(frame, [asked[number]])
+        [(judged, count)] = job.counts(split, [asked[number]])
+        bad = {row["line"] for row in split.where("__fails0").select("line").collect()}
+        assert count == len(bad)
+        found[number] = set() if job.holds(asked[number], judged, count) else bad
+    for number, rule in enumerate(rules):
+        ours = {line for line, names in failures.items() if rule.name in names}
+        places = [list(TYPES).index(name) for name in rule.columns]
+        assert found[number] == ours, f"{rule}\n{[[row[place] for place in places] for row in rows]}"
+
+
+@seldom
+@given(rows=cases.records(0, 9), rules=st.lists(cases.table_rules(), min_size=30, max_size=40).map(named))
+def test_a_rule_about_the_table_sees_the_same_on_spark(spark: Any, rows: list[cases.Record], rules: list[Rule]) -> None:
+    with cases.staged(rows, rules) as stage:
+        ours = {verdict.rule.name: verdict for verdict in stage.verdicts()}
+    frame = table(spark, rows)
+    compiled = [compile_table_rule(rule, columns(), SPARK) for rule in rules]
+    asked = [
+        sql
+        for number, one in enumerate(compiled)
+        if one is not None
+        for sql in (f"{one.holds} AS h{number}", f"{one.observed} AS o{number}")
+    ]
+    row = frame.selectExpr(*asked).first()
+    for number, rule in enumerate(rules):
+        seen = f"saw {row[f'o{number}']} on Spark, {ours[rule.name].observed} here"
+        assert row[f"h{number}"] == ours[rule.name].success, f"{rule} {seen}"
+
+
+PLAIN_PATTERNS = st.text("ab1 .-_A$^|()[]{}?*+\\dwsWDbB,:2i", max_size=8)
+
+
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@given(patterns=st.lists(PLAIN_PATTERNS, min_size=200, max_size=300))
+def test_a_plain_pattern_means_to_java_what_it_means_to_python(spark: Any, patterns: list[str]) -> None:
+    import re
+
+    from sluicegate.checks.patterns import is_plain
+
+    def compiles(pattern: str) -> bool:
+        try:
+            re.compile(pattern)
+        except re.error:
+            return False
+        return True
+
+    plain = [pattern for pattern in patterns if is_plain(pattern) and compiles(pattern)]
+    texts = ["", "a", "ab", "b1", "1", " ", "a.b", "-", "_", "A", "ab ab", "$", "\\", "(a)", "a,b", "aaa"]
+    frame = spark.createDataFrame([(text,) for text in texts], "t STRING")
+    asked = [f"{SPARK.matches('t', pattern)} AS p{number}" for number, pattern in enumerate(plain)]
+    rows = frame.selectExpr("t", *asked).collect()
+    for number, pattern in enumerate(plain):
+        for row in rows:
+            assert row[f"p{number}"] == bool(re.search(pattern, row["t"])), (pattern, row["t"])
+
+
+# --- the job -----------------------------------------------------------------------------------------------------
+
+CONTRACT = {
+    "id": SparkColumn("BIGINT", "number"),
+    "amount": SparkColumn("DECIMAL(12,2)", "number"),
+    "day": SparkColumn("DATE", "moment"),
+    "code": SparkColumn("VARCHAR", "text", length=5),
+}
+RULES = [
+    Rule("expect_column_values_to_not_be_null", {"column": "id"}),
+    Rule("expect_column_values_to_be_unique", {"column": "id"}),
+    Rule("expect_column_values_to_be_between", {"column": "amount", "max_value": 100}),
+    Rule("expect_column_values_to_match_regex", {"column": "code", "regex": r"^\w+$"}),
+    Rule("expect_column_values_to_match_regex", {"column": "code", "regex": "^(?!x)"}),
+    Rule("expect_column_values_to_not_be_null", {"column": "day", "mostly": 0.5}),
+    Rule("expect_column_values_to_be_in_set", {"column": "code", "value_set": ["a"], "severity": "warning"}),
+    Rule("expect_table_row_count_to_be_between", {"min_value": 100}),
+]
+
+
+def test_the_job_splits_a_folder_by_its_contract_and_says_why(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    source = tmp_path / "source"
+    source.mkdir()
+    parquet.write_table(
+        pa.table(
+            {
+                "id": pa.array([1, 2, 3, 3, None], pa.int64()),
+                "amount": [1.25, 1.255, 100.0, 5.0, 500.0],
+                "day": ["2024-01-01", "2024-01-01 10:00:00", None, "2024-01-02", "nonsense"],
+                "code": ["ä", "b", "c", "toolong", "x"],
+                "more": [1, 2, 3, 4, 5],
+            }
+        ),
+        source / "part-0.parquet",
+    )
+    (tmp_path / "job.py").write_text(spark_job())
+    (tmp_path / "plan.json").write_text(plan_of(CONTRACT, number_twins(RULES)))
+    words = {name: str(tmp_path / name) for name in ("source", "passed", "rejected")}
+    words |= {"plan": str(tmp_path / "plan.json"), "report": str(tmp_path / "report.json")}
+    arguments = [word for name, value in words.items() for word in (f"--{name}", value)]
+    environment = {**os.environ, "JAVA_HOME": str(java_home()), "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": ""}
+    submit = Path(sys.executable).with_name("spark-submit")
+    done = subprocess.run(
+        [submit, "--master", "local[1]", "--conf", "spark.ui.enabled=false", tmp_path / "job.py", *arguments],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["read"], report["passed"], report["rejected"]) == (5, 1, 4)
+    assert report["reasons"] == {
+        "between:amount": 1, "matches:code#2": 1, "required:id": 1, "type:amount": 1, "type:code": 1, "type:day": 2,
+        "unique:id": 2,
+    }  # fmt: skip
+    assert report["warnings"] == {"in:code": 5}
+    assert report["table"] == [
+        {"rule": "expect_table_row_count_to_be_between", "holds": False, "observed": "1", "severity": "critical"}
+    ]
+    passed = parquet.read_table(tmp_path / "passed")
+    assert passed.schema.names == ["id", "amount", "day", "code"]
+    assert str(passed.schema.field("amount").type) == "decimal128(12, 2)"
+    assert [list(map(str, row.values())) for row in passed.to_pylist()] == [["1", "1.25", "2024-01-01", "ä"]]
+    rejected = sorted(parquet.read_table(tmp_path / "rejected").to_pylist(), key=lambda row: row["line"])
+    assert (rejected[0]["line"], sorted(rejected[0]["failures"])) == (2, ["type:amount", "type:day"])
+    assert json.loads(rejected[3]["record"]) == {
+        "id": None, "amount": 500.0, "day": "nonsense", "code": "x", "more": 5,
+    }  # fmt: skip
+    assert rejected[0]["file"].endswith("part-0.parquet")
+    assert (tmp_path / "passed" / "_SUCCESS").is_file()
+
+
+def test_what_a_cluster_cannot_check_is_refused_before_it_is_started() -> None:
+    for rule, words in (
+        (Rule("expect_column_values_to_be_increasing", {"column": "id"}), "there is no Great Expectations"),
+        (Rule("references", {"column": "code", "references": "a.b"}), "looked up by a load"),
+        (Rule("expect_column_values_to_be_between", {"column": "idd", "min_value": 1}), "did you mean 'id'?"),
+    ):
+        with pytest.raises(FaultError, match="CHECK_BROKEN") as broken:
+            plan_of(CONTRACT, [rule])
+        assert words in broken.value.detail
+
+
+def test_the_job_needs_nothing_but_pyspark() -> None:
+    import ast
+
+    tree = ast.parse(spark_job(), feature_version=(3, 9))
+    modules = {
+        name.partition(".")[0]
+        for node in ast.walk(tree)
+        for name in ([a.name for a in node.names] if isinstance(node, ast.Import)
+                     else [node.module or ""] if isinstance(node, ast.ImportFrom) else [])
+    }  # fmt: skip
+    assert modules <= {*sys.stdlib_module_names, "pyspark", "dateutil"}
+    assert set(ROW_LEVEL) - set(WITHOUT_LIKE) == {name for name in ROW_LEVEL if "like_pattern" in name}
