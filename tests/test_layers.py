@@ -95,6 +95,7 @@ PARSE_TIME = (
     "sluicegate.discovery.stubs",
     "sluicegate.runtime.operator",
     "sluicegate.load.operator",
+    "sluicegate.load.dead_letters_operator",
     "sluicegate.emr.operator",
     "sluicegate.transform.operator",
     "sluicegate.transform.python",

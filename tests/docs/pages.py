@@ -78,7 +78,9 @@ class Page:
 
 
 PAGES = tuple(Page(path) for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))))
-GUIDES = tuple(page for page in PAGES if page.path.stem in {"author", "operator", "platform", "architecture"})
+GUIDES = tuple(
+    page for page in PAGES if page.path.stem in {"author", "operator", "platform", "architecture", "dead-letters"}
+)
 PLAYBOOKS = tuple(Page(path) for path in sorted((ROOT / "playbooks").glob("*.md")))
 
 

@@ -58,6 +58,7 @@ def test_there_are_pipelines_to_check() -> None:
     assert {each.name for each in WITH_PIPELINES} == {
         "README.md",
         "docs/author.md",
+        "docs/dead-letters.md",
         "docs/checks.md",
         "docs/sources.md",
     }
@@ -282,6 +283,7 @@ def test_the_log_block_is_the_one_that_is_logged() -> None:
 def test_every_fault_that_is_named_is_in_the_catalogue(of: Page) -> None:
     words = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", re.sub(r"```.*?```", "", of.text, flags=re.DOTALL)))
     others = {
+        "AIRFLOW_CONN_WAREHOUSE",
         "AIRFLOW_HOME", "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", "DAGS_ROOT", "RUN_ID", "TERMINATE_CLUSTER",
     }  # fmt: skip
     assert {word for word in words if not re.match("AIRFLOW__|SLUICEGATE_", word)} - others <= set(CATALOGUE)
@@ -323,7 +325,7 @@ def test_the_bundles_in_the_docs_can_be_made() -> None:
 
 def test_the_operators_named_for_hand_written_dags_exist() -> None:
     named_ = re.findall(r"`(sluicegate(?:\.\w+)+\.\w+Operator)`", page("platform.md").text)
-    assert len(named_) == 4
+    assert len(named_) == 5
     for path in named_:
         module, _, name = path.rpartition(".")
         assert isinstance(getattr(import_module(module), name), type)

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["discard", "resolve"]
 
-_PAGE = 10_000
 ReasonOption = Annotated[str, typer.Option(help="Why; it is kept with each letter.")]
 ByOption = Annotated[str | None, typer.Option(help="Who; by default the user of this process.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All open ones, where nothing else narrows them.")]
@@ -115,7 +114,7 @@ def _close(
 ) -> None:
     from sluicegate.ledger.letters import Closed
     from sluicegate.recovery.planning import myself
-    from sluicegate.targets.postgres.ledgers import open_ledger
+    from sluicegate.targets.postgres.ledgers import close_letters, open_ledger
 
     if not reason.strip():
         wrong_use(where.command, "--reason says nothing")
@@ -129,11 +128,7 @@ def _close(
         if not sys.stdin.isatty():
             wrong_use(where.command, f"{count:,} dead letters match; without a terminal, say --yes")
         typer.confirm(f"Close {count:,} dead letters as {status}: {reason}?", abort=True, err=True)
-    closed = 0
-    if count and not dry_run:
-        with open_ledger(conninfo, application=where.command) as ledger:
-            while ledger is not None and (page := ledger.letters.page(meant, None, _PAGE)):
-                closed += ledger.letters.close([letter.id for letter in page], how)
+    closed = close_letters(conninfo, meant, how, application=where.command) if count and not dry_run else 0
     if as_json:
         outcome = {"matching": count, "closed": closed, "status": str(status), "by": how.who, "dry_run": dry_run}
         typer.echo(json.dumps(outcome))

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sluicegate.load.dead_letters_operator import DeadLettersOperator
     from sluicegate.load.load import Loader, load
     from sluicegate.load.operator import LoadOperator
     from sluicegate.load.report import LoadReport
     from sluicegate.load.request import LoadRequest
     from sluicegate.targets.postgres.target import PostgresTarget
 
-__all__ = ["LoadOperator", "LoadReport", "LoadRequest", "Loader", "PostgresTarget", "load"]
+__all__ = ["DeadLettersOperator", "LoadOperator", "LoadReport", "LoadRequest", "Loader", "PostgresTarget", "load"]
 
 _HOMES = {
+    "DeadLettersOperator": "load.dead_letters_operator",
     "LoadOperator": "load.operator",
     "LoadReport": "load.report",
     "LoadRequest": "load.request",

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from sluicegate.load.load import Loader
     from sluicegate.load.references import Referenced
 
-__all__ = ["LoadOperator"]
+__all__ = ["LoadOperator", "takes_options"]
 
 Init = TypeVar("Init", bound=Callable[..., None])
 log = logging.getLogger("sluicegate.load")
 
 
-def _takes_options(init: Init) -> Init:
+def takes_options(init: Init) -> Init:
     """Name the options of a load in a constructor's signature, for Airflow and for editors."""
     own = inspect.signature(init)
     *named, rest = own.parameters.values()
@@ -62,7 +62,7 @@ class LoadOperator(StepOperator):
     sources = ("source",)
     ui_color = "#d7e8f4"
 
-    @_takes_options
+    @takes_options
     def __init__(
         self,
         *,

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from sluicegate.ledger.letters import Closed, Selection
 from sluicegate.ledger.postgres import PostgresLedger, migrate
 from sluicegate.ledger.postgres.migrations import is_complete
 
-__all__ = ["open_ledger"]
+__all__ = ["close_letters", "open_ledger"]
 
+_PAGE = 10_000
 _THERE = "SELECT to_regclass('sluicegate.dead_letters') IS NOT NULL"
 
 
@@ -35,3 +37,20 @@ def open_ledger(conninfo: str, *, application: str) -> Iterator[PostgresLedger |
             migrate(connection)
             connection.commit()
         yield PostgresLedger(connection)
+
+
+def close_letters(
+    conninfo: str, meant: Selection, how: Closed, *, application: str, most: int | None = None, dry_run: bool = False
+) -> int:
+    """Close the letters that are meant, `most` of them at most, all or none of these; returns how many."""
+    closed = 0
+    with open_ledger(conninfo, application=application) as ledger:
+        if ledger is None or dry_run:
+            found = 0 if ledger is None else ledger.letters.count(meant)
+            return found if most is None else min(found, most)
+        while most is None or closed < most:
+            page = ledger.letters.page(meant, None, _PAGE if most is None else min(_PAGE, most - closed))
+            if not page:
+                break
+            closed += ledger.letters.close([letter.id for letter in page], how)
+    return closed

@@ -1,0 +1,187 @@
+"""Dead letters in hand-written DAGs: replayed, discarded or resolved by a task. Light to import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sluicegate.faults import fault
+from sluicegate.load.operator import takes_options
+from sluicegate.pipeline.keys.load import Format, LoadOptions
+from sluicegate.runtime.operator import StepOperator
+from sluicegate.runtime.step import StepContext, StepResult
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from sluicegate.ledger.letters import Selection
+    from sluicegate.load.replay.replay import Replay
+
+__all__ = ["Action", "DeadLettersOperator"]
+
+Action = Literal["replay", "discard", "resolve"]
+
+
+class DeadLettersOperator(StepOperator):
+    """Replay, discard or resolve the open dead letters of a load, in a DAG that a person starts.
+
+    A replay takes the arguments of the load's `LoadOperator` too (`key=`, `columns=`, ...): they are the configuration
+    that its records go in by. Returns a JSON mapping: what was replayed, is still bad and was left.
+
+    :param into: the load's table, `table://<connection>/<[schema.]table>`.
+    :param action: what becomes of them.
+    :param load_dag_id: the DAG or pipeline of the load; this DAG unless given.
+    :param load_task_id: the task or step of the load; any that loads into the table unless given.
+    :param select: which of them: `rule`, `column`, `source`, `since` and `until` (of their windows, ISO), `ids`.
+    :param reason: why; needed to discard or resolve.
+    :param fix: `module:function`, found from `root`, that mends a record.
+    :param edited: an exported file on the worker with edited records, for `action="replay"`.
+    :param limit: at most so many letters.
+    :param overwrite: without `newest_by`: replace rows though nothing says which is newer.
+    :param references: where the datasets are that `references` of columns name, as for the load.
+    :param aws_conn_id: for sources on `s3://`, which are read again where a letter does not hold its record.
+    """
+
+    template_fields: Sequence[str] = ("into", "select", "reason", "fix", "edited", "references")
+    ui_color = "#f4e4d7"
+
+    @takes_options
+    def __init__(
+        self,
+        *,
+        into: str,
+        action: Action = "replay",
+        load_dag_id: str | None = None,
+        load_task_id: str | None = None,
+        select: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+        fix: str | None = None,
+        edited: str | None = None,
+        limit: int | None = None,
+        overwrite: bool = False,
+        references: Mapping[str, str] | None = None,
+        aws_conn_id: str = "aws_default",
+        connection: str | None = None,
+        root: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        options = {name: kwargs.pop(name) for name in LoadOptions.model_fields if name in kwargs}
+        super().__init__(**kwargs)
+        self.options = LoadOptions.of(options)
+        self.into, self.action, self.select, self.reason = into, action, dict(select or {}), reason
+        self.load_dag_id, self.load_task_id = load_dag_id, load_task_id
+        self.fix, self.edited, self.limit, self.overwrite = fix, edited, limit, overwrite
+        self.references = dict(references or {})
+        self.aws_conn_id, self.connection, self.root = aws_conn_id, connection, root
+        self._replay: Replay | None = None
+
+    def run(self, context: Context, step: StepContext) -> StepResult:
+        """Act on the letters, and say in one line what became of them."""
+        who = f"{step.pipeline}.{step.step} in run {step.run_id}"
+        if self.action == "replay":
+            return self._replayed(step, who)
+        return self._closed(step, who)
+
+    def selection(self, pipeline: str) -> Selection:
+        """Which letters are meant.
+
+        :raises FaultError: WRONG_USE for what does not narrow them.
+        """
+        from datetime import UTC, datetime
+
+        from sluicegate.ledger.letters import Selection
+        from sluicegate.pipeline.diagnostics import hint
+
+        known = ("rule", "column", "source", "since", "until", "ids")
+        for name in self.select:
+            if name not in known:
+                raise fault("WRONG_USE", f"select: {name!r} is none of {', '.join(known)}{hint(name, known)}")
+        words = dict(self.select)
+        for name in ("since", "until"):
+            if isinstance(words.get(name), str):
+                moment = datetime.fromisoformat(words[name])
+                words[name] = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        if "ids" in words:
+            words["ids"] = tuple(words["ids"])
+        return Selection(pipeline=self.load_dag_id or pipeline, step=self.load_task_id, **words)
+
+    def _replayed(self, step: StepContext, who: str) -> StepResult:
+        from contextlib import nullcontext
+
+        from airflow.configuration import conf
+
+        from sluicegate.ledger.entries import Origin
+        from sluicegate.load.references import Referenced
+        from sluicegate.load.replay.mend import AsItIs, Fixed, Mending
+        from sluicegate.load.replay.replay import Replay
+        from sluicegate.load.request import request_of
+        from sluicegate.runtime.code import find_function, on_path
+        from sluicegate.storage import Storage
+        from sluicegate.targets.connection import conninfo_of, parse_table
+        from sluicegate.targets.postgres.target import PostgresTarget
+
+        connection, table = parse_table(str(self.into))
+        conninfo = conninfo_of(connection)
+        request = request_of(
+            self.options, ("dead-letters:",), table, Origin(step.pipeline, step.step, step.run_id, step.try_number),
+            root=Path(self.root or "."), dry_run=step.dry_run,
+            references={name: Referenced((at,), Format()) for name, at in self.references.items()},
+            memory_limit=conf.get("sluicegate", "load_memory_limit", fallback="400MB"),
+        )  # fmt: skip
+
+        def target(name: str) -> PostgresTarget:
+            return PostgresTarget(conninfo, name, application=f"{step.pipeline}.{step.step} {step.run_id}")
+
+        with on_path(self.root) if self.fix else nullcontext():
+            mending: Mending = AsItIs()
+            if self.fix:
+                mending = Fixed(find_function(self.fix, self.root), self.fix, self.root)
+            storage = Storage(self.aws_conn_id, connection=self.connection)
+            self._replay = Replay(
+                request, storage, target, target(table).ledger,
+                who=who, reason=self.reason, mending=mending, overwrite=self.overwrite,
+            )  # fmt: skip
+            try:
+                selection = self._of_table(target(table).inspect().name, step)
+                report = (
+                    self._replay.run_edited(Path(self.edited), selection)
+                    if self.edited
+                    else self._replay.run(selection, self.limit)
+                )
+            finally:
+                self._replay = None
+        return StepResult(report.as_dict(), report.line())
+
+    def _closed(self, step: StepContext, who: str) -> StepResult:
+        from sluicegate.ledger.letters import Closed, LetterStatus
+        from sluicegate.targets.connection import conninfo_of, parse_table
+        from sluicegate.targets.postgres.ledgers import close_letters
+        from sluicegate.targets.postgres.target import PostgresTarget
+
+        if not self.reason:
+            raise fault("WRONG_USE", f"action: {self.action} needs a reason")
+        connection, table = parse_table(str(self.into))
+        conninfo = conninfo_of(connection)
+        status = LetterStatus.DISCARDED if self.action == "discard" else LetterStatus.RESOLVED
+        selection = self._of_table(PostgresTarget(conninfo, table).inspect().name, step)
+        count = close_letters(
+            conninfo,
+            selection,
+            Closed(status, who, self.reason),
+            application=who,
+            most=self.limit,
+            dry_run=step.dry_run,
+        )
+        word = "would be " if step.dry_run else ""
+        return StepResult({str(status): count, "dry_run": step.dry_run}, f"{count:,} dead letters {word}{status}")
+
+    def _of_table(self, name: str, step: StepContext) -> Selection:
+        from dataclasses import replace
+
+        return replace(self.selection(step.pipeline), target=name)
+
+    def on_kill(self) -> None:
+        """Stop the statement that runs; what was committed stays."""
+        if self._replay is not None:
+            self._replay.cancel()
