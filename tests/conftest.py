@@ -50,7 +50,8 @@ _SYSTEM = (
     "emr/test_operator.py", "ledger/test_postgres.py", "load/", "local/test_airflow.py", "local/test_aws_",
     "local/test_command.py", "local/test_postgres.py", "local/test_processes.py", "local/test_stack.py",
     "recovery/test_apply_crash.py", "recovery/test_night", "recovery/test_schedules.py", "samples/",
-    "storage/test_s3.py", "testing/test_fixtures.py", "testing/test_pipelines.py", "transform/",
+    "sources/test_sql.py", "sources/test_killed.py", "sources/test_operator.py", "storage/test_s3.py",
+    "testing/test_fixtures.py", "testing/test_pipelines.py", "transform/",
 )  # fmt: skip
 _ONE_STACK = ("samples/", "airflow/", "recovery/test_night")
 _OWN_STACK = "airflow/test_readme.py"

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 _BASE = frozenset({"pipeline", "graph", "faults"})
 _RECORDS = _BASE | {"checks", "ledger", "storage", "records"}
 _SHARED = _RECORDS | {"runtime", "targets"}
-_WORK = _SHARED | {"load", "emr", "transform"}
+_WORK = _SHARED | {"load", "emr", "transform", "sources"}
 _BUILT_WITH = _WORK | {"wait"}
 _FACTORY = _BUILT_WITH | {"factory"}
 _DISCOVERY = _FACTORY | {"discovery"}
@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "load": _SHARED,
     "emr": _SHARED,
     "transform": _SHARED,
+    "sources": _SHARED,
     "picture": _BASE,
     "wait": _BASE | {"runtime", "storage", "targets"},
     "render": _BUILT_WITH,
@@ -98,6 +99,7 @@ PARSE_TIME = (
     "sluicegate.load.dead_letters_operator",
     "sluicegate.emr.operator",
     "sluicegate.transform.operator",
+    "sluicegate.sources.operator",
     "sluicegate.transform.python",
     "sluicegate.wait.sensor",
     "sluicegate.wait.trigger",

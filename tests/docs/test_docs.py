@@ -83,7 +83,7 @@ def test_every_yaml_and_python_block_says_which_file_it_is(of: Page) -> None:
 def test_the_guide_shows_each_kind_of_step(tmp_path: Path) -> None:
     tree = read_tree(write_dags(page("author.md"), tmp_path))
     kinds = {step.kind for pipeline in tree.pipelines.values() for step in pipeline.steps.values()}
-    assert kinds == {"load", "spark", "transform", "python", "operator"}
+    assert kinds == {"load", "fetch", "spark", "transform", "python", "operator"}
 
 
 def test_all_that_is_named_as_refused_is_an_error_of_check_and_in_a_hand_written_dag_of_the_run(
@@ -325,7 +325,7 @@ def test_the_bundles_in_the_docs_can_be_made() -> None:
 
 def test_the_operators_named_for_hand_written_dags_exist() -> None:
     named_ = re.findall(r"`(sluicegate(?:\.\w+)+\.\w+Operator)`", page("platform.md").text)
-    assert len(named_) == 5
+    assert len(named_) == 6
     for path in named_:
         module, _, name = path.rpartition(".")
         assert isinstance(getattr(import_module(module), name), type)

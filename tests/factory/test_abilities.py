@@ -355,6 +355,57 @@ def test_wildcards_are_for_what_is_read(tmp_path: Path) -> None:
     assert pointed_at(wrong).startswith('"s3://b/*.csv"')
 
 
+FETCH = "sluicegate: 1\n{more}steps:\n  a: {{fetch: {fetch}, into: {into}}}\n"
+BY_SQL = "{sql: SELECT 1 AS n, connection: shop}"
+
+
+@pytest.mark.parametrize(
+    ("fetch", "into", "at", "words"),
+    [
+        ("{sql: \"SELECT '{{ ds }}'\", connection: shop}", "s3://b/x/", "\"SELECT '", "leave the quotes"),
+        ("{sql: SELECT 1 AS n, connection: shop, watermark: n}", "s3://b/x/", "n}", "kept in the ledger"),
+        (BY_SQL, "s3://b/x.parquet", "s3://b", "end 's3://b/x.parquet' in a slash"),
+        (BY_SQL, "table://w/t", "table", "is a table"),
+        (BY_SQL, "https://h/x/", "https", "nothing can be written"),
+        (BY_SQL, "'s3://b/*/'", "'s3", "wildcards say what is read"),
+    ],
+)
+def test_what_a_fetch_cannot_do_is_told_where_it_is_asked(
+    root: Path, fetch: str, into: str, at: str, words: str
+) -> None:
+    [diagnostic] = diagnostics_of(root, FETCH.format(more="", fetch=fetch, into=into))
+    assert pointed_at(diagnostic).startswith(at)
+    assert words in diagnostic.message
+
+
+@pytest.mark.parametrize(
+    ("fetch", "words"),
+    [
+        ("{sql: SELECT 1}", "`sql` needs a `connection`"),
+        ("{api: 'https://h/x', sql: SELECT 1}", "expected one of `sql` and `api`"),
+        ("{api: 'https://h/x', watermark: n}", "`watermark` does not go with `api`"),
+        ("{sql: SELECT 1, connection: shop, pages: {by: link}}", "`pages` does not go with `sql`"),
+        ("{api: 'https://h/x', pages: {by: cursor}}", "needs a `path`"),
+        ("{api: 'https://h/x', rate: often}", "expected a rate such as 5/s"),
+        ("{sql: SELECT 1, connection: shop, lookback: 1h}", "`lookback` needs a `watermark`"),
+        ("{api: 'https://h/{{ no }}'}", "`no` is unknown"),
+    ],
+)
+def test_what_does_not_go_together_in_a_fetch_is_an_error_of_its_file(root: Path, fetch: str, words: str) -> None:
+    write(root, it=FETCH.format(more="", fetch=fetch, into="s3://b/x/"))
+    [diagnostic] = read_tree(root).diagnostics
+    assert words in diagnostic.message
+
+
+def test_a_fetch_that_is_right_becomes_a_dag(root: Path) -> None:
+    ledger = "connections: {ledger: warehouse}\n"
+    (root / "defaults.yaml").write_text(ledger)
+    fetch = "{sql: 'SELECT * FROM t WHERE d = {{ ds }}', connection: shop, watermark: n, lookback: 1h}"
+    assert diagnostics_of(root, FETCH.format(more="", fetch=fetch, into="s3://b/x/")) == ()
+    [dag] = dags_of(root, "it.yaml")
+    assert dag.get_task("a").ledger == "warehouse"
+
+
 def test_an_expectation_that_does_not_exist_is_found_in_a_suite_with_its_line(root: Path) -> None:
     entries = [{"type": "expect_column_values_to_be_uniqe", "kwargs": {"column": "x"}}]
     (root / "suite.json").write_text(json.dumps({"expectations": entries}, indent=1))

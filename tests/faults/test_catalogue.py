@@ -49,8 +49,9 @@ ROOMS = {
     "emr": {"spark"},
     "load": {"load"},
     "records": {"load", "transform"},
-    "storage": {"load", "transform", "wait"},
-    "targets": {"load", "wait"},
+    "sources": {"fetch"},
+    "storage": {"load", "fetch", "transform", "wait"},
+    "targets": {"load", "fetch", "wait"},
     "transform": {"transform", "python"},
     "wait": {"wait"},
 }

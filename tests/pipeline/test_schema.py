@@ -18,6 +18,7 @@ from sluicegate.cli import app
 from sluicegate.pipeline import PipelineErrors
 from sluicegate.pipeline.file import DEFAULTS_KEYS, KEYS, read_draft
 from sluicegate.pipeline.keys.base import keys_of
+from sluicegate.pipeline.keys.fetch import Fetched, Pages
 from sluicegate.pipeline.keys.model import (
     After,
     Cluster,
@@ -142,6 +143,8 @@ MODELS: Mapping[str, type[Model]] = {
     "dataset": Dataset,
     "param": Param,
     "after": After,
+    "fetched": Fetched,
+    "pages": Pages,
 }
 
 
@@ -211,6 +214,7 @@ SUPPLIES = {
 }
 STEP = {
     "load": "load: s3://in/x.csv\ninto: table://wh/x\n",
+    "fetch": 'fetch: {api: "https://api.example.com/v1/x"}\ninto: s3://raw/x/\n',
     "spark": "spark: jobs/delays.py\ncluster: small\n",
     "transform": 'transform: transforms.customers:clean_up\nwrites: {clean: "s3://lake/x.csv"}\n',
     "python": "python: announce:post\n",
@@ -266,6 +270,8 @@ PLACES: Mapping[str, Callable[[str], str]] = {
     "column": lambda said: in_a_step("load", "columns", f"{{x: {said}}}"),
     "format": lambda said: in_a_step("load", "format", said),
     "dead_letters": lambda said: in_a_step("load", "dead_letters", said),
+    "fetched": lambda said: in_a_step("fetch", "fetch", said),
+    "pages": lambda said: in_a_step("fetch", "fetch", f"{{api: 'https://api.example.com/v1/x', pages: {said}}}"),
     "for_each": lambda said: in_a_step("python", "for_each", said),
     "teardown_of": lambda said: in_a_step("python", "teardown_of", said),
 }
@@ -278,6 +284,17 @@ def inside(section: str, key: str, said: str) -> tuple[str, str]:
         needed = {"files": '"s3://landing/*.csv"'} if key == "empty" else {}
     if (section, key) == ("schedule", "with"):
         needed["timetable"] = "airflow.sdk.DeltaDataIntervalTimetable"
+    if section == "fetched":
+        of_sql = key in ("sql", "connection", "watermark", "lookback", "since") and (key, said) != (
+            "connection",
+            "null",
+        )
+        needed = {"sql": "SELECT 1", "connection": "shop"} if of_sql else {"api": "'https://api.example.com/v1/x'"}
+        needed |= {"watermark": "updated_at"} if key in ("lookback", "since") else {}
+        if (key, said) in (("sql", "null"), ("api", "null")):
+            needed = {"api": "'https://h/x'"} if key == "sql" else {"sql": "SELECT 1", "connection": "shop"}
+    if section == "pages":
+        needed = {"by": "page"} if (key, said) == ("path", "null") else {"by": "cursor", "path": "meta.next"}
     given = {**needed, key: said}
     body = "{" + ", ".join(f"{name}: {value}" for name, value in given.items()) + "}"
     if section == "connections":

@@ -24,7 +24,7 @@ CASES = [
     ([UNDER_WAY], "out/", "_temporary"),
     (["_SUCCESS", PART, UNDER_WAY], "out/", "_temporary"),
     ([UNDER_WAY, PART, "_SUCCESS"], "out/", None),
-    (["_SUCCESS", f"day=1/{PART}", STAGING], "out/", "_temporary"),
+    (["_SUCCESS", f"day=1/{PART}", STAGING], "out/", ".spark-staging-7/"),
     ([f"day=1/{PART}"], "out/", "no _SUCCESS"),
     ([f"day=1/{PART}", "_SUCCESS"], "out/", None),
     ([f"day=1/{PART}", "_SUCCESS"], "out/day=1/", None),

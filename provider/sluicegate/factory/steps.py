@@ -22,6 +22,7 @@ from sluicegate.graph.datasets import files_location, folders_of, read_locations
 from sluicegate.graph.template import needs_item
 from sluicegate.pipeline.keys.model import (
     REFERENCED,
+    FetchStep,
     LoadStep,
     OperatorStep,
     Pipeline,
@@ -106,6 +107,8 @@ def _operator_of(step: Step, pipeline: Pipeline, others: Mapping[str, Pipeline])
     match step:
         case LoadStep():
             return _load(step, pipeline, others)
+        case FetchStep():
+            return _fetch(step, pipeline)
         case SparkStep():
             return _spark(step, pipeline, others)
         case TransformStep():
@@ -136,6 +139,20 @@ def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) ->
         **({"connection": source.connection} if source.connection else {}),
     )
     return LoadOperator, arguments
+
+
+def _fetch(step: FetchStep, pipeline: Pipeline) -> Call:
+    from sluicegate.sources.operator import FetchOperator
+
+    arguments = dict(
+        **_common(step, pipeline),
+        **_ours(pipeline),
+        fetch=step.fetch,
+        into=write_locations(pipeline, step)["into"],
+        ledger=pipeline.connections.ledger,
+        aws_conn_id=pipeline.connections.aws,
+    )
+    return FetchOperator, arguments
 
 
 def _spark(step: SparkStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Call:

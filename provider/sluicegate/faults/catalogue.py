@@ -33,16 +33,16 @@ class Fault:
     raised_by: frozenset[StepKind]
 
 
-StepKind = Literal["load", "spark", "transform", "python", "wait"]
+StepKind = Literal["load", "fetch", "spark", "transform", "python", "wait"]
 """The steps of ours. An `operator:` step is Airflow's: the retry policy asks the catalogue about it, nothing else."""
 
-_ALL: frozenset[StepKind] = frozenset({"load", "spark", "transform", "python", "wait"})
+_ALL: frozenset[StepKind] = frozenset({"load", "fetch", "spark", "transform", "python", "wait"})
 _LOAD: frozenset[StepKind] = frozenset({"load"})
 _SPARK: frozenset[StepKind] = frozenset({"spark"})
 _WAIT: frozenset[StepKind] = frozenset({"wait"})
 _CODE: frozenset[StepKind] = frozenset({"transform", "python"})
-_READS: frozenset[StepKind] = frozenset({"load", "transform"})
-_DATABASE: frozenset[StepKind] = _LOAD | _WAIT | _CODE  # the author's code may use one too
+_READS: frozenset[StepKind] = frozenset({"load", "fetch", "transform"})
+_DATABASE: frozenset[StepKind] = _LOAD | _WAIT | _CODE | {"fetch"}  # the author's code may use one too
 
 _T, _D, _F = FaultClass.TRANSIENT, FaultClass.DATA, FaultClass.FATAL
 
@@ -67,8 +67,8 @@ _FAULTS = (
           "Nothing: the retry reads the new version. If it comes back, the writer should write it once and "
           "whole.",
           _READS | _CODE),
-    Fault("SOURCE_UNFINISHED", _D, "A folder that Spark writes was not written to its end.",
-          "See whether the job that writes it still runs, or died: when it has left its `_SUCCESS`, clear the step. "
+    Fault("SOURCE_UNFINISHED", _D, "A folder that Spark or a fetch writes was not written to its end.",
+          "See whether what writes it still runs, or died: when it has left its `_SUCCESS`, clear the step. "
           "Where the writer leaves none, `format: {success_marker: false}` reads the folder as it is.",
           _READS | _WAIT),
     Fault("UPSTREAM_LATE", _D, "A step of another pipeline did not succeed in time.",

@@ -21,6 +21,7 @@ __all__ = [
     "TemplateDiagnostic",
     "before_item",
     "diagnostics",
+    "evaluate",
     "masks",
     "needs_item",
     "render",
@@ -63,6 +64,20 @@ def render(template: str, *, window: Window, params: Mapping[str, Any], **names:
         raise ValueError(f"cannot fill in {template!r}: {error}") from error
 
 
+def evaluate(expression: str, *, window: Window, params: Mapping[str, Any], **names: Any) -> Any:
+    """The value of what is between `{{` and `}}`, as it is and not as a text.
+
+    :raises ValueError: when it does not parse or uses a name that does not exist.
+    """
+    try:
+        value = _expression(expression)(window=window, ds=window.ds, params=params, **names)
+        if isinstance(value, StrictUndefined):
+            str(value)  # raises, with the name
+    except TemplateError as error:
+        raise ValueError(f"cannot fill in {{{{ {expression} }}}}: {error}") from error
+    return value
+
+
 def value_of(said: Any, *, window: Window, params: Mapping[str, Any], **names: Any) -> Any:
     """What `said` is with its template filled in: of a template that is one expression, that expression's value.
 
@@ -72,10 +87,7 @@ def value_of(said: Any, *, window: Window, params: Mapping[str, Any], **names: A
         return said
     if (alone := _INSIDE.fullmatch(said.strip())) is None:
         return render(said, window=window, params=params, **names)
-    try:
-        return _expression(alone[1])(window=window, ds=window.ds, params=params, **names)
-    except TemplateError as error:
-        raise ValueError(f"cannot fill in {said!r}: {error}") from error
+    return evaluate(alone[1], window=window, params=params, **names)
 
 
 @lru_cache(maxsize=4096)

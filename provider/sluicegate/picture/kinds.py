@@ -14,6 +14,7 @@ STEPS = {
     kind: NodeKind(kind, colour, kind)
     for kind, colour in {
         "load": BLUE,
+        "fetch": TEAL,
         "spark": ORANGE,
         "transform": PURPLE,
         "python": GREEN,

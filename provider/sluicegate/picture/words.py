@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from sluicegate.pipeline.diagnostics import Diagnostic
-from sluicegate.pipeline.keys.model import LoadStep, OperatorStep, Pipeline, PythonStep, SparkStep, Step, TransformStep
+from sluicegate.pipeline.keys.model import (
+    FetchStep,
+    LoadStep,
+    OperatorStep,
+    Pipeline,
+    PythonStep,
+    SparkStep,
+    Step,
+    TransformStep,
+)
 
 __all__ = ["as_text", "count_of", "detail", "head", "short"]
 
@@ -28,6 +37,8 @@ def _kind(step: Step) -> str:
     match step:
         case LoadStep():
             return f"load, {step.mode}"
+        case FetchStep():
+            return f"fetch by {'sql' if step.fetch.sql is not None else 'api'}"
         case SparkStep():
             return f"spark on {step.cluster_name}"
         case TransformStep() | PythonStep():

@@ -22,6 +22,7 @@ ENDED_RUN = frozenset({"success", "failed"})
 
 OURS: Mapping[str, str] = {
     "LoadOperator": "load",
+    "FetchOperator": "fetch",
     "SparkOperator": "spark",
     "TransformOperator": "transform",
     "PythonStepOperator": "python",

@@ -22,7 +22,7 @@ from sluicegate.recovery.request import Request
 
 __all__ = ["Lineage", "Restated", "read_lineage", "restate"]
 
-_REPEATABLE = frozenset({"load", "spark", "transform"})
+_REPEATABLE = frozenset({"load", "fetch", "spark", "transform"})
 """Steps that can be repeated: what they write is replaced or merged. Others may have effects outside."""
 
 TaskName = tuple[str, str]

@@ -9,10 +9,12 @@ from datetime import datetime
 
 from sluicegate.storage.part import MARKER
 
-__all__ = ["UNDER_WAY", "Traces", "base_of", "is_spark_part", "is_trace"]
+__all__ = ["FETCHING", "UNDER_WAY", "Traces", "base_of", "is_spark_part", "is_trace"]
 
 UNDER_WAY = "_temporary"
 """The folder in which Spark and Hadoop write what they move into place at the end."""
+FETCHING = "_fetching"
+"""The same of a fetch of ours."""
 _STAGING = ".spark-staging-"
 _SPARK = re.compile(r"part-[mr]?-?\d{5,}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _DELTA = "_delta_log"
@@ -25,7 +27,7 @@ def is_spark_part(uri: str) -> bool:
 
 def is_trace(name: str) -> bool:
     """Whether what is called so in a folder says something of its writer."""
-    return name in {MARKER, UNDER_WAY, _DELTA} or name.startswith(_STAGING)
+    return name in {MARKER, UNDER_WAY, FETCHING, _DELTA} or name.startswith(_STAGING)
 
 
 def base_of(uri: str) -> str:
@@ -38,10 +40,13 @@ def base_of(uri: str) -> str:
 
 @dataclass
 class Traces:
-    """What was seen in a folder so far. `marker` and `under_way` are when that was written last."""
+    """What was seen in a folder so far. `marker` and `under_way` are when that was written last; `work` is the folder
+    of what is under way.
+    """
 
     marker: datetime | None = None
     under_way: datetime | None = None
+    work: str = ""
     has_spark_parts: bool = False
     is_delta: bool = False
 
@@ -52,8 +57,9 @@ class Traces:
             self.marker = modified
         elif slash and is_trace(first):
             self.is_delta = self.is_delta or first == _DELTA
-            if first != _DELTA:
-                self.under_way = max(modified, self.under_way or modified)
+            # A fetch leaves its folder of this machine behind, empty.
+            if first != _DELTA and relative != f"{FETCHING}/":
+                self.under_way, self.work = max(modified, self.under_way or modified), first
         elif is_spark_part(relative):
             self.has_spark_parts = True
 
@@ -63,7 +69,7 @@ class Traces:
         :param has_marker_above: whether the folder around the partition that this one is has the marker
         """
         if self.under_way is not None and (self.marker is None or self.marker < self.under_way):
-            return f"is being written, or its writer died: there is work in progress in it ({UNDER_WAY}/)"
+            return f"is being written, or its writer died: there is work in progress in it ({self.work}/)"
         if not self.has_spark_parts or self.marker is not None or has_marker_above():
             return None
         if self.is_delta:

@@ -161,6 +161,8 @@ class Pipelines:
         uris = " ".join(dataset.uri for pipeline in pipelines for dataset in pipeline.datasets.values())
         found = dict.fromkeys(_CONNECTION.findall(uris), self.warehouse.connection)
         found |= {pipeline.connections.aws: self.s3.connection for pipeline in pipelines}
+        ledgers = [pipeline.connections.ledger for pipeline in pipelines]
+        found |= dict.fromkeys((ledger for ledger in ledgers if ledger is not None), self.warehouse.connection)
         found |= self.connections
         before = dict(os.environ)
         for key in [key for key in os.environ if key.startswith("AIRFLOW_CONN_")]:

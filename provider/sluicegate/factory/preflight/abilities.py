@@ -19,7 +19,8 @@ from sluicegate.graph.glob import is_pattern
 from sluicegate.graph.location import Location
 from sluicegate.graph.template import masks
 from sluicegate.pipeline.diagnostics import Where
-from sluicegate.pipeline.keys.model import Format, LoadStep, Pipeline, SparkStep, Step, TransformStep
+from sluicegate.pipeline.keys.model import FetchStep, Format, LoadStep, Pipeline, SparkStep, Step, TransformStep
+from sluicegate.sources.statement import why_unbindable
 from sluicegate.storage.filetype import FileType, file_type
 from sluicegate.storage.uri import parse_uri
 from sluicegate.targets.connection import parse_table
@@ -46,6 +47,8 @@ def unsupported(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Unp
                 found += _transform(step, pipeline, others)
             case SparkStep():
                 found += _spark(step, pipeline)
+            case FetchStep():
+                found += _fetch(step, pipeline)
         if step is not None:
             found += _wildcards(step, pipeline)
     return tuple(found)
@@ -79,6 +82,31 @@ def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pip
             where: Where = ("steps", step.name, side, binding)
             form_where = _format_place(place, pipeline, where)
             yield from _place(place, verb, step, where) or _file(place, place.format, where, form_where)
+
+
+def _fetch(step: FetchStep, pipeline: Pipeline) -> Iterator[UnplacedDiagnostic]:
+    """A query whose values cannot be bound, a watermark that nothing keeps, a place that is not a folder."""
+    where: Where = ("steps", step.name)
+    if step.fetch.sql is not None and (why := why_unbindable(step.fetch.sql)) is not None:
+        yield UnplacedDiagnostic((*where, "fetch", "sql"), "template", why)
+    if step.fetch.watermark is not None and pipeline.connections.ledger is None:
+        message = "a watermark is kept in the ledger: say `connections: {ledger: …}`, a connection to a Postgres"
+        yield UnplacedDiagnostic((*where, "fetch", "watermark"), "missing-key", message)
+    if step.into not in pipeline.datasets:
+        return
+    dataset = pipeline.datasets[step.into]
+    at: Where = (*where, "writes", "into")
+    place = write_locations(pipeline, step)["into"]
+    if wrong := _place(place, "write", step, at):
+        yield from wrong
+    elif not dataset.uri.endswith("/"):
+        yield UnplacedDiagnostic(
+            at, "not-supported", f"a fetch lands parts in a folder: end {dataset.uri!r} in a slash"
+        )
+    lands = "parquet" if step.fetch.sql is not None else "jsonl"
+    if dataset.format is not None and dataset.format.type not in (None, lands):
+        message = f"this fetch lands {lands}, and the format of its folder is {dataset.format.type}"
+        yield UnplacedDiagnostic(at, "format", message)
 
 
 def _wildcards(step: Step, pipeline: Pipeline) -> Iterator[UnplacedDiagnostic]:

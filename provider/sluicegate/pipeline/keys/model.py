@@ -27,6 +27,7 @@ from sluicegate.pipeline.keys.steps import (
     After,
     Cluster,
     CoreInstances,
+    FetchStep,
     ForEach,
     Instances,
     Job,
@@ -45,9 +46,9 @@ from sluicegate.pipeline.keys.steps import (
 
 __all__ = [
     "REFERENCED", "After", "Check", "Cluster", "Column", "Connections", "CoreInstances", "Dataset", "DeadLetters",
-    "Defaults", "ForEach", "Format", "Head", "Instances", "Job", "LoadOptions", "LoadStep", "Mode", "Model",
-    "OnSchemaChange", "OnUpstreamFailure", "OperatorStep", "Param", "Pipeline", "PythonStep", "Read", "Retries",
-    "Schedule", "SparkStep", "Step", "StepBase", "TeardownOf", "TransformStep",
+    "Defaults", "FetchStep", "ForEach", "Format", "Head", "Instances", "Job", "LoadOptions", "LoadStep", "Mode",
+    "Model", "OnSchemaChange", "OnUpstreamFailure", "OperatorStep", "Param", "Pipeline", "PythonStep", "Read",
+    "Retries", "Schedule", "SparkStep", "Step", "StepBase", "TeardownOf", "TransformStep",
 ]  # fmt: skip
 
 
@@ -123,7 +124,7 @@ class Connections(Part):
     aws: str = "aws_default"
     """For S3 and EMR. Example: `aws_lake`."""
     ledger: str | None = None
-    """Read, and without effect yet. Example: `warehouse`."""
+    """The Postgres that keeps the watermarks of `fetch` steps. Example: `warehouse`."""
 
 
 class Defaults(Model):

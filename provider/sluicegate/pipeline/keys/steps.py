@@ -22,10 +22,11 @@ from sluicegate.pipeline.keys.base import (
     StepName,
     Uri,
 )
+from sluicegate.pipeline.keys.fetch import Fetched
 from sluicegate.pipeline.keys.load import LoadOptions
 
 __all__ = [
-    "TRIGGER_RULES", "After", "Cluster", "CoreInstances", "ForEach", "Instances", "Job", "LoadStep",
+    "TRIGGER_RULES", "After", "Cluster", "CoreInstances", "FetchStep", "ForEach", "Instances", "Job", "LoadStep",
     "OnUpstreamFailure", "OperatorStep", "PythonStep", "Read", "Retries", "SparkStep", "Step", "StepBase", "TeardownOf",
     "TransformStep", "TriggerRule",
 ]  # fmt: skip
@@ -117,8 +118,8 @@ class TeardownOf(Part):
 
 
 class StepBase(Model):
-    """Any step: a step has one of the keys [load](#load), [spark](#spark), [transform](#transform), [python](#python)
-    and [operator](#operator), which decides what else it takes, and any of these.
+    """Any step: a step has one of the keys [load](#load), [fetch](#fetch), [spark](#spark), [transform](#transform),
+    [python](#python) and [operator](#operator), which decides what else it takes, and any of these.
     """
 
     _blank: ClassVar[bool] = True
@@ -165,6 +166,17 @@ class LoadStep(LoadOptions, StepBase):
     `{dataset: flights.raw, latest: true}`."""
     into: Annotated[Name, Mark.WRITES]
     """The table it goes into: a dataset, or a URI. Example: `table://warehouse/orders`."""
+
+
+class FetchStep(StepBase):
+    """fetch: lands rows of a database, or records of an API, as files, which a `load` then reads."""
+
+    kind: Annotated[Literal["fetch"], Mark.MADE] = "fetch"
+    fetch: Fetched
+    """What is fetched. Examples: `{sql: "SELECT * FROM orders", connection: shop, watermark: updated_at}`,
+    `{api: "https://api.example.com/v1/orders", connection: partner, records: data, pages: {by: link}}`."""
+    into: Annotated[Name, Mark.WRITES]
+    """The folder it lands in: a dataset, or a URI. Example: `s3://raw/orders/{{ ds }}/`."""
 
 
 class CoreInstances(Model):
@@ -266,4 +278,6 @@ class OperatorStep(StepBase):
     `{bash_command: "echo {{ ds }}"}`."""
 
 
-Step = Annotated[LoadStep | SparkStep | TransformStep | PythonStep | OperatorStep, Field(discriminator="kind")]
+Step = Annotated[
+    LoadStep | FetchStep | SparkStep | TransformStep | PythonStep | OperatorStep, Field(discriminator="kind")
+]

@@ -11,6 +11,7 @@ from sluicegate.pipeline.diagnostics import Where, did_you_mean
 from sluicegate.pipeline.keys.base import Mark, keys_of, marks_of
 from sluicegate.pipeline.keys.model import (
     After,
+    FetchStep,
     LoadStep,
     OperatorStep,
     PythonStep,
@@ -24,6 +25,7 @@ from sluicegate.pipeline.keys.model import (
 from sluicegate.pipeline.read.code_steps import read_operator, read_python, read_transform
 from sluicegate.pipeline.read.context import Raw, Site, check_file
 from sluicegate.pipeline.read.datasets import Bound, Side
+from sluicegate.pipeline.read.fetch_step import read_fetch
 from sluicegate.pipeline.read.groups import read_group
 from sluicegate.pipeline.read.load_step import read_load
 from sluicegate.pipeline.read.mapped import read_for_each
@@ -43,6 +45,7 @@ __all__ = ["COMMON", "KINDS", "Steps"]
 
 _MODELS: Mapping[str, type[StepBase]] = {
     "load": LoadStep,
+    "fetch": FetchStep,
     "spark": SparkStep,
     "transform": TransformStep,
     "python": PythonStep,
@@ -57,6 +60,7 @@ _ID = re.compile(rf"[A-Za-z0-9_.-]{{1,{LONGEST}}}")
 _SIDES: tuple[Side, Side] = ("reads", "writes")
 _READERS: Mapping[str, Callable[[Raw, Raw, Where, Site], Step | None]] = {
     "load": read_load,
+    "fetch": read_fetch,
     "spark": read_spark,
     "transform": read_transform,
     "python": read_python,

@@ -1,0 +1,66 @@
+"""An answer of an API as records: JSON whose numbers stay as they are written. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from sluicegate.sources.pages import pick
+
+__all__ = ["NotRecordsError", "line_of", "parse", "records_of"]
+
+_NUMBER = f"\ue000{secrets.token_hex(8)}:"
+"""Before the text of a number that a double might not give back: no answer can know it."""
+_RAW = re.compile(f'"{_NUMBER}([^"]*)"')
+_SHOWN = 12
+
+
+class NotRecordsError(Exception):
+    """The answer has no list of records where it should be."""
+
+
+def parse(text: str) -> Any:
+    """The value of a JSON text; numbers with a fraction or an exponent are kept as texts that `line_of` writes back.
+
+    :raises ValueError: when it is not JSON, or an object in it has a key twice.
+    """
+    return json.loads(text, parse_float=lambda number: _NUMBER + number, object_pairs_hook=_object)
+
+
+def line_of(record: Any) -> str:
+    """A record on one line, with all numbers as they came."""
+    return _RAW.sub(r"\1", json.dumps(record, ensure_ascii=False, separators=(",", ":")))
+
+
+def records_of(body: Any, path: str | None) -> Sequence[Any]:
+    """The records of a page.
+
+    :raises NotRecordsError: when they are not where `path` says, or are not objects.
+    """
+    found = body if path is None else pick(body, path)
+    if found is None and path is not None:
+        raise NotRecordsError(f"there is nothing at `records: {path}`; {_shape(body)}")
+    if not isinstance(found, list):
+        hint = "say by `records` where in it the list is" if path is None else f"`records: {path}` is not a list"
+        raise NotRecordsError(f"{hint}; {_shape(body)}")
+    if strange := [each for each in found if not isinstance(each, dict)]:
+        raise NotRecordsError(f"a record is not an object but a {type(strange[0]).__name__}")
+    return found
+
+
+def _shape(body: Any) -> str:
+    if isinstance(body, dict):
+        keys = ", ".join(list(body)[:_SHOWN])
+        return f"it is an object with {keys or 'no keys'}"
+    return f"it is a {type(body).__name__}"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = next(key for key in made if sum(name == key for name, _ in pairs) > 1)
+        raise ValueError(f"an object has the key {twice!r} twice")
+    return made
