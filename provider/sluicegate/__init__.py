@@ -55,11 +55,12 @@ def get_provider_info() -> dict[str, object]:
                         "default": "sluicegate",
                     },
                     "load_memory_limit": {
-                        "description": "The memory that one load may take before it goes on out of core.\n",
+                        "description": "The memory that the records of a load may take before they go to disk; its "
+                        "process takes 200 MB besides.\n",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "2GB",
-                        "default": "400MB",
+                        "default": "150MB",
                     },
                 },
             }

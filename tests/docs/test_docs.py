@@ -90,12 +90,11 @@ def test_all_that_is_named_as_refused_is_an_error_of_check_and_in_a_hand_written
     tmp_path: Path,
 ) -> None:
     section = page("author.md").text.partition("what a step of ours cannot do:")[2].partition("\n\n")[0]
-    said = ["mode: replace_window", "https://", "load"]
+    said = ["https://", "load"]
     assert re.findall(r"`([^`]+)`", section) == [*said, "table://", "load", "transform", "format"]
     (tmp_path / "f.py").write_text("def f(x):\n    return x\n")
     (tmp_path / "p.yaml").write_text(
         "sluicegate: 1\nsteps:\n"
-        "  c: {load: s3://b/a.csv, into: table://w/c, key: a, mode: replace_window}\n"
         "  e: {load: s3://b/c.csv, into: table://w/e, columns: {a: strang}}\n"
         "  g: {transform: 'f:f', reads: {x: https://h/a/}, writes: {y: s3://b/y.csv}}\n"
         "  h: {transform: 'f:f', reads: {x: s3://b/x.csv}, writes: {y: https://h/y.csv}}\n"
@@ -109,7 +108,7 @@ def test_all_that_is_named_as_refused_is_an_error_of_check_and_in_a_hand_written
     assert [str(diagnostic) for diagnostic in tree.diagnostics] == []
     diagnostics = build_diagnostics(tree.pipelines["p"], {})
     assert {diagnostic.severity for diagnostic in diagnostics} == {"error"}
-    assert [diagnostic.line for diagnostic in diagnostics] == list(range(3, 12))
+    assert [diagnostic.line for diagnostic in diagnostics] == list(range(3, 11))
 
     file = tmp_path / "a.csv"
     file.write_text("a\n1\n")

@@ -111,7 +111,7 @@ class LoadOperator(StepOperator):
             scope=rendered_scope(self.options.scope, step.window, step.params, **item),
             dry_run=step.dry_run,
             force=step.force,
-            memory_limit=conf.get("sluicegate", "load_memory_limit", fallback="400MB"),
+            memory_limit=conf.get("sluicegate", "load_memory_limit", fallback="150MB"),
         )
         target = open_target(into, application=f"{step.pipeline}.{step.step} {step.run_id}")
         storage = Storage(self.aws_conn_id, connection=self.connection, success_marker=request.format.success_marker)

@@ -1,7 +1,7 @@
 """Refuses a load while another run of its pipeline loads a window that overlaps its own (`overlap: fail`).
 
-A row says which window a session loads. It counts as long as its server process lives: nobody has to take away what a
-killed loader has left.
+A row says which window a session loads. It counts as long as its server process lives, so that what a killed loader
+has left stops no other one.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ _FORGET = "DELETE FROM sluicegate.running WHERE id = %s"
 def alone_in_window(connection: Connection, target: str, origin: Origin) -> Iterator[None]:
     """Around a load: no other run loads an overlapping window meanwhile.
 
-    Another try of the same run is no other run: it waits for the lock on the target, as ever. `connection` commits by
-    itself, and its session has to last as long as the load.
+    Another try of the same run does not count: it waits for the lock on the target. `connection` commits by itself, and
+    its session has to last as long as the load.
 
     :raises FaultError: WRONG_USE when another run does so already.
     """

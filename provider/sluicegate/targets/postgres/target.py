@@ -72,7 +72,7 @@ SELECT set_config('client_connection_check_interval', %(client_connection_check_
 """
 _UNKNOWN_SETTING = (errors.InvalidParameterValue, errors.UndefinedObject, errors.FeatureNotSupported)
 _IDLE = psycopg.pq.TransactionStatus.IDLE
-_TRUSTED = 10.0
+_TRUSTED = 0.1
 """Seconds for which a connection that was not used is taken to live."""
 
 
