@@ -66,7 +66,7 @@ steps:
     columns: {id: {type: integer, required: true, in: [1, 2]}, day: date, at: timestamptz}
     checks: [{expect_column_values_to_match_regex: {column: day, regex: "^[0-9]+$"}}]
     dead_letters: {max: 2.5%}
-    on_schema_change: add
+    on_schema_change: add_columns
     trigger_rule: all_done
     pool: loads
     description: Loads what is clean.

@@ -231,3 +231,16 @@ def test_an_object_named_like_a_part_of_its_uri_is_told_apart(s3: Any, storage: 
     put(s3, "f.csv.bak")
     parts: tuple[Part, ...] = storage.list_parts("s3://lake/f.csv")
     assert [part.uri for part in parts] == ["s3://lake/f.csv"]
+
+
+def test_many_objects_are_listed_and_none_is_asked_for_by_itself(s3: Any, tmp_path: Path) -> None:
+    for number in range(7):
+        s3.put_object(Bucket="lake", Key=f"in/day=1/{number}.csv", Body=b"x")
+    s3.put_object(Bucket="lake", Key="in/_SUCCESS", Body=b"")
+    calls: list[str] = []
+    s3.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
+    assert len(Storage(client=s3).require_parts("s3://lake/in/")) == 7
+    assert calls == ["ListObjectsV2"]
+    calls.clear()
+    assert len(Storage(client=s3).require_parts("s3://lake/in/*/*.csv")) == 7
+    assert calls == ["HeadObject", "ListObjectsV2"]
