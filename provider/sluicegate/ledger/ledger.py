@@ -49,6 +49,9 @@ class Ledger(Protocol):
         Not those of later windows, whose records were newer.
         """
 
+    def open_letters_of(self, target: str, keys: Sequence[Mapping[str, str]]) -> Sequence[OpenLetter]:
+        """The target's open dead letters with one of these keys."""
+
     def record(self, load: Load) -> None:
         """Write `load`. Counts that do not balance are refused."""
 

@@ -91,6 +91,8 @@ class Closing:
     def kept(self) -> list[Kept]:
         """All records that stay. For few of them."""
         staged = self._staged
+        if not staged.key:
+            return []
         key = "".join(f", CAST({staged.identity(name)} AS VARCHAR)" for name in staged.key)
         rows = staged.duck.execute(f"SELECT s.rowid, {staged.line()}{key} FROM staged s WHERE {staged.kept()}")
         return [Kept(row[0], row[1], dict(zip(staged.key, row[2:], strict=True))) for row in rows.fetchall()]

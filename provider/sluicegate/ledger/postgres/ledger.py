@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any
@@ -68,6 +68,13 @@ FROM sluicegate.dead_letters
 WHERE target = %(target)s AND status = 'open' AND key IS NOT NULL AND position > %(after)s
   AND (window_start IS NULL OR %(window_start)s::timestamptz IS NULL OR window_start <= %(window_start)s)
 ORDER BY position LIMIT %(page)s
+"""
+_OPEN_OF = """
+SELECT d.id, d.key::text, d.version, d.xmin = pg_current_xact_id()::xid, d.source, d.line, d.window_start, d.position
+FROM unnest(%(keys)s::jsonb[]) AS k (key)
+JOIN sluicegate.dead_letters AS d ON d.target = %(target)s AND d.status = 'open' AND md5(d.key::text) = md5(k.key::text)
+  AND d.key = k.key
+ORDER BY d.position
 """
 _RESOLVE = """
 UPDATE sluicegate.dead_letters
@@ -162,11 +169,12 @@ class PostgresLedger:
     def open_letters(self, target: str, origin: Origin) -> Iterator[Sequence[OpenLetter]]:
         facts = {"target": target, "page": _PAGE, "after": -1, **_run(origin)}
         while rows := self._connection.execute(_OPEN, facts).fetchall():
-            yield [
-                OpenLetter(str(identity), json.loads(key), version, Place.of(start, position), is_new, source, line)
-                for identity, key, version, is_new, source, line, start, position in rows
-            ]
+            yield [_open_letter(row) for row in rows]
             facts["after"] = rows[-1][-1]
+
+    def open_letters_of(self, target: str, keys: Sequence[Mapping[str, str]]) -> Sequence[OpenLetter]:
+        asked = [json.dumps(storable(key), ensure_ascii=False) for key in keys]
+        return [_open_letter(row) for row in self._connection.execute(_OPEN_OF, {"target": target, "keys": asked})]
 
     def resolve(self, ids: Sequence[str], run: str) -> int:
         if not ids:
@@ -185,6 +193,11 @@ class PostgresLedger:
 
     def forget(self, target: str, keep: timedelta, most: int) -> int:
         return self._connection.execute(_FORGET, {"target": target, "keep": keep, "most": most}).rowcount
+
+
+def _open_letter(row: Sequence[Any]) -> OpenLetter:
+    identity, key, version, is_new, source, line, start, position = row
+    return OpenLetter(str(identity), json.loads(key), version, Place.of(start, position), is_new, source, line)
 
 
 def _run(origin: Origin) -> dict[str, object]:

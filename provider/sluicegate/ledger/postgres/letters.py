@@ -19,6 +19,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 _BYTES = 64 << 20
 """Of records in one page, but for the first."""
+_ID = 64
+"""Characters of a whole id."""
 _NAMES = (
     "id", "target", "source", "source_version", "line", "record", "failures", "position", "status", "key", "version",
     "complete", "header", "absent", "last_failures", "edited", "pipeline", "step", "run_id", "fault", "attempts",
@@ -35,7 +37,9 @@ _MEANT = """
     AND (%(source)s::text IS NULL OR d.source LIKE %(source)s)
     AND (%(since)s::timestamptz IS NULL OR d.window_start >= %(since)s)
     AND (%(until)s::timestamptz IS NULL OR d.window_start < %(until)s)
-    AND (%(ids)s::text[] IS NULL OR EXISTS (SELECT FROM unnest(%(ids)s::text[]) AS i WHERE starts_with(d.id, i)))
+    AND (%(ids)s::text[] IS NULL OR d.id = ANY(%(ids)s))
+    AND (%(beginnings)s::text[] IS NULL
+         OR EXISTS (SELECT FROM unnest(%(beginnings)s::text[]) AS i WHERE starts_with(d.id, i)))
     AND (NOT %(loaded)s OR (d.fault IS NULL AND d.line > 0))
     AND ((%(rule)s::text IS NULL AND %(column)s::text IS NULL) OR EXISTS (
         SELECT FROM jsonb_array_elements(coalesce(d.last_failures, d.failures)) AS f
@@ -120,6 +124,7 @@ class PostgresLetters:
 
 def _facts(selection: Selection) -> dict[str, object]:
     source = selection.source
+    whole = bool(selection.ids) and all(len(identity) == _ID for identity in selection.ids)
     if source is not None:
         source = source.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")
     return {
@@ -130,7 +135,9 @@ def _facts(selection: Selection) -> dict[str, object]:
         "source": source,
         "since": selection.since,
         "until": selection.until,
-        "ids": list(selection.ids) or None,
+        # Whole ids are looked up; of beginnings each letter is asked.
+        "ids": list(selection.ids) if whole else None,
+        "beginnings": None if whole else list(selection.ids) or None,
         "loaded": selection.loaded,
         "rule": selection.rule,
         "column": selection.column,

@@ -20,7 +20,7 @@ from sluicegate.checks.expectations import TableVerdict
 from sluicegate.checks.rule import Rule
 from sluicegate.faults import fault
 from sluicegate.graph.window import Window
-from sluicegate.ledger.entries import Counts, Origin
+from sluicegate.ledger.entries import Counts
 from sluicegate.ledger.ledger import Ledger
 from sluicegate.ledger.letters import Closed, Letter, LetterStatus, Place, Selection
 from sluicegate.load.account import Account
@@ -290,21 +290,19 @@ class _ReplayLoader(Loader):
         """Close open letters whose place a record of this batch took: with its key, and before it in their order."""
         closing, ours = stage.closing(), set(self._ids())
         places = [item.letter.place for item in self._items]
-        resolved = 0
-        for letters in session.ledger.open_letters(table.name, Origin()):
-            others = [letter for letter in letters if letter.id not in ours]
-            won = closing.winners(others)
-            ids = [
-                letter.id
-                for letter in others
-                if letter.id in won
-                and letter.place is not None
-                and won[letter.id].replaces(
-                    later=places[won[letter.id].line - 1] > letter.place, by_version=closing.by_version
-                )
-            ]
-            resolved += session.ledger.resolve(ids, self._request.origin.run_id or self._closed.who)
-        return resolved
+        found = session.ledger.open_letters_of(table.name, [kept.key for kept in closing.kept()])
+        others = [letter for letter in found if letter.id not in ours]
+        won = closing.winners(others)
+        ids = [
+            letter.id
+            for letter in others
+            if letter.id in won
+            and letter.place is not None
+            and won[letter.id].replaces(
+                later=places[won[letter.id].line - 1] > letter.place, by_version=closing.by_version
+            )
+        ]
+        return session.ledger.resolve(ids, self._request.origin.run_id or self._closed.who)
 
 
 def _as_replay(request: LoadRequest, uri: str, window: Window | None) -> LoadRequest:

@@ -34,5 +34,8 @@ WHERE d.status = 'open' AND d.fault IS NULL AND l.status = 'failed' AND l.run_id
   AND l.pipeline IS NOT DISTINCT FROM d.pipeline AND l.step IS NOT DISTINCT FROM d.step;
 
 CREATE INDEX dead_letters_position ON sluicegate.dead_letters (target, position);
+CREATE INDEX dead_letters_order ON sluicegate.dead_letters (coalesce(window_start, '-infinity'), position);
+-- A digest, because a key may be longer than an index takes.
+CREATE INDEX dead_letters_key ON sluicegate.dead_letters (target, md5(key::text)) WHERE status = 'open';
 CREATE INDEX dead_letters_closed ON sluicegate.dead_letters (target, closed_at) WHERE status <> 'open';
 CREATE INDEX dead_letters_source ON sluicegate.dead_letters (target, md5(source)) WHERE status = 'open';
