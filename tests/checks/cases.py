@@ -86,10 +86,11 @@ def records(draw: st.DrawFn, least: int = 0, most: int = 9) -> list[Record]:
 
 # --- rules -------------------------------------------------------------------------------------------------------
 
+# Without `a{,2}`, which pandas hands to RE2, where it is a text: here it is Python's, none to two.
 PATTERNS = st.sampled_from(
     ["^[A-Z0-9]{2}$", "a", "^$", "b$", r"^\w+$", r"\d", "^.*b", "(?i)^AB", r"^[^a]*$", r"\s", "a|1$", r"b\b", "[[:a]",
      r"\W", r"^\D", "(a|b)?c", "(?:ab)+", "x{0,2}$", "^(?!a)", r"(a)\1", "a{1,2000}", "(?i)k", r"\.", "[.]",
-     r"^[\w.-]+$", r"\A", "a++", "[a&&b]", "a{,2}b", "(?P<n>a)", "é", "'", r"\\", "^a?$", "[^ -~]"]
+     r"^[\w.-]+$", r"\A", "a++", "[a&&b]", "(?P<n>a)", "é", "'", r"\\", "^a?$", "[^ -~]"]
 )  # fmt: skip
 Kwargs = st.SearchStrategy[dict[str, Any]]
 

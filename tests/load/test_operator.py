@@ -104,3 +104,16 @@ def test_a_column_may_refer_to_a_table_of_a_connection(warehouse: Any) -> None:
         dead_letters={"max": 1},
     )
     assert run(operator)[0].value["reasons"] == {"references:dest": 1}
+
+
+@pytest.mark.usefixtures("connection")
+def test_results_go_to_the_folder_of_the_run(warehouse: Any) -> None:
+    operator = LoadOperator(
+        task_id="load_orders",
+        source=str(warehouse.csv("t.csv", ["id"], [[1]])),
+        into="table://warehouse/orders",
+        key="id",
+        results=f"{warehouse.folder}/{{{{ ds }}}}/",
+    )
+    run(operator)
+    assert (warehouse.folder / "2024-01-01" / "orders.load_orders.2024-01-01T00-00-00Z.json").is_file()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExpectationRunner", "RowFailures", "TableVerdict", "frame_columns"]
 
+_SAMPLES = 20
 BATCH = 100_000
 """Records."""
 _NEIGHBOURLY = {
@@ -43,6 +44,15 @@ class RowFailures:
 
     rule: Rule
     positions: tuple[int, ...]
+    elements: int = 0
+    judged: int = 0
+    """The records that count: those with a value."""
+    bad: int = 0
+    samples: tuple[Any, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        return not self.positions
 
 
 @dataclass(frozen=True)
@@ -97,18 +107,20 @@ class ExpectationRunner:
         alone = rule.expectation in _NEIGHBOURLY
         expectation = self._expectation(rule)
         bad: list[int] = []
-        offset = judged = 0
+        samples: list[Any] = []
+        offset = judged = elements = 0
         for frame in batches(None if alone else BATCH):
             result = self._validate(expectation, rule, frame)
             found = result.get("unexpected_index_list")
             if found is None and result.get("unexpected_count"):
                 raise self._broken(rule, "it does not say which records are bad")
             bad.extend(offset + int(position) for position in found or ())
+            samples += result.get("partial_unexpected_list") or []
+            elements += int(result.get("element_count") or 0)
             judged += int(result.get("element_count") or 0) - int(result.get("missing_count") or 0)
             offset += len(frame)
-        if judged == 0 or (judged - len(bad)) >= mostly * judged:
-            return RowFailures(rule, ())
-        return RowFailures(rule, tuple(bad))
+        holds = judged == 0 or (judged - len(bad)) >= mostly * judged
+        return RowFailures(rule, () if holds else tuple(bad), elements, judged, len(bad), tuple(samples[:_SAMPLES]))
 
     def table(self, rule: Rule, frame: pd.DataFrame) -> TableVerdict:
         """What `rule`, which is about the whole table, says of `frame`.

@@ -35,7 +35,12 @@ def _statistic(asked: Asked, *, of: str) -> CompiledTableRule | None:
     seen = f"coalesce(sum({double}), 0)" if of == "sum" else f"{of}({double})"
     if of == "sum" and asked.column.type != "DOUBLE":
         seen = f"CAST(coalesce(sum(CAST({value} AS {asked.sql.whole})), 0) AS DOUBLE)"
-    return _measured(asked, f"CASE WHEN NOT isnan({seen}) THEN {seen} END")
+    infinite = asked.sql.constant("Infinity", "DOUBLE")
+    # Squares that are too large make an infinite deviation, which Spark does not distinguish from that of infinities.
+    large = (
+        f" WHEN max(abs({double})) < {infinite} AND count({double}) > 1 THEN {infinite}" if of == "stddev_samp" else ""
+    )
+    return _measured(asked, f"CASE WHEN NOT isnan({seen}) THEN {seen}{large} END")
 
 
 def _count(asked: Asked) -> CompiledTableRule:

@@ -29,6 +29,7 @@ from sluicegate.load.references import Files, ReferencedTable, References, open_
 from sluicegate.load.replacing import replaced_by, window_rules
 from sluicegate.load.report import LoadReport, reasons_text
 from sluicegate.load.request import LoadRequest
+from sluicegate.load.results import file_name, publish
 from sluicegate.load.scope import as_values
 from sluicegate.load.stage import Stage
 from sluicegate.pipeline.keys.load import Overlap
@@ -70,6 +71,8 @@ class Source(Protocol):
     def fetch(self, part: Part, into: Path) -> Path: ...
 
     def verify(self, part: Part) -> None: ...
+
+    def put_atomic(self, path: Path, uri: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -301,17 +304,32 @@ class Loader:
         reasons = stage.reasons()
         counts = Counts(read=stage.read, dead=stage.dead, rejected=stage.read - stage.dead)
         if stage.unread or self._request.dead_letters.exceeded_by(stage.dead, stage.read):
+            self._publish(stage, (), reasons)
             return Ready(columns, None, counts, reasons, self._too_many(stage, reasons))
         if self._request.mode is not Mode.APPEND:
             stage.dedupe()
-        failed = [one for one in self._verdicts(stage) if not one.success and one.rule.severity == "critical"]
+        verdicts = self._verdicts(stage)
+        failed = [one for one in verdicts if not one.success and one.rule.severity == "critical"]
         self._account.warn(stage.warnings)
+        self._publish(stage, verdicts, reasons)
         if failed:
             detail = "; ".join(f"{verdict.rule.name} does not hold: saw {verdict.observed}" for verdict in failed)
             failure = fault("CHECK_FAILED", detail, rules=[verdict.rule.name for verdict in failed])
             return Ready(columns, None, counts, reasons, failure)
         counts = Counts(read=stage.read, dead=stage.dead, deduplicated=stage.deduplicated)
         return Ready(columns, stage.prepared(beside) if columns else None, counts, reasons, None)
+
+    def _publish(self, stage: Stage, verdicts: Sequence[TableVerdict], reasons: Mapping[str, int]) -> None:
+        """Write what the checks saw, before the commit: a try that finds its load done has nothing to say."""
+        request = self._request
+        if request.results is None or request.dry_run:
+            return
+        name = file_name(request.origin)
+        meta = {"run_id": {"run_name": request.origin.run_id or name, "run_time": None}, "reasons": dict(reasons)}
+        document = stage.results(request.table, verdicts, meta | {"source": request.source})
+        with work_folder() as folder:
+            uri = publish(document, self._files, request.results, name, folder, docs=request.data_docs)
+        log.info("results of the checks: %s", uri)
 
     def _verdicts(self, stage: Stage) -> Sequence[TableVerdict]:
         """What the checks of the whole table say."""

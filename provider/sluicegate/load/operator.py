@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sluicegate.faults import FaultError
-from sluicegate.graph.location import Location
+from sluicegate.faults import FaultError, fault
+from sluicegate.graph.location import Location, render
 from sluicegate.pipeline.keys.load import Format, LoadOptions
 from sluicegate.runtime.operator import StepOperator
 from sluicegate.runtime.step import StepContext, StepResult
@@ -109,6 +109,7 @@ class LoadOperator(StepOperator):
             references={name: self._referenced(name) for name in self.references},
             root=Path(self.root or "."),
             scope=rendered_scope(self.options.scope, step.window, step.params, **item),
+            results=self._results(step, item),
             dry_run=step.dry_run,
             force=step.force,
             memory_limit=conf.get("sluicegate", "load_memory_limit", fallback="150MB"),
@@ -125,6 +126,14 @@ class LoadOperator(StepOperator):
         finally:
             self._loader = None
         return StepResult(report.as_dict(), report.line())
+
+    def _results(self, step: StepContext, item: Mapping[str, Any]) -> str | None:
+        if self.options.results is None:
+            return None
+        try:
+            return render(self.options.results, window=step.window, params=step.params, **item)
+        except ValueError as unrendered:
+            raise fault("WRONG_USE", f"results: {unrendered}") from unrendered
 
     def _referenced(self, name: str) -> Referenced:
         from sluicegate.load.references import Referenced

@@ -61,6 +61,8 @@ class Files(Protocol):
 
     def fetch(self, part: Part, into: Path) -> Path: ...
 
+    def put_atomic(self, path: Path, uri: str) -> None: ...
+
 
 @dataclass(frozen=True)
 class References:

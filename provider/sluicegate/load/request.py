@@ -90,6 +90,7 @@ def request_of(
     root: Path,
     source_format: Format | None = None,
     scope: Mapping[str, Any] | None = None,
+    results: str | None = None,
     references: Mapping[str, Referenced] | None = None,
     dry_run: bool = False,
     force: bool = False,
@@ -103,9 +104,11 @@ def request_of(
     :param references: where the datasets are that columns refer to, rendered.
     :param source_format: the format of the source's dataset, where the step itself says none.
     :param scope: what the run is narrowed to, rendered.
+    :param results: the folder for what the checks saw, rendered.
     """
     return LoadRequest(
-        **options.each() | {"format": options.format or source_format or Format(), "scope": scope or {}},
+        **options.each()
+        | {"format": options.format or source_format or Format(), "scope": scope or {}, "results": results},
         sources=tuple(sources),
         table=table,
         references=references or {},
@@ -120,6 +123,10 @@ def request_of(
 def mode_errors(options: LoadOptions) -> Iterator[tuple[str, str]]:
     """What does not go together or is not carried out: the pipeline file's key that says it, and why."""
     mode, key, newest_by = options.mode, options.key, options.newest_by
+    if options.results is not None and not options.results.endswith("/"):
+        yield "results", f"results: {options.results!r} is not a folder: it ends in `/`"
+    if options.data_docs and options.results is None:
+        yield "data_docs", "data_docs: are written to `results`, the folder for what the checks saw: say it too"
     if mode is Mode.REPLACE_WINDOW and options.window_by is None:
         yield "mode", "mode: replace_window needs a window_by: the column by which a record belongs to a window"
     if options.window_by is not None and mode is not Mode.REPLACE_WINDOW:

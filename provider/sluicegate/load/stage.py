@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sluicegate.checks.expectations import TableVerdict
 from sluicegate.checks.rule import Rule
@@ -28,6 +28,7 @@ from sluicegate.load.letters import (
     version_sql,
 )
 from sluicegate.load.prepared import Prepared
+from sluicegate.load.results import Results
 from sluicegate.load.scope import Values, condition
 from sluicegate.load.staged import Staged
 from sluicegate.records.casts import Cast
@@ -273,6 +274,10 @@ class Stage:
     def verdicts(self) -> list[TableVerdict]:
         """What the rules about the whole table say of the records that stay."""
         return self._judge.verdicts()
+
+    def results(self, name: str, verdicts: Sequence[TableVerdict], meta: Mapping[str, Any]) -> dict[str, Any]:
+        """What the checks saw, as Great Expectations has it. `verdicts` are those about the table."""
+        return Results(self._staged, self._judge, self._sensitive).document(name, verdicts, meta)
 
     @property
     def warnings(self) -> Sequence[Warned]:

@@ -184,6 +184,9 @@ class _Letters:
     def fetch(self, part: Part, into: Path) -> Path:
         return into
 
+    def put_atomic(self, path: Path, uri: str) -> None:
+        """A replay publishes no results: they would be of some records only."""
+
     def verify(self, part: Part) -> None:
         """The ledger is looked at again under the lock."""
 
@@ -313,7 +316,7 @@ def _as_replay(request: LoadRequest, uri: str, window: Window | None) -> LoadReq
     limits = DeadLetters(max=Limit.parse("100%"))
     changes = {
         "sources": (uri,), "mode": mode, "origin": origin, "dead_letters": limits, "force": True,
-        "skip_bad_files": False,
+        "skip_bad_files": False, "results": None,
     }  # fmt: skip
     return request.model_copy(update=changes)
 

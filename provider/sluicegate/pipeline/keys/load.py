@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sluicegate.pipeline.keys.base import Flag, LimitField, Mark, Model, Name, Part, Positive, SomeOf
+from sluicegate.pipeline.keys.base import Flag, LimitField, Mark, Model, Name, Part, Positive, SomeOf, Uri
 from sluicegate.pipeline.text.quantities import Duration, Limit
 
 __all__ = ["REFERENCED", "Check", "Column", "DeadLetters", "Format", "LoadOptions", "Mode", "OnSchemaChange", "Overlap"]
@@ -195,6 +195,12 @@ class LoadOptions(Model):
     batch_rows: Annotated[Positive | None, Mark.UNCOUNTED] = None
     """The most records that one statement brings in; all are one transaction. Default: all at once. Example:
     `1000000`."""
+
+    results: Annotated[Uri | None, Mark.UNCOUNTED] = None
+    """A folder to which each run writes what its checks saw, in Great Expectations' own JSON. Example:
+    `s3://lake/checks/{{ ds }}/`."""
+    data_docs: Annotated[Flag, Mark.UNCOUNTED] = False
+    """Write the results as a page of Great Expectations too. Example: `true`."""
 
     def counted(self) -> dict[str, Any]:
         """What the file says of all that decides what becomes of a source's records.
