@@ -1,0 +1,93 @@
+"""Merges of one file against those of dlt and of Airflow's `insert_rows`, in turns: seconds, ratios, memory.
+
+    python benchmarks/load/against_peers.py [--rows 300000] [--rounds 3]
+
+Each is a process of its own; the file is merged into an empty table, and once more. Ours also runs eight checks and
+keeps a ledger. dlt is installed below `.bench/` once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from factory.measure.environments import NotInstalledError, environment
+from load.against_copy import Figures, measure
+from load.measure.data import CREATE, write
+
+from sluicegate.local.stack.scratch import scratch_postgres
+
+DLT = "dlt[postgres,parquet]==1.31.0"
+TARGETS = {"dlt": 3.0, "insert_rows": 10.0}
+TABLES = {"ours": "bench_load", "insert_rows": "bench_rows"}
+
+
+def peer(python: Path, *words: str | Path) -> dict[str, float]:
+    script = Path(__file__).parent / "measure" / "peers.py"
+    done = subprocess.run([python, script, *map(str, words)], check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def compare(port: str, folder: Path, rounds: int, pythons: dict[str, Path]) -> Figures:
+    url = f"postgresql://postgres:none@127.0.0.1:{port}/postgres"
+    path = folder / "rows.csv"
+    figures: Figures = {f"{name}, {when}": [] for name in ("ours", *pythons) for when in ("empty", "again")}
+    with psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(rounds):
+            for name in ("ours", *pythons):
+                connection.execute("DROP SCHEMA IF EXISTS bench_dlt, bench_dlt_staging CASCADE")
+                if name in TABLES:
+                    connection.execute(f"DROP TABLE IF EXISTS {TABLES[name]}")
+                    connection.execute(CREATE.format(TABLES[name]))
+                for when in ("empty", "again"):
+                    connection.execute("CHECKPOINT")
+                    done = (
+                        measure("load", url, path, "--force")
+                        if name == "ours"
+                        else peer(pythons[name], name, url, path)
+                    )
+                    figures[f"{name}, {when}"].append(done)
+    return figures
+
+
+def show(figures: Figures, rows: int, rounds: int) -> None:
+    middle = {name: statistics.median(one["seconds"] for one in some) for name, some in figures.items()}
+    print(f"{rows:,} rows of 10 columns, {rounds} rounds")
+    print(f"{'':24}{'seconds':>9}{'x ours':>8}{'target':>8}{'MB':>6}")
+    for name, some in figures.items():
+        contender, _, when = name.partition(", ")
+        ratio = middle[name] / middle[f"ours, {when}"]
+        target = f"{TARGETS[contender]:8.1f}" if contender in TARGETS else " " * 8
+        print(f"{name:24}{middle[name]:9.2f}{ratio:8.2f}{target}{max(one['mb'] for one in some):6.0f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=300_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    words = parser.parse_args()
+    pythons = {"insert_rows": Path(sys.executable)}
+    try:
+        pythons["dlt"] = environment(DLT)
+    except NotInstalledError as error:
+        print(f"without dlt: {error}")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        conninfo = stack.enter_context(scratch_postgres(folder / "server"))
+        port = dict(word.split("=") for word in conninfo.split())["port"]
+        write(folder, words.rows)
+        show(compare(port, folder, words.rounds, pythons), words.rows, words.rounds)
+
+
+if __name__ == "__main__":
+    main()

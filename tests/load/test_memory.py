@@ -1,0 +1,37 @@
+"""The memory of a load does not grow with its records, nor with the loads that a process has done before."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux: it reads /proc")
+
+
+def peaks(warehouse: Any, rows: int, often: int) -> list[float]:
+    path = warehouse.folder / f"{rows}.csv"
+    duckdb.execute(
+        f"COPY (SELECT i AS id, i % 1000 AS n, (i % 99999) / 100 AS price, 'item ' || i % 5000 AS item, "
+        f"TIMESTAMP '2024-01-01' + INTERVAL (i) SECOND AS at, repeat('note ', 8) || i AS note "
+        f"FROM range({rows}) t(i) ORDER BY hash(i)) TO '{path}' (FORMAT csv, HEADER)"
+    )
+    script = Path(__file__).with_name("filling.py")
+    command = [sys.executable, script, warehouse.conninfo, path, str(often)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return [float(line) for line in done.stdout.splitlines()]
+
+
+def test_three_times_the_records_take_no_more_memory(warehouse: Any) -> None:
+    [few], [many] = peaks(warehouse, 700_000, 1), peaks(warehouse, 2_100_000, 1)
+    assert many < 400
+    assert many < 1.2 * few
+
+
+def test_ten_loads_in_one_process_take_no_more_than_two(warehouse: Any) -> None:
+    _, second, *_, last = peaks(warehouse, 60_000, 10)
+    assert last < 1.1 * second
