@@ -49,8 +49,10 @@ def changed(type_: ColumnType, zone: str | None, rounds: bool, raw: str, kind: s
     """Conditions, any of which says that `value`, which `made` gives, is not what was written."""
     if type_.name == "time":
         return [*_changed_clock(rounds, raw, kind), *_finer(type_, rounds, value)]
-    # 13-02-11 is the year 13 to DuckDB, which is never meant. Postgres has infinity as well.
-    found = [f"(isfinite({value}) AND year({value}) NOT BETWEEN 100 AND 9999)"]
+    # 13-02-11 is the year 13 to DuckDB, which is never meant. Postgres has infinity as well. Compared with moments:
+    # the year of one with a zone would be looked up in a calendar.
+    first, last = (f"CAST('{year}-01-01' AS {type_.duck})" for year in ("0100", "10000"))
+    found = [f"(isfinite({value}) AND ({value} < {first} OR {value} >= {last}))"]
     if type_.name == "date":
         found += _changed_day(zone, rounds, raw, kind, value)
     else:
