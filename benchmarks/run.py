@@ -18,6 +18,7 @@ QUICK = {
     "load/against_copy.py": ("--rows", "200000", "--rounds", "2"),
     "load/against_peers.py": ("--rows", "50000", "--rounds", "2"),
     "load/small_files.py": ("--files", "300"),
+    "load/parquet.py": ("--rows", "200000", "--rounds", "2"),
     "factory/against_peers.py": ("--sizes", "10", "100", "--rounds", "2"),
     "recovery/bad_night.py": ("--pipelines", "100", "--days", "5", "--task-seconds", "2"),
     "factory/processor.py": ("--pipelines", "50", "--idle-minutes", "0.5", "--changes", "1"),

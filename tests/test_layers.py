@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "storage": _BASE,
     "records": _BASE | {"checks", "storage"},
     "runtime": _BASE,
-    "targets": _RECORDS,
+    "targets": _RECORDS | {"runtime"},
     "load": _SHARED,
     "emr": _SHARED,
     "transform": _SHARED,

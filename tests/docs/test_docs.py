@@ -56,6 +56,7 @@ def named(each: Page) -> str:
 
 def test_there_are_pipelines_to_check() -> None:
     assert {each.name for each in WITH_PIPELINES} == {
+        "docs/targets.md",
         "README.md",
         "docs/author.md",
         "docs/dead-letters.md",

@@ -191,15 +191,23 @@ def test_the_format_says_what_the_suffix_does_not(root: Path) -> None:
 @pytest.mark.parametrize(
     ("into", "words"),
     [
-        ("s3://b/folder/", "a load goes into table://"),
-        ('"gs://b/{{ ds }}.csv"', "a load goes into table://"),
+        ("s3://b/folder/", "name a Postgres for it, by `connections: {ledger: <connection>}`"),
+        ('"gs://b/{{ ds }}/"', "neither table://<connection>/<[schema.]table> nor a folder for Parquet files"),
+        ('"s3://b/{{ ds }}.csv"', "nor a folder for Parquet files"),
+        ('"s3://b/a/../c/"', "goes up by `..`"),
         ('"table://w/orders."', "write [schema.]table"),
     ],
 )
-def test_a_load_goes_into_a_table(root: Path, into: str, words: str) -> None:
+def test_a_load_goes_into_a_table_or_a_folder_that_has_a_ledger(root: Path, into: str, words: str) -> None:
     [diagnostic] = of_load(root, into=into)
     assert (diagnostic.line, diagnostic.column, diagnostic.severity) == (3, 33, "error")
     assert words in diagnostic.message
+
+
+@pytest.mark.parametrize("into", ["s3://b/folder/", '"s3://b/{{ ds }}/"', "file:///lake/orders/"])
+def test_a_folder_with_a_ledger_is_a_target(root: Path, into: str) -> None:
+    (root / "defaults.yaml").write_text("sluicegate: 1\nconnections: {ledger: w}\n")
+    assert of_load(root, into=into) == ()
 
 
 def test_a_table_may_have_a_templated_name(root: Path) -> None:

@@ -15,6 +15,7 @@ from sluicegate.graph.window import Window
 from sluicegate.load.operator import LoadOperator
 from sluicegate.runtime.step import StepContext
 from sluicegate.targets.connection import conninfo_of, parse_table
+from sluicegate.targets.open import place_in
 
 
 class TaskInstance:
@@ -117,3 +118,19 @@ def test_results_go_to_the_folder_of_the_run(warehouse: Any) -> None:
     )
     run(operator)
     assert (warehouse.folder / "2024-01-01" / "orders.load_orders.2024-01-01T00-00-00Z.json").is_file()
+
+
+@pytest.mark.usefixtures("connection")
+def test_a_step_loads_into_a_folder_whose_ledger_is_in_a_postgres(warehouse: Any) -> None:
+    source = str(warehouse.csv("o.csv", ["id"], [[1], [2]]))
+    words: dict[str, Any] = {"task_id": "load", "source": source, "into": f"{warehouse.folder}/lake/", "key": "id"}
+    assert run(LoadOperator(**words, ledger_conn_id="warehouse"))[0].value["inserted"] == 2
+    assert warehouse.one("SELECT target FROM sluicegate.loads") == f"file://{warehouse.folder}/lake/"
+    with pytest.raises(FaultError, match=r"connections: \{ledger: <connection>\}"):
+        run(LoadOperator(**words))
+
+
+def test_a_template_does_not_choose_another_folder() -> None:
+    assert place_in("s3://lake/AA/orders/", "s3://lake/{{ params.carrier }}/orders/") == "s3://lake/AA/orders/"
+    with pytest.raises(FaultError, match="only the file chooses the folder"):
+        place_in("s3://lake/AA/x/orders/", "s3://lake/{{ params.carrier }}/orders/")

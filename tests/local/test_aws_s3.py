@@ -117,6 +117,7 @@ def test_ranges_and_conditions_of_reads(s3: Any) -> None:
     assert (part["Body"].read(), part["ContentRange"]) == (b"234", "bytes 2-4/10")
     assert s3.get_object(Bucket="lake", Key="k", Range="bytes=-3")["Body"].read() == b"789"
     assert error_code(s3.get_object, Bucket="lake", Key="k", Range="bytes=20-") == "InvalidRange"
+    assert s3.get_object(Bucket="lake", Key="k", Range="bytes=-99")["Body"].read() == b"0123456789"
     assert s3.get_object(Bucket="lake", Key="k", IfMatch=tag)["Body"].read() == b"0123456789"
     assert error_code(s3.get_object, Bucket="lake", Key="k", IfMatch='"0"') == "PreconditionFailed"
     assert error_code(s3.head_object, Bucket="lake", Key="k", IfNoneMatch=tag) == "304"

@@ -10,6 +10,11 @@ TYPES = {
     "id": "bigint", "customer": "integer", "qty": "integer", "price": "numeric(18,2)", "item": "text", "code": "text",
     "updated_at": "timestamptz", "day": "date", "score": "double precision", "note": "text",
 }  # fmt: skip
+ARROW = {
+    "id": "int64", "customer": "int32", "qty": "int32", "item": "string", "code": "string",
+    "updated_at": "timestamp[us]", "day": "date32", "score": "double", "note": "string",
+}  # fmt: skip
+"""What pyarrow calls them; a `numeric` has no name of its own."""
 COLUMNS = {name: Column(type=type_) for name, type_ in TYPES.items()} | {
     "qty": Column(type="integer", required=True, between=(0, 100)),
     "code": Column(type="text", required=True, matches="^[A-Z]{2}$"),

@@ -1,6 +1,6 @@
 """One thing that is measured, in this process: prints its seconds and its peak memory as JSON.
 
-    python -m load.measure.one copy|load URL FILE [--force]
+    python -m load.measure.one copy|load|pyarrow|parquet URL FILE [--into FOLDER] [--force]
 
 What it imports is not counted in the seconds, and is in the memory.
 """
@@ -49,11 +49,50 @@ def a_load(url: str, path: Path, *, force: bool) -> Callable[[], object]:
     return lambda: load(request, Storage(), PostgresTarget(url, "bench_load"))
 
 
+def pyarrow_write(path: Path, into: Path) -> Callable[[], object]:
+    """The same table by pyarrow alone: read, sorted by its key, written with the same settings."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from load.measure.data import ARROW
+    from pyarrow import csv
+
+    types = {name: pa.type_for_alias(alias) for name, alias in ARROW.items()}
+    types["price"] = pa.decimal128(18, 2)
+    options = csv.ConvertOptions(column_types=types, strings_can_be_null=True)
+
+    def work() -> None:
+        table = csv.read_csv(path, convert_options=options)
+        at = table.schema.get_field_index("updated_at")
+        table = table.set_column(at, "updated_at", table["updated_at"].cast(pa.timestamp("us", "UTC"))).sort_by("id")
+        pq.write_table(table, into / "part-0.parquet", compression="zstd", row_group_size=65_536)
+
+    return work
+
+
+def a_parquet_load(url: str, path: Path, into: Path, *, force: bool) -> Callable[[], object]:
+    import duckdb
+    import pyarrow.parquet as pq
+    from load.measure.data import CHECKS, COLUMNS
+
+    from sluicegate.load.load import load
+    from sluicegate.load.request import LoadRequest
+    from sluicegate.storage import Storage
+    from sluicegate.targets.parquet.target import ParquetTarget
+
+    del duckdb, pq
+    request = LoadRequest(
+        sources=(str(path),), table=str(into), key=("id",), newest_by="updated_at", columns=COLUMNS, checks=CHECKS,
+        force=force,
+    )  # fmt: skip
+    return lambda: load(request, Storage(), ParquetTarget(f"{into}/", url))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("copy", "load"))
+    parser.add_argument("what", choices=("copy", "load", "pyarrow", "parquet"))
     parser.add_argument("url")
     parser.add_argument("file", type=Path)
+    parser.add_argument("--into", type=Path, default=Path())
     parser.add_argument("--force", action="store_true")
     parser.add_argument("--log", action="store_true")
     words = parser.parse_args()
@@ -61,7 +100,13 @@ def main() -> None:
         import logging
 
         logging.basicConfig(level=logging.DEBUG, format="%(relativeCreated)d %(name)s %(message)s")
-    work = raw_copy(words.url, words.file) if words.what == "copy" else a_load(words.url, words.file, force=words.force)
+    works: dict[str, Callable[[], Callable[[], object]]] = {
+        "copy": lambda: raw_copy(words.url, words.file),
+        "load": lambda: a_load(words.url, words.file, force=words.force),
+        "pyarrow": lambda: pyarrow_write(words.file, words.into),
+        "parquet": lambda: a_parquet_load(words.url, words.file, words.into, force=words.force),
+    }
+    work = works[words.what]()
     began = time.perf_counter()
     work()
     seconds = time.perf_counter() - began

@@ -136,6 +136,7 @@ def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) ->
         **({"references": references} if references else {}),
         **step.each() | {"format": step.format or source.format},
         aws_conn_id=pipeline.connections.aws,
+        **({"ledger_conn_id": pipeline.connections.ledger} if pipeline.connections.ledger else {}),
         **({"connection": source.connection} if source.connection else {}),
     )
     return LoadOperator, arguments

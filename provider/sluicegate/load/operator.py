@@ -51,8 +51,10 @@ class LoadOperator(StepOperator):
 
     :param source: where it is, one URI or several: a path, `file://`, `s3://`, `gs://` or `https://`; a folder ends in
         `/`, and wildcards mean all files that match.
-    :param into: `table://<connection>/<[schema.]table>`, a Postgres connection.
+    :param into: `table://<connection>/<[schema.]table>`, a Postgres connection; or a folder of Parquet files, a path or
+        `s3://` that ends in `/`.
     :param aws_conn_id: for `s3://`.
+    :param ledger_conn_id: the Postgres with the ledger, for a folder.
     :param connection: the connection that the source itself needs: for `https://` and `gs://`.
     :param root: the dags root, from which `suite` is found.
     :param references: where the datasets are that `references` of columns name: `{"airports": "table://w/airports"}`.
@@ -69,6 +71,7 @@ class LoadOperator(StepOperator):
         source: str | Location | Sequence[str],
         into: str | Location,
         aws_conn_id: str = "aws_default",
+        ledger_conn_id: str | None = None,
         connection: str | None = None,
         root: str | None = None,
         references: Mapping[str, str | Location] | None = None,
@@ -81,6 +84,7 @@ class LoadOperator(StepOperator):
         self.into = into
         self._into_template = into.template if isinstance(into, Location) else into
         self.aws_conn_id = aws_conn_id
+        self.ledger_conn_id = ledger_conn_id
         self.connection = connection
         self.root = root
         self.references = dict(references or {})
@@ -96,15 +100,14 @@ class LoadOperator(StepOperator):
         from sluicegate.load.request import request_of
         from sluicegate.load.scope import rendered_scope
         from sluicegate.storage import Storage
-        from sluicegate.targets.connection import parse_table
-        from sluicegate.targets.open import open_target
+        from sluicegate.targets.open import open_target, place_in
 
         into = str(self.into)
         item = {"item": step.item} if step.mapped else {}
         request = request_of(
             self.options,
             (self.source,) if isinstance(self.source, str) else tuple(str(uri) for uri in self.source),  # type: ignore[union-attr]
-            parse_table(into, self._into_template)[1],
+            place_in(into, self._into_template),
             Origin(step.pipeline, step.step, step.run_id, step.try_number, step.window),
             references={name: self._referenced(name) for name in self.references},
             root=Path(self.root or "."),
@@ -114,7 +117,10 @@ class LoadOperator(StepOperator):
             force=step.force,
             memory_limit=conf.get("sluicegate", "load_memory_limit", fallback="150MB"),
         )
-        target = open_target(into, application=f"{step.pipeline}.{step.step} {step.run_id}")
+        target = open_target(
+            into, application=f"{step.pipeline}.{step.step} {step.run_id}", ledger=self.ledger_conn_id,
+            storage=Storage(self.aws_conn_id), memory_limit=request.memory_limit,
+        )  # fmt: skip
         storage = Storage(self.aws_conn_id, connection=self.connection, success_marker=request.format.success_marker)
         self._loader = Loader(request, storage, target)
         try:

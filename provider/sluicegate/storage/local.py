@@ -102,6 +102,24 @@ class LocalFiles:
         for address in addresses:
             address.path.unlink(missing_ok=True)
 
+    def switch(self, staged: Address, address: Address) -> None:
+        """Rename one file of a folder to another; `staged` is gone then.
+
+        :raises FaultError: SOURCE_MISSING when it is gone already.
+        """
+        try:
+            with staged.path.open("rb") as file:
+                os.fsync(file.fileno())
+            staged.path.replace(address.path)
+        except FileNotFoundError as gone:
+            raise fault("SOURCE_MISSING", f"{staged.uri} is gone", uri=staged.uri) from gone
+        _sync_folder(address.path.parent)
+
+    def tail(self, address: Address, size: int) -> bytes:
+        with address.path.open("rb") as file:
+            file.seek(-min(size, file.seek(0, os.SEEK_END)), os.SEEK_END)
+            return file.read()
+
     def neighbours(self, address: Address, limit: int) -> tuple[str, ...]:
         """Names of files where `address` should be, for the message that it is missing."""
         folder = address.path if address.folder else address.path.parent

@@ -26,9 +26,10 @@ class S3Client(Protocol):
     """What is used of boto3's client; tests and the command line bring their own."""
 
     def head_object(self, *, Bucket: str, Key: str) -> Mapping[str, Any]: ...  # noqa: N803
-    def get_object(self, *, Bucket: str, Key: str, IfMatch: str, Range: str = ...) -> Mapping[str, Any]: ...  # noqa: N803
+    def get_object(self, *, Bucket: str, Key: str, IfMatch: str = ..., Range: str = ...) -> Mapping[str, Any]: ...  # noqa: N803
     def list_objects_v2(self, *, Bucket: str, Prefix: str, MaxKeys: int) -> Mapping[str, Any]: ...  # noqa: N803
     def get_paginator(self, operation_name: str) -> Any: ...
+    def copy(self, *, CopySource: Mapping[str, str], Bucket: str, Key: str) -> None: ...  # noqa: N803
     def upload_file(self, *, Filename: str, Bucket: str, Key: str) -> None: ...  # noqa: N803
     def delete_objects(self, *, Bucket: str, Delete: Mapping[str, Any]) -> Mapping[str, Any]: ...  # noqa: N803
 
@@ -141,6 +142,21 @@ class S3Objects:
                         first = errors[0]
                         code = "AWS_DENIED" if first.get("Code") == "AccessDenied" else "AWS_UNAVAILABLE"
                         raise fault(code, f"{first.get('Key')} could not be deleted: {first.get('Code')}")
+
+    def switch(self, staged: Address, address: Address) -> None:
+        """Copy one object over another in the server; `staged` stays.
+
+        :raises FaultError: SOURCE_MISSING when it is gone.
+        """
+        with _faults_of(staged.uri):
+            source = {"Bucket": staged.bucket, "Key": staged.key}
+            self.client.copy(CopySource=source, Bucket=address.bucket, Key=address.key)
+
+    def tail(self, address: Address, size: int) -> bytes:
+        with _faults_of(address.uri):
+            answer = self.client.get_object(Bucket=address.bucket, Key=address.key, Range=f"bytes=-{size}")
+            with closing(answer["Body"]) as body:
+                return b"".join(body.iter_chunks(_CHUNK))
 
     def neighbours(self, address: Address, limit: int) -> tuple[str, ...]:
         """Names of objects where `address` should be, for the message that it is missing."""

@@ -156,6 +156,21 @@ class Storage:
             if same := tuple(address for address in addresses if address.scheme == scheme):
                 self._place(same[0]).delete_parts(same)
 
+    def switch(self, staged: str, uri: str) -> None:
+        """Make the file at `uri` what the one at `staged` is; a reader sees the old or the new, never half.
+
+        Locally `staged` is renamed, so both are of one folder; in S3 it is copied in the server, and stays.
+
+        :raises FaultError: SOURCE_MISSING when `staged` is gone; WRONG_USE where files cannot be switched.
+        """
+        place, address = self._at(uri)
+        _as_lake(place, uri).switch(parse_uri(staged), address)
+
+    def tail(self, uri: str, size: int) -> bytes:
+        """The last `size` bytes of the file at `uri`; all of it where it is smaller."""
+        place, address = self._at(uri)
+        return _as_lake(place, uri).tail(address, size)
+
     def _missing(self, uri: str) -> Exception:
         place, address = self._at(uri)
         what = "does not exist"
@@ -184,6 +199,12 @@ class Storage:
         if scheme == "gs":
             return GcsObjects(gcs_client(self.connection or DEFAULT_CONNECTION))
         return WebFiles(self.connection)
+
+
+def _as_lake(place: Place, uri: str) -> LocalFiles | S3Objects:
+    if not isinstance(place, LocalFiles | S3Objects):
+        raise fault("WRONG_USE", f"{uri}: tables of files are kept in folders of this machine and in S3")
+    return place
 
 
 def _around(wanted: Glob, address: Address) -> Address:

@@ -1,20 +1,96 @@
-"""From where a step says its records go to the target that takes them."""
+"""From where a step says its records go to the target that takes them, and to the database of its ledger."""
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
+from sluicegate.faults import fault
 from sluicegate.targets.connection import conninfo_of, parse_table
 from sluicegate.targets.target import Target
 
-__all__ = ["open_target"]
+if TYPE_CHECKING:
+    from sluicegate.storage import Storage
+
+__all__ = ["is_folder", "ledger_connection", "open_target", "place_in", "require_ledger", "target_named"]
+
+_EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 
 
-def open_target(uri: str, *, application: str) -> Target:
+def is_folder(uri: str) -> bool:
+    """Whether a target is a folder of files, by its URI or what that is rendered from."""
+    return not uri.startswith("table://")
+
+
+def require_ledger(ledger: str | None, uri: str) -> str:
+    """The connection of the ledger of a target that is not in a database.
+
+    :raises FaultError: WRONG_USE without one.
+    """
+    if ledger is None:
+        raise fault(
+            "WRONG_USE",
+            f"into: {uri!r} is a folder, which has no place for a ledger: name a Postgres for it, by `connections: "
+            "{ledger: <connection>}` in defaults.yaml, or by `ledger_conn_id` of the operator",
+        )
+    return ledger
+
+
+def ledger_connection(uri: str, ledger: str | None) -> str:
+    """The Airflow connection of the database in which the ledger of the target at `uri` is.
+
+    :param ledger: `connections.ledger`
+    :raises FaultError: WRONG_USE when no target takes records there, or it needs a ledger and has none.
+    """
+    return require_ledger(ledger, uri) if is_folder(uri) else parse_table(uri)[0]
+
+
+def place_in(uri: str, template: str | None = None) -> str:
+    """What a target is called in its database, `[schema.]table`; a folder by its URI.
+
+    :param template: what `uri` was rendered from. What it fills in may name the table or folder, and not choose where.
+    :raises FaultError: WRONG_USE when no target takes records there.
+    """
+    if not is_folder(uri):
+        return parse_table(uri, template)[1]
+    from sluicegate.targets.parquet.place import lake_uri
+
+    if template is not None and _EXPRESSION.sub("", template).count("/") != uri.count("/"):
+        raise fault(
+            "WRONG_USE",
+            f"into: {template} became {uri!r}, with other slashes than the pipeline file has: only the file chooses "
+            "the folder",
+        )
+    return lake_uri(uri)
+
+
+def open_target(
+    uri: str,
+    *,
+    application: str,
+    ledger: str | None = None,
+    storage: Storage | None = None,
+    memory_limit: str = "150MB",
+) -> Target:
     """The target at `uri`; `application` is the name that its server shows for us.
 
+    :param ledger: the Airflow connection of the Postgres with the ledger of a folder
+    :param storage: by which a folder is reached
     :raises FaultError: WRONG_USE when no target takes records there.
     :raises AirflowNotFoundException: when there is no such connection.
     """
+    place, conninfo = place_in(uri), conninfo_of(ledger_connection(uri, ledger))
+    return target_named(place, conninfo, application=application, storage=storage, memory_limit=memory_limit)
+
+
+def target_named(
+    name: str, conninfo: str, *, application: str, storage: Storage | None = None, memory_limit: str = "150MB"
+) -> Target:
+    """The target that the ledger in the database of `conninfo` calls `name`."""
+    if "://" in name:
+        from sluicegate.targets.parquet.target import ParquetTarget
+
+        return ParquetTarget(name, conninfo, storage, application=application, memory_limit=memory_limit)
     from sluicegate.targets.postgres.target import PostgresTarget
 
-    connection_id, table = parse_table(uri)
-    return PostgresTarget(conninfo_of(connection_id), table, application=application)
+    return PostgresTarget(conninfo, name, application=application)

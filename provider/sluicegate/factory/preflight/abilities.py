@@ -23,7 +23,7 @@ from sluicegate.pipeline.keys.model import FetchStep, Format, LoadStep, Pipeline
 from sluicegate.sources.statement import why_unbindable
 from sluicegate.storage.filetype import FileType, file_type
 from sluicegate.storage.uri import parse_uri
-from sluicegate.targets.connection import parse_table
+from sluicegate.targets.open import is_folder, ledger_connection, place_in
 
 __all__ = ["unsupported"]
 
@@ -68,7 +68,7 @@ def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) ->
         form = step.format or source.format
         yield from _place(source, "read", step, where) or _file(source, form, where, form_where)
     if step.into in pipeline.datasets:
-        yield from _target(pipeline.datasets[step.into].uri, ("steps", step.name, "writes", "into"))
+        yield from _target(pipeline.datasets[step.into].uri, pipeline, ("steps", step.name, "writes", "into"))
     yield from contract_diagnostics(step, pipeline.root, is_whole=step.name in pipeline.steps)
 
 
@@ -168,11 +168,12 @@ def _file(place: Location, form: Format | None, where: Where, form_where: Where)
         yield UnplacedDiagnostic(way, "format", f"there is no encoding {form.encoding!r}")
 
 
-def _target(uri: str, where: Where) -> Iterator[UnplacedDiagnostic]:
+def _target(uri: str, pipeline: Pipeline, where: Where) -> Iterator[UnplacedDiagnostic]:
     if "{" in uri and _scheme(uri) == "table":
         return
     try:
-        parse_table(uri)
+        place_in(_TEMPLATE.sub("x", uri) if is_folder(uri) else uri)
+        ledger_connection(uri, pipeline.connections.ledger)
     except FaultError as refused:
         yield UnplacedDiagnostic(where, "not-supported", refused.detail.removeprefix("into: "))
 

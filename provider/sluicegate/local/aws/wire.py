@@ -147,6 +147,8 @@ def byte_range(header: Range | None, size: int) -> tuple[int, int]:
     """(start, end) in bytes, end exclusive; the whole where no single byte range is asked for."""
     if header is None or header.units != "bytes" or len(header.ranges) != 1:
         return 0, size
+    if size and -header.ranges[0][0] >= size:
+        return 0, size  # of the last so many bytes there are fewer
     found = header.range_for_length(size)
     if found is None or found[0] is None or found[1] is None:
         raise S3Error("InvalidRange", "The requested range is not satisfiable.", 416)

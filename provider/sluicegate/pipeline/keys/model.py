@@ -124,7 +124,8 @@ class Connections(Part):
     aws: str = "aws_default"
     """For S3 and EMR. Example: `aws_lake`."""
     ledger: str | None = None
-    """The Postgres that keeps the watermarks of `fetch` steps. Example: `warehouse`."""
+    """The Postgres that keeps the ledger of loads into folders, and the watermarks of `fetch` steps. Example:
+    `warehouse`."""
 
 
 class Defaults(Model):

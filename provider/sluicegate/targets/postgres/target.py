@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import psycopg
-from psycopg import errors, sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg import sql
 
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import Origin
 from sluicegate.ledger.postgres import PostgresLedger, migrate, require_known
 from sluicegate.records.dialect import Dialect
 from sluicegate.targets.connection import split_table
+from sluicegate.targets.postgres.connect import Connection, conninfo_for, new_connection
 from sluicegate.targets.postgres.dialect import PostgresDialect
 from sluicegate.targets.postgres.overlap import alone_in_window
 from sluicegate.targets.postgres.session import PostgresSession
@@ -24,8 +24,6 @@ from sluicegate.targets.postgres.watch import Watch
 from sluicegate.targets.target import Table, TableColumn
 
 __all__ = ["PostgresTarget", "lock_of"]
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 _PLACE = """
 SELECT coalesce((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -51,26 +49,6 @@ WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 """
 _VALUES = 20_000
-# The server notices within seconds that a killed client is gone, also in a statement or waiting for a lock, and
-# within two minutes that its machine is. A setting that this server does not have is left alone.
-_SETTINGS = {
-    "client_connection_check_interval": "2s",
-    "tcp_keepalives_idle": "30",
-    "tcp_keepalives_interval": "10",
-    "tcp_keepalives_count": "6",
-}
-_SYNCHRONOUS = (
-    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-)
-_SET_ALL = """
-SELECT set_config('client_connection_check_interval', %(client_connection_check_interval)s, false),
-       set_config('tcp_keepalives_idle', %(tcp_keepalives_idle)s, false),
-       set_config('tcp_keepalives_interval', %(tcp_keepalives_interval)s, false),
-       set_config('tcp_keepalives_count', %(tcp_keepalives_count)s, false),
-       CASE WHEN current_setting('synchronous_commit') = 'off'
-            THEN set_config('synchronous_commit', 'on', false) END
-"""
-_UNKNOWN_SETTING = (errors.InvalidParameterValue, errors.UndefinedObject, errors.FeatureNotSupported)
 _IDLE = psycopg.pq.TransactionStatus.IDLE
 _TRUSTED = 0.1
 """Seconds for which a connection that was not used is taken to live."""
@@ -82,9 +60,7 @@ class PostgresTarget:
     dialect: Dialect = PostgresDialect()
 
     def __init__(self, conninfo: str, table: str, *, application: str = "load", watch_seconds: float = 10.0) -> None:
-        words = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"}
-        given = {key: value for key, value in conninfo_to_dict(conninfo).items() if value is not None}
-        self._conninfo = make_conninfo("", **{**words, **given, "application_name": f"sluicegate {application}"[:63]})
+        self._conninfo = conninfo_for(conninfo, application)
         self._watch_seconds = watch_seconds
         self._running: Connection | None = None
         self._held: Connection | None = None
@@ -129,7 +105,7 @@ class PostgresTarget:
     @contextlib.contextmanager
     def alone(self, table: Table, origin: Origin) -> Iterator[None]:
         """See `Target`. On a connection of its own, which lasts as long as the load."""
-        with contextlib.closing(self._new()) as connection:
+        with contextlib.closing(new_connection(self._conninfo)) as connection:
             with connection.transaction():
                 migrate(connection)
             with alone_in_window(connection, table.name, origin):
@@ -165,7 +141,7 @@ class PostgresTarget:
     @contextlib.contextmanager
     def _connect(self) -> Iterator[Connection]:
         """A connection in no transaction, which is the same one within a `with` of the target."""
-        connection = self._again() or self._new()
+        connection = self._again() or new_connection(self._conninfo)
         try:
             yield connection
         finally:
@@ -186,22 +162,6 @@ class PostgresTarget:
             except psycopg.OperationalError:
                 connection.close()
                 return None
-        return connection
-
-    def _new(self) -> Connection:
-        connection = psycopg.connect(self._conninfo, autocommit=True)
-        try:
-            connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-            try:
-                connection.execute(_SET_ALL, _SETTINGS)
-            except _UNKNOWN_SETTING:
-                for name, value in _SETTINGS.items():
-                    with contextlib.suppress(*_UNKNOWN_SETTING):
-                        connection.execute("SELECT set_config(%s, %s, false)", [name, value])
-                connection.execute(_SYNCHRONOUS)
-        except BaseException:
-            connection.close()
-            raise
         return connection
 
     def _inspect(self, connection: Connection) -> Table:

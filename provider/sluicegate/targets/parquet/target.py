@@ -1,0 +1,138 @@
+"""A folder of Parquet files as a target: what it looks like, its lock, its ledger. `session` has the work on it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+import psycopg
+
+from sluicegate.ledger.entries import Origin
+from sluicegate.ledger.postgres import PostgresLedger, migrate, require_known
+from sluicegate.records.dialect import Dialect
+from sluicegate.runtime.folder import work_folder
+from sluicegate.storage import Storage
+from sluicegate.targets.parquet.dialect import ParquetDialect
+from sluicegate.targets.parquet.lake import Lake
+from sluicegate.targets.parquet.session import Desk, ParquetSession, table_of
+from sluicegate.targets.parquet.switch import is_settled, settle
+from sluicegate.targets.postgres.connect import Connection, conninfo_for, new_connection
+from sluicegate.targets.postgres.overlap import alone_in_window
+from sluicegate.targets.postgres.target import lock_of
+from sluicegate.targets.postgres.watch import Watch
+from sluicegate.targets.target import Table
+
+__all__ = ["ParquetTarget"]
+
+
+class ParquetTarget:
+    """The folder at `uri` (a path, `file://` or `s3://`, with a slash at its end).
+
+    :param ledger: the database of its ledger, by a URL or libpq's words
+    """
+
+    dialect: Dialect = ParquetDialect()
+
+    def __init__(
+        self,
+        uri: str,
+        ledger: str,
+        storage: Storage | None = None,
+        *,
+        application: str = "load",
+        watch_seconds: float = 10.0,
+        memory_limit: str = "150MB",
+    ) -> None:
+        self._lake = Lake(uri, storage or Storage())
+        self._conninfo = conninfo_for(ledger, application)
+        self._watch_seconds, self._memory_limit = watch_seconds, memory_limit
+        self._running: Connection | None = None
+        self._desk: Desk | None = None
+
+    @property
+    def name(self) -> str:
+        """By which the ledger knows it."""
+        return self._lake.uri
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is kept open."""
+
+    def inspect(self) -> Table:
+        with self._settled():
+            return table_of(self._lake, self._lake.files())
+
+    @contextlib.contextmanager
+    def ledger(self) -> Iterator[PostgresLedger]:
+        with self._settled() as connection:
+            yield PostgresLedger(connection)
+
+    @contextlib.contextmanager
+    def alone(self, table: Table, origin: Origin) -> Iterator[None]:
+        """See `Target`."""
+        with contextlib.closing(new_connection(self._conninfo)) as connection:
+            with connection.transaction():
+                migrate(connection)
+            with alone_in_window(connection, table.name, origin):
+                yield
+
+    @contextlib.contextmanager
+    def session(self, table: Table, *, dry_run: bool) -> Iterator[ParquetSession]:
+        """A lock that is held until the switch is done, and transactions of the ledger under it."""
+        with ExitStack() as stack:
+            connection = stack.enter_context(contextlib.closing(new_connection(self._conninfo)))
+            self._desk = Desk(stack.enter_context(work_folder()), self._memory_limit)
+            self._running = connection
+            try:
+                if not dry_run:
+                    with connection.transaction():
+                        migrate(connection)
+                watch = Watch(self._conninfo, connection.info.backend_pid, self._watch_seconds)
+                stack.enter_context(watch)
+                self._take_lock(connection, watch)
+                if not dry_run:
+                    self._lake.sweep()
+                connection.autocommit = False
+                connection.execute("SELECT 1")
+                if dry_run:
+                    migrate(connection)
+                yield ParquetSession(connection, self._lake, table, self._desk, watch, dry_run=dry_run)
+            finally:
+                self._running = self._desk = None
+                if not connection.closed:
+                    with contextlib.suppress(psycopg.Error):
+                        connection.rollback()
+
+    def cancel(self) -> None:
+        if (desk := self._desk) is not None and desk.duck is not None:
+            desk.duck.interrupt()
+        if (connection := self._running) is not None:
+            connection.cancel_safe(timeout=5)
+
+    @contextlib.contextmanager
+    def _settled(self) -> Iterator[Connection]:
+        """A connection to the ledger. The table is what it says: a load that was killed is finished first."""
+        with contextlib.closing(new_connection(self._conninfo)) as connection:
+            require_known(connection)
+            if not is_settled(connection, self._lake.uri):
+                with Watch(self._conninfo, connection.info.backend_pid, self._watch_seconds) as watch:
+                    self._take_lock(connection, watch)
+                    connection.execute("SELECT pg_advisory_unlock(%s)", [self._lock])
+            yield connection
+
+    def _take_lock(self, connection: Connection, watch: Watch) -> None:
+        watch.phase = f"waiting for the lock on {self._lake.uri}"
+        connection.execute("SELECT pg_advisory_lock(%s)", [self._lock])
+        watch.phase = f"finishing a load into {self._lake.uri}"
+        settle(connection, self._lake)
+
+    @property
+    def _lock(self) -> int:
+        return lock_of(Table(self._lake.uri, "", self._lake.uri))

@@ -1,0 +1,60 @@
+"""A connection to Postgres that a load can trust: it notices that the other end is gone, and keeps its commits."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+__all__ = ["Connection", "conninfo_for", "new_connection"]
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_WORDS = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"}
+# The server notices within seconds that a killed client is gone, also in a statement or waiting for a lock, and
+# within two minutes that its machine is. A setting that this server does not have is left alone.
+_SETTINGS = {
+    "client_connection_check_interval": "2s",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "6",
+}
+_SYNCHRONOUS = (
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+)
+_SET_ALL = """
+SELECT set_config('client_connection_check_interval', %(client_connection_check_interval)s, false),
+       set_config('tcp_keepalives_idle', %(tcp_keepalives_idle)s, false),
+       set_config('tcp_keepalives_interval', %(tcp_keepalives_interval)s, false),
+       set_config('tcp_keepalives_count', %(tcp_keepalives_count)s, false),
+       CASE WHEN current_setting('synchronous_commit') = 'off'
+            THEN set_config('synchronous_commit', 'on', false) END
+"""
+_UNKNOWN_SETTING = (errors.InvalidParameterValue, errors.UndefinedObject, errors.FeatureNotSupported)
+
+
+def conninfo_for(conninfo: str, application: str) -> str:
+    """`conninfo` with what it does not say of patience, and the name that the server shows for us."""
+    given = {key: value for key, value in conninfo_to_dict(conninfo).items() if value is not None}
+    return make_conninfo("", **{**_WORDS, **given, "application_name": f"sluicegate {application}"[:63]})
+
+
+def new_connection(conninfo: str) -> Connection:
+    """In autocommit."""
+    connection = psycopg.connect(conninfo, autocommit=True)
+    try:
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        try:
+            connection.execute(_SET_ALL, _SETTINGS)
+        except _UNKNOWN_SETTING:
+            for name, value in _SETTINGS.items():
+                with contextlib.suppress(*_UNKNOWN_SETTING):
+                    connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+            connection.execute(_SYNCHRONOUS)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
