@@ -109,8 +109,9 @@ def _replay(
     from sluicegate.load.replay.replay import Replay
     from sluicegate.recovery.planning import myself
     from sluicegate.storage import Storage
+    from sluicegate.targets.open import target_named
     from sluicegate.targets.postgres.ledgers import open_ledger
-    from sluicegate.targets.postgres.target import PostgresTarget
+    from sluicegate.targets.target import Target
 
     pipeline, others = where.read()
     reports: dict[str, ReplayReport] = {}
@@ -123,8 +124,8 @@ def _replay(
         storage = Storage(place.aws, connection=place.source)
         application = f"{_COMMAND} {pipeline.name}.{place.step.name}"
 
-        def target(table: str, conninfo: str = conninfo, application: str = application) -> PostgresTarget:
-            return PostgresTarget(conninfo, table, application=application)
+        def target(name: str, conninfo: str = conninfo, application: str = application, aws: str = place.aws) -> Target:
+            return target_named(name, conninfo, application=application, storage=Storage(aws))
 
         replay = Replay(
             request, storage, target, target("sluicegate.dead_letters").ledger,

@@ -29,7 +29,8 @@ class DeadLettersOperator(StepOperator):
     A replay takes the arguments of the load's `LoadOperator` too (`key=`, `columns=`, ...): they are the configuration
     that its records go in by. Returns a JSON mapping: what was replayed, is still bad and was left.
 
-    :param into: the load's table, `table://<connection>/<[schema.]table>`.
+    :param into: the load's table, `table://<connection>/<[schema.]table>`, or its folder.
+    :param ledger_conn_id: the Postgres with the ledger, for a folder.
     :param action: what becomes of them.
     :param load_dag_id: the DAG or pipeline of the load; this DAG unless given.
     :param load_task_id: the task or step of the load; any that loads into the table unless given.
@@ -62,6 +63,7 @@ class DeadLettersOperator(StepOperator):
         overwrite: bool = False,
         references: Mapping[str, str] | None = None,
         aws_conn_id: str = "aws_default",
+        ledger_conn_id: str | None = None,
         connection: str | None = None,
         root: str | None = None,
         **kwargs: Any,
@@ -74,6 +76,7 @@ class DeadLettersOperator(StepOperator):
         self.fix, self.edited, self.limit, self.overwrite = fix, edited, limit, overwrite
         self.references = dict(references or {})
         self.aws_conn_id, self.connection, self.root = aws_conn_id, connection, root
+        self.ledger_conn_id = ledger_conn_id
         self._replay: Replay | None = None
 
     def run(self, context: Context, step: StepContext) -> StepResult:
@@ -118,11 +121,12 @@ class DeadLettersOperator(StepOperator):
         from sluicegate.load.request import request_of
         from sluicegate.runtime.code import find_function, on_path
         from sluicegate.storage import Storage
-        from sluicegate.targets.connection import conninfo_of, parse_table
-        from sluicegate.targets.postgres.target import PostgresTarget
+        from sluicegate.targets.connection import conninfo_of
+        from sluicegate.targets.open import ledger_connection, place_in, target_named
+        from sluicegate.targets.target import Target
 
-        connection, table = parse_table(str(self.into))
-        conninfo = conninfo_of(connection)
+        table = place_in(str(self.into))
+        conninfo = conninfo_of(ledger_connection(str(self.into), self.ledger_conn_id))
         request = request_of(
             self.options, ("dead-letters:",), table, Origin(step.pipeline, step.step, step.run_id, step.try_number),
             root=Path(self.root or "."), dry_run=step.dry_run,
@@ -130,8 +134,9 @@ class DeadLettersOperator(StepOperator):
             memory_limit=conf.get("sluicegate", "load_memory_limit", fallback="400MB"),
         )  # fmt: skip
 
-        def target(name: str) -> PostgresTarget:
-            return PostgresTarget(conninfo, name, application=f"{step.pipeline}.{step.step} {step.run_id}")
+        def target(name: str) -> Target:
+            application = f"{step.pipeline}.{step.step} {step.run_id}"
+            return target_named(name, conninfo, application=application, storage=Storage(self.aws_conn_id))
 
         with on_path(self.root) if self.fix else nullcontext():
             mending: Mending = AsItIs()
@@ -155,16 +160,18 @@ class DeadLettersOperator(StepOperator):
 
     def _closed(self, step: StepContext, who: str) -> StepResult:
         from sluicegate.ledger.letters import Closed, LetterStatus
-        from sluicegate.targets.connection import conninfo_of, parse_table
+        from sluicegate.storage import Storage
+        from sluicegate.targets.connection import conninfo_of
+        from sluicegate.targets.open import ledger_connection, place_in, target_named
         from sluicegate.targets.postgres.ledgers import close_letters
-        from sluicegate.targets.postgres.target import PostgresTarget
 
         if not self.reason:
             raise fault("WRONG_USE", f"action: {self.action} needs a reason")
-        connection, table = parse_table(str(self.into))
-        conninfo = conninfo_of(connection)
+        table = place_in(str(self.into))
+        conninfo = conninfo_of(ledger_connection(str(self.into), self.ledger_conn_id))
         status = LetterStatus.DISCARDED if self.action == "discard" else LetterStatus.RESOLVED
-        selection = self._of_table(PostgresTarget(conninfo, table).inspect().name, step)
+        target = target_named(table, conninfo, application=who, storage=Storage(self.aws_conn_id))
+        selection = self._of_table(target.inspect().name, step)
         count = close_letters(
             conninfo,
             selection,

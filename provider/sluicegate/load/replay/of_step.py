@@ -14,13 +14,14 @@ from sluicegate.load.references import Referenced
 from sluicegate.load.request import LoadRequest, request_of
 from sluicegate.pipeline.keys.load import REFERENCED, Format
 from sluicegate.pipeline.keys.model import LoadStep, Pipeline
+from sluicegate.targets.open import ledger_connection
 
 __all__ = ["LoadPlace", "for_window", "place_of", "replay_run", "request_of_step"]
 
 
 @dataclass(frozen=True)
 class LoadPlace:
-    """A load step, and the Airflow connections of its database and of its source."""
+    """A load step, and the Airflow connections of the database of its ledger, and of its source."""
 
     step: LoadStep
     database: str
@@ -31,18 +32,16 @@ class LoadPlace:
 def place_of(pipeline: Pipeline, name: str, others: Mapping[str, Pipeline]) -> LoadPlace:
     """Where the load step `name` loads from and into.
 
-    :raises FaultError: WRONG_USE when there is no such load, or it does not go into a table.
+    :raises FaultError: WRONG_USE when there is no such load, or no ledger for it.
     """
     step = pipeline.steps.get(name)
     if not isinstance(step, LoadStep):
         loads = ", ".join(key for key, each in pipeline.steps.items() if isinstance(each, LoadStep)) or "none"
         raise fault("WRONG_USE", f"{pipeline.name} has no load {name!r} (its loads: {loads})")
     template = write_locations(pipeline, step)["into"].template
-    scheme, _, rest = template.partition("://")
-    if scheme != "table":
-        raise fault("WRONG_USE", f"{pipeline.name}.{name} loads into {template}, whose dead letters are not in it")
+    database = ledger_connection(template, pipeline.connections.ledger)
     source = read_locations(pipeline, step, others)["load"]
-    return LoadPlace(step, rest.partition("/")[0], pipeline.connections.aws, source.connection)
+    return LoadPlace(step, database, pipeline.connections.aws, source.connection)
 
 
 def request_of_step(
