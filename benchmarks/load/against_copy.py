@@ -1,6 +1,6 @@
 """Loads against raw COPY of the same unsorted file into the same keyed table, in turns: seconds, ratios, memory.
 
-    python benchmarks/load/against_copy.py [--rows 1000000] [--rounds 3] [postgresql://user@host/scratch]
+    python benchmarks/load/against_copy.py [--rows 1000000] [--rounds 3] [--write] [postgresql://user@host/scratch]
 
 Each is a process of its own. Without a database one is started for the time; a given one is written to (tables
 `bench_*`, schema `sluicegate`). COPY is given a clean file: it can neither cast, check, dedupe nor be repeated.
@@ -22,6 +22,7 @@ import psycopg
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from factory.measure.page import facts, write_section
 from load.measure.data import CREATE, TYPES, write
 
 from sluicegate.local.stack.scratch import scratch_postgres
@@ -68,15 +69,20 @@ def compare(url: str, folder: Path, rounds: int) -> Figures:
     return figures
 
 
-def show(figures: Figures, rows: int, rounds: int) -> None:
+def table(figures: Figures, rows: int, rounds: int) -> str:
     base = statistics.median(one["seconds"] for one in figures["raw COPY"])
-    print(f"{rows:,} rows of {len(TYPES)} columns, {rounds} rounds")
-    print(f"{'':24}{'seconds':>9}{'x COPY':>8}{'target':>8}{'MB':>6}")
+    lines = [
+        f"#### {rows:,} rows of {len(TYPES)} columns, {rounds} rounds",
+        "",
+        "| | seconds | x raw COPY | target | peak memory, MB |",
+        "|---|---:|---:|---:|---:|",
+    ]
     for name, some in figures.items():
         middle = statistics.median(one["seconds"] for one in some)
-        target = f"{TARGETS[name]:8.2f}" if name in TARGETS else " " * 8
-        each = ", ".join(f"{one['seconds']:.2f}" for one in some)
-        print(f"{name:24}{middle:9.2f}{middle / base:8.2f}{target}{max(one['mb'] for one in some):6.0f}   ({each})")
+        target = f"{TARGETS[name]:.2f}" if name in TARGETS else ""
+        peak = max(one["mb"] for one in some)
+        lines.append(f"| {name} | {middle:.2f} | {middle / base:.2f} | {target} | {peak:.0f} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -84,12 +90,16 @@ def main() -> None:
     parser.add_argument("url", nargs="?")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="the table into docs/benchmarks.md")
     words = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = words.url or f"{stack.enter_context(scratch_postgres(folder / 'server'))} dbname=postgres"
         write(folder, words.rows)
-        show(compare(url, folder, words.rounds), words.rows, words.rounds)
+        text = table(compare(url, folder, words.rounds), words.rows, words.rounds)
+    print(text)
+    if words.write:
+        write_section("loads", f"{facts()}\n\n{text}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Client or server killed at named points of a load, in every mode: the retry leaves what an unharmed load would.
 
-`SLUICEGATE_EVERY_CRASH=1` kills the server at every point in every mode as well, which takes some minutes.
+`EVERY_CRASH=1` kills the server at every point in every mode as well, which takes some minutes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ONLY = {
 }
 IN_TRANSACTION = list(POINTS)[list(POINTS).index("locked") : -1]
 SERVER = list(zip(POINTS, cycle(MODES), strict=False))
-EVERY = os.environ.get("SLUICEGATE_EVERY_CRASH") == "1"
+EVERY = os.environ.get("EVERY_CRASH") == "1"
 WINDOW = ["2026-01-02T00:00:00+00:00", "2026-01-03T00:00:00+00:00"]
 COLUMNS = {"id": {"type": "integer"}, "day": {"type": "date"}, "at": {"type": "integer"}, "v": {"required": True}}
 CASES = [
