@@ -24,8 +24,6 @@ __all__ = ["lend_duckdb"]
 class _Kept:
     duck: DuckDBPyConnection
     memory_limit: str
-    process: int
-    """A child of this process cannot use it."""
     folder: ExitStack
 
     def empty(self) -> None:
@@ -64,12 +62,10 @@ def lend_duckdb(memory_limit: str) -> Iterator[DuckDBPyConnection]:
         kept.close()
 
 
-def _take(memory_limit: str | None) -> _Kept | None:
+def _take(memory_limit: str) -> _Kept | None:
     with _lock:
         kept = _idle.pop() if _idle else None
-    if kept is None or kept.process != os.getpid():
-        return None
-    if kept.memory_limit == memory_limit:
+    if kept is None or kept.memory_limit == memory_limit:
         return kept
     kept.close()
     return None
@@ -78,9 +74,19 @@ def _take(memory_limit: str | None) -> _Kept | None:
 def _open(memory_limit: str) -> _Kept:
     with ExitStack() as stack:
         duck = open_duckdb(stack.enter_context(work_folder()), memory_limit)
-        return _Kept(duck, memory_limit, os.getpid(), stack.pop_all())
+        return _Kept(duck, memory_limit, stack.pop_all())
 
 
-@atexit.register
 def _close_idle() -> None:
-    _take(None)
+    if _idle:
+        _idle.pop().close()
+
+
+def _before_fork() -> None:
+    """Close what a child of this process would have: it has not its threads, and dies of closing it."""
+    _lock.acquire()
+    _close_idle()
+
+
+atexit.register(_close_idle)
+os.register_at_fork(before=_before_fork, after_in_parent=_lock.release, after_in_child=_lock.release)

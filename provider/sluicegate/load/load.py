@@ -381,7 +381,7 @@ class Loader:
         Where the target itself refuses more than may be set aside, all is undone and the outcome has a `failure`.
         """
         if prepared.records is None:
-            return prepared
+            return self._replace_by_nothing(session, table, prepared)
         request, reasons = self._request, prepared.reasons
         columns = {prepared.called.get(name, name): type_ for name, type_ in prepared.columns.items()}
         types = {name: table.columns[name].type if name in table.columns else t for name, t in columns.items()}
@@ -399,7 +399,7 @@ class Loader:
                 if (replaced := self._replaced(prepared.columns)) is not None:
                     self._account.removed = session.remove(replaced.called(prepared.called))
                 applied = session.apply(merge, lambda more: request.dead_letters.exceeded_by(dead + more, stage.read))
-                self._account.changes = _masked(applied.changes, self._request.columns)
+                self._account.changes = _masked(applied.changes, self._request.columns, prepared.called)
                 if applied.broken:
                     stage.leave_out(applied.broken, prepared.called)
                     reasons = stage.reasons()
@@ -413,6 +413,24 @@ class Loader:
             return replace(prepared, counts=counts, reasons=reasons, failure=failure)
         counts = Counts(read=stage.read, dead=stage.dead, deduplicated=stage.deduplicated, **asdict(applied.outcome))
         return replace(prepared, counts=counts, reasons=reasons)
+
+    def _replace_by_nothing(self, session: Session, table: Table, prepared: Ready) -> Ready | None:
+        """Empty the window where the source has neither records nor columns of any type."""
+        request = self._request
+        if request.window_by is None or not table.exists:
+            return prepared
+        alike = match_case(table, [request.window_by, *request.scope])
+        types = {name: column.type for name, column in table.seen_as(alike).columns.items()}
+        if missing := [name for name in (request.window_by, *request.scope) if name not in types]:
+            some = ", ".join(map(repr, missing))
+            raise fault("SCHEMA_MISMATCH", f"{table.name} has no column {some}, by which the window is replaced")
+        replaced = self._replaced(types)
+        assert replaced is not None
+        with session.changes():
+            if not session.prepare(table, {}, ()):
+                return None
+            self._account.removed = session.remove(replaced.called({name: own for own, name in alike.items()}))
+        return prepared
 
     def _keep(self, session: Session, table: Table, stage: Stage, parts: Sequence[Part], prepared: Ready) -> LoadReport:
         request = self._request
@@ -441,7 +459,9 @@ class Loader:
         """Close the dead letters whose record came in now: by its line of the same file, or by its key."""
         run = self._request.origin.run_id or "a load outside Airflow"
         ledger, closing = session.ledger, stage.closing()
-        resolved = ledger.resolve_read(table.name, [(part.uri, part.version) for part in parts], run)
+        # Narrowed to a scope, the load has left out records of these files, whose letters stay open.
+        read = [] if self._request.scope else [(part.uri, part.version) for part in parts]
+        resolved = ledger.resolve_read(table.name, read, run)
         if self._request.mode is Mode.REPLACE_WINDOW and not self._request.scope:
             resolved += ledger.resolve_window(table.name, self._request.origin)
         for letters in ledger.open_letters(table.name, self._request.origin):
@@ -449,9 +469,9 @@ class Loader:
         return resolved
 
 
-def _masked(changes: Changes | None, columns: Mapping[str, Column]) -> Changes | None:
-    """`changes` without the values of sensitive columns."""
-    hidden = {name for name, column in columns.items() if column.sensitive}
+def _masked(changes: Changes | None, columns: Mapping[str, Column], called: Mapping[str, str]) -> Changes | None:
+    """`changes` without the values of sensitive columns, which the target may call otherwise."""
+    hidden = {called.get(name, name) for name, column in columns.items() if column.sensitive}
     if changes is None or not hidden:
         return changes
 

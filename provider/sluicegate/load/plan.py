@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from sluicegate.checks.rule import Rule
 from sluicegate.faults import fault
 from sluicegate.load.request import LoadRequest
+from sluicegate.load.scope import as_values
 from sluicegate.pipeline.diagnostics import hint
-from sluicegate.pipeline.keys.model import OnSchemaChange
+from sluicegate.pipeline.keys.model import Mode, OnSchemaChange
 from sluicegate.records.types import ColumnType, parse_type
 from sluicegate.targets.target import Table
 
@@ -72,6 +73,9 @@ def plan_columns(
         for name in some
         if name in names and name not in kept
     ]
+    if request.mode is Mode.REPLACE_WINDOW and (unknown := sorted(beside & {*request.scope})):
+        some = ", ".join(map(repr, unknown))
+        mismatches.append(f"scope: {table.name} has no column {some}, so it is unknown which of its rows to replace")
     mismatches += [
         f"the column {name!r} {why}: rename it in the source"
         for name in kept
@@ -84,6 +88,7 @@ def plan_columns(
     types = {name: parse_type(column.type) for name, column in request.columns.items() if column.type is not None}
     counted = [name for name, column in request.columns.items() if column.epoch and name not in table.columns]
     types |= {name: parse_type("timestamptz") for name in counted if name not in types}
+    types |= {name: ColumnType("text") for name in beside if name not in types and _is_asked_by_text(request, name)}
     planned = {name: _of_target(table, name, types.get(name)) for name in kept}
     inferred = infer([name for name, type_ in planned.items() if type_ is None])
     return {name: type_ or inferred[name] for name, type_ in planned.items()}
@@ -92,7 +97,18 @@ def plan_columns(
 def unwritten(request: LoadRequest, table: Table) -> frozenset[str]:
     """The columns that are read for what they say of a record, and that the table is not given."""
     said = {*request.delete_when} - {*request.columns, *request.key, request.newest_by}
-    return frozenset(name for name in said if name not in table.columns or not table.columns[name].written)
+    beside = {name for name in said if name not in table.columns or not table.columns[name].written}
+    if table.exists and request.on_schema_change is OnSchemaChange.IGNORE:
+        needed = {*request.key, request.newest_by, request.window_by}
+        asked = {*request.delete_when, *request.scope} - needed
+        beside |= {name for name in asked if name not in table.columns}
+    return frozenset(beside)
+
+
+def _is_asked_by_text(request: LoadRequest, name: str) -> bool:
+    """Whether a value is asked for that a file may well not have: if all others are numbers, they stay texts."""
+    some = {**as_values(request.scope), **as_values(request.delete_when)}[name]
+    return any(isinstance(value, str) for value in some)
 
 
 def rules_of_target(table: Table, names: Collection[str]) -> list[Rule]:

@@ -8,7 +8,7 @@ from sluicegate.checks.rule import Rule
 from sluicegate.faults import FaultError, fault
 from sluicegate.graph.cron import zone
 from sluicegate.graph.window import Window
-from sluicegate.load.scope import Values
+from sluicegate.load.scope import Values, text_of
 from sluicegate.records.types import ColumnType
 from sluicegate.targets.target import Replaced
 
@@ -29,15 +29,16 @@ def replaced_by(
     """
     if window is None or window.start >= window.end:
         raise _wrong("the run has no window: start it for one, as `sluicegate trigger --window` does")
+    texts = {name: tuple(None if one is None else text_of(one) for one in some) for name, some in scope.items()}
     if type_.name == "date":
         ends = [_day(moment, window) for moment in (window.start, window.end)]
-        return Replaced(column, ends[0], ends[1], scope)
+        return Replaced(column, ends[0], ends[1], texts)
     if type_.name == "timestamptz":
-        return Replaced(column, window.start.astimezone(UTC), window.end.astimezone(UTC), scope)
+        return Replaced(column, window.start.astimezone(UTC), window.end.astimezone(UTC), texts)
     if type_.name == "timestamp":
         place = UTC if column_zone is None else zone(column_zone)
         start, end = (moment.astimezone(place).replace(tzinfo=None) for moment in (window.start, window.end))
-        return Replaced(column, start, end, scope)
+        return Replaced(column, start, end, texts)
     raise _wrong(f"window_by names {column!r}, which is {type_} and not a date or a timestamp")
 
 

@@ -14,7 +14,7 @@ from sluicegate.graph.template import value_of
 from sluicegate.graph.window import Window
 from sluicegate.records.types import ColumnType
 
-__all__ = ["Values", "as_values", "condition", "rendered_scope"]
+__all__ = ["Values", "as_values", "condition", "rendered_scope", "text_of"]
 
 Values = Mapping[str, tuple[object, ...]]
 """By column, the values of which a record has one."""
@@ -54,7 +54,7 @@ def condition(
     parts = []
     for name, some in values.items():
         type_ = columns[name].duck
-        texts = [_text(value) for value in some if value is not None]
+        texts = [text_of(value) for value in some if value is not None]
         for text in texts:
             if not fits(text, type_):
                 raise fault("WRONG_USE", f"{text!r} is not a value of the column {name!r}, which is {columns[name]}")
@@ -64,5 +64,6 @@ def condition(
     return " AND ".join(parts) or "true"
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """A value of a pipeline file as the text that a record would have it in."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -109,13 +109,13 @@ class Merge:
 @dataclass(frozen=True)
 class Replaced:
     """The rows that a load replaces: those whose `column` is from `start` to before `end`, and that have one of the
-    values in each column of `scope`.
+    values in each column of `scope`. These are texts, which become of the column's type.
     """
 
     column: str
     start: date | datetime
     end: date | datetime
-    scope: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    scope: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     def called(self, names: Mapping[str, str]) -> Replaced:
         """The same rows with columns under other names."""

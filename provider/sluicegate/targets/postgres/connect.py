@@ -39,7 +39,9 @@ _UNKNOWN_SETTING = (errors.InvalidParameterValue, errors.UndefinedObject, errors
 def conninfo_for(conninfo: str, application: str) -> str:
     """`conninfo` with what it does not say of patience, and the name that the server shows for us."""
     given = {key: value for key, value in conninfo_to_dict(conninfo).items() if value is not None}
-    return make_conninfo("", **{**_WORDS, **given, "application_name": f"sluicegate {application}"[:63]})
+    # COPY's bytes are UTF-8, whatever the database's own encoding is.
+    own = {"application_name": f"sluicegate {application}"[:63], "client_encoding": "UTF8"}
+    return make_conninfo("", **{**_WORDS, **given, **own})
 
 
 def new_connection(conninfo: str) -> Connection:

@@ -16,10 +16,12 @@ from psycopg import sql
 
 from sluicegate.faults import FaultError, fault
 from sluicegate.pipeline.keys.model import Mode
+from sluicegate.targets.postgres.changes import changes_of
 from sluicegate.targets.postgres.copy import copy_in
 from sluicegate.targets.postgres.merge import GONE, STAGE, identifiers, stage_between
-from sluicegate.targets.postgres.merger import Merger
+from sluicegate.targets.postgres.merger import Merger, keeps_records_away
 from sluicegate.targets.postgres.refusal import (
+    KEPT_AWAY,
     ONE_BY_ONE,
     Refusal,
     can_go_one_by_one,
@@ -28,7 +30,7 @@ from sluicegate.targets.postgres.refusal import (
 )
 from sluicegate.targets.target import Applied, Broken, Merge, Outcome, Table
 
-__all__ = ["bring_all_but_broken", "create_stage", "keeps_records_away", "same_key", "stage_columns"]
+__all__ = ["bring_all_but_broken", "create_stage", "same_key", "stage_columns"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Bring = Callable[[int, int], None]
@@ -57,10 +59,13 @@ def bring_all_but_broken(
     merge: Merge,
     too_many: Callable[[int], bool],
     report: Callable[[str], None],
+    *,
+    dry_run: bool,
 ) -> Applied:
     """Bring the records of `merge` in, but for those that the table refuses, until these are `too_many`.
 
     :param report: is called with what is being done.
+    :param dry_run: whether to undo it and say what it changed.
     """
     rows = connection.execute(_CONSTRAINTS, [table.schema, table.table]).fetchall()
     constraints = {str(name): _Constraint(tuple(columns), bool(own)) for name, own, columns in rows}
@@ -73,11 +78,16 @@ def bring_all_but_broken(
         copy_in(connection, STAGE, names, merge, (low, high))
 
     search.sift(0, merge.rows, stage)
-    outcome = Outcome()
+    outcome, changes = Outcome(), None
     if not search.stopped:
         _index_stage(connection, table, merge, position)
-        outcome = _bring(connection, table, merge, position, search)
-    return Applied(outcome, tuple(sorted(search.broken, key=lambda broken: broken.position)), search.stopped)
+        with connection.transaction(force_rollback=dry_run):
+            outcome = _bring(connection, table, merge, position, search)
+        if dry_run:
+            _drop_broken(connection, position, search)
+            changes = changes_of(connection, sql.Identifier(table.schema, table.table), merge)
+    broken = tuple(sorted(search.broken, key=lambda broken: broken.position))
+    return Applied(outcome, broken, search.stopped, changes)
 
 
 def _phase(table: Table, found: int) -> str:
@@ -102,7 +112,13 @@ def _bring(connection: Connection, table: Table, merge: Merge, position: str, se
     def one_by_one(low: int, high: int) -> Iterator[tuple[int, Refusal]]:
         nonlocal sum_
         refused = 0
-        for at, changed, *facts in connection.execute(ONE_BY_ONE, [low, high]).fetchall():
+        try:
+            rows = connection.execute(ONE_BY_ONE, [low, high]).fetchall()
+        except psycopg.Error as error:
+            if error.sqlstate == KEPT_AWAY:
+                raise keeps_records_away(table, 0, 1) from error
+            raise
+        for at, changed, *facts in rows:
             if at is None:
                 sum_ += merger.outcome(staged(low, high) - refused, int(changed), *map(int, facts[-3:]))
             else:
@@ -114,11 +130,19 @@ def _bring(connection: Connection, table: Table, merge: Merge, position: str, se
     search.again(bring)
     if search.stopped:
         return Outcome()
+    _drop_broken(connection, position, search)
     merger.bury()
     came = merge.rows - len(search.broken)
     if merge.mode in {Mode.APPEND, Mode.REPLACE_WINDOW} and sum_.inserted != came:
         raise keeps_records_away(table, sum_.inserted, came)
     return sum_
+
+
+def _drop_broken(connection: Connection, position: str, search: _Search) -> None:
+    """Take the records that were refused out of the stage."""
+    places = sql.Literal([broken.position for broken in search.broken])
+    drop = sql.SQL("DELETE FROM {} WHERE {} = ANY({}::bigint[])").format(STAGE, sql.Identifier(position), places)
+    connection.execute(drop)
 
 
 def _position_of(merge: Merge) -> str:
@@ -158,14 +182,6 @@ def _index_stage(connection: Connection, table: Table, merge: Merge, position: s
     twice = sql.SQL("SELECT FROM {} GROUP BY {} HAVING count(*) > 1 LIMIT 1").format(STAGE, identifiers(merge.key))
     if connection.execute(twice).fetchone() is not None:
         raise same_key(table, merge.key)
-
-
-def keeps_records_away(table: Table, took: int, given: int) -> FaultError:
-    return fault(
-        "CONSTRAINT_VIOLATED",
-        f"{table.name} took {took:,} of {given:,} records: a trigger or a rule of the table keeps records away, so "
-        "that a load cannot be accounted for",
-    )
 
 
 def same_key(table: Table, key: Sequence[str]) -> FaultError:

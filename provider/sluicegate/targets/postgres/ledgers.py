@@ -27,8 +27,8 @@ def open_ledger(conninfo: str, *, application: str) -> Iterator[PostgresLedger |
     :raises FaultError: WRONG_USE for a ledger of a later version, WAREHOUSE_DENIED for one that must not be migrated.
     """
     given = {key: value for key, value in conninfo_to_dict(conninfo).items() if value is not None}
-    words = {"connect_timeout": "10", **given, "application_name": f"sluicegate {application}"[:63]}
-    with psycopg.connect(make_conninfo("", **words)) as connection:
+    own = {"application_name": f"sluicegate {application}"[:63], "client_encoding": "UTF8"}
+    with psycopg.connect(make_conninfo("", **{"connect_timeout": "10", **given, **own})) as connection:
         found = connection.execute(_THERE).fetchone()
         if found is None or not found[0]:
             yield None

@@ -8,6 +8,7 @@ number of changed rows does not give away.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Flag
 
 from psycopg import sql
 
@@ -16,8 +17,8 @@ from sluicegate.records.types import ColumnType
 from sluicegate.targets.target import Merge, Replaced
 
 __all__ = [
-    "GONE", "STAGE", "append", "changes", "comparable", "counters", "create_counters", "identifiers", "is_newer",
-    "merge_into", "remove", "same_key", "stage_between", "version_of",
+    "GONE", "STAGE", "Cases", "append", "changes", "comparable", "counters", "create_counters", "identifiers",
+    "is_newer", "merge_into", "remove", "same_key", "stage_between", "version_of",
 ]  # fmt: skip
 
 STAGE = sql.Identifier("pg_temp", "sluicegate_stage")
@@ -27,32 +28,51 @@ _COUNTED = ("inserted", "stale", "deleted")
 _NO_EQUALITY = {"json", "xml", "point", "polygon", "path", "box", "line", "circle", "lseg"}
 
 
-def merge_into(table: sql.Identifier, merge: Merge, source: sql.Composable = STAGE) -> sql.Composed:
+class Cases(Flag):
+    """Which records a merge looks at: those whose key is there, or is new."""
+
+    THERE = 1
+    NEW = 2
+    ALL = 3
+
+
+def merge_into(
+    table: sql.Identifier, merge: Merge, source: sql.Composable = STAGE, cases: Cases = Cases.ALL
+) -> sql.Composed:
     """The merge from the stage, which changes as many rows as it says.
 
     The stage is read in the order it was written in, by key: rows of a table that was loaded in that order are
     fetched one after the other, and two merges that do not know each other's lock take their row locks in one order.
     """
     return sql.SQL("MERGE INTO {} AS t USING {} AS s ON {} {}").format(
-        table, source, same_key(merge), sql.SQL(" ").join(_cases(merge))
+        table, source, same_key(merge), sql.SQL(" ").join(_cases(merge, cases))
     )
 
 
-def _cases(merge: Merge) -> Iterable[sql.Composable]:
+def _cases(merge: Merge, cases: Cases) -> Iterable[sql.Composable]:
+    if Cases.THERE in cases:
+        yield from _there(merge)
+    # A MERGE has to have a case.
+    yield _new(merge) if Cases.NEW in cases else sql.SQL("WHEN MATCHED THEN DO NOTHING")
+
+
+def _there(merge: Merge) -> Iterable[sql.Composable]:
     others = [name for name in merge.columns if name not in merge.key]
-    is_gone = sql.Identifier("s", GONE)
     if merge.mode is not Mode.INSERT_ONLY:
         if merge.newest_by is not None:
             older = is_newer(version_of("t", merge, merge.newest_by), version_of("s", merge, merge.newest_by))
             yield sql.SQL("WHEN MATCHED AND {} THEN DO NOTHING").format(_counted("stale", older))
         if merge.has_tombstones:
-            yield sql.SQL("WHEN MATCHED AND {} THEN DELETE").format(_counted("deleted", is_gone))
+            yield sql.SQL("WHEN MATCHED AND {} THEN DELETE").format(_counted("deleted", sql.Identifier("s", GONE)))
         if others:
             assignments = sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in others)
             yield sql.SQL("WHEN MATCHED AND {} THEN UPDATE SET {}").format(changes(merge, others), assignments)
-    fresh = sql.SQL("NOT {}").format(is_gone) if merge.has_tombstones else sql.SQL("true")
+
+
+def _new(merge: Merge) -> sql.Composable:
+    fresh = sql.SQL("NOT {}").format(sql.Identifier("s", GONE)) if merge.has_tombstones else sql.SQL("true")
     values = sql.SQL(", ").join(sql.Identifier("s", name) for name in merge.columns)
-    yield sql.SQL("WHEN NOT MATCHED AND {} THEN INSERT ({}) VALUES ({})").format(
+    return sql.SQL("WHEN NOT MATCHED AND {} THEN INSERT ({}) VALUES ({})").format(
         _counted("inserted", fresh), identifiers(merge.columns), values
     )
 
@@ -100,19 +120,23 @@ def append(table: sql.Identifier, merge: Merge, source: sql.Composable) -> sql.C
     return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} AS s").format(table, columns, columns, source)
 
 
-def remove(table: sql.Identifier, replaced: Replaced) -> tuple[sql.Composed, list[object]]:
-    """The deletion of rows that are replaced, and its parameters."""
-    column = sql.Identifier(replaced.column)
-    parts = [sql.SQL("{0} >= %s AND {0} < %s").format(column)]
-    values: list[object] = [replaced.start, replaced.end]
+def remove(table: sql.Identifier, replaced: Replaced) -> sql.Composed:
+    """The deletion of rows that are replaced.
+
+    Without parameters: psycopg takes a `%` in a name for one. A value of the scope is a text, which becomes of the
+    column's type as the records' own values do.
+    """
+    ends = (sql.Literal(end) for end in (replaced.start, replaced.end))
+    parts: list[sql.Composable] = [sql.SQL("{0} >= {1} AND {0} < {2}").format(sql.Identifier(replaced.column), *ends)]
     for name, some in replaced.scope.items():
-        known = [value for value in some if value is not None]
-        alternatives = [sql.SQL("{} = %s").format(sql.Identifier(name))] * len(known)
-        if len(known) < len(some):
-            alternatives.append(sql.SQL("{} IS NULL").format(sql.Identifier(name)))
+        alternatives = [
+            sql.SQL("{} IS NULL").format(sql.Identifier(name))
+            if value is None
+            else sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value))
+            for value in some
+        ]
         parts.append(sql.SQL("({})").format(sql.SQL(" OR ").join(alternatives) if alternatives else sql.SQL("false")))
-        values += known
-    return sql.SQL("DELETE FROM {} WHERE {}").format(table, sql.SQL(" AND ").join(parts)), values
+    return sql.SQL("DELETE FROM {} WHERE {}").format(table, sql.SQL(" AND ").join(parts))
 
 
 def stage_between(position: str, low: int, high: int) -> sql.Composed:

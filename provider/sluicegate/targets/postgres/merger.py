@@ -7,12 +7,13 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from sluicegate.faults import FaultError, fault
 from sluicegate.pipeline.keys.model import Mode
-from sluicegate.targets.postgres.merge import STAGE, append, counters, create_counters, merge_into
+from sluicegate.targets.postgres.merge import STAGE, Cases, append, counters, create_counters, merge_into
 from sluicegate.targets.postgres.tombstones import bury, has_tombstones, leave_out_buried
 from sluicegate.targets.target import Merge, Outcome, Table
 
-__all__ = ["Merger"]
+__all__ = ["Merger", "keeps_records_away"]
 
 _WORK_MEMORY = "64MB"
 """Has room for the keys of a million rows; a server's own is often 4 MB."""
@@ -20,10 +21,23 @@ _RAISE_WORK_MEMORY = """
 SELECT set_config('work_mem', %(wanted)s, true)
 WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes(%(wanted)s)
 """
+# Row, before, insert: the bits of a trigger that may let a record vanish.
+_MAY_VANISH = """
+SELECT EXISTS (
+    SELECT FROM pg_trigger
+    WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 7 = 7 AND tgrelid IN (
+        SELECT relid FROM pg_partition_tree(%(table)s) UNION SELECT %(table)s::regclass
+    )
+)
+"""
 
 
 class Merger:
-    """Merges on `connection`, inside whatever transaction is open there."""
+    """Merges on `connection`, inside whatever transaction is open there.
+
+    A trigger may let a record vanish that is to be inserted: then what is there and what is new are merged one after
+    the other, so that the number of rows that went in is known.
+    """
 
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], table: Table, merge: Merge) -> None:
         self._connection, self._table, self._merge = connection, table, merge
@@ -32,6 +46,8 @@ class Merger:
         if not self._appends:
             connection.execute(create_counters(merge))
             connection.execute(_RAISE_WORK_MEMORY, {"wanted": _WORK_MEMORY})
+            row = connection.execute(_MAY_VANISH, {"table": self.name.as_string(connection)}).fetchone()
+            self._steps = (Cases.THERE, Cases.NEW) if row is not None and row[0] else (Cases.ALL,)
 
     def leave_out_buried(self) -> int:
         """Take records out of the stage that are older than the deletion of their key; returns how many."""
@@ -51,9 +67,15 @@ class Merger:
 
     def run(self, rows: int, source: sql.Composable = STAGE) -> Outcome:
         """Bring the `rows` records of `source` in."""
-        before = self._counted()
-        changed = self._connection.execute(self.statement(source)).rowcount
+        if self._appends:
+            return Outcome(inserted=self._connection.execute(self.statement(source)).rowcount)
+        before, changed, took = self._counted(), 0, 0
+        for cases in self._steps:
+            took = self._connection.execute(merge_into(self.name, self._merge, source, cases)).rowcount
+            changed += took
         inserted, stale, deleted = (now - then for now, then in zip(self._counted(), before, strict=True))
+        if Cases.NEW in self._steps and took < inserted:
+            raise keeps_records_away(self._table, took, inserted)
         return self.outcome(rows, changed, inserted, stale, deleted)
 
     def outcome(self, rows: int, changed: int, inserted: int, stale: int, deleted: int) -> Outcome:
@@ -74,3 +96,11 @@ class Merger:
         row = self._connection.execute(sql.SQL("SELECT {}").format(self.counters())).fetchone()
         assert row is not None
         return tuple(row[0])
+
+
+def keeps_records_away(table: Table, took: int, given: int) -> FaultError:
+    return fault(
+        "CONSTRAINT_VIOLATED",
+        f"{table.name} took {took:,} of {given:,} records: a trigger of the table keeps records away, so that a load "
+        "cannot be accounted for",
+    )

@@ -31,11 +31,12 @@ def present(
         )
         for column, name in zip(key, names, strict=True)
     )
+    columns = [[row[number] for row in values] for number in range(len(key))]
     statement = _ASK.format(
         table=sql.Identifier(table.schema, table.table),
         same=same,
-        texts=sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(key)),
+        # Not parameters: psycopg takes a `%` in a column's name for one.
+        texts=sql.SQL(", ").join(sql.SQL("{}::text[]").format(sql.Literal(column)) for column in columns),
         names=sql.SQL(", ").join(names),
     )
-    columns = [[row[number] for row in values] for number in range(len(key))]
-    return [bool(found) for (found,) in connection.execute(statement, columns)]
+    return [bool(found) for (found,) in connection.execute(statement)]

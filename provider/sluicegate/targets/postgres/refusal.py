@@ -13,7 +13,7 @@ from psycopg import sql
 from sluicegate.targets.postgres.merge import STAGE
 from sluicegate.targets.postgres.merger import Merger
 
-__all__ = ["ONE_BY_ONE", "Refusal", "can_go_one_by_one", "puts_down_to_records", "rule_of"]
+__all__ = ["KEPT_AWAY", "ONE_BY_ONE", "Refusal", "can_go_one_by_one", "puts_down_to_records", "rule_of"]
 
 # A value that its type refuses, a constraint, an error that a trigger raised, a check option of a view.
 _CLASSES = ("22", "23", "44", "45", "P0")
@@ -65,6 +65,8 @@ def rule_of(refusal: Refusal, columns: Sequence[str]) -> tuple[str, tuple[str, .
     return f"constraint:{refusal.state}", ()
 
 
+KEPT_AWAY = "SG001"
+"""The SQLSTATE that says that a trigger has let a record vanish, which was to be inserted."""
 ONE_BY_ONE = "SELECT * FROM pg_temp.sluicegate_one_by_one(%s, %s)"
 """Brings the staged records of a range, each under a savepoint of its own: a row for each that is refused, and one
 without a position that has the number of changed rows and the counters of a merge."""
@@ -91,6 +93,9 @@ BEGIN
             {statement};
             GET DIAGNOSTICS sluicegate_count = ROW_COUNT;
             sluicegate_after := {counters};
+            IF sluicegate_after[1] - sluicegate_before[1] > sluicegate_count THEN
+                RAISE EXCEPTION USING ERRCODE = {kept_away};
+            END IF;
             sluicegate_all := sluicegate_all + sluicegate_count;
             FOR sluicegate_i IN 1 .. 3 LOOP
                 sluicegate_sums[sluicegate_i] :=
@@ -122,7 +127,7 @@ def can_go_one_by_one(connection: psycopg.Connection[tuple[Any, ...]], position:
     one = sql.SQL("(SELECT * FROM {} WHERE {} = sluicegate_this)").format(STAGE, sql.Identifier(position))
     body = sql.SQL(_BODY).format(
         statement=merger.statement(one), counters=merger.counters(), classes=sql.Literal(list(_CLASSES)),
-        too_long=sql.Literal(_TOO_LONG),
+        too_long=sql.Literal(_TOO_LONG), kept_away=sql.Literal(KEPT_AWAY),
     )  # fmt: skip
     function = sql.SQL(_FUNCTION_OF).format(sql.Literal(body.as_string(connection)))
     try:

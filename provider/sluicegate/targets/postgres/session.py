@@ -23,12 +23,11 @@ from sluicegate.targets.postgres.dialect import PostgresDialect
 from sluicegate.targets.postgres.isolate import (
     bring_all_but_broken,
     create_stage,
-    keeps_records_away,
     same_key,
     stage_columns,
 )
 from sluicegate.targets.postgres.merge import STAGE, identifiers, remove
-from sluicegate.targets.postgres.merger import Merger
+from sluicegate.targets.postgres.merger import Merger, keeps_records_away
 from sluicegate.targets.postgres.present import present
 from sluicegate.targets.postgres.refusal import puts_down_to_records
 from sluicegate.targets.postgres.tombstones import has_tombstones
@@ -110,7 +109,7 @@ class PostgresSession:
 
     def remove(self, replaced: Replaced) -> int:
         self._watch.phase = f"deleting the window from {self._seen.name}"
-        return self._connection.execute(*remove(self._name, replaced)).rowcount
+        return self._connection.execute(remove(self._name, replaced)).rowcount
 
     def apply(self, merge: Merge, too_many: Callable[[int], bool]) -> Applied:
         if merge.mode not in {Mode.APPEND, Mode.REPLACE_WINDOW}:
@@ -128,7 +127,7 @@ class PostgresSession:
                 raise
             # Not its message, which may show values.
             log.info("%s refused a record (%s): looking for it and its like", self._seen.name, _reason(error))
-        return bring_all_but_broken(self._connection, self._seen, merge, too_many, self._report)
+        return bring_all_but_broken(self._connection, self._seen, merge, too_many, self._report, dry_run=self._dry_run)
 
     def _report(self, phase: str) -> None:
         self._watch.phase = phase
@@ -147,7 +146,7 @@ class PostgresSession:
         create_stage(self._connection, self._name, merge)
         merger = Merger(self._connection, self._seen, merge)
         outcome = Outcome()
-        for between in _batches(merge):
+        for between in [None] if self._dry_run else _batches(merge):
             rows = self._copy(STAGE, merge, between)
             buried = merger.leave_out_buried()
             if self._dry_run:

@@ -30,7 +30,8 @@ SELECT coalesce((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid =
                  WHERE c.oid = to_regclass(quote_ident(%s))), current_schema(), 'public')
 """
 _KIND = """
-SELECT c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT c.relkind::text, EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s
 """
 _COLUMNS = """
@@ -172,6 +173,8 @@ class PostgresTarget:
             return Table(name, schema, self._table)
         if kind[0] not in {"r", "p"}:
             raise fault("SCHEMA_MISMATCH", f"{name} is not a table that records can be loaded into (relkind {kind[0]})")
+        if kind[1]:
+            raise fault("SCHEMA_MISMATCH", f"{name} has rules, which MERGE refuses and COPY passes by: use triggers")
         columns = {
             str(column): TableColumn(
                 self.dialect.parse(type_),
