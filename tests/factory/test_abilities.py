@@ -192,7 +192,7 @@ def test_the_format_says_what_the_suffix_does_not(root: Path) -> None:
     ("into", "words"),
     [
         ("s3://b/folder/", "name a Postgres for it, by `connections: {ledger: <connection>}`"),
-        ('"gs://b/{{ ds }}/"', "neither table://<connection>/<[schema.]table> nor a folder for Parquet files"),
+        ('"gs://b/{{ ds }}/"', "neither table://<connection>/<[schema.]table> nor iceberg://"),
         ('"s3://b/{{ ds }}.csv"', "nor a folder for Parquet files"),
         ('"s3://b/a/../c/"', "goes up by `..`"),
         ('"table://w/orders."', "write [schema.]table"),

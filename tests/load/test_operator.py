@@ -132,5 +132,7 @@ def test_a_step_loads_into_a_folder_whose_ledger_is_in_a_postgres(warehouse: Any
 
 def test_a_template_does_not_choose_another_folder() -> None:
     assert place_in("s3://lake/AA/orders/", "s3://lake/{{ params.carrier }}/orders/") == "s3://lake/AA/orders/"
-    with pytest.raises(FaultError, match="only the file chooses the folder"):
+    with pytest.raises(FaultError, match="only the file chooses"):
         place_in("s3://lake/AA/x/orders/", "s3://lake/{{ params.carrier }}/orders/")
+    with pytest.raises(FaultError, match="only the file chooses"):
+        place_in("iceberg://ice/lake.a.orders", "iceberg://ice/lake.{{ params.table }}")

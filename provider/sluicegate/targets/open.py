@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sluicegate.faults import fault
 from sluicegate.targets.connection import conninfo_of, parse_table
+from sluicegate.targets.iceberg.place import is_iceberg, parse_iceberg
 from sluicegate.targets.target import Target
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def require_ledger(ledger: str | None, uri: str) -> str:
     if ledger is None:
         raise fault(
             "WRONG_USE",
-            f"into: {uri!r} is a folder, which has no place for a ledger: name a Postgres for it, by `connections: "
+            f"into: {uri!r} has no place for a ledger: name a Postgres for it, by `connections: "
             "{ledger: <connection>}` in defaults.yaml, or by `ledger_conn_id` of the operator",
         )
     return ledger
@@ -55,12 +56,16 @@ def place_in(uri: str, template: str | None = None) -> str:
         return parse_table(uri, template)[1]
     from sluicegate.targets.parquet.place import lake_uri
 
-    if template is not None and _EXPRESSION.sub("", template).count("/") != uri.count("/"):
+    mark = "." if is_iceberg(uri) else "/"
+    if template is not None and _EXPRESSION.sub("", template).count(mark) != uri.count(mark):
         raise fault(
             "WRONG_USE",
-            f"into: {template} became {uri!r}, with other slashes than the pipeline file has: only the file chooses "
-            "the folder",
+            f"into: {template} became {uri!r}, which has {mark!r} more or less often than the pipeline file: only the "
+            "file chooses the folder or namespace",
         )
+    if is_iceberg(uri):
+        parse_iceberg(uri)
+        return uri
     return lake_uri(uri)
 
 
@@ -87,6 +92,12 @@ def target_named(
     name: str, conninfo: str, *, application: str, storage: Storage | None = None, memory_limit: str = "150MB"
 ) -> Target:
     """The target that the ledger in the database of `conninfo` calls `name`."""
+    if is_iceberg(name):
+        from sluicegate.targets.iceberg.catalog import open_catalog
+        from sluicegate.targets.iceberg.target import IcebergTarget
+
+        catalog = open_catalog(parse_iceberg(name)[0])
+        return IcebergTarget(name, catalog, conninfo, application=application, memory_limit=memory_limit)
     if "://" in name:
         from sluicegate.targets.parquet.target import ParquetTarget
 

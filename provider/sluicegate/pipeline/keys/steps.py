@@ -165,7 +165,7 @@ class LoadStep(LoadOptions, StepBase):
     """What is loaded: a dataset, or a URI. Examples: `s3://landing/orders/{{ ds }}.csv`,
     `{dataset: flights.raw, latest: true}`."""
     into: Annotated[Name, Mark.WRITES]
-    """The table it goes into: a dataset, or a URI, `table://` or a folder of Parquet files. Examples:
+    """The table it goes into: a dataset, or a URI, `table://`, `iceberg://` or a folder of Parquet files. Examples:
     `table://warehouse/orders`, `s3://lake/orders/`."""
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sluicegate.faults import fault
 from sluicegate.records.exact import canonical
 from sluicegate.records.types import ColumnType, parse_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ParquetDialect", "arrow_type", "as_field", "column_type"]
+__all__ = ["ParquetDialect", "arrow_type", "as_field", "column_type", "schema_of"]
 
 _NOTE = b"sluicegate.type"
 _ROW = "file_row_number"
@@ -105,3 +107,18 @@ def _of_arrow(type_: pa.DataType) -> ColumnType:
     if (name := names.get(str(type_))) is not None:
         return ColumnType(name)
     return _BINARY if pa.types.is_binary(type_) else ColumnType("foreign", native=str(type_))
+
+
+def schema_of(columns: Mapping[str, ColumnType]) -> pa.Schema:
+    """:raises FaultError: SCHEMA_MISMATCH when a column is of a type that is not written here."""
+    import pyarrow as pa
+
+    fields = []
+    for name, type_ in columns.items():
+        try:
+            fields.append(as_field(name, type_))
+        except KeyError as unknown:
+            raise fault(
+                "SCHEMA_MISMATCH", f"the column {name!r} is {type_}, which a load does not write into Parquet"
+            ) from unknown
+    return pa.schema(fields)

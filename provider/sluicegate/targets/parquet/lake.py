@@ -7,60 +7,35 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.faults import fault
+from sluicegate.ledger.entries import Load
+from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.types import ColumnType
 from sluicegate.storage import Part, Storage, parse_uri
-from sluicegate.targets.parquet.dialect import column_type
+from sluicegate.targets.parquet.dialect import schema_of
+from sluicegate.targets.parquet.files import DataFile, NewFile, columns_of
 from sluicegate.targets.parquet.place import lake_uri
+from sluicegate.targets.target import Replaced
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["DataFile", "Lake", "StagedFile"]
+__all__ = ["Lake", "StagedFile"]
 
 _STAGING = "_staging/"
+_TABLE = "part-0.parquet"
 _TAIL = 1 << 16
 _AT_ONCE = 8
 _WORDS = 8
 """Bytes at the end of a file: the size of its footer, and a mark."""
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """One file of the table. `name` is that within the folder; `part` its version, in S3."""
-
-    name: str
-    uri: str
-    footer: pq.FileMetaData
-    part: Part | None = None
-
-    @property
-    def rows(self) -> int:
-        return int(self.footer.num_rows)
-
-    @property
-    def columns(self) -> dict[str, ColumnType]:
-        return {field.name: column_type(field) for field in self.footer.schema.to_arrow_schema()}
-
-    def bounds(self, column: str) -> tuple[Any, Any] | None:
-        """The least and the greatest value of a column; None where the file does not say them."""
-        least: list[Any] = []
-        greatest: list[Any] = []
-        for number in range(self.footer.num_row_groups):
-            group = self.footer.row_group(number)
-            found = (group.column(one) for one in range(group.num_columns))
-            stated = next((one.statistics for one in found if one.path_in_schema == column), None)
-            if stated is None or not stated.has_min_max:
-                return None
-            least.append(stated.min)
-            greatest.append(stated.max)
-        return (min(least), max(greatest)) if least else None
 
 
 @dataclass(frozen=True)
@@ -106,18 +81,8 @@ class Lake:
             for uri, footer, part in zip(uris, footers, parts, strict=True)
         )
 
-    def columns(self, files: Sequence[DataFile]) -> dict[str, ColumnType]:
-        """Those of all files, in the order in which they are met."""
-        found: dict[str, tuple[ColumnType, str]] = {}
-        for file in files:
-            for name, type_ in file.columns.items():
-                before, where = found.setdefault(name, (type_, file.name))
-                if before != type_:
-                    raise fault(
-                        "SCHEMA_MISMATCH",
-                        f"{self.uri}: the column {name!r} is {before} in {where} and {type_} in {file.name}",
-                    )
-        return {name: type_ for name, (type_, _) in found.items()}
+    def columns(self, files: Sequence[DataFile]) -> Mapping[str, ColumnType]:
+        return columns_of(self.uri, files)
 
     def local(self, file: DataFile, into: Path) -> Path:
         """The file as one of this machine."""
@@ -141,6 +106,35 @@ class Lake:
             self._storage.put_atomic(path, staged)
             path.unlink()
         return StagedFile(staged, self.uri + name, size, digest)
+
+    def place_of(self, mode: Mode, replaced: Replaced | None) -> str | None:
+        if mode is Mode.REPLACE_WINDOW:
+            assert replaced is not None
+            return f"window-{_word(replaced.start)}-{_word(replaced.end)}.parquet"
+        return None if mode is Mode.APPEND else _TABLE
+
+    def schema(self, columns: Mapping[str, ColumnType]) -> pa.Schema:
+        return schema_of(columns)
+
+    def stage_all(self, new: Sequence[NewFile], columns: Mapping[str, ColumnType], load: Load) -> Mapping[str, Any]:
+        """The staged files with their places, and the URIs of files that go."""
+        named = [(one.name or _own_name(load), one.path) for one in new]
+        staged = [self.stage(path, name) for name, path in named if path is not None]
+        gone = [self.uri + name for name, path in named if path is None]
+        return {"place": [asdict(one) for one in staged], "delete": gone}
+
+    def switch(self, switch: Mapping[str, Any], require_lock: Callable[[], None]) -> bool:
+        staged = [StagedFile(**one) for one in switch["place"]]
+        for file in staged:
+            require_lock()
+            if not self.place(file):
+                return False
+        if switch["delete"]:
+            require_lock()
+            self.delete([str(uri) for uri in switch["delete"]])
+        # Only now: as long as one of them is there, the switch might not be complete.
+        self.delete([file.staged for file in staged])
+        return True
 
     def place(self, file: StagedFile) -> bool:
         """Put a staged file in its place, also where that was done before; False if there is neither."""
@@ -179,3 +173,15 @@ class Lake:
             return pq.read_metadata(pa.BufferReader(tail))
         except (pa.ArrowInvalid, OSError) as broken:
             raise fault("SOURCE_UNREADABLE", f"{uri} is not a Parquet file: {broken}", uri=uri) from broken
+
+
+def _own_name(load: Load) -> str:
+    """The file of a load that appends: the same source version has the same one."""
+    text = "\n".join((load.source, load.source_version, load.config_digest))
+    return f"append-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.parquet"
+
+
+def _word(value: date | datetime) -> str:
+    if not isinstance(value, datetime):
+        return value.strftime("%Y%m%d")
+    return value.strftime("%Y%m%dT%H%M%S") + (f".{value.microsecond:06}" if value.microsecond else "")

@@ -13,8 +13,8 @@ from sluicegate.records.types import ColumnType
 from sluicegate.records.write import write_file
 from sluicegate.storage.filetype import FileType
 from sluicegate.targets.parquet.changes import changes_of
-from sluicegate.targets.parquet.dialect import ParquetDialect, as_field
-from sluicegate.targets.parquet.lake import DataFile
+from sluicegate.targets.parquet.dialect import ParquetDialect
+from sluicegate.targets.parquet.files import DataFile, NewFile
 from sluicegate.targets.parquet.statements import GONE, Layout, broken_keys, fates, rewritten, rows_of
 from sluicegate.targets.target import Applied, Broken, Changes, Merge, Outcome
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
-__all__ = ["FileMerger", "KeptFile", "NewFile", "write_records"]
+__all__ = ["FileMerger", "KeptFile", "write_records"]
 
 _BATCH = 1 << 15
 
@@ -45,15 +45,7 @@ class KeptFile:
         return rows_of(layout, self.fetch(), tuple(self.file.columns), self.number, without=self.without)
 
 
-@dataclass(frozen=True)
-class NewFile:
-    """What the file `name` is to be; None is for that of the load's own. Without a `path` it goes."""
-
-    name: str | None
-    path: Path | None
-
-
-def write_records(path: Path, layout: Layout, merge: Merge, *, with_gone: bool) -> int:
+def write_records(path: Path, schema: pa.Schema, merge: Merge, *, with_gone: bool) -> int:
     """Write the records of `merge` as a file of the table; returns how many.
 
     :param with_gone: whether a column behind the table's says which of them delete.
@@ -62,6 +54,8 @@ def write_records(path: Path, layout: Layout, merge: Merge, *, with_gone: bool) 
 
     types = [merge.columns[name] for name in merge.columns]
     order = list(merge.columns)
+    if with_gone:
+        schema = schema.append(pa.field(GONE, pa.bool_()))
     with merge.records.read(types, ParquetDialect.written) as reader:
 
         def batches() -> Iterator[pa.RecordBatch]:
@@ -78,25 +72,7 @@ def write_records(path: Path, layout: Layout, merge: Merge, *, with_gone: bool) 
                     arrays.append(batch.columns[-1])
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
-        schema = schema_of(layout.columns)
-        if with_gone:
-            schema = schema.append(pa.field(GONE, pa.bool_()))
         return write_file(path, schema, batches(), FileType("parquet"), None)
-
-
-def schema_of(columns: Mapping[str, ColumnType]) -> pa.Schema:
-    """:raises FaultError: SCHEMA_MISMATCH when a column is of a type that is not written here."""
-    import pyarrow as pa
-
-    fields = []
-    for name, type_ in columns.items():
-        try:
-            fields.append(as_field(name, type_))
-        except KeyError as unknown:
-            raise fault(
-                "SCHEMA_MISMATCH", f"the column {name!r} is {type_}, which a load does not write into Parquet"
-            ) from unknown
-    return pa.schema(fields)
 
 
 def _as(column: Any, type_: pa.DataType) -> Any:
@@ -107,6 +83,7 @@ class FileMerger:
     """One merge into the files `kept`, with `duck` and in the folder `work`.
 
     :param new_path: where a file can be written that is to be staged.
+    :param schema_of: what files have columns as.
     """
 
     def __init__(
@@ -116,12 +93,13 @@ class FileMerger:
         merge: Merge,
         kept: Sequence[KeptFile],
         new_path: Callable[[], Path],
+        schema_of: Callable[[Mapping[str, ColumnType]], pa.Schema],
         *,
         dry_run: bool,
         is_added: bool,
     ) -> None:
         self._duck, self._layout, self._merge, self._kept = duck, layout, merge, kept
-        self._new_path, self._dry_run, self._is_added = new_path, dry_run, is_added
+        self._new_path, self._schema_of, self._dry_run, self._is_added = new_path, schema_of, dry_run, is_added
         self.files: list[NewFile] = []
         self.has_fates = False
         self._incoming: Path | None = None
@@ -137,7 +115,7 @@ class FileMerger:
         """
         merge, there = self._merge, [one for one in self._kept if one.left]
         self._incoming = path = self._new_path()
-        write_records(path, self._layout, merge, with_gone=merge.has_tombstones)
+        write_records(path, self._schema_of(self._layout.columns), merge, with_gone=merge.has_tombstones)
         self._see_incoming(path)
         broken: list[int] = []
         outcome = Outcome(inserted=merge.rows)
@@ -242,7 +220,7 @@ class FileMerger:
         number = one.number if one is not None else -1
         query = rewritten(self._layout, rows, number, with_fates=self.has_fates, inserts=inserts)
         path = self._new_path()
-        schema = schema_of(self._layout.columns)
+        schema = self._schema_of(self._layout.columns)
         # A cursor of its own: what is asked meanwhile does not end the result.
         with self._duck.cursor() as cursor:
             reader = cursor.sql(query).to_arrow_reader(_BATCH)

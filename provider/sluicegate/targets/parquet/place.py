@@ -20,8 +20,9 @@ def lake_uri(uri: str) -> str:
     if not address.folder or address.scheme not in {"file", "s3"} or is_pattern(uri):
         raise fault(
             "WRONG_USE",
-            f"into: {uri!r} is neither table://<connection>/<[schema.]table> nor a folder for Parquet files, which is "
-            "s3://<bucket>/<folder>/ or a path with a slash at its end",
+            f"into: {uri!r} is neither table://<connection>/<[schema.]table> nor iceberg://<connection>/"
+            "<namespace.table> nor a folder for Parquet files, which is s3://<bucket>/<folder>/ or a path with a slash "
+            "at its end",
         )
     parts = address.key.split("/")
     if ".." in parts:

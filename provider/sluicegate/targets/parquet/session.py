@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +20,10 @@ from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.casts import Cast
 from sluicegate.records.engine import open_duckdb
 from sluicegate.records.types import ColumnType
-from sluicegate.targets.parquet.lake import DataFile, Lake
-from sluicegate.targets.parquet.merger import FileMerger, KeptFile, NewFile, schema_of
+from sluicegate.targets.parquet.files import DataFile, Files, NewFile
+from sluicegate.targets.parquet.merger import FileMerger, KeptFile
 from sluicegate.targets.parquet.statements import Layout, rows_of, where_replaced
-from sluicegate.targets.parquet.switch import carry_out, switch_of
+from sluicegate.targets.parquet.switch import carry_out
 from sluicegate.targets.parquet.tombstones import bury, fetch_buried
 from sluicegate.targets.postgres.watch import Watch
 from sluicegate.targets.target import Applied, Merge, Replaced, Table, TableColumn
@@ -38,10 +37,8 @@ log = logging.getLogger("sluicegate.load")
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-_TABLE = "part-0.parquet"
 
-
-def table_of(lake: Lake, files: Sequence[DataFile]) -> Table:
+def table_of(lake: Files, files: Sequence[DataFile]) -> Table:
     """The folder as a table; without files there is none."""
     columns = {name: TableColumn(type_) for name, type_ in lake.columns(files).items()}
     return Table(lake.uri, "", lake.uri, columns)
@@ -69,6 +66,8 @@ class Desk:
     @contextlib.contextmanager
     def open(self) -> Iterator[DuckDBPyConnection]:
         with open_duckdb(self.folder, self.memory_limit) as duck:
+            # Every order that matters is asked for.
+            duck.execute("SET preserve_insertion_order = false")
             self.duck = duck
             try:
                 yield duck
@@ -80,7 +79,7 @@ class ParquetSession:
     """See `Session`. New files are written first; `commit` stages them, commits the ledger and switches."""
 
     def __init__(
-        self, connection: Connection, lake: Lake, table: Table, desk: Desk, watch: Watch, *, dry_run: bool
+        self, connection: Connection, lake: Files, table: Table, desk: Desk, watch: Watch, *, dry_run: bool
     ) -> None:
         self.ledger = NotingLedger(connection)
         self._connection, self._lake, self._seen, self._desk, self._watch = connection, lake, table, desk, watch
@@ -110,7 +109,7 @@ class ParquetSession:
         self._columns = {name: column.type for name, column in now.columns.items()}
         added = {name: type_ for name, type_ in wanted.items() if name not in now.columns}
         self._columns |= added
-        schema_of(self._columns)
+        self._lake.schema(self._columns)
         if now.exists and added:
             log.info("adding to %s: %s", now.name, ", ".join(f"{name} {type_}" for name, type_ in added.items()))
         return True
@@ -137,10 +136,17 @@ class ParquetSession:
         with self._desk.open() as duck:
             buried = fetch_buried(self._connection, duck, self._lake.uri, layout) if by_key else 0
             merger = FileMerger(
-                duck, layout, merge, self._kept(), self._new_path, dry_run=self._dry_run, is_added=is_added
+                duck,
+                layout,
+                merge,
+                self._kept(),
+                self._new_path,
+                self._lake.schema,
+                dry_run=self._dry_run,
+                is_added=is_added,
             )
             try:
-                applied = merger.run(self._place_of(merge.mode), too_many, buried)
+                applied = merger.run(self._lake.place_of(merge.mode, self._replaced), too_many, buried)
                 self._new = merger.files
                 if by_key and not self._dry_run:
                     bury(self._connection, duck, self._lake.uri, layout, buried=buried, with_gone=merge.has_tombstones)
@@ -163,13 +169,6 @@ class ParquetSession:
 
     def _new_path(self) -> Path:
         return self._lake.new_path(self._desk.folder, keep=not self._dry_run)
-
-    def _place_of(self, mode: Mode) -> str | None:
-        """The file that new rows go to; None for one of the load's own."""
-        if mode is Mode.REPLACE_WINDOW:
-            assert self._replaced is not None
-            return f"window-{_word(self._replaced.start)}-{_word(self._replaced.end)}.parquet"
-        return None if mode is Mode.APPEND else _TABLE
 
     def present(self, key: Sequence[str], values: Sequence[Sequence[str]]) -> list[bool]:
         columns = {name: column.type for name, column in self._seen.columns.items()}
@@ -195,10 +194,8 @@ class ParquetSession:
         if not self._new or load is None:
             self._connection.commit()
             return
-        named = [(one.name or _own_name(load), one.path) for one in self._new]
-        staged = [self._lake.stage(path, name) for name, path in named if path is not None]
-        gone = [self._lake.uri + name for name, path in named if path is None]
-        intent = PostgresIntents(self._connection).note(self._lake.uri, switch_of(staged, gone))
+        switch = self._lake.stage_all(self._new, self._columns, load)
+        intent = PostgresIntents(self._connection).note(self._lake.uri, switch)
         self._connection.commit()
         self._new = []
         if not carry_out(self._connection, self._lake, intent):
@@ -206,18 +203,6 @@ class ParquetSession:
                 "WAREHOUSE_BUSY", f"files that were staged in {self._lake.uri} are gone: does something clean up there?"
             )
         self._connection.commit()
-
-
-def _own_name(load: Load) -> str:
-    """The file of a load that appends: the same source version has the same one."""
-    text = "\n".join((load.source, load.source_version, load.config_digest))
-    return f"append-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.parquet"
-
-
-def _word(value: date | datetime) -> str:
-    if not isinstance(value, datetime):
-        return value.strftime("%Y%m%d")
-    return value.strftime("%Y%m%dT%H%M%S") + (f".{value.microsecond:06}" if value.microsecond else "")
 
 
 def _may_hold(file: DataFile, replaced: Replaced) -> bool:

@@ -177,21 +177,21 @@ def broken_keys(layout: Layout, existing: Iterable[str]) -> str:
 def rewritten(layout: Layout, rows: str | None, number: int, *, with_fates: bool, inserts: str | None) -> str:
     """What a file is to hold: its `rows` as their fates have it, and the records that `inserts` selects of `incoming`.
 
-    In the order of the key; without one, as they are.
+    In the order of the key; without one, as they are. What is joined has few columns, to fit into memory.
     """
     parts = []
     if rows is not None and with_fates:
-        values = ", ".join(
-            f"CASE WHEN f.fate = 'updated' THEN s.{place} ELSE t.{place} END AS {place}"
-            if name in layout.brought
-            else f"t.{place}"
-            for name, place in layout.places.items()
-        )
-        parts.append(
-            f"SELECT 0 AS part, t.row, {values} FROM ({rows}) t LEFT JOIN (SELECT * FROM fates WHERE file = {number} "
-            "AND fate IN ('updated', 'deleted')) f ON f.row = t.row LEFT JOIN incoming s ON s.row = f.s_row AND "
-            "f.fate = 'updated' WHERE f.fate IS DISTINCT FROM 'deleted'"
-        )
+        fate = f"SELECT * FROM fates WHERE file = {number} AND fate"
+        left = f"ANTI JOIN ({fate} IN ('updated', 'deleted')) f ON f.row = t.row"
+        parts.append(f"SELECT 0 AS part, t.row, {layout.all('t.')} FROM ({rows}) t {left}")
+        came = f"FROM incoming s JOIN ({fate} = 'updated') f ON f.s_row = s.row"
+        if all(name in layout.brought for name in layout.columns):
+            parts.append(f"SELECT 0 AS part, f.row, {layout.all('s.')} {came}")
+        else:
+            values = ", ".join(
+                f"s.{place}" if name in layout.brought else f"t.{place}" for name, place in layout.places.items()
+            )
+            parts.append(f"SELECT 0 AS part, t.row, {values} {came} JOIN ({rows}) t ON t.row = f.row")
     elif rows is not None:
         parts.append(f"SELECT 0 AS part, t.row, {layout.all('t.')} FROM ({rows}) t")
     if inserts is not None:

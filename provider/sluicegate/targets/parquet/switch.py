@@ -8,26 +8,19 @@ table finishes what a killed one has left. See docs/architecture.md.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import psycopg
 
 from sluicegate.faults import fault
 from sluicegate.ledger.postgres.intents import Intent, PostgresIntents
-from sluicegate.targets.parquet.lake import Lake, StagedFile
+from sluicegate.targets.parquet.files import Files
 
-__all__ = ["carry_out", "is_settled", "settle", "switch_of"]
+__all__ = ["carry_out", "is_settled", "settle"]
 
 log = logging.getLogger("sluicegate.load")
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-
-
-def switch_of(staged: Sequence[StagedFile], gone: Sequence[str]) -> dict[str, Any]:
-    """What an intent keeps: the staged files with their places, and the URIs of files that go."""
-    return {"place": [asdict(one) for one in staged], "delete": list(gone)}
 
 
 def is_settled(connection: Connection, target: str) -> bool:
@@ -35,7 +28,7 @@ def is_settled(connection: Connection, target: str) -> bool:
     return not PostgresIntents(connection).pending(target)
 
 
-def settle(connection: Connection, lake: Lake) -> None:
+def settle(connection: Connection, lake: Files) -> None:
     """Finish what loads that were killed have left. Under the table's lock, outside a transaction."""
     intents = PostgresIntents(connection)
     for intent in intents.pending(lake.uri):
@@ -47,37 +40,23 @@ def settle(connection: Connection, lake: Lake) -> None:
         log.warning("the staged files of a load into %s are gone: the load counts as failed", lake.uri)
 
 
-def carry_out(connection: Connection, lake: Lake, intent: Intent) -> bool:
+def carry_out(connection: Connection, lake: Files, intent: Intent) -> bool:
     """Bring the table to what `intent` says, and forget it; False where its staged files are lost.
 
     :raises FaultError: WAREHOUSE_BUSY when the lock is lost meanwhile: the next attempt finishes it.
     """
     intents = PostgresIntents(connection)
-    staged = [StagedFile(**one) for one in _listed(intent.switch, "place")]
-    for file in staged:
-        _require_lock(intents, intent, lake)
-        if not lake.place(file):
-            return False
-    gone = [str(uri) for uri in _listed(intent.switch, "delete")]
-    if gone:
-        _require_lock(intents, intent, lake)
-        lake.delete(gone)
-    # Only now: as long as one of them is there, the switch might not be complete.
-    lake.delete([file.staged for file in staged])
+    if not lake.switch(intent.switch, lambda: _require_lock(intents, intent, lake)):
+        return False
     with connection.transaction():
         intents.done(intent)
     return True
 
 
-def _require_lock(intents: PostgresIntents, intent: Intent, lake: Lake) -> None:
+def _require_lock(intents: PostgresIntents, intent: Intent, lake: Files) -> None:
     """Not to undo what somebody has done since who took over."""
     if not intents.still(intent):
         raise fault(
             "WAREHOUSE_BUSY",
             f"the connection to the ledger of {lake.uri} was lost while the load was switched in; a retry finishes it",
         )
-
-
-def _listed(switch: Mapping[str, Any], name: str) -> Sequence[Any]:
-    found: Sequence[Any] = switch[name]
-    return found

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 
@@ -16,6 +16,7 @@ from sluicegate.records.dialect import Dialect
 from sluicegate.runtime.folder import work_folder
 from sluicegate.storage import Storage
 from sluicegate.targets.parquet.dialect import ParquetDialect
+from sluicegate.targets.parquet.files import Files
 from sluicegate.targets.parquet.lake import Lake
 from sluicegate.targets.parquet.session import Desk, ParquetSession, table_of
 from sluicegate.targets.parquet.switch import is_settled, settle
@@ -25,11 +26,11 @@ from sluicegate.targets.postgres.target import lock_of
 from sluicegate.targets.postgres.watch import Watch
 from sluicegate.targets.target import Table
 
-__all__ = ["ParquetTarget"]
+__all__ = ["FilesTarget", "ParquetTarget"]
 
 
-class ParquetTarget:
-    """The folder at `uri` (a path, `file://` or `s3://`, with a slash at its end).
+class FilesTarget:
+    """A table that is a set of Parquet files, with its ledger in a Postgres.
 
     :param ledger: the database of its ledger, by a URL or libpq's words
     """
@@ -38,15 +39,14 @@ class ParquetTarget:
 
     def __init__(
         self,
-        uri: str,
+        files: Files,
         ledger: str,
-        storage: Storage | None = None,
         *,
         application: str = "load",
         watch_seconds: float = 10.0,
         memory_limit: str = "150MB",
     ) -> None:
-        self._lake = Lake(uri, storage or Storage())
+        self._lake = files
         self._conninfo = conninfo_for(ledger, application)
         self._watch_seconds, self._memory_limit = watch_seconds, memory_limit
         self._running: Connection | None = None
@@ -136,3 +136,10 @@ class ParquetTarget:
     @property
     def _lock(self) -> int:
         return lock_of(Table(self._lake.uri, "", self._lake.uri))
+
+
+class ParquetTarget(FilesTarget):
+    """The folder at `uri` (a path, `file://` or `s3://`, with a slash at its end)."""
+
+    def __init__(self, uri: str, ledger: str, storage: Storage | None = None, **words: Any) -> None:
+        super().__init__(Lake(uri, storage or Storage()), ledger, **words)

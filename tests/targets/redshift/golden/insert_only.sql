@@ -1,0 +1,10 @@
+CREATE TABLE "sales"."orders" ("id" bigint, "Item" varchar(65535), "n" numeric(12,2), "at" timestamptz, "u" varchar(36), "d" double precision, "c" char(2), PRIMARY KEY ("id"));
+CREATE TEMPORARY TABLE sluicegate_stage ("id" bigint, "Item" varchar(65535), "n" numeric(12,2), "at" timestamptz, "u" varchar(36), "d" double precision, "c" char(2), sluicegate_fate varchar(9));
+COPY sluicegate_stage ("id", "Item", "n", "at", "u", "d", "c") FROM 's3://stage/x.parquet' IAM_ROLE 'arn:aws:iam::1:role/o''load' FORMAT AS PARQUET;
+SELECT "id" FROM "sales"."orders" GROUP BY "id" HAVING count(*) > 1 LIMIT 5;
+UPDATE sluicegate_stage SET sluicegate_fate = 'inserted';
+UPDATE sluicegate_stage SET sluicegate_fate = 'unchanged' FROM "sales"."orders" AS t WHERE t."id" = sluicegate_stage."id";
+SELECT sluicegate_fate, count(*) FROM sluicegate_stage GROUP BY sluicegate_fate;
+DELETE FROM "sales"."orders" USING sluicegate_stage AS s WHERE "sales"."orders"."id" = s."id" AND s.sluicegate_fate = 'deleted';
+DELETE FROM sluicegate_stage WHERE sluicegate_fate NOT IN ('inserted', 'updated');
+MERGE INTO "sales"."orders" USING sluicegate_stage AS s ON "sales"."orders"."id" = s."id" WHEN MATCHED THEN UPDATE SET "Item" = s."Item", "n" = s."n", "at" = s."at", "u" = s."u", "d" = s."d", "c" = s."c" WHEN NOT MATCHED THEN INSERT ("id", "Item", "n", "at", "u", "d", "c") VALUES (s."id", s."Item", s."n", s."at", s."u", s."d", s."c");
