@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return  # the session of all workers looks when they have ended
     left = _running_below(session.config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
     for process in left:
-        print(f"\nleft running by a test: {process.pid} {' '.join(process.cmdline())}", file=sys.stderr)
+        with suppress(psutil.Error):  # it may end meanwhile
+            print(f"\nleft running by a test: {process.pid} {' '.join(process.cmdline())}", file=sys.stderr)
     processes.kill(left)
     if left and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

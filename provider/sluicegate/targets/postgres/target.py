@@ -51,6 +51,7 @@ ORDER BY a.attnum
 """
 _VALUES = 20_000
 _IDLE = psycopg.pq.TransactionStatus.IDLE
+_OLDEST = 150_000
 _TRUSTED = 0.1
 """Seconds for which a connection that was not used is taken to live."""
 
@@ -116,6 +117,11 @@ class PostgresTarget:
     def session(self, table: Table, *, dry_run: bool) -> Iterator[PostgresSession]:
         """One transaction under an advisory lock, with the ledger in it."""
         with self._connect() as connection:
+            if connection.info.server_version < _OLDEST:
+                major = connection.info.server_version // 10_000
+                raise fault(
+                    "WRONG_USE", f"{table.name} is in Postgres {major}, and loads need 15 or later: it has MERGE"
+                )
             self._running = connection
             try:
                 if not dry_run:
