@@ -93,6 +93,16 @@ def test_a_deletion_that_was_refused_keeps_nothing_away(warehouse: Any) -> None:
     assert warehouse.load(warehouse.csv("2.csv", header, [[1, 3, "U"]]), **VERSIONS).counts.updated == 1
 
 
+def test_the_version_of_a_deletion_is_the_same_whatever_the_server_writes_dates_like(warehouse: Any) -> None:
+    warehouse.rows("CREATE TABLE t (id int PRIMARY KEY, at timestamptz)")
+    header, database = ["id", "at", "op"], warehouse.one("SELECT current_database()")
+    warehouse.rows(f"ALTER DATABASE {database} SET DateStyle = 'SQL, DMY'")
+    warehouse.load(warehouse.csv("1.csv", header, [[1, "2026-03-05T00:00:00Z", "D"]]), **VERSIONS)
+    warehouse.rows(f"ALTER DATABASE {database} RESET DateStyle")
+    later = warehouse.csv("2.csv", header, [[1, "2026-04-03T00:00:00Z", "I"]])
+    assert warehouse.load(later, **VERSIONS).counts.inserted == 1
+
+
 def test_a_file_of_numbers_has_none_of_the_letters_that_delete(warehouse: Any) -> None:
     words = {"key": "id", "delete_when": {"op": ["D", 3]}}
     assert warehouse.load(warehouse.csv("1.csv", ["id", "op"], [[1, 1], [2, 2]]), **words).counts.inserted == 2

@@ -21,6 +21,8 @@ _SETTINGS = {
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "6",
+    # The versions of deletions are kept as texts, which are to mean the same tomorrow.
+    "DateStyle": "ISO",
 }
 _SYNCHRONOUS = (
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
@@ -30,6 +32,7 @@ SELECT set_config('client_connection_check_interval', %(client_connection_check_
        set_config('tcp_keepalives_idle', %(tcp_keepalives_idle)s, false),
        set_config('tcp_keepalives_interval', %(tcp_keepalives_interval)s, false),
        set_config('tcp_keepalives_count', %(tcp_keepalives_count)s, false),
+       set_config('DateStyle', %(DateStyle)s, false),
        CASE WHEN current_setting('synchronous_commit') = 'off'
             THEN set_config('synchronous_commit', 'on', false) END
 """
