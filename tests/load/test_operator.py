@@ -136,3 +136,16 @@ def test_a_template_does_not_choose_another_folder() -> None:
         place_in("s3://lake/AA/x/orders/", "s3://lake/{{ params.carrier }}/orders/")
     with pytest.raises(FaultError, match="only the file chooses"):
         place_in("iceberg://ice/lake.a.orders", "iceberg://ice/lake.{{ params.table }}")
+
+
+@pytest.mark.usefixtures("connection")
+@pytest.mark.parametrize(("carrier", "read"), [(None, 3), ("AA", 1), (["AA", "O'H"], 2), ([], 0)])
+def test_a_scope_is_filled_in_from_params_of_any_type(warehouse: Any, carrier: object, read: int) -> None:
+    operator = LoadOperator(
+        task_id="load_flights",
+        source=str(warehouse.csv("f.csv", ["id", "carrier"], [[1, "AA"], [2, "BA"], [3, "O'H"]])),
+        into="table://warehouse/flights",
+        key="id",
+        scope={"carrier": "{{ params.carrier }}"},
+    )
+    assert run(operator, params={"carrier": carrier})[0].value["read"] == read

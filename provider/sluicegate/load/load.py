@@ -424,8 +424,8 @@ class Loader:
         if missing := [name for name in (request.window_by, *request.scope) if name not in types]:
             some = ", ".join(map(repr, missing))
             raise fault("SCHEMA_MISMATCH", f"{table.name} has no column {some}, by which the window is replaced")
-        replaced = self._replaced(types)
-        assert replaced is not None
+        if (replaced := self._replaced(types)) is None:
+            return prepared
         with session.changes():
             if not session.prepare(table, {}, ()):
                 return None
