@@ -3,7 +3,8 @@
     python benchmarks/load/parquet.py [--rows 1000000] [--rounds 3]
 
 Each is a process of its own. pyarrow reads a clean file, sorts it by its key and writes it with the same settings: it
-can neither check, set aside, merge nor be repeated. The ledger is in a Postgres that is started for the time.
+can neither check, set aside, merge nor be repeated. The ledger is in a Postgres that is started for the time. With the
+default of 150 MB the stage of a million records goes to disk; pyarrow has them all in memory.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from load.measure.data import TYPES, write
 from sluicegate.local.stack.scratch import scratch_postgres
 
 Figures = dict[str, list[dict[str, float]]]
-TARGETS = {"no table yet": 1.5}
+ROOM = "256MB"
+TARGETS = {f"no table yet, {ROOM}": 1.5}
 WRITTEN = "pyarrow writes the table"
 
 
@@ -38,7 +40,8 @@ def measure(*words: str | Path) -> dict[str, float]:
 
 
 def compare(url: str, folder: Path, rounds: int) -> Figures:
-    names = (WRITTEN, "no table yet", "ledger hit", "the same rows again", "a tenth newer", "all newer")
+    first = ("no table yet", f"no table yet, {ROOM}")
+    names = (WRITTEN, *first, "ledger hit", "the same rows again", "a tenth newer", "all newer")
     figures: Figures = {name: [] for name in names}
     plain, lake = folder / "plain", folder / "lake"
     for _ in range(rounds):
@@ -50,7 +53,9 @@ def compare(url: str, folder: Path, rounds: int) -> Figures:
             figures[name].append(measure("parquet", url, folder / file, "--into", lake, *more))
 
         figures[WRITTEN].append(measure("pyarrow", url, folder / "rows.csv", "--into", plain))
-        loaded("no table yet", "rows.csv", "--force")
+        loaded(first[0], "rows.csv", "--force")
+        shutil.rmtree(lake)
+        loaded(first[1], "rows.csv", "--force", "--memory", ROOM)
         loaded("ledger hit", "rows.csv")
         loaded("the same rows again", "rows.csv", "--force")
         loaded("a tenth newer", "tenth.csv", "--force")

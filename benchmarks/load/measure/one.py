@@ -69,7 +69,7 @@ def pyarrow_write(path: Path, into: Path) -> Callable[[], object]:
     return work
 
 
-def a_parquet_load(url: str, path: Path, into: Path, *, force: bool) -> Callable[[], object]:
+def a_parquet_load(url: str, path: Path, into: Path, memory: str, *, force: bool) -> Callable[[], object]:
     import duckdb
     import pyarrow.parquet as pq
     from load.measure.data import CHECKS, COLUMNS
@@ -82,9 +82,9 @@ def a_parquet_load(url: str, path: Path, into: Path, *, force: bool) -> Callable
     del duckdb, pq
     request = LoadRequest(
         sources=(str(path),), table=str(into), key=("id",), newest_by="updated_at", columns=COLUMNS, checks=CHECKS,
-        force=force,
+        force=force, memory_limit=memory,
     )  # fmt: skip
-    return lambda: load(request, Storage(), ParquetTarget(f"{into}/", url))
+    return lambda: load(request, Storage(), ParquetTarget(f"{into}/", url, memory_limit=memory))
 
 
 def main() -> None:
@@ -93,6 +93,7 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("file", type=Path)
     parser.add_argument("--into", type=Path, default=Path())
+    parser.add_argument("--memory", default="150MB")
     parser.add_argument("--force", action="store_true")
     parser.add_argument("--log", action="store_true")
     words = parser.parse_args()
@@ -104,7 +105,7 @@ def main() -> None:
         "copy": lambda: raw_copy(words.url, words.file),
         "load": lambda: a_load(words.url, words.file, force=words.force),
         "pyarrow": lambda: pyarrow_write(words.file, words.into),
-        "parquet": lambda: a_parquet_load(words.url, words.file, words.into, force=words.force),
+        "parquet": lambda: a_parquet_load(words.url, words.file, words.into, words.memory, force=words.force),
     }
     work = works[words.what]()
     began = time.perf_counter()

@@ -74,12 +74,45 @@ def _one_batch(table: pa.Table) -> pa.RecordBatch:
 def _parquet(path: Path, schema: pa.Schema, file_type: FileType, how: Format) -> Iterator[Write]:
     import pyarrow.parquet as pq
 
-    try:
-        writer = pq.ParquetWriter(path, schema, compression="zstd")
-    except (NotImplementedError, ValueError) as unwritable:
-        raise fault("WRONG_USE", f"Parquet cannot hold these columns: {unwritable}") from unwritable
-    with writer:
-        yield lambda batch: writer.write_batch(batch, row_group_size=_GROUP_ROWS)
+    with ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+
+        def opened(dictionaries: list[str] | bool) -> pq.ParquetWriter:
+            try:
+                made = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=dictionaries)  # type: ignore[arg-type]
+            except (NotImplementedError, ValueError) as unwritable:
+                raise fault("WRONG_USE", f"Parquet cannot hold these columns: {unwritable}") from unwritable
+            stack.enter_context(made)
+            return made
+
+        def write(batch: pa.RecordBatch) -> None:
+            nonlocal writer
+            if writer is None:
+                writer = opened(_repeated(batch))
+            writer.write_batch(batch, row_group_size=_GROUP_ROWS)
+
+        yield write
+        if writer is None:
+            opened(True)
+
+
+def _repeated(batch: pa.RecordBatch) -> list[str]:
+    """The columns whose values come several times: a dictionary of others costs time and room, and is given up."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if not pa.types.is_nested(column.type) and not pa.types.is_boolean(column.type):
+            try:
+                few = 4 * int(pc.count_distinct(column).as_py()) <= batch.num_rows
+            except NotImplementedError:
+                few = True  # of a type that cannot be counted
+            if few:
+                found.append(name)
+        elif pa.types.is_nested(column.type):
+            found.append(name)
+    return found
 
 
 @contextmanager

@@ -31,6 +31,7 @@ class LakeHouse(Warehouse):
         self.folder, self.lake = folder, f"{folder}/lake"
         self.storage = Storage()
         self.endpoint_url: str | None = None
+        self.s3: Any = None
 
     def csv(self, name: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
         path = self.folder / name
@@ -69,13 +70,30 @@ class LakeHouse(Warehouse):
         )  # fmt: skip
         return replay.run(Selection(target=target.name))
 
+    def to_s3(self, s3: Any) -> None:
+        """Keep the tables in an S3 from now on."""
+        s3.make_bucket("lake")
+        self.s3, self.lake, self.endpoint_url = s3, "s3://lake", s3.endpoint_url
+        self.storage = Storage(client=s3.client())
+
+    def place(self, table: str) -> Path:
+        """The folder of a table; what is in S3 as a copy."""
+        if self.s3 is None:
+            return Path(self.uri(table))
+        folder = self.folder / "copies" / uuid.uuid4().hex
+        for uri in self.s3.uris(self.uri(table)):
+            path = folder / uri.removeprefix(self.uri(table))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.s3.get(uri))
+        return folder
+
     def files(self, table: str = "t") -> list[str]:
-        folder = Path(self.uri(table))
+        folder = self.place(table)
         return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
     def table(self, table: str = "t", columns: str = "*") -> list[tuple[Any, ...]]:
         """The rows as any reader of the folder's files sees them, in order."""
-        query = f"SELECT {columns} FROM read_parquet('{self.uri(table)}*.parquet', union_by_name=true) ORDER BY ALL"
+        query = f"SELECT {columns} FROM read_parquet('{self.place(table)}/*.parquet', union_by_name=true) ORDER BY ALL"
         with duckdb.connect() as duck:
             duck.execute("SET TimeZone = 'UTC'")
             return duck.execute(query).fetchall()

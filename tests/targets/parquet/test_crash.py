@@ -112,12 +112,21 @@ class Night:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_retry_of_a_load_that_was_killed_anywhere_is_right(house: Any, dying: Dying, mode: str) -> None:
+    is_right_after_each_kill(house, dying, mode, POINTS)
+
+
+def test_in_s3_too(house: Any, dying: Dying, s3: Any) -> None:
+    house.to_s3(s3)
+    is_right_after_each_kill(house, dying, "replace_window", POINTS[5:12])
+
+
+def is_right_after_each_kill(house: Any, dying: Dying, mode: str, some: list[str]) -> None:
     reference = Night(house, dying, mode, 0)
     assert reference.again().status == "loaded"
     after = reference.rows()
     assert after != reference.before
     switched = {"merge": 1, "insert_only": 1, "replace_window": 2, "append": 1}[mode]
-    points = [point for point in POINTS if point != "what was replaced is deleted" or mode == "replace_window"]
+    points = [point for point in some if point != "what was replaced is deleted" or mode == "replace_window"]
     for number, point in enumerate(points, 1):
         night = Night(house, dying, mode, number)
         night.kill(point)
@@ -125,8 +134,8 @@ def test_the_retry_of_a_load_that_was_killed_anywhere_is_right(house: Any, dying
             assert night.rows() in (night.before, after), f"a reader saw half when {point}"
         night.again()
         assert night.outcome() == reference.outcome(), point
-        assert night.again().status == "skipped"
         assert not [name for name in house.files(night.table) if name.startswith("_")], point
+    assert night.again().status == "skipped"
     assert house.one("SELECT count(*) FROM sluicegate.intents") == 0
 
 

@@ -14,7 +14,6 @@ import pytest
 from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
 from sluicegate.load.replay.mend import Fixed
-from sluicegate.storage import Storage
 
 HEADER = ["id", "day", "v"]
 
@@ -183,8 +182,7 @@ def test_a_replay_goes_into_the_folder(house: Any, words: Any) -> None:
 
 
 def test_loads_go_into_s3_and_our_readers_read_what_is_there(house: Any, s3: Any) -> None:
-    s3.make_bucket("lake")
-    house.lake, house.storage = "s3://lake", Storage(client=s3.client())
+    house.to_s3(s3)
     house.load(house.csv("a.csv", HEADER, [[1, "2026-01-01", "a"], ["x", "2026-01-01", "b"]]), "m", key="id",
                columns={"id": "integer", "day": "date"})  # fmt: skip
     report = house.load(house.csv("b.csv", HEADER, [[1, "2026-01-01", "A"], [2, "2026-01-01", "b"]]), "m", key="id",

@@ -53,7 +53,7 @@ def as_written(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*row[:-1], None if row[-1] is None else Decimal(row[-1]))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=FILES, kind=st.sampled_from(KINDS), dry=st.booleans())
 def test_a_folder_becomes_what_a_table_of_postgres_becomes(house: Any, files: Any, kind: Any, dry: bool) -> None:
     name = f"t{next(NUMBERS)}"

@@ -12,6 +12,7 @@ from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.types import ColumnType
 from sluicegate.records.write import write_file
 from sluicegate.storage.filetype import FileType
+from sluicegate.targets.parquet.ahead import ahead
 from sluicegate.targets.parquet.changes import changes_of
 from sluicegate.targets.parquet.dialect import ParquetDialect
 from sluicegate.targets.parquet.files import DataFile, NewFile
@@ -59,7 +60,7 @@ def write_records(path: Path, schema: pa.Schema, merge: Merge, *, with_gone: boo
     with merge.records.read(types, ParquetDialect.written) as reader:
 
         def batches() -> Iterator[pa.RecordBatch]:
-            for batch in reader:
+            for batch in ahead(reader):
                 columns = dict(zip(order, batch.columns, strict=False))
                 arrays = [
                     _as(columns[field.name], field.type)
@@ -224,7 +225,7 @@ class FileMerger:
         # A cursor of its own: what is asked meanwhile does not end the result.
         with self._duck.cursor() as cursor:
             reader = cursor.sql(query).to_arrow_reader(_BATCH)
-            write_file(path, schema, (_as_schema(batch, schema) for batch in reader), FileType("parquet"), None)
+            write_file(path, schema, (_as_schema(batch, schema) for batch in ahead(reader)), FileType("parquet"), None)
         self.files.append(NewFile(name, path))
 
 
