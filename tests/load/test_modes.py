@@ -242,3 +242,23 @@ def test_what_a_killed_loader_has_left_stops_nobody(warehouse: Any) -> None:
         warehouse.rows("SELECT pg_terminate_backend(pid) FROM sluicegate.running WHERE run_id = 'r1'")
         other = Origin("p", "s", "r9", 1, window(1).window)
         assert warehouse.load(path, key="id", overlap="fail", origin=other).status == "loaded"
+
+
+def test_a_version_is_appended_once_whatever_the_configuration_has_become(warehouse: Any) -> None:
+    path = warehouse.csv("1.csv", ["id", "v"], [[1, "a"], [2, "b"]])
+    assert warehouse.load(path, mode="append").counts.inserted == 2
+    assert warehouse.load(path, mode="append", columns={"v": {"required": True}}).status == "skipped"
+    warehouse.load(warehouse.csv("1.csv", ["id", "v"], [[3, "c"]]), mode="append")
+    warehouse.csv("1.csv", ["id", "v"], [[1, "a"], [2, "b"]])
+    assert warehouse.load(path, mode="append").status == "skipped"
+    assert warehouse.rows("SELECT id FROM t ORDER BY 1") == [(1,), (2,), (3,)]
+    with pytest.raises(Exception, match="takes a source version once"):
+        warehouse.request(path, mode="append", scope={"id": 1})
+
+
+def test_a_file_of_a_thousand_columns_is_read_and_merged(warehouse: Any) -> None:
+    names = [f"c{number}" for number in range(1_000)]
+    path = warehouse.csv("1.csv", names, [[row, *([row % 7] * 999)] for row in range(20)])
+    assert warehouse.load(path, key="c0").counts.inserted == 20
+    warehouse.csv("1.csv", names, [[row, *([row % 5] * 999)] for row in range(20)])
+    assert warehouse.load(path, key="c0").counts.updated == 15

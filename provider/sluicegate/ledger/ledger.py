@@ -40,7 +40,8 @@ class Ledger(Protocol):
         """The load that makes another one of the same version and configuration needless, or None.
 
         It is the last one of this source. An earlier one does not count: when a file is put back to what it was,
-        what came between has to be undone. Except for `ever`: rows that are only appended are not brought in again.
+        what came between has to be undone. With `ever` any load of the version is one, whatever its configuration was:
+        rows that are only appended are not brought in again.
         """
 
     def open_letters(self, target: str, origin: Origin) -> Iterator[Sequence[OpenLetter]]:

@@ -10,14 +10,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sluicegate.checks.sql import name_of
+from sluicegate.checks.sql import literal, name_of
 from sluicegate.records.engine import open_duckdb
 from sluicegate.runtime.folder import work_folder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["lend_duckdb"]
+__all__ = ["allow_columns", "lend_duckdb"]
+
+_COLUMN = 600_000
+"""Bytes that a column takes before it has a record."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class _Kept:
     folder: ExitStack
 
     def empty(self) -> None:
+        self.duck.execute(f"SET memory_limit = {literal(self.memory_limit)}")
         tables = self.duck.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall()
         for (name,) in tables:
             self.duck.execute(f"DROP TABLE {name_of(str(name))}")
@@ -60,6 +64,14 @@ def lend_duckdb(memory_limit: str) -> Iterator[DuckDBPyConnection]:
             _idle.append(kept)
     if is_spare:
         kept.close()
+
+
+def allow_columns(duck: DuckDBPyConnection, memory_limit: str, columns: int) -> None:
+    """Let `duck`, until it is given back, have what so many columns take by themselves, beside their records."""
+    row = duck.execute("SELECT parse_formatted_bytes(?)", [memory_limit]).fetchone()
+    assert row is not None
+    if (needed := columns * _COLUMN) > row[0] // 2:
+        duck.execute(f"SET memory_limit = '{(int(row[0]) // 2 + needed) // 1_000_000}MB'")
 
 
 def _take(memory_limit: str) -> _Kept | None:

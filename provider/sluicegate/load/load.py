@@ -21,7 +21,7 @@ from sluicegate.ledger.ledger import Ledger
 from sluicegate.load.account import Account
 from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.drift import drift_of
-from sluicegate.load.lend import lend_duckdb
+from sluicegate.load.lend import allow_columns, lend_duckdb
 from sluicegate.load.letters import MASK, sample_letters
 from sluicegate.load.plan import match_case, plan_columns, rules_of_target, unwritten
 from sluicegate.load.prepared import Prepared
@@ -170,6 +170,7 @@ class Loader:
             shown = ", ".join(f"{name!r} is {own!r}" for own, name in alike.items())
             log.info("columns of the source that %s has in another case: %s", table.name, shown)
         seen = table.seen_as(alike)
+        allow_columns(duck, request.memory_limit, len(names))
         columns = self._plan(duck, readers, names, seen)
         stage = self._stage(duck, columns, readers, seen, bad)
         for part in parts:

@@ -30,7 +30,7 @@ class LoadRequest(LoadOptions):
 
     `sources` are the URIs, read in this order; `table` is `[schema.]table`. `root` is the dags root, from which a
     suite is found. `references` says where the datasets are that columns refer to, by their name there. `memory_limit`
-    is DuckDB's, e.g. `150MB`. Without `work_folder` a temporary one is made.
+    is DuckDB's, e.g. `200MB`. Without `work_folder` a temporary one is made.
 
     :raises FaultError: WRONG_USE when its parts do not go together.
     """
@@ -43,7 +43,7 @@ class LoadRequest(LoadOptions):
     origin: InstanceOf[Origin] = Origin()
     dry_run: bool = False
     force: bool = False
-    memory_limit: str = "150MB"
+    memory_limit: str = "200MB"
     work_folder: Path | None = None
 
     def model_post_init(self, _: object) -> None:
@@ -94,7 +94,7 @@ def request_of(
     references: Mapping[str, Referenced] | None = None,
     dry_run: bool = False,
     force: bool = False,
-    memory_limit: str = "150MB",
+    memory_limit: str = "200MB",
 ) -> LoadRequest:
     """The request of one run of a load, from what its pipeline says and what the run knows. Pure.
 
@@ -141,10 +141,19 @@ def mode_errors(options: LoadOptions) -> Iterator[tuple[str, str]]:
         yield "key", f"key: names a column twice: {', '.join(key)}"
     if newest_by is not None and mode not in {Mode.MERGE, Mode.REPLACE_WINDOW}:
         yield "newest_by", "newest_by: says which version of a key wins, and goes with mode: merge"
-    if options.skip_bad_files and mode is Mode.APPEND:
-        yield (
-            "skip_bad_files",
-            ("skip_bad_files: a mended file is loaded with all the others, which mode: append would add a second time"),
-        )
+    yield from _append_errors(options)
     if newest_by in key:
         yield "newest_by", f"newest_by: {newest_by} is part of the key, so it can choose nothing"
+
+
+def _append_errors(options: LoadOptions) -> Iterator[tuple[str, str]]:
+    """What could not be made good later, where a source version is added once."""
+    if options.mode is not Mode.APPEND:
+        return
+    if options.scope:
+        yield "scope", "scope: what it leaves out could not be added later: mode: append takes a source version once"
+    if options.skip_bad_files:
+        yield (
+            "skip_bad_files",
+            "skip_bad_files: a mended file is loaded with all the others, which mode: append would add a second time",
+        )

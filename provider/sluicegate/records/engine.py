@@ -30,7 +30,7 @@ def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
     try:
         duck = duckdb.connect(":memory:", config={**config, "memory_limit": memory_limit})
     except duckdb.Error as error:
-        raise fault("WRONG_USE", f"load_memory_limit is {memory_limit!r}, not a size such as 150MB: {error}") from error
+        raise fault("WRONG_USE", f"load_memory_limit is {memory_limit!r}, not a size such as 200MB: {error}") from error
     duck.create_function(SEARCH, search, ["VARCHAR", "VARCHAR"], "BOOLEAN")
     duck.create_function(PARSES, parses, ["VARCHAR", "VARCHAR", "VARCHAR"], "BOOLEAN")
     duck.create_function(CANONICAL, canonical_number, ["VARCHAR"], "VARCHAR")
@@ -41,4 +41,6 @@ def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
     duck.execute("SET enable_progress_bar = false")
     # Out of a Parquet file's statistics it concludes that a cast of NaN, which fails, cannot have failed.
     duck.execute("SET disabled_optimizers = 'statistics_propagation'")
+    # Parts of files that are read once would take room from the records.
+    duck.execute("SET enable_external_file_cache = false")
     return duck

@@ -39,6 +39,8 @@ _TRIALS: Mapping[str, str] = {
     "timestamptz": f"regexp_full_match($c, '{_TIME}{_ZONE}') AND TRY_CAST($c AS TIMESTAMPTZ) IS NOT NULL",
 }
 """From the narrowest: what is true of a value `$c` of that type. `$n` is whether it has a number's form."""
+_AT_ONCE = 50
+"""Columns that one query looks at."""
 _SAMPLE = 2_000
 """Records. What does not fit their values is not asked of the others."""
 _OF_TEXT = {"date", "timestamp", "timestamptz"}
@@ -91,7 +93,10 @@ def _of_values(duck: DuckDBPyConnection, reader: Reader, names: Sequence[str]) -
             written = ", ".join(f"{reader.notation.of_any(raw)} AS {raw}" for raw in places.values())
             relation = f"SELECT * REPLACE ({written}) FROM ({relation})"
         every = {name: tuple(_TRIALS) for name in names}
-        _, some = _try(duck, f"SELECT * FROM ({relation}) LIMIT {_SAMPLE}", places, every)
+        raw = "".join(f", {place}" for place in places.values())
+        duck.execute(f"CREATE TEMP TABLE sampled AS SELECT why{raw} FROM ({relation}) LIMIT {_SAMPLE}")
+        _, some = _try(duck, "SELECT * FROM sampled", places, every)
+        duck.execute("DROP TABLE sampled")
         left = {name: tuple(kind for kind in _TRIALS if fits is None or kind in fits) for name, fits in some.items()}
         count, whole = _try(duck, relation, places, left)
         found.update(whole)
@@ -115,7 +120,23 @@ def _of_texts(duck: DuckDBPyConnection, texts: Collection[str]) -> set[str] | No
 def _try(
     duck: DuckDBPyConnection, relation: str, places: Mapping[str, str], trials: Mapping[str, Sequence[str]]
 ) -> tuple[int, dict[str, set[str] | None]]:
-    """The number of records, and of `trials` for each column those that all of its values pass; None without any."""
+    """The number of records, and of `trials` for each column those that all of its values pass; None without any.
+
+    Some columns at a time: a query takes longer to plan than its columns are more.
+    """
+    found: dict[str, set[str] | None] = {}
+    count = 0
+    names = list(places)
+    for start in range(0, max(1, len(names)), _AT_ONCE):
+        some = {name: places[name] for name in names[start : start + _AT_ONCE]}
+        count, passed = _try_some(duck, relation, some, trials)
+        found |= passed
+    return count, found
+
+
+def _try_some(
+    duck: DuckDBPyConnection, relation: str, places: Mapping[str, str], trials: Mapping[str, Sequence[str]]
+) -> tuple[int, dict[str, set[str] | None]]:
     numbers = {name: f"n{place[1:]}" for name, place in places.items() if {"double", "numeric"} & {*trials[name]}}
     forms = "".join(f", regexp_full_match({places[name]}, '{_NUMBER}') AS {form}" for name, form in numbers.items())
     counts = []

@@ -28,7 +28,7 @@ SELECT status, source_version, config_digest, read, inserted, updated, unchanged
        rejected, seconds, pipeline, step, run_id, try_number, removed, drift::text
 FROM sluicegate.loads
 WHERE status = 'loaded' AND target = %(target)s AND md5(source) = md5(%(source)s) AND source = %(source)s
-  AND (NOT %(any)s OR (source_version = %(version)s AND config_digest = %(digest)s))
+  AND (NOT %(any)s OR source_version = %(version)s)
 ORDER BY id DESC LIMIT 1
 """
 _RECORD = """
@@ -118,7 +118,7 @@ class PostgresLedger:
             return None
         facts = {"target": target, "source": source, "version": version, "digest": digest, "any": ever}
         row = self._connection.execute(_FIND, facts).fetchone()
-        if row is None or (row[1], row[2]) != (version, digest):
+        if row is None or row[1] != version or not (ever or row[2] == digest):
             return None
         counts = Counts(*(int(value) for value in row[3:12]))
         origin = Origin(row[13], row[14], row[15], row[16])
