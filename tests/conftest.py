@@ -52,7 +52,8 @@ _SYSTEM = (
     "local/test_command.py", "local/test_postgres.py", "local/test_processes.py", "local/test_stack.py",
     "recovery/test_apply_crash.py", "recovery/test_night", "recovery/test_schedules.py", "samples/",
     "sources/test_sql.py", "sources/test_killed.py", "sources/test_operator.py", "storage/test_s3.py",
-    "storage/test_unfinished.py", "testing/test_fixtures.py", "testing/test_pipelines.py", "transform/",
+    "storage/test_unfinished.py", "targets/iceberg/", "targets/parquet/", "targets/redshift/",
+    "testing/test_fixtures.py", "testing/test_pipelines.py", "transform/",
 )  # fmt: skip
 _ONE_STACK = ("samples/", "airflow/", "recovery/test_night")
 _OWN_STACK = "airflow/test_readme.py"

@@ -21,7 +21,7 @@ from sluicegate.faults import FaultError
 from tests.checks import cases
 
 quickly = settings(
-    max_examples=30,
+    max_examples=20,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),

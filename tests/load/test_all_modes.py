@@ -74,7 +74,7 @@ def rank(version: int | None) -> tuple[bool, int]:
     return (version is not None, version or 0)
 
 
-@settings(max_examples=35, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     mode=st.sampled_from(["merge", "merge", "insert_only", "replace_window", "append"]), batches=BATCHES,
     versions=st.booleans(), deletes=st.booleans(), batch_rows=st.sampled_from([None, 2]),

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +32,21 @@ ONLY = {
     "merged": {"merge", "insert_only"},
 }
 IN_TRANSACTION = list(POINTS)[list(POINTS).index("locked") : -1]
-SERVER = list(zip(POINTS, cycle(MODES), strict=False))
 EVERY = os.environ.get("EVERY_CRASH") == "1"
 WINDOW = ["2026-01-02T00:00:00+00:00", "2026-01-03T00:00:00+00:00"]
 COLUMNS = {"id": {"type": "integer"}, "day": {"type": "date"}, "at": {"type": "integer"}, "v": {"required": True}}
+
+
+def _is_sampled(point: int, mode: int, how: str) -> bool:
+    return how == "client" or (point % 2 == 0 and point % 4 == mode)
+
+
 CASES = [
     (point, mode, how)
-    for point in POINTS
-    for mode in MODES
+    for number, point in enumerate(POINTS)
+    for turn, mode in enumerate(MODES)
     for how in ("client", "server")
-    if mode in ONLY.get(point, MODES) and (how == "client" or EVERY or (point, mode) in SERVER)
+    if mode in ONLY.get(point, MODES) and (EVERY or _is_sampled(number, turn, how))
 ]
 
 

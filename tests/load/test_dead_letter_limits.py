@@ -32,9 +32,9 @@ def test_a_share_is_judged_from_so_many_records_on(warehouse: Any) -> None:
     file = warehouse.csv("1.csv", ["id", "n"], [[1, 50], [2, 5]])
     assert bring(warehouse, [file], {"max": "5%", "min_rows": 3}).counts.dead == 1
     with pytest.raises(Exception, match=r"50\.00%"):
-        bring(warehouse, [file], {"max": "5%", "min_rows": 2})
+        bring(warehouse, [file], {"max": "5%", "min_rows": 2}, force=True)
     with pytest.raises(Exception, match="set aside"):
-        bring(warehouse, [file], {"max": 0, "min_rows": 100})
+        bring(warehouse, [file], {"max": 0, "min_rows": 100}, force=True)
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def canonical(row: str) -> str:
         return row
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_the_same_records_come_out_the_same_from_every_format(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(sorted(KINDS)))

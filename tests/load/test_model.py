@@ -40,7 +40,7 @@ def rank(row: tuple[str | None, int | None]) -> tuple[bool, int]:
     return (row[1] is not None, row[1] or 0)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=FILES, newest_by=st.booleans(), packed=st.booleans())
 def test_the_table_is_what_a_model_of_a_merge_says(warehouse: Any, files: Any, newest_by: bool, packed: bool) -> None:
     warehouse.rows("DROP TABLE IF EXISTS t")

@@ -49,7 +49,7 @@ def expected(files: Any, good: set[tuple[int, int]], newest_by: bool, keyed: boo
     return sorted(table.values())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     files=FILES, newest_by=st.booleans(), keyed=st.booleans(), seed=st.randoms(use_true_random=False),
     rounds=st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=4), max_size=4), whole=st.booleans(),

@@ -91,7 +91,7 @@ def as_text(value: Any) -> str:
     return "" if value is None else json.dumps(value) if isinstance(value, (bool, float, list)) else str(value)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_the_values_of_a_replay_are_those_of_the_first_reading(data: st.DataObject) -> None:
     suffix = data.draw(st.sampled_from(["csv", "jsonl", "parquet"]))

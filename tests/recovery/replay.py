@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -373,7 +374,7 @@ class RealWorld:
         """Write the morning, while the DAGs are paused."""
         for run, real in self.real.items():
             body = {"dag_run_id": real.run, "logical_date": None}
-            self.airflow.api.post(f"/dags/{real.dag}/dagRuns", json=body).raise_for_status()
+            self._start(real.dag, body)
             tasks = next(e.tasks for e in self.schedule.scenario.runs if (e.dag, e.run) == (run.dag, run.run))
             with self.airflow.metadata() as connection:
                 for task in tasks:
@@ -387,6 +388,16 @@ class RealWorld:
                         flag.write_text("once\n" * task.fails)
                 state = "failed" if {task.state for task in tasks} & set(BAD) else "success"
                 self._set_run(connection, real, state)
+
+    def _start(self, dag: str, body: dict[str, Any]) -> None:
+        """Airflow may answer 500 while its dag-processor writes that DAG."""
+        for _ in range(20):
+            answer = self.airflow.api.post(f"/dags/{dag}/dagRuns", json=body)
+            if answer.status_code < 500:
+                break
+            time.sleep(0.5)
+        if answer.status_code != 409:  # it was made in spite of a 500
+            answer.raise_for_status()
 
     def look(self) -> None:
         """Take the ids of the morning into the plan."""

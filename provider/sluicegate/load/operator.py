@@ -115,7 +115,7 @@ class LoadOperator(StepOperator):
             results=self._results(step, item),
             dry_run=step.dry_run,
             force=step.force,
-            memory_limit=conf.get("sluicegate", "load_memory_limit", fallback="200MB"),
+            memory_limit=conf.get("sluicegate", "load_memory_limit", fallback="256MB"),
         )
         target = open_target(
             into, application=f"{step.pipeline}.{step.step} {step.run_id}", ledger=self.ledger_conn_id,

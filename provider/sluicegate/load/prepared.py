@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from sluicegate.load.staged import Staged
@@ -11,8 +12,11 @@ from sluicegate.records.types import ColumnType
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from duckdb import DuckDBPyConnection
 
 __all__ = ["Prepared"]
+
+log = logging.getLogger("sluicegate.load")
 
 _BATCH = 1 << 15
 """Records."""
@@ -56,7 +60,7 @@ class Prepared:
             query = f"SELECT {values} FROM prepared WHERE {some} ORDER BY position"
         # A cursor of its own: a result that is not read to its end is closed with it.
         with self._staged.duck.cursor() as cursor:
-            yield cursor.sql(query).to_arrow_reader(_BATCH)
+            yield _opened(cursor, query)
 
     def rows_at(self) -> str:
         """A relation of each record's `position` and its row in the stage, `stage_row`."""
@@ -80,3 +84,22 @@ class Prepared:
 def _as(type_: ColumnType, wanted: ColumnType, value: str) -> str:
     """SQL of a staged `value` as what DuckDB holds values of the `wanted` type in, which has room for all of them."""
     return value if type_.duck == wanted.duck else f"CAST({value} AS {wanted.duck})"
+
+
+def _opened(cursor: DuckDBPyConnection, query: str) -> pa.RecordBatchReader:
+    """The batches of `query`. Sorting very many records may take more memory than the limit."""
+    import duckdb
+
+    for _ in range(2):
+        with suppress(duckdb.OutOfMemoryException):
+            return _batches(cursor, query)
+        row = cursor.execute("SELECT 2 * parse_formatted_bytes(current_setting('memory_limit'))").fetchone()
+        assert row is not None
+        log.warning("sorting takes more memory than `load_memory_limit`: twice as much is used")
+        cursor.execute(f"SET memory_limit = '{int(row[0]) // 1_000_000}MB'")
+    return _batches(cursor, query)
+
+
+def _batches(cursor: DuckDBPyConnection, query: str) -> pa.RecordBatchReader:
+    batches: pa.RecordBatchReader = cursor.sql(query).to_arrow_reader(_BATCH)
+    return batches

@@ -30,7 +30,7 @@ class LoadRequest(LoadOptions):
 
     `sources` are the URIs, read in this order; `table` is `[schema.]table`. `root` is the dags root, from which a
     suite is found. `references` says where the datasets are that columns refer to, by their name there. `memory_limit`
-    is DuckDB's, e.g. `200MB`. Without `work_folder` a temporary one is made.
+    is DuckDB's, e.g. `256MB`. Without `work_folder` a temporary one is made.
 
     :raises FaultError: WRONG_USE when its parts do not go together.
     """
@@ -43,7 +43,7 @@ class LoadRequest(LoadOptions):
     origin: InstanceOf[Origin] = Origin()
     dry_run: bool = False
     force: bool = False
-    memory_limit: str = "200MB"
+    memory_limit: str = "256MB"
     work_folder: Path | None = None
 
     def model_post_init(self, _: object) -> None:
@@ -94,7 +94,7 @@ def request_of(
     references: Mapping[str, Referenced] | None = None,
     dry_run: bool = False,
     force: bool = False,
-    memory_limit: str = "200MB",
+    memory_limit: str = "256MB",
 ) -> LoadRequest:
     """The request of one run of a load, from what its pipeline says and what the run knows. Pure.
 

@@ -75,7 +75,7 @@ def open_target(
     application: str,
     ledger: str | None = None,
     storage: Storage | None = None,
-    memory_limit: str = "200MB",
+    memory_limit: str = "256MB",
 ) -> Target:
     """The target at `uri`; `application` is the name that its server shows for us.
 
@@ -89,7 +89,7 @@ def open_target(
 
 
 def target_named(
-    name: str, conninfo: str, *, application: str, storage: Storage | None = None, memory_limit: str = "200MB"
+    name: str, conninfo: str, *, application: str, storage: Storage | None = None, memory_limit: str = "256MB"
 ) -> Target:
     """The target that the ledger in the database of `conninfo` calls `name`."""
     if is_iceberg(name):

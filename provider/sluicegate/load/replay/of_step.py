@@ -45,7 +45,7 @@ def place_of(pipeline: Pipeline, name: str, others: Mapping[str, Pipeline]) -> L
 
 
 def request_of_step(
-    pipeline: Pipeline, step: LoadStep, others: Mapping[str, Pipeline], *, dry_run: bool, memory_limit: str = "200MB"
+    pipeline: Pipeline, step: LoadStep, others: Mapping[str, Pipeline], *, dry_run: bool, memory_limit: str = "256MB"
 ) -> LoadRequest:
     """The configuration of a load as its pipeline says it now, for a replay."""
     return request_of(

@@ -44,7 +44,7 @@ class FilesTarget:
         *,
         application: str = "load",
         watch_seconds: float = 10.0,
-        memory_limit: str = "200MB",
+        memory_limit: str = "256MB",
     ) -> None:
         self._lake = files
         self._conninfo = conninfo_for(ledger, application)
