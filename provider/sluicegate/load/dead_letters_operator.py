@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sluicegate.faults import fault
 from sluicegate.load.operator import takes_options
 from sluicegate.pipeline.keys.load import Format, LoadOptions
+from sluicegate.records.limits import MEMORY_LIMIT
 from sluicegate.runtime.operator import StepOperator
 from sluicegate.runtime.step import StepContext, StepResult
 
@@ -131,7 +132,7 @@ class DeadLettersOperator(StepOperator):
             self.options, ("dead-letters:",), table, Origin(step.pipeline, step.step, step.run_id, step.try_number),
             root=Path(self.root or "."), dry_run=step.dry_run,
             references={name: Referenced((at,), Format()) for name, at in self.references.items()},
-            memory_limit=conf.get("sluicegate", "load_memory_limit", fallback="400MB"),
+            memory_limit=conf.get("sluicegate", "load_memory_limit", fallback=MEMORY_LIMIT),
         )  # fmt: skip
 
         def target(name: str) -> Target:

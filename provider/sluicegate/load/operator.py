@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sluicegate.faults import FaultError, fault
 from sluicegate.graph.location import Location, render
 from sluicegate.pipeline.keys.load import Format, LoadOptions
+from sluicegate.records.limits import MEMORY_LIMIT
 from sluicegate.runtime.operator import StepOperator
 from sluicegate.runtime.step import StepContext, StepResult
 
@@ -115,7 +116,7 @@ class LoadOperator(StepOperator):
             results=self._results(step, item),
             dry_run=step.dry_run,
             force=step.force,
-            memory_limit=conf.get("sluicegate", "load_memory_limit", fallback="256MB"),
+            memory_limit=conf.get("sluicegate", "load_memory_limit", fallback=MEMORY_LIMIT),
         )
         target = open_target(
             into, application=f"{step.pipeline}.{step.step} {step.run_id}", ledger=self.ledger_conn_id,

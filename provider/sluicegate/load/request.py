@@ -17,6 +17,7 @@ from sluicegate.ledger.entries import Origin
 from sluicegate.load.references import Referenced
 from sluicegate.pipeline.keys.load import Format, LoadOptions, Mode
 from sluicegate.records.casts import misfits
+from sluicegate.records.limits import MEMORY_LIMIT
 from sluicegate.records.types import parse_type
 
 __all__ = ["LoadRequest", "mode_errors", "request_of"]
@@ -43,7 +44,7 @@ class LoadRequest(LoadOptions):
     origin: InstanceOf[Origin] = Origin()
     dry_run: bool = False
     force: bool = False
-    memory_limit: str = "256MB"
+    memory_limit: str = MEMORY_LIMIT
     work_folder: Path | None = None
 
     def model_post_init(self, _: object) -> None:
@@ -94,7 +95,7 @@ def request_of(
     references: Mapping[str, Referenced] | None = None,
     dry_run: bool = False,
     force: bool = False,
-    memory_limit: str = "256MB",
+    memory_limit: str = MEMORY_LIMIT,
 ) -> LoadRequest:
     """The request of one run of a load, from what its pipeline says and what the run knows. Pure.
 

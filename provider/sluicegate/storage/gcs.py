@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from sluicegate.faults.classify import classify
-from sluicegate.faults.errors import FaultError, fault
+from sluicegate.faults.errors import fault
 from sluicegate.graph.glob import Glob
+from sluicegate.storage.naming import faults_of
 from sluicegate.storage.part import Part, is_part
 from sluicegate.storage.traces import Traces
 from sluicegate.storage.uri import Address
@@ -58,7 +57,7 @@ class GcsObjects:
     def list_parts(self, address: Address) -> tuple[Part, ...]:
         if address.folder:
             return self.list_folder(address)[0]
-        with _faults_of(address.uri):
+        with faults_of(address.uri):
             blob = self.client.bucket(address.bucket).get_blob(address.key)
         return () if blob is None else (_part(address.uri, blob),)
 
@@ -99,7 +98,7 @@ class GcsObjects:
         :raises FaultError: SOURCE_CHANGED when there is another version by now, SOURCE_MISSING when none.
         """
         target = into / f"{hashlib.sha256(part.uri.encode()).hexdigest()[:12]}-{address.name}"
-        with _faults_of(part.uri):
+        with faults_of(part.uri):
             blob = self.client.bucket(address.bucket).blob(address.key)
             # As it is stored: else what was uploaded with `Content-Encoding: gzip` would come without.
             blob.download_to_filename(str(target), if_generation_match=int(part.version), raw_download=True)
@@ -109,12 +108,12 @@ class GcsObjects:
         """Nothing to do: what was fetched is one version, whatever has come since."""
 
     def put_atomic(self, path: Path, address: Address) -> None:
-        with _faults_of(address.uri):
+        with faults_of(address.uri):
             self.client.bucket(address.bucket).blob(address.key).upload_from_filename(str(path))
 
     def delete_parts(self, addresses: tuple[Address, ...]) -> None:
         for address in addresses:
-            with _faults_of(address.uri):
+            with faults_of(address.uri):
                 bucket = self.client.bucket(address.bucket)
                 bucket.delete_blobs([address.key], on_error=lambda gone: None)
 
@@ -122,12 +121,12 @@ class GcsObjects:
         """Names of objects where `address` should be, for the message that it is missing."""
         prefix = address.key if address.folder else address.key.rpartition("/")[0] + "/"
         prefix = prefix.lstrip("/")
-        with _faults_of(address.uri):
+        with faults_of(address.uri):
             found = list(self.client.list_blobs(address.bucket, prefix=prefix, max_results=limit))
         return tuple(blob.name.removeprefix(prefix) for blob in found)
 
     def _blobs(self, address: Address) -> Iterator[tuple[str, Any]]:
-        with _faults_of(address.uri):
+        with faults_of(address.uri):
             for blob in self.client.list_blobs(address.bucket, prefix=address.key):
                 yield blob.name.removeprefix(address.key), blob
 
@@ -139,15 +138,3 @@ def _part(uri: str, blob: Any) -> Part:
 def _updated(blob: Any) -> datetime:
     updated: datetime = blob.updated
     return updated.astimezone(UTC)
-
-
-@contextmanager
-def _faults_of(uri: str) -> Iterator[None]:
-    """Every error as a fault that names the object."""
-    try:
-        yield
-    except FaultError:
-        raise
-    except Exception as error:
-        found = classify(error)
-        raise fault(found.code, f"{uri}: {found.detail}", **{**found.facts, "uri": uri}) from error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
 from sluicegate.faults.classify import classify
-from sluicegate.faults.errors import FaultError, fault
+from sluicegate.faults.errors import fault
 from sluicegate.graph.glob import Glob
+from sluicegate.storage.naming import faults_of
 from sluicegate.storage.part import Part, is_part
 from sluicegate.storage.traces import Traces
 from sluicegate.storage.uri import Address
@@ -61,7 +62,7 @@ class S3Objects:
         self.client = client
 
     def list_parts(self, address: Address) -> tuple[Part, ...]:
-        with _faults_of(address.uri):
+        with faults_of(address.uri):
             if address.folder:
                 return self.list_folder(address)[0]
             found = self._head(address)
@@ -70,7 +71,7 @@ class S3Objects:
     def list_folder(self, address: Address) -> tuple[tuple[Part, ...], Traces]:
         """The parts of a folder, and what else its writer left in it, in one listing."""
         parts, traces = [], Traces()
-        with _faults_of(address.uri):
+        with faults_of(address.uri):
             for relative, entry in self._entries(address):
                 traces.see(relative, entry["LastModified"])
                 if is_part(relative, entry["Size"]):
@@ -82,7 +83,7 @@ class S3Objects:
 
     def list_matching(self, folder: Address, wanted: Glob) -> tuple[Part, ...]:
         """The objects below `folder` that match, sorted by name."""
-        with _faults_of(wanted.uri):
+        with faults_of(wanted.uri):
             found = [
                 _part(folder, relative, entry)
                 for relative, entry in self._entries(folder)
@@ -92,12 +93,12 @@ class S3Objects:
 
     def exists(self, address: Address) -> bool:
         """Whether there is an object."""
-        with _faults_of(address.uri):
+        with faults_of(address.uri):
             return self._head(address) is not None
 
     def below(self, address: Address, depth: int | None) -> Iterator[str]:
         """The paths of all objects below a folder that are not empty, `depth` names deep where that is known."""
-        with _faults_of(address.uri):
+        with faults_of(address.uri):
             for relative, entry in self._entries(address):
                 if entry["Size"] and depth in (None, relative.count("/") + 1):
                     yield relative
@@ -108,7 +109,7 @@ class S3Objects:
         :raises FaultError: SOURCE_CHANGED when there is another version by now, SOURCE_MISSING when none.
         """
         target = into / f"{hashlib.sha256(part.uri.encode()).hexdigest()[:12]}-{address.name}"
-        with _faults_of(part.uri), target.open("wb") as sink:
+        with faults_of(part.uri), target.open("wb") as sink:
             for attempt in range(1, _DOWNLOAD_ATTEMPTS + 1):
                 try:
                     self._download(part, address, sink)
@@ -126,7 +127,7 @@ class S3Objects:
         """Nothing to do: what was fetched is one version, whatever has come since."""
 
     def put_atomic(self, path: Path, address: Address) -> None:
-        with _faults_of(address.uri):
+        with faults_of(address.uri):
             self.client.upload_file(Filename=str(path), Bucket=address.bucket, Key=address.key)
 
     def delete_parts(self, addresses: tuple[Address, ...]) -> None:
@@ -135,7 +136,7 @@ class S3Objects:
             by_bucket.setdefault(address.bucket, []).append(address.key)
         for bucket, keys in by_bucket.items():
             for batch in _batches(keys, _DELETE_BATCH):
-                with _faults_of(f"s3://{bucket}/{batch[0]}"):
+                with faults_of(f"s3://{bucket}/{batch[0]}"):
                     wanted = {"Objects": [{"Key": key} for key in batch], "Quiet": True}
                     answer = self.client.delete_objects(Bucket=bucket, Delete=wanted)
                     if errors := answer.get("Errors"):
@@ -148,12 +149,12 @@ class S3Objects:
 
         :raises FaultError: SOURCE_MISSING when it is gone.
         """
-        with _faults_of(staged.uri):
+        with faults_of(staged.uri):
             source = {"Bucket": staged.bucket, "Key": staged.key}
             self.client.copy(CopySource=source, Bucket=address.bucket, Key=address.key)
 
     def tail(self, address: Address, size: int) -> bytes:
-        with _faults_of(address.uri):
+        with faults_of(address.uri):
             answer = self.client.get_object(Bucket=address.bucket, Key=address.key, Range=f"bytes=-{size}")
             with closing(answer["Body"]) as body:
                 return b"".join(body.iter_chunks(_CHUNK))
@@ -162,7 +163,7 @@ class S3Objects:
         """Names of objects where `address` should be, for the message that it is missing."""
         prefix = address.key if address.folder else address.key.rpartition("/")[0] + "/"
         prefix = prefix.lstrip("/")
-        with _faults_of(address.uri):
+        with faults_of(address.uri):
             answer = self.client.list_objects_v2(Bucket=address.bucket, Prefix=prefix, MaxKeys=limit)
         return tuple(entry["Key"].removeprefix(prefix) for entry in answer.get("Contents", ()))
 
@@ -192,18 +193,6 @@ class S3Objects:
         with closing(answer["Body"]) as body:
             for chunk in body.iter_chunks(_CHUNK):
                 sink.write(chunk)
-
-
-@contextmanager
-def _faults_of(uri: str) -> Iterator[None]:
-    """Every error as a fault that names the object."""
-    try:
-        yield
-    except FaultError:
-        raise
-    except Exception as error:
-        found = classify(error)
-        raise fault(found.code, f"{uri}: {found.detail}", **{**found.facts, "uri": uri}) from error
 
 
 def _part(folder: Address, relative: str, entry: Mapping[str, Any]) -> Part:

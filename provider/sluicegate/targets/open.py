@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sluicegate.faults import fault
+from sluicegate.records.limits import MEMORY_LIMIT
 from sluicegate.targets.connection import conninfo_of, parse_table
 from sluicegate.targets.iceberg.place import is_iceberg, parse_iceberg
 from sluicegate.targets.target import Target
@@ -75,7 +76,7 @@ def open_target(
     application: str,
     ledger: str | None = None,
     storage: Storage | None = None,
-    memory_limit: str = "256MB",
+    memory_limit: str = MEMORY_LIMIT,
 ) -> Target:
     """The target at `uri`; `application` is the name that its server shows for us.
 
@@ -89,7 +90,7 @@ def open_target(
 
 
 def target_named(
-    name: str, conninfo: str, *, application: str, storage: Storage | None = None, memory_limit: str = "256MB"
+    name: str, conninfo: str, *, application: str, storage: Storage | None = None, memory_limit: str = MEMORY_LIMIT
 ) -> Target:
     """The target that the ledger in the database of `conninfo` calls `name`."""
     if is_iceberg(name):

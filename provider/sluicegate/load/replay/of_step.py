@@ -14,6 +14,7 @@ from sluicegate.load.references import Referenced
 from sluicegate.load.request import LoadRequest, request_of
 from sluicegate.pipeline.keys.load import REFERENCED, Format
 from sluicegate.pipeline.keys.model import LoadStep, Pipeline
+from sluicegate.records.limits import MEMORY_LIMIT
 from sluicegate.targets.open import ledger_connection
 
 __all__ = ["LoadPlace", "for_window", "place_of", "replay_run", "request_of_step"]
@@ -45,7 +46,12 @@ def place_of(pipeline: Pipeline, name: str, others: Mapping[str, Pipeline]) -> L
 
 
 def request_of_step(
-    pipeline: Pipeline, step: LoadStep, others: Mapping[str, Pipeline], *, dry_run: bool, memory_limit: str = "256MB"
+    pipeline: Pipeline,
+    step: LoadStep,
+    others: Mapping[str, Pipeline],
+    *,
+    dry_run: bool,
+    memory_limit: str = MEMORY_LIMIT,
 ) -> LoadRequest:
     """The configuration of a load as its pipeline says it now, for a replay."""
     return request_of(

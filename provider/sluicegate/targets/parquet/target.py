@@ -13,6 +13,7 @@ import psycopg
 from sluicegate.ledger.entries import Origin
 from sluicegate.ledger.postgres import PostgresLedger, migrate, require_known
 from sluicegate.records.dialect import Dialect
+from sluicegate.records.limits import MEMORY_LIMIT
 from sluicegate.runtime.folder import work_folder
 from sluicegate.storage import Storage
 from sluicegate.targets.parquet.dialect import ParquetDialect
@@ -44,7 +45,7 @@ class FilesTarget:
         *,
         application: str = "load",
         watch_seconds: float = 10.0,
-        memory_limit: str = "256MB",
+        memory_limit: str = MEMORY_LIMIT,
     ) -> None:
         self._lake = files
         self._conninfo = conninfo_for(ledger, application)
@@ -74,14 +75,8 @@ class FilesTarget:
         with self._settled() as connection:
             yield PostgresLedger(connection)
 
-    @contextlib.contextmanager
-    def alone(self, table: Table, origin: Origin) -> Iterator[None]:
-        """See `Target`."""
-        with contextlib.closing(new_connection(self._conninfo)) as connection:
-            with connection.transaction():
-                migrate(connection)
-            with alone_in_window(connection, table.name, origin):
-                yield
+    def alone(self, table: Table, origin: Origin) -> contextlib.AbstractContextManager[None]:
+        return alone_in_window(self._conninfo, table.name, origin)
 
     @contextlib.contextmanager
     def session(self, table: Table, *, dry_run: bool) -> Iterator[ParquetSession]:

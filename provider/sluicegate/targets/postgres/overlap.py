@@ -6,18 +6,17 @@ has left stops no other one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 
 import psycopg
 
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import Origin
+from sluicegate.ledger.postgres import migrate
+from sluicegate.targets.postgres.connect import Connection, new_connection
 
 __all__ = ["alone_in_window"]
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('sluicegate.running ' || %s, 0))"
 _FORGET_DEAD = """
@@ -42,11 +41,11 @@ _FORGET = "DELETE FROM sluicegate.running WHERE id = %s"
 
 
 @contextmanager
-def alone_in_window(connection: Connection, target: str, origin: Origin) -> Iterator[None]:
+def alone_in_window(conninfo: str, target: str, origin: Origin) -> Iterator[None]:
     """Around a load: no other run loads an overlapping window meanwhile.
 
-    Another try of the same run does not count: it waits for the lock on the target. `connection` commits by itself, and
-    its session has to last as long as the load.
+    Another try of the same run does not count: it waits for the lock on the target. What says so is kept by a
+    connection of its own, which lasts as long as the load.
 
     :raises FaultError: WRONG_USE when another run does so already.
     """
@@ -57,6 +56,20 @@ def alone_in_window(connection: Connection, target: str, origin: Origin) -> Iter
         "target": target, "pipeline": origin.pipeline, "step": origin.step, "run_id": origin.run_id,
         "window_start": origin.window.start, "window_end": origin.window.end,
     }  # fmt: skip
+    with closing(new_connection(conninfo)) as connection:
+        with connection.transaction():
+            migrate(connection)
+        own = _register(connection, facts)
+        try:
+            yield
+        finally:
+            with suppress(psycopg.Error):
+                connection.execute(_FORGET, [own])
+
+
+def _register(connection: Connection, facts: Mapping[str, object]) -> int | None:
+    """Say which window is loaded; returns the row that says so."""
+    target = facts["target"]
     with connection.transaction():
         connection.execute(_LOCK, [target])
         connection.execute(_FORGET_DEAD)
@@ -69,8 +82,4 @@ def alone_in_window(connection: Connection, target: str, origin: Origin) -> Iter
                 f"into {target}, which overlaps this one; clear this step when that run has ended",
             )
         row = connection.execute(_REGISTER, facts).fetchone()
-    try:
-        yield
-    finally:
-        with suppress(psycopg.Error):
-            connection.execute(_FORGET, [row[0] if row is not None else None])
+    return None if row is None else int(row[0])

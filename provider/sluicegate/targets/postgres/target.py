@@ -104,14 +104,8 @@ class PostgresTarget:
             require_known(connection)
             yield PostgresLedger(connection)
 
-    @contextlib.contextmanager
-    def alone(self, table: Table, origin: Origin) -> Iterator[None]:
-        """See `Target`. On a connection of its own, which lasts as long as the load."""
-        with contextlib.closing(new_connection(self._conninfo)) as connection:
-            with connection.transaction():
-                migrate(connection)
-            with alone_in_window(connection, table.name, origin):
-                yield
+    def alone(self, table: Table, origin: Origin) -> contextlib.AbstractContextManager[None]:
+        return alone_in_window(self._conninfo, table.name, origin)
 
     @contextlib.contextmanager
     def session(self, table: Table, *, dry_run: bool) -> Iterator[PostgresSession]:

@@ -1,0 +1,8 @@
+"""How much memory the records of a load may take by default."""
+
+from __future__ import annotations
+
+__all__ = ["MEMORY_LIMIT"]
+
+MEMORY_LIMIT = "256MB"
+"""DuckDB's; `load_memory_limit` in Airflow's configuration says another one."""
