@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sluicegate.cli.dead_letters_options import (
-    ColumnOption,
-    ConnectionOption,
-    DagsOption,
-    IdOption,
-    PipelineOption,
-    RuleOption,
-    SourceOption,
-    StateOption,
-    StepOption,
-    TableOption,
-    UrlEnvOption,
-    Where,
-    WindowOption,
-    failing_loads,
-    selected,
-)
+from sluicegate.cli.dead_letters_options import Chosen, PipelineOption, Place, failing_loads, with_options
 from sluicegate.cli.places import wrong_use
 
 if TYPE_CHECKING:
+    from sluicegate.cli.dead_letters_options import Where
     from sluicegate.ledger.letters import LetterStatus, Selection
 
 __all__ = ["discard", "resolve"]
@@ -41,64 +25,48 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say how many
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 
 
+@with_options
 def discard(
+    *,
     reason: ReasonOption,
     pipeline: PipelineOption = None,
-    step: StepOption = None,
-    table: TableOption = None,
-    rule: RuleOption = None,
-    column: ColumnOption = None,
-    source: SourceOption = None,
-    window: WindowOption = None,
-    ids: IdOption = None,
+    chosen: Chosen,
     everything: AllOption = False,
     by: ByOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
-    connection: ConnectionOption = None,
-    url_env: UrlEnvOption = None,
-    dags: DagsOption = Path("dags"),
-    state: StateOption = Path(".sluicegate"),
+    place: Place,
 ) -> None:
     """Close open dead letters whose records are not needed. They stay in the ledger, and no replay takes them again."""
     from sluicegate.ledger.letters import LetterStatus
 
     with failing_loads():
-        meant = selected(pipeline, step, table, rule, column, source, window, ids)
-        where = Where("dead-letters discard", pipeline, step, connection, url_env, dags, state)
-        narrow = everything or any((step, table, rule, column, source, window, ids))
-        _close(where, meant, LetterStatus.DISCARDED, reason, by, narrow, yes, dry_run, as_json)
+        where = place.where("dead-letters discard", pipeline, chosen.step)
+        narrow = everything or chosen.narrows
+        _close(where, chosen.selection(pipeline), LetterStatus.DISCARDED, reason, by, narrow, yes, dry_run, as_json)
 
 
+@with_options
 def resolve(
+    *,
     reason: ReasonOption,
     pipeline: PipelineOption = None,
-    step: StepOption = None,
-    table: TableOption = None,
-    rule: RuleOption = None,
-    column: ColumnOption = None,
-    source: SourceOption = None,
-    window: WindowOption = None,
-    ids: IdOption = None,
+    chosen: Chosen,
     everything: AllOption = False,
     by: ByOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
-    connection: ConnectionOption = None,
-    url_env: UrlEnvOption = None,
-    dags: DagsOption = Path("dags"),
-    state: StateOption = Path(".sluicegate"),
+    place: Place,
 ) -> None:
     """Close open dead letters that were seen to by other means, such as a correction in the table itself."""
     from sluicegate.ledger.letters import LetterStatus
 
     with failing_loads():
-        meant = selected(pipeline, step, table, rule, column, source, window, ids)
-        where = Where("dead-letters resolve", pipeline, step, connection, url_env, dags, state)
-        narrow = everything or any((step, table, rule, column, source, window, ids))
-        _close(where, meant, LetterStatus.RESOLVED, reason, by, narrow, yes, dry_run, as_json)
+        where = place.where("dead-letters resolve", pipeline, chosen.step)
+        narrow = everything or chosen.narrows
+        _close(where, chosen.selection(pipeline), LetterStatus.RESOLVED, reason, by, narrow, yes, dry_run, as_json)
 
 
 def _close(

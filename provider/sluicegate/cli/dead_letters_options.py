@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -21,21 +23,7 @@ if TYPE_CHECKING:
     from sluicegate.pipeline.keys.model import Pipeline
 
 __all__ = [
-    "ColumnOption",
-    "ConnectionOption",
-    "DagsOption",
-    "IdOption",
-    "PipelineOption",
-    "RuleOption",
-    "SourceOption",
-    "StateOption",
-    "StepOption",
-    "TableOption",
-    "UrlEnvOption",
-    "Where",
-    "WindowOption",
-    "failing_loads",
-    "selected",
+    "Chosen", "PipelineOption", "Place", "Where", "failing_loads", "with_options",
 ]  # fmt: skip
 
 PipelineOption = Annotated[str | None, typer.Option("--pipeline", "-p", help="Only those of this pipeline.")]
@@ -65,28 +53,74 @@ StateOption = Annotated[Path, typer.Option(help="State folder of the embedded st
 _UNREACHED = {"WAREHOUSE_UNREACHABLE", "WAREHOUSE_DENIED", "CONNECTION_MISSING", "NETWORK"}
 
 
-def selected(
-    pipeline: str | None = None,
-    step: str | None = None,
-    table: str | None = None,
-    rule: str | None = None,
-    column: str | None = None,
-    source: str | None = None,
-    window: str | None = None,
-    ids: list[str] | None = None,
-    statuses: tuple[LetterStatus, ...] | None = None,
-) -> Selection:
-    """Which letters the options mean; open ones unless `statuses` says others.
+@dataclass(frozen=True)
+class Chosen:
+    """The options that say which letters of a pipeline are meant."""
 
-    :raises FaultError: WRONG_USE for a window that is none.
-    """
-    from sluicegate.ledger.letters import LetterStatus, Selection
+    step: StepOption = None
+    table: TableOption = None
+    rule: RuleOption = None
+    column: ColumnOption = None
+    source: SourceOption = None
+    window: WindowOption = None
+    ids: IdOption = None
 
-    since, until = (None, None) if window is None else _window(window)
-    return Selection(
-        table, pipeline, step, rule, column, source, since, until, tuple(ids or ()),
-        (LetterStatus.OPEN,) if statuses is None else statuses,
-    )  # fmt: skip
+    @property
+    def narrows(self) -> bool:
+        """Whether any of them is given."""
+        return any(vars(self).values())
+
+    def selection(self, pipeline: str | None, statuses: tuple[LetterStatus, ...] | None = None) -> Selection:
+        """Which letters the options mean; open ones unless `statuses` says others.
+
+        :raises FaultError: WRONG_USE for a window that is none.
+        """
+        from sluicegate.ledger.letters import LetterStatus, Selection
+
+        since, until = (None, None) if self.window is None else _window(self.window)
+        return Selection(
+            self.table, pipeline, self.step, self.rule, self.column, self.source, since, until, tuple(self.ids or ()),
+            (LetterStatus.OPEN,) if statuses is None else statuses,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """The options that say in which database the letters are."""
+
+    connection: ConnectionOption = None
+    url_env: UrlEnvOption = None
+    dags: DagsOption = Path("dags")
+    state: StateOption = Path(".sluicegate")
+
+    def where(self, command: str, pipeline: str | None, step: str | None = None) -> Where:
+        return Where(command, pipeline, step, **vars(self))
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command of Typer's: a parameter that is a class of options is these options, in its place."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    options: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        name = parameter.name
+        if name not in groups:
+            options.append(parameter.replace(annotation=hints[name]))
+            continue
+        types = get_type_hints(groups[name], include_extras=True)
+        options += [
+            parameter.replace(name=one.name, default=one.default, annotation=types[one.name])
+            for one in fields(groups[name])
+        ]
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        made = {name: kind(**{one.name: given.pop(one.name) for one in fields(kind)}) for name, kind in groups.items()}
+        command(**given, **made)
+
+    run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in options}
+    return run
 
 
 def _window(text: str) -> tuple[datetime, datetime]:

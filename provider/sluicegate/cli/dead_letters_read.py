@@ -11,23 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from sluicegate.cli.console import console
-from sluicegate.cli.dead_letters_options import (
-    ColumnOption,
-    ConnectionOption,
-    DagsOption,
-    IdOption,
-    PipelineOption,
-    RuleOption,
-    SourceOption,
-    StateOption,
-    StepOption,
-    TableOption,
-    UrlEnvOption,
-    Where,
-    WindowOption,
-    failing_loads,
-    selected,
-)
+from sluicegate.cli.dead_letters_options import Chosen, PipelineOption, Place, Where, failing_loads, with_options
 from sluicegate.cli.places import wrong_use
 
 if TYPE_CHECKING:
@@ -45,28 +29,21 @@ StatusOption = Annotated[
 LimitOption = Annotated[int, typer.Option(min=0, help="At most so many; 0 means all.")]
 
 
+@with_options
 def list_letters(
+    *,
     pipeline: PipelineOption = None,
-    step: StepOption = None,
-    table: TableOption = None,
-    rule: RuleOption = None,
-    column: ColumnOption = None,
-    source: SourceOption = None,
-    window: WindowOption = None,
-    ids: IdOption = None,
+    chosen: Chosen,
     status: StatusOption = None,
     limit: LimitOption = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print them as a JSON array.")] = False,
-    connection: ConnectionOption = None,
-    url_env: UrlEnvOption = None,
-    dags: DagsOption = Path("dags"),
-    state: StateOption = Path(".sluicegate"),
+    place: Place,
 ) -> None:
     """List dead letters, the oldest first: by the windows of their loads, then by the order of loading."""
     with failing_loads():
         statuses = _statuses("dead-letters list", status)
-        meant = selected(pipeline, step, table, rule, column, source, window, ids, statuses)
-        where = Where("dead-letters list", pipeline, step, connection, url_env, dags, state)
+        meant = chosen.selection(pipeline, statuses)
+        where = place.where("dead-letters list", pipeline, chosen.step)
         with _letters(where) as letters:
             found = _each(letters, meant, limit or None)
             if as_json:
@@ -78,14 +55,13 @@ def list_letters(
             typer.echo(f"{count - shown:,} more: --limit 0 shows all, --rule and the like fewer", err=True)
 
 
+@with_options
 def show(
+    *,
     identity: Annotated[str, typer.Argument(metavar="ID", help="Its id, or the beginning of it.")],
     pipeline: PipelineOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
-    connection: ConnectionOption = None,
-    url_env: UrlEnvOption = None,
-    dags: DagsOption = Path("dags"),
-    state: StateOption = Path(".sluicegate"),
+    place: Place,
 ) -> None:
     """Show all that is known of one dead letter: where it is from, what is wrong, what became of it."""
     from sluicegate.ledger.letters import LetterStatus
@@ -93,9 +69,9 @@ def show(
 
     command = "dead-letters show"
     with failing_loads():
-        where = Where(command, pipeline, None, connection, url_env, dags, state)
+        where = place.where(command, pipeline)
         with _letters(where) as letters:
-            meant = selected(pipeline, ids=[identity], statuses=tuple(LetterStatus))
+            meant = Chosen(ids=[identity]).selection(pipeline, tuple(LetterStatus))
             found = list(_each(letters, meant, 2))
         if not found:
             wrong_use(command, f"there is no dead letter {identity}")
@@ -109,24 +85,17 @@ def show(
             out.print(f"{name + ':':16} {value}")
 
 
+@with_options
 def export(
+    *,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file; standard output if it is not given.")
     ] = None,
     pipeline: PipelineOption = None,
-    step: StepOption = None,
-    table: TableOption = None,
-    rule: RuleOption = None,
-    column: ColumnOption = None,
-    source: SourceOption = None,
-    window: WindowOption = None,
-    ids: IdOption = None,
+    chosen: Chosen,
     status: StatusOption = None,
     limit: LimitOption = 0,
-    connection: ConnectionOption = None,
-    url_env: UrlEnvOption = None,
-    dags: DagsOption = Path("dags"),
-    state: StateOption = Path(".sluicegate"),
+    place: Place,
 ) -> None:
     """Write dead letters to a file, one line of JSON each. Edit `record`, then: `dead-letters replay --from FILE`."""
     from sluicegate.load.replay.mend import exported
@@ -135,8 +104,8 @@ def export(
     with failing_loads():
         if output is not None and output.exists():
             wrong_use(command, f"{output} is there already: it may hold edited records; choose another name")
-        meant = selected(pipeline, step, table, rule, column, source, window, ids, _statuses(command, status))
-        where = Where(command, pipeline, step, connection, url_env, dags, state)
+        meant = chosen.selection(pipeline, _statuses(command, status))
+        where = place.where(command, pipeline, chosen.step)
         count = 0
         with _letters(where) as letters, _sink(output) as sink:
             for letter in _each(letters, meant, limit or None):

@@ -11,22 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sluicegate.cli.console import stop_on_sigterm
-from sluicegate.cli.dead_letters_options import (
-    ColumnOption,
-    ConnectionOption,
-    DagsOption,
-    IdOption,
-    RuleOption,
-    SourceOption,
-    StateOption,
-    StepOption,
-    TableOption,
-    UrlEnvOption,
-    Where,
-    WindowOption,
-    failing_loads,
-    selected,
-)
+from sluicegate.cli.dead_letters_options import Chosen, Place, Where, failing_loads, with_options
 from sluicegate.cli.places import wrong_use
 
 if TYPE_CHECKING:
@@ -40,15 +25,11 @@ _COMMAND = "dead-letters replay"
 _LEFT = 1
 
 
+@with_options
 def replay(
+    *,
     pipeline: Annotated[str, typer.Option("--pipeline", "-p", help="The pipeline whose letters are meant.")],
-    step: StepOption = None,
-    table: TableOption = None,
-    rule: RuleOption = None,
-    column: ColumnOption = None,
-    source: SourceOption = None,
-    window: WindowOption = None,
-    ids: IdOption = None,
+    chosen: Chosen,
     limit: Annotated[int, typer.Option(min=0, help="At most so many of each step; 0 means all.")] = 0,
     fix: Annotated[
         str | None,
@@ -67,10 +48,7 @@ def replay(
         bool, typer.Option("--dry-run", help="Only say what would become of them; nothing is kept.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
-    connection: ConnectionOption = None,
-    url_env: UrlEnvOption = None,
-    dags: DagsOption = Path("dags"),
-    state: StateOption = Path(".sluicegate"),
+    place: Place,
 ) -> None:
     """Bring open dead letters in by the way of a load: same checks, same merge. It may be killed and run again.
 
@@ -82,9 +60,9 @@ def replay(
             wrong_use(_COMMAND, "--fix and --from are given: choose one")
         if edited is not None and (limit or not edited.is_file()):
             wrong_use(_COMMAND, "--limit does not go with --from" if limit else f"there is no file {edited}")
-        where = Where(_COMMAND, pipeline, step, connection, url_env, dags, state)
-        meant = selected(pipeline, step, table, rule, column, source, window, ids)
-        with _mending(fix, dags) as mending:
+        where = place.where(_COMMAND, pipeline, chosen.step)
+        meant = chosen.selection(pipeline)
+        with _mending(fix, place.dags) as mending:
             reports = _replay(where, meant, mending, edited, limit, overwrite, reason, by, dry_run)
         _show(reports, as_json=as_json)
     if any(report.still_bad or report.left for report in reports.values()):
