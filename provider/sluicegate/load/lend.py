@@ -21,6 +21,8 @@ __all__ = ["allow_columns", "lend_duckdb"]
 
 _COLUMN = 600_000
 """Bytes that a column takes before it has a record."""
+_USUAL = 100
+"""Columns for which there is room in any limit that loads work with."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,11 @@ class _Kept:
     folder: ExitStack
 
     def empty(self) -> None:
-        self.duck.execute(f"SET memory_limit = {literal(self.memory_limit)}")
         tables = self.duck.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall()
         for (name,) in tables:
             self.duck.execute(f"DROP TABLE {name_of(str(name))}")
+        # Only now: a limit below what is in use would be refused.
+        self.duck.execute(f"SET memory_limit = {literal(self.memory_limit)}")
 
     def close(self) -> None:
         self.duck.close()
@@ -68,6 +71,8 @@ def lend_duckdb(memory_limit: str) -> Iterator[DuckDBPyConnection]:
 
 def allow_columns(duck: DuckDBPyConnection, memory_limit: str, columns: int) -> None:
     """Let `duck`, until it is given back, have what so many columns take by themselves, beside their records."""
+    if columns <= _USUAL:
+        return
     row = duck.execute("SELECT parse_formatted_bytes(?)", [memory_limit]).fetchone()
     assert row is not None
     if (needed := columns * _COLUMN) > row[0] // 2:
