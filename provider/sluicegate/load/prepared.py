@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sluicegate.load.staged import Staged
 from sluicegate.records.types import ColumnType
+from sluicegate.targets.target import Stored
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +28,8 @@ class Prepared:
 
     :param unwritten: columns that the target is not given.
     """
+
+    stored: Stored | None = None
 
     def __init__(self, staged: Staged, rows: int, unwritten: Collection[str] = ()) -> None:
         self._staged = staged

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
-    "Applied", "Broken", "Change", "Changes", "Merge", "Outcome", "Records", "Replaced", "Session", "Table",
-    "TableColumn", "Target",
+    "Applied", "Broken", "Change", "Changes", "Merge", "Outcome", "Records", "Replaced", "Session", "Stored",
+    "Table", "TableColumn", "Target",
 ]  # fmt: skip
 
 
@@ -62,11 +62,27 @@ class Table:
         return replace(self, columns={names.get(name, name): column for name, column in self.columns.items()})
 
 
+@dataclass(frozen=True)
+class Stored:
+    """Prepared records as Parquet files on object storage, which a target may read itself.
+
+    All files below `uri`, which ends in `/`, are of them, but those whose names begin with `_` or `.`. `columns` are
+    the target's names in the order of the files' columns, with the types that the files have.
+    """
+
+    uri: str
+    columns: Mapping[str, ColumnType]
+
+
 class Records(Protocol):
     """Prepared records, in the order of their key and no two with the same one. They can be read again and again."""
 
     @property
     def rows(self) -> int: ...
+
+    @property
+    def stored(self) -> Stored | None:
+        """Where they all are, in any order, for a target that `takes_stored`. Reading them then brings them here."""
 
     def read(
         self,
@@ -216,6 +232,10 @@ class Target(Protocol):
 
     @property
     def dialect(self) -> Dialect: ...
+
+    @property
+    def takes_stored(self) -> bool:
+        """Whether it reads records from object storage itself: `Records.stored`."""
 
     def inspect(self) -> Table: ...
 

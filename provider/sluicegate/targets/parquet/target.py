@@ -37,6 +37,7 @@ class FilesTarget:
     """
 
     dialect: Dialect = ParquetDialect()
+    takes_stored = False
 
     def __init__(
         self,

@@ -60,6 +60,7 @@ class PostgresTarget:
     """`table` (`[schema.]table`, as it is written) in the database of `conninfo` (a URL or libpq's words)."""
 
     dialect: Dialect = PostgresDialect()
+    takes_stored = False
 
     def __init__(self, conninfo: str, table: str, *, application: str = "load", watch_seconds: float = 10.0) -> None:
         self._conninfo = conninfo_for(conninfo, application)
