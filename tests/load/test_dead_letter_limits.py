@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -38,24 +39,28 @@ def test_a_share_is_judged_from_so_many_records_on(warehouse: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "dead", "most", "hopeless"),
+    ("limits", "most", "allowed"),
     [
-        ({"max": 10}, 11, None, True), ({"max": 10}, 10, None, False), ({"max": "5%"}, 6, 100, True),
-        ({"max": "5%"}, 5, 100, False), ({"max": "5%"}, 99, None, False),
-        ({"max": "5%", "min_rows": 50}, 6, 100, False), ({"max": "5%", "min_rows": 50}, 51, 100, True),
+        ({"max": 10}, None, 10), ({"max": 10}, 100, 10), ({"max": "5%"}, 100, 5), ({"max": "5%"}, 119, 5),
+        ({"max": "5%"}, None, None), ({"max": "5%", "min_rows": 50}, 100, 49),
+        ({"max": "5%", "min_rows": 50}, 10_000, 500), ({"max": "0.3%"}, 1_000, 3),
     ],
 )  # fmt: skip
-def test_a_load_is_hopeless_when_nothing_that_comes_can_help(
-    limits: dict[str, Any], dead: int, most: int | None, hopeless: bool
+def test_so_many_dead_records_may_be_set_aside_whatever_comes(
+    limits: dict[str, Any], most: int | None, allowed: int | None
 ) -> None:
-    assert DeadLetters.model_validate(limits).hopeless(dead, most) is hopeless
+    some = DeadLetters.model_validate(limits)
+    assert some.allowed(most) == allowed
+    if allowed is not None and most is not None:
+        assert not all(some.exceeded_by(allowed, read) for read in range(allowed, most + 1))
+        assert all(some.exceeded_by(allowed + 1, read) for read in range(allowed + 1, most + 1))
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_hopeless_load_reads_no_further_file_and_says_so(
     warehouse: Any, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("sluicegate.load.stage.LOOK", 10)
+    monkeypatch.setattr("sluicegate.load.early.LOOK", 10)
     files = []
     for number in range(4):
         rows = [[number * 100 + n, 50 if number < 2 else 5] for n in range(20)]
@@ -71,8 +76,57 @@ def test_a_hopeless_load_reads_no_further_file_and_says_so(
     assert bring(warehouse, files, {"max": "50%"}).counts.inserted == 40
 
 
+def large_file(warehouse: Any, kind: str, dead: range, rows: int = 2_000) -> Any:
+    """A file in which the records of `dead` break a rule, the one with a line break in its text not."""
+    values = [[n, 50 if n in dead else 5, "two\nlines" if n == 3 else "x"] for n in range(rows)]
+    path = warehouse.folder / f"large.{kind}"
+    if kind == "csv":
+        path.write_text("id,n,text\n" + "".join(f'{i},{n},"{text}"\n' for i, n, text in values))
+    elif kind == "jsonl":
+        path.write_text("".join(f"{json.dumps({'id': i, 'n': n, 'text': text})}\n" for i, n, text in values))
+    else:
+        ids, numbers, texts = zip(*values, strict=True)
+        pq.write_table(pa.table({"id": ids, "n": numbers, "text": texts}), path)
+    return path
+
+
+@pytest.fixture
+def early(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"LARGE": 1_000, "LARGE_BYTES": 1, "SHARE": 20}.items():
+        monkeypatch.setattr(f"sluicegate.load.early.{name}", value)
+
+
+@pytest.mark.usefixtures("early")
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(("limit", "read"), [(10, 100), (150, 199), ("5%", 133)])
+def test_a_hopeless_file_is_not_read_to_its_end(warehouse: Any, kind: str, limit: Any, read: int) -> None:
+    file = large_file(warehouse, kind, range(5, 400))
+    for _ in range(2):
+        with pytest.raises(
+            Exception, match=f"reading stopped behind record {read} of about 2,00[0-9] in .*large"
+        ) as no:
+            bring(warehouse, [file], {"max": limit})
+        assert f"{read - 5} of {read} records" in str(no.value)
+    row = ("failed", read, read - 5, 5)
+    assert warehouse.rows("SELECT status, read, dead, rejected FROM sluicegate.loads") == [row, row]
+    assert warehouse.one("SELECT count(*) FROM sluicegate.dead_letters") == read - 5
+    if kind == "csv":
+        # The record of two lines is counted, and the letters are those that a whole reading finds.
+        assert warehouse.one("SELECT min(line) FROM sluicegate.dead_letters") == 8
+    assert bring(warehouse, [file], {"max": "20%"}).counts.inserted == 1_605
+    assert len(warehouse.states()) == 395
+
+
+@pytest.mark.usefixtures("early")
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_file_with_a_bad_beginning_is_loaded_where_the_rest_makes_up_for_it(warehouse: Any, kind: str) -> None:
+    file = large_file(warehouse, kind, range(90))
+    assert bring(warehouse, [file], {"max": "5%"}).counts.inserted == 1_910
+    assert bring(warehouse, [file], {"max": 90}, force=True).counts.dead == 90
+
+
 def test_what_may_be_forgiven_makes_no_load_hopeless(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluicegate.load.stage.LOOK", 1)
+    monkeypatch.setattr("sluicegate.load.early.LOOK", 1)
     files = [warehouse.csv(f"{n}.csv", ["id", "n"], [[n, 50 if n == 0 else 5]]) for n in range(4)]
     checks = [{"expect_column_values_to_be_between": {"column": "n", "max_value": 9, "mostly": 0.7}}]
     words = {"columns": {"n": "integer"}, "checks": checks, "max_dead": 0}

@@ -265,7 +265,7 @@ class Loader:
             scope=as_values(request.scope) if columns else None,
             delete_when=as_values(request.delete_when) if columns else None,
         )
-        stage.fill(readers, bad, request.dead_letters.hopeless)
+        stage.fill(readers, bad, request.dead_letters.allowed)
         if stage.left_out:
             log.info("%s records are out of the scope and left out", f"{stage.left_out:,}")
         return stage
@@ -304,7 +304,7 @@ class Loader:
         """:param beside: columns that are read and not written."""
         reasons = stage.reasons()
         counts = Counts(read=stage.read, dead=stage.dead, rejected=stage.read - stage.dead)
-        if stage.unread or self._request.dead_letters.exceeded_by(stage.dead, stage.read):
+        if stage.stopped is not None or self._request.dead_letters.exceeded_by(stage.dead, stage.read):
             self._publish(stage, (), reasons)
             return Ready(columns, None, counts, reasons, self._too_many(stage, reasons))
         if self._request.mode is not Mode.APPEND:
@@ -354,9 +354,7 @@ class Loader:
 
     def _bounds(self, stage: Stage) -> str:
         """What is not read or not kept of a load that fails, in words."""
-        words = ""
-        if stage.unread:
-            words += f"; the last {stage.unread:,} files were not read, whatever is in them"
+        words = "" if stage.stopped is None else str(stage.stopped)
         if stage.dead > LETTERS_OF_FAILED:
             words += f"; the first {LETTERS_OF_FAILED:,} are kept as dead letters"
         return words

@@ -16,6 +16,7 @@ from sluicegate.checks.rule import Rule
 from sluicegate.ledger.entries import DeadLetter
 from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.closing import Closing
+from sluicegate.load.early import EarlyStop, Stopped
 from sluicegate.load.judge import Judge, Warned
 from sluicegate.load.letters import (
     absent_of,
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["Stage"]
 
 _FETCH = 5_000
-LOOK = 50_000
-"""Records after which it is looked whether reading on makes sense."""
 _OUT_OF_SCOPE = -1
 """What stands for a rule's number where a record is left out."""
 
@@ -86,10 +85,9 @@ class Stage:
         self._prepared: Prepared | None = None
         self._unwritten: Collection[str] = ()
         self._bad = BadFiles(allowed=False)
-        self._looked_at = self._sure = 0
         self.read = self.dead = 0
-        self.unread = 0
-        """Parts that were not read, because there were too many dead letters already."""
+        self.stopped: Stopped | None = None
+        """Where reading stopped, because there were too many dead letters already."""
         self.left_out = 0
         """Records that were read and are out of the scope."""
 
@@ -103,26 +101,29 @@ class Stage:
         self,
         readers: Sequence[Reader],
         bad: BadFiles | None = None,
-        hopeless: Callable[[int, int | None], bool] = lambda dead, most: False,
+        allowed: Callable[[int | None], int | None] = lambda most: None,
     ) -> None:
         """Read, cast and check all parts in one pass each; then whatever looks at several records at once.
 
-        :param hopeless: whether so many dead records, of so many at most, are too many whatever comes; then the parts
-            that are left are not read.
+        :param allowed: so many of so many records at most may be dead, see `EarlyStop`; with more, what is left is not
+            read.
         """
         self._readers = list(readers)
         self._bad = bad = BadFiles(allowed=False) if bad is None else bad
+        early = EarlyStop(self._staged, bad, allowed, self._sure)
         for number, reader in enumerate(readers):
             self._staged.begin_part(reader.part.number, reader.skipped)
+            left, enough = readers[number + 1 :], None
             with bad.may_be(reader.part):
+                enough = early.inside(reader, left, self._count)
                 reader.read(lambda relation, reader=reader: self._insert(reader, relation), numbered=False)  # type: ignore[misc]
             self._staged.end_part()
-            if self._is_hopeless(readers[number + 1 :], hopeless):
-                self.unread = len(readers) - number - 1
+            if enough is not None or early.between(left):
+                self.stopped = Stopped(reader.part.uri, enough, reader.most, len(left))
                 break
         if self._scope:
             self.left_out = self._staged.drop(f"list_contains(failed, {_OUT_OF_SCOPE})")
-        if not self.unread:
+        if self.stopped is None:
             self._judge.judge_together()
         self._staged.has_more_failed = self._staged.number("SELECT count(*) FROM more_failed") > 0
         staged = self._staged.number("SELECT count(*) FROM staged")
@@ -130,25 +131,41 @@ class Stage:
         self.read = staged + len(bad)
         self.dead = self._staged.number(f"SELECT count(*) FROM staged s WHERE NOT {self._staged.good()}") + len(bad)
 
-    def _is_hopeless(self, left: Sequence[Reader], hopeless: Callable[[int, int | None], bool]) -> bool:
-        """Asked between parts, each time that enough records have come in since."""
-        rows = self._staged.rows
-        if not left or rows - self._looked_at < LOOK:
-            return False
+    def _sure(self, failed: str) -> str:
         # What breaks a rule with `mostly` may be forgiven in the end.
-        sure = (
-            f"NOT list_contains(s.failed, {_OUT_OF_SCOPE}) AND "
-            f"len(list_filter(s.failed, lambda x: x NOT IN ({self._judge.forgivable()}))) > 0"
+        return (
+            f"(NOT list_contains({failed}, {_OUT_OF_SCOPE}) AND "
+            f"len(list_filter({failed}, lambda x: x NOT IN ({self._judge.forgivable()}))) > 0)"
         )
-        self._sure += self._staged.number(
-            f"SELECT count(*) FROM staged s WHERE s.rowid >= {self._looked_at} AND s.failed IS NOT NULL AND {sure}"
-        )
-        self._looked_at = rows
-        bounds = [reader.most for reader in left]
-        known = [bound for bound in bounds if bound is not None]
-        return hopeless(self._sure + len(self._bad), rows + sum(known) if len(known) == len(bounds) else None)
+
+    def _count(self, reader: Reader) -> tuple[int, int]:
+        """How many records a reader has, and how many of them are surely dead. Nothing is staged."""
+        found = (0, 0)
+
+        def count(relation: str) -> int:
+            nonlocal found
+            some = f"count(*) FILTER (failed IS NOT NULL AND {self._sure('failed')})"
+            rows, dead = self._staged.row(f"SELECT count(*), {some} FROM ({self._judged(relation, reader)})")
+            found = int(rows), int(dead)
+            return found[0]
+
+        reader.read(count, numbered=False)
+        return found
 
     def _insert(self, reader: Reader, relation: str) -> int:
+        places = "".join(f", {place}" for place in self._staged.places.values())
+        record = f"CASE WHEN failed IS NOT NULL THEN {record_sql(reader, self._sensitive)} END"
+        gone = f", {self._condition(self._delete_when)}" if self._delete_when else ""
+        cursor = self._duck.execute(
+            f"INSERT INTO staged SELECT {reader.part.number}, line{places}, failed, {record} AS raw, why{gone} "
+            f"FROM ({self._judged(relation, reader)})"
+        )
+        row = cursor.fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def _judged(self, relation: str, reader: Reader) -> str:
+        """SQL of the records of `relation` with their values, and in `failed` the numbers of the rules they break."""
         kinds = {
             name: "VARCHAR" if reader.is_text else reader.types.get(name, "VARCHAR") for name in self._staged.columns
         }
@@ -181,17 +198,9 @@ class Stage:
         tested = "".join(f", {fail} AS t{place}" for place, (fail, _) in enumerate(tests))
         some = " OR ".join(f"t{place}" for place in range(len(tests)))
         every = ", ".join(f"CASE WHEN t{place} THEN {number} END" for place, (_, number) in enumerate(tests))
-        places = "".join(f", {place}" for place in self._staged.places.values())
         inner = f"SELECT *{tested} FROM (SELECT *{values}{missing} FROM ({relation}))"
         failed = f"CASE WHEN {some} THEN list_filter([{every}], lambda x: x IS NOT NULL) END"
-        record = f"CASE WHEN failed IS NOT NULL THEN {record_sql(reader, self._sensitive)} END"
-        cursor = self._duck.execute(
-            f"INSERT INTO staged SELECT {reader.part.number}, line{places}, failed, {record} AS raw, why"
-            f"{f', {gone}' if self._delete_when else ''} FROM (SELECT *, {failed} AS failed FROM ({inner}))"
-        )
-        row = cursor.fetchone()
-        assert row is not None
-        return int(row[0])
+        return f"SELECT *, {failed} AS failed FROM ({inner})"
 
     def _condition(self, values: Values) -> str:
         return condition(values, self._staged.columns, self._staged.places.__getitem__, self._fits)

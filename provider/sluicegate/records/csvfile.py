@@ -142,4 +142,4 @@ class CsvReader(TextReader):
         )
 
     def _normalise(self) -> int:
-        return normalise_csv(self.look.path, self.shape, len(self.names), self._clean, self._malformed)
+        return normalise_csv(self.look.path, self.shape, len(self.names), self._clean, self._malformed, self._cut)

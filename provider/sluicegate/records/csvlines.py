@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from sluicegate.records.lines import MAX_RECORD, Line, Lines, Separated, byte_size, open_text, why_unfit
@@ -195,15 +196,19 @@ def split_line(text: str, shape: CsvShape, width: int) -> list[str]:
     return record
 
 
-def normalise_csv(path: Path, shape: CsvShape, width: int, clean: Path, malformed: Path) -> int:
-    """Write the records with their line numbers to `clean`, malformed lines to `malformed`. How many of both."""
+def normalise_csv(
+    path: Path, shape: CsvShape, width: int, clean: Path, malformed: Path, most: int | None = None
+) -> int:
+    """Write the records, the first `most` of them, with their line numbers to `clean`, malformed lines to `malformed`.
+    How many of both.
+    """
     count = 0
     with open_text(path, shape.encoding) as text, Separated(clean, malformed) as separated:
         lines = Lines(text)
         said = _sep_line(lines)
         if shape.header:
             next(iter(_Records(lines, shape, said or shape.delimiter, width=None)), None)
-        for number, first, record, _ in _Records(lines, shape, said or shape.delimiter, width):
+        for number, first, record, _ in islice(_Records(lines, shape, said or shape.delimiter, width), most):
             count += 1
             if isinstance(record, MalformedError):
                 separated.bad(number, first, str(record))

@@ -109,4 +109,4 @@ class JsonReader(TextReader):
         return f"{self._shaped(lines)} UNION ALL BY NAME ({self._set_aside()})"
 
     def _normalise(self) -> int:
-        return normalise_json(self.look.path, self.form.encoding, self._clean, self._malformed)
+        return normalise_json(self.look.path, self.form.encoding, self._clean, self._malformed, self._cut)

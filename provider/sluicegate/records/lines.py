@@ -150,13 +150,17 @@ class Separated:
         self._bad.writerow((number, _readable(text), why))
 
 
-def normalise_json(path: Path, encoding: str, clean: Path, malformed: Path) -> int:
-    """Write the lines that are not blank, with their numbers; whether they are JSON is seen later. How many."""
+def normalise_json(path: Path, encoding: str, clean: Path, malformed: Path, most: int | None = None) -> int:
+    """Write the lines that are not blank, the first `most` of them, with their numbers. How many; whether they are JSON
+    is seen later.
+    """
     count = 0
     with open_text(path, encoding) as text, Separated(clean, malformed) as separated:
         for number, line, _, size in Lines(text):
             if not line.strip(" \t"):
                 continue
+            if count == most:
+                break
             count += 1
             if why := why_unfit(line, size, encoding):
                 separated.bad(number, line, why)

@@ -32,6 +32,7 @@ class ParquetReader:
         import duckdb
 
         self.duck, self.part, self._dialect = duck, part, dialect
+        self._limit = ""
         self._source = f"read_parquet({literal(str(part.path))}, file_row_number=true, hive_partitioning=false)"
         try:
             columns = duck.execute(f"DESCRIBE SELECT * EXCLUDE (file_row_number) FROM {self._source}").fetchall()
@@ -58,13 +59,16 @@ class ParquetReader:
         ).fetchone()
         return int(row[0]) if row is not None and row[0] is not None else None
 
+    def cut(self, most: int | None) -> None:
+        self._limit = "" if most is None else f" LIMIT {most}"
+
     def read(self, use: Callable[[str], int], *, numbered: bool = True) -> None:
         import duckdb
 
         raw = "".join(f", {self._value(name)} AS r{number}" for number, name in enumerate(self.names))
         line = "file_row_number + 1 AS line, NULL::VARCHAR AS why, NULL::VARCHAR AS text"
         try:
-            use(f"SELECT {line}{raw} FROM {self._source}")
+            use(f"SELECT {line}{raw} FROM {self._source}{self._limit}")
         except duckdb.Error as error:
             # A header of a page that is damaged is an error of no kind of its own.
             if type(error) not in (duckdb.Error, duckdb.InvalidInputException, duckdb.SerializationException):

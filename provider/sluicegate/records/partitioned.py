@@ -53,6 +53,9 @@ class PartitionedReader:
     def skipped(self) -> int:
         return self.reader.skipped
 
+    def cut(self, most: int | None) -> None:
+        self.reader.cut(most)
+
     def read(self, use: Callable[[str], int], *, numbered: bool = True) -> None:
         own = len(self.reader.names)
         more = "".join(

@@ -73,6 +73,9 @@ class Reader(Protocol):
     def written(self) -> str | None:
         """SQL of a whole record as the file has it, where it is written with its names."""
 
+    def cut(self, most: int | None) -> None:
+        """From now on, read the first so many records alone; None: all of them."""
+
     def read(self, use: Callable[[str], int], *, numbered: bool = True) -> None:
         """Call `use` with the relation's SQL; it returns how many records it saw.
 

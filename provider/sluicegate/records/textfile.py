@@ -40,8 +40,9 @@ class TextReader:
     written: str | None = None
     notation: Notation = PLAIN_NOTATION
     types: dict[str, str] = field(default_factory=dict)
-    _careful: int | None = None
-    """Records, once the file was put right."""
+    _cut: int | None = None
+    _careful: dict[int | None, int] = field(default_factory=dict)
+    """Records, once the file or its first so many records were put right."""
 
     @property
     def may_hold_nul(self) -> bool:
@@ -55,10 +56,13 @@ class TextReader:
     def skipped(self) -> int:
         return 0
 
+    def cut(self, most: int | None) -> None:
+        self._cut = most
+
     def read(self, use: Callable[[str], int], *, numbered: bool = True) -> None:
         import duckdb
 
-        if self._careful is None and self._is_regular():
+        if self._cut is None and None not in self._careful and self._is_regular():
             self.duck.execute("BEGIN")
             try:
                 if use(self._quick_relation(numbered=numbered)) == self._expected():
@@ -70,15 +74,16 @@ class TextReader:
             except (duckdb.InvalidInputException, duckdb.ConversionException):
                 pass  # A malformed line: the careful way says which.
             self.duck.execute("ROLLBACK")
-        if self._careful is None:
-            self._careful = self._normalise()
+        if self._cut not in self._careful:
+            self._careful[self._cut] = self._normalise()
+        expected = self._careful[self._cut]
         self.duck.execute("BEGIN")
         try:
             found = use(self._careful_relation())
-            if found != self._careful:
+            if found != expected:
                 raise fault(
                     "SOURCE_UNREADABLE",
-                    f"{self.part.uri}: {self._careful} records were found and {found} could be read",
+                    f"{self.part.uri}: {expected} records were found and {found} could be read",
                     uri=self.part.uri,
                 )
         except BaseException:
@@ -88,11 +93,11 @@ class TextReader:
 
     @property
     def _clean(self) -> Path:
-        return self.folder / f"part{self.part.number}.clean.csv"
+        return self.folder / f"part{self.part.number}.{self._cut or ''}clean.csv"
 
     @property
     def _malformed(self) -> Path:
-        return self.folder / f"part{self.part.number}.malformed.csv"
+        return self.folder / f"part{self.part.number}.{self._cut or ''}malformed.csv"
 
     def _is_regular(self) -> bool:
         encoding = codecs.lookup(self.form.encoding).name

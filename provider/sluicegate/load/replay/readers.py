@@ -87,6 +87,9 @@ class _TextReader:
     def most(self) -> int | None:
         return None  # A replay does not stop early.
 
+    def cut(self, most: int | None) -> None:
+        raise NotImplementedError("a replay does not stop early")
+
     def _rows(self, items: Sequence[Item]) -> Iterator[list[str | None]]:
         nulls = self._form.null if items[0].kind == "csv" else ()
         for item in items:

@@ -140,11 +140,13 @@ class DeadLetters(Model):
         """Whether `dead` of `read` records are more than a load may set aside."""
         return (self.max.share is None or read >= self.min_rows) and self.max.exceeded_by(dead, read)
 
-    def hopeless(self, dead: int, most: int | None) -> bool:
-        """Whether `dead` are too many, whatever comes: of `most` records at most, None where that is not known."""
-        if self.max.rows is not None:
-            return self.exceeded_by(dead, dead)
-        return most is not None and dead >= self.min_rows and self.max.exceeded_by(dead, max(most, dead))
+    def allowed(self, most: int | None) -> int | None:
+        """So many dead records may be set aside, of `most` records at most, None where that is not known. More are too
+        many whatever comes; None when nothing says so yet.
+        """
+        if self.max.share is None:
+            return self.max.rows
+        return None if most is None else max(int(self.max.share * most), self.min_rows - 1)
 
 
 _UNCOUNTED_PARTS = {
