@@ -34,6 +34,24 @@ def test_a_mended_file_is_loaded_by_the_next_run(warehouse: Any) -> None:
     warehouse.file("in/b.csv", "id\n2\n")
     report = warehouse.load(f"{warehouse.folder}/in/", **SKIPS)
     assert (report.counts.inserted, report.counts.unchanged, report.counts.dead) == (1, 1, 0)
+    assert report.resolved == 1
+    assert [letter[-1] for letter in warehouse.letters()] == ["resolved"]
+
+
+def test_a_bad_file_is_resolved_by_no_other_file_and_not_while_it_stays_bad(warehouse: Any) -> None:
+    for name in ("a", "b"):
+        warehouse.file(f"in/{name}.csv", b"\x1f\x8b broken")
+    warehouse.file("in/c.csv", "id\n1\n")
+    warehouse.load(f"{warehouse.folder}/in/", **{**SKIPS, "max_dead": "100%"})
+    warehouse.file("in/a.csv", b"\x1f\x8b still broken")
+    warehouse.file("in/b.csv", "id\n2\n")
+    report = warehouse.load(f"{warehouse.folder}/in/", **{**SKIPS, "max_dead": "100%"})
+    assert report.resolved == 1
+    states = "SELECT right(source, 5), status, count(*) FROM sluicegate.dead_letters GROUP BY 1, 2 ORDER BY 1"
+    assert warehouse.rows(states) == [("a.csv", "open", 2), ("b.csv", "resolved", 1)]
+    warehouse.file("in/a.csv", "id\n3\n")
+    assert warehouse.load(f"{warehouse.folder}/in/", **SKIPS).resolved == 2
+    assert warehouse.one("SELECT count(*) FROM sluicegate.dead_letters WHERE status = 'open'") == 0
 
 
 def test_a_file_with_other_columns_than_the_table_is_a_bad_one(warehouse: Any) -> None:

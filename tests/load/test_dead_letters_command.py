@@ -112,6 +112,16 @@ def test_a_corrected_pipeline_replays_and_what_is_still_bad_ends_with_one(shop: 
     assert shop.run("replay", "-p", "orders", "--rule", "between").strip().endswith("no open dead letter matches")
 
 
+def test_a_scope_of_the_pipeline_narrows_a_replay(shop: Shop) -> None:
+    shop.load([[2, 50], [3, 60]])
+    shop.write(99)
+    file = shop.dags / "orders.yaml"
+    file.write_text(file.read_text().replace("key: id", 'key: id\n    scope: {id: [2, 9], n: "{{ params.n }}"}'))
+    file.write_text(file.read_text().replace("steps:", "params: {n: null}\nsteps:"))
+    assert "1 still bad (outside_scope 1)" in shop.run("replay", "-p", "orders", code=1)
+    assert shop.rows() == [(2, 50)]
+
+
 def test_export_edit_and_replay_from(shop: Shop, tmp_path: Path) -> None:
     shop.load([[2, 50], [3, "x"]])
     file = tmp_path / "bad.jsonl"

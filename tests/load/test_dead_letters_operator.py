@@ -59,6 +59,14 @@ def test_a_fix_and_a_selection(warehouse: Any, tmp_path: Path) -> None:
         run(operator(**words, select={"rul": "type"}))
 
 
+def test_its_scope_is_filled_in_with_the_params_of_its_run(warehouse: Any) -> None:
+    words = {"key": "id", "columns": WIDE, "scope": {"id": "{{ params.id }}"}}
+    result = run(operator(**words), params={"id": 0})
+    assert (result.value["replayed"], result.value["still_bad"]) == (1, 1)
+    assert warehouse.rows("SELECT id FROM t WHERE n > 9") == [(0,)]
+    assert run(operator(**words), params={"id": None}).value["replayed"] == 1
+
+
 def test_it_discards_and_resolves_with_a_reason(warehouse: Any) -> None:
     with pytest.raises(FaultError, match="action: discard needs a reason"):
         run(operator(action="discard"))

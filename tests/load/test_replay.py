@@ -16,6 +16,7 @@ from sluicegate.ledger.entries import Origin
 from sluicegate.ledger.letters import Selection
 from sluicegate.ledger.postgres import PostgresLedger
 from sluicegate.load.replay.mend import Fixed, exported
+from sluicegate.load.scope import scope_of_letters
 
 STRICT = {"n": {"type": "integer", "between": [0, 9]}}
 WIDE = {"n": {"type": "integer", "between": [0, 99]}}
@@ -334,6 +335,30 @@ def test_a_replay_adds_to_a_window_and_does_not_replace_it(warehouse: Any) -> No
     report = warehouse.replay(**words)
     assert (report.replayed, dict(report.reasons)) == (1, {"outside_window": 1})
     assert warehouse.rows("SELECT id, n FROM t ORDER BY 1") == [(1, 5), (2, 50)]
+
+
+def test_a_replay_of_a_narrowed_load_brings_nothing_in_from_outside_its_scope(warehouse: Any) -> None:
+    file = warehouse.csv("1.csv", ["id", "n", "region"], [[1, 50, "EU"], [2, 60, "EU"], [3, 5, "US"], [4, 70, "?"]])
+    columns = {"region": {"type": "text", "matches": "^[A-Z]+$"}}
+    report = warehouse.load(file, key="id", scope={"region": ["EU", "?"]}, columns={**STRICT, **columns})
+    assert (report.counts.read, report.counts.dead) == (3, 3)
+
+    def mend(record: Any) -> Any:
+        return {**record, "region": "US"} if record["id"] == "2" else record
+
+    words = {"key": "id", "columns": {**WIDE, **columns}, "scope": {"region": "EU"}, "mending": fixed(mend)}
+    for replayed in (1, 0):
+        assert warehouse.replay(**words).replayed == replayed
+    assert warehouse.rows("SELECT id, region FROM t") == [(1, "EU")]
+    reasons = "SELECT line, last_failures->0->>'rule' FROM sluicegate.dead_letters WHERE status = 'open' ORDER BY 1"
+    assert warehouse.rows(reasons) == [(3, "outside_scope"), (5, "matches:region")]
+    assert warehouse.one(BALANCED)
+
+
+def test_of_a_scope_a_replay_knows_what_no_param_says() -> None:
+    scope = {"region": "EU", "day": "{{ ds }}", "carrier": "{{ params.carrier }}", "part": [1, "{{ item }}"]}
+    assert scope_of_letters(scope, JANUARY) == {"region": "EU", "day": "2026-01-01"}
+    assert scope_of_letters(scope, None) == {"region": "EU"}
 
 
 def test_a_window_that_is_replaced_again_opens_what_was_replayed_into_it(warehouse: Any) -> None:

@@ -52,7 +52,7 @@ class Files:
             if careful:
                 patch.setattr(type(reader), "_is_regular", lambda self: False)
             reader.read(use)
-        self.quick += reader._careful is None
+        self.quick += not reader._careful
         return reader.names, found
 
 

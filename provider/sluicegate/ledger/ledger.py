@@ -70,7 +70,7 @@ class Ledger(Protocol):
 
     def resolve_read(self, target: str, parts: Iterable[tuple[str, str]], run: str) -> int:
         """Mark as resolved what was set aside of these parts (source and version) before, and not in this transaction:
-        these records are good now. Returns how many.
+        these records are good now. So is a source that was set aside as a whole, in whatever version. Returns how many.
         """
 
     def resolve_window(self, target: str, origin: Origin) -> int:

@@ -32,6 +32,9 @@ class BadFiles:
     def __len__(self) -> int:
         return len(self._found)
 
+    def __contains__(self, uri: object) -> bool:
+        return any(part.uri == uri for part, _ in self._found)
+
     @contextmanager
     def may_be(self, part: LocalPart) -> Iterator[None]:
         """Around what reads `part`: a fault that lies in the file sets it aside."""

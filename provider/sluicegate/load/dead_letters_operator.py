@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,8 +16,10 @@ from sluicegate.runtime.step import StepContext, StepResult
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from sluicegate.graph.window import Window
     from sluicegate.ledger.letters import Selection
     from sluicegate.load.replay.replay import Replay
+    from sluicegate.load.request import LoadRequest
 
 __all__ = ["Action", "DeadLettersOperator"]
 
@@ -147,6 +149,7 @@ class DeadLettersOperator(StepOperator):
             self._replay = Replay(
                 request, storage, target, target(table).ledger,
                 who=who, reason=self.reason, mending=mending, overwrite=self.overwrite,
+                for_window=self._narrowed(step),
             )  # fmt: skip
             try:
                 selection = self._of_table(target(table).inspect().name, step)
@@ -158,6 +161,17 @@ class DeadLettersOperator(StepOperator):
             finally:
                 self._replay = None
         return StepResult(report.as_dict(), report.line())
+
+    def _narrowed(self, step: StepContext) -> Callable[[LoadRequest, Window | None], LoadRequest] | None:
+        """How a request gets the scope for letters of a window; None without a scope."""
+        from sluicegate.load.scope import rendered_scope
+
+        if not self.options.scope:
+            return None
+        scope, params = self.options.scope, step.params
+        return lambda request, window: request.model_copy(
+            update={"scope": rendered_scope(scope, window or step.window, params)}
+        )
 
     def _closed(self, step: StepContext, who: str) -> StepResult:
         from sluicegate.ledger.letters import Closed, LetterStatus

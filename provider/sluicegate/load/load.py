@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sluicegate.checks.expectations import TableVerdict
-from sluicegate.checks.rule import REFERENCES, number_twins
+from sluicegate.checks.rule import REFERENCES, Rule, number_twins
 from sluicegate.faults import FaultError, fault
 from sluicegate.ledger.entries import Counts, Load
 from sluicegate.ledger.ledger import Ledger
@@ -263,12 +263,17 @@ class Loader:
             sensitive=sensitive,
             references=self._references(duck, columns),
             scope=as_values(request.scope) if columns else None,
+            outside=self._outside(),
             delete_when=as_values(request.delete_when) if columns else None,
         )
         stage.fill(readers, bad, request.dead_letters.allowed)
         if stage.left_out:
             log.info("%s records are out of the scope and left out", f"{stage.left_out:,}")
         return stage
+
+    def _outside(self) -> Rule | None:
+        """The rule that a record out of the scope breaks; None leaves such records out."""
+        return None
 
     def _replaced(self, columns: Mapping[str, ColumnType]) -> Replaced | None:
         """The rows that the load replaces, by the source's names."""
@@ -455,11 +460,13 @@ class Loader:
             log.warning("set aside: %s", sample)
 
     def _resolve(self, session: Session, table: Table, stage: Stage, parts: Sequence[Part]) -> int:
-        """Close the dead letters whose record came in now: by its line of the same file, or by its key."""
+        """Close the dead letters whose record came in now: by its line of the same file, or by its key; and those of
+        whole files that could be read now.
+        """
         run = self._request.origin.run_id or "a load outside Airflow"
         ledger, closing = session.ledger, stage.closing()
         # Narrowed to a scope, the load has left out records of these files, whose letters stay open.
-        read = [] if self._request.scope else [(part.uri, part.version) for part in parts]
+        read = [] if self._request.scope else [(part.uri, part.version) for part in parts if stage.has_read(part.uri)]
         resolved = ledger.resolve_read(table.name, read, run)
         if self._request.mode is Mode.REPLACE_WINDOW and not self._request.scope:
             resolved += ledger.resolve_window(table.name, self._request.origin)

@@ -6,15 +6,16 @@ Pure: values in, SQL of the stage out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from sluicegate.checks.sql import literal
 from sluicegate.faults import fault
-from sluicegate.graph.template import value_of
+from sluicegate.graph.template import uses, value_of
 from sluicegate.graph.window import Window
 from sluicegate.records.types import ColumnType
 
-__all__ = ["Values", "as_values", "condition", "rendered_scope", "text_of"]
+__all__ = ["Values", "as_values", "condition", "rendered_scope", "scope_of_letters", "text_of"]
 
 Values = Mapping[str, tuple[object, ...]]
 """By column, the values of which a record has one."""
@@ -35,6 +36,20 @@ def rendered_scope(scope: Mapping[str, Any], window: Window, params: Mapping[str
     except ValueError as unrendered:
         raise fault("WRONG_USE", f"scope: {unrendered}") from unrendered
     return {column: said for column, said in filled.items() if said is not None}
+
+
+def scope_of_letters(scope: Mapping[str, Any], window: Window | None) -> dict[str, Any]:
+    """The part of `scope` that holds for all loads of a window: what a param or an item said is not known any more, and
+    a run that was not narrowed has the same letters.
+    """
+    known = {"window", "ds"} if window is not None else set()
+    kept = {
+        column: said
+        for column, said in scope.items()
+        if all(uses(str(one)) <= known for one in (said if isinstance(said, list | tuple) else [said]))
+    }
+    now = datetime.now(UTC)
+    return rendered_scope(kept, window or Window(now, now), {})
 
 
 def as_values(said: Mapping[str, Any]) -> Values:

@@ -55,6 +55,7 @@ class Stage:
     :param dialect: what the target takes for equal, and what it cannot store.
     :param references: by column that refers to another dataset, the table of DuckDB with the values it may have.
     :param scope: what the records are narrowed to.
+    :param outside: the rule that a record out of the scope breaks; None leaves such records out.
     :param delete_when: which of them delete the row of their key.
     :raises FaultError: CHECK_BROKEN when a rule cannot be carried out, WRONG_USE when a value of `scope` or
         `delete_when` is not of its column's type.
@@ -71,6 +72,7 @@ class Stage:
         newest_by: str | None = None,
         sensitive: frozenset[str] = frozenset(),
         scope: Values | None = None,
+        outside: Rule | None = None,
         delete_when: Values | None = None,
         references: Mapping[str, str] | None = None,
     ) -> None:
@@ -80,6 +82,7 @@ class Stage:
             duck, casts, dialect, key=key, newest_by=newest_by, has_tombstones=bool(self._delete_when)
         )
         self._judge = Judge(self._staged, rules, references)
+        self._outside = _OUT_OF_SCOPE if outside is None else self._judge.more(outside)
         self._key, self._sensitive = tuple(key), sensitive
         self._readers: list[Reader] = []
         self._prepared: Prepared | None = None
@@ -121,7 +124,7 @@ class Stage:
             if enough is not None or early.between(left):
                 self.stopped = Stopped(reader.part.uri, enough, reader.most, len(left))
                 break
-        if self._scope:
+        if self._scope and self._outside == _OUT_OF_SCOPE:
             self.left_out = self._staged.drop(f"list_contains(failed, {_OUT_OF_SCOPE})")
         if self.stopped is None:
             self._judge.judge_together()
@@ -193,7 +196,7 @@ class Stage:
         if self._scope:
             known = [f"NOT coalesce({test}, false)" for test, number in tests if number in self._scope_numbers()]
             outside = " AND ".join(["why IS NULL", *known, f"NOT ({self._condition(self._scope)})"])
-            tests.append((f"({outside})", _OUT_OF_SCOPE))
+            tests.append((f"({outside})", self._outside))
         # Each test is a column: written out where it is used, all of them would be planned twice.
         tested = "".join(f", {fail} AS t{place}" for place, (fail, _) in enumerate(tests))
         some = " OR ".join(f"t{place}" for place in range(len(tests)))
@@ -275,6 +278,10 @@ class Stage:
         self._staged.deduplicated = self._staged.number("SELECT count(*) FROM older")
         self.dead += len(numbers)
         return self.prepared(self._unwritten)
+
+    def has_read(self, uri: str) -> bool:
+        """Whether the part was read, and not set aside as a whole."""
+        return uri not in self._bad
 
     def closing(self) -> Closing:
         """Which dead letters the records that stay close."""

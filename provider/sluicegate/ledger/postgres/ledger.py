@@ -86,7 +86,7 @@ UPDATE sluicegate.dead_letters AS d
 SET status = 'resolved', resolved_by = %(run)s, closed_at = clock_timestamp(), reason = %(by_load)s
 FROM unnest(%(sources)s::text[], %(versions)s::text[]) AS p (source, version)
 WHERE d.status = 'open' AND d.target = %(target)s AND md5(d.source) = md5(p.source) AND d.source = p.source
-  AND d.source_version = p.version AND d.xmin <> pg_current_xact_id()::xid
+  AND (d.source_version = p.version OR d.line = 0) AND d.xmin <> pg_current_xact_id()::xid
 """
 _RESOLVE_WINDOW = """
 UPDATE sluicegate.dead_letters

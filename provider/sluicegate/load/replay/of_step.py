@@ -12,6 +12,7 @@ from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
 from sluicegate.load.references import Referenced
 from sluicegate.load.request import LoadRequest, request_of
+from sluicegate.load.scope import scope_of_letters
 from sluicegate.pipeline.keys.load import REFERENCED, Format
 from sluicegate.pipeline.keys.model import LoadStep, Pipeline
 from sluicegate.records.limits import MEMORY_LIMIT
@@ -64,10 +65,12 @@ def request_of_step(
 def for_window(
     pipeline: Pipeline, step: LoadStep, others: Mapping[str, Pipeline]
 ) -> Callable[[LoadRequest, Window | None], LoadRequest] | None:
-    """How the request of a replay says where the datasets are that its columns refer to; None without any."""
+    """How the request of a replay says what the load is narrowed to, and where the datasets are that its columns refer
+    to; None without either.
+    """
     reads = read_locations(pipeline, step, others)
     places = {name.removeprefix(REFERENCED): at for name, at in reads.items() if name.startswith(REFERENCED)}
-    if not places:
+    if not places and not step.scope:
         return None
 
     def rendered(request: LoadRequest, window: Window | None) -> LoadRequest:
@@ -76,7 +79,8 @@ def for_window(
             name: Referenced(at.render(window or Window(now, now), {}), at.format or Format())
             for name, at in places.items()
         }
-        return request.model_copy(update={"references": found})
+        scope = scope_of_letters(step.scope, window)
+        return request.model_copy(update={"references": found, "scope": scope})
 
     return rendered
 

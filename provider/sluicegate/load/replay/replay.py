@@ -55,6 +55,8 @@ log = logging.getLogger("sluicegate.load")
 _BATCH = 5_000
 """Letters that go in by one transaction, at most."""
 _UNLOADED = "their load failed as a whole, or their file could not be read: mend that, and clear the load"
+OUTSIDE_SCOPE = "outside_scope"
+"""The rule of a letter whose record is not of what the load is narrowed to: left out, it would count as brought in."""
 SAME_KEY = "same_key"
 """The rule of a letter whose key was not known, and is there already: nothing says which of the two is newer."""
 
@@ -235,6 +237,10 @@ class _ReplayLoader(Loader):
 
     def _ids(self) -> list[str]:
         return [item.letter.id for item in self._items]
+
+    def _outside(self) -> Rule | None:
+        scope = self._request.scope
+        return Rule("scope", {"column_list": list(scope)}, OUTSIDE_SCOPE) if scope else None
 
     def _stage(
         self,
