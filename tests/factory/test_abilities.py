@@ -91,6 +91,17 @@ def test_what_a_load_refuses_is_told_where_it_stands(
     assert words in diagnostic.message
 
 
+@pytest.mark.parametrize("into", ["s3://lake/t/", "iceberg://lake/n.t"])
+def test_a_folder_and_iceberg_have_names_of_columns_of_their_own(root: Path, into: str) -> None:
+    more = ", mode: append, columns: {{ctid: text, {}: text, {}: text}}"
+    (root / "defaults.yaml").write_text("connections: {ledger: w}\n")
+    [diagnostic] = of_load(root, more.format("x" * 64, "file_row_number"), into=into)
+    assert pointed_at(diagnostic).startswith("file_row_number")
+    assert "the name that DuckDB gives" in diagnostic.message
+    [diagnostic] = of_load(root, ", key: id", source="iceberg://lake/n.o", into=into)
+    assert "a load reads files, and 'iceberg://lake/n.o' is a table" in diagnostic.message
+
+
 @pytest.mark.parametrize(
     ("check", "at", "words", "suggestion"),
     [

@@ -122,6 +122,12 @@ def test_a_scope_of_the_pipeline_narrows_a_replay(shop: Shop) -> None:
     assert shop.rows() == [(2, 50)]
 
 
+def test_a_replay_takes_the_memory_that_airflow_gives_a_load(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.load([[2, 50]])
+    monkeypatch.setenv("AIRFLOW__SLUICEGATE__LOAD_MEMORY_LIMIT", "much")
+    assert "load_memory_limit is 'much'" in shop.run("replay", "-p", "orders", code=2)
+
+
 def test_export_edit_and_replay_from(shop: Shop, tmp_path: Path) -> None:
     shop.load([[2, 50], [3, "x"]])
     file = tmp_path / "bad.jsonl"

@@ -217,6 +217,7 @@ FILES = [
     # URIs, files and code
     top("a scheme that is none", "datasets: {x: ▸s3a://b/c}", "uri", "s3://"),
     top("a path that is no URI", "datasets: {x: ▸b/c}", "uri"),
+    top("an Iceberg table without its namespace", "datasets: {x: ▸iceberg://ice/orders}", "uri"),
     top("a table without its name", "datasets: {x: ▸table://wh}", "uri"),
     step("a job that is not there", "spark: ▸jobs/b.py\ncluster: small", "missing-file", "jobs/a.py"),
     step("a suite that is not there", LOAD + "suite: ▸checks/x.json", "missing-file"),
@@ -232,6 +233,7 @@ FILES = [
     step("a callable that needs more", "transform: ▸work:clean\nwrites: {out: s3://b/o}", "arguments"),
     step("a callable that does not take what is read", "transform: work:clean\nreads: {orders: raw, ▸mor: raw}\nwrites: {out: s3://b/o}", "arguments"),
     step("a callable that does not take it", "python: work:go\nwith: {▸limt: 5}", "arguments", "limit"),
+    step("results below a param that is not there", LOAD + "results: 's3://b/{{ params.▸nope }}/'", "template"),
     # names and references
     step("a dataset that is not there", "load: ▸rw\ninto: table://wh/x", "missing-dataset", "raw"),
     step("a dataset that is not there in a list", LOAD + "reads: [raw, ▸rw]", "missing-dataset", "raw"),

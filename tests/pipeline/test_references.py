@@ -75,3 +75,20 @@ def test_what_a_reference_cannot_be_is_an_error_at_its_place(tmp_path: Path, ref
     whole = error.message + (f"; did you mean {error.suggestion}?" if error.suggestion else "")
     assert words in whole
     assert (error.file.name, error.line) == ("trips.yaml", 10)
+
+
+@pytest.mark.parametrize(
+    ("reference", "line", "meant"),
+    [("own.kk", 10, "own.k_k"), ("flights.airports.fa", 10, "flights.airports.faa"), ("own.other", 10, None),
+     ("flights.airports.faa", 10, None), ("own.at", 10, None)],
+)  # fmt: skip
+def test_a_reference_to_nearly_a_column_that_its_load_states_is_a_warning(
+    tmp_path: Path, reference: str, line: int, meant: str | None
+) -> None:
+    write(tmp_path, reference)
+    own = "key: k_k, newest_by: at, columns: {b: text}}"
+    for name, old, new in (("trips", "key: k}", own), ("flights", "airports}", "airports, columns: {faa: text}}")):
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(file.read_text().replace(old, new, 1))
+    found = [one for one in read_tree(tmp_path).diagnostics if one.code == "unknown-column"]
+    assert [(one.line, one.suggestion, one.severity) for one in found] == ([(line, meant, "warning")] if meant else [])

@@ -13,6 +13,7 @@ import typer
 from sluicegate.cli.console import stop_on_sigterm
 from sluicegate.cli.dead_letters_options import Chosen, Place, Where, failing_loads, with_options
 from sluicegate.cli.places import wrong_use
+from sluicegate.cli.reading import load_memory_limit
 
 if TYPE_CHECKING:
     from sluicegate.ledger.letters import Selection
@@ -92,18 +93,21 @@ def _replay(
     from sluicegate.targets.target import Target
 
     pipeline, others = where.read()
+    memory_limit = load_memory_limit()
     reports: dict[str, ReplayReport] = {}
     for place in where.places():
         conninfo = where.conninfo() if where.connection or where.url_env else where.of_connection(place.database)
         with open_ledger(conninfo, application=_COMMAND) as ledger:
             if ledger is None:
                 continue
-        request = request_of_step(pipeline, place.step, others, dry_run=dry_run)
+        request = request_of_step(pipeline, place.step, others, dry_run=dry_run, memory_limit=memory_limit)
         storage = Storage(place.aws, connection=place.source)
         application = f"{_COMMAND} {pipeline.name}.{place.step.name}"
 
         def target(name: str, conninfo: str = conninfo, application: str = application, aws: str = place.aws) -> Target:
-            return target_named(name, conninfo, application=application, storage=Storage(aws))
+            return target_named(
+                name, conninfo, application=application, storage=Storage(aws), memory_limit=memory_limit
+            )
 
         replay = Replay(
             request, storage, target, target("sluicegate.dead_letters").ledger,

@@ -9,7 +9,7 @@ from sluicegate.cli.home import airflow_home
 from sluicegate.pipeline.text.environment import ALLOWLIST, Environment
 from sluicegate.pipeline.tree import Tree, read_tree
 
-__all__ = ["allowlist", "tree_of"]
+__all__ = ["allowlist", "load_memory_limit", "tree_of"]
 
 
 def tree_of(root: Path) -> Tree:
@@ -26,3 +26,13 @@ def allowlist() -> str:
         from airflow.providers.common.compat.sdk import conf
 
         return str(conf.get("sluicegate", "env_allowlist", fallback=""))
+
+
+def load_memory_limit() -> str:
+    """What Airflow's configuration says of the memory that the records of a load may take."""
+    from sluicegate.records.limits import MEMORY_LIMIT
+
+    with airflow_home():
+        from airflow.providers.common.compat.sdk import conf
+
+        return str(conf.get("sluicegate", "load_memory_limit", fallback=MEMORY_LIMIT))

@@ -20,7 +20,7 @@ _PART = "(?:(?![_.=])[^/=]+=[^/]*/)*(?![_.])[^/]+"
 
 def is_pattern(uri: str) -> bool:
     """Whether `uri` may mean several files by wildcards. In an `https://` address a `?` begins a query."""
-    return not uri.startswith(("http://", "https://", "table://")) and _WILD.search(uri) is not None
+    return not uri.startswith(("http://", "https://", "table://", "iceberg://")) and _WILD.search(uri) is not None
 
 
 @dataclass(frozen=True)

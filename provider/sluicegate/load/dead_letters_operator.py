@@ -139,7 +139,10 @@ class DeadLettersOperator(StepOperator):
 
         def target(name: str) -> Target:
             application = f"{step.pipeline}.{step.step} {step.run_id}"
-            return target_named(name, conninfo, application=application, storage=Storage(self.aws_conn_id))
+            return target_named(
+                name, conninfo, application=application, storage=Storage(self.aws_conn_id),
+                memory_limit=request.memory_limit,
+            )  # fmt: skip
 
         with on_path(self.root) if self.fix else nullcontext():
             mending: Mending = AsItIs()

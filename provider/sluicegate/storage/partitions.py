@@ -19,7 +19,7 @@ def partition_values(uri: str) -> Mapping[str, str | None]:
     :raises FaultError: SOURCE_UNREADABLE when two folders name a column and do not agree.
     """
     scheme, _, rest = uri.rpartition("://")
-    if scheme in {"http", "https", "table"}:
+    if scheme in {"http", "https", "table", "iceberg"}:
         return {}
     values: dict[str, str | None] = {}
     for folder in rest.split("/")[:-1]:

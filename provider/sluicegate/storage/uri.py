@@ -62,7 +62,7 @@ def parse_uri(uri: str) -> Address:
             return Address(uri, web, host, path, path.endswith("/") and "?" not in uri)
         case "file":
             return Address(uri, "file", "", rest, rest.endswith("/"))
-        case "table":
+        case "table" | "iceberg":
             raise fault("WRONG_USE", f"{uri} is a table; files are read and written here")
         case _:
             raise fault("WRONG_USE", f"{uri}: unknown scheme {scheme}://; expected s3://, gs://, file:// or https://")

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sluicegate.faults import fault
+from sluicegate.records.dialect import Dialect
 from sluicegate.records.limits import MEMORY_LIMIT
 from sluicegate.targets.connection import conninfo_of, parse_table
 from sluicegate.targets.iceberg.place import is_iceberg, parse_iceberg
@@ -14,7 +15,7 @@ from sluicegate.targets.target import Target
 if TYPE_CHECKING:
     from sluicegate.storage import Storage
 
-__all__ = ["is_folder", "ledger_connection", "open_target", "place_in", "require_ledger", "target_named"]
+__all__ = ["dialect_of", "is_folder", "ledger_connection", "open_target", "place_in", "require_ledger", "target_named"]
 
 _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 
@@ -22,6 +23,17 @@ _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 def is_folder(uri: str) -> bool:
     """Whether a target is a folder of files, by its URI or what that is rendered from."""
     return not uri.startswith("table://")
+
+
+def dialect_of(uri: str) -> Dialect:
+    """What the target at `uri` calls columns and types; no connection is needed to know it."""
+    if is_folder(uri):
+        from sluicegate.targets.parquet.dialect import ParquetDialect
+
+        return ParquetDialect()
+    from sluicegate.targets.postgres.dialect import PostgresDialect
+
+    return PostgresDialect()
 
 
 def require_ledger(ledger: str | None, uri: str) -> str:

@@ -69,7 +69,8 @@ def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) ->
         yield from _place(source, "read", step, where) or _file(source, form, where, form_where)
     if step.into in pipeline.datasets:
         yield from _target(pipeline.datasets[step.into].uri, pipeline, ("steps", step.name, "writes", "into"))
-    yield from contract_diagnostics(step, pipeline.root, is_whole=step.name in pipeline.steps)
+    into = pipeline.datasets[step.into].uri if step.into in pipeline.datasets else None
+    yield from contract_diagnostics(step, pipeline.root, into, is_whole=step.name in pipeline.steps)
 
 
 def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[UnplacedDiagnostic]:
@@ -134,7 +135,7 @@ def _place(place: Location, verb: str, step: Step, where: Where) -> list[Unplace
     """Whether files can be read or written there at all."""
     uri = place.template
     scheme = _scheme(uri)
-    if scheme == "table":
+    if scheme in {"table", "iceberg"}:
         return [UnplacedDiagnostic(where, "not-supported", f"a {step.kind} {verb}s files, and {uri!r} is a table")]
     if scheme in _WEB and verb == "write":
         return [UnplacedDiagnostic(where, "not-supported", f"nothing can be written to a web server: {uri!r}")]

@@ -21,22 +21,29 @@ from sluicegate.pipeline.keys.model import Column, LoadStep
 from sluicegate.pipeline.read.expectations import known_expectations
 from sluicegate.records.casts import misfits
 from sluicegate.records.types import UnknownTypeError, parse_type
-from sluicegate.targets.postgres.names import unusable_column
+from sluicegate.targets.open import dialect_of
 
 __all__ = ["contract_diagnostics"]
 
 
-def contract_diagnostics(step: LoadStep, root: Path, *, is_whole: bool = True) -> Iterator[UnplacedDiagnostic]:
+def contract_diagnostics(
+    step: LoadStep, root: Path, into: str | None, *, is_whole: bool = True
+) -> Iterator[UnplacedDiagnostic]:
     """All of them. `root` is the dags root, from which a suite is found.
 
+    :param into: the place that it loads into, where that is known
     :param is_whole: whether no key of the step may be missing because of an error in it
     """
     where: Where = ("steps", step.name)
     for key, why in mode_errors(step) if is_whole else ():
         yield UnplacedDiagnostic((*where, key), "load", why)
     known = _known(step.columns)
+    dialect = dialect_of(into) if into is not None else None
     for name, column in step.columns.items():
-        yield from _column(name, column, known, (*where, "columns", name))
+        at = (*where, "columns", name)
+        if dialect is not None and (unusable := dialect.unusable_column(name)) is not None:
+            yield UnplacedDiagnostic(at, "column", f"column `{name}` {unusable}: rename it in the source", key=True)
+        yield from _column(name, column, known, at)
     for index, rule in enumerate(rules_of_checks(step.checks)):
         yield from _check(rule, known, (*where, "checks", index, rule.expectation))
     if step.suite is not None:
@@ -46,8 +53,6 @@ def contract_diagnostics(step: LoadStep, root: Path, *, is_whole: bool = True) -
 def _column(
     name: str, column: Column, known: Mapping[str, CheckedColumn], where: Where
 ) -> Iterator[UnplacedDiagnostic]:
-    if (why := unusable_column(name)) is not None:
-        yield UnplacedDiagnostic(where, "column", f"column `{name}` {why}: rename it in the source", key=True)
     type_ = None
     try:
         type_ = parse_type(column.type) if column.type is not None else None

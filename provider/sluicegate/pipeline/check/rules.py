@@ -10,6 +10,7 @@ from sluicegate.graph.datasets import binding_of, folders_of, writers
 from sluicegate.graph.edges import edges, narrowed_by, params_in, texts_in
 from sluicegate.graph.order import cycles
 from sluicegate.graph.template import same_place
+from sluicegate.pipeline.check.referenced import check_own_references
 from sluicegate.pipeline.diagnostics import Diagnostic, Where
 from sluicegate.pipeline.keys.model import LoadStep, Mode, Pipeline
 from sluicegate.pipeline.read.groups import check_groups
@@ -29,6 +30,7 @@ def check_pipeline(pipeline: Pipeline, source: Source) -> list[Diagnostic]:
         *_self_reads(pipeline, source),
         *_cycles(pipeline, source),
         *_narrow_replacements(pipeline, source),
+        *check_own_references(pipeline, source),
         *check_mapped(pipeline, source),
         *check_teardowns(pipeline, source),
         *check_groups(pipeline, source),

@@ -14,6 +14,7 @@ from sluicegate.graph.order import cycles
 from sluicegate.graph.template import before_item, needs_item, same_place, uses
 from sluicegate.graph.waits import upstream_reads
 from sluicegate.graph.window import endless, unmatched
+from sluicegate.pipeline.check.referenced import near_reference
 from sluicegate.pipeline.diagnostics import Diagnostic, Where, bug, did_you_mean
 from sluicegate.pipeline.keys.model import Pipeline, Read, Schedule
 from sluicegate.pipeline.read.draft import Draft, Variant
@@ -42,12 +43,13 @@ def check_reads(variant: Variant, neighbours: Neighbours) -> Iterator[Diagnostic
     """The errors in what one pipeline reads from others."""
     schedule = None if variant.is_wrong_at("schedule") else variant.pipeline.schedule
     for where, read in variant.elsewhere:
-        yield from _check_read(schedule, variant.source, read, where, neighbours)
+        yield from _check_read(schedule, variant, read, where, neighbours)
 
 
 def _check_read(
-    schedule: Schedule | None, source: Source, read: Read, where: Where, neighbours: Neighbours
+    schedule: Schedule | None, reader: Variant, read: Read, where: Where, neighbours: Neighbours
 ) -> Iterator[Diagnostic]:
+    source = reader.source
     name, dataset = split(read.dataset)
     making = neighbours.making(name)
     if len(making) != 1:
@@ -70,6 +72,7 @@ def _check_read(
         yield _broken(source, where, name, draft, neighbours)
     else:
         yield from _check_place(source, read, where, variant.pipeline)
+        yield from near_reference(reader.pipeline, source, where, variant.pipeline, dataset)
         if schedule is not None and not read.latest:
             yield from _check_windows(schedule, source, read, where, variant.pipeline)
 

@@ -91,7 +91,7 @@ LIMIT = Shape(
     {"anyOf": [{"type": "integer", "minimum": 0}, *_written("", r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$").schema["anyOf"]]},
 )
 INSTANT = _written("day or moment", "^[0-9]{4}")
-URI = _written("URI", r"^(s3|gs|file|https?)://.*[^/\s]|^table://[^/]+/[^/]+$|^\s*\{\{")
+URI = _written("URI", r"^(s3|gs|file|https?)://.*[^/\s]|^(table|iceberg)://[^/]+/[^/]+$|^\s*\{\{")
 GROUP = _written("group", r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$")
 CRON = known_or_text("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 COLUMN_TYPE = known_or_text(

@@ -15,12 +15,16 @@ from sluicegate.pipeline.text.source import Report
 
 __all__ = ["Bound", "Datasets", "Side"]
 
-SCHEMES = ("s3", "gs", "file", "https", "http", "table")
+SCHEMES = ("s3", "gs", "file", "https", "http", "table", "iceberg")
 Side = Literal["reads", "writes"]
 Bound = dict[str, tuple[Any, Where]]
 """What is at a binding, and where."""
 _URI = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):/{1,2}(.*)", re.DOTALL)
-_TABLE = re.compile(r"[\w.-]+/[^/]+")
+_TABLES = {
+    "table": (re.compile(r"[\w.-]+/[^/]+"), "<table>"),
+    "iceberg": (re.compile(r"[\w.-]+/[^/.]+(\.[^/.]+)+|[\w.-]+/[^/]*\{[^/]*"), "<namespace.table>"),
+}
+"""Of what is not a file, what follows the scheme, and in words behind the connection."""
 _KEYS = keys_of(Dataset)
 _READ_KEYS = keys_of(Read)
 
@@ -68,8 +72,8 @@ class Datasets:
         # Which steps use it, and whether they have an `item`, is seen when they do.
         if uri is None or not self._check_uri(uri, at, mapped=True):
             return None
-        if given.get("connection") is not None and uri.startswith(("table://", "file://")):
-            why = "a table names its connection in its URI" if uri.startswith("table://") else "a file needs none"
+        if given.get("connection") is not None and uri.startswith(("table://", "iceberg://", "file://")):
+            why = "a table names its connection in its URI" if not uri.startswith("file://") else "a file needs none"
             self.report.error((*where, "connection"), "value", f"`connection` is for servers: {why}", key=True)
         made = {**given, "name": name}
         return validate(Dataset, made, where, self.report)
@@ -79,7 +83,7 @@ class Datasets:
             return self.check_template(uri, where, mapped=mapped)  # a place that is an item itself
         found = _URI.match(uri)
         scheme = found[1] if found else ""
-        known = "s3:// gs:// file:// https:// table://"
+        known = "s3:// gs:// file:// https:// table:// iceberg://"
         if found is None or scheme not in SCHEMES or not uri.startswith(f"{scheme}://"):
             meant = did_you_mean(scheme, [*SCHEMES, "s3a"]) if scheme else None
             meant = {"s3a": "s3"}.get(meant or "", meant)
@@ -91,8 +95,9 @@ class Datasets:
             )
             return False
         rest = uri.split("://", 1)[1]
-        if scheme == "table" and not _TABLE.fullmatch(rest):
-            self.report.error(where, "uri", f"expected table://<connection>/<table>, not {shown(uri)}")
+        pattern, named = _TABLES.get(scheme, (None, ""))
+        if pattern is not None and not pattern.fullmatch(rest):
+            self.report.error(where, "uri", f"expected {scheme}://<connection>/{named}, not {shown(uri)}")
             return False
         if not rest.strip("/"):
             self.report.error(where, "uri", f"{shown(uri)} names no place")

@@ -24,6 +24,8 @@ def read_load(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
     made["checks"] = read_checks(given.get("checks"), (*where, "checks"), site.report)
     for words, place in leaves(mapping(given.get("scope"), (*where, "scope"), site.report), (*where, "scope")):
         site.datasets.check_template(words, place)
+    for words, place in leaves(given.get("results"), (*where, "results")):
+        site.datasets.check_template(words, place)
     _read_references(given.get("columns"), made, (*where, "columns"), site)
     _near_columns(given, where, site)
     return validate_part(LoadStep, made, where, site.report)
