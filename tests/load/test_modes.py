@@ -118,6 +118,24 @@ def test_a_scope_narrows_what_is_read_and_what_is_replaced(warehouse: Any) -> No
     assert whole.counts.dead == 1
 
 
+@pytest.mark.parametrize("said", ["2026-01-01 06:00", "2026-01-01", "2026-1-1 6:00", "2026-01-01T01:00-05:00"])
+def test_a_moment_of_a_scope_without_a_zone_is_in_utc_wherever_the_server_is(
+    warehouse: Any, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setattr(warehouse, "conninfo", f"{warehouse.conninfo} options='-c TimeZone=America/New_York'")
+    at = "2026-01-01 00:00+00" if said == "2026-01-01" else "2026-01-01 06:00+00"
+    words = {
+        "mode": "replace_window", "window_by": "day", "origin": window(1),
+        "columns": {"day": {"type": "date"}, "at": {"type": "timestamptz"}},
+    }  # fmt: skip
+    rows = [[1, "2026-01-01", at], [2, "2026-01-01", "2026-01-01 11:00+00"]]
+    warehouse.load(warehouse.csv("1.csv", ["id", "day", "at"], rows), **words)
+    path = warehouse.csv("2.csv", ["id", "day", "at"], [[3, "2026-01-01", at], *rows[1:]])
+    report = warehouse.load(path, scope={"at": said}, **words)
+    assert (report.counts.read, report.counts.inserted, report.removed) == (1, 1, 1)
+    assert warehouse.rows("SELECT id FROM t ORDER BY 1") == [(2,), (3,)]
+
+
 def test_a_scope_takes_lists_and_null_and_refuses_what_the_column_is_not(warehouse: Any) -> None:
     path = warehouse.csv("1.csv", ["id", "n"], [[1, 1], [2, 2], [3, ""], [4, "x"], [5, 3]])
     words = {"key": "id", "columns": {"n": {"type": "integer"}}}

@@ -8,12 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 import pytest
 
+from sluicegate.graph.window import Window
+from sluicegate.load import DeadLettersOperator, LoadOperator
 from sluicegate.load.load import Loader
+from sluicegate.runtime.step import StepContext
 from sluicegate.storage import Storage
 
 
@@ -91,6 +95,45 @@ def test_a_load_after_one_that_failed_in_its_middle_or_was_stopped_finds_nothing
     thread.join()
     assert warehouse.load(warehouse.csv("2.csv", ["id", "v"], [[2, "b"]]), key="id").counts.inserted == 1
     assert warehouse.one("SELECT count(*) FROM t") == 2
+
+
+def test_a_load_that_is_cancelled_before_it_has_begun_to_work_does_not_go_on(warehouse: Any) -> None:
+    file = warehouse.csv("1.csv", ["id"], [[1]])
+    loader = Loader(warehouse.request(file, key="id"), warehouse.storage, warehouse.target())
+    loader.cancel()
+    with pytest.raises(Exception, match="cancelled"):
+        loader.run()
+
+    class Cancelling(Storage):
+        """Neither DuckDB nor the session is there yet when the source is listed."""
+
+        def require_parts(self, uris: Any) -> Any:
+            cancel()
+            return super().require_parts(uris)
+
+    def cancel() -> None:
+        loader.cancel()
+
+    for source in (Cancelling(), Interrupted(cancel)):
+        loader = Loader(warehouse.request(file, key="id"), source, warehouse.target())
+        with pytest.raises(Exception, match=r"(?i)interrupt|cancel"):
+            loader.run()
+    assert warehouse.one("SELECT to_regclass('t') IS NULL")
+    assert warehouse.load(file, key="id").counts.inserted == 1
+
+
+def test_a_replay_that_is_cancelled_before_it_has_begun_leaves_its_letters(
+    warehouse: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse.load(warehouse.csv("1.csv", ["id"], [["x"]]), key="id", columns={"id": "integer"})
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", warehouse.connection)
+    window = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+    words = {"task_id": "a", "into": "table://warehouse/t", "key": "id"}
+    for operator in (DeadLettersOperator(**words), LoadOperator(source=str(warehouse.folder / "1.csv"), **words)):
+        operator.on_kill()
+        with pytest.raises(Exception, match="cancelled"):
+            operator.run({}, StepContext("p", "s", "r", 1, -1, window))
+    assert warehouse.one("SELECT status FROM sluicegate.dead_letters") == "open"
 
 
 def test_a_connection_that_was_lost_while_the_source_was_read_is_opened_again(warehouse: Any) -> None:

@@ -81,6 +81,7 @@ class DeadLettersOperator(StepOperator):
         self.aws_conn_id, self.connection, self.root = aws_conn_id, connection, root
         self.ledger_conn_id = ledger_conn_id
         self._replay: Replay | None = None
+        self._is_killed = False
 
     def run(self, context: Context, step: StepContext) -> StepResult:
         """Act on the letters, and say in one line what became of them."""
@@ -154,6 +155,8 @@ class DeadLettersOperator(StepOperator):
                 who=who, reason=self.reason, mending=mending, overwrite=self.overwrite,
                 for_window=self._narrowed(step),
             )  # fmt: skip
+            if self._is_killed:
+                self._replay.cancel()
             try:
                 selection = self._of_table(target(table).inspect().name, step)
                 report = (
@@ -208,5 +211,6 @@ class DeadLettersOperator(StepOperator):
 
     def on_kill(self) -> None:
         """Stop the statement that runs; what was committed stays."""
+        self._is_killed = True
         if self._replay is not None:
             self._replay.cancel()

@@ -32,6 +32,7 @@ from sluicegate.load.request import LoadRequest
 from sluicegate.load.results import file_name, publish
 from sluicegate.load.scope import as_values
 from sluicegate.load.stage import Stage
+from sluicegate.load.stop import Stop
 from sluicegate.pipeline.keys.load import Overlap
 from sluicegate.pipeline.keys.model import Column, Mode
 from sluicegate.records.casts import Cast
@@ -120,15 +121,19 @@ class Loader:
         self._digest = request.digest()
         self._account = Account(request, self._digest)
         self._rules = request.rules()
+        self._stop = Stop(self._interrupt)
 
     def cancel(self) -> None:
-        """Stop what is running, in DuckDB and in the target."""
+        """Stop the load, whatever it does; before `run` it will not begin. What is committed stays."""
+        self._stop.ask()
+
+    def _interrupt(self) -> None:
         if (duck := self._duck) is not None:
             duck.interrupt()
         self._target.cancel()
 
     def run(self) -> LoadReport:
-        with self._target:
+        with self._stop.while_running(), self._target:
             return self._run()
 
     def _run(self) -> LoadReport:
@@ -175,6 +180,7 @@ class Loader:
         stage = self._stage(duck, columns, readers, seen, bad)
         for part in parts:
             self._source.verify(part)
+        self._stop.check()
         if not stage.read and not all(name in seen.columns or self._is_declared(name) for name in columns):
             columns = {}  # The first record will say of what types they are.
         called = {name: own for own, name in alike.items()}
@@ -282,7 +288,7 @@ class Loader:
             return None
         place = request.columns.get(request.window_by, Column()).zone
         window, scope = request.origin.window, as_values(request.scope)
-        return replaced_by(window, request.window_by, columns[request.window_by], place, scope)
+        return replaced_by(window, request.window_by, columns, place, scope)
 
     def _references(self, duck: DuckDBPyConnection, columns: Mapping[str, ColumnType]) -> dict[str, str]:
         """By column that refers to another dataset, the table with the values that it may have."""
@@ -443,6 +449,7 @@ class Loader:
         if request.dead_letters.keep is not None:
             session.ledger.forget(table.name, request.dead_letters.keep, _FORGOTTEN)
         session.ledger.record(self._account.entry(table, parts, "loaded", prepared.counts, None))
+        self._stop.check()
         if not request.dry_run:
             session.commit()
         return self._account.report(

@@ -91,6 +91,7 @@ class LoadOperator(StepOperator):
         self.references = dict(references or {})
         self._formats = {name: at.format for name, at in self.references.items() if isinstance(at, Location)}
         self._loader: Loader | None = None
+        self._is_killed = False
 
     def run(self, context: Context, step: StepContext) -> StepResult:
         """Load, and say in one line what became of the records."""
@@ -124,6 +125,8 @@ class LoadOperator(StepOperator):
         )  # fmt: skip
         storage = Storage(self.aws_conn_id, connection=self.connection, success_marker=request.format.success_marker)
         self._loader = Loader(request, storage, target)
+        if self._is_killed:
+            self._loader.cancel()
         try:
             report = self._loader.run()
         except FaultError as failed:
@@ -150,5 +153,6 @@ class LoadOperator(StepOperator):
 
     def on_kill(self) -> None:
         """Stop the statement that runs; the transaction is rolled back with it."""
+        self._is_killed = True
         if self._loader is not None:
             self._loader.cancel()

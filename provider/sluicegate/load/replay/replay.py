@@ -96,9 +96,11 @@ class Replay:
         self._mending: Mending = mending or AsItIs()
         self._overwrite = overwrite
         self._loader: _ReplayLoader | None = None
+        self._is_cancelled = False
 
     def cancel(self) -> None:
-        """Stop what is running; what was committed stays."""
+        """Stop the replay, whatever it does; before `run` it will not begin. What was committed stays."""
+        self._is_cancelled = True
         if (loader := self._loader) is not None:
             loader.cancel()
 
@@ -147,6 +149,8 @@ class Replay:
                 self._of(batch[0].letter), batch, self._targets(batch[0].letter.target), self._ledger,
                 self._closed, overwrite=self._overwrite, files=self._source,
             )  # fmt: skip
+            if self._is_cancelled:
+                self._loader.cancel()
             try:
                 report = report.plus(self._loader.run())
             except _NothingLeftError:
