@@ -5,6 +5,7 @@ One Spark for all: each random case is one table with many rules.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -20,14 +21,14 @@ from hypothesis import strategies as st
 
 from sluicegate.checks.bounds import CheckedColumn
 from sluicegate.checks.compile import ROW_LEVEL, compile_rule, compile_table_rule
-from sluicegate.checks.dialect import PARSES, SEARCH, SPARK
-from sluicegate.checks.functions import parses, search
+from sluicegate.checks.dialect import SPARK
 from sluicegate.checks.rule import Rule, number_twins
 from sluicegate.checks.spark import SparkColumn, checked, plan_of, spark_job
 from sluicegate.faults import FaultError
 from sluicegate.local.aws.spark import java_home
 from sluicegate.records.types import parse_type
 from tests.checks import cases
+from tests.spark import spark_session
 
 # A number without a precision travels as a double there, as it is compared in DuckDB.
 TYPES = {name: "DOUBLE" if kind == "numeric" else parse_type(kind).duck for name, kind in cases.KINDS.items()}
@@ -38,23 +39,8 @@ seldom = settings(
 
 @pytest.fixture(scope="module")
 def spark() -> Iterator[Any]:
-    os.environ.setdefault("JAVA_HOME", str(java_home()))
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    from pyspark.sql import SparkSession
-
-    settings = {
-        "spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "1", "spark.sql.session.timeZone": "UTC",
-        "spark.driver.memory": "1g", "spark.driver.host": "127.0.0.1", "spark.sql.codegen.wholeStage": "false",
-        "spark.sql.adaptive.enabled": "false",
-    }  # fmt: skip
-    builder = SparkSession.builder.master("local[1]")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    session.udf.register(SEARCH, search, "boolean")
-    session.udf.register(PARSES, parses, "boolean")
-    yield session
-    session.stop()
+    with spark_session() as session:
+        yield session
 
 
 def columns() -> dict[str, CheckedColumn]:
@@ -200,8 +186,7 @@ def test_the_job_splits_a_folder_by_its_contract_and_says_why(tmp_path: Path) ->
     )
     (tmp_path / "job.py").write_text(spark_job())
     (tmp_path / "plan.json").write_text(plan_of(CONTRACT, number_twins(RULES)))
-    words = {name: str(tmp_path / name) for name in ("source", "passed", "rejected")}
-    words |= {"plan": str(tmp_path / "plan.json"), "report": str(tmp_path / "report.json")}
+    words = {"source": str(source), "plan": str(tmp_path / "plan.json"), "to": f"{tmp_path}/"}
     arguments = [word for name, value in words.items() for word in (f"--{name}", value)]
     environment = {**os.environ, "JAVA_HOME": str(java_home()), "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": ""}
     submit = Path(sys.executable).with_name("spark-submit")
@@ -212,24 +197,27 @@ def test_the_job_splits_a_folder_by_its_contract_and_says_why(tmp_path: Path) ->
     assert done.returncode == 0, done.stderr[-3000:]
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["read"], report["passed"], report["rejected"]) == (5, 1, 4)
+    assert report["plan"] == hashlib.sha256((tmp_path / "plan.json").read_bytes()).hexdigest()
+    assert report["files"] == [["part-0.parquet", (source / "part-0.parquet").stat().st_size]]
     assert report["reasons"] == {
         "between:amount": 1, "matches:code#2": 1, "required:id": 1, "type:amount": 1, "type:code": 1, "type:day": 2,
         "unique:id": 2,
     }  # fmt: skip
-    assert report["warnings"] == {"in:code": 5}
+    assert {"rule": "in:code", "judged": 5, "bad": 5, "holds": False} in report["rules"]
     assert report["table"] == [
         {"rule": "expect_table_row_count_to_be_between", "holds": False, "observed": "1", "severity": "critical"}
     ]
     passed = parquet.read_table(tmp_path / "passed")
-    assert passed.schema.names == ["id", "amount", "day", "code"]
+    assert passed.schema.names == ["id", "amount", "day", "code", "more", "__part", "__line"]
     assert str(passed.schema.field("amount").type) == "decimal128(12, 2)"
-    assert [list(map(str, row.values())) for row in passed.to_pylist()] == [["1", "1.25", "2024-01-01", "ä"]]
-    rejected = sorted(parquet.read_table(tmp_path / "rejected").to_pylist(), key=lambda row: row["line"])
-    assert (rejected[0]["line"], sorted(rejected[0]["failures"])) == (2, ["type:amount", "type:day"])
-    assert json.loads(rejected[3]["record"]) == {
+    assert [list(map(str, row.values())) for row in passed.to_pylist()] == [
+        ["1", "1.25", "2024-01-01", "ä", "1", "0", "1"]
+    ]
+    rejected = sorted(parquet.read_table(tmp_path / "rejected").to_pylist(), key=lambda row: row["__line"])
+    assert (rejected[0]["__line"], rejected[0]["__failures"]) == (2, '["type:amount","type:day"]')
+    assert {name: rejected[3][name] for name in ("id", "amount", "day", "code", "more")} == {
         "id": None, "amount": 500.0, "day": "nonsense", "code": "x", "more": 5,
     }  # fmt: skip
-    assert rejected[0]["file"].endswith("part-0.parquet")
     assert (tmp_path / "passed" / "_SUCCESS").is_file()
 
 

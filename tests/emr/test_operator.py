@@ -10,7 +10,10 @@ import pytest
 from airflow._shared.module_loading import import_string
 from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTerminated, TaskDeferred
 
+from sluicegate.checks.spark import spark_job
 from sluicegate.faults import FatalFault, FaultError, TransientFault
+from sluicegate.pipeline.keys.load import LoadOptions
+from sluicegate.records.on_cluster import ClusterCheck, cluster_plan, digest_of
 from sluicegate.runtime.marks import RECOVERY_KEY
 from sluicegate.testing.emr import AwsError, LostAnswerError
 
@@ -415,3 +418,31 @@ def test_the_fault_stands_in_the_store(aws: Any, task: Any, fired: Any) -> None:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """botocore's pauses between its attempts."""
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
+
+
+def test_what_it_writes_is_checked_by_the_last_job_of_its_cluster(aws: Any, make_task: Any) -> None:
+    options = LoadOptions(key="id", columns={"id": "bigint"}, format="parquet")  # type: ignore[arg-type]
+    task = make_task(checks=[ClusterCheck("load_delays", "out", options)])
+    task.execute()
+    task.retry()
+    assert aws.calls.count("RunJobFlow") == 1
+    [(cluster_id, cluster)] = aws.clusters.items()
+    assert aws.live() == [cluster_id]
+    first, last = cluster["Request"]["Steps"]
+    assert first["HadoopJarStep"]["Args"][8] == "--flights"
+    assert (last["Name"], last["ActionOnFailure"]) == ("check.py", "TERMINATE_CLUSTER")
+    job, *words = last["HadoopJarStep"]["Args"][7:]
+    assert words[::2] == ["--plan", "--source", "--to"]
+    plan, source, to = words[1::2]
+    assert (source, to) == ("s3://lake/delays/2013-02-11/", "s3://lake/delays/2013-02-11/_checked/load_delays/")
+    text = cluster_plan(options, task.operator.root)
+    assert plan == f"s3://code/{digest_of(text)}/load_delays.json"
+    assert aws.s3.get(plan) == text.encode()
+    assert aws.s3.get(job) == spark_job().encode()
+
+
+def test_a_plan_that_makes_no_sense_is_refused_before_a_cluster_is_started(aws: Any, make_task: Any) -> None:
+    options = LoadOptions(columns={"id": {"type": "bigint", "between": [5, 1]}})  # type: ignore[dict-item]
+    with pytest.raises(FatalFault, match="CHECK_BROKEN"):
+        make_task(checks=[ClusterCheck("load_delays", "out", options)]).execute()
+    assert aws.calls.count("RunJobFlow") == 0

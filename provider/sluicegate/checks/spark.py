@@ -18,8 +18,12 @@ from sluicegate.checks.compile import compile_rule, compile_table_rule
 from sluicegate.checks.dialect import PARSES, SEARCH, SPARK
 from sluicegate.checks.functions import parses, search
 from sluicegate.checks.rule import REFERENCES, Rule
+from sluicegate.checks.spark_job import REASONS
 
 __all__ = ["SparkColumn", "checked", "plan_of", "spark_job"]
+
+_VERSION = 1
+"""Part of the plan: to be raised when the job makes something else of the same contract."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,23 @@ class SparkColumn:
     zone: str | None = None
 
 
-def plan_of(columns: Mapping[str, SparkColumn], rules: Sequence[Rule]) -> str:
+def plan_of(
+    columns: Mapping[str, SparkColumn],
+    rules: Sequence[Rule],
+    *,
+    key: Sequence[str] = (),
+    newest_by: str | None = None,
+    partitions: bool = True,
+) -> str:
     """The plan of a contract, as JSON.
 
-    :param columns: those that `passed/` gets, in this order
+    :param columns: those that have a type in it; `passed/` gets all others as they are
     :param rules: what is asked of the records, and of those that pass
+    :param key: of several records with one key, the newest by `newest_by` is in `passed/`
+    :param partitions: whether folders such as `day=2026-01-01/` are columns
     :raises FaultError: CHECK_BROKEN when a rule makes no sense, or only Great Expectations can carry it out.
     """
-    known = {name: checked(name, column) for name, column in columns.items()}
+    known = {name: checked(name, column, lost=True) for name, column in columns.items()}
     rows: list[dict[str, Any]] = []
     table: list[dict[str, Any]] = []
     for rule in rules:
@@ -64,13 +77,22 @@ def plan_of(columns: Mapping[str, SparkColumn], rules: Sequence[Rule]) -> str:
         }
         for name, column in columns.items()
     ]  # fmt: skip
-    return json.dumps({"columns": made, "rows": rows, "table": table}, ensure_ascii=False, indent=1)
+    plan = {
+        "version": _VERSION, "columns": made, "rows": rows, "table": table, "key": list(key), "newest_by": newest_by,
+        "partitions": partitions,
+    }  # fmt: skip
+    return json.dumps(plan, ensure_ascii=False, indent=1)
 
 
-def checked(name: str, column: SparkColumn) -> CheckedColumn:
-    """A column as rules see it: NaN is missing."""
+def checked(name: str, column: SparkColumn, *, lost: bool = False) -> CheckedColumn:
+    """A column as rules see it: NaN is missing, and what a cast lost is not.
+
+    :param lost: whether the job says what casts lost
+    """
     value = SPARK.name_of(name)
     missing = f"{value} IS NULL"
+    if lost:
+        missing = f"({missing} AND NOT array_contains({REASONS}, {SPARK.literal(f'type:{name}')}))"
     if column.type in {"FLOAT", "DOUBLE"}:
         missing = f"({missing} OR isnan({value}))"
         value = f"CASE WHEN isnan({value}) THEN NULL ELSE {value} END"

@@ -1,13 +1,18 @@
 """The job that applies a contract on a cluster: what passes goes to one folder, the rest with its reasons to another.
 
 Its file is the whole program: it is uploaded as it is (with the functions that its SQL calls put in) and imports
-nothing but pyspark. `spark-submit spark_job.py --plan .. --source .. --passed .. --rejected .. --report ..`
+nothing but pyspark. `spark-submit spark_job.py --plan .. --source .. --to ..`
+
+Below `--to` it writes `passed/`, `replaced/` (records that pass, and of which there is a newer one with their key),
+`rejected/` and, last, `report.json`. A run begins by removing what an earlier one has left there.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import re
 from decimal import Decimal
 from typing import Any, Dict  # noqa: UP035 - what is not an annotation runs on the Python 3.9 of EMR 7
 
@@ -16,7 +21,35 @@ FUNCTIONS: dict[str, Any] = {}
 
 REASONS = "__failures"
 RAW = "__raw"
-FILE, LINE = "__file", "__line"
+PART, LINE = "__part", "__line"
+"""Where a record is from: its file's place in the order of their names, and its place in that from 1."""
+NUMBER = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*"
+DAY = r"\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+CLOCK = r"([T ][0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]{0,6})?)?)?"
+ZONE = r"\s*(Z|[+-][0-9]{2}(:?[0-9]{2})?)?\s*"
+WRITTEN = {
+    "SMALLINT": r"\s*[+-]?[0-9]+\s*",
+    "INT": r"\s*[+-]?[0-9]+\s*",
+    "BIGINT": r"\s*[+-]?[0-9]+\s*",
+    "FLOAT": NUMBER + "|(?i:[+-]?(nan|inf|infinity))",
+    "DOUBLE": NUMBER + "|(?i:[+-]?(nan|inf|infinity))",
+    "DATE": DAY + r"([T ]0?0:0?0(:0?0(\.0*)?)?)?\s*",
+    "TIMESTAMP_NTZ": DAY + CLOCK + r"\s*",
+    "TIMESTAMP": DAY + CLOCK + ZONE,
+    "BOOLEAN": "(?i:true|false|t|f)",
+}
+"""How texts are written that are values of a type: Spark's own casts take more, and cut what they do not know."""
+SCHEME = "^[A-Za-z0-9]+:/*"
+"""How a URI begins, which one file system writes in several ways: `file:/`, `file:///`."""
+NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
+MOMENTS = ("date", "timestamp", "timestamp_ntz")
+FAMILIES = {
+    **dict.fromkeys(("SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE", "DECIMAL"), NUMBERS),
+    **dict.fromkeys(("DATE", "TIMESTAMP", "TIMESTAMP_NTZ"), MOMENTS),
+    "BOOLEAN": ("boolean",),
+    "STRING": ("tinyint", "smallint", "int", "bigint", "boolean", "date"),
+}
+"""Of what types of a file a type is made without a doubt, beside texts."""
 
 
 def quoted(name: str) -> str:
@@ -27,42 +60,88 @@ def literal(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def base(kind: str) -> str:
+    """A type without its digits."""
+    return kind.partition("(")[0]
+
+
 def changed(raw: str, column: Plan, kind: str) -> str:
     """SQL of whether the cast of `raw`, of Spark's type `kind`, would lose or change its value."""
     value = f"try_cast({raw} AS {column['type']})"
     faults = [f"{value} IS NULL"]
     if column["length"] is not None:
-        faults.append(f"length({raw}) > {int(column['length'])}")
-    if kind != "string":
+        faults.append(f"length({value}) > {int(column['length'])}")
+    if kind == "string":
+        if (written := pattern(column["type"])) is not None:
+            faults.append(f"NOT ({raw} RLIKE {literal('^(' + written + ')$')})")
+    elif column["type"] != "STRING":
         faults.append(f"NOT (try_cast({value} AS {kind}) <=> {raw})")
-    elif column["type"].startswith("DECIMAL"):
-        faults.append(f"NOT (try_cast({raw} AS DECIMAL(38,18)) <=> CAST({value} AS DECIMAL(38,18)))")
-    elif column["type"] == "DATE":
-        faults.append(f"NOT (try_cast({raw} AS TIMESTAMP_NTZ) <=> CAST({value} AS TIMESTAMP_NTZ))")
     return f"({raw} IS NOT NULL AND ({' OR '.join(faults)}))"
 
 
-def typed(spark: Any, source: str, columns: list[Plan]) -> Any:
+def pattern(type_: str) -> str | None:
+    """How a text has to be written for a type; None where all are values of it."""
+    if base(type_) != "DECIMAL":
+        return WRITTEN.get(type_)
+    scale = int(type_.rstrip(")").partition(",")[2])
+    return rf"\s*[+-]?([0-9]+(\.[0-9]{{0,{scale}}}0*)?|\.[0-9]{{1,{max(scale, 1)}}}0*)\s*"
+
+
+def listed(spark: Any, folder: str) -> list[Any]:
+    """The files of a folder that hold records, by their paths in it: as `(path in it, size, Hadoop's path)`."""
+    path = spark._jvm.org.apache.hadoop.fs.Path(folder)
+    system = path.getFileSystem(spark._jsc.hadoopConfiguration())
+    root = system.makeQualified(path).toUri().getPath().rstrip("/") + "/"
+    found, files = [], system.listFiles(path, True) if system.exists(path) else None
+    while files is not None and files.hasNext():
+        file = files.next()
+        relative = file.getPath().toUri().getPath()[len(root) :]
+        *folders, name = relative.split("/")
+        hidden = any(part.startswith(("_", ".")) for part in (*folders, name))
+        if file.getLen() and not hidden and all("=" in part for part in folders):
+            found.append((relative, file.getLen(), file.getPath()))
+    return sorted(found, key=lambda one: one[0])
+
+
+def read(spark: Any, source: str, files: list[Any], plan: Plan) -> Any:
+    """Just these files, all of their columns, and the names of folders as columns where that is asked for."""
+    reader = spark.read.option("mergeSchema", "true")
+    if plan["partitions"]:
+        reader = reader.option("basePath", source)
+    return reader.parquet(*(path.toString() for _, _, path in files))
+
+
+def typed(spark: Any, raw: Any, files: list[Any], columns: list[Plan]) -> Any:
     """The records with the contract's types, what their casts lost, their raw form, and where each is from."""
-    raw = spark.read.parquet(*source.split(","))
     kinds = {field.name: field.dataType.simpleString() for field in raw.schema.fields}
-    if missing := [column["name"] for column in columns if column["name"] not in kinds]:
+    wanted = {column["name"]: column for column in columns}
+    if missing := [name for name in wanted if name not in kinds]:
         raise SystemExit(f"the records have no column {', '.join(missing)} (there is {', '.join(kinds)})")
     values, lost = [], []
-    for column in columns:
-        name = quoted(column["name"])
+    for place, kind in kinds.items():
+        name, column = quoted(place), wanted.get(place)
+        if column is None:
+            values.append(name)
+            continue
+        if kind != "string" and base(kind) not in FAMILIES[base(column["type"])]:
+            raise SystemExit(
+                f"column {place!r} is {kind} in the files and {column['type']} in the contract: a load makes the one "
+                "of the other in its own way, so leave `check_on` out, or give the column the type of the files"
+            )
         values.append(f"try_cast({name} AS {column['type']}) AS {name}")
-        if kinds[column["name"]] != column["type"].lower() or column["length"] is not None:
-            reason = literal(f"type:{column['name']}")
-            lost.append(f"CASE WHEN {changed(name, column, kinds[column['name']])} THEN {reason} END")
-    struct = ", ".join(quoted(name) for name in kinds)
-    return raw.selectExpr(
+        if kind != column["type"].lower() or column["length"] is not None:
+            reason = literal(f"type:{place}")
+            lost.append(f"CASE WHEN {changed(name, column, kind)} THEN {reason} END")
+    frame = raw.selectExpr(
         *values,
         f"filter(array({', '.join(lost) or 'CAST(NULL AS STRING)'}), x -> x IS NOT NULL) AS {REASONS}",
-        f"to_json(struct({struct}), map('ignoreNullFields', 'false')) AS {RAW}",
-        f"_metadata.file_path AS {FILE}",
-        f"_metadata.row_index AS {LINE}",
+        f"struct({', '.join(quoted(name) for name in kinds)}) AS {RAW}",
+        f"regexp_replace(_metadata.file_path, {literal(SCHEME)}, '') AS __file",
+        f"_metadata.row_index + 1 AS {LINE}",
     )
+    numbers = [(re.sub(SCHEME, "", path.toUri().toString()), number) for number, (_, _, path) in enumerate(files)]
+    places = spark.createDataFrame(numbers, f"__file STRING, {PART} INT").hint("broadcast")
+    return frame.join(places, "__file", "left").drop("__file")
 
 
 def judged(frame: Any, rules: list[Plan]) -> Any:
@@ -109,33 +188,75 @@ def holds(rule: Plan, applies: int, bad: int) -> bool:
     return applies == 0 or applies - bad >= Decimal(str(rule["mostly"])) * applies
 
 
-def run(spark: Any, plan: Plan, source: str, passed: str, rejected: str) -> Plan:
+def run(spark: Any, plan: Plan, source: str, to: str) -> Plan:
     """Split the records of `source`; returns the report."""
-    columns, rules = plan["columns"], plan["rows"]
-    frame = judged(typed(spark, source, columns), rules).cache()
+    columns, rules, files = plan["columns"], plan["rows"], listed(spark, source)
+    report: Plan = {"files": [[relative, size] for relative, size, _ in files]}
+    if not files:
+        return report | nothing(plan)
+    raw = read(spark, source, files, plan)
+    frame = judged(typed(spark, raw, files, columns), rules).cache()
     seen = counts(frame, rules)
+    if nowhere := frame.where(f"{PART} IS NULL").count():
+        raise SystemExit(f"it is not known of which files {nowhere} records are")
     broken = [number for number, rule in enumerate(rules) if not holds(rule, *seen[number])]
     strict = [number for number in broken if rules[number]["severity"] == "critical"]
     reasons = [f"CASE WHEN __fails{number} THEN {literal(rules[number]['name'])} END" for number in strict]
     every = f"concat({REASONS}, filter(array({', '.join(reasons) or 'CAST(NULL AS STRING)'}), x -> x IS NOT NULL))"
-    split = frame.selectExpr(*(quoted(column["name"]) for column in columns), f"{every} AS {REASONS}", RAW, FILE, LINE)
-    good = split.where(f"size({REASONS}) = 0").drop(REASONS, RAW, FILE, LINE)
+    names = [quoted(name) for name in raw.columns]
+    split = frame.selectExpr(*names, f"{every} AS {REASONS}", RAW, PART, LINE)
+    good = split.where(f"size({REASONS}) = 0").selectExpr(*names, PART, LINE)
     bad = split.where(f"size({REASONS}) > 0")
-    good.write.mode("overwrite").parquet(passed)
-    bad.selectExpr(f"{FILE} AS file", f"{LINE} + 1 AS line", f"{RAW} AS record", f"{REASONS} AS failures").write.mode(
-        "overwrite"
-    ).parquet(rejected)
+    kept, older = newest(good, plan)
+    kept.write.mode("overwrite").parquet(to + "passed/")
+    if older is not None:
+        older.write.mode("overwrite").parquet(to + "replaced/")
+    bad.selectExpr(f"{RAW}.*", PART, LINE, f"to_json({REASONS}) AS {REASONS}").write.mode("overwrite").parquet(
+        to + "rejected/"
+    )
     by_reason = bad.selectExpr(f"explode({REASONS}) AS rule").groupBy("rule").count().collect()
-    kept = spark.read.parquet(passed)
-    read, dead = frame.count(), bad.count()
-    return {
-        "read": read,
-        "passed": read - dead,
-        "rejected": dead,
+    written = {name: [[at, size] for at, size, _ in listed(spark, f"{to}{name}/")] for name in FOLDERS}
+    rows = {name: spark.read.parquet(f"{to}{name}/").count() if written[name] else 0 for name in FOLDERS}
+    if frame.count() != sum(rows.values()):
+        raise SystemExit(f"{frame.count()} records were read, and written were {rows}: the job is not repeatable")
+    return report | {
+        "read": frame.count(),
+        **rows,
+        "written": written,
+        "rules": [
+            {"rule": rule["name"], "judged": seen[number][0], "bad": seen[number][1], "holds": number not in broken}
+            for number, rule in enumerate(rules)
+        ],
         "reasons": {row["rule"]: row["count"] for row in sorted(by_reason, key=lambda row: row["rule"])},
-        "warnings": {rules[number]["name"]: seen[number][1] for number in broken if number not in strict},
-        "table": verdicts(kept, plan["table"]),
+        "table": verdicts(spark.read.parquet(to + "passed/"), plan["table"]),
     }
+
+
+FOLDERS = ("passed", "replaced", "rejected")
+
+
+def nothing(plan: Plan) -> Plan:
+    """The report of a folder without records."""
+    return {
+        "read": 0,
+        **dict.fromkeys(FOLDERS, 0),
+        "written": {name: [] for name in FOLDERS},
+        "rules": [{"rule": rule["name"], "judged": 0, "bad": 0, "holds": True} for rule in plan["rows"]],
+        "reasons": {},
+        "table": [],
+    }
+
+
+def newest(good: Any, plan: Plan) -> Any:
+    """Of several records with one key the newest, else that of the later file and line; and the others, if any."""
+    if not plan["key"]:
+        return good, None
+    order = f"{PART} DESC, {LINE} DESC"
+    if plan["newest_by"] is not None:
+        order = f"{quoted(plan['newest_by'])} DESC NULLS LAST, {order}"
+    keys = ", ".join(quoted(name) for name in plan["key"])
+    placed = good.selectExpr("*", f"row_number() OVER (PARTITION BY {keys} ORDER BY {order}) AS __place").cache()
+    return placed.where("__place = 1").drop("__place"), placed.where("__place > 1").drop("__place")
 
 
 def verdicts(frame: Any, rules: list[Plan]) -> list[Plan]:
@@ -162,27 +283,58 @@ def verdicts(frame: Any, rules: list[Plan]) -> list[Plan]:
 def write(spark: Any, uri: str, text: str) -> None:
     """One file, whole or not at all where the file system renames; S3 puts whole objects."""
     path = spark._jvm.org.apache.hadoop.fs.Path(uri)
-    system = path.getFileSystem(spark._jsc.hadoopConfiguration())
-    stream = system.create(path, True)
+    stream = path.getFileSystem(spark._jsc.hadoopConfiguration()).create(path, True)
     stream.write(bytearray(text.encode("utf-8")))
     stream.close()
+
+
+def remove(spark: Any, uri: str) -> None:
+    path = spark._jvm.org.apache.hadoop.fs.Path(uri)
+    path.getFileSystem(spark._jsc.hadoopConfiguration()).delete(path, True)
+
+
+SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
+}
+
+
+def begin(spark: Any) -> None:
+    """Let the session mean what the plan's SQL means."""
+    for setting, value in SETTINGS.items():
+        spark.conf.set(setting, value)
+    for name, function in FUNCTIONS.items():
+        spark.udf.register(name, function, "boolean")
+
+
+def carry_out(spark: Any, plan: str, source: str, to: str) -> Plan:
+    """Remove what an earlier run has left at `to`, write all anew, and the report last; returns that."""
+    for name in ("report.json", *FOLDERS):
+        remove(spark, to + name)
+    report = {"plan": hashlib.sha256(plan.encode("utf-8")).hexdigest()}
+    report |= run(spark, json.loads(plan), source, to)
+    write(spark, to + "report.json", json.dumps(report, indent=1, ensure_ascii=False))
+    return report
 
 
 def main() -> None:
     from pyspark.sql import SparkSession
 
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("plan", "source", "passed", "rejected", "report"):
+    for name in ("plan", "source", "to"):
         parser.add_argument(f"--{name}", required=True)
-    given, _ = parser.parse_known_args()
-    spark = SparkSession.builder.appName("sluicegate contract").getOrCreate()
-    spark.conf.set("spark.sql.session.timeZone", "UTC")
-    for name, function in FUNCTIONS.items():
-        spark.udf.register(name, function, "boolean")
+    given = parser.parse_args()
+    spark = SparkSession.builder.appName("sluicegate checks").getOrCreate()
+    begin(spark)
     [(plan,)] = spark.read.text(given.plan, wholetext=True).collect()
-    report = run(spark, json.loads(plan), given.source, given.passed, given.rejected)
-    write(spark, given.report, json.dumps(report, indent=1, ensure_ascii=False))
-    print(json.dumps(report, ensure_ascii=False))
+    report = carry_out(spark, plan, given.source, given.to)
+    print(f"{report['read']} records read, {report['rejected']} rejected: {json.dumps(report['reasons'])}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from sluicegate.faults import classify, fault
 
-__all__ = ["read_job", "split_s3", "upload"]
+__all__ = ["read_job", "split_s3", "upload", "upload_content"]
 
 log = logging.getLogger(__name__)
 
@@ -53,15 +53,19 @@ def upload(s3: Any, path: str, *, root: Path, artifacts: str) -> str:
     if "://" in path:
         split_s3(path)
         return path
-    content = read_job(path, root)
+    return upload_content(s3, read_job(path, root), Path(path).name, artifacts=artifacts)
+
+
+def upload_content(s3: Any, content: bytes, name: str, *, artifacts: str) -> str:
+    """The same for a file that is made here and called `name`."""
     bucket, prefix = split_s3(artifacts)
     prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
-    key = f"{prefix}{hashlib.sha256(content).hexdigest()}/{Path(path).name}"
+    key = f"{prefix}{hashlib.sha256(content).hexdigest()}/{name}"
     uri = f"s3://{bucket}/{key}"
     try:
         if not _exists(s3, bucket, key):
             s3.put_object(Bucket=bucket, Key=key, Body=content)
-            log.info("Uploaded %s to %s", path, uri)
+            log.info("Uploaded %s to %s", name, uri)
     except Exception as error:
         if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == "NoSuchBucket":
             raise fault(

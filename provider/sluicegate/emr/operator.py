@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sluicegate.emr.client import EmrClient
     from sluicegate.emr.connection import Aws
     from sluicegate.emr.verdict import ClusterStatus, StepStatus
+    from sluicegate.records.on_cluster import ClusterCheck
 
 __all__ = ["SparkOperator"]
 
@@ -57,6 +58,7 @@ class SparkOperator(StepOperator):
     :param max_runtime: how long each job may run; enforced on the cluster itself
     :param artifacts: the S3 folder to which job files are uploaded, under the hash of their content
     :param root: the dags root
+    :param checks: what loads ask of the records that are written here; each is a further job, behind all others
     :param timeout: how long a try may take, deferred time included; default: `execution_timeout`
     :param log_wait: how long to wait for a failed step's log
     """
@@ -76,6 +78,7 @@ class SparkOperator(StepOperator):
         reads: Mapping[str, str | Location] | None = None,
         writes: Mapping[str, str | Location] | None = None,
         max_runtime: timedelta = timedelta(hours=4),
+        checks: Sequence[ClusterCheck] = (),
         aws_conn_id: str | None = "aws_default",
         timeout: timedelta | None = None,
         log_wait: timedelta = timedelta(minutes=2),
@@ -88,6 +91,7 @@ class SparkOperator(StepOperator):
         self.reads = dict(reads or {})
         self.writes = dict(writes or {})
         self.max_runtime = max_runtime
+        self.checks = tuple(checks)
         self.artifacts = artifacts
         self.root = root
         self.aws_conn_id = aws_conn_id
@@ -101,6 +105,8 @@ class SparkOperator(StepOperator):
             raise ValueError(f"{self.task_id}: `jobs` is empty")
         if max_runtime < timedelta(seconds=1):
             raise ValueError(f"{self.task_id}: `max_runtime` must be at least a second")
+        if unbound := [check.binding for check in self.checks if check.binding not in self.writes]:
+            raise ValueError(f"{self.task_id}: checks of what is not in `writes`: {', '.join(unbound)}")
         if both := sorted(self.reads.keys() & self.writes.keys()):
             raise ValueError(f"{self.task_id}: bound in `reads` and in `writes`: {', '.join(both)}")
 
@@ -207,11 +213,12 @@ class SparkOperator(StepOperator):
 
         jobs = [Job.model_validate(job) for job in self.jobs]
         s3, root = self._connection().client("s3", attempts=5), Path(self.root)
-        end = not_after(datetime.now(UTC), self.max_runtime, len(jobs))
+        submits = [Submit(upload(s3, j.path, root=root, artifacts=self.artifacts), j.args) for j in jobs]
+        end = not_after(datetime.now(UTC), self.max_runtime, self._jobs)
         return cluster_request(
             name=key.name(attempt),
             cluster=Cluster.model_validate(self.cluster),
-            submits=[Submit(upload(s3, j.path, root=root, artifacts=self.artifacts), j.args) for j in jobs],
+            submits=[*submits, *self._check_jobs(s3, root)],
             bindings={**self.reads, **self.writes},
             max_runtime=self.max_runtime,
             tags={
@@ -225,12 +232,35 @@ class SparkOperator(StepOperator):
             },
         )
 
+    @property
+    def _jobs(self) -> int:
+        return len(self.jobs) + len(self.checks)
+
+    def _check_jobs(self, s3: Any, root: Path) -> list[Submit]:
+        """The jobs that check what the others wrote."""
+        from sluicegate.checks.spark import spark_job
+        from sluicegate.emr.artifacts import upload_content
+        from sluicegate.records.on_cluster import checked_folder, cluster_plan
+
+        found = []
+        for check in self.checks:
+            source = self.writes[check.binding]
+            [folder] = [source] if isinstance(source, str) else list(source)  # type: ignore[call-overload]
+            job = upload_content(s3, spark_job().encode(), "check.py", artifacts=self.artifacts)
+            plan = cluster_plan(check.options, root).encode()
+            uploaded = upload_content(s3, plan, f"{check.load}.json", artifacts=self.artifacts)
+            words = {"plan": uploaded, "source": str(folder), "to": checked_folder(str(folder), check.load)}
+            found.append(
+                Submit(job, tuple(word for name, value in words.items() for word in (f"--{name}", value)), bound=False)
+            )
+        return found
+
     def _wait(self, cluster: ClusterStatus, until: datetime | None) -> NoReturn:
         from sluicegate.emr.trigger import ClusterTrigger
 
         now = datetime.now(UTC)
         tag = cluster.tags.get(f"{TAG}not-after")
-        end = datetime.fromisoformat(tag) if tag else not_after(now, self.max_runtime, len(self.jobs))
+        end = datetime.fromisoformat(tag) if tag else not_after(now, self.max_runtime, self._jobs)
         deadline = end if until is None else min(end, until)
         self.log.info("Waiting for %s until %s at the latest", cluster.name, f"{deadline:%Y-%m-%d %H:%M:%S %Z}")
         self.defer(

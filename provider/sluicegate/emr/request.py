@@ -42,10 +42,11 @@ _LONGEST_TAG = 256
 
 @dataclass(frozen=True)
 class Submit:
-    """One spark-submit: the job file's `s3://` URI and its own arguments."""
+    """One spark-submit: the job file's `s3://` URI and its own arguments. `bound`: whether it gets the datasets too."""
 
     uri: str
     args: tuple[str, ...] = ()
+    bound: bool = True
 
 
 def plain_job(job: Job | Mapping[str, Any] | str) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def step_command(submit: Submit, bindings: Mapping[str, object], max_runtime: ti
     return [
         *("timeout", "--signal=TERM", f"--kill-after={int(KILL_AFTER.total_seconds())}", str(seconds)),
         *("spark-submit", "--deploy-mode", "client", submit.uri),
-        *flags(bindings),
+        *(flags(bindings) if submit.bound else ()),
         *submit.args,
     ]
 

@@ -20,6 +20,7 @@ from sluicegate.factory.unplaced import BuildError, UnplacedDiagnostic
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.graph.datasets import files_location, folders_of, read_locations, write_locations
 from sluicegate.graph.template import needs_item
+from sluicegate.pipeline.keys.load import CheckOn
 from sluicegate.pipeline.keys.model import (
     REFERENCED,
     FetchStep,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from airflow.sdk import TaskGroup, XComArg
 
     from sluicegate.pipeline.keys.model import Step
+    from sluicegate.records.on_cluster import ClusterCheck
 
 __all__ = ["Made", "Task", "files_task", "part_diagnostics", "retry_arguments", "task_of"]
 
@@ -170,7 +172,24 @@ def _spark(step: SparkStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) 
         artifacts=pipeline.artifacts,
         aws_conn_id=pipeline.connections.aws,
     )
+    if checks := _checks(step, pipeline):
+        arguments["checks"] = checks
     return SparkOperator, arguments
+
+
+def _checks(step: SparkStep, pipeline: Pipeline) -> tuple[ClusterCheck, ...]:
+    """What the loads of this pipeline ask on the cluster of the datasets that `step` writes."""
+    loads = [one for one in pipeline.steps.values() if isinstance(one, LoadStep) and one.check_on is CheckOn.CLUSTER]
+    if not loads:
+        return ()
+    from sluicegate.records.on_cluster import ClusterCheck, options_of
+
+    bindings = {dataset: binding for binding, dataset in step.writes.items()}
+    return tuple(
+        ClusterCheck(load.name, bindings[load.load.dataset], options_of(load, pipeline))
+        for load in loads
+        if load.load.dataset in bindings
+    )
 
 
 def _bound(step: StepBase, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> dict[str, Any]:

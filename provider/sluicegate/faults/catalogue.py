@@ -71,6 +71,9 @@ _FAULTS = (
           "See whether what writes it still runs, or died: when it has left its `_SUCCESS`, clear the step. "
           "Where the writer leaves none, `format: {success_marker: false}` reads the folder as it is.",
           _READS | _WAIT),
+    Fault("CHECKS_OUTDATED", _D, "What a cluster has checked is not what the load asks for, or not what is there.",
+          "Clear the spark step that writes the records: its last job checks them, and the load follows.",
+          _LOAD),
     Fault("UPSTREAM_LATE", _D, "A step of another pipeline did not succeed in time.",
           "Look at its run: start it, or clear it if it failed; once it succeeded, clear the waiting step.",
           _WAIT),

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sluicegate.checks.expectations import TableVerdict
 from sluicegate.checks.rule import REFERENCES, Rule, number_twins
@@ -98,7 +98,9 @@ def load(request: LoadRequest, source: Source, target: Target) -> LoadReport:
         TOO_MANY_DEAD_LETTERS, CHECK_FAILED after the dead letters and a failed row of the ledger were kept, and no
         data. What the database raises is raised as it is.
     """
-    return Loader(request, source, target).run()
+    from sluicegate.load.checked.load import loader_of
+
+    return loader_of(request, source, target).run()
 
 
 class Loader:
@@ -259,7 +261,7 @@ class Loader:
         replaced = self._replaced(columns)
         asked = [*self._rules, *(window_rules(replaced) if replaced else ()), *rules_of_target(table, columns)]
         rules = number_twins(asked) if columns else ()
-        stage = Stage(
+        stage = self._new_stage(
             duck,
             {name: self._cast(name, type_) for name, type_ in columns.items()},
             rules,
@@ -276,6 +278,9 @@ class Loader:
         if stage.left_out:
             log.info("%s records are out of the scope and left out", f"{stage.left_out:,}")
         return stage
+
+    def _new_stage(self, *given: Any, **words: Any) -> Stage:
+        return Stage(*given, **words)
 
     def _outside(self) -> Rule | None:
         """The rule that a record out of the scope breaks; None leaves such records out."""

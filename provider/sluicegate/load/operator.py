@@ -98,7 +98,7 @@ class LoadOperator(StepOperator):
         from airflow.configuration import conf
 
         from sluicegate.ledger.entries import Origin
-        from sluicegate.load.load import Loader
+        from sluicegate.load.checked.load import loader_of
         from sluicegate.load.request import request_of
         from sluicegate.load.scope import rendered_scope
         from sluicegate.storage import Storage
@@ -124,7 +124,7 @@ class LoadOperator(StepOperator):
             storage=Storage(self.aws_conn_id), memory_limit=request.memory_limit,
         )  # fmt: skip
         storage = Storage(self.aws_conn_id, connection=self.connection, success_marker=request.format.success_marker)
-        self._loader = Loader(request, storage, target)
+        self._loader = loader_of(request, storage, target)
         if self._is_killed:
             self._loader.cancel()
         try:

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import InstanceOf
 
-from sluicegate.checks.rule import Rule, number_twins, rules_of_checks, rules_of_contract
-from sluicegate.checks.suite import rules_of_suite
+from sluicegate.checks.contract import rules_of
+from sluicegate.checks.rule import Rule
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import Origin
 from sluicegate.load.references import Referenced
@@ -64,13 +64,11 @@ class LoadRequest(LoadOptions):
         return " ".join(self.sources)
 
     def rules(self) -> tuple[Rule, ...]:
-        """All rules: the contract's, the checks', the suite's; a key column is required in any case.
+        """All rules.
 
         :raises FaultError: CHECK_BROKEN when one of them cannot be understood.
         """
-        key = [Rule("expect_column_values_to_not_be_null", {"column": name}) for name in self.key]
-        suite = rules_of_suite(self.root, self.suite) if self.suite is not None else []
-        return number_twins([*key, *rules_of_contract(self.columns), *rules_of_checks(self.checks), *suite])
+        return rules_of(self, self.root)
 
     def digest(self) -> str:
         """sha256 (hex) over everything that decides what becomes of a source's records."""

@@ -79,11 +79,7 @@ class Results:
 
     def _row(self, compiled: CompiledRule) -> dict[str, Any]:
         judged, bad = self._judge.counts(compiled)
-        if compiled.unique:
-            relation = self._judge.copies(compiled)
-        else:
-            stated = self._staged.stated("s.rowid AS stage_row, s.failed")
-            relation = f"SELECT * FROM ({stated}) WHERE NOT {self._staged.is_malformed()} AND {compiled.fails}"
+        relation = self._broken(compiled)
         about_null = compiled.rule.expectation in _ABOUT_NULL
         elements = (
             self._read if len(compiled.rule.columns) == 1 and "row_condition" not in compiled.rule.kwargs else judged
@@ -92,6 +88,13 @@ class Results:
         return self._mapped(
             compiled.rule, compiled.holds(judged, bad), elements, missing, bad, self._samples(compiled.rule, relation)
         )
+
+    def _broken(self, compiled: CompiledRule) -> str:
+        """SQL of the records that break a rule: `stage_row` and their values."""
+        if compiled.unique:
+            return self._judge.copies(compiled)
+        stated = self._staged.stated("s.rowid AS stage_row, s.failed")
+        return f"SELECT * FROM ({stated}) WHERE NOT {self._staged.is_malformed()} AND {compiled.fails}"
 
     def _reference(self, rule: Rule) -> dict[str, Any]:
         number = self._judge.rules.index(rule)

@@ -81,7 +81,7 @@ class Stage:
         self._staged = Staged(
             duck, casts, dialect, key=key, newest_by=newest_by, has_tombstones=bool(self._delete_when)
         )
-        self._judge = Judge(self._staged, rules, references)
+        self._judge = self._judge_of(rules, references)
         self._outside = _OUT_OF_SCOPE if outside is None else self._judge.more(outside)
         self._key, self._sensitive = tuple(key), sensitive
         self._readers: list[Reader] = []
@@ -93,6 +93,9 @@ class Stage:
         """Where reading stopped, because there were too many dead letters already."""
         self.left_out = 0
         """Records that were read and are out of the scope."""
+
+    def _judge_of(self, rules: Sequence[Rule], references: Mapping[str, str] | None) -> Judge:
+        return Judge(self._staged, rules, references)
 
     @property
     def deduplicated(self) -> int:
@@ -157,7 +160,7 @@ class Stage:
 
     def _insert(self, reader: Reader, relation: str) -> int:
         places = "".join(f", {place}" for place in self._staged.places.values())
-        record = f"CASE WHEN failed IS NOT NULL THEN {record_sql(reader, self._sensitive)} END"
+        record = f"CASE WHEN failed IS NOT NULL THEN {self._record_sql(reader)} END"
         gone = f", {self._condition(self._delete_when)}" if self._delete_when else ""
         cursor = self._duck.execute(
             f"INSERT INTO staged SELECT {reader.part.number}, line{places}, failed, {record} AS raw, why{gone} "
@@ -181,6 +184,21 @@ class Stage:
         made = {name: cast.value(raw[name], kinds[name]) for name, cast in self._staged.casts.items()}
         values = "".join(f", {made[name]} AS {place}" for name, place in self._staged.places.items())
         missing = "".join(f", {raw[name]} IS NULL AS m{place[1:]}" for name, place in self._staged.places.items())
+        tests = self._tests(reader, raw, kinds)
+        if self._scope:
+            known = [f"NOT coalesce({test}, false)" for test, number in tests if number in self._scope_numbers()]
+            outside = " AND ".join(["why IS NULL", *known, f"NOT ({self._condition(self._scope)})"])
+            tests.append((f"({outside})", self._outside))
+        # Each test is a column: written out where it is used, all of them would be planned twice.
+        tested = "".join(f", {fail} AS t{place}" for place, (fail, _) in enumerate(tests))
+        some = " OR ".join(f"t{place}" for place in range(len(tests)))
+        every = ", ".join(f"CASE WHEN t{place} THEN {number} END" for place, (_, number) in enumerate(tests))
+        inner = f"SELECT *{tested} FROM (SELECT *{values}{missing} FROM ({relation}))"
+        failed = f"CASE WHEN {some} THEN list_filter([{every}], lambda x: x IS NOT NULL) END"
+        return f"SELECT *, {failed} AS failed FROM ({inner})"
+
+    def _tests(self, reader: Reader, raw: Mapping[str, str], kinds: Mapping[str, str]) -> list[tuple[str, int]]:
+        """What sets a record aside by itself: a condition in SQL, and the number of the rule."""
         tests = [("why IS NOT NULL", 0)]
         for number, (name, cast) in enumerate(self._staged.casts.items(), 1):
             refused = self._staged.dialect.refused(cast.type, self._staged.places[name], nul=reader.may_hold_nul)
@@ -193,17 +211,11 @@ class Stage:
             # Of what is deleted, only the key is asked.
             always = set(self._judge.rules[number].columns) <= set(self._key)
             tests.append((f"(why IS NULL{'' if always else present} AND {fails})", number))
-        if self._scope:
-            known = [f"NOT coalesce({test}, false)" for test, number in tests if number in self._scope_numbers()]
-            outside = " AND ".join(["why IS NULL", *known, f"NOT ({self._condition(self._scope)})"])
-            tests.append((f"({outside})", self._outside))
-        # Each test is a column: written out where it is used, all of them would be planned twice.
-        tested = "".join(f", {fail} AS t{place}" for place, (fail, _) in enumerate(tests))
-        some = " OR ".join(f"t{place}" for place in range(len(tests)))
-        every = ", ".join(f"CASE WHEN t{place} THEN {number} END" for place, (_, number) in enumerate(tests))
-        inner = f"SELECT *{tested} FROM (SELECT *{values}{missing} FROM ({relation}))"
-        failed = f"CASE WHEN {some} THEN list_filter([{every}], lambda x: x IS NOT NULL) END"
-        return f"SELECT *, {failed} AS failed FROM ({inner})"
+        return tests
+
+    def _record_sql(self, reader: Reader) -> str:
+        """SQL of a record's raw form; NULL is read once more."""
+        return record_sql(reader, self._sensitive)
 
     def _condition(self, values: Values) -> str:
         return condition(values, self._staged.columns, self._staged.places.__getitem__, self._fits)
@@ -344,7 +356,7 @@ class Stage:
             f"WHERE raw IS NULL AND NOT {self._staged.good()} AND s.rowid NOT IN (SELECT stage_row FROM raws)"
         )
         for (number,) in self._duck.execute(f"SELECT DISTINCT part FROM ({lacking})").fetchall():
-            reader = next(reader for reader in self._readers if reader.part.number == number)
+            reader = self._reader_of(number)
 
             def use(relation: str, reader: Reader = reader, number: int = number) -> int:
                 record = record_sql(reader, self._sensitive)
@@ -356,3 +368,7 @@ class Stage:
                 return self._staged.number(f"SELECT count(*) FROM staged WHERE part = {number}")
 
             reader.read(use)
+
+    def _reader_of(self, number: int) -> Reader:
+        """What reads a part once more."""
+        return next(reader for reader in self._readers if reader.part.number == number)

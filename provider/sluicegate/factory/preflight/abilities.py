@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from sluicegate.emr.request import TAG, refuse_reserved
+from sluicegate.factory.preflight.cluster import cluster_diagnostics, is_checked
 from sluicegate.factory.preflight.contract import contract_diagnostics
 from sluicegate.factory.unplaced import UnplacedDiagnostic
 from sluicegate.faults import FaultError
@@ -69,6 +70,7 @@ def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) ->
         yield from _place(source, "read", step, where) or _file(source, form, where, form_where)
     if step.into in pipeline.datasets:
         yield from _target(pipeline.datasets[step.into].uri, pipeline, ("steps", step.name, "writes", "into"))
+    yield from cluster_diagnostics(step, pipeline)
     into = pipeline.datasets[step.into].uri if step.into in pipeline.datasets else None
     yield from contract_diagnostics(step, pipeline.root, into, is_whole=step.name in pipeline.steps)
 
@@ -125,7 +127,7 @@ def _spark(step: SparkStep, pipeline: Pipeline) -> Iterator[UnplacedDiagnostic]:
         way = ("tags", key) if key.startswith(TAG) else ("run_job_flow", *key.split("."))
         yield UnplacedDiagnostic(("steps", step.name, "cluster", *way), "cluster", refused.detail, key=True)
     bucket = pipeline.artifacts.removeprefix("s3://").partition("/")[0]
-    uploads = any("://" not in job.path for job in step.jobs)
+    uploads = any("://" not in job.path for job in step.jobs) or is_checked(step, pipeline)
     if uploads and not (pipeline.artifacts.startswith("s3://") and bucket):
         message = f"job files are uploaded to s3://<bucket>/, which {pipeline.artifacts!r} is not"
         yield UnplacedDiagnostic(("artifacts",), "uri", message)

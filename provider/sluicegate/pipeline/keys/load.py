@@ -9,7 +9,18 @@ from pydantic import Field, model_validator
 from sluicegate.pipeline.keys.base import Flag, LimitField, Mark, Model, Name, Part, Positive, SomeOf, Uri
 from sluicegate.pipeline.text.quantities import Duration, Limit
 
-__all__ = ["REFERENCED", "Check", "Column", "DeadLetters", "Format", "LoadOptions", "Mode", "OnSchemaChange", "Overlap"]
+__all__ = [
+    "REFERENCED",
+    "Check",
+    "CheckOn",
+    "Column",
+    "DeadLetters",
+    "Format",
+    "LoadOptions",
+    "Mode",
+    "OnSchemaChange",
+    "Overlap",
+]
 
 
 class Mode(StrEnum):
@@ -34,6 +45,13 @@ class Overlap(StrEnum):
 
     WAIT = "wait"
     FAIL = "fail"
+
+
+class CheckOn(StrEnum):
+    """Where the records of a load are checked."""
+
+    WORKER = "worker"
+    CLUSTER = "cluster"
 
 
 class Format(Part):
@@ -185,6 +203,9 @@ class LoadOptions(Model):
     `[{expect_table_row_count_to_be_between: {min_value: 1}}]`."""
     suite: Annotated[str | None, Mark.FILE, Mark.UNCOUNTED] = None
     """A Great Expectations suite, saved as JSON below the dags root. Example: `suites/orders.json`."""
+    check_on: Annotated[CheckOn, Mark.UNCOUNTED] = CheckOn.WORKER
+    """Where the records are checked: on `cluster`, by a further job of the `spark` step that writes them. For a folder
+    of Parquet. Example: `cluster`."""
     dead_letters: DeadLetters = DeadLetters.model_construct()
     """How many records may be set aside before the load fails. Example: `{max: 1%}`."""
     skip_bad_files: Flag = False
@@ -226,6 +247,7 @@ class LoadOptions(Model):
             and isinstance(given["mode"], Mode)
             and isinstance(given["on_schema_change"], OnSchemaChange)
             and isinstance(given["overlap"], Overlap)
+            and isinstance(given["check_on"], CheckOn)
             and isinstance(given["dead_letters"], DeadLetters)
             and isinstance(given["format"], Format | None)
             and all(isinstance(check, Check) for check in given["checks"])

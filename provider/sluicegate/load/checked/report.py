@@ -1,0 +1,92 @@
+"""The report of the job that checked a folder, and whether it is about what a load is to bring in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sluicegate.faults import FaultError, fault
+from sluicegate.storage.part import Part
+
+__all__ = ["REPORT", "Files", "Report", "Seen", "outdated", "read_report"]
+
+REPORT = "report.json"
+Files = Mapping[str, int]
+"""The paths of files in a folder, with their sizes."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the job saw of one rule: of a record `judged` and `bad`, of the table `observed`."""
+
+    holds: bool
+    judged: int = 0
+    bad: int = 0
+    observed: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """`files` were read; `passed`, `replaced` and `rejected` are the files that were written, and `rows` how many
+    records are in each. `rules` and `table` are by name.
+    """
+
+    plan: str
+    files: Files
+    written: Mapping[str, Files]
+    read: int
+    rows: Mapping[str, int]
+    rules: Mapping[str, Seen]
+    table: Mapping[str, Seen]
+
+    def require(self, plan: str, folder: str, parts: Iterable[Part]) -> None:
+        """Check that it is about this contract and about just these files.
+
+        :param plan: the digest of what the load asks for
+        :raises FaultError: CHECKS_OUTDATED.
+        """
+        if self.plan != plan:
+            raise outdated(f"{folder} was checked for another contract than the one that the load has now")
+        require_same(folder, self.files, parts, "was checked")
+
+    def require_written(self, folder: str, name: str, parts: Iterable[Part]) -> None:
+        """Check that the files of `passed`, `replaced` or `rejected` are those that the job wrote.
+
+        :raises FaultError: CHECKS_OUTDATED.
+        """
+        require_same(folder, self.written.get(name, {}), parts, "was written")
+
+
+def require_same(folder: str, known: Files, parts: Iterable[Part], what: str) -> None:
+    there = {part.uri.removeprefix(folder): part.size for part in parts}
+    if there == known:
+        return
+    differing = sorted(name for name in {*there, *known} if there.get(name) != known.get(name))
+    more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
+    raise outdated(f"{folder} is not as it {what} on the cluster: {differing[0]} is new, gone or another one{more}")
+
+
+def read_report(text: str, uri: str) -> Report:
+    """The report that `text` is.
+
+    :raises FaultError: CHECKS_OUTDATED when it is none, or that of another version of the job.
+    """
+    try:
+        said: dict[str, Any] = json.loads(text)
+        return Report(
+            plan=said["plan"],
+            files=dict(said["files"]),
+            written={name: dict(files) for name, files in said["written"].items()},
+            read=said["read"],
+            rows={name: said[name] for name in said["written"]},
+            rules={one["rule"]: Seen(one["holds"], one["judged"], one["bad"]) for one in said["rules"]},
+            table={one["rule"]: Seen(one["holds"], observed=str(one["observed"])) for one in said["table"]},
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise outdated(f"{uri} is not a report of this version: {type(error).__name__}: {error}") from error
+
+
+def outdated(detail: str) -> FaultError:
+    return fault("CHECKS_OUTDATED", detail)
