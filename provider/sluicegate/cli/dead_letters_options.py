@@ -168,10 +168,11 @@ class Where:
             return self.of_connection(self.connection)
         if self.pipeline is None:
             wrong_use(self.command, "say whose dead letters: -p PIPELINE, --connection ID or --url-env NAME")
-        databases = {place.database for place in self.places()}
-        if len(databases) > 1:
-            wrong_use(self.command, f"{self.pipeline} loads into {', '.join(sorted(databases))}: say --step")
-        return self.of_connection(databases.pop())
+        places = {(place.database, place.beside): place for place in self.places()}
+        if len(places) > 1:
+            databases = sorted(database for database, _ in places)
+            wrong_use(self.command, f"{self.pipeline} loads into {', '.join(databases)}: say --step")
+        return self.of_place(places.popitem()[1])
 
     def places(self) -> list[LoadPlace]:
         """The loads of the pipeline that are meant."""
@@ -199,7 +200,11 @@ class Where:
             wrong_use(self.command, f"the pipeline {self.pipeline} {known}{meant}")
         return pipeline, dict(tree.readable)
 
-    def of_connection(self, connection: str) -> str:
+    def of_place(self, place: LoadPlace) -> str:
+        """Of the database of its ledger."""
+        return self.of_connection(place.database, place.beside)
+
+    def of_connection(self, connection: str, beside: str | None = None) -> str:
         """Of the variable `AIRFLOW_CONN_…`, else of the embedded stack that runs, else of this machine's Airflow."""
         from sluicegate.faults import fault
 
@@ -209,14 +214,14 @@ class Where:
         with airflow_home():
             from airflow.sdk.exceptions import AirflowNotFoundException
 
-            from sluicegate.targets.connection import conninfo_from, conninfo_of
+            from sluicegate.targets.connection import conninfo_from
+            from sluicegate.targets.open import REDSHIFT
 
             try:
-                if name in os.environ:
-                    return conninfo_of(connection)
-                from airflow.models.connection import Connection
-
-                return conninfo_from(Connection.get_connection_from_secrets(connection), connection)
+                found = _connection(connection, is_set=name in os.environ)
+                if found.conn_type == REDSHIFT and beside is not None:
+                    return self.of_connection(beside)
+                return conninfo_from(found, connection)
             except AirflowNotFoundException as missing:
                 raise fault(
                     "CONNECTION_MISSING",
@@ -233,6 +238,17 @@ class Where:
             for name, value in stack.env.items():
                 if name.startswith("AIRFLOW_CONN_"):
                     os.environ.setdefault(name, value)
+
+
+def _connection(connection_id: str, *, is_set: bool) -> Any:
+    """The Airflow connection, of this process's environment or of this machine's Airflow."""
+    if is_set:
+        from airflow.sdk import BaseHook
+
+        return BaseHook.get_connection(connection_id)
+    from airflow.models.connection import Connection
+
+    return Connection.get_connection_from_secrets(connection_id)
 
 
 @contextmanager

@@ -96,7 +96,7 @@ def _replay(
     memory_limit = load_memory_limit()
     reports: dict[str, ReplayReport] = {}
     for place in where.places():
-        conninfo = where.conninfo() if where.connection or where.url_env else where.of_connection(place.database)
+        conninfo = where.conninfo() if where.connection or where.url_env else where.of_place(place)
         with open_ledger(conninfo, application=_COMMAND) as ledger:
             if ledger is None:
                 continue

@@ -1,4 +1,4 @@
-"""psycopg's errors as faults: by SQLSTATE, by the server's words where a failed login has none."""
+"""psycopg's and redshift_connector's errors as faults: by SQLSTATE, by the server's words where there is none."""
 
 from __future__ import annotations
 
@@ -43,7 +43,18 @@ _BY_WORDS = (
 _ROLE_OR_DATABASE = ("role ", "database ")
 
 
+_BY_WORDS_OF_REDSHIFT = (
+    (("serializable isolation violation", "conflict with concurrent transaction", "deadlock"), "WAREHOUSE_BUSY"),
+    (("access denied", "not authorized", "permission denied", "authentication failed"), "WAREHOUSE_DENIED"),
+    (("disk full",), "DISK_FULL"),
+    (("server socket closed", "connection is closed", "communication error", "connection time out", "broken pipe"),
+     "WAREHOUSE_UNREACHABLE"),
+)  # fmt: skip
+
+
 def match(error: BaseException, names: tuple[str, ...]) -> Match | None:
+    if starts_with(names, "redshift_connector."):
+        return _of_redshift(error)
     if not starts_with(names, "psycopg.", "psycopg2.", "psycopg_pool."):
         return None
     if starts_with(names, "psycopg_pool."):
@@ -53,6 +64,19 @@ def match(error: BaseException, names: tuple[str, ...]) -> Match | None:
         code = _BY_STATE.get(state) or _BY_CLASS.get(state[:2], "WAREHOUSE_ERROR")
         return Match(code, *_told(error, state))
     return Match(_without_state(error, names))
+
+
+def _of_redshift(error: BaseException) -> Match:
+    """What its server says is a mapping, whose detail (`D`) shows values. Most of it has the SQLSTATE XX000."""
+    said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    words = str(said.get("M", "")) or summary(error)
+    state = str(said.get("C", ""))
+    lower = f"{words} {said.get('D', '')} {error.args[1:]}".lower()
+    by_words = next((code for needles, code in _BY_WORDS_OF_REDSHIFT if any(one in lower for one in needles)), None)
+    by_state = _BY_STATE.get(state) or _BY_CLASS.get(state[:2])
+    unsaid = "WAREHOUSE_ERROR" if said else "WAREHOUSE_UNREACHABLE"
+    facts: dict[str, object] = {"sqlstate": state} if state else {}
+    return Match(by_state or by_words or unsaid, f"{type(error).__name__}: {words}", facts)
 
 
 def _without_state(error: BaseException, names: tuple[str, ...]) -> str:

@@ -126,11 +126,11 @@ class DeadLettersOperator(StepOperator):
         from sluicegate.runtime.code import find_function, on_path
         from sluicegate.storage import Storage
         from sluicegate.targets.connection import conninfo_of
-        from sluicegate.targets.open import ledger_connection, place_in, target_named
+        from sluicegate.targets.open import reached, target_named
         from sluicegate.targets.target import Target
 
-        table = place_in(str(self.into))
-        conninfo = conninfo_of(ledger_connection(str(self.into), self.ledger_conn_id))
+        table, database = reached(str(self.into), self.ledger_conn_id)
+        conninfo = conninfo_of(database)
         request = request_of(
             self.options, ("dead-letters:",), table, Origin(step.pipeline, step.step, step.run_id, step.try_number),
             root=Path(self.root or "."), dry_run=step.dry_run,
@@ -183,13 +183,13 @@ class DeadLettersOperator(StepOperator):
         from sluicegate.ledger.letters import Closed, LetterStatus
         from sluicegate.storage import Storage
         from sluicegate.targets.connection import conninfo_of
-        from sluicegate.targets.open import ledger_connection, place_in, target_named
+        from sluicegate.targets.open import reached, target_named
         from sluicegate.targets.postgres.ledgers import close_letters
 
         if not self.reason:
             raise fault("WRONG_USE", f"action: {self.action} needs a reason")
-        table = place_in(str(self.into))
-        conninfo = conninfo_of(ledger_connection(str(self.into), self.ledger_conn_id))
+        table, database = reached(str(self.into), self.ledger_conn_id)
+        conninfo = conninfo_of(database)
         status = LetterStatus.DISCARDED if self.action == "discard" else LetterStatus.RESOLVED
         target = target_named(table, conninfo, application=who, storage=Storage(self.aws_conn_id))
         selection = self._of_table(target.inspect().name, step)

@@ -52,10 +52,10 @@ class LoadOperator(StepOperator):
 
     :param source: where it is, one URI or several: a path, `file://`, `s3://`, `gs://` or `https://`; a folder ends in
         `/`, and wildcards mean all files that match.
-    :param into: `table://<connection>/<[schema.]table>`, a Postgres connection; or a folder of Parquet files, a path or
-        `s3://` that ends in `/`.
+    :param into: `table://<connection>/<[schema.]table>`, a connection to Postgres or Redshift; or a folder of
+        Parquet files, a path or `s3://` that ends in `/`.
     :param aws_conn_id: for `s3://`.
-    :param ledger_conn_id: the Postgres with the ledger, for a folder.
+    :param ledger_conn_id: the Postgres with the ledger, for a folder, Iceberg and Redshift.
     :param connection: the connection that the source itself needs: for `https://` and `gs://`.
     :param root: the dags root, from which `suite` is found.
     :param references: where the datasets are that `references` of columns name: `{"airports": "table://w/airports"}`.

@@ -48,9 +48,15 @@ class ReferencedTable(Protocol):
 def open_referenced(uri: str) -> ReferencedTable:
     """The table at a `table://` URI, by its Airflow connection."""
     from sluicegate.targets.connection import conninfo_of, parse_table
+    from sluicegate.targets.open import is_redshift, open_cluster
     from sluicegate.targets.postgres.target import PostgresTarget
 
     connection, table = parse_table(uri)
+    if is_redshift(connection):
+        from sluicegate.targets.redshift.place import RedshiftTable
+        from sluicegate.targets.redshift.target import RedshiftReader
+
+        return RedshiftReader(RedshiftTable.at(uri), open_cluster(connection), application="references")
     return PostgresTarget(conninfo_of(connection), table, application="references")
 
 

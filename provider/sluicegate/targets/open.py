@@ -10,12 +10,20 @@ from sluicegate.records.dialect import Dialect
 from sluicegate.records.limits import MEMORY_LIMIT
 from sluicegate.targets.connection import conninfo_of, parse_table
 from sluicegate.targets.iceberg.place import is_iceberg, parse_iceberg
+from sluicegate.targets.redshift.place import RedshiftTable
 from sluicegate.targets.target import Target
 
 if TYPE_CHECKING:
     from sluicegate.storage import Storage
+    from sluicegate.targets.redshift.connect import Cluster
 
-__all__ = ["dialect_of", "is_folder", "ledger_connection", "open_target", "place_in", "require_ledger", "target_named"]
+__all__ = [
+    "REDSHIFT", "dialect_of", "is_folder", "is_redshift", "ledger_connection", "open_cluster", "open_target",
+    "place_in", "reached", "require_ledger", "target_named",
+]  # fmt: skip
+
+REDSHIFT = "redshift"
+"""The type of an Airflow connection."""
 
 _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 
@@ -51,12 +59,45 @@ def require_ledger(ledger: str | None, uri: str) -> str:
 
 
 def ledger_connection(uri: str, ledger: str | None) -> str:
-    """The Airflow connection of the database in which the ledger of the target at `uri` is.
+    """The Airflow connection of the database in which the ledger of the target at `uri` is, unless that is Redshift.
 
     :param ledger: `connections.ledger`
     :raises FaultError: WRONG_USE when no target takes records there, or it needs a ledger and has none.
     """
     return require_ledger(ledger, uri) if is_folder(uri) else parse_table(uri)[0]
+
+
+def is_redshift(connection_id: str) -> bool:
+    """Whether the Airflow connection is one to a Redshift.
+
+    :raises AirflowNotFoundException: when there is no such connection.
+    """
+    from airflow.sdk import BaseHook
+
+    return bool(BaseHook.get_connection(connection_id).conn_type == REDSHIFT)
+
+
+def reached(uri: str, ledger: str | None, template: str | None = None) -> tuple[str, str]:
+    """What the ledger calls the target at `uri`, as far as that is known without a database, and the Airflow connection
+    of the ledger's database. That of a table in Redshift is the one of `connections.ledger`.
+
+    :param template: as for `place_in`
+    :raises FaultError: WRONG_USE when no target takes records there, or it needs a ledger and has none.
+    :raises AirflowNotFoundException: when there is no such connection.
+    """
+    place = place_in(uri, template)
+    if not is_folder(uri) and is_redshift(parse_table(uri)[0]):
+        return RedshiftTable.at(uri).name, require_ledger(ledger, uri)
+    return place, ledger_connection(uri, ledger)
+
+
+def open_cluster(connection_id: str) -> Cluster:
+    """The Redshift of an Airflow connection."""
+    from airflow.sdk import BaseHook
+
+    from sluicegate.targets.redshift.connect import Cluster
+
+    return Cluster.of(BaseHook.get_connection(connection_id), connection_id)
 
 
 def place_in(uri: str, template: str | None = None) -> str:
@@ -97,8 +138,10 @@ def open_target(
     :raises FaultError: WRONG_USE when no target takes records there.
     :raises AirflowNotFoundException: when there is no such connection.
     """
-    place, conninfo = place_in(uri), conninfo_of(ledger_connection(uri, ledger))
-    return target_named(place, conninfo, application=application, storage=storage, memory_limit=memory_limit)
+    place, database = reached(uri, ledger)
+    return target_named(
+        place, conninfo_of(database), application=application, storage=storage, memory_limit=memory_limit
+    )
 
 
 def target_named(
@@ -111,6 +154,11 @@ def target_named(
 
         catalog = open_catalog(parse_iceberg(name)[0])
         return IcebergTarget(name, catalog, conninfo, application=application, memory_limit=memory_limit)
+    if name.startswith("table://"):
+        from sluicegate.targets.redshift.target import RedshiftTarget
+
+        place = RedshiftTable.at(name)
+        return RedshiftTarget(place, open_cluster(place.connection), conninfo, storage, application=application)
     if "://" in name:
         from sluicegate.targets.parquet.target import ParquetTarget
 

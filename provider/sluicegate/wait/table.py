@@ -19,8 +19,14 @@ def has_row(uri: str) -> bool:
     from psycopg import sql
 
     from sluicegate.targets.connection import conninfo_of, parse_table, split_table
+    from sluicegate.targets.open import is_redshift, open_cluster
 
     connection_id, name = parse_table(uri)
+    if is_redshift(connection_id):
+        from sluicegate.targets.redshift.place import RedshiftTable
+        from sluicegate.targets.redshift.target import RedshiftReader
+
+        return RedshiftReader(RedshiftTable.at(uri), open_cluster(connection_id), application="wait").has_row()
     query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(*filter(None, split_table(name))))
     options = f"-c statement_timeout={_SECONDS}s"
     try:

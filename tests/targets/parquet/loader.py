@@ -1,19 +1,7 @@
-"""Loads into folders of Parquet files, each in a process of its own, which kills itself at a named point.
-
-Forked from one that has imported everything and started nothing: it reads a request a line, and answers with the signal
-that ended the process, or 0.
-
-A point is a function of the load and how often it was called: it dies before the call or, with `+`, after it.
-"""
+"""Loads into folders of Parquet files, each in a process that kills itself at a named point."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import sys
-import traceback
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -27,8 +15,9 @@ from sluicegate.storage import Storage
 from sluicegate.targets.parquet import merger, session
 from sluicegate.targets.parquet.lake import Lake
 from sluicegate.targets.parquet.target import ParquetTarget
+from tests.targets.dying import Point, client_of, serve
 
-POINTS: dict[str, tuple[Any, str, int, bool]] = {
+POINTS: dict[str, Point] = {
     "the lock is taken": (Lake, "sweep", 1, True),
     "the records are written": (merger, "write_records", 1, True),
     "the new files are written": (session.FileMerger, "run", 1, True),
@@ -43,29 +32,9 @@ POINTS: dict[str, tuple[Any, str, int, bool]] = {
     "the intent is forgotten": (PostgresIntents, "done", 1, False),
     "all is done": (session, "carry_out", 1, True),
 }
-"""By its words: where it is, which call, and whether the process dies behind it."""
-
-
-def die_at(where: Any, name: str, call: int, after: bool) -> None:
-    whole: Callable[..., Any] = getattr(where, name)
-    calls = 0
-
-    def dying(*arguments: Any, **words: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == call and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = whole(*arguments, **words)
-        if calls == call:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    setattr(where, name, dying)
 
 
 def run(words: dict[str, Any]) -> None:
-    if words.get("point"):
-        die_at(*POINTS[words["point"]])
     start, end = map(datetime.fromisoformat, words["window"])
     request = LoadRequest(
         sources=(words["source"],), table="t", columns=words["columns"], dead_letters={"max": "100%"},
@@ -75,33 +44,5 @@ def run(words: dict[str, Any]) -> None:
     load(request, storage, ParquetTarget(words["uri"], words["conninfo"], storage))
 
 
-def client_of(endpoint_url: str) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client(
-        "s3", endpoint_url=endpoint_url, region_name="us-east-1", aws_access_key_id="test",
-        aws_secret_access_key="test", config=Config(s3={"addressing_style": "path"}),
-    )  # fmt: skip
-
-
-def main() -> None:
-    import boto3  # noqa: F401
-    import duckdb  # noqa: F401
-    import pyarrow.parquet  # noqa: F401
-
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            try:
-                run(json.loads(line))
-                os._exit(0)
-            except BaseException:
-                traceback.print_exc()
-                os._exit(1)
-        _, status = os.waitpid(child, 0)
-        print(status, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(run, POINTS)

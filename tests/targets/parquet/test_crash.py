@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +12,9 @@ import pytest
 
 from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
+from tests.targets.dying import Dying
+from tests.targets.parquet import loader
 
-LOADER = Path(__file__).with_name("loader.py")
-spec = importlib.util.spec_from_file_location("parquet_loader", LOADER)
-assert spec is not None
-assert spec.loader is not None
-loader = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(loader)
 POINTS = list(loader.POINTS)
 
 COLUMNS = {"id": "integer", "day": "date", "v": "text", "at": "integer", "op": "text"}
@@ -45,30 +37,9 @@ FROM sluicegate.loads WHERE target = %s ORDER BY id
 TOMBSTONES = "SELECT key, version FROM sluicegate.tombstones WHERE target = %s ORDER BY 1"
 
 
-class Dying:
-    """The process whose children load and die."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(LOADER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def load(self, **words: Any) -> int:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(words) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def end(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(20)
-
-
 @pytest.fixture(scope="module")
 def dying() -> Iterator[Dying]:
-    process = Dying()
+    process = Dying("tests.targets.parquet.loader")
     yield process
     process.end()
 

@@ -23,10 +23,14 @@ __all__ = ["LoadPlace", "for_window", "place_of", "replay_run", "request_of_step
 
 @dataclass(frozen=True)
 class LoadPlace:
-    """A load step, and the Airflow connections of the database of its ledger, and of its source."""
+    """A load step, and the Airflow connections of the database of its ledger, and of its source.
+
+    `beside` is that of its ledger where `database` is one to a Redshift.
+    """
 
     step: LoadStep
     database: str
+    beside: str | None
     aws: str
     source: str | None
 
@@ -43,7 +47,7 @@ def place_of(pipeline: Pipeline, name: str, others: Mapping[str, Pipeline]) -> L
     template = write_locations(pipeline, step)["into"].template
     database = ledger_connection(template, pipeline.connections.ledger)
     source = read_locations(pipeline, step, others)["load"]
-    return LoadPlace(step, database, pipeline.connections.aws, source.connection)
+    return LoadPlace(step, database, pipeline.connections.ledger, pipeline.connections.aws, source.connection)
 
 
 def request_of_step(

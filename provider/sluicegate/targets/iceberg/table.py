@@ -41,6 +41,8 @@ class IcebergFiles:
     :param name: the table's, `namespace.table`
     """
 
+    lost = "SOURCE_MISSING"
+
     def __init__(self, uri: str, catalog: Catalog, name: str) -> None:
         self.uri = uri
         self._catalog, self._name = catalog, name

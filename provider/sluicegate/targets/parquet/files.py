@@ -67,6 +67,7 @@ class Files(Protocol):
 
     uri: str
     """By which the ledger and the lock know the table."""
+    lost: str
 
     def files(self) -> tuple[DataFile, ...]:
         """Those of the table, sorted by name."""

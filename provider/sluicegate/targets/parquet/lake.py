@@ -51,6 +51,8 @@ class StagedFile:
 class Lake:
     """The folder at `uri`, whose files are read and written through `storage`."""
 
+    lost = "SOURCE_MISSING"
+
     def __init__(self, uri: str, storage: Storage) -> None:
         self.uri = lake_uri(uri)
         self._storage = storage

@@ -11,20 +11,17 @@ from typing import Any, Self
 import psycopg
 
 from sluicegate.ledger.entries import Origin
-from sluicegate.ledger.postgres import PostgresLedger, migrate, require_known
+from sluicegate.ledger.postgres import PostgresLedger, migrate
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.limits import MEMORY_LIMIT
 from sluicegate.runtime.folder import work_folder
 from sluicegate.storage import Storage
+from sluicegate.targets.beside import LedgerBeside
 from sluicegate.targets.parquet.dialect import ParquetDialect
 from sluicegate.targets.parquet.files import Files
 from sluicegate.targets.parquet.lake import Lake
 from sluicegate.targets.parquet.session import Desk, ParquetSession, table_of
-from sluicegate.targets.parquet.switch import is_settled, settle
-from sluicegate.targets.postgres.connect import Connection, conninfo_for, new_connection
-from sluicegate.targets.postgres.overlap import alone_in_window
-from sluicegate.targets.postgres.target import lock_of
-from sluicegate.targets.postgres.watch import Watch
+from sluicegate.targets.postgres.connect import Connection, new_connection
 from sluicegate.targets.target import Table
 
 __all__ = ["FilesTarget", "ParquetTarget"]
@@ -49,8 +46,8 @@ class FilesTarget:
         memory_limit: str = MEMORY_LIMIT,
     ) -> None:
         self._lake = files
-        self._conninfo = conninfo_for(ledger, application)
-        self._watch_seconds, self._memory_limit = watch_seconds, memory_limit
+        self._ledger = LedgerBeside(ledger, files, application, watch_seconds)
+        self._memory_limit = memory_limit
         self._running: Connection | None = None
         self._desk: Desk | None = None
 
@@ -68,31 +65,28 @@ class FilesTarget:
         """Nothing is kept open."""
 
     def inspect(self) -> Table:
-        with self._settled():
+        with self._ledger.settled():
             return table_of(self._lake, self._lake.files())
 
-    @contextlib.contextmanager
-    def ledger(self) -> Iterator[PostgresLedger]:
-        with self._settled() as connection:
-            yield PostgresLedger(connection)
+    def ledger(self) -> contextlib.AbstractContextManager[PostgresLedger]:
+        return self._ledger.look()
 
     def alone(self, table: Table, origin: Origin) -> contextlib.AbstractContextManager[None]:
-        return alone_in_window(self._conninfo, table.name, origin)
+        return self._ledger.alone(table, origin)
 
     @contextlib.contextmanager
     def session(self, table: Table, *, dry_run: bool) -> Iterator[ParquetSession]:
         """A lock that is held until the switch is done, and transactions of the ledger under it."""
         with ExitStack() as stack:
-            connection = stack.enter_context(contextlib.closing(new_connection(self._conninfo)))
+            connection = stack.enter_context(contextlib.closing(new_connection(self._ledger.conninfo)))
             self._desk = Desk(stack.enter_context(work_folder()), self._memory_limit)
             self._running = connection
             try:
                 if not dry_run:
                     with connection.transaction():
                         migrate(connection)
-                watch = Watch(self._conninfo, connection.info.backend_pid, self._watch_seconds)
-                stack.enter_context(watch)
-                self._take_lock(connection, watch)
+                watch = stack.enter_context(self._ledger.watch(connection))
+                self._ledger.take_lock(connection, watch)
                 if not dry_run:
                     self._lake.sweep()
                 connection.autocommit = False
@@ -111,27 +105,6 @@ class FilesTarget:
             desk.duck.interrupt()
         if (connection := self._running) is not None:
             connection.cancel_safe(timeout=5)
-
-    @contextlib.contextmanager
-    def _settled(self) -> Iterator[Connection]:
-        """A connection to the ledger. The table is what it says: a load that was killed is finished first."""
-        with contextlib.closing(new_connection(self._conninfo)) as connection:
-            require_known(connection)
-            if not is_settled(connection, self._lake.uri):
-                with Watch(self._conninfo, connection.info.backend_pid, self._watch_seconds) as watch:
-                    self._take_lock(connection, watch)
-                    connection.execute("SELECT pg_advisory_unlock(%s)", [self._lock])
-            yield connection
-
-    def _take_lock(self, connection: Connection, watch: Watch) -> None:
-        watch.phase = f"waiting for the lock on {self._lake.uri}"
-        connection.execute("SELECT pg_advisory_lock(%s)", [self._lock])
-        watch.phase = f"finishing a load into {self._lake.uri}"
-        settle(connection, self._lake)
-
-    @property
-    def _lock(self) -> int:
-        return lock_of(Table(self._lake.uri, "", self._lake.uri))
 
 
 class ParquetTarget(FilesTarget):

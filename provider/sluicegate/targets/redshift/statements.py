@@ -1,55 +1,58 @@
 """The SQL of a load into Redshift: COPY of staged Parquet from S3, MERGE, counts by query. Pure: values in, text out.
 
-All of it is one transaction of the table's database, which has the ledger too. Redshift enforces no key and has no
-`IS DISTINCT FROM`, no conditions in MERGE, and no COPY that skips what a table refuses: keys are checked and records
-counted by queries, and what the merge is to do is decided in the staging table before.
+All of it is one transaction. Redshift enforces no key and has no `IS DISTINCT FROM`, no conditions in MERGE, no
+savepoints, and no COPY that skips what a table refuses: keys are checked and records counted by queries, and what the
+merge is to do is decided in the staging table before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sluicegate.checks.sql import literal, name_of
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.types import ColumnType
+from sluicegate.targets.redshift.dialect import WIDEST, converted, copied_name, text_of, type_name
 from sluicegate.targets.target import Replaced
 
 __all__ = [
     "FATE",
     "GONE",
+    "POSITION",
     "STAGE",
+    "add_column",
+    "append",
+    "broken_keys",
+    "bury",
+    "constant",
     "copy_in",
     "counts",
-    "create_stage",
+    "create_deleted",
+    "create_stages",
     "create_table",
     "decide",
-    "delete_window",
+    "decide_buried",
+    "differs",
+    "fill_stage",
+    "leave_out",
     "merge",
+    "replaced_where",
+    "same_key",
     "twice",
-    "type_name",
 ]  # fmt: skip
 
+COPIED = "sluicegate_copied"
+"""The temporary table that takes what the files have."""
 STAGE = "sluicegate_stage"
+"""And the one with the table's own types, in which is decided."""
 GONE = "sluicegate_gone"
 """The staging table's column that says that a record deletes the row of its key."""
 FATE = "sluicegate_fate"
 """And that of what becomes of a record."""
-_TYPES = {
-    "text": "varchar(65535)", "json": "super", "jsonb": "super", "uuid": "varchar(36)", "double": "double precision",
-}  # fmt: skip
-
-
-def type_name(type_: ColumnType) -> str:
-    """What Redshift calls a type. It has no uuid, and an unbounded text is its widest varchar."""
-    if type_.native is not None:
-        return type_.native
-    if type_.name == "numeric" and type_.precision is None:
-        return "numeric(38,10)"
-    if type_.length is not None:
-        return f"{type_.name}({type_.length})"
-    if type_.name in {"time", "timestamp", "timestamptz"}:
-        return type_.name  # always with microseconds
-    return _TYPES.get(type_.name, type_.name) + type_.digits
+POSITION = "sluicegate_position"
+"""And that of a record's number, where it is asked for."""
+_TEXTS = {"text", "varchar", "char"}
+_KEY = f"varchar({WIDEST})"
 
 
 def create_table(table: str, columns: Mapping[str, ColumnType], key: Sequence[str]) -> str:
@@ -61,49 +64,126 @@ def create_table(table: str, columns: Mapping[str, ColumnType], key: Sequence[st
     return f"CREATE TABLE {table} ({', '.join(parts)})"
 
 
-def create_stage(columns: Mapping[str, ColumnType], *, has_tombstones: bool) -> str:
-    parts = [f"{name_of(name)} {type_name(type_)}" for name, type_ in columns.items()]
-    parts += [f"{GONE} boolean"] * has_tombstones + [f"{FATE} varchar(9)"]
-    return f"CREATE TEMPORARY TABLE {STAGE} ({', '.join(parts)})"
+def add_column(table: str, name: str, type_: ColumnType) -> str:
+    return f"ALTER TABLE {table} ADD COLUMN {name_of(name)} {type_name(type_)}"
 
 
-def copy_in(columns: Sequence[str], uri: str, role: str, *, has_tombstones: bool) -> str:
-    """COPY of the Parquet file at `uri`, with the rights of an IAM role."""
-    names = [*map(name_of, columns), *([GONE] if has_tombstones else [])]
-    return f"COPY {STAGE} ({', '.join(names)}) FROM {literal(uri)} IAM_ROLE {literal(role)} FORMAT AS PARQUET"
+def create_stages(
+    columns: Mapping[str, ColumnType],
+    copied: Mapping[str, ColumnType],
+    *,
+    has_tombstones: bool,
+    numbered: bool = False,
+) -> list[str]:
+    """The table for what is `copied`, whose columns are those of the files in their order, and the one for what becomes
+    of it.
+    """
+    found = []
+    for table, some, name_for in ((COPIED, copied, copied_name), (STAGE, columns, type_name)):
+        parts = [f"{POSITION} bigint"] * numbered
+        parts += [f"{name_of(name)} {name_for(type_)}" for name, type_ in some.items()]
+        parts += [f"{GONE} boolean"] * has_tombstones + [f"{FATE} varchar(9)"] * (table == STAGE)
+        found.append(f"CREATE TEMPORARY TABLE {table} ({', '.join(parts)})")
+    return found
+
+
+def copy_in(uri: str, role: str, *, is_manifest: bool = False) -> str:
+    """COPY of the Parquet files whose URIs begin with `uri`, or that it lists, with the rights of an IAM role."""
+    credentials = "default" if role == "default" else literal(role)
+    return f"COPY {COPIED} FROM {literal(uri)} IAM_ROLE {credentials} FORMAT AS PARQUET{' MANIFEST' * is_manifest}"
+
+
+def fill_stage(columns: Mapping[str, ColumnType], *, has_tombstones: bool, numbered: bool = False) -> str:
+    """What was copied as values of the table's types, all of it new as far as is known."""
+    more = ([POSITION] if numbered else []), ([GONE] if has_tombstones else [])
+    names = [*more[0], *map(name_of, columns), *more[1], FATE]
+    values = [converted(type_, name_of(name)) for name, type_ in columns.items()]
+    fresh = f"CASE WHEN {GONE} THEN 'unchanged' ELSE 'inserted' END" if has_tombstones else "'inserted'"
+    selected = ", ".join([*more[0], *values, *more[1], fresh])
+    return f"INSERT INTO {STAGE} ({', '.join(names)}) SELECT {selected} FROM {COPIED}"
 
 
 def twice(table: str, key: Sequence[str]) -> str:
-    """Keys that the table has more than once: with one of them, no merge is safe."""
-    return f"SELECT {_names(key)} FROM {table} GROUP BY {_names(key)} HAVING count(*) > 1 LIMIT 5"
+    """Keys of staged records that `table` has more than once: with one of them, no merge is safe."""
+    names = ", ".join(f"t.{name_of(name)}" for name in key)
+    joined = f"{STAGE} AS t" if table == STAGE else f"{table} AS t JOIN {STAGE} AS s ON {same_key(key)}"
+    return f"SELECT {names} FROM {joined} GROUP BY {names} HAVING count(*) > 1 LIMIT 5"
+
+
+def broken_keys(table: str, key: Sequence[str]) -> str:
+    """Positions of staged records whose key is there already, or in a record before."""
+    names = ", ".join(f"s.{name_of(name)}" for name in key)
+    place = f"row_number() OVER (PARTITION BY {names} ORDER BY s.{POSITION})"
+    there = f"SELECT s.{POSITION} FROM {STAGE} AS s JOIN {table} AS t ON {same_key(key)}"
+    again = f"SELECT {POSITION} FROM (SELECT s.{POSITION}, {place} AS place FROM {STAGE} AS s) AS n WHERE place > 1"
+    return f"SELECT {POSITION} FROM ({there} UNION {again}) AS b ORDER BY {POSITION}"
+
+
+def leave_out(positions: Iterable[int]) -> str:
+    return f"DELETE FROM {STAGE} WHERE {POSITION} IN ({', '.join(map(str, positions))})"
 
 
 def decide(
     table: str,
-    columns: Sequence[str],
+    columns: Mapping[str, ColumnType],
     key: Sequence[str],
     mode: Mode,
     newest_by: str | None,
     *,
     has_tombstones: bool,
-) -> list[str]:
-    """Write the fate of each record into the staging table: `inserted`, `updated`, `unchanged`, `stale`, `deleted`."""
-    fresh = f"CASE WHEN {GONE} THEN 'unchanged' ELSE 'inserted' END" if has_tombstones else "'inserted'"
-    first = f"UPDATE {STAGE} SET {FATE} = {fresh}"
-    if mode in {Mode.APPEND, Mode.REPLACE_WINDOW}:
-        return [f"UPDATE {STAGE} SET {FATE} = 'inserted'"]
+) -> str:
+    """Write the fate of each record whose key is there: `updated`, `unchanged`, `stale` or `deleted`."""
     others = [name for name in columns if name not in key]
     cases = []
     if mode is Mode.MERGE:
         if newest_by is not None:
-            cases.append(f"WHEN {_is_newer('t', STAGE, newest_by)} THEN 'stale'")
+            cases.append(f"WHEN {_is_newer(f't.{name_of(newest_by)}', f'{STAGE}.{name_of(newest_by)}')} THEN 'stale'")
         if has_tombstones:
             cases.append(f"WHEN {STAGE}.{GONE} THEN 'deleted'")
         if others:
-            cases.append(f"WHEN {' OR '.join(_differs(name) for name in others)} THEN 'updated'")
+            cases.append(f"WHEN {' OR '.join(differs(name, columns[name]) for name in others)} THEN 'updated'")
     fate = f"CASE {' '.join(cases)} ELSE 'unchanged' END" if cases else "'unchanged'"
-    same = " AND ".join(f"t.{name_of(name)} = {STAGE}.{name_of(name)}" for name in key)
-    return [first, f"UPDATE {STAGE} SET {FATE} = {fate} FROM {table} AS t WHERE {same}"]
+    return f"UPDATE {STAGE} SET {FATE} = {fate} FROM {table} AS t WHERE {same_key(key, STAGE)}"
+
+
+def create_deleted(deleted: str) -> str:
+    """A table for what was deleted: keys and versions as texts."""
+    return f"CREATE TABLE {deleted} (row_key {_KEY}, row_version {_KEY})"
+
+
+def decide_buried(deleted: str, columns: Mapping[str, ColumnType], key: Sequence[str], newest_by: str) -> str:
+    """Records that are older than the deletion of their key are `buried`."""
+    version = f"CAST(d.row_version AS {type_name(columns[newest_by])})"
+    newer = _is_newer(version, f"{STAGE}.{name_of(newest_by)}")
+    return (
+        f"UPDATE {STAGE} SET {FATE} = 'buried' FROM {deleted} AS d "
+        f"WHERE d.row_key = {_key_text(STAGE, columns, key)} AND {newer}"
+    )
+
+
+def bury(
+    deleted: str, columns: Mapping[str, ColumnType], key: Sequence[str], newest_by: str, *, has_tombstones: bool
+) -> list[str]:
+    """Keep the versions of what is deleted, and forget them of what comes back."""
+    text = _key_text("s", columns, key)
+    found = [f"DELETE FROM {deleted} USING {STAGE} AS s WHERE {deleted}.row_key = {text} AND s.{FATE} <> 'buried'"]
+    if has_tombstones:
+        version = text_of(columns[newest_by], f"s.{name_of(newest_by)}")
+        found.append(
+            f"INSERT INTO {deleted} (row_key, row_version) SELECT {text}, {version} FROM {STAGE} AS s "
+            f"WHERE s.{GONE} AND s.{FATE} <> 'buried'"
+        )
+    return found
+
+
+def _key_text(alias: str, columns: Mapping[str, ColumnType], key: Sequence[str]) -> str:
+    """The key as one text; with the length of each value, so that no two keys have the same."""
+    parts = []
+    for name in key:
+        value = text_of(columns[name], f"{alias}.{name_of(name)}")
+        value = f"rtrim({value})" if columns[name].name in _TEXTS else value
+        parts.append(f"CAST(length({value}) AS varchar(9)) || ':' || {value}")
+    return " || ".join(parts)
 
 
 def merge(table: str, columns: Sequence[str], key: Sequence[str]) -> list[str]:
@@ -115,12 +195,9 @@ def merge(table: str, columns: Sequence[str], key: Sequence[str]) -> list[str]:
     same = " AND ".join(f"{table}.{name_of(name)} = s.{name_of(name)}" for name in key)
     others = [name for name in columns if name not in key]
     values = ", ".join(f"s.{name_of(name)}" for name in columns)
-    insert = f"INSERT INTO {table} ({_names(columns)}) SELECT {values} FROM {STAGE} AS s WHERE s.{FATE} = 'inserted'"
-    if not key:
-        return [insert]
     delete = f"DELETE FROM {table} USING {STAGE} AS s WHERE {same} AND s.{FATE} = 'deleted'"
     if not others:
-        return [delete, insert]
+        return [delete, append(table, columns)]
     sets = ", ".join(f"{name_of(name)} = s.{name_of(name)}" for name in others)
     rest = f"DELETE FROM {STAGE} WHERE {FATE} NOT IN ('inserted', 'updated')"
     upsert = (
@@ -130,31 +207,48 @@ def merge(table: str, columns: Sequence[str], key: Sequence[str]) -> list[str]:
     return [delete, rest, upsert]
 
 
-def delete_window(table: str, replaced: Replaced) -> str:
-    """Delete the rows that are replaced."""
+def append(table: str, columns: Sequence[str]) -> str:
+    """The records that are new, as rows."""
+    values = ", ".join(f"s.{name_of(name)}" for name in columns)
+    return f"INSERT INTO {table} ({_names(columns)}) SELECT {values} FROM {STAGE} AS s WHERE s.{FATE} = 'inserted'"
+
+
+def replaced_where(replaced: Replaced) -> str:
+    """Which rows are replaced."""
     column = name_of(replaced.column)
     parts = [f"{column} >= {literal(str(replaced.start))} AND {column} < {literal(str(replaced.end))}"]
     for name, some in replaced.scope.items():
-        known = ", ".join(literal(str(value)) for value in some if value is not None)
+        known = ", ".join(constant(str(value)) for value in some if value is not None)
         one_of = ([f"{name_of(name)} IN ({known})"] if known else []) + [f"{name_of(name)} IS NULL"] * (None in some)
         parts.append(f"({' OR '.join(one_of) or 'false'})")
-    return f"DELETE FROM {table} WHERE {' AND '.join(parts)}"
+    return " AND ".join(parts)
 
 
 def counts() -> str:
     """How many records have which fate: their sum is what was copied, or nothing is committed."""
-    return f"SELECT {FATE}, count(*) FROM {STAGE} GROUP BY {FATE}"
+    return f"SELECT {FATE}, count(*) FROM {STAGE} GROUP BY {FATE} ORDER BY {FATE}"
 
 
-def _is_newer(one: str, other: str, name: str) -> str:
-    one, other = f"{one}.{name_of(name)}", f"{other}.{name_of(name)}"
+def same_key(key: Sequence[str], alias: str = "s") -> str:
+    return " AND ".join(f"t.{name_of(name)} = {alias}.{name_of(name)}" for name in key)
+
+
+def constant(text: str) -> str:
+    """A literal, whatever Redshift makes of a backslash in one."""
+    return " || chr(92) || ".join(map(literal, text.split("\\")))
+
+
+def _is_newer(one: str, other: str) -> str:
     return f"({one} > {other} OR ({other} IS NULL AND {one} IS NOT NULL))"
 
 
-def _differs(name: str) -> str:
+def differs(name: str, type_: ColumnType) -> str:
     mine, theirs = f"{STAGE}.{name_of(name)}", f"t.{name_of(name)}"
-    return f"({mine} <> {theirs} OR ({mine} IS NULL) <> ({theirs} IS NULL))"
+    values = (text_of(type_, mine), text_of(type_, theirs)) if type_.name in {"json", "jsonb"} else (mine, theirs)
+    # Blanks at the end of a text do not count in a comparison.
+    lengths = f" OR length({mine}) <> length({theirs})" if type_.name in {"text", "varchar"} else ""
+    return f"({values[0]} <> {values[1]}{lengths} OR ({mine} IS NULL) <> ({theirs} IS NULL))"
 
 
-def _names(names: Sequence[str]) -> str:
+def _names(names: Iterable[str]) -> str:
     return ", ".join(map(name_of, names))

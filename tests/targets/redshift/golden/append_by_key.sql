@@ -1,0 +1,9 @@
+CREATE TABLE "sales"."orders" ("id" bigint, "Item" varchar(65535), "n" numeric(12,2), "at" timestamptz, "u" varchar(65535), "d" double precision, "c" char(2), "j" super, "b" boolean, "h" time, PRIMARY KEY ("id"));
+ALTER TABLE "sales"."orders" ADD COLUMN "late" numeric(12,2);
+CREATE TEMPORARY TABLE sluicegate_copied (sluicegate_position bigint, "id" bigint, "Item" varchar(65535), "n" numeric(12,2), "at" timestamp, "u" varchar(65535), "d" double precision, "c" char(2), "j" varchar(65535), "b" boolean, "h" varchar(65535));
+CREATE TEMPORARY TABLE sluicegate_stage (sluicegate_position bigint, "id" bigint, "Item" varchar(65535), "n" numeric(12,2), "at" timestamptz, "u" varchar(65535), "d" double precision, "c" char(2), "j" super, "b" boolean, "h" time, sluicegate_fate varchar(9));
+COPY sluicegate_copied FROM 's3://stage/x-' IAM_ROLE 'arn:aws:iam::1:role/load' FORMAT AS PARQUET;
+INSERT INTO sluicegate_stage (sluicegate_position, "id", "Item", "n", "at", "u", "d", "c", "j", "b", "h", sluicegate_fate) SELECT sluicegate_position, "id", "Item", "n", ("at" AT TIME ZONE 'UTC'), "u", "d", "c", json_parse("j"), "b", CAST("h" AS time), 'inserted' FROM sluicegate_copied;
+SELECT sluicegate_position FROM (SELECT s.sluicegate_position FROM sluicegate_stage AS s JOIN "sales"."orders" AS t ON t."id" = s."id" UNION SELECT sluicegate_position FROM (SELECT s.sluicegate_position, row_number() OVER (PARTITION BY s."id" ORDER BY s.sluicegate_position) AS place FROM sluicegate_stage AS s) AS n WHERE place > 1) AS b ORDER BY sluicegate_position;
+DELETE FROM sluicegate_stage WHERE sluicegate_position IN (3, 5);
+INSERT INTO "sales"."orders" ("id", "Item", "n", "at", "u", "d", "c", "j", "b", "h") SELECT s."id", s."Item", s."n", s."at", s."u", s."d", s."c", s."j", s."b", s."h" FROM sluicegate_stage AS s WHERE s.sluicegate_fate = 'inserted';
