@@ -191,3 +191,41 @@ def test_versions_that_another_writer_raises_meanwhile_stay(warehouse: Any) -> N
         counts = warehouse.load(path, key="id", newest_by="at", delete_when={"op": "D"}).counts
     assert (counts.stale, counts.deleted, counts.inserted) == (2, 1, 2)
     assert warehouse.rows("SELECT id FROM t ORDER BY 1") == [(1,), (2,), (4,), (5,)]
+
+
+def sessions(warehouse: Any) -> list[int]:
+    return [
+        pid
+        for (pid,) in warehouse.rows(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    ]
+
+
+def test_loads_one_after_the_other_share_a_session_of_the_server(warehouse: Any) -> None:
+    warehouse.load(warehouse.csv("1.csv", ["id"], [[1]]), key="id")
+    before = sessions(warehouse)
+    warehouse.load(warehouse.csv("2.csv", ["id"], [["x"], [2]]), "u", key="id", columns={"id": "integer"})
+    assert sessions(warehouse) == before
+    assert len(before) == 1
+
+
+def test_a_session_that_the_server_ended_meanwhile_is_replaced(warehouse: Any) -> None:
+    warehouse.load(warehouse.csv("1.csv", ["id"], [[1]]), key="id")
+    [before] = sessions(warehouse)
+    warehouse.rows("SELECT pg_terminate_backend(%s, 5000)", before)
+    time.sleep(0.11)
+    warehouse.load(warehouse.csv("2.csv", ["id"], [[2]]), key="id")
+    assert warehouse.rows("SELECT id FROM t ORDER BY 1") == [(1,), (2,)]
+
+
+def test_a_load_that_failed_leaves_no_session(warehouse: Any) -> None:
+    def fails() -> None:
+        raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        Loader(
+            warehouse.request(warehouse.csv("1.csv", ["id"], [[1]]), key="id"), Interrupted(fails), warehouse.target()
+        ).run()
+    warehouse.load(warehouse.csv("2.csv", ["id"], [[2]]), key="id")
+    assert len(sessions(warehouse)) == 1

@@ -64,12 +64,13 @@ class EarlyStop:
         self, staged: Staged, bad: BadFiles, allowed: Callable[[int | None], int | None], sure: Callable[[str], str]
     ) -> None:
         self._staged, self._bad, self._allowed, self._sure_sql = staged, bad, allowed, sure
+        self.look = LOOK
         self._looked_at = self._sure = 0
 
     def between(self, left: Sequence[Reader]) -> bool:
         """Whether the parts that are `left` cannot help; asked each time that enough records have come in since."""
         rows = self._staged.rows
-        if not left or rows - self._looked_at < LOOK:
+        if not left or rows - self._looked_at < self.look:
             return False
         self._sure += self._staged.number(
             f"SELECT count(*) FROM staged s WHERE s.rowid >= {self._looked_at} AND s.failed IS NOT NULL AND "

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sluicegate.checks.bounds import CheckedColumn, with_moments
 from sluicegate.checks.compile import compile_rule, compile_table_rule
@@ -18,6 +19,9 @@ from sluicegate.faults import fault
 from sluicegate.load.letters import TYPE
 from sluicegate.load.staged import Staged
 from sluicegate.records.reader import MALFORMED
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 __all__ = ["Judge", "Warned"]
 
@@ -267,17 +271,33 @@ class Judge:
         :raises FaultError: CHECK_BROKEN when a constant is not of its column's type.
         """
         for text, type_ in constants:
-            if self._staged.duck.execute(f"SELECT TRY_CAST(? AS {type_}) IS NULL", [text]).fetchone() != (False,):
+            if not _is_of_type(self._staged.duck, text, type_):
                 detail = f"{rule.said}: {text!r} is not a {type_.lower()}, which {rule.columns[0]!r} is"
                 raise fault("CHECK_BROKEN", detail, rule=rule.name)
 
     def _understands(self, patterns: Sequence[str]) -> bool:
         """Whether DuckDB takes these regular expressions: some are too large for it."""
-        import duckdb
+        return all(_is_understood(self._staged.duck, pattern) for pattern in patterns)
 
+
+_known: dict[tuple[str, str | None], bool] = {}
+"""What DuckDB said before of a constant and its type, or of a regular expression: asking costs a small load much."""
+
+
+def _is_of_type(duck: DuckDBPyConnection, text: str, type_: str) -> bool:
+    if (text, type_) not in _known:
+        found = duck.execute(f"SELECT TRY_CAST(? AS {type_}) IS NOT NULL", [text]).fetchone()
+        _known[text, type_] = found == (True,)
+    return _known[text, type_]
+
+
+def _is_understood(duck: DuckDBPyConnection, pattern: str) -> bool:
+    import duckdb
+
+    if (pattern, None) not in _known:
         try:
-            for pattern in patterns:
-                self._staged.duck.execute("SELECT regexp_matches('', ?)", [pattern])
+            duck.execute("SELECT regexp_matches('', ?)", [pattern])
+            _known[pattern, None] = True
         except duckdb.InvalidInputException:
-            return False
-        return True
+            _known[pattern, None] = False
+    return _known[pattern, None]

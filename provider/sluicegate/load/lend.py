@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sluicegate.checks.sql import literal, name_of
-from sluicegate.records.engine import open_duckdb
+from sluicegate.records.engine import THREADS, open_duckdb
 from sluicegate.runtime.folder import work_folder
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class _Kept:
         for (name,) in tables:
             self.duck.execute(f"DROP TABLE {name_of(str(name))}")
         # Only now: a limit below what is in use would be refused.
-        self.duck.execute(f"SET memory_limit = {literal(self.memory_limit)}")
+        self.duck.execute(f"SET memory_limit = {literal(self.memory_limit)}; SET threads = {THREADS}")
 
     def close(self) -> None:
         self.duck.close()

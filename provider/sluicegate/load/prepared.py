@@ -19,7 +19,7 @@ __all__ = ["Prepared"]
 
 log = logging.getLogger("sluicegate.load")
 
-_BATCH = 1 << 15
+_BATCH = 1 << 13
 """Records."""
 
 
@@ -90,9 +90,12 @@ def _as(type_: ColumnType, wanted: ColumnType, value: str) -> str:
 
 
 def _opened(cursor: DuckDBPyConnection, query: str) -> pa.RecordBatchReader:
-    """The batches of `query`. Sorting very many records may take more memory than the limit."""
+    """The batches of `query`. Sorting very many records may take more memory than the limit: one thread needs less."""
     import duckdb
 
+    with suppress(duckdb.OutOfMemoryException):
+        return _batches(cursor, query)
+    cursor.execute("SET threads = 1")
     for _ in range(2):
         with suppress(duckdb.OutOfMemoryException):
             return _batches(cursor, query)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.checks.expectations import TableVerdict
 from sluicegate.checks.rule import Rule
+from sluicegate.faults import FaultError
 from sluicegate.ledger.entries import DeadLetter
 from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.closing import Closing
@@ -35,6 +36,7 @@ from sluicegate.load.staged import Staged
 from sluicegate.records.casts import Cast
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.reader import Reader
+from sluicegate.records.together import expected_of, in_groups, relation_of
 from sluicegate.targets.target import Broken
 
 if TYPE_CHECKING:
@@ -117,25 +119,57 @@ class Stage:
         self._readers = list(readers)
         self._bad = bad = BadFiles(allowed=False) if bad is None else bad
         early = EarlyStop(self._staged, bad, allowed, self._sure)
-        for number, reader in enumerate(readers):
-            self._staged.begin_part(reader.part.number, reader.skipped)
-            left, enough = readers[number + 1 :], None
-            with bad.may_be(reader.part):
-                enough = early.inside(reader, left, self._count)
-                reader.read(lambda relation, reader=reader: self._insert(reader, relation), numbered=False)  # type: ignore[misc]
-            self._staged.end_part()
-            if enough is not None or early.between(left):
-                self.stopped = Stopped(reader.part.uri, enough, reader.most, len(left))
+        done = 0
+        for group in in_groups(readers, early.look):
+            for some in [group] if self._insert_together(group) else ([reader] for reader in group):
+                done += len(some)
+                left, enough = readers[done:], None
+                if len(some) == 1:
+                    enough = self._insert_one(some[0], left, early)
+                if enough is not None or early.between(left):
+                    self.stopped = Stopped(some[-1].part.uri, enough, some[-1].most, len(left))
+                    break
+            if self.stopped is not None:
                 break
         if self._scope and self._outside == _OUT_OF_SCOPE:
             self.left_out = self._staged.drop(f"list_contains(failed, {_OUT_OF_SCOPE})")
         if self.stopped is None:
             self._judge.judge_together()
-        self._staged.has_more_failed = self._staged.number("SELECT count(*) FROM more_failed") > 0
-        staged = self._staged.number("SELECT count(*) FROM staged")
+        staged, more = self._staged.row("SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM more_failed)")
+        self._staged.has_more_failed = more > 0
         assert staged == self._staged.rows - self.left_out, "rows of the stage do not follow one another"
         self.read = staged + len(bad)
         self.dead = self._staged.number(f"SELECT count(*) FROM staged s WHERE NOT {self._staged.good()}") + len(bad)
+
+    def _insert_one(self, reader: Reader, left: Sequence[Reader], early: EarlyStop) -> int | None:
+        """Read one part; returns after how many of its records reading stopped, if so."""
+        enough = None
+        with self._bad.may_be(reader.part):
+            enough = early.inside(reader, left, self._count)
+            reader.read(lambda relation: self._insert(reader, relation, str(reader.part.number)), numbered=False)
+        self._staged.note([(reader.part.number, reader.skipped, 0)])
+        return enough
+
+    def _insert_together(self, group: Sequence[Reader]) -> bool:
+        """Read the parts of a group by one statement, if there are several and each has a record in each line."""
+        import duckdb
+
+        if len(group) < 2:
+            return False
+        self._duck.execute("BEGIN")
+        try:
+            self._insert(group[0], relation_of(group), "part")
+            found, expected = self._staged.added(), expected_of(group)
+            if found == [(part, records) for part, records in expected if records]:
+                self._duck.execute("COMMIT")
+                self._staged.note(
+                    [(part, one.skipped, records) for one, (part, records) in zip(group, expected, strict=True)]
+                )
+                return True
+        except (FaultError, duckdb.InvalidInputException, duckdb.ConversionException):
+            pass  # One of the files is not as it should be: each by itself says which.
+        self._duck.execute("ROLLBACK")
+        return False
 
     def _sure(self, failed: str) -> str:
         # What breaks a rule with `mostly` may be forgiven in the end.
@@ -158,12 +192,13 @@ class Stage:
         reader.read(count, numbered=False)
         return found
 
-    def _insert(self, reader: Reader, relation: str) -> int:
+    def _insert(self, reader: Reader, relation: str, part: str) -> int:
+        """Stage the records of `relation`, which are as those of `reader`. `part` is SQL of the part's number."""
         places = "".join(f", {place}" for place in self._staged.places.values())
         record = f"CASE WHEN failed IS NOT NULL THEN {self._record_sql(reader)} END"
         gone = f", {self._condition(self._delete_when)}" if self._delete_when else ""
         cursor = self._duck.execute(
-            f"INSERT INTO staged SELECT {reader.part.number}, line{places}, failed, {record} AS raw, why{gone} "
+            f"INSERT INTO staged SELECT {part}, line{places}, failed, {record} AS raw, why{gone} "
             f"FROM ({self._judged(relation, reader)})"
         )
         row = cursor.fetchone()

@@ -57,11 +57,11 @@ class Staged:
         values = "".join(f", {self.places[name]} {type_.duck}" for name, type_ in self.columns.items())
         gone = ", gone BOOLEAN" if has_tombstones else ""
         duck.execute(
-            f"CREATE TABLE staged (part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR, why VARCHAR{gone})"
+            "BEGIN; CREATE TABLE staged "
+            f"(part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR, why VARCHAR{gone}); "
+            "CREATE TABLE lines (part INTEGER, ahead BIGINT); CREATE TABLE older (stage_row BIGINT); "
+            "CREATE TABLE more_failed (stage_row BIGINT, rule INTEGER); COMMIT"
         )
-        duck.execute("CREATE TABLE lines (part INTEGER, ahead BIGINT)")
-        duck.execute("CREATE TABLE more_failed (stage_row BIGINT, rule INTEGER)")
-        duck.execute("CREATE TABLE older (stage_row BIGINT)")
 
     def number(self, query: str) -> int:
         """The one number that a query returns."""
@@ -75,15 +75,28 @@ class Staged:
         assert row is not None
         return row
 
-    def begin_part(self, part: int, skipped: int) -> None:
-        """Note how lines follow from the order of the records of `part`, which are staged next.
+    def note(self, parts: Sequence[tuple[int, int, int]]) -> None:
+        """Note how lines follow from the order of the records of parts that were staged one after the other.
 
-        :param skipped: the lines before its first record.
+        :param parts: the number of each, the lines before its first record, and its records.
         """
-        self.duck.execute("INSERT INTO lines VALUES (?, ?)", [part, skipped + 1 - self._rows])
-
-    def end_part(self) -> None:
+        numbers, aheads, rows = [], [], self._rows
+        for number, skipped, records in parts:
+            numbers.append(number)
+            aheads.append(skipped + 1 - rows)
+            rows += records
+        self.duck.execute("INSERT INTO lines SELECT unnest($1::INTEGER[]), unnest($2::BIGINT[])", [numbers, aheads])
         self._rows = self.number("SELECT coalesce(max(rowid) + 1, 0) FROM staged")
+
+    def added(self) -> list[tuple[int, int]]:
+        """The parts that were staged since the last one was noted, each with the number of its records; a part whose
+        records do not follow one another is there more than once.
+        """
+        return self.duck.execute(
+            "SELECT part, count(*) FROM (SELECT part, rowid, "
+            "rowid - row_number() OVER (PARTITION BY part ORDER BY rowid) AS block "
+            f"FROM staged WHERE rowid >= {self._rows}) GROUP BY part, block ORDER BY min(rowid)"
+        ).fetchall()
 
     @property
     def rows(self) -> int:

@@ -115,7 +115,8 @@ class CsvReader(TextReader):
         # A blank line is not a record; to DuckDB it is one of an empty value where there is one column.
         return len(self.names) < 2 and has_blank_lines(self.look.path)
 
-    def _expected(self) -> int:
+    @property
+    def expected(self) -> int:
         return self.look.lines - self.skipped
 
     def _options(self, columns: Sequence[str], delimiter: str) -> str:
@@ -127,10 +128,22 @@ class CsvReader(TextReader):
         return [f"r{number}" for number in range(len(self.names))]
 
     def _quick_relation(self, *, numbered: bool) -> str:
-        options = self._options(self._raw(), self._delimiter)
-        source = f"read_csv({literal(str(self.look.path))}, {options}, skip={self.skipped}{self.look.new_line})"
+        source = self.scan(literal(str(self.look.path)))
         line = f"row_number() OVER () + {self.skipped}" if numbered else "NULL::BIGINT"
         return f"SELECT {line} AS line, NULL::VARCHAR AS why, NULL::VARCHAR AS text, * FROM {source}"
+
+    def scan(self, files: str) -> str:
+        """SQL of the call that reads the raw values of `files`, which are of this file's form."""
+        options = self._options(self._raw(), self._delimiter)
+        return f"read_csv({files}, {options}, skip={self.skipped}{self.look.new_line})"
+
+    @property
+    def form_alike(self) -> tuple[object, ...] | None:
+        """What files have in common that one `scan` may read; None where each line may not be a record."""
+        if not self.names or not self._is_quick():
+            return None
+        look = self.look
+        return self.names, self._delimiter, self.form, self.notation, self.skipped, look.new_line, look.nul
 
     def _careful_relation(self) -> str:
         options = self._options(["line", *self._raw()], ",")

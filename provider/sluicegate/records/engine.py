@@ -14,7 +14,9 @@ from sluicegate.records.jsonnumbers import MARK_NUMBERS, mark_numbers
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["open_duckdb"]
+__all__ = ["THREADS", "open_duckdb"]
+
+THREADS = 2
 
 
 def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
@@ -26,11 +28,11 @@ def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
 
     spill = folder / "spill"
     spill.mkdir(exist_ok=True)
-    config: dict[str, Any] = {"temp_directory": str(spill), "threads": 2, "autoinstall_known_extensions": False}
+    config: dict[str, Any] = {"temp_directory": str(spill), "threads": THREADS, "autoinstall_known_extensions": False}
     try:
         duck = duckdb.connect(":memory:", config={**config, "memory_limit": memory_limit})
     except duckdb.Error as error:
-        raise fault("WRONG_USE", f"load_memory_limit is {memory_limit!r}, not a size such as 256MB: {error}") from error
+        raise fault("WRONG_USE", f"load_memory_limit is {memory_limit!r}, not a size such as 190MB: {error}") from error
     duck.create_function(SEARCH, search, ["VARCHAR", "VARCHAR"], "BOOLEAN")
     duck.create_function(PARSES, parses, ["VARCHAR", "VARCHAR", "VARCHAR"], "BOOLEAN")
     duck.create_function(CANONICAL, canonical_number, ["VARCHAR"], "VARCHAR")

@@ -70,7 +70,8 @@ class JsonReader(TextReader):
         self.read(collect)
         return found
 
-    def _expected(self) -> int:
+    @property
+    def expected(self) -> int:
         return self.look.lines
 
     def _shaped(self, lines: str) -> str:

@@ -62,10 +62,10 @@ class TextReader:
     def read(self, use: Callable[[str], int], *, numbered: bool = True) -> None:
         import duckdb
 
-        if self._cut is None and None not in self._careful and self._is_regular():
+        if self._is_quick():
             self.duck.execute("BEGIN")
             try:
-                if use(self._quick_relation(numbered=numbered)) == self._expected():
+                if use(self._quick_relation(numbered=numbered)) == self.expected:
                     self.duck.execute("COMMIT")
                     return
             except FaultError:
@@ -99,12 +99,17 @@ class TextReader:
     def _malformed(self) -> Path:
         return self.folder / f"part{self.part.number}.{self._cut or ''}malformed.csv"
 
+    def _is_quick(self) -> bool:
+        return self._cut is None and None not in self._careful and self._is_regular()
+
     def _is_regular(self) -> bool:
         encoding = codecs.lookup(self.form.encoding).name
         is_utf8 = encoding in {"utf-8", "utf-8-sig"} or (encoding == "ascii" and self.look.ascii)
         return is_utf8 and not self.look.carriage
 
-    def _expected(self) -> int:
+    @property
+    def expected(self) -> int:
+        """The records that the file has if each of its lines is one."""
         raise NotImplementedError
 
     def _quick_relation(self, *, numbered: bool) -> str:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from sluicegate.ledger.postgres.ledger import PostgresLedger
-from sluicegate.ledger.postgres.migrations import migrate, require_known
+from sluicegate.ledger.postgres.migrations import is_complete, migrate, require_known
 
-__all__ = ["PostgresLedger", "migrate", "require_known"]
+__all__ = ["PostgresLedger", "is_complete", "migrate", "require_known"]

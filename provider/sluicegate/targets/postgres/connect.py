@@ -49,7 +49,8 @@ def conninfo_for(conninfo: str, application: str) -> str:
 
 def new_connection(conninfo: str) -> Connection:
     """In autocommit."""
-    connection = psycopg.connect(conninfo, autocommit=True)
+    # Nothing is prepared: a session may outlive the form of a table, and a pooler may change the session.
+    connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
     try:
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         try:

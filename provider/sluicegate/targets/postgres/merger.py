@@ -17,19 +17,16 @@ __all__ = ["Merger", "keeps_records_away"]
 
 _WORK_MEMORY = "64MB"
 """Has room for the keys of a million rows; a server's own is often 4 MB."""
-_RAISE_WORK_MEMORY = """
-SELECT set_config('work_mem', %(wanted)s, true)
-WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes(%(wanted)s)
-"""
 # Row, before, insert: the bits of a trigger that may let a record vanish.
-_MAY_VANISH = """
+_BEGIN = sql.SQL("""
 SELECT EXISTS (
     SELECT FROM pg_trigger
     WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 7 = 7 AND tgrelid IN (
-        SELECT relid FROM pg_partition_tree(%(table)s) UNION SELECT %(table)s::regclass
+        SELECT relid FROM pg_partition_tree({table}) UNION SELECT {table}::regclass
     )
-)
-"""
+), CASE WHEN pg_size_bytes(current_setting('work_mem')) < pg_size_bytes({memory})
+        THEN set_config('work_mem', {memory}, true) END, {counters}
+""")
 
 
 class Merger:
@@ -43,15 +40,20 @@ class Merger:
         self._connection, self._table, self._merge = connection, table, merge
         self.name = sql.Identifier(table.schema, table.table)
         self._appends = merge.mode in {Mode.APPEND, Mode.REPLACE_WINDOW}
+        self._at_first: tuple[int, ...] | None = None
+        """The counters before anything has run; they survive a rollback, and so do not follow from what has run."""
         if not self._appends:
             connection.execute(create_counters(merge))
-            connection.execute(_RAISE_WORK_MEMORY, {"wanted": _WORK_MEMORY})
-            row = connection.execute(_MAY_VANISH, {"table": self.name.as_string(connection)}).fetchone()
-            self._steps = (Cases.THERE, Cases.NEW) if row is not None and row[0] else (Cases.ALL,)
+            self._has_tombstones = has_tombstones(connection, table, merge)
+            words = {"table": sql.Literal(self.name.as_string(connection)), "memory": _WORK_MEMORY}
+            row = connection.execute(_BEGIN.format(**words, counters=self.counters())).fetchone()
+            assert row is not None
+            self._steps = (Cases.THERE, Cases.NEW) if row[0] else (Cases.ALL,)
+            self._at_first = tuple(row[2])
 
     def leave_out_buried(self) -> int:
         """Take records out of the stage that are older than the deletion of their key; returns how many."""
-        if self._appends or not has_tombstones(self._connection, self._table, self._merge):
+        if self._appends or not self._has_tombstones:
             return 0
         return leave_out_buried(self._connection, self._table, self._merge)
 
@@ -69,7 +71,7 @@ class Merger:
         """Bring the `rows` records of `source` in."""
         if self._appends:
             return Outcome(inserted=self._connection.execute(self.statement(source)).rowcount)
-        before, changed, took = self._counted(), 0, 0
+        before, self._at_first, changed, took = self._at_first or self._counted(), None, 0, 0
         for cases in self._steps:
             took = self._connection.execute(merge_into(self.name, self._merge, source, cases)).rowcount
             changed += took

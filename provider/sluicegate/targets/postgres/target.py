@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any, Self
+from collections.abc import Iterator
+from typing import Self
 
 import psycopg
 from psycopg import sql
 
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import Origin
-from sluicegate.ledger.postgres import PostgresLedger, migrate, require_known
+from sluicegate.ledger.postgres import PostgresLedger, is_complete, migrate, require_known
 from sluicegate.records.dialect import Dialect
 from sluicegate.targets.connection import split_table
+from sluicegate.targets.postgres import lend
 from sluicegate.targets.postgres.connect import Connection, conninfo_for, new_connection
 from sluicegate.targets.postgres.dialect import PostgresDialect
 from sluicegate.targets.postgres.overlap import alone_in_window
@@ -25,35 +26,28 @@ from sluicegate.targets.target import Table, TableColumn
 
 __all__ = ["PostgresTarget", "lock_of"]
 
-_PLACE = """
-SELECT coalesce((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                 WHERE c.oid = to_regclass(quote_ident(%s))), current_schema(), 'public')
-"""
-_KIND = """
-SELECT c.relkind::text, EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %s AND c.relname = %s
-"""
-_COLUMNS = """
-SELECT a.attname,
+_TABLE = """
+SELECT p.schema, c.relkind::text,
+       EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
+       a.attname,
        CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
             ELSE format_type(a.atttypid, a.atttypmod) END,
        a.attnotnull OR t.typnotnull,
        a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
        a.attgenerated = '' AND a.attidentity <> 'a',
        ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid IN (t.oid, t.typbasetype) ORDER BY enumsortorder)
-FROM pg_attribute a
-JOIN pg_class c ON c.oid = a.attrelid
-JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_type t ON t.oid = a.atttypid
-WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped
+FROM (SELECT coalesce(%(schema)s, (SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                                   WHERE c.oid = to_regclass(quote_ident(%(table)s))),
+                      current_schema(), 'public')) AS p (schema)
+LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)
+       ON n.nspname = p.schema AND c.relname = %(table)s
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_type t ON t.oid = a.atttypid
 ORDER BY a.attnum
 """
 _VALUES = 20_000
 _IDLE = psycopg.pq.TransactionStatus.IDLE
 _OLDEST = 150_000
-_TRUSTED = 0.1
-"""Seconds for which a connection that was not used is taken to live."""
 
 
 class PostgresTarget:
@@ -78,7 +72,7 @@ class PostgresTarget:
     def __exit__(self, *_: object) -> None:
         self._is_held = False
         if self._held is not None:
-            self._held.close()
+            lend.give_back(self._conninfo, self._held)
             self._held = None
 
     def inspect(self) -> Table:
@@ -119,7 +113,7 @@ class PostgresTarget:
                 )
             self._running = connection
             try:
-                if not dry_run:
+                if not dry_run and not is_complete(connection):
                     with connection.transaction():
                         migrate(connection)
                 connection.autocommit = False
@@ -143,7 +137,9 @@ class PostgresTarget:
     @contextlib.contextmanager
     def _connect(self) -> Iterator[Connection]:
         """A connection in no transaction, which is the same one within a `with` of the target."""
-        connection = self._again() or new_connection(self._conninfo)
+        connection, self._held = self._held, None
+        if connection is None or not lend.is_alive(connection, self._used):
+            connection = (lend.take(self._conninfo) if self._is_held else None) or new_connection(self._conninfo)
         try:
             yield connection
         finally:
@@ -153,28 +149,15 @@ class PostgresTarget:
             else:
                 connection.close()
 
-    def _again(self) -> Connection | None:
-        """The connection that is held; None if there is none, or the server has given it up meanwhile."""
-        connection, self._held = self._held, None
-        if connection is None or connection.closed:
-            return None
-        if time.monotonic() - self._used > _TRUSTED:
-            try:
-                connection.execute("SELECT 1")
-            except psycopg.OperationalError:
-                connection.close()
-                return None
-        return connection
-
     def _inspect(self, connection: Connection) -> Table:
-        schema = self._schema or _one(connection, _PLACE, [self._table])
+        rows = connection.execute(_TABLE, {"schema": self._schema, "table": self._table}).fetchall()
+        schema, kind, has_rules = rows[0][:3]
         name = f"{schema}.{self._table}"
-        kind = connection.execute(_KIND, [schema, self._table]).fetchone()
         if kind is None:
             return Table(name, schema, self._table)
-        if kind[0] not in {"r", "p"}:
-            raise fault("SCHEMA_MISMATCH", f"{name} is not a table that records can be loaded into (relkind {kind[0]})")
-        if kind[1]:
+        if kind not in {"r", "p"}:
+            raise fault("SCHEMA_MISMATCH", f"{name} is not a table that records can be loaded into (relkind {kind})")
+        if has_rules:
             raise fault("SCHEMA_MISMATCH", f"{name} has rules, which MERGE refuses and COPY passes by: use triggers")
         columns = {
             str(column): TableColumn(
@@ -184,7 +167,8 @@ class PostgresTarget:
                 written=written,
                 labels=tuple(labels),
             )
-            for column, type_, required, default, written, labels in connection.execute(_COLUMNS, [schema, self._table])
+            for _, _, _, column, type_, required, default, written, labels in rows
+            if column is not None
         }
         return Table(name, schema, self._table, columns)
 
@@ -192,9 +176,3 @@ class PostgresTarget:
 def lock_of(table: Table) -> int:
     """The advisory lock of a target: 63 bits of a digest of its name."""
     return int.from_bytes(hashlib.sha256(f"sluicegate:{table.name}".encode()).digest()[:8], "big") >> 1
-
-
-def _one(connection: Connection, query: Any, arguments: Sequence[object] = ()) -> Any:
-    row = connection.execute(query, arguments).fetchone()
-    assert row is not None
-    return row[0]

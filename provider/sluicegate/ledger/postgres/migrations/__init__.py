@@ -29,6 +29,7 @@ _IS_THERE = """
 SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                WHERE n.nspname = 'sluicegate' AND c.relname = 'migrations')
 """
+_APPLIED = "SELECT number, name FROM sluicegate.migrations"
 _TABLE = """
 CREATE SCHEMA IF NOT EXISTS sluicegate;
 CREATE TABLE IF NOT EXISTS sluicegate.migrations (
@@ -128,6 +129,4 @@ def _applied(connection: Connection) -> dict[int, str]:
     there = connection.execute(_IS_THERE).fetchone()
     if there is None or not there[0]:
         return {}
-    return {
-        int(number): str(name) for number, name in connection.execute("SELECT number, name FROM sluicegate.migrations")
-    }
+    return {int(number): str(name) for number, name in connection.execute(_APPLIED)}
