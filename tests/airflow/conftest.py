@@ -41,6 +41,11 @@ class Workspace:
         return self.root / "pinned"
 
     @property
+    def by_hand(self) -> Path:
+        """The folder of a bundle of Airflow's own, with DAGs in Python."""
+        return self.root / "by_hand"
+
+    @property
     def state(self) -> Path:
         return self.root / "state"
 
@@ -95,9 +100,12 @@ class Airflow(RunningAirflow):
 def airflow_of(workspace: Workspace) -> Iterator[Airflow]:
     """A stack on the workspace, until the end of the block."""
     workspace.pinned.mkdir()
+    workspace.by_hand.mkdir()
     kwargs = {"root": str(workspace.pinned), "refresh_interval": 2, "snapshots": str(workspace.root / "snapshots")}
     pinned = {"name": "pinned", "classpath": "sluicegate.discovery.bundle.PipelineBundle", "kwargs": kwargs}
-    bundles = [*pipeline_bundles(str(workspace.dags)), pinned]
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    by_hand = {"name": "by_hand", "classpath": local, "kwargs": {"path": str(workspace.by_hand), "refresh_interval": 2}}
+    bundles = [*pipeline_bundles(str(workspace.dags)), pinned, by_hand]
     with Stack(workspace.state, workspace.dags, bundles=bundles) as stack, rest_of(stack) as api:
         yield Airflow(api, stack, workspace)
 

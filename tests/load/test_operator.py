@@ -149,3 +149,23 @@ def test_a_scope_is_filled_in_from_params_of_any_type(warehouse: Any, carrier: o
         scope={"carrier": "{{ params.carrier }}"},
     )
     assert run(operator, params={"carrier": carrier})[0].value["read"] == read
+
+
+@pytest.mark.parametrize(
+    ("place", "asset"),
+    [
+        ("table://warehouse/orders", "table://warehouse/orders"), ("/data/orders.csv", "/data/orders.csv"),
+        ("iceberg://ice/lake.orders", "iceberg://ice/lake.orders"), ("s3://b/o/{{ ds }}/x.csv", "s3://b/o/"),
+        ("s3://b/{{ ds }}.csv", "s3://b/"), ("table://warehouse/{{ params.table }}", None), ("s3://{{ ds }}/x", None),
+        ("{{ params.file }}", None),
+    ],
+)  # fmt: skip
+def test_a_hand_written_load_has_what_it_reads_and_writes_as_inlets_and_outlets(place: str, asset: str | None) -> None:
+    expected = [] if asset is None else [asset]
+    load = LoadOperator(task_id="a", source=place, into="table://w/t")
+    assert [one.name for one in load.inlets] == expected
+    assert [one.name for one in load.outlets] == ["table://w/t"]
+    load = LoadOperator(task_id="b", source=["s3://b/1.csv"], into=place, references={"other": "table://w/other"})
+    assert [one.name for one in load.inlets] == ["s3://b/1.csv", "table://w/other"]
+    assert [one.name for one in load.outlets] == expected
+    assert LoadOperator(task_id="c", source=place, into=place, inlets=[], outlets=[]).outlets == []

@@ -81,6 +81,10 @@ def test_results_are_what_great_expectations_would_write(warehouse: Any, source:
     page = (folder / f"{NAME}.html").read_text()
     assert "values must be greater than or equal to 0 and less than or equal to 10" in text_of(page)
     assert "secret" not in page
+    assert "__none__" not in page
+    assert 'href="../' not in page, "there are no other pages"
+    assert "(2, 9)" in text_of(page)
+    assert page.index("fa-times::before") < page.index("font-awesome"), "the page's own styles win where they are there"
 
 
 def test_results_are_written_when_the_load_fails_and_not_in_a_dry_run(warehouse: Any, source: Path) -> None:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -342,7 +343,8 @@ class Loader:
         if request.results is None or request.dry_run:
             return
         name = file_name(request.origin)
-        meta = {"run_id": {"run_name": request.origin.run_id or name, "run_time": None}, "reasons": dict(reasons)}
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        meta = {"run_id": {"run_name": request.origin.run_id or name, "run_time": now}, "reasons": dict(reasons)}
         document = stage.results(request.table, verdicts, meta | {"source": request.source})
         with work_folder() as folder:
             uri = publish(document, self._files, request.results, name, folder, docs=request.data_docs)

@@ -12,6 +12,7 @@ from sluicegate.faults import FaultError, fault
 from sluicegate.graph.location import Location, render
 from sluicegate.pipeline.keys.load import Format, LoadOptions
 from sluicegate.records.limits import MEMORY_LIMIT
+from sluicegate.runtime.lineage import assets_of
 from sluicegate.runtime.operator import StepOperator
 from sluicegate.runtime.step import StepContext, StepResult
 
@@ -59,6 +60,8 @@ class LoadOperator(StepOperator):
     :param connection: the connection that the source itself needs: for `https://` and `gs://`.
     :param root: the dags root, from which `suite` is found.
     :param references: where the datasets are that `references` of columns name: `{"airports": "table://w/airports"}`.
+
+    What it reads and writes are its `inlets` and `outlets`, unless they are given.
     """
 
     template_fields: Sequence[str] = ("source", "into", "references")
@@ -79,6 +82,9 @@ class LoadOperator(StepOperator):
         **kwargs: Any,
     ) -> None:
         options = {name: kwargs.pop(name) for name in LoadOptions.model_fields if name in kwargs}
+        if not isinstance(into, Location):  # the factory says them by the names of datasets
+            read = source if isinstance(source, list | tuple) else [source]
+            kwargs = {"inlets": assets_of([*read, *(references or {}).values()]), "outlets": assets_of([into])} | kwargs
         super().__init__(**kwargs)
         self.options = LoadOptions.of(options)
         self.source = source

@@ -16,6 +16,7 @@ from sluicegate.checks.compiler import CompiledRule
 from sluicegate.checks.expectations import RowFailures, TableVerdict
 from sluicegate.checks.rule import REFERENCES, Rule
 from sluicegate.ledger.entries import Origin
+from sluicegate.load.data_docs import page_of
 from sluicegate.load.judge import Judge
 from sluicegate.load.letters import MASK
 from sluicegate.load.staged import Staged
@@ -166,7 +167,7 @@ def publish(document: Mapping[str, Any], sink: Sink, folder: str, name: str, wor
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
     uri = _put(sink, work / "results.json", text, f"{folder}{name}.json")
     if docs:
-        _put(sink, work / "results.html", _page(json.loads(text)), f"{folder}{name}.html")
+        _put(sink, work / "results.html", page_of(json.loads(text)), f"{folder}{name}.html")
     return uri
 
 
@@ -180,20 +181,6 @@ def _put(sink: Sink, path: Path, text: str, uri: str) -> str:
     path.write_text(text, encoding="utf-8")
     sink.put_atomic(path, uri)
     return uri
-
-
-def _page(document: Any) -> str:
-    """The page that Great Expectations itself makes of the results."""
-    import os
-
-    os.environ["GX_ANALYTICS_ENABLED"] = "False"
-    from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResultSchema
-    from great_expectations.render.renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view import DefaultJinjaPageView
-
-    results = ExpectationSuiteValidationResultSchema().load(document)
-    page: str = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(results))
-    return page
 
 
 def _result(rule: Rule, success: bool, result: dict[str, Any]) -> dict[str, Any]:
