@@ -4,7 +4,8 @@ Its file is the whole program: it is uploaded as it is (with the functions that 
 nothing but pyspark. `spark-submit spark_job.py --plan .. --source .. --to ..`
 
 Below `--to` it writes `passed/`, `replaced/` (records that pass, and of which there is a newer one with their key),
-`rejected/` and, last, `report.json`. A run begins by removing what an earlier one has left there.
+`rejected/`, `same_key/` (of those in `passed/` the ones that have the key of a rejected one) and, last, `report.json`.
+A run begins by removing what an earlier one has left there.
 """
 
 from __future__ import annotations
@@ -215,7 +216,14 @@ def run(spark: Any, plan: Plan, source: str, to: str) -> Plan:
         to + "rejected/"
     )
     by_reason = bad.selectExpr(f"explode({REASONS}) AS rule").groupBy("rule").count().collect()
-    written = {name: [[at, size] for at, size, _ in listed(spark, f"{to}{name}/")] for name in FOLDERS}
+    passed = spark.read.parquet(to + "passed/")
+    if plan["key"]:
+        keys = [quoted(name) for name in plan["key"]]
+        dead = bad.selectExpr(*keys).distinct().hint("broadcast")
+        passed.join(dead, plan["key"], "left_semi").selectExpr(*map(quoted, passed.columns)).write.mode(
+            "overwrite"
+        ).parquet(to + "same_key/")
+    written = {name: [[at, size] for at, size, _ in listed(spark, f"{to}{name}/")] for name in (*FOLDERS, "same_key")}
     rows = {name: spark.read.parquet(f"{to}{name}/").count() if written[name] else 0 for name in FOLDERS}
     if frame.count() != sum(rows.values()):
         raise SystemExit(f"{frame.count()} records were read, and written were {rows}: the job is not repeatable")
@@ -228,7 +236,9 @@ def run(spark: Any, plan: Plan, source: str, to: str) -> Plan:
             for number, rule in enumerate(rules)
         ],
         "reasons": {row["rule"]: row["count"] for row in sorted(by_reason, key=lambda row: row["rule"])},
-        "table": verdicts(spark.read.parquet(to + "passed/"), plan["table"]),
+        "table": verdicts(passed, plan["table"]),
+        "columns": {field.name: field.dataType.simpleString() for field in passed.schema.fields},
+        "texts": texts(passed),
     }
 
 
@@ -240,11 +250,24 @@ def nothing(plan: Plan) -> Plan:
     return {
         "read": 0,
         **dict.fromkeys(FOLDERS, 0),
-        "written": {name: [] for name in FOLDERS},
+        "written": {name: [] for name in (*FOLDERS, "same_key")},
+        "columns": {},
+        "texts": {},
         "rules": [{"rule": rule["name"], "judged": 0, "bad": 0, "holds": True} for rule in plan["rows"]],
         "reasons": {},
         "table": [],
     }
+
+
+def texts(frame: Any) -> Plan:
+    """Of each column of texts, the bytes of the longest and whether one of them has a NUL."""
+    names = [field.name for field in frame.schema.fields if field.dataType.simpleString() == "string"]
+    if not names:
+        return {}
+    asked = [f"max(octet_length({quoted(name)})) AS b{at}" for at, name in enumerate(names)]
+    asked += [f"max(instr({quoted(name)}, chr(0)) > 0) AS n{at}" for at, name in enumerate(names)]
+    row = frame.selectExpr(*asked).first()
+    return {name: [row[f"b{at}"] or 0, bool(row[f"n{at}"])] for at, name in enumerate(names)}
 
 
 def newest(good: Any, plan: Plan) -> Any:
@@ -315,7 +338,7 @@ def begin(spark: Any) -> None:
 
 def carry_out(spark: Any, plan: str, source: str, to: str) -> Plan:
     """Remove what an earlier run has left at `to`, write all anew, and the report last; returns that."""
-    for name in ("report.json", *FOLDERS):
+    for name in ("report.json", *FOLDERS, "same_key"):
         remove(spark, to + name)
     report = {"plan": hashlib.sha256(plan.encode("utf-8")).hexdigest()}
     report |= run(spark, json.loads(plan), source, to)

@@ -16,7 +16,7 @@ from sluicegate.pipeline.keys.model import Mode, OnSchemaChange
 from sluicegate.records.types import ColumnType, parse_type
 from sluicegate.targets.target import Table
 
-__all__ = ["match_case", "plan_columns", "rules_of_target", "unwritten"]
+__all__ = ["match_case", "plan_columns", "rules_of_target", "takes", "unwritten"]
 
 _NOTHING_OF_IT = "the source has none of the columns that the pipeline names"
 _SHOWN = 50
@@ -136,7 +136,7 @@ def _of_target(table: Table, name: str, declared: ColumnType | None) -> ColumnTy
         return declared
     if declared is None or column.type == declared:
         return column.type
-    if _takes(column.type, declared):
+    if takes(column.type, declared):
         return declared
     if any({column.type.name, declared.name} <= family for family in _FAMILIES):
         return column.type
@@ -153,7 +153,7 @@ _FAMILIES = (
 )  # fmt: skip
 
 
-def _takes(target: ColumnType, declared: ColumnType) -> bool:
+def takes(target: ColumnType, declared: ColumnType) -> bool:
     """Whether every value of `declared` fits into `target` unchanged, also when it is read back and compared."""
     if target.name in _WIDTH and declared.name in _WIDTH:
         return _WIDTH[declared.name] <= _WIDTH[target.name]

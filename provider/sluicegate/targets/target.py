@@ -67,7 +67,8 @@ class Stored:
     """Prepared records as Parquet files on object storage, which a target may read itself.
 
     All files below `uri`, which ends in `/`, are of them, but those whose names begin with `_` or `.`. `columns` are
-    the target's names in the order of the files' columns, with the types that the files have.
+    the target's names in the order of the files' columns, with the types that the files have; those that are not of the
+    records are left out.
     """
 
     uri: str

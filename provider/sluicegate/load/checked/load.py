@@ -5,6 +5,7 @@ Parts, their versions and the ledger are those of the folder that was checked, a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from sluicegate.checks.spark_job import FOLDERS
 from sluicegate.faults import FaultError, fault
 from sluicegate.load.badfiles import BadFiles
-from sluicegate.load.checked.readers import checked_parts
+from sluicegate.load.checked.readers import checked_parts, number_of
 from sluicegate.load.checked.report import REPORT, Report, outdated, read_report
-from sluicegate.load.checked.stage import CheckedStage
+from sluicegate.load.checked.stage import CheckedStage, Passed
+from sluicegate.load.checked.stored import PASSED, StoredPart, stored_columns, why_not_stored
 from sluicegate.load.load import Loader, Source
 from sluicegate.load.request import LoadRequest
 from sluicegate.load.stage import Stage
@@ -24,12 +26,14 @@ from sluicegate.records.on_cluster import checked_folder, cluster_plan, digest_o
 from sluicegate.records.open import open_part
 from sluicegate.records.reader import LocalPart, Reader
 from sluicegate.storage.part import Part
-from sluicegate.targets.target import Table, Target
+from sluicegate.targets.target import Stored, Table, Target
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 __all__ = ["CheckedLoader", "loader_of"]
+
+log = logging.getLogger("sluicegate.load")
 
 
 def loader_of(request: LoadRequest, source: Source, target: Target) -> Loader:
@@ -53,6 +57,7 @@ class CheckedLoader(Loader):
         self._folder = request.sources[0]
         self._checked = checked_folder(self._folder, request.origin.step)
         self._report: Report | None = None
+        self._passed: Passed | None = None
         self._parts: Sequence[Part] = ()
         self._at = Path()
 
@@ -62,16 +67,38 @@ class CheckedLoader(Loader):
         """Of each part what was rejected, and what passed unless the load fails anyway."""
         self._report = report = self._read_report(folder)
         report.require(digest_of(cluster_plan(self._request, self._request.root)), self._folder, parts)
+        self._parts, self._at = parts, folder
         rejected = self._fetched(report, "rejected", folder)
+        local = [LocalPart(number, part.uri, part.version, folder) for number, part in enumerate(parts)]
+        self._passed = self._left_there(duck, report, table, local)
+        if self._passed is not None:
+            found = checked_parts(duck, local, rejected, (), self._target.dialect)
+            return [*found, StoredPart(local[0], report)]
         if not self._is_hopeless(report):
             passed = [path for name in FOLDERS[:2] for path in self._fetched(report, name, folder)]
         elif report.rows["rejected"]:
             passed = []
         else:
             passed = self._fetched(report, "passed", folder, most=1)  # It says which columns there are.
-        self._parts, self._at = parts, folder
-        local = [LocalPart(number, part.uri, part.version, folder) for number, part in enumerate(parts)]
         return checked_parts(duck, local, rejected, passed, self._target.dialect)
+
+    def _left_there(
+        self, duck: DuckDBPyConnection, report: Report, table: Table, parts: Sequence[LocalPart]
+    ) -> Passed | None:
+        """What passed, if the target takes it from where it is."""
+        if not self._target.takes_stored or not parts or self._is_hopeless(report):
+            return None
+        if (why := why_not_stored(self._request, report, table)) is not None:
+            log.info("%s is not left to %s: %s", self._checked + PASSED, table.name, why)
+            return None
+        types = {name: type_ for name, type_ in stored_columns(report).items() if type_ is not None}
+
+        def read(name: str) -> Sequence[Reader]:
+            log.info("%s%s/ is read here too", self._checked, name)
+            return checked_parts(duck, parts, (), self._fetched(report, name, self._at), self._target.dialect)
+
+        numbered = [replace(part, number=number_of(part.number)) for part in parts]
+        return Passed(Stored(f"{self._checked}{PASSED}/", types), numbered, read)
 
     def _read_report(self, folder: Path) -> Report:
         uri = self._checked + REPORT
@@ -107,7 +134,9 @@ class CheckedLoader(Loader):
     def _new_stage(self, *given: Any, **words: Any) -> Stage:
         assert self._report is not None
         hopeless = self._is_hopeless(self._report)
-        return CheckedStage(*given, report=self._report, hopeless=hopeless, original=self._original, **words)
+        return CheckedStage(
+            *given, report=self._report, hopeless=hopeless, original=self._original, passed=self._passed, **words
+        )
 
     def _original(self, part: LocalPart) -> Reader:
         """The part as the job read it, at the place of what the job left of it."""

@@ -15,7 +15,7 @@ from sluicegate.records.reader import LocalPart
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["CheckedPart", "checked_parts"]
+__all__ = ["CheckedPart", "checked_parts", "number_of"]
 
 FAILURES = "failures"
 """The column of a relation with the rules that a rejected record breaks, as JSON."""
@@ -60,7 +60,7 @@ def checked_parts(
     opened = [[_open(duck, path, dialect) for path in paths] for paths in (rejected, passed)]
     left = [_by_part(duck, readers) for readers in opened]
     found = [
-        CheckedPart(duck, replace(part, number=2 * number + kind), number, some, dialect)
+        CheckedPart(duck, replace(part, number=number_of(number) - 1 + kind), number, some, dialect)
         for number, part in enumerate(parts)
         for kind, files in enumerate(left)
         if (some := files.get(number))
@@ -68,6 +68,11 @@ def checked_parts(
     if not found and parts and (files := [*opened[1], *opened[0]]):
         return [CheckedPart(duck, parts[0], 0, files[:1], dialect)]  # No records, but columns.
     return found
+
+
+def number_of(part: int) -> int:
+    """The number that what passed of a part has in the order of reading; what was rejected is right before it."""
+    return 2 * part + 1
 
 
 def _open(duck: DuckDBPyConnection, path: Path, dialect: Dialect) -> ParquetReader:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sluicegate.checks.spark_job import FOLDERS
 from sluicegate.faults import FaultError, fault
 from sluicegate.storage.part import Part
 
@@ -29,8 +30,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Report:
-    """`files` were read; `passed`, `replaced` and `rejected` are the files that were written, and `rows` how many
-    records are in each. `rules` and `table` are by name.
+    """`files` were read; `written` are the files in each of the job's folders, and `rows` how many records are in it.
+    `rules` and `table` are by name, `columns` Spark's types of what is in `passed`, and `texts` the most bytes of a
+    value there, and whether one has a NUL.
     """
 
     plan: str
@@ -40,6 +42,8 @@ class Report:
     rows: Mapping[str, int]
     rules: Mapping[str, Seen]
     table: Mapping[str, Seen]
+    columns: Mapping[str, str]
+    texts: Mapping[str, tuple[int, bool]]
 
     def require(self, plan: str, folder: str, parts: Iterable[Part]) -> None:
         """Check that it is about this contract and about just these files.
@@ -80,9 +84,11 @@ def read_report(text: str, uri: str) -> Report:
             files=dict(said["files"]),
             written={name: dict(files) for name, files in said["written"].items()},
             read=said["read"],
-            rows={name: said[name] for name in said["written"]},
+            rows={name: said[name] for name in FOLDERS},
             rules={one["rule"]: Seen(one["holds"], one["judged"], one["bad"]) for one in said["rules"]},
             table={one["rule"]: Seen(one["holds"], observed=str(one["observed"])) for one in said["table"]},
+            columns=dict(said["columns"]),
+            texts={name: (most, has_nul) for name, (most, has_nul) in said["texts"].items()},
         )
     except (ValueError, KeyError, TypeError) as error:
         raise outdated(f"{uri} is not a report of this version: {type(error).__name__}: {error}") from error

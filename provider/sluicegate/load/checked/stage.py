@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sluicegate.checks.compiler import CompiledRule
@@ -12,28 +13,50 @@ from sluicegate.checks.sql import literal
 from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.checked.readers import FAILURES, CheckedPart
 from sluicegate.load.checked.report import Report, outdated
+from sluicegate.load.checked.stored import PASSED, SAME_KEY, StoredClosing, StoredRecords
+from sluicegate.load.closing import Closing
 from sluicegate.load.judge import Judge, Warned
+from sluicegate.load.prepared import Prepared
 from sluicegate.load.results import Results
 from sluicegate.load.stage import Stage
 from sluicegate.load.staged import Staged
 from sluicegate.records.reader import LocalPart, Reader
+from sluicegate.targets.target import Stored
 
-__all__ = ["CheckedStage"]
+__all__ = ["CheckedStage", "Passed"]
 
 _SHOWN = 500
 """Characters of what was seen of a table."""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What passed and stays where it is. `parts` are those of the folder; `read` opens what the job left of them."""
+
+    stored: Stored
+    parts: Sequence[LocalPart]
+    read: Callable[[str], Sequence[Reader]]
 
 
 class CheckedStage(Stage):
     """:param report: what the job saw.
     :param hopeless: whether the load fails whatever is in `passed`, which is then not read.
     :param original: opens a part itself: what it says of a record that the job let pass, and the target does not.
+    :param passed: what passed, when the target takes it as it is; then it is not read unless it has to be.
     """
 
     def __init__(
-        self, *given: Any, report: Report, hopeless: bool, original: Callable[[LocalPart], Reader], **words: Any
+        self,
+        *given: Any,
+        report: Report,
+        hopeless: bool,
+        original: Callable[[LocalPart], Reader],
+        passed: Passed | None = None,
+        **words: Any,
     ) -> None:
         self._report, self._fails_anyway, self._original = report, hopeless, original
+        self._passed = passed
+        self._brought: set[str] = set()
         super().__init__(*given, **words)
 
     def _judge_of(self, rules: Sequence[Rule], references: Mapping[str, str] | None) -> Judge:
@@ -46,14 +69,47 @@ class CheckedStage(Stage):
         bad: BadFiles | None = None,
         allowed: Callable[[int | None], int | None] = lambda most: None,
     ) -> None:
-        if self._fails_anyway:
+        is_left = self._fails_anyway or self._passed is not None
+        if is_left:
             readers = [reader for reader in readers if isinstance(reader, CheckedPart) and reader.is_rejected]
         super().fill(readers, bad)
-        if self._fails_anyway:
+        if is_left:
             self.read = self._report.read
         elif self.read != self._report.read:
             raise outdated(f"the job read {self._report.read:,} records, and it has left {self.read:,}")
         self._reported.is_sole = self.dead == self._report.rows["rejected"]
+
+    @property
+    def deduplicated(self) -> int:
+        return super().deduplicated if self._passed is None else self._report.rows["replaced"]
+
+    def dedupe(self) -> None:
+        if self._passed is None:
+            super().dedupe()
+
+    def prepared(self, unwritten: Collection[str] = ()) -> Prepared:
+        if self._passed is None:
+            return super().prepared(unwritten)
+        self._prepared = StoredRecords(
+            self._staged, self._report.rows[PASSED], unwritten, self._passed.stored, self._bring
+        )
+        return self._prepared
+
+    def closing(self) -> Closing:
+        if self._passed is None:
+            return super().closing()
+        return StoredClosing(self._staged, self._passed.parts, self._bring)
+
+    def _bring(self, name: str) -> None:
+        """Stage what is in one of the job's folders."""
+        if self._passed is None or self._brought & {PASSED, name}:
+            return
+        self._brought.add(name)
+        for reader in self._passed.read(name):
+            reader.read(lambda relation, reader=reader: self._insert(reader, relation, str(reader.part.number)))  # type: ignore[misc]
+            self._staged.note([(reader.part.number, 0, 0)])
+        if name == PASSED:
+            self._staged.is_distinct = bool(self._key) and SAME_KEY not in self._brought
 
     def _tests(self, reader: Reader, raw: Mapping[str, str], kinds: Mapping[str, str]) -> list[tuple[str, int]]:
         """Besides what the load itself asks, whatever the job says of a rejected record."""

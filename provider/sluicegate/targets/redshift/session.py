@@ -273,7 +273,7 @@ def _as_they_are(merge: Merge, columns: Mapping[str, ColumnType]) -> Stored | No
     if (stored := merge.records.stored) is None or not stored.uri.startswith("s3://"):
         return None
     own = {folded(name): type_ for name, type_ in stored.columns.items()}
-    if own.keys() != columns.keys() or not all(takes(type_, own[name]) for name, type_ in columns.items()):
+    if not (columns.keys() <= own.keys() and all(takes(type_, own[name]) for name, type_ in columns.items())):
         log.info("%s is not copied as it is: columns or types differ from those of the table", stored.uri)
         return None
     return stored

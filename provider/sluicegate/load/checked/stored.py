@@ -1,0 +1,146 @@
+"""What passed, for a target that reads it from object storage itself: it comes here only when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sluicegate.checks.spark_job import LINE, PART
+from sluicegate.ledger.ledger import OpenLetter
+from sluicegate.load.checked.report import Report
+from sluicegate.load.closing import Closing, Winner
+from sluicegate.load.plan import match_case, takes
+from sluicegate.load.prepared import Prepared
+from sluicegate.load.request import LoadRequest
+from sluicegate.load.staged import Staged
+from sluicegate.pipeline.keys.load import Column, Mode, OnSchemaChange
+from sluicegate.records.notation import PLAIN
+from sluicegate.records.reader import LocalPart
+from sluicegate.records.types import ColumnType, parse_type
+from sluicegate.targets.target import Stored, Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "PASSED",
+    "SAME_KEY",
+    "Bring",
+    "StoredClosing",
+    "StoredPart",
+    "StoredRecords",
+    "stored_columns",
+    "why_not_stored",
+]
+
+PASSED, SAME_KEY = "passed", "same_key"
+Bring = Callable[[str], None]
+"""Stages what is in one of the job's folders, once."""
+_KINDS = {
+    "string": "text", "smallint": "smallint", "int": "integer", "bigint": "bigint", "float": "real", "double": "double",
+    "boolean": "boolean", "date": "date", "timestamp": "timestamptz", "timestamp_ntz": "timestamp",
+}  # fmt: skip
+_WIDEST = 65_535
+"""Bytes of a text that every database takes which reads from object storage."""
+
+
+def stored_columns(report: Report) -> dict[str, ColumnType | None]:
+    """The columns of the files with their types, in their order; None for a type that is not a single value."""
+    return {name: _type_of(kind) for name, kind in report.columns.items()}
+
+
+def why_not_stored(request: LoadRequest, report: Report, table: Table) -> str | None:
+    """Why a target cannot take what passed as it is: something is still to be asked of it, or made of it."""
+    columns = {name: type_ for name, type_ in stored_columns(report).items() if name not in {PART, LINE}}
+    if request.mode is Mode.REPLACE_WINDOW:
+        return "whether records are of the window is asked here"
+    if match_case(table, tuple(columns)):
+        return "its columns differ in case from those of the table"
+    for name, type_ in columns.items():
+        if (why := _why_not(name, type_, request, report, table)) is not None:
+            return f"column {name!r} {why}"
+    return None
+
+
+def _why_not(name: str, type_: ColumnType | None, request: LoadRequest, report: Report, table: Table) -> str | None:
+    there, said = table.columns.get(name), request.columns.get(name, Column())
+    if type_ is None:
+        return f"is {report.columns[name]}"
+    if there is None:
+        ignored = table.exists and request.on_schema_change is OnSchemaChange.IGNORE
+        return None if ignored or said.type is not None else "has no type in `columns:`"
+    if not (there.type == type_ or takes(there.type, type_) or _is_declared_so(said, there.type)):
+        return f"is {type_} in the files and {there.type} in the table"
+    if there.labels or (there.required and not (said.required or name in request.key)):
+        return "may have values that the table does not take"
+    most, has_nul = report.texts.get(name, (0, False))
+    if has_nul or most > (there.type.length or _WIDEST):
+        return "has texts that are longer than the table takes, or have a NUL"
+    return None
+
+
+def _is_declared_so(said: Column, type_: ColumnType) -> bool:
+    """A text of a length is a text to Spark, and was measured there."""
+    return said.type is not None and type_.name == "varchar" and parse_type(said.type) == type_
+
+
+def _type_of(kind: str) -> ColumnType | None:
+    if kind.startswith("decimal("):
+        return parse_type(kind)
+    return parse_type(_KINDS[kind]) if kind in _KINDS else None
+
+
+class StoredPart:
+    """Stands for what passed where only its columns are asked for. See `Reader`."""
+
+    is_text, may_hold_nul, skipped, most, written, notation = False, False, 0, None, None, PLAIN
+
+    def __init__(self, part: LocalPart, report: Report) -> None:
+        self.part = part
+        self.names = tuple(name for name in report.columns if name not in {PART, LINE})
+        self.types: dict[str, str] = {}
+
+    def read(self, use: Callable[[str], int], *, numbered: bool = True) -> None:
+        """Nothing: it stays where it is."""
+
+    def cut(self, most: int | None) -> None:
+        """Nothing, likewise."""
+
+
+class StoredRecords(Prepared):
+    """Records that a target may copy. To be read, they are brought here and staged."""
+
+    def __init__(self, staged: Staged, rows: int, unwritten: Collection[str], stored: Stored, bring: Bring) -> None:
+        super().__init__(staged, rows, unwritten)
+        self.stored, self._bring = stored, bring
+
+    @contextmanager
+    def read(
+        self,
+        types: Sequence[ColumnType],
+        written: Callable[[ColumnType, str], str],
+        between: tuple[int, int] | None = None,
+        *,
+        numbered: bool = False,
+    ) -> Iterator[pa.RecordBatchReader]:
+        self._bring(PASSED)
+        with super().read(types, written, between, numbered=numbered) as batches:
+            yield batches
+
+    def rows_at(self) -> str:
+        self._bring(PASSED)
+        return super().rows_at()
+
+
+class StoredClosing(Closing):
+    """For the letters of this load, what passed with their keys is enough; older ones need the keys of all."""
+
+    def __init__(self, staged: Staged, parts: Iterable[LocalPart], bring: Bring) -> None:
+        super().__init__(staged, parts)
+        self._bring = bring
+
+    def winners(self, letters: Sequence[OpenLetter]) -> dict[str, Winner]:
+        if any(set(letter.key) == set(self._staged.key) for letter in letters if letter.key):
+            self._bring(SAME_KEY if all(letter.is_new for letter in letters) else PASSED)
+        return super().winners(letters)

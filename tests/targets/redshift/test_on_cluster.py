@@ -1,0 +1,80 @@
+"""What a cluster has checked is copied from S3, and does not come to the worker unless an older letter asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sluicegate.ledger.entries import Origin
+from sluicegate.load.load import load
+from sluicegate.records.on_cluster import checked_folder, cluster_plan
+from tests.load.test_on_cluster import CONTRACT, DAY, LATER, NOON, orders
+from tests.spark import CheckJob, spark_folder, spark_session
+
+WORDS: dict[str, Any] = {
+    **CONTRACT,
+    "format": "parquet",
+    "columns": {**CONTRACT["columns"], "note": "text", "code": {"type": "varchar(6)", "matches": "^[a-zä]+$"}},
+    "origin": Origin("p", "load_orders", "run1", 1),
+}
+FIRST = [
+    orders((1, 1.25, DAY, "a", LATER, "newest"), (2, 5e3, DAY, "b", NOON, "too much"), (None, 2.0, DAY, "b", NOON, "")),
+    orders((1, 9.0, DAY, "b", NOON, "older"), (2, 7.5, None, "ä", LATER, None), (3, 1.0, DAY, "X", NOON, "code")),
+]  # fmt: skip
+SECOND = [
+    orders((3, 2.0, DAY, "c", LATER, "mended"), (1, 0.5, DAY, "a", NOON, "stale"), (4, 4.0, DAY, "d", NOON, "new"))
+]
+
+
+class Fetching:
+    """A storage that keeps which files are fetched."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage, self.fetched = storage, []  # type: ignore[var-annotated]
+
+    def fetch(self, part: Any, into: Path) -> Path:
+        self.fetched.append(part.uri.partition("_checked/load_orders/")[2].partition("/")[0])
+        path: Path = self._storage.fetch(part, into)
+        return path
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+
+@pytest.fixture(scope="module")
+def job() -> Iterator[CheckJob]:
+    with spark_session() as spark:
+        yield CheckJob(spark)
+
+
+def test_what_passed_is_copied_from_where_it_is(house: Any, job: CheckJob, tmp_path: Path) -> None:
+    """Table, letters and counts are those of a load that checks by itself."""
+    house.s3.make_bucket("lake")
+    found = []
+    for number, tables in enumerate((FIRST, SECOND)):
+        folder = spark_folder(tmp_path / f"s3/lake/orders{number}", tables)
+        request = house.request(f"s3://lake/orders{number}/", **WORDS)
+        job.run(cluster_plan(request, tmp_path), f"{folder}/", checked_folder(f"{folder}/", "load_orders"))
+    fetched = []
+    for check_on in ("worker", "cluster"):
+        house.rows("DROP TABLE IF EXISTS t; DROP SCHEMA IF EXISTS sluicegate CASCADE")
+        reports = []
+        for number in range(2):
+            storage = Fetching(house.storage)
+            request = house.request(f"s3://lake/orders{number}/", check_on=check_on, **WORDS)
+            reports.append(load(request, storage, house.target()).as_dict() | {"seconds": 0})  # type: ignore[arg-type]
+            fetched.append(storage.fetched)
+        letters = house.rows(
+            "SELECT id, source, line, record, failures, key, status FROM sluicegate.dead_letters ORDER BY source, line"
+        )
+        found.append((reports, house.rows("SELECT * FROM t ORDER BY id"), letters))
+    assert found[1] == found[0]
+    assert [(one["inserted"], one["dead"], one["deduplicated"], one["stale"]) for one in found[0][0]] == [
+        (2, 3, 1, 0), (2, 0, 0, 1),
+    ]  # fmt: skip
+    assert [row[-1] for row in found[0][2]] == ["resolved", "open", "resolved"]
+    assert sorted(set(fetched[2])) == ["rejected", "report.json", "same_key"]
+    assert sorted(set(fetched[3])) == ["passed", "rejected", "report.json"]
