@@ -139,7 +139,7 @@ class CsvReader(TextReader):
 
     @property
     def form_alike(self) -> tuple[object, ...] | None:
-        """What files have in common that one `scan` may read; None where each line may not be a record."""
+        """What files have in common that one `scan` may read; None where a line might not be a record."""
         if not self.names or not self._is_quick():
             return None
         look = self.look
