@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +14,17 @@ import pytest
 pytest.importorskip("pyiceberg")
 
 from sluicegate.faults import FaultError
+from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
 from sluicegate.load.load import load
 from sluicegate.load.request import LoadRequest
 from sluicegate.storage import Storage
 from sluicegate.targets.iceberg.catalog import properties_of
-from sluicegate.targets.iceberg.table import LOAD, IcebergFiles
+from sluicegate.targets.iceberg.table import LOAD
 from sluicegate.targets.iceberg.target import IcebergTarget
 from sluicegate.targets.open import place_in
-from sluicegate.targets.parquet import session as sessions
+from tests.targets.dying import Dying
+from tests.targets.iceberg import loader
 
 COLUMNS = {"id": "integer", "v": "varchar(5)", "at": "smallint", "day": "date", "n": "numeric(10,2)", "op": "text"}
 HEADER = list(COLUMNS)
@@ -26,6 +32,13 @@ BEFORE = [[n, "old", n % 3, "2026-01-01", "1.50", "I"] for n in range(8)]
 AFTER = [[n, "new", 1, "2026-01-02", "2.50", "D" if n == 6 else "I"] for n in range(4, 12)]
 AFTER += [["x", "bad", 1, "2026-01-02", "1", "I"]]
 MERGE = {"mode": "merge", "key": "id", "newest_by": "at", "delete_when": {"op": "D"}}
+MODES: dict[str, dict[str, Any]] = {
+    "merge": MERGE, "append": {"mode": "append"}, "replace_window": {"mode": "replace_window", "window_by": "day"},
+}  # fmt: skip
+DAY = (datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC))
+POINTS = {
+    "merge": [*loader.POINTS], "append": ["the ledger is committed"], "replace_window": ["the catalog has committed"],
+}  # fmt: skip
 
 
 class Ice:
@@ -37,27 +50,57 @@ class Ice:
 
         self.warehouse, self.folder = warehouse, folder
         words = conninfo_to_dict(warehouse.conninfo)
-        uri = f"postgresql+psycopg://{words['user']}@{words['host']}:{words['port']}/{words['dbname']}"
-        self.catalog = SqlCatalog("ice", uri=uri, warehouse=f"file://{folder}/warehouse")
+        self.uri = f"postgresql+psycopg://{words['user']}@{words['host']}:{words['port']}/{words['dbname']}"
+        self.files = f"file://{folder}/warehouse"
+        self.catalog = SqlCatalog("ice", uri=self.uri, warehouse=self.files)
 
     def target(self, name: str = "t") -> IcebergTarget:
         return IcebergTarget(f"iceberg://ice/lake.{name}", self.catalog, self.warehouse.conninfo)
 
-    def load(self, rows: list[list[object]], name: str = "t", **words: Any) -> Any:
-        import csv
-
+    def csv(self, rows: list[list[object]], name: str = "t") -> Path:
         path = self.folder / f"{name}.csv"
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([HEADER, *rows])
+        return path
+
+    def load(self, rows: list[list[object]], name: str = "t", **words: Any) -> Any:
         request = LoadRequest(
-            sources=(str(path),), table=name, columns=COLUMNS, dead_letters={"max": "100%"},
-            origin=Origin("p", "s", "r", 1), **words,
+            sources=(str(self.csv(rows, name)),), table=name, columns=COLUMNS, dead_letters={"max": "100%"},
+            origin=Origin("p", "s", "r", 1, Window(*DAY)), **words,
         )  # fmt: skip
         return load(request, Storage(), self.target(name))
+
+    def kill(self, dying: Dying, point: str, rows: list[list[object]], name: str = "t", **options: Any) -> None:
+        """The same in a process that dies at `point`."""
+        ended = dying.load(
+            point=point, source=str(self.csv(rows, name)), uri=f"iceberg://ice/lake.{name}", options=options,
+            conninfo=self.warehouse.conninfo, columns=COLUMNS, catalog=self.uri, files=self.files,
+            window=[moment.isoformat() for moment in DAY],
+        )  # fmt: skip
+        assert ended == signal.SIGKILL, f"{name} was not killed when {point}"
+
+    def outcome(self, name: str) -> tuple[Any, ...]:
+        """Rows, snapshots, ledger, dead letters."""
+        target = f"iceberg://ice/lake.{name}"
+        loads = self.warehouse.rows(
+            "SELECT status, read, inserted, updated, unchanged, stale, deduplicated, deleted, dead, rejected, removed "
+            "FROM sluicegate.loads WHERE target = %s ORDER BY id", target,
+        )  # fmt: skip
+        letters = self.warehouse.rows(
+            "SELECT line, record, status FROM sluicegate.dead_letters WHERE target = %s ORDER BY position", target
+        )
+        return self.rows(name), len(self.catalog.load_table(f"lake.{name}").snapshots()), loads, letters
 
     def rows(self, name: str = "t") -> list[tuple[Any, ...]]:
         found = self.catalog.load_table(f"lake.{name}").scan().to_arrow().to_pylist()
         return sorted(tuple(row.values()) for row in found)
+
+
+@pytest.fixture(scope="module")
+def dying() -> Iterator[Dying]:
+    process = Dying("tests.targets.iceberg.loader")
+    yield process
+    process.end()
 
 
 @pytest.fixture
@@ -100,37 +143,28 @@ def test_a_column_is_added(ice: Ice) -> None:
     assert next(row for row in ice.rows() if row[-1] == "x")[:2] == (1, "old")
 
 
-@pytest.mark.parametrize("point", ["before the commit", "after it"])
-def test_a_load_that_dies_around_its_commit_is_finished_once(
-    ice: Ice, point: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ice.load(BEFORE, **MERGE)
-    whole = IcebergFiles.switch
-
-    def dying(self: IcebergFiles, *arguments: Any) -> bool:
-        if point == "after it":
-            whole(self, *arguments)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(IcebergFiles, "switch", dying)
-        with pytest.raises(KeyboardInterrupt):
-            ice.load(AFTER, **MERGE)
-    assert ice.warehouse.one("SELECT count(*) FROM sluicegate.intents") == 1
-    assert ice.load(AFTER, **MERGE).status == "skipped"
-    assert len(ice.catalog.load_table("lake.t").snapshots()) == 2
-    assert len(ice.rows()) == 11
+@pytest.mark.parametrize("mode", MODES)
+def test_the_retry_of_a_load_that_was_killed_is_right(ice: Ice, dying: Dying, mode: str) -> None:
+    """`kill -9` at each point of a merge, and on one side of the catalog's commit in the other modes."""
+    options = MODES[mode]
+    before = MERGE if "key" in options else {"mode": "append"}
+    ice.load(BEFORE, "whole", **before)
+    assert ice.load(AFTER, "whole", **options).status == "loaded"
+    for number, point in enumerate(POINTS[mode]):
+        name = f"t{number}"
+        ice.load(BEFORE, name, **before)
+        ice.kill(dying, point, AFTER, name, **options)
+        assert ice.load(AFTER, name, **options).status in {"loaded", "skipped"}
+        assert ice.outcome(name) == ice.outcome("whole"), point
+    assert ice.load(AFTER, name, **options).status == "skipped"
     assert ice.warehouse.one("SELECT count(*) FROM sluicegate.intents") == 0
 
 
-def test_what_somebody_else_committed_meanwhile_is_not_undone(ice: Ice, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_somebody_else_committed_meanwhile_is_not_undone(ice: Ice, dying: Dying) -> None:
     import pyarrow as pa
 
     ice.load(BEFORE, **MERGE)
-    with monkeypatch.context() as patch:
-        patch.setattr(sessions, "carry_out", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            ice.load(AFTER, **MERGE)
+    ice.kill(dying, "the ledger is committed", AFTER, **MERGE)
     table = ice.catalog.load_table("lake.t")
     foreign = pa.Table.from_pylist([{"id": 99, "v": "them"}], schema=table.schema().as_arrow())
     table.append(foreign)

@@ -22,7 +22,7 @@ RECORD = st.tuples(
     st.sampled_from(["", "0", "1", "2", "y"]), st.sampled_from(["2026-01-01", "2026-01-02", "2026-01-03"]),
     st.sampled_from(["I", "I", "D"]), st.sampled_from(["1.0", "1.00", "2", "1e400", ""]),
 )  # fmt: skip
-FILES = st.lists(st.tuples(st.lists(RECORD, max_size=6), st.integers(1, 2)), min_size=1, max_size=4)
+FILES = st.lists(st.tuples(st.lists(RECORD, max_size=6), st.integers(1, 2)), min_size=1, max_size=3)
 KINDS: list[dict[str, Any]] = [
     {"mode": "merge", "key": "id"},
     {"mode": "merge", "key": "id", "newest_by": "at"},
@@ -45,7 +45,7 @@ FROM sluicegate.loads WHERE target = %s ORDER BY id
 NUMBERS = count()
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=FILES, kind=st.sampled_from(KINDS), dry=st.booleans())
 def test_a_table_of_redshift_becomes_what_one_of_postgres_becomes(house: Any, files: Any, kind: Any, dry: bool) -> None:
     number = next(NUMBERS)
@@ -57,7 +57,7 @@ def test_a_table_of_redshift_becomes_what_one_of_postgres_becomes(house: Any, fi
             sources=(str(path),), table="t", columns=COLUMNS, dead_letters={"max": "100%"},
             origin=Origin("p", "s", f"r{turn}", 1, Window(start, start + timedelta(days=1))), **kind,
         )  # fmt: skip
-        for asked in [request.model_copy(update={"dry_run": True})] * dry + [request]:
+        for asked in [request.model_copy(update={"dry_run": True})] * (dry and turn != 1) + [request]:
             there, here = (load(asked, house.storage, each) for each in (target, shifted))
             assert (here.status, here.counts, here.removed) == (there.status, there.counts, there.removed)
             if here.changes is not None and there.changes is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 import traceback
@@ -9,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import psycopg
+import pytest
 
 from sluicegate.faults import FaultError
 from sluicegate.ledger.entries import Counts, Load
@@ -216,3 +218,33 @@ def test_only_what_a_column_takes_unchanged_is_copied_as_it_is() -> None:
     assert takes(parse_type("jsonb"), parse_type("json"))
     assert not takes(parse_type("numeric(10,2)"), parse_type("numeric(10,3)"))
     assert not takes(parse_type("double"), parse_type("text"))
+
+
+def test_a_load_that_is_interrupted_leaves_no_statement_running(house: Any) -> None:
+    """As a task is whose time is over: by an exception, in the middle of a statement."""
+    source = house.csv("a.csv", ["id"], [[1]])
+    house.load(source, mode="append")
+
+    class Over(BaseException): ...
+
+    def over(*_: object) -> None:
+        raise Over
+
+    before = signal.signal(signal.SIGALRM, over)
+    try:
+        with psycopg.connect(house.conninfo) as other:
+            other.execute("LOCK TABLE t")
+            signal.setitimer(signal.ITIMER_REAL, 0.7)
+            started = time.monotonic()
+            with pytest.raises(Over):
+                house.load(house.csv("b.csv", ["id"], [[2]]), mode="append")
+            assert time.monotonic() - started < 10
+            working = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            deadline = time.monotonic() + 10
+            while house.one(working) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert house.one(working) == 0
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert house.load(house.csv("b.csv", ["id"], [[2]]), mode="append").counts.inserted == 1

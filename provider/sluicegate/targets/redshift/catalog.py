@@ -42,7 +42,7 @@ def inspect(connection: RedshiftConnection, place: RedshiftTable) -> Table:
                 f"{place.name} has the column {name!r}, which can be named with enable_case_sensitive_identifier "
                 "alone; a load does not set it: rename the column",
             )
-        written = "identity" not in str(default or "")
+        written = not str(default or "").startswith('"identity"')  # a default one may be given
         columns[str(name)] = TableColumn(
             _DIALECT.parse(str(type_)), bool(required) and written, not required or default is not None, written
         )

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from sluicegate.faults import classify, fault
+from sluicegate.faults import FaultError, classify, fault
 
 if TYPE_CHECKING:
     from redshift_connector.core import Connection
@@ -121,6 +121,8 @@ class RedshiftConnection:
         self._cursor = driver.cursor()
         self.pid = 0
         """Of its server process."""
+        self.is_interrupted = False
+        """Whether a statement was left while the server worked on it: what it answers belongs to no other one."""
 
     def __enter__(self) -> Self:
         return self
@@ -130,11 +132,16 @@ class RedshiftConnection:
 
     def execute(self, statement: str) -> list[list[Any]]:
         """The rows that it returns."""
+        is_answered = False
         try:
             self._cursor.execute(statement)
+            is_answered = True
             return [list(row) for row in self._cursor.fetchall()] if self._cursor.description else []
         except Exception as error:
+            is_answered = bool(error.args) and isinstance(error.args[0], dict)  # by the server
             raise classify(error) from None
+        finally:
+            self.is_interrupted |= not is_answered
 
     def number(self, query: str) -> int:
         """The one number that a query returns."""
@@ -147,9 +154,10 @@ class RedshiftConnection:
         self.execute("COMMIT")
 
     def rollback(self) -> None:
-        """Undo what was not committed, if the session still lives: without it, the server has done so."""
-        from sluicegate.faults import FaultError
-
+        """Undo what was not committed. One that is lost or waits for an answer is closed: the server undoes it."""
+        if self.is_interrupted:
+            self.close()
+            return
         with suppress(FaultError):
             self.execute("ROLLBACK")
 

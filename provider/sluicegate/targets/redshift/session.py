@@ -99,7 +99,7 @@ class RedshiftSession:
             self._connection.rollback()
             self._journal.forget()
             self._is_changed = False
-            with contextlib.suppress(FaultError):
+            if not self._connection.is_interrupted:
                 self._begin()
             raise
 

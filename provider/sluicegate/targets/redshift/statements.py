@@ -165,9 +165,10 @@ def bury(
     deleted: str, columns: Mapping[str, ColumnType], key: Sequence[str], newest_by: str, *, has_tombstones: bool
 ) -> list[str]:
     """Keep the versions of what is deleted, and forget them of what comes back."""
-    text = _key_text("s", columns, key)
-    found = [f"DELETE FROM {deleted} USING {STAGE} AS s WHERE {deleted}.row_key = {text} AND s.{FATE} <> 'buried'"]
+    known = f"{deleted}.row_key = {_key_text(STAGE, columns, key)}"
+    found = [f"DELETE FROM {deleted} USING {STAGE} WHERE {known} AND {STAGE}.{FATE} <> 'buried'"]
     if has_tombstones:
+        text = _key_text("s", columns, key)
         version = text_of(columns[newest_by], f"s.{name_of(newest_by)}")
         found.append(
             f"INSERT INTO {deleted} (row_key, row_version) SELECT {text}, {version} FROM {STAGE} AS s "
@@ -195,7 +196,8 @@ def merge(table: str, columns: Sequence[str], key: Sequence[str]) -> list[str]:
     same = " AND ".join(f"{table}.{name_of(name)} = s.{name_of(name)}" for name in key)
     others = [name for name in columns if name not in key]
     values = ", ".join(f"s.{name_of(name)}" for name in columns)
-    delete = f"DELETE FROM {table} USING {STAGE} AS s WHERE {same} AND s.{FATE} = 'deleted'"
+    there = " AND ".join(f"{table}.{name_of(name)} = {STAGE}.{name_of(name)}" for name in key)
+    delete = f"DELETE FROM {table} USING {STAGE} WHERE {there} AND {STAGE}.{FATE} = 'deleted'"
     if not others:
         return [delete, append(table, columns)]
     sets = ", ".join(f"{name_of(name)} = s.{name_of(name)}" for name in others)

@@ -132,6 +132,8 @@ class RedshiftTarget(RedshiftReader):
                 yield session
             finally:
                 self._running = None
+                if connection.is_interrupted:
+                    self._cancel(connection)
                 if not session.is_pending:
                     self._staging.tidy()
                 connection.rollback()
@@ -143,6 +145,10 @@ class RedshiftTarget(RedshiftReader):
         if (running := self._running) is None:
             return
         ledger, connection = running
+        self._cancel(connection)
+        ledger.cancel_safe(timeout=5)
+
+    def _cancel(self, connection: RedshiftConnection) -> None:
+        """Stop the statement that the server works on for `connection`."""
         with contextlib.suppress(FaultError), self._connect() as other:
             other.execute(f"SELECT pg_cancel_backend({connection.pid})")
-        ledger.cancel_safe(timeout=5)

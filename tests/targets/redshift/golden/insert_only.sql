@@ -8,6 +8,6 @@ SELECT t."id" FROM "sales"."orders" AS t JOIN sluicegate_stage AS s ON t."id" = 
 SELECT t."id" FROM sluicegate_stage AS t GROUP BY t."id" HAVING count(*) > 1 LIMIT 5;
 UPDATE sluicegate_stage SET sluicegate_fate = 'unchanged' FROM "sales"."orders" AS t WHERE t."id" = sluicegate_stage."id";
 SELECT sluicegate_fate, count(*) FROM sluicegate_stage GROUP BY sluicegate_fate ORDER BY sluicegate_fate;
-DELETE FROM "sales"."orders" USING sluicegate_stage AS s WHERE "sales"."orders"."id" = s."id" AND s.sluicegate_fate = 'deleted';
+DELETE FROM "sales"."orders" USING sluicegate_stage WHERE "sales"."orders"."id" = sluicegate_stage."id" AND sluicegate_stage.sluicegate_fate = 'deleted';
 DELETE FROM sluicegate_stage WHERE sluicegate_fate NOT IN ('inserted', 'updated');
 MERGE INTO "sales"."orders" USING sluicegate_stage AS s ON "sales"."orders"."id" = s."id" WHEN MATCHED THEN UPDATE SET "Item" = s."Item", "n" = s."n", "at" = s."at", "u" = s."u", "d" = s."d", "c" = s."c", "j" = s."j", "b" = s."b", "h" = s."h" WHEN NOT MATCHED THEN INSERT ("id", "Item", "n", "at", "u", "d", "c", "j", "b", "h") VALUES (s."id", s."Item", s."n", s."at", s."u", s."d", s."c", s."j", s."b", s."h");
