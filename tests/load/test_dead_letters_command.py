@@ -145,14 +145,16 @@ def test_export_edit_and_replay_from(shop: Shop, tmp_path: Path) -> None:
 
 def test_a_fix_is_found_from_the_dags_root_and_its_errors_name_its_line(shop: Shop) -> None:
     shop.load([[2, 50], [3, "x"]])
-    (shop.dags / "order_fixes.py").write_text(
+    (shop.dags / "shop_orders_fixes.py").write_text(
         "def cap(record):\n    return {**record, 'n': min(int(record['n']), 9)}\n\ndef none(record):\n    return 5\n"
     )
-    assert "order_fixes.py:2" in shop.run("replay", "-p", "orders", "--fix", "order_fixes:cap", code=1)
-    assert "order_fixes:none returned int" in shop.run("replay", "-p", "orders", "--fix", "order_fixes:none", code=2)
-    shop.run("replay", "-p", "orders", "--rule", "between", "--fix", "order_fixes:cap")
+    assert "shop_orders_fixes.py:2" in shop.run("replay", "-p", "orders", "--fix", "shop_orders_fixes:cap", code=1)
+    assert "shop_orders_fixes:none returned int" in shop.run(
+        "replay", "-p", "orders", "--fix", "shop_orders_fixes:none", code=2
+    )
+    shop.run("replay", "-p", "orders", "--rule", "between", "--fix", "shop_orders_fixes:cap")
     assert shop.rows() == [(2, 9)]
-    assert "did you mean cap" in shop.run("replay", "-p", "orders", "--fix", "order_fixes:cup", code=1)
+    assert "did you mean cap" in shop.run("replay", "-p", "orders", "--fix", "shop_orders_fixes:cup", code=1)
 
 
 def test_discard_says_how_many_and_keeps_who_and_why(shop: Shop) -> None:
