@@ -72,7 +72,10 @@ def conninfo_from(connection: Any, connection_id: str) -> str:
     from psycopg.conninfo import make_conninfo
 
     if connection.conn_type not in {"postgres", "postgresql"}:
-        raise fault("WRONG_USE", f"the connection {connection_id} is of type {connection.conn_type!r}, not postgres")
+        found = f"the connection {connection_id} is of type {connection.conn_type!r}, not postgres"
+        if connection.conn_type == "redshift":
+            found += ": its ledger is in the Postgres of `connections.ledger`, which is not said here"
+        raise fault("WRONG_USE", found)
     known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     words: dict[str, str] = {key: str(value) for key, value in connection.extra_dejson.items() if key in known}
     given = {

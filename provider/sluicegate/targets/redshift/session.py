@@ -227,6 +227,8 @@ class RedshiftSession:
 
     def present(self, key: Sequence[str], values: Sequence[Sequence[str]]) -> list[bool]:
         table = inspect(self._connection, self._place)
+        if not table.exists:
+            return [False] * len(values)
         places = [folded(name) for name in key]
         types = [type_name(table.columns[name].type) for name in places]
         found: set[int] = set()
