@@ -25,21 +25,23 @@ RAW = "__raw"
 PART, LINE = "__part", "__line"
 """Where a record is from: its file's place in the order of their names, and its place in that from 1."""
 NUMBER = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*"
-DAY = r"\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+DAY = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 CLOCK = r"([T ][0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]{0,6})?)?)?"
-ZONE = r"\s*(Z|[+-][0-9]{2}(:?[0-9]{2})?)?\s*"
+ZONE = r"( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))?"
 WRITTEN = {
     "SMALLINT": r"\s*[+-]?[0-9]+\s*",
     "INT": r"\s*[+-]?[0-9]+\s*",
     "BIGINT": r"\s*[+-]?[0-9]+\s*",
     "FLOAT": NUMBER + "|(?i:[+-]?(nan|inf|infinity))",
     "DOUBLE": NUMBER + "|(?i:[+-]?(nan|inf|infinity))",
-    "DATE": DAY + r"([T ]0?0:0?0(:0?0(\.0*)?)?)?\s*",
-    "TIMESTAMP_NTZ": DAY + CLOCK + r"\s*",
+    "DATE": r"\s*" + DAY + r"([T ]0?0:0?0(:0?0(\.0*)?)?)?\s*",
+    "TIMESTAMP_NTZ": DAY + CLOCK,
     "TIMESTAMP": DAY + CLOCK + ZONE,
     "BOOLEAN": "(?i:true|false|t|f)",
 }
 """How texts are written that are values of a type: Spark's own casts take more, and cut what they do not know."""
+WHOLE_UP_TO = {"DOUBLE": 2**53, "FLOAT": 2**24}
+"""Up to here all whole numbers are exact."""
 SCHEME = "^[A-Za-z0-9]+:/*"
 """How a URI begins, which one file system writes in several ways: `file:/`, `file:///`."""
 NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
@@ -75,9 +77,21 @@ def changed(raw: str, column: Plan, kind: str) -> str:
     if kind == "string":
         if (written := pattern(column["type"])) is not None:
             faults.append(f"NOT ({raw} RLIKE {literal('^(' + written + ')$')})")
+        if column["type"] in WHOLE_UP_TO:
+            faults.append(inexact(raw, value, WHOLE_UP_TO[column["type"]]))
     elif column["type"] != "STRING":
         faults.append(f"NOT (try_cast({value} AS {kind}) <=> {raw})")
     return f"({raw} IS NOT NULL AND ({' OR '.join(faults)}))"
+
+
+def inexact(raw: str, value: str, limit: int) -> str:
+    """SQL of whether a text is a number that `value` is not: too large, too small, or whole with too many digits."""
+    whole = f"coalesce(try_cast({value} AS DECIMAL(38,0)) = try_cast({raw} AS DECIMAL(38,0)), false)"
+    return (
+        f"CASE WHEN isnan({value}) THEN false WHEN abs({value}) = double('inf') THEN NOT contains(lower({raw}), 'inf') "
+        f"WHEN {value} = 0 THEN {raw} RLIKE '^[^eE]*[1-9]' "
+        f"WHEN abs({value}) >= {limit} AND NOT contains(lower({raw}), 'e') THEN NOT {whole} ELSE false END"
+    )
 
 
 def pattern(type_: str) -> str | None:
