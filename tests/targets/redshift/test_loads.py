@@ -218,6 +218,7 @@ def test_only_what_a_column_takes_unchanged_is_copied_as_it_is() -> None:
     assert takes(parse_type("jsonb"), parse_type("json"))
     assert not takes(parse_type("numeric(10,2)"), parse_type("numeric(10,3)"))
     assert not takes(parse_type("double"), parse_type("text"))
+    assert not takes(parse_type("timestamp"), parse_type("timestamptz"))
 
 
 def test_a_load_that_is_interrupted_leaves_no_statement_running(house: Any) -> None:
@@ -248,3 +249,18 @@ def test_a_load_that_is_interrupted_leaves_no_statement_running(house: Any) -> N
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert house.load(house.csv("b.csv", ["id"], [[2]]), mode="append").counts.inserted == 1
+
+
+def test_moments_come_to_the_microsecond_whatever_zones_are_set(house: Any) -> None:
+    columns = {"id": "integer", "a": "timestamp", "b": "timestamptz", "c": "time", "d": "date"}
+    rows = [
+        [1, "1066-10-14 09:00:00.000001", "2026-03-29T02:30:00.999999+05:45", "23:59:59.999999", "1000-01-01"],
+        [2, "9999-12-31 23:59:59.999999", "1969-12-31T23:59:59.5Z", "00:00:00", "9999-12-31"],
+    ]  # fmt: skip
+    assert house.load(house.csv("a.csv", list(columns), rows), columns=columns, key="id").counts.inserted == 2
+    assert house.load(house.csv("b.csv", list(columns), rows), columns=columns, key="id").counts.unchanged == 2
+    found = house.rows("SELECT a::text, (b AT TIME ZONE 'UTC')::text, c::text, d::text FROM t ORDER BY id")
+    assert found == [
+        ("1066-10-14 09:00:00.000001", "2026-03-28 20:45:00.999999", "23:59:59.999999", "1000-01-01"),
+        ("9999-12-31 23:59:59.999999", "1969-12-31 23:59:59.5", "00:00:00", "9999-12-31"),
+    ]  # fmt: skip

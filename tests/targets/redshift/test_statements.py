@@ -14,6 +14,7 @@ import sqlglot
 
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.types import parse_type
+from sluicegate.targets.redshift.dialect import staged_type, stored_type
 from sluicegate.targets.redshift.statements import (
     STAGE,
     add_column,
@@ -64,8 +65,12 @@ def script(key: list[str], mode: Mode, newest_by: str | None, has_tombstones: bo
         scope: dict[str, tuple[str | None, ...]] = {"c": ("A'\\", None), "id": ("1", "2")}
         which = replaced_where(Replaced("at", date(2026, 1, 1), date(2026, 1, 2), scope))
         found += [f"SELECT count(*) FROM {TABLE} WHERE {which}", f"DELETE FROM {TABLE} WHERE {which}"]
-    found += create_stages(COLUMNS, COLUMNS, **words)
-    found += [copy_in("s3://stage/x-", "arn:aws:iam::1:role/load", is_manifest=not key), fill_stage(COLUMNS, **words)]
+    copied = {name: (staged_type if key else stored_type)(type_) for name, type_ in COLUMNS.items()}
+    found += create_stages(COLUMNS, copied, **words)
+    found += [
+        copy_in("s3://stage/x-", "arn:aws:iam::1:role/load", is_manifest=not key),
+        fill_stage(COLUMNS, copied, **words),
+    ]
     if appends:
         return [*found, *([broken_keys(TABLE, key), leave_out([3, 5])] if key else []), append(TABLE, NAMES)]
     found += [twice(TABLE, key), twice(STAGE, key)]

@@ -10,7 +10,7 @@ from sluicegate.targets.redshift.place import unusable_column
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["WIDEST", "RedshiftDialect", "converted", "copied_name", "copied_type", "takes", "text_of", "type_name"]
+__all__ = ["WIDEST", "RedshiftDialect", "converted", "staged_type", "stored_type", "takes", "text_of", "type_name"]
 
 WIDEST = 65_535
 """Bytes of the longest varchar."""
@@ -24,6 +24,7 @@ _NAMES = {
     "double": "double precision",
 }
 _TEXTS = {"text", "varchar", "char"}
+_AS_TEXT = {"time", "timestamp", "timestamptz", "json", "jsonb", "uuid"}
 _WIDTHS = {"smallint": 1, "integer": 2, "bigint": 3}
 
 
@@ -38,34 +39,38 @@ def type_name(type_: ColumnType) -> str:
     return _NAMES.get(type_.name, type_.name) + type_.digits
 
 
-def copied_type(type_: ColumnType) -> ColumnType:
-    """The type as which a Parquet file brings values: COPY knows no moments with a zone, no times, no JSON."""
-    if type_.name == "timestamptz":
-        return ColumnType("timestamp")
-    return ColumnType("text") if type_.name in {"time", "json", "jsonb", "uuid"} else type_
+def staged_type(type_: ColumnType) -> ColumnType:
+    """The type as which our own files bring values: text where readers of Parquet do not agree on what a number means,
+    or COPY has no word for it.
+    """
+    return ColumnType("text") if type_.name in _AS_TEXT else type_
 
 
-def copied_name(type_: ColumnType) -> str:
-    return type_name(copied_type(type_))
+def stored_type(type_: ColumnType) -> ColumnType:
+    """The type that values have in files which Spark wrote: moments are of UTC there."""
+    return ColumnType("timestamp") if type_.name in {"timestamp", "timestamptz"} else staged_type(type_)
 
 
-def converted(type_: ColumnType, value: str) -> str:
-    """SQL of a copied `value` as the type."""
-    if type_.name == "timestamptz":
+def converted(type_: ColumnType, copied: ColumnType, value: str) -> str:
+    """SQL of a `value` that was copied as another type."""
+    if type_.name == "timestamptz" and copied.name == "timestamp":
         return f"({value} AT TIME ZONE 'UTC')"
-    if type_.name == "time":
-        return f"CAST({value} AS time)"
+    if type_.name in {"time", "timestamp", "timestamptz"} and copied.name == "text":
+        return f"CAST({value} AS {type_name(type_)})"
     return f"json_parse({value})" if type_.name in {"json", "jsonb"} else value
 
 
 def takes(type_: ColumnType, other: ColumnType) -> bool:
     """Whether a column takes all values of a file's column of the type `other`, unchanged, or fails loudly."""
-    if copied_type(other) == copied_type(type_) or {type_.name, other.name} <= _TEXTS:
-        return True
-    if type_.name == "numeric" == other.name and not (type_.is_text or other.is_text):
+    if type_.name == "numeric" == other.name:
         scales = (type_.scale or 0, other.scale or 0)
-        return scales[0] >= scales[1] and (type_.precision or 0) - scales[0] >= (other.precision or 0) - scales[1]
-    return 0 < _WIDTHS.get(other.name, 0) <= _WIDTHS.get(type_.name, 0)
+        whole = ((type_.precision or 0) - scales[0], (other.precision or 0) - scales[1])
+        return not (type_.is_text or other.is_text) and scales[0] >= scales[1] and whole[0] >= whole[1]
+    if type_.name in _WIDTHS and other.name in _WIDTHS:
+        return _WIDTHS[other.name] <= _WIDTHS[type_.name]
+    if type_.name in _TEXTS:
+        return other.name in {*_TEXTS, "uuid", "json", "jsonb"}
+    return type_.name == other.name or {type_.name, other.name} == {"json", "jsonb"}
 
 
 def text_of(type_: ColumnType, value: str) -> str:
@@ -122,11 +127,11 @@ class RedshiftDialect:
     def written(type_: ColumnType, value: str) -> str:
         """DuckDB's SQL of what a Parquet file has for a staged `value`."""
         if type_.name == "timestamptz":
-            return f"({value} AT TIME ZONE 'UTC')"
-        return f"CAST({value} AS VARCHAR)" if type_.name in {"time", "uuid"} else value
+            return f"CAST({value} AT TIME ZONE 'UTC' AS VARCHAR) || '+00'"
+        return f"CAST({value} AS VARCHAR)" if type_.name in _AS_TEXT else value
 
     @staticmethod
     def arrow(type_: ColumnType) -> pa.DataType:
         from sluicegate.targets.parquet.dialect import arrow_type
 
-        return arrow_type(copied_type(type_))
+        return arrow_type(staged_type(type_))

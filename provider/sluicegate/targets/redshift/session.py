@@ -24,7 +24,7 @@ from sluicegate.targets.redshift import marks
 from sluicegate.targets.redshift.catalog import STATE, exists, has_schema, inspect
 from sluicegate.targets.redshift.changes import changes_of
 from sluicegate.targets.redshift.connect import RedshiftConnection
-from sluicegate.targets.redshift.dialect import takes, type_name
+from sluicegate.targets.redshift.dialect import staged_type, stored_type, takes, type_name
 from sluicegate.targets.redshift.journal import Journal
 from sluicegate.targets.redshift.place import RedshiftTable, folded
 from sluicegate.targets.redshift.staging import Staging
@@ -157,11 +157,12 @@ class RedshiftSession:
         words: dict[str, bool] = {"has_tombstones": merge.has_tombstones, "numbered": numbered}
         stored = None if any(words.values()) else _as_they_are(merge, columns)
         if stored is None:
-            copied, copy = columns, copy_in(self._staging.stage(merge, self._work, numbered=numbered), self._role)
+            copied = {name: staged_type(type_) for name, type_ in columns.items()}
+            copy = copy_in(self._staging.stage(merge, self._work, numbered=numbered), self._role)
         else:
-            copied = {folded(name): type_ for name, type_ in stored.columns.items()}
+            copied = {folded(name): stored_type(type_) for name, type_ in stored.columns.items()}
             copy = copy_in(self._staging.list_files(stored.uri, self._work), self._role, is_manifest=True)
-        self._journal.run(*create_stages(columns, copied, **words), copy, fill_stage(columns, **words))
+        self._journal.run(*create_stages(columns, copied, **words), copy, fill_stage(columns, copied, **words))
         self._require_sum(merge.rows, int(self._journal.ask(f"SELECT count(*) FROM {STAGE}")[0][0]), "staged records")
 
     def _append(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sluicegate.checks.sql import literal, name_of
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.types import ColumnType
-from sluicegate.targets.redshift.dialect import WIDEST, converted, copied_name, text_of, type_name
+from sluicegate.targets.redshift.dialect import WIDEST, converted, text_of, type_name
 from sluicegate.targets.target import Replaced
 
 __all__ = [
@@ -79,9 +79,9 @@ def create_stages(
     of it.
     """
     found = []
-    for table, some, name_for in ((COPIED, copied, copied_name), (STAGE, columns, type_name)):
+    for table, some in ((COPIED, copied), (STAGE, columns)):
         parts = [f"{POSITION} bigint"] * numbered
-        parts += [f"{name_of(name)} {name_for(type_)}" for name, type_ in some.items()]
+        parts += [f"{name_of(name)} {type_name(type_)}" for name, type_ in some.items()]
         parts += [f"{GONE} boolean"] * has_tombstones + [f"{FATE} varchar(9)"] * (table == STAGE)
         found.append(f"CREATE TEMPORARY TABLE {table} ({', '.join(parts)})")
     return found
@@ -93,11 +93,17 @@ def copy_in(uri: str, role: str, *, is_manifest: bool = False) -> str:
     return f"COPY {COPIED} FROM {literal(uri)} IAM_ROLE {credentials} FORMAT AS PARQUET{' MANIFEST' * is_manifest}"
 
 
-def fill_stage(columns: Mapping[str, ColumnType], *, has_tombstones: bool, numbered: bool = False) -> str:
+def fill_stage(
+    columns: Mapping[str, ColumnType],
+    copied: Mapping[str, ColumnType],
+    *,
+    has_tombstones: bool,
+    numbered: bool = False,
+) -> str:
     """What was copied as values of the table's types, all of it new as far as is known."""
     more = ([POSITION] if numbered else []), ([GONE] if has_tombstones else [])
     names = [*more[0], *map(name_of, columns), *more[1], FATE]
-    values = [converted(type_, name_of(name)) for name, type_ in columns.items()]
+    values = [converted(type_, copied[name], name_of(name)) for name, type_ in columns.items()]
     fresh = f"CASE WHEN {GONE} THEN 'unchanged' ELSE 'inserted' END" if has_tombstones else "'inserted'"
     selected = ", ".join([*more[0], *values, *more[1], fresh])
     return f"INSERT INTO {STAGE} ({', '.join(names)}) SELECT {selected} FROM {COPIED}"

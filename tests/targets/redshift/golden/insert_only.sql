@@ -1,9 +1,9 @@
 CREATE TABLE "sales"."orders" ("id" bigint, "Item" varchar(65535), "n" numeric(12,2), "at" timestamptz, "u" varchar(65535), "d" double precision, "c" char(2), "j" super, "b" boolean, "h" time, PRIMARY KEY ("id"));
 ALTER TABLE "sales"."orders" ADD COLUMN "late" numeric(12,2);
-CREATE TEMPORARY TABLE sluicegate_copied ("id" bigint, "Item" varchar(65535), "n" numeric(12,2), "at" timestamp, "u" varchar(65535), "d" double precision, "c" char(2), "j" varchar(65535), "b" boolean, "h" varchar(65535));
+CREATE TEMPORARY TABLE sluicegate_copied ("id" bigint, "Item" varchar(65535), "n" numeric(12,2), "at" varchar(65535), "u" varchar(65535), "d" double precision, "c" char(2), "j" varchar(65535), "b" boolean, "h" varchar(65535));
 CREATE TEMPORARY TABLE sluicegate_stage ("id" bigint, "Item" varchar(65535), "n" numeric(12,2), "at" timestamptz, "u" varchar(65535), "d" double precision, "c" char(2), "j" super, "b" boolean, "h" time, sluicegate_fate varchar(9));
 COPY sluicegate_copied FROM 's3://stage/x-' IAM_ROLE 'arn:aws:iam::1:role/load' FORMAT AS PARQUET;
-INSERT INTO sluicegate_stage ("id", "Item", "n", "at", "u", "d", "c", "j", "b", "h", sluicegate_fate) SELECT "id", "Item", "n", ("at" AT TIME ZONE 'UTC'), "u", "d", "c", json_parse("j"), "b", CAST("h" AS time), 'inserted' FROM sluicegate_copied;
+INSERT INTO sluicegate_stage ("id", "Item", "n", "at", "u", "d", "c", "j", "b", "h", sluicegate_fate) SELECT "id", "Item", "n", CAST("at" AS timestamptz), "u", "d", "c", json_parse("j"), "b", CAST("h" AS time), 'inserted' FROM sluicegate_copied;
 SELECT t."id" FROM "sales"."orders" AS t JOIN sluicegate_stage AS s ON t."id" = s."id" GROUP BY t."id" HAVING count(*) > 1 LIMIT 5;
 SELECT t."id" FROM sluicegate_stage AS t GROUP BY t."id" HAVING count(*) > 1 LIMIT 5;
 UPDATE sluicegate_stage SET sluicegate_fate = 'unchanged' FROM "sales"."orders" AS t WHERE t."id" = sluicegate_stage."id";
