@@ -274,10 +274,10 @@ def table_rules(draw: st.DrawFn) -> Rule:
 class RecordReader:
     """Records as a source of typed raw values."""
 
-    is_text, may_hold_nul, notation, written, skipped = False, False, PLAIN, None, 0
+    is_text, may_hold_nul, notation, written, skipped, most = False, False, PLAIN, None, 0, None
 
     def __init__(self, duck: duckdb.DuckDBPyConnection, rows: Sequence[Record]) -> None:
-        self.part = LocalPart(0, "records", "1", None)  # type: ignore[arg-type]
+        self.part = LocalPart(0, "records", "1", Path("records"))
         self.names = tuple(KINDS)
         self.types = {name: parse_type(kind).duck for name, kind in KINDS.items()}
         columns = ", ".join(f"{name} {type_}" for name, type_ in self.types.items())

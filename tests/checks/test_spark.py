@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -25,10 +23,9 @@ from sluicegate.checks.dialect import SPARK
 from sluicegate.checks.rule import Rule, number_twins
 from sluicegate.checks.spark import SparkColumn, checked, plan_of, spark_job
 from sluicegate.faults import FaultError
-from sluicegate.local.aws.spark import java_home
 from sluicegate.records.types import parse_type
 from tests.checks import cases
-from tests.spark import spark_session
+from tests.spark import CheckJob, spark_session
 
 # A number without a precision travels as a double there, as it is compared in DuckDB.
 TYPES = {name: "DOUBLE" if kind == "numeric" else parse_type(kind).duck for name, kind in cases.KINDS.items()}
@@ -166,7 +163,7 @@ RULES = [
 ]
 
 
-def test_the_job_splits_a_folder_by_its_contract_and_says_why(tmp_path: Path) -> None:
+def test_the_job_splits_a_folder_by_its_contract_and_says_why(spark: Any, tmp_path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -184,20 +181,11 @@ def test_the_job_splits_a_folder_by_its_contract_and_says_why(tmp_path: Path) ->
         ),
         source / "part-0.parquet",
     )
-    (tmp_path / "job.py").write_text(spark_job())
-    (tmp_path / "plan.json").write_text(plan_of(CONTRACT, number_twins(RULES)))
-    words = {"source": str(source), "plan": str(tmp_path / "plan.json"), "to": f"{tmp_path}/"}
-    arguments = [word for name, value in words.items() for word in (f"--{name}", value)]
-    environment = {**os.environ, "JAVA_HOME": str(java_home()), "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": ""}
-    submit = Path(sys.executable).with_name("spark-submit")
-    done = subprocess.run(
-        [submit, "--master", "local[1]", "--conf", "spark.ui.enabled=false", tmp_path / "job.py", *arguments],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    plan = plan_of(CONTRACT, number_twins(RULES))
+    CheckJob(spark).run(plan, f"{source}/", f"{tmp_path}/")
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["read"], report["passed"], report["rejected"]) == (5, 1, 4)
-    assert report["plan"] == hashlib.sha256((tmp_path / "plan.json").read_bytes()).hexdigest()
+    assert report["plan"] == hashlib.sha256(plan.encode()).hexdigest()
     assert report["files"] == [["part-0.parquet", (source / "part-0.parquet").stat().st_size]]
     assert report["reasons"] == {
         "between:amount": 1, "matches:code#2": 1, "required:id": 1, "type:amount": 1, "type:code": 1, "type:day": 2,
