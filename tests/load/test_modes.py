@@ -118,7 +118,9 @@ def test_a_scope_narrows_what_is_read_and_what_is_replaced(warehouse: Any) -> No
     assert whole.counts.dead == 1
 
 
-@pytest.mark.parametrize("said", ["2026-01-01 06:00", "2026-01-01", "2026-1-1 6:00", "2026-01-01T01:00-05:00"])
+@pytest.mark.parametrize(
+    "said", ["2026-01-01 06:00", "2026-01-01", "2026-1-1 6:00", "2026/01/01 6:00", "2026-01-01T01:00-05:00"]
+)
 def test_a_moment_of_a_scope_without_a_zone_is_in_utc_wherever_the_server_is(
     warehouse: Any, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:

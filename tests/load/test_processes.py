@@ -229,3 +229,11 @@ def test_a_load_that_failed_leaves_no_session(warehouse: Any) -> None:
         ).run()
     warehouse.load(warehouse.csv("2.csv", ["id"], [[2]]), key="id")
     assert len(sessions(warehouse)) == 1
+
+
+def test_the_session_of_a_load_that_was_cancelled_is_not_lent_on(warehouse: Any) -> None:
+    target = warehouse.target()
+    with target:
+        target.inspect()
+        target.cancel()
+    assert sessions(warehouse) == []

@@ -13,6 +13,7 @@ import pytest
 from sluicegate.faults import FaultError
 from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
+from sluicegate.load.data_docs import page_of
 from sluicegate.load.references import Referenced
 from sluicegate.load.request import LoadRequest
 from sluicegate.pipeline.keys.model import Check
@@ -85,6 +86,8 @@ def test_results_are_what_great_expectations_would_write(warehouse: Any, source:
     assert 'href="../' not in page, "there are no other pages"
     assert "(2, 9)" in text_of(page)
     assert page.index("fa-times::before") < page.index("font-awesome"), "the page's own styles win where they are there"
+    by_name["between:n"]["result"]["partial_unexpected_list"] = ["<b>bold</b>"]
+    assert "<b>bold</b>" in text_of(page_of(document)), "what a record says is no HTML"
 
 
 def test_results_are_written_when_the_load_fails_and_not_in_a_dry_run(warehouse: Any, source: Path) -> None:

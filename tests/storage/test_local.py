@@ -98,6 +98,7 @@ def test_several_windows_come_in_their_order(tmp_path: Path) -> None:
         (tmp_path / name).write_text(name)
     uris = [f"{tmp_path}/b.csv", f"{tmp_path}/a.csv"]
     assert [part.uri for part in STORAGE.require_parts(uris)] == uris
+    assert [part.uri for part in STORAGE.require_parts([*uris, f"{tmp_path}/", f"{tmp_path}/*.csv"])] == uris
 
 
 def test_a_folder_written_whole_but_empty_exists(tmp_path: Path) -> None:

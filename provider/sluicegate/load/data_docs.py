@@ -5,6 +5,7 @@ Its icons and styles come from the internet, and without them a reader would not
 
 from __future__ import annotations
 
+import html
 import os
 import re
 from collections.abc import Mapping
@@ -43,6 +44,16 @@ def page_of(document: Mapping[str, Any]) -> str:
         samples = result["result"].get("partial_unexpected_list", [])
         # Of several values the page would make one word.
         samples[:] = [str(tuple(sample)) if isinstance(sample, list) else sample for sample in samples]
+        # The page takes values as HTML, and they are what the source says.
+        result["result"] = _escaped(result["result"])
     results = ExpectationSuiteValidationResultSchema().load(shown)
     page: str = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(results))
     return _LINK.sub(lambda link: link[1] or "", page.replace("<head>", f"<head>\n{_STYLE}", 1))
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {html.escape(name): _escaped(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_escaped(each) for each in value]
+    return html.escape(value) if isinstance(value, str) else value

@@ -18,7 +18,7 @@ __all__ = ["OUTSIDE", "replaced_by", "window_rules"]
 
 OUTSIDE = "outside_window"
 """The rule that a record of another window breaks."""
-_PLAIN_MOMENT = re.compile(r"\s*\d+-\d+-\d+([ T]\d+:\d+(:\d+(\.\d+)?)?)?\s*")
+_PLAIN_MOMENT = re.compile(r"\s*\d+[-/]\d+[-/]\d+([ T]\d+:\d+(:\d+(\.\d+)?)?)?\s*")
 
 
 def replaced_by(

@@ -58,7 +58,7 @@ class Storage:
         return place.list_matching(_around(wanted, address), wanted)
 
     def require_parts(self, uris: str | Iterable[str]) -> tuple[Part, ...]:
-        """The files at all of `uris`, in their order.
+        """The files at all of `uris`, in their order; one that several of them name is there once.
 
         :raises FaultError: SOURCE_MISSING when one of `uris` does not exist, the detail says what is there;
             SOURCE_UNFINISHED when Spark has not written all of it.
@@ -66,15 +66,16 @@ class Storage:
         wanted = [uris] if isinstance(uris, str) else list(uris)
         if not wanted:
             raise fault("SOURCE_MISSING", "the dataset has no window in the window of this run")
-        parts: list[Part] = []
+        parts: dict[str, Part] = {}
         for uri in wanted:
             found, why = self._look(uri)
             if found is None:
                 raise self._missing(uri)
             if why is not None:
                 raise fault("SOURCE_UNFINISHED", f"{uri} {why}", uri=uri)
-            parts += found
-        return tuple(parts)
+            for part in found:
+                parts.setdefault(part.uri, part)
+        return tuple(parts.values())
 
     def exists(self, uri: str) -> bool:
         """Whether a file is at `uri`, or matches it; for a folder, a part or the marker that it was written whole.

@@ -61,7 +61,7 @@ class PostgresTarget:
         self._watch_seconds = watch_seconds
         self._running: Connection | None = None
         self._held: Connection | None = None
-        self._is_held = False
+        self._is_held = self._is_cancelled = False
         self._used = 0.0
         self._schema, self._table = split_table(table)
 
@@ -71,9 +71,13 @@ class PostgresTarget:
 
     def __exit__(self, *_: object) -> None:
         self._is_held = False
-        if self._held is not None:
-            lend.give_back(self._conninfo, self._held)
-            self._held = None
+        connection, self._held = self._held, None
+        if connection is None:
+            return
+        if self._is_cancelled:  # What cancels it may be on its way, and would stop the load that has it next.
+            connection.close()
+        else:
+            lend.give_back(self._conninfo, connection)
 
     def inspect(self) -> Table:
         with self._connect() as connection:
@@ -131,6 +135,7 @@ class PostgresTarget:
                         connection.rollback()
 
     def cancel(self) -> None:
+        self._is_cancelled = True
         if (connection := self._running) is not None:
             connection.cancel_safe(timeout=5)
 
