@@ -145,6 +145,9 @@ def test_a_scope_takes_lists_and_null_and_refuses_what_the_column_is_not(warehou
     assert (report.counts.inserted, report.counts.dead) == (2, 1), "a value that is none may be of the scope"
     failed = warehouse.fails(path, scope={"n": "one"}, **words)
     assert "'one' is not a value of the column 'n', which is integer" in failed.detail
+    failed = warehouse.fails(path, scope={"n": 2.6}, **words)
+    assert "'2.6' is not a value of the column 'n', which is integer" in failed.detail, "3 is another value"
+    assert warehouse.load(path, scope={"n": "3.0"}, **words).counts.inserted == 1
 
 
 def test_a_tombstone_deletes_the_row_of_its_key(warehouse: Any) -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from decimal import InvalidOperation
 from typing import Any
 
 from sluicegate.checks.sql import literal
 from sluicegate.faults import fault
 from sluicegate.graph.template import uses, value_of
 from sluicegate.graph.window import Window
+from sluicegate.records.exact import places
 from sluicegate.records.types import ColumnType
 
 __all__ = ["Values", "as_values", "condition", "rendered_scope", "scope_of_letters", "text_of"]
@@ -71,12 +73,22 @@ def condition(
         type_ = columns[name].duck
         texts = [text_of(value) for value in some if value is not None]
         for text in texts:
-            if not fits(text, type_):
+            if not fits(text, type_) or _is_rounded(text, columns[name]):
                 raise fault("WRONG_USE", f"{text!r} is not a value of the column {name!r}, which is {columns[name]}")
         listed = ", ".join(f"CAST({literal(text)} AS {type_})" for text in texts)
         one = f"coalesce({place(name)} IN ({listed}), false)" if texts else "false"
         parts.append(f"({one} OR {place(name)} IS NULL)" if None in some else one)
     return " AND ".join(parts) or "true"
+
+
+def _is_rounded(text: str, type_: ColumnType) -> bool:
+    """Whether the column cannot hold all digits of a number: DuckDB would round them, and the target would not."""
+    if not type_.is_number or type_.is_text or type_.name in {"real", "double"}:
+        return False
+    try:
+        return places(text) > (type_.scale or 0)
+    except InvalidOperation:  # `0x1F`, which a record may not say either
+        return True
 
 
 def text_of(value: object) -> str:
