@@ -87,7 +87,7 @@ def _is_rounded(text: str, type_: ColumnType) -> bool:
         return False
     try:
         return places(text) > (type_.scale or 0)
-    except InvalidOperation:  # `0x1F`, which a record may not say either
+    except InvalidOperation:  # `0x1F`, which is refused in a record too
         return True
 
 
