@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -196,6 +197,11 @@ def test_what_was_not_checked_for_this_load_is_not_loaded(
     both.check(folder)  # A person has cleared the spark step, which wrote the same.
     assert both.load(folder).status == "skipped"
     assert both.load(folder, force=True).counts.unchanged == 2
+    part = next(folder.glob("part-00000-*"))
+    later = part.stat().st_mtime + 3600
+    os.utime(part, (later, later))  # As a writer leaves it that has its own names, and wrote as many bytes.
+    failed = both.fails(folder, force=True)
+    assert (failed.code, "is not as it was checked" in failed.detail) == ("CHECKS_OUTDATED", True)
 
 
 def test_folders_of_partitions_are_columns_and_records_without_a_key_are_added(

@@ -254,6 +254,7 @@ def run(spark: Any, plan: Plan, source: str, to: str) -> Plan:
         "table": verdicts(passed, plan["table"]),
         "columns": {field.name: field.dataType.simpleString() for field in passed.schema.fields},
         "texts": texts(passed),
+        "blanks": blanks(split, plan["key"]),
     }
 
 
@@ -268,6 +269,7 @@ def nothing(plan: Plan) -> Plan:
         "written": {name: [] for name in (*FOLDERS, "same_key")},
         "columns": {},
         "texts": {},
+        "blanks": [],
         "rules": [{"rule": rule["name"], "judged": 0, "bad": 0, "holds": True} for rule in plan["rows"]],
         "reasons": {},
         "table": [],
@@ -283,6 +285,15 @@ def texts(frame: Any) -> Plan:
     asked += [f"max(instr({quoted(name)}, chr(0)) > 0) AS n{at}" for at, name in enumerate(names)]
     row = frame.selectExpr(*asked).first()
     return {name: [row[f"b{at}"] or 0, bool(row[f"n{at}"])] for at, name in enumerate(names)}
+
+
+def blanks(frame: Any, key: list[str]) -> list[str]:
+    """The columns of the key with a text that ends in a blank: some databases do not count it."""
+    names = [name for name in key if dict(frame.dtypes)[name] == "string"]
+    if not names:
+        return []
+    row = frame.selectExpr(*(f"max({quoted(name)} LIKE '% ') AS e{at}" for at, name in enumerate(names))).first()
+    return [name for at, name in enumerate(names) if row[f"e{at}"]]
 
 
 def newest(good: Any, plan: Plan) -> Any:

@@ -48,6 +48,16 @@ def test_a_connection_of_type_redshift_is_a_target_by_tls(monkeypatch: pytest.Mo
     assert reached("table://pg/t", None) == ("t", "pg")
 
 
+def test_the_words_of_a_connection_go_before_ours_and_its_name_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = []
+    target = opened(monkeypatch, **EXTRA, timeout=3, application_name="theirs", max_prepared_statements=9)
+    monkeypatch.setattr("redshift_connector.connect", lambda **words: given.append(words) or 1 / 0)
+    with pytest.raises(FaultError):
+        target._cluster.connect("load")
+    names = ("timeout", "application_name", "max_prepared_statements")
+    assert [given[0][name] for name in names] == [3, "sluicegate load", 0]
+
+
 @pytest.mark.parametrize(
     ("lacks", "words"), [("staging", "does not say through which folder"), ("iam_role", "does not say by which role")]
 )

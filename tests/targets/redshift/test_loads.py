@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluicegate.faults import FaultError
+from sluicegate.faults import FaultError, classify
 from sluicegate.ledger.entries import Counts, Load
 from sluicegate.ledger.letters import Selection
 from sluicegate.load.load import load
@@ -21,6 +21,8 @@ from sluicegate.load.replay.replay import Replay
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.types import parse_type
 from sluicegate.targets.redshift.dialect import takes
+from sluicegate.targets.redshift.place import RedshiftTable
+from sluicegate.targets.redshift.staging import Staging
 from sluicegate.targets.target import Merge, Stored
 
 COLUMNS = {"id": "integer", "v": "text", "at": "timestamptz", "n": "numeric(10,2)", "op": "text"}
@@ -143,19 +145,24 @@ def test_what_the_server_says_of_values_is_not_shown(house: Any) -> None:
     assert "secret" not in "".join(traceback.format_exception(refused))
 
 
-def test_a_load_that_waits_is_cancelled(house: Any) -> None:
+@pytest.mark.parametrize("lock", ["the table", "the lock in Redshift", "the lock in the ledger"])
+def test_a_load_that_waits_is_cancelled(house: Any, lock: str) -> None:
     source = house.csv("a.csv", ["id"], [[1]])
     house.load(source, mode="append")
     target = house.target()
     with psycopg.connect(house.conninfo) as other:
-        other.execute("LOCK TABLE t")
-        failed: list[BaseException] = []
+        if lock == "the lock in the ledger":
+            other.execute("SELECT pg_advisory_lock(%s)", [target._ledger._lock])
+        else:
+            table = "t" if lock == "the table" else f"sluicegate.{target._place.applied}"
+            other.execute(f"LOCK TABLE {table}".encode())
+        failed: list[FaultError] = []
 
         def run() -> None:
             try:
                 load(house.request(house.csv("b.csv", ["id"], [[2]]), mode="append"), house.storage, target)
-            except FaultError as error:
-                failed.append(error)
+            except (FaultError, psycopg.Error) as error:
+                failed.append(classify(error))
 
         thread = threading.Thread(target=run)
         thread.start()
@@ -165,6 +172,17 @@ def test_a_load_that_waits_is_cancelled(house: Any) -> None:
             thread.join(0.1)
     assert [error.code for error in failed] == ["TIMED_OUT"]
     assert house.one("SELECT count(*) FROM t") == 1
+
+
+def test_staged_files_of_a_table_of_that_name_elsewhere_are_left(house: Any) -> None:
+    """Two databases may share a bucket; the lock of one says nothing of the other."""
+    folders = []
+    for name in ("warehouse", "other"):
+        place = RedshiftTable.at(f"table://{name}/t")
+        folders.append(Staging("s3://stage/loads/", place, house.storage).folder)
+    house.s3.put(f"{folders[1]}1.parquet", b"x")
+    house.load(house.csv("a.csv", ["id"], [[1]]), mode="append")
+    assert house.s3.uris("s3://stage/") == [f"{folders[1]}1.parquet"]
 
 
 class Passed:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from sluicegate.ledger.entries import Origin
+from sluicegate.load.checked.report import Report
+from sluicegate.load.checked.stored import why_not_stored
 from sluicegate.load.load import load
+from sluicegate.load.request import LoadRequest
 from sluicegate.records.on_cluster import checked_folder, cluster_plan
+from sluicegate.targets.target import Table
 from tests.load.test_on_cluster import CONTRACT, DAY, LATER, NOON, orders
 from tests.spark import CheckJob, spark_folder, spark_session
 
@@ -78,3 +84,33 @@ def test_what_passed_is_copied_from_where_it_is(house: Any, job: CheckJob, tmp_p
     assert [row[-1] for row in found[0][2]] == ["resolved", "open", "resolved"]
     assert sorted(set(fetched[2])) == ["rejected", "report.json", "same_key"]
     assert sorted(set(fetched[3])) == ["passed", "rejected", "report.json"]
+    passed = next((tmp_path / "s3/lake/orders1/_checked/load_orders/passed").glob("part-*"))
+    passed.rename(passed.with_name("part-of-another-run.parquet"))
+    assert house.fails("s3://lake/orders1/", check_on="cluster", force=True, **WORDS).code == "CHECKS_OUTDATED"
+
+
+def test_texts_that_a_new_table_would_not_take_are_not_copied() -> None:
+    """A `varchar` has bytes, and what is longer than it would fail the whole load instead of being set aside."""
+    words: dict[str, Any] = {"columns": {"v": "text", "w": "varchar(4)"}}
+    request = LoadRequest(sources=("s3://b/f/",), table="t", **words)
+
+    def why(**texts: tuple[int, bool]) -> str | None:
+        columns, now = {"v": "string", "w": "string"}, datetime.now(UTC)
+        report = Report("", {}, {}, 1, {}, {}, {}, columns, texts, frozenset(), now)
+        return why_not_stored(request, report, Table("public.t", "public", "t"))
+
+    assert why(v=(65_535, False), w=(4, False)) is None
+    for bad in ({"v": (65_536, False)}, {"v": (1, True)}, {"w": (5, False)}):
+        assert "has texts that are longer than the table takes, or have a NUL" in str(why(**bad))
+
+
+def test_keys_that_differ_by_blanks_at_their_end_are_one(house: Any, job: CheckJob, tmp_path: Path) -> None:
+    house.s3.make_bucket("lake")
+    records = pa.table({"id": ["a", "a ", "b"], "n": pa.array([1, 2, 3], pa.int64())})
+    folder = spark_folder(tmp_path / "s3/lake/blanks", [records])
+    words = {"key": "id", "format": "parquet", "columns": {"id": "text", "n": "bigint"}, "origin": WORDS["origin"]}
+    request = house.request("s3://lake/blanks/", **words)
+    job.run(cluster_plan(request, tmp_path), f"{folder}/", checked_folder(f"{folder}/", "load_orders"))
+    counts = house.load("s3://lake/blanks/", check_on="cluster", **words).counts
+    assert (counts.inserted, counts.deduplicated) == (2, 1)
+    assert house.rows("SELECT id, n FROM t ORDER BY n") == [("a ", 2), ("b", 3)]

@@ -91,6 +91,7 @@ class CheckedLoader(Loader):
         if (why := why_not_stored(self._request, report, table)) is not None:
             log.info("%s is not left to %s: %s", self._checked + PASSED, table.name, why)
             return None
+        self._written(report, PASSED)
         types = {name: type_ for name, type_ in stored_columns(report).items() if type_ is not None}
 
         def read(name: str) -> Sequence[Reader]:
@@ -108,12 +109,16 @@ class CheckedLoader(Loader):
             if missing.code != "SOURCE_MISSING":
                 raise
             raise outdated(f"{self._folder} was not checked for this load: there is no {uri}") from missing
-        return read_report(self._source.fetch(part, folder).read_text(encoding="utf-8"), uri)
+        return read_report(self._source.fetch(part, folder).read_text(encoding="utf-8"), uri, part.last_modified)
 
     def _fetched(self, report: Report, name: str, folder: Path, *, most: int | None = None) -> list[Path]:
-        """The files of one of the job's folders."""
+        """The files of one of the job's folders, brought here."""
+        return [self._source.fetch(part, folder) for part in self._written(report, name)[:most]]
+
+    def _written(self, report: Report, name: str) -> Sequence[Part]:
+        """The files of one of the job's folders, which are those that it wrote."""
         if not report.written.get(name):
-            return []
+            return ()
         uri = f"{self._checked}{name}/"
         try:
             parts = self._source.require_parts(uri)
@@ -122,7 +127,7 @@ class CheckedLoader(Loader):
                 raise
             raise outdated(f"what the cluster has checked is gone: {missing.detail}") from missing
         report.require_written(uri, name, parts)
-        return [self._source.fetch(part, folder) for part in parts[:most]]
+        return parts
 
     def _is_hopeless(self, report: Report) -> bool:
         """Whether the report alone says that nothing goes in."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sluicegate.checks.spark_job import FOLDERS
@@ -32,7 +33,8 @@ class Seen:
 class Report:
     """`files` were read; `written` are the files in each of the job's folders, and `rows` how many records are in it.
     `rules` and `table` are by name, `columns` Spark's types of what is in `passed`, and `texts` the most bytes of a
-    value there, and whether one has a NUL.
+    value there, and whether one has a NUL. `blanks` are columns of the key with a text that ends in a blank, in any
+    record. `at` is when it was written.
     """
 
     plan: str
@@ -44,6 +46,8 @@ class Report:
     table: Mapping[str, Seen]
     columns: Mapping[str, str]
     texts: Mapping[str, tuple[int, bool]]
+    blanks: frozenset[str]
+    at: datetime
 
     def require(self, plan: str, folder: str, parts: Iterable[Part]) -> None:
         """Check that it is about this contract and about just these files.
@@ -53,27 +57,31 @@ class Report:
         """
         if self.plan != plan:
             raise outdated(f"{folder} was checked for another contract than the one that the load has now")
-        require_same(folder, self.files, parts, "was checked")
+        self._require_same(folder, self.files, parts, "was checked")
 
     def require_written(self, folder: str, name: str, parts: Iterable[Part]) -> None:
         """Check that the files of `passed`, `replaced` or `rejected` are those that the job wrote.
 
         :raises FaultError: CHECKS_OUTDATED.
         """
-        require_same(folder, self.written.get(name, {}), parts, "was written")
+        self._require_same(folder, self.written.get(name, {}), parts, "was written")
+
+    def _require_same(self, folder: str, known: Files, parts: Iterable[Part], what: str) -> None:
+        """A file of the same name and size is another one if it is younger than the report."""
+        there = {
+            # S3 says some of its times in whole seconds.
+            part.uri.removeprefix(folder): part.size if part.last_modified.replace(microsecond=0) <= self.at else -1
+            for part in parts
+        }
+        if there == known:
+            return
+        differing = sorted(name for name in {*there, *known} if there.get(name) != known.get(name))
+        more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
+        raise outdated(f"{folder} is not as it {what} on the cluster: {differing[0]} is new, gone or another one{more}")
 
 
-def require_same(folder: str, known: Files, parts: Iterable[Part], what: str) -> None:
-    there = {part.uri.removeprefix(folder): part.size for part in parts}
-    if there == known:
-        return
-    differing = sorted(name for name in {*there, *known} if there.get(name) != known.get(name))
-    more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
-    raise outdated(f"{folder} is not as it {what} on the cluster: {differing[0]} is new, gone or another one{more}")
-
-
-def read_report(text: str, uri: str) -> Report:
-    """The report that `text` is.
+def read_report(text: str, uri: str, at: datetime) -> Report:
+    """The report that `text` is, which was written `at`.
 
     :raises FaultError: CHECKS_OUTDATED when it is none, or that of another version of the job.
     """
@@ -89,6 +97,8 @@ def read_report(text: str, uri: str) -> Report:
             table={one["rule"]: Seen(one["holds"], observed=str(one["observed"])) for one in said["table"]},
             columns=dict(said["columns"]),
             texts={name: (most, has_nul) for name, (most, has_nul) in said["texts"].items()},
+            blanks=frozenset(said["blanks"]),
+            at=at,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise outdated(f"{uri} is not a report of this version: {type(error).__name__}: {error}") from error

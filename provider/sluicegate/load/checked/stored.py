@@ -68,15 +68,22 @@ def _why_not(name: str, type_: ColumnType | None, request: LoadRequest, report: 
     if type_ is None:
         return f"is {report.columns[name]}"
     if there is None:
-        ignored = table.exists and request.on_schema_change is OnSchemaChange.IGNORE
-        return None if ignored or said.type is not None else "has no type in `columns:`"
+        if table.exists and request.on_schema_change is OnSchemaChange.IGNORE:
+            return None
+        return "has no type in `columns:`" if said.type is None else _why_not_texts(name, parse_type(said.type), report)
     if not (there.type == type_ or takes(there.type, type_) or _is_declared_so(said, there.type)):
         return f"is {type_} in the files and {there.type} in the table"
     if there.labels or (there.required and not (said.required or name in request.key)):
         return "may have values that the table does not take"
+    return _why_not_texts(name, there.type, report)
+
+
+def _why_not_texts(name: str, type_: ColumnType, report: Report) -> str | None:
     most, has_nul = report.texts.get(name, (0, False))
-    if has_nul or most > (there.type.length or _WIDEST):
+    if has_nul or most > (type_.length or _WIDEST):
         return "has texts that are longer than the table takes, or have a NUL"
+    if name in report.blanks:
+        return "has texts that end in blanks, and the table might take two keys for one"
     return None
 
 

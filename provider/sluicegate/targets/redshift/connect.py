@@ -18,11 +18,9 @@ __all__ = ["Cluster", "RedshiftConnection"]
 
 _ROLE = re.compile(r"default|arn:[\w+=,.@:/-]+")
 _OURS = ("staging", "iam_role")
-_TIMEOUT = 30
-"""Seconds for which a connection is tried."""
 _WORDS: dict[str, Any] = {
-    "port": 5439, "ssl": True, "sslmode": "verify-full", "tcp_keepalive_idle": 30, "tcp_keepalive_interval": 10,
-    "tcp_keepalive_count": 6,
+    "timeout": 30, "port": 5439, "ssl": True, "sslmode": "verify-full", "tcp_keepalive_idle": 30,
+    "tcp_keepalive_interval": 10, "tcp_keepalive_count": 6,
 }  # fmt: skip
 _EXAMPLE = '`{"staging": "s3://bucket/folder/", "iam_role": "arn:aws:iam::123456789012:role/load"}`'
 
@@ -97,9 +95,8 @@ class Cluster:
 
                 hook = RedshiftSQLHook(aws_conn_id=self.login.extra_dejson.get("aws_conn_id", "aws_default"))
                 words["user"], words["password"], words["port"] = hook.get_iam_token(self.login)
-            driver = redshift_connector.connect(
-                **words, timeout=_TIMEOUT, application_name=f"sluicegate {application}"[:63], max_prepared_statements=0
-            )
+            words |= {"application_name": f"sluicegate {application}"[:63], "max_prepared_statements": 0}
+            driver = redshift_connector.connect(**words)
         except Exception as error:
             raise classify(error) from None  # the driver's own message may show what it was given
         # It has one limit for all that it waits for, and a COPY takes its time.

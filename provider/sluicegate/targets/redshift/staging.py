@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Iterator
@@ -34,7 +35,8 @@ class Staging:
     """
 
     def __init__(self, folder: str, place: RedshiftTable, storage: Storage) -> None:
-        self.folder = f"{folder}sluicegate/{place.digest}/"
+        # Of the connection too: tables of two databases may have one name, and each has a lock of its own.
+        self.folder = f"{folder}sluicegate/{hashlib.sha256(place.name.encode()).hexdigest()[:16]}/"
         self._storage = storage
         self._staged: list[str] = []
 

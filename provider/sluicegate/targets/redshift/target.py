@@ -81,7 +81,7 @@ class RedshiftTarget(RedshiftReader):
         self._staging = Staging(folder, place, storage or Storage())
         self._switch = RedshiftSwitch(cluster, place, self._staging, application)
         self._ledger = LedgerBeside(ledger, self._switch, application, watch_seconds)
-        self._running: tuple[Connection, RedshiftConnection] | None = None
+        self._running: tuple[Connection, RedshiftConnection | None] | None = None
 
     @property
     def name(self) -> str:
@@ -112,29 +112,33 @@ class RedshiftTarget(RedshiftReader):
         with ExitStack() as stack:
             ledger = stack.enter_context(contextlib.closing(new_connection(self._ledger.conninfo)))
             work = stack.enter_context(work_folder())
+            stack.callback(setattr, self, "_running", None)
+            self._running = ledger, None
             if not dry_run:
                 with ledger.transaction():
                     migrate(ledger)
             watch = stack.enter_context(self._ledger.watch(ledger))
             self._ledger.take_lock(ledger, watch)
             connection = stack.enter_context(self._connect())
-            if not dry_run:
-                marks.make(connection, self._place)
-                self._staging.sweep()
-            ledger.autocommit = False
-            if dry_run:
-                migrate(ledger)
-            session = RedshiftSession(
-                ledger, connection, self._place, self._switch, self._staging, self._role, work, watch, dry_run=dry_run
-            )
             self._running = ledger, connection
+            session = None
             try:
+                if not dry_run:
+                    marks.make(connection, self._place)
+                    self._staging.sweep()
+                ledger.autocommit = False
+                if dry_run:
+                    migrate(ledger)
+                session = RedshiftSession(
+                    ledger, connection, self._place, self._switch, self._staging, self._role, work, watch,
+                    dry_run=dry_run,
+                )  # fmt: skip
                 yield session
             finally:
                 self._running = None
                 if connection.is_interrupted:
                     self._cancel(connection)
-                if not session.is_pending:
+                if session is None or not session.is_pending:
                     self._staging.tidy()
                 connection.rollback()
                 if not ledger.closed:
@@ -145,7 +149,8 @@ class RedshiftTarget(RedshiftReader):
         if (running := self._running) is None:
             return
         ledger, connection = running
-        self._cancel(connection)
+        if connection is not None:
+            self._cancel(connection)
         ledger.cancel_safe(timeout=5)
 
     def _cancel(self, connection: RedshiftConnection) -> None:
