@@ -140,8 +140,8 @@ def typed(spark: Any, raw: Any, files: list[Any], columns: list[Plan]) -> Any:
             continue
         if kind != "string" and base(kind) not in FAMILIES[base(column["type"])]:
             raise SystemExit(
-                f"column {place!r} is {kind} in the files and {column['type']} in the contract: a load makes the one "
-                "of the other in its own way, so leave `check_on` out, or give the column the type of the files"
+                f"column {place!r} is {kind} in the files and {column['type']} in the contract, and only a worker "
+                "makes the one of the other: leave `check_on` out, or give the column the type that it has in the files"
             )
         values.append(f"try_cast({name} AS {column['type']}) AS {name}")
         if kind != column["type"].lower() or column["length"] is not None:

@@ -98,7 +98,7 @@ def _unlike(name: str, column: Column) -> Iterator[tuple[Where, str]]:
     except ValueError:
         return  # said elsewhere
     if type_.name not in _TYPES or (type_.precision is not None and type_.is_moment):
-        yield (*where, "type"), f"no column on a cluster is {type_}: a worker makes such values; take the type out"
+        yield (*where, "type"), f"no column on a cluster is {type_}: leave out its type, or `check_on`"
     elif type_.name == "numeric" and type_.is_text:
         yield (*where, "type"), "on a cluster a number has 38 digits at most: say how many, as in numeric(18,2)"
 

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluicegate.faults import FaultError, classify
+from sluicegate.faults import FaultError, classify, fault
 from sluicegate.ledger.entries import Counts, Load
 from sluicegate.ledger.letters import Selection
 from sluicegate.load.load import load
@@ -20,6 +20,7 @@ from sluicegate.load.replay.mend import Fixed
 from sluicegate.load.replay.replay import Replay
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.types import parse_type
+from sluicegate.targets.redshift.connect import RedshiftConnection
 from sluicegate.targets.redshift.dialect import takes
 from sluicegate.targets.redshift.place import RedshiftTable
 from sluicegate.targets.redshift.staging import Staging
@@ -136,6 +137,30 @@ def test_dead_letters_are_replayed_unless_a_row_with_their_key_is_there(house: A
     report = replay.run(Selection(target=target.name))
     assert (report.replayed, report.still_bad, dict(report.reasons)) == (1, 1, {"same_key": 1})
     assert house.rows("SELECT id, n FROM t ORDER BY 1") == [(1, 1), (2, 3)]
+
+
+def test_a_replay_that_redshift_does_not_commit_leaves_its_letters_open(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words: dict[str, Any] = {"columns": {"id": "integer"}, "key": "id"}
+    house.load(house.csv("a.csv", ["id", "n"], [[1, 1], ["x", 2]]), **words)
+    target, mending = house.target(), Fixed(lambda record: {**record, "id": 2}, "mend")
+    replay = Replay(
+        house.request("nowhere", **words), house.storage, lambda name: target, target.ledger, who="i", mending=mending
+    )
+
+    def refused(session: RedshiftConnection) -> None:
+        session.rollback()
+        house.rows("INSERT INTO t VALUES (9, 9)")
+        raise fault("WAREHOUSE_BUSY", "a serializable isolation violation")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(RedshiftConnection, "commit", refused)
+        with pytest.raises(FaultError, match="changed by somebody else"):
+            replay.run(Selection(target=target.name))
+    assert house.rows("SELECT status, reason FROM sluicegate.dead_letters") == [("open", None)]
+    assert replay.run(Selection(target=target.name)).replayed == 1
+    assert house.rows("SELECT id, n FROM t ORDER BY 1") == [(1, 1), (2, 2), (9, 9)]
 
 
 def test_what_the_server_says_of_values_is_not_shown(house: Any) -> None:

@@ -21,6 +21,12 @@ UPDATE sluicegate.loads SET status = 'failed', fault = %s, rejected = read - dea
     unchanged = 0, stale = 0, deduplicated = 0, deleted = 0, removed = 0
 WHERE id = %s
 """
+# `xmin` is the transaction that wrote a row last: letters that have changed since are left alone.
+_OPEN_AGAIN = """
+UPDATE sluicegate.dead_letters AS d SET status = 'open', resolved_by = NULL, closed_at = NULL, reason = NULL
+FROM sluicegate.loads AS l
+WHERE l.id = %s AND d.target = l.target AND d.status <> 'open' AND d.xmin = l.xmin
+"""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class PostgresIntents:
         self._connection.execute("DELETE FROM sluicegate.intents WHERE id = %s", [intent.id])
 
     def revoke(self, intent: Intent, fault: str) -> None:
-        """Give up an intent that cannot be carried out: its load has failed, so that it is not taken for done."""
+        """Give up an intent that cannot be carried out: its load has failed, and letters that it closed are open."""
+        self._connection.execute(_OPEN_AGAIN, [intent.load])
         self._connection.execute(_REVOKE, [fault, intent.load])
         self.done(intent)

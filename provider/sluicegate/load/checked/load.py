@@ -89,7 +89,7 @@ class CheckedLoader(Loader):
         if not self._target.takes_stored or not parts or self._is_hopeless(report):
             return None
         if (why := why_not_stored(self._request, report, table)) is not None:
-            log.info("%s is not left to %s: %s", self._checked + PASSED, table.name, why)
+            log.info("%s%s/ is read here and not copied into %s: %s", self._checked, PASSED, table.name, why)
             return None
         self._written(report, PASSED)
         types = {name: type_ for name, type_ in stored_columns(report).items() if type_ is not None}

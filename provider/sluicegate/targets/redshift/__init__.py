@@ -1,1 +1,1 @@
-"""The statements by which records would come into a table of Redshift. They were never run on one."""
+"""Tables of Redshift as targets. Never run against a Redshift: tests have a stand-in."""

@@ -39,8 +39,8 @@ def inspect(connection: RedshiftConnection, place: RedshiftTable) -> Table:
         if folded(name) != name:
             raise fault(
                 "SCHEMA_MISMATCH",
-                f"{place.name} has the column {name!r}, which can be named with enable_case_sensitive_identifier "
-                "alone; a load does not set it: rename the column",
+                f"{place.name} has the column {name!r}, which only a session with "
+                "enable_case_sensitive_identifier can name, and a load is none: rename the column",
             )
         written = not str(default or "").startswith('"identity"')  # a default one may be given
         columns[str(name)] = TableColumn(
