@@ -60,7 +60,8 @@ _OWN_STACK = "airflow/test_readme.py"
 _LONGEST_FIRST = (
     "samples/", "airflow/", "recovery/test_night", "airflow34/test_importer.py", _OWN_STACK, "local/test_stack.py",
     "load/test_crash_matrix.py", "load/test_dead_letters_command.py", "load/test_replay_model.py",
-    "checks/test_spark.py", "load/test_memory.py", "load/test_crash.py", "emr/test_operator.py", "emr/test_crash.py",
+    "checks/test_spark.py", "load/test_on_cluster.py", "load/test_cluster_pipeline.py", "load/test_memory.py",
+    "load/test_crash.py", "emr/test_operator.py", "emr/test_crash.py",
     "local/test_aws_spark.py",
 )  # fmt: skip
 """Groups in the order in which workers take them: what takes long must not begin last. All others follow."""

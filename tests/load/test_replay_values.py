@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,13 @@ def test_an_export_that_was_not_edited_is_the_record_itself(values: list[str]) -
 def test_json_is_written_again_with_all_its_digits(text: str) -> None:
     again = written(parsed(text))
     assert again == text.replace("\\u00e9", "é")
+
+
+@pytest.mark.parametrize("type_", ["bigint", "numeric", "numeric(20,2)", "text"])
+def test_a_letter_keeps_the_digits_of_a_long_decimal(tmp_path: Path, type_: str) -> None:
+    columns = {"id": "bigint", "v": {"type": type_}}
+    path = write(tmp_path, "parquet", "decimal", [Decimal("9007199254740993.00")])
+    dead = staged(path, columns, (ALL_DEAD,)).letters
+    rows, _ = replayed([letter_of(one, number) for number, one in enumerate(dead)], columns)
+    assert rows == staged(path, columns).rows
+    assert "9007199254740993.00" in dead[0].record

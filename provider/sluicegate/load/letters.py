@@ -54,7 +54,8 @@ def _as_read(value: str, kind: str) -> str:
     if not kind.startswith(("FLOAT", "DOUBLE", "DECIMAL")):
         return value
     same = f"isfinite({value}) AND " if kind in {"FLOAT", "DOUBLE"} else ""
-    same += f"CAST(to_json({value}) AS VARCHAR) = CAST({value} AS VARCHAR)"
+    # Within an object a number is read again, as a double.
+    same += f"CAST(json_array(to_json({value})) AS VARCHAR) = '[' || CAST({value} AS VARCHAR) || ']'"
     return f"CASE WHEN {same} THEN to_json({value}) ELSE to_json(CAST({value} AS VARCHAR)) END"
 
 

@@ -31,7 +31,7 @@ class LoadRequest(LoadOptions):
 
     `sources` are the URIs, read in this order; `table` is `[schema.]table`. `root` is the dags root, from which a
     suite is found. `references` says where the datasets are that columns refer to, by their name there. `memory_limit`
-    is DuckDB's, e.g. `190MB`. Without `work_folder` a temporary one is made.
+    is DuckDB's, e.g. `256MB`. Without `work_folder` a temporary one is made.
 
     :raises FaultError: WRONG_USE when its parts do not go together.
     """

@@ -32,7 +32,7 @@ def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
     try:
         duck = duckdb.connect(":memory:", config={**config, "memory_limit": memory_limit})
     except duckdb.Error as error:
-        raise fault("WRONG_USE", f"load_memory_limit is {memory_limit!r}, not a size such as 190MB: {error}") from error
+        raise fault("WRONG_USE", f"load_memory_limit is {memory_limit!r}, not a size such as 256MB: {error}") from error
     duck.create_function(SEARCH, search, ["VARCHAR", "VARCHAR"], "BOOLEAN")
     duck.create_function(PARSES, parses, ["VARCHAR", "VARCHAR", "VARCHAR"], "BOOLEAN")
     duck.create_function(CANONICAL, canonical_number, ["VARCHAR"], "VARCHAR")
