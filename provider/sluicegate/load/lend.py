@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import os
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING
 from sluicegate.checks.sql import literal, name_of
 from sluicegate.records.engine import THREADS, open_duckdb
 from sluicegate.runtime.folder import work_folder
+from sluicegate.runtime.spare import Spare
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -43,9 +41,7 @@ class _Kept:
         self.folder.close()
 
 
-_idle: list[_Kept] = []
-"""At most one, which no load of this process works with."""
-_lock = threading.Lock()
+_spare: Spare[_Kept] = Spare(_Kept.close)
 
 
 @contextmanager
@@ -61,12 +57,7 @@ def lend_duckdb(memory_limit: str) -> Iterator[DuckDBPyConnection]:
     except BaseException:
         kept.close()
         raise
-    with _lock:
-        is_spare = bool(_idle)
-        if not is_spare:
-            _idle.append(kept)
-    if is_spare:
-        kept.close()
+    _spare.give_back(kept)
 
 
 def allow_columns(duck: DuckDBPyConnection, memory_limit: str, columns: int) -> None:
@@ -80,8 +71,7 @@ def allow_columns(duck: DuckDBPyConnection, memory_limit: str, columns: int) -> 
 
 
 def _take(memory_limit: str) -> _Kept | None:
-    with _lock:
-        kept = _idle.pop() if _idle else None
+    kept = _spare.take()
     if kept is None or kept.memory_limit == memory_limit:
         return kept
     kept.close()
@@ -92,18 +82,3 @@ def _open(memory_limit: str) -> _Kept:
     with ExitStack() as stack:
         duck = open_duckdb(stack.enter_context(work_folder()), memory_limit)
         return _Kept(duck, memory_limit, stack.pop_all())
-
-
-def _close_idle() -> None:
-    if _idle:
-        _idle.pop().close()
-
-
-def _before_fork() -> None:
-    """Close what a child of this process would have: it has not its threads, and dies of closing it."""
-    _lock.acquire()
-    _close_idle()
-
-
-atexit.register(_close_idle)
-os.register_at_fork(before=_before_fork, after_in_parent=_lock.release, after_in_child=_lock.release)

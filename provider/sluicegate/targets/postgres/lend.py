@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
-import os
-import threading
 import time
 from dataclasses import dataclass
 
 import psycopg
 
+from sluicegate.runtime.spare import Spare
 from sluicegate.targets.postgres.connect import Connection
 
 __all__ = ["give_back", "is_alive", "take"]
@@ -27,16 +25,12 @@ class _Idle:
     since: float
 
 
-_idle: list[_Idle] = []
-"""At most one, which no load of this process works with."""
-_lock = threading.Lock()
+_spare: Spare[_Idle] = Spare(lambda idle: idle.connection.close())
 
 
 def take(conninfo: str) -> Connection | None:
     """The connection to `conninfo` that was given back, if there is one and it lives."""
-    with _lock:
-        idle = _idle.pop() if _idle else None
-    if idle is None:
+    if (idle := _spare.take()) is None:
         return None
     is_fresh = time.monotonic() - idle.since < _KEPT
     if idle.conninfo == conninfo and is_fresh and is_alive(idle.connection, idle.since):
@@ -47,11 +41,7 @@ def take(conninfo: str) -> Connection | None:
 
 def give_back(conninfo: str, connection: Connection) -> None:
     """Keep a connection, which is in no transaction, for the next load."""
-    with _lock:
-        earlier = _idle.pop() if _idle else None
-        _idle.append(_Idle(conninfo, connection, time.monotonic()))
-    if earlier is not None:
-        earlier.connection.close()
+    _spare.give_back(_Idle(conninfo, connection, time.monotonic()))
 
 
 def is_alive(connection: Connection, since: float) -> bool:
@@ -65,18 +55,3 @@ def is_alive(connection: Connection, since: float) -> bool:
             connection.close()
             return False
     return True
-
-
-def _close_idle() -> None:
-    if _idle:
-        _idle.pop().connection.close()
-
-
-def _before_fork() -> None:
-    """Close what a child would share with this process, whose end would end the session of both."""
-    _lock.acquire()
-    _close_idle()
-
-
-atexit.register(_close_idle)
-os.register_at_fork(before=_before_fork, after_in_parent=_lock.release, after_in_child=_lock.release)
