@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
 
 from sluicegate.ledger.entries import Origin
 from sluicegate.ledger.postgres import PostgresLedger, require_known
@@ -14,7 +16,7 @@ from sluicegate.targets.postgres.target import lock_of
 from sluicegate.targets.postgres.watch import Watch
 from sluicegate.targets.target import Table
 
-__all__ = ["LedgerBeside"]
+__all__ = ["LedgerBeside", "TargetBeside"]
 
 
 class LedgerBeside:
@@ -59,3 +61,26 @@ class LedgerBeside:
     @property
     def _lock(self) -> int:
         return lock_of(Table(self._target.uri, "", self._target.uri))
+
+
+class TargetBeside:
+    """What the targets have in common whose ledger is beside them. Between two sessions nothing is kept open."""
+
+    def __init__(self, conninfo: str, target: Switched, application: str, watch_seconds: float) -> None:
+        self._ledger = LedgerBeside(conninfo, target, application, watch_seconds)
+        self.name = target.uri
+        """By which the ledger knows it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is kept open."""
+
+    def ledger(self) -> contextlib.AbstractContextManager[PostgresLedger]:
+        return self._ledger.look()
+
+    def alone(self, table: Table, origin: Origin) -> contextlib.AbstractContextManager[None]:
+        return self._ledger.alone(table, origin)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import psycopg
 
-from sluicegate.ledger.entries import Origin
-from sluicegate.ledger.postgres import PostgresLedger, migrate
+from sluicegate.ledger.postgres import migrate
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.limits import MEMORY_LIMIT
 from sluicegate.runtime.folder import work_folder
 from sluicegate.storage import Storage
-from sluicegate.targets.beside import LedgerBeside
+from sluicegate.targets.beside import TargetBeside
 from sluicegate.targets.parquet.dialect import ParquetDialect
 from sluicegate.targets.parquet.files import Files
 from sluicegate.targets.parquet.lake import Lake
@@ -27,7 +25,7 @@ from sluicegate.targets.target import Table
 __all__ = ["FilesTarget", "ParquetTarget"]
 
 
-class FilesTarget:
+class FilesTarget(TargetBeside):
     """A table that is a set of Parquet files, with its ledger in a Postgres.
 
     :param ledger: the database of its ledger, by a URL or libpq's words
@@ -45,34 +43,15 @@ class FilesTarget:
         watch_seconds: float = 10.0,
         memory_limit: str = MEMORY_LIMIT,
     ) -> None:
+        super().__init__(ledger, files, application, watch_seconds)
         self._lake = files
-        self._ledger = LedgerBeside(ledger, files, application, watch_seconds)
         self._memory_limit = memory_limit
         self._running: Connection | None = None
         self._desk: Desk | None = None
 
-    @property
-    def name(self) -> str:
-        """By which the ledger knows it."""
-        return self._lake.uri
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing is kept open."""
-
     def inspect(self) -> Table:
         with self._ledger.settled():
             return table_of(self._lake, self._lake.files())
-
-    def ledger(self) -> contextlib.AbstractContextManager[PostgresLedger]:
-        return self._ledger.look()
-
-    def alone(self, table: Table, origin: Origin) -> contextlib.AbstractContextManager[None]:
-        return self._ledger.alone(table, origin)
 
     @contextlib.contextmanager
     def session(self, table: Table, *, dry_run: bool) -> Iterator[ParquetSession]:

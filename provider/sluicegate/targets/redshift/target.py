@@ -5,18 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
 
 import psycopg
 
 from sluicegate.faults import FaultError
-from sluicegate.ledger.entries import Origin
-from sluicegate.ledger.postgres import PostgresLedger, migrate
+from sluicegate.ledger.postgres import migrate
 from sluicegate.records.dialect import Dialect
 from sluicegate.runtime.folder import work_folder
 from sluicegate.storage import Storage
-from sluicegate.targets.beside import LedgerBeside
+from sluicegate.targets.beside import TargetBeside
 from sluicegate.targets.postgres.connect import Connection, new_connection
 from sluicegate.targets.redshift import marks
 from sluicegate.targets.redshift.catalog import inspect, values_query
@@ -56,7 +53,7 @@ class RedshiftReader:
         return self._cluster.connect(self._application)
 
 
-class RedshiftTarget(RedshiftReader):
+class RedshiftTarget(RedshiftReader, TargetBeside):
     """The table `place` of `cluster`, with its ledger in a Postgres.
 
     :param ledger: the database of its ledger, by a URL or libpq's words
@@ -76,35 +73,16 @@ class RedshiftTarget(RedshiftReader):
         application: str = "load",
         watch_seconds: float = 10.0,
     ) -> None:
-        super().__init__(place, cluster, application=application)
+        RedshiftReader.__init__(self, place, cluster, application=application)
         folder, self._role = cluster.require_staging()
         self._staging = Staging(folder, place, storage or Storage())
         self._switch = RedshiftSwitch(cluster, place, self._staging, application)
-        self._ledger = LedgerBeside(ledger, self._switch, application, watch_seconds)
+        TargetBeside.__init__(self, ledger, self._switch, application, watch_seconds)
         self._running: tuple[Connection, RedshiftConnection | None] | None = None
-
-    @property
-    def name(self) -> str:
-        """By which the ledger knows it."""
-        return self._place.name
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing is kept open."""
 
     def inspect(self) -> Table:
         with self._ledger.settled():
             return super().inspect()
-
-    def ledger(self) -> contextlib.AbstractContextManager[PostgresLedger]:
-        return self._ledger.look()
-
-    def alone(self, table: Table, origin: Origin) -> contextlib.AbstractContextManager[None]:
-        return self._ledger.alone(table, origin)
 
     @contextlib.contextmanager
     def session(self, table: Table, *, dry_run: bool) -> Iterator[RedshiftSession]:
