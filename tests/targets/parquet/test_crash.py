@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,11 @@ from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
 from tests.targets.dying import Dying
 from tests.targets.parquet import loader
+from tests.targets.same_loads import AFTER, BEFORE, COLUMNS, DAY, LETTERS, LOADS, MODES
 
 POINTS = list(loader.POINTS)
 
-COLUMNS = {"id": "integer", "day": "date", "v": "text", "at": "integer", "op": "text"}
-BEFORE = [[n, "2026-01-01" if n % 2 else "2026-01-02", "old", n % 3, "I"] for n in range(20)]
 FIRST = [[n, "2026-01-01", "first", 1, "I"] for n in range(20, 24)]
-AFTER = [[n, "2026-01-01", "new", 1, "D" if n % 5 == 0 else "I"] for n in range(10, 30)]
-AFTER += [["bad", "2026-01-01", "x", 1, "I"], [12, "2026-01-01", "twice", 2, "I"], [13, "2026-01-01", "y", "z", "I"]]
-DAY = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
-MODES: dict[str, dict[str, Any]] = {
-    "merge": {"mode": "merge", "key": "id", "newest_by": "at", "delete_when": {"op": "D"}},
-    "insert_only": {"mode": "insert_only", "key": "id"},
-    "replace_window": {"mode": "replace_window", "window_by": "day"},
-    "append": {"mode": "append"},
-}
-LETTERS = "SELECT line, record, status, attempts FROM sluicegate.dead_letters WHERE target = %s ORDER BY position"
-LOADS = """
-SELECT status, read, inserted, updated, unchanged, stale, deduplicated, deleted, dead, rejected, removed
-FROM sluicegate.loads WHERE target = %s ORDER BY id
-"""
 TOMBSTONES = "SELECT key, version FROM sluicegate.tombstones WHERE target = %s ORDER BY 1"
 
 

@@ -6,7 +6,6 @@ import random
 import signal
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -21,24 +20,9 @@ from sluicegate.targets.redshift.connect import RedshiftConnection
 from sluicegate.targets.redshift.journal import again
 from tests.targets.dying import Dying
 from tests.targets.redshift import loader
+from tests.targets.same_loads import AFTER, BEFORE, COLUMNS, DAY, LETTERS, LOADS, MODES
 
-COLUMNS = {"id": "integer", "day": "date", "v": "text", "at": "integer", "op": "text"}
-BEFORE = [[n, "2026-01-01" if n % 2 else "2026-01-02", "old", n % 3, "I"] for n in range(20)]
-AFTER = [[n, "2026-01-01", "new", 1, "D" if n % 5 == 0 else "I"] for n in range(10, 30)]
-AFTER += [["bad", "2026-01-01", "x", 1, "I"], [12, "2026-01-01", "twice", 2, "I"], [13, "2026-01-01", "y", "z", "I"]]
-DAY = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
-MODES: dict[str, dict[str, Any]] = {
-    "merge": {"mode": "merge", "key": "id", "newest_by": "at", "delete_when": {"op": "D"}},
-    "insert_only": {"mode": "insert_only", "key": "id"},
-    "replace_window": {"mode": "replace_window", "window_by": "day"},
-    "append": {"mode": "append"},
-}
 COMMITS = ["the ledger is committed", "Redshift is committed"]
-LETTERS = "SELECT line, record, status, attempts FROM sluicegate.dead_letters WHERE target = %s ORDER BY position"
-LOADS = """
-SELECT status, read, inserted, updated, unchanged, stale, deduplicated, deleted, dead, rejected, removed
-FROM sluicegate.loads WHERE target = %s ORDER BY id
-"""
 
 
 @pytest.fixture(scope="module")

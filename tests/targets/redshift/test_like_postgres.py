@@ -15,6 +15,7 @@ from sluicegate.ledger.entries import Origin
 from sluicegate.load.load import load
 from sluicegate.load.request import LoadRequest
 from sluicegate.targets.postgres.target import PostgresTarget
+from tests.targets.same_loads import KINDS, LETTERS, LOADS
 
 COLUMNS = {"id": "integer", "v": "text", "at": "integer", "day": "date", "op": "text", "n": "numeric(12,4)"}
 RECORD = st.tuples(
@@ -23,25 +24,6 @@ RECORD = st.tuples(
     st.sampled_from(["I", "I", "D"]), st.sampled_from(["1.0", "1.00", "2", "1e400", ""]),
 )  # fmt: skip
 FILES = st.lists(st.tuples(st.lists(RECORD, max_size=6), st.integers(1, 2)), min_size=1, max_size=3)
-KINDS: list[dict[str, Any]] = [
-    {"mode": "merge", "key": "id"},
-    {"mode": "merge", "key": "id", "newest_by": "at"},
-    {"mode": "merge", "key": "id", "newest_by": "n"},
-    {"mode": "merge", "key": "id", "newest_by": "at", "delete_when": {"op": "D"}},
-    {"mode": "merge", "key": "id", "delete_when": {"op": "D"}},
-    {"mode": "merge", "key": ["id", "day"], "scope": {"op": "I"}},
-    {"mode": "insert_only", "key": "id"},
-    {"mode": "append"},
-    {"mode": "append", "key": "id"},
-    {"mode": "replace_window", "window_by": "day"},
-    {"mode": "replace_window", "window_by": "day", "key": "id"},
-    {"mode": "replace_window", "window_by": "day", "scope": {"op": ["D"]}},
-]
-LETTERS = "SELECT line, record, status, attempts FROM sluicegate.dead_letters WHERE target = %s ORDER BY position"
-LOADS = """
-SELECT status, read, inserted, updated, unchanged, stale, deduplicated, deleted, dead, rejected, removed
-FROM sluicegate.loads WHERE target = %s ORDER BY id
-"""
 NUMBERS = count()
 
 
