@@ -78,7 +78,8 @@ class Staged:
     def note(self, parts: Sequence[tuple[int, int, int]]) -> None:
         """Note how lines follow from the order of the records of parts that were staged one after the other.
 
-        :param parts: the number of each, the lines before its first record, and its records.
+        :param parts: the number of each, the lines before its first record, and its records; those of the last do not
+            matter.
         """
         numbers, aheads, rows = [], [], self._rows
         for number, skipped, records in parts:
