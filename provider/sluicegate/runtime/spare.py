@@ -14,8 +14,10 @@ Thing = TypeVar("Thing")
 
 
 class Spare(Generic[Thing]):
-    """Keeps at most one thing that is not in use. It is closed when the process ends, and before it forks: a child would
-    have it without its threads, or share its connection.
+    """Keeps at most one thing that is not in use.
+
+    It is closed when the process ends, and before it forks: a child would have it without its threads, or share its
+    connection.
     """
 
     def __init__(self, close: Callable[[Thing], None]) -> None:
