@@ -18,14 +18,11 @@ from botocore.exceptions import ClientError
 from sluicegate.emr.attempt import LIVE_STATES, Found
 from sluicegate.emr.connection import Aws
 from sluicegate.emr.names import RunKey
-from sluicegate.emr.request import TAG
+from sluicegate.emr.tags import ENDED_BY, RUN
 from sluicegate.emr.verdict import TERMINAL_STATES, ClusterStatus, StepStatus, complete
 from sluicegate.faults import FaultError, TransientFault, classify
 
-__all__ = ["ENDED_BY", "EmrClient"]
-
-ENDED_BY = f"{TAG}ended-by"
-"""The tag put on a cluster before we terminate it, so that no try waits for it or blames it on an outsider."""
+__all__ = ["EmrClient"]
 
 CLOCK_SKEW = timedelta(minutes=15)
 """AWS refuses signatures from clocks that are further off."""
@@ -151,7 +148,7 @@ class EmrClient:
 
     def _found(self, key: RunKey, cluster_id: str, attempt: int) -> Found | None:
         cluster = self.describe(cluster_id)
-        if cluster.tags.get(f"{TAG}run") != key.digest:
+        if cluster.tags.get(RUN) != key.digest:
             return None
         assert cluster.created is not None  # EMR always says when
         return Found(

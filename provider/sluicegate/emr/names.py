@@ -11,7 +11,10 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["RunKey"]
+__all__ = ["DEFAULT_DEPLOYMENT", "RunKey"]
+
+DEFAULT_DEPLOYMENT = "sluicegate"
+"""The name of an Airflow that was given none: the default of `[sluicegate] deployment`."""
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST = 100

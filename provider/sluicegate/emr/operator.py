@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
-from sluicegate.emr.names import RunKey
+from sluicegate.emr.names import DEFAULT_DEPLOYMENT, RunKey
 from sluicegate.emr.record import Record, another_try, generation
-from sluicegate.emr.request import TAG, Submit, cluster_request, not_after, plain_job
+from sluicegate.emr.request import Submit, cluster_request, not_after, plain_job
+from sluicegate.emr.tags import ENDED_BY, NOT_AFTER, own_tags
 from sluicegate.emr.verdict import complete
 from sluicegate.faults import TransientFault, classify, fault
 from sluicegate.graph.location import Location
@@ -133,7 +134,7 @@ class SparkOperator(StepOperator):
             else:
                 cluster_id = event["cluster_id"]
             cluster, steps = client.describe(cluster_id), client.steps(cluster_id)
-            ended_by = cluster.tags.get(f"{TAG}ended-by")
+            ended_by = cluster.tags.get(ENDED_BY)
             if cluster.terminal and (complete(steps) or not ended_by):
                 return self._report(context, step, cluster, steps)
         if ended_by:
@@ -221,15 +222,13 @@ class SparkOperator(StepOperator):
             submits=[*submits, *self._check_jobs(s3, root)],
             bindings={**self.reads, **self.writes},
             max_runtime=self.max_runtime,
-            tags={
-                "deployment": key.deployment,
-                "pipeline": step.pipeline,
-                "step": step.step,
-                "run": key.digest,
-                "run-id": step.run_id,
-                "cluster": self.cluster_name or "unnamed",
-                "not-after": end.isoformat(timespec="seconds"),
-            },
+            tags=own_tags(
+                key,
+                attempt=attempt,
+                pipeline=step.pipeline,
+                cluster=self.cluster_name or "unnamed",
+                not_after=end,
+            ),
         )
 
     @property
@@ -259,7 +258,7 @@ class SparkOperator(StepOperator):
         from sluicegate.emr.trigger import ClusterTrigger
 
         now = datetime.now(UTC)
-        tag = cluster.tags.get(f"{TAG}not-after")
+        tag = cluster.tags.get(NOT_AFTER)
         end = datetime.fromisoformat(tag) if tag else not_after(now, self.max_runtime, self._jobs)
         deadline = end if until is None else min(end, until)
         self.log.info("Waiting for %s until %s at the latest", cluster.name, f"{deadline:%Y-%m-%d %H:%M:%S %Z}")
@@ -354,7 +353,7 @@ class SparkOperator(StepOperator):
         from airflow.sdk.configuration import conf
 
         return RunKey(
-            deployment=conf.get("sluicegate", "deployment", fallback="sluicegate"),
+            deployment=conf.get("sluicegate", "deployment", fallback=DEFAULT_DEPLOYMENT),
             dag_id=self.dag_id,
             run_id=step.run_id,
             task_id=self.task_id,

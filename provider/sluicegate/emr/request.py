@@ -12,13 +12,11 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
+from sluicegate.emr.tags import LONGEST_VALUE, TAG
 from sluicegate.faults import fault
 from sluicegate.pipeline.keys.model import Cluster, Job
 
-__all__ = ["TAG", "Submit", "cluster_request", "flags", "not_after", "plain_job", "refuse_reserved", "step_command"]
-
-TAG = "sluicegate:"
-"""Our tags begin with this."""
+__all__ = ["Submit", "cluster_request", "flags", "not_after", "plain_job", "refuse_reserved", "step_command"]
 
 KILL_AFTER = timedelta(seconds=60)
 """How long a job that ran too long has to end after SIGTERM."""
@@ -37,7 +35,6 @@ _RESERVED = (
     "Instances.TerminationProtected",
 )
 _UNFIT_FOR_TAG = re.compile(r"[^\w .:/=+@-]")
-_LONGEST_TAG = 256
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def cluster_request(
     max_runtime: timedelta,
     tags: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The arguments of RunJobFlow. `tags` are ours, without their prefix; the cluster's own are added.
+    """The arguments of RunJobFlow. `tags` are ours (`emr/tags.py`); the cluster's own are added.
 
     Whatever `cluster.run_job_flow` says is merged over it, mappings key by key, except what makes the
     cluster findable and makes it end.
@@ -142,7 +139,7 @@ def cluster_request(
             for submit in submits
         ],
         "Tags": [
-            *({"Key": TAG + key, "Value": _tag_value(value)} for key, value in tags.items()),
+            *({"Key": key, "Value": value} for key, value in tags.items()),
             *({"Key": key, "Value": _tag_value(value)} for key, value in cluster.tags.items()),
         ],
     }
@@ -203,4 +200,4 @@ def _plain(value: Any) -> Any:
 
 
 def _tag_value(value: str) -> str:
-    return _UNFIT_FOR_TAG.sub("_", value)[:_LONGEST_TAG]
+    return _UNFIT_FOR_TAG.sub("_", value)[:LONGEST_VALUE]

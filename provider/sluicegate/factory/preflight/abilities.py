@@ -10,7 +10,8 @@ import codecs
 import re
 from collections.abc import Iterator, Mapping
 
-from sluicegate.emr.request import TAG, refuse_reserved
+from sluicegate.emr.request import refuse_reserved
+from sluicegate.emr.tags import TAG
 from sluicegate.factory.preflight.cluster import cluster_diagnostics, is_checked
 from sluicegate.factory.preflight.contract import contract_diagnostics
 from sluicegate.factory.unplaced import UnplacedDiagnostic
