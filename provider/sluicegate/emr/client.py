@@ -134,6 +134,20 @@ class EmrClient:
                 self._emr.set_termination_protection(JobFlowIds=list(cluster_ids), TerminationProtected=False)
                 self._emr.terminate_job_flows(JobFlowIds=list(cluster_ids))
 
+    def all_live(self) -> list[ClusterStatus]:
+        """Whatever runs in this account and region, as the list shows it: without tags."""
+        with _faults():
+            entries = list(self._list(list(LIVE_STATES), None))
+        return [
+            ClusterStatus(
+                cluster_id=entry["Id"],
+                name=entry["Name"],
+                state=entry["Status"]["State"],
+                created=entry["Status"]["Timeline"]["CreationDateTime"],
+            )
+            for entry in entries
+        ]
+
     def terminate_by_name(self, key: RunKey, *, why: str) -> list[str]:
         """End every cluster of `key` that runs, and return their ids: also one whose id is not known yet."""
         with _faults():

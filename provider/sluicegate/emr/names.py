@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["DEFAULT_DEPLOYMENT", "RunKey"]
+__all__ = ["DEFAULT_DEPLOYMENT", "RunKey", "may_be_of"]
 
 DEFAULT_DEPLOYMENT = "sluicegate"
 """The name of an Airflow that was given none: the default of `[sluicegate] deployment`."""
@@ -50,6 +50,11 @@ class RunKey:
         """The attempt that `name` is of this key, or None when it is not a name of this key."""
         match = re.fullmatch(re.escape(self.base) + r"-a([1-9][0-9]*)", name)
         return int(match[1]) if match else None
+
+
+def may_be_of(deployment: str, name: str) -> bool:
+    """Whether `name` looks like the name of a cluster of `deployment`. Its tags say whether it is one."""
+    return bool(re.fullmatch(re.escape(_readable(deployment)) + r"-.*-[0-9a-f]{16}-a[1-9][0-9]*", name))
 
 
 def _readable(text: str) -> str:

@@ -73,6 +73,8 @@ class Judged:
     reason: str
     owner: Owner | None = None
     task: TaskState | None = None
+    elder: str = ""
+    """The id of its older twin, if it is an orphan for that."""
 
 
 def judge(
@@ -96,12 +98,13 @@ def judge(
             judged.append(Judged(cluster, kind, found.reason))
             continue
         task = tasks.get(found.key)
-        certain = _by_itself(cluster, found, now, grace)
+        elder, certain = "", _by_itself(cluster, found, now, grace)
         if certain is None:
             # Twins have the same attempt: of two attempts, only the task's own record says which one counts.
-            elder = oldest.setdefault((found.key, found.attempt), cluster.cluster_id)
-            certain = _by_task(found.key, task, "" if elder == cluster.cluster_id else elder)
-        judged.append(Judged(cluster, *certain, found, task))
+            first = oldest.setdefault((found.key, found.attempt), cluster.cluster_id)
+            elder = "" if first == cluster.cluster_id else first
+            certain = _by_task(found.key, task, elder)
+        judged.append(Judged(cluster, *certain, found, task, elder))
     return judged
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import comms
 
 __all__ = ["InstanceKey", "Run", "Supervisor", "XComKey"]
@@ -59,6 +59,8 @@ class Supervisor:
     runs: list[Run] = field(default_factory=list)
     stores: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     """By task instance, its state store: JSON values, which survive its tries."""
+    dags: set[str] = field(default_factory=set)
+    """Ids of DAGs that there are, beside those of `runs`."""
     skipped: list[str] = field(default_factory=list)
     """Ids of the tasks that a branch of the run has left out."""
     asked: list[Any] = field(default_factory=list)
@@ -106,6 +108,13 @@ class Supervisor:
             case comms.GetDRCount():
                 found = [run.state for run in self._runs(msg)]
                 return comms.DRCount(count=sum(msg.states is None or state in msg.states for state in found))
+            case comms.GetDagRunState():
+                states_of = [run.state for run in self.runs if (run.dag_id, run.run_id) == (msg.dag_id, msg.run_id)]
+                return _found([comms.DagRunStateResult.model_validate({"state": state}) for state in states_of])
+            case comms.GetDag():
+                dags = {*self.dags, *(run.dag_id for run in self.runs)}
+                known = comms.DagResult.model_construct(dag_id=msg.dag_id)
+                return _found([known] if msg.dag_id in dags else [])
         return None
 
     def _of_xcoms(self, msg: Any) -> Any:
@@ -174,6 +183,17 @@ class Supervisor:
     def _run(self, msg: Any) -> Run:
         [run] = [run for run in self.runs if (run.dag_id, run.run_id) == (msg.dag_id, msg.run_id)]
         return run
+
+
+def _found(answers: Sequence[Any]) -> Any:
+    """The answer, if there is one.
+
+    :raises AirflowRuntimeError: as Airflow's own connection does where the server says 404.
+    """
+    if answers:
+        return answers[0]
+    detail = {"status_code": 404, "message": "not found"}
+    raise AirflowRuntimeError(comms.ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
 
 
 def _key(msg: Any) -> XComKey:
