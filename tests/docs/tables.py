@@ -12,6 +12,7 @@ from sluicegate.checks.compile import NEEDS_A_DATABASE, ROW_LEVEL
 from sluicegate.checks.tablewise import TABLEWISE
 from sluicegate.faults import CATALOGUE
 from sluicegate.faults.catalogue import Fault, StepKind
+from sluicegate.faults.emr_codes import BY_ERROR_CODE, BY_STATE_REASON
 from sluicegate.pipeline.read.expectations import known_expectations
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -28,6 +29,12 @@ def fault_table() -> str:
 def _steps(one: Fault) -> str:
     kinds = get_args(StepKind)
     return "all" if len(one.raised_by) == len(kinds) else ", ".join(kind for kind in kinds if kind in one.raised_by)
+
+
+def reasons_table(title: str, codes: Mapping[str, str]) -> str:
+    rows = [f"| {title} | fault | class |", "|---|---|---|"]
+    rows += [f"| `{code}` | {found} | {CATALOGUE[found].kind} |" for code, found in sorted(codes.items())]
+    return "\n".join(rows)
 
 
 def settings_table() -> str:
@@ -52,6 +59,8 @@ def expectations_table() -> str:
 
 TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("checks.md", "expectations"): expectations_table,
+    ("clusters.md", "error-codes"): lambda: reasons_table("`ErrorCode`", BY_ERROR_CODE),
+    ("clusters.md", "state-reasons"): lambda: reasons_table("`StateChangeReason.Code`", BY_STATE_REASON),
     ("operator.md", "faults"): fault_table,
     ("platform.md", "settings"): settings_table,
 }

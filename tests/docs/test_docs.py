@@ -26,6 +26,7 @@ from typer.testing import CliRunner
 from sluicegate.cli import app
 from sluicegate.factory.attempt import build_diagnostics
 from sluicegate.faults import CATALOGUE, FaultError, fault
+from sluicegate.faults.emr_codes import BY_ERROR_CODE, BY_STATE_REASON
 from sluicegate.faults.report import describe, playbook_section
 from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin
 from sluicegate.ledger.postgres import PostgresLedger, migrate
@@ -286,6 +287,7 @@ def test_every_fault_that_is_named_is_in_the_catalogue(of: Page) -> None:
         "AIRFLOW_CONN_WAREHOUSE",
         "AIRFLOW_HOME", "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", "DAGS_ROOT", "RUN_ID", "TERMINATE_CLUSTER",
     }  # fmt: skip
+    others |= {*BY_ERROR_CODE, *BY_STATE_REASON}
     assert {word for word in words if not re.match("AIRFLOW__|SLUICEGATE_", word)} - others <= set(CATALOGUE)
 
 

@@ -55,7 +55,7 @@ def test_a_failed_step_is_a_fault_with_the_tail_of_its_log(
     with pytest.raises(TransientFault) as failed:
         task.resume(deferred, fired(deferred))
     assert failed.value.code == "SPARK_STEP_FAILED"
-    assert failed.value.detail == "ZeroDivisionError: division by zero"
+    assert failed.value.detail == "delays.py: ZeroDivisionError: division by zero"
     assert failed.value.facts["cluster_id"] == cluster_id
     assert "ZeroDivisionError: division by zero" in caplog.text
     assert f"s3://logs/emr/{cluster_id}/steps/" in caplog.text
@@ -411,7 +411,7 @@ def test_the_fault_stands_in_the_store(aws: Any, task: Any, fired: Any) -> None:
     aws.fail_step("j-0001", stdout="ModuleNotFoundError: No module named 'pandsa'")
     with pytest.raises(FaultError):
         task.resume(deferred, fired(deferred))
-    assert task.store["last_error"]["code"] == "SPARK_CODE_BROKEN"
+    assert task.store["last_error"]["code"] == "SPARK_MODULE_MISSING"
     assert task.store["last_error"]["facts"]["cluster_id"] == "j-0001"
 
 

@@ -27,8 +27,8 @@ RuntimeError: no flights on this day
         ("INSTANCE_FLEET_TIMEOUT", None, "", "CLUSTER_CAPACITY"),
         ("INTERNAL_ERROR", None, "", "CLUSTER_LOST"),
         ("INSTANCE_FAILURE", None, "the primary node failed", "CLUSTER_LOST"),
-        ("BOOTSTRAP_FAILURE", "BOOTSTRAP_FAILURE_BA_DOWNLOAD_FAILED_PRIMARY", "", "CLUSTER_LOST"),
-        ("BOOTSTRAP_FAILURE", None, "bootstrap action 1 failed to download", "CLUSTER_LOST"),
+        ("BOOTSTRAP_FAILURE", "BOOTSTRAP_FAILURE_BA_DOWNLOAD_FAILED_PRIMARY", "", "CLUSTER_BOOTSTRAP_UNREAD"),
+        ("BOOTSTRAP_FAILURE", None, "bootstrap action 1 failed to download", "CLUSTER_BOOTSTRAP_UNREAD"),
         ("BOOTSTRAP_FAILURE", "BOOTSTRAP_FAILURE_FILE_NOT_FOUND_PRIMARY", "", "CLUSTER_BOOTSTRAP_FAILED"),
         (
             "BOOTSTRAP_FAILURE",
@@ -38,7 +38,7 @@ RuntimeError: no flights on this day
         ),
         ("VALIDATION_ERROR", None, "The supplied release label is invalid", "CLUSTER_INVALID"),
         ("VALIDATION_ERROR", "VALIDATION_ERROR_SUBNET_NOT_FOUND", "", "CLUSTER_INVALID"),
-        ("INTERNAL_ERROR", None, "role is not authorized to perform ec2:RunInstances", "CLUSTER_INVALID"),
+        ("INTERNAL_ERROR", None, "role is not authorized to perform ec2:RunInstances", "CLUSTER_DENIED"),
         ("USER_REQUEST", None, "Terminated by user request", "CLUSTER_TERMINATED_OUTSIDE"),
         (None, None, "", "CLUSTER_LOST"),
     ],
@@ -53,9 +53,9 @@ def test_a_cluster_that_did_not_do_its_work(reason: str | None, code: str | None
         (PYTHON_TRACEBACK, "SPARK_STEP_FAILED"),
         ("pyspark.errors.exceptions.captured.AnalysisException: [UNRESOLVED_COLUMN] x", "SPARK_CODE_BROKEN"),
         ("  File delays.py, line 3\nSyntaxError: invalid syntax", "SPARK_CODE_BROKEN"),
-        ("ModuleNotFoundError: No module named 'pandas'", "SPARK_CODE_BROKEN"),
-        ("com.amazonaws...AmazonS3Exception: NoSuchBucket", "SPARK_CODE_BROKEN"),
-        ("java.nio.file.AccessDeniedException: s3://lake: Access Denied", "SPARK_CODE_BROKEN"),
+        ("ModuleNotFoundError: No module named 'pandas'", "SPARK_MODULE_MISSING"),
+        ("com.amazonaws...AmazonS3Exception: NoSuchBucket", "AWS_NOT_FOUND"),
+        ("java.nio.file.AccessDeniedException: s3://lake: Access Denied", "SPARK_DENIED"),
         (
             "26/01/01 10:00:09 ERROR ApplicationMaster: User class threw exception: "
             "org.apache.spark.sql.AnalysisException: [TABLE_OR_VIEW_NOT_FOUND]",
@@ -64,6 +64,11 @@ def test_a_cluster_that_did_not_do_its_work(reason: str | None, code: str | None
         ("pyspark...AnalysisException: [PATH_NOT_FOUND] Path does not exist: s3://l/x.", "SOURCE_MISSING"),
         ("py4j.protocol.Py4JJavaError: An error occurred\n: org.apache.spark.SparkException: Job aborted",
          "SPARK_STEP_FAILED"),
+        ("26/01/01 10:00:09 ERROR TaskSchedulerImpl: Lost executor 3: Container killed by YARN for exceeding memory "
+         "limits.\nRuntimeError: no flights", "SPARK_STEP_FAILED"),
+        ("\t diagnostics: Application application_1_1 failed 2 times due to AM Container for appattempt_1_1 exited "
+         "with  exitCode: 137\nException in thread \"main\" org.apache.spark.SparkException: Application "
+         "application_1_1 finished with failed status", "SPARK_OUT_OF_MEMORY"),
         ("", "SPARK_STEP_FAILED"),
     ],
 )  # fmt: skip

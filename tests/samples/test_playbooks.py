@@ -257,7 +257,7 @@ TOGETHER = (
         Case(
             "delays", "SPARK_STEP_FAILED", "join", job_that("raise RuntimeError('a bad day')"), FIRST, retried=True
         ),
-        Case("delays", "SPARK_CODE_BROKEN", "join", job_that("import no_such_module"), SECOND),
+        Case("delays", "SPARK_CODE_BROKEN", "join", job_that("no_such_name"), SECOND),
         Case("reference", "CODE_BROKEN", "land", buggy_source),
         Case(
             "delays", "CLUSTER_TERMINATED_OUTSIDE", "join", job_that("import time; time.sleep(300)"), THIRD,

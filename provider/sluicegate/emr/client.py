@@ -81,6 +81,7 @@ class EmrClient:
             reason_code=reason.get("Code") or "",
             message=reason.get("Message") or errors[0].get("ErrorMessage") or "",
             error_code=errors[0].get("ErrorCode") or "",
+            error_data={k: str(v) for data in errors[0].get("ErrorData") or [] for k, v in data.items()},
             log_uri=cluster.get("LogUri") or "",
             created=times.get("CreationDateTime"),
             ended=times.get("EndDateTime"),

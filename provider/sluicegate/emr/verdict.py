@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sluicegate.faults import FaultError, emr_fault, fault
+from sluicegate.faults.spark_log import TIMED_OUT_STATUS
 from sluicegate.pipeline.text.quantities import format_duration
 
 __all__ = ["TERMINAL_STATES", "ClusterStatus", "StepStatus", "complete", "failed_step", "verdict"]
@@ -32,6 +33,8 @@ class ClusterStatus:
     message: str = ""
     error_code: str = ""
     """The first of `ErrorDetails`, which says more than `reason_code`."""
+    error_data: Mapping[str, str] = field(default_factory=dict)
+    """What AWS adds to that code: `instance-type`, `availability-zone`, `bootstrap-action`, ..."""
     log_uri: str = ""
     created: datetime | None = None
     ended: datetime | None = None
@@ -76,33 +79,47 @@ def failed_step(steps: Sequence[StepStatus]) -> StepStatus | None:
 
 
 def verdict(
-    cluster: ClusterStatus, steps: Sequence[StepStatus], *, max_runtime: timedelta, log_tail: str = ""
+    cluster: ClusterStatus,
+    steps: Sequence[StepStatus],
+    *,
+    max_runtime: timedelta,
+    log_tail: str = "",
+    exit_status: int | None = None,
 ) -> FaultError | None:
     """Why a cluster that has ended did not do its work; None when it did.
 
-    `log_tail` is the end of the failed step's log, as far as it is known.
+    `log_tail` is the end of the failed step's log and `exit_status` what its command ended with, as far as known.
     """
     if complete(steps):
         return None
     facts: dict[str, object] = {"cluster_id": cluster.cluster_id, "cluster": cluster.name}
     step = failed_step(steps)
     if step is None or cluster.reason_code not in _OUR_CONCERN:
-        found = emr_fault(cluster.reason_code, cluster.error_code or None, None, cluster.message or None)
-        if cluster.reason_code == "USER_REQUEST":
-            found = fault(found.code, f"{cluster.name} ({cluster.cluster_id}) was terminated outside Airflow")
-        return _with_facts(found, facts)
+        return _cluster_fault(cluster, steps, facts)
     facts |= {"step": step.name, "step_id": step.step_id}
-    # EMR does not pass on the exit status of `timeout`; how long the step ran says it nearly as well.
-    if step.seconds is not None and step.seconds >= max_runtime.total_seconds() - _BLUR:
-        detail = f"{step.name} ran for {step.seconds:.0f} s; max_runtime is {format_duration(max_runtime)}"
+    # `timeout` says so itself; where that is not known, how long the step ran says it nearly as well.
+    late = step.seconds is not None and step.seconds >= max_runtime.total_seconds() - _BLUR
+    if late or exit_status == TIMED_OUT_STATUS:
+        ran = "" if step.seconds is None else f" for {step.seconds:.0f} s"
+        detail = f"{step.name} ran{ran}; max_runtime is {format_duration(max_runtime)}"
         return fault("CLUSTER_DEADLINE", detail, **facts)
-    found = emr_fault("STEP_FAILURE", None, step.failure_reason or None, step.message or None, log_tail or None)
-    return _with_facts(found, facts)
+    found = emr_fault(
+        "STEP_FAILURE", None, step.failure_reason or None, step.message or None, log_tail or None, exit_status
+    )
+    return fault(found.code, f"{step.name}: {found.detail}", **{**found.facts, **facts})
 
 
-def _with_facts(found: FaultError, facts: Mapping[str, object]) -> FaultError:
-    found.facts.update(facts)
-    return found
+def _cluster_fault(cluster: ClusterStatus, steps: Sequence[StepStatus], facts: dict[str, object]) -> FaultError:
+    shown = f"{cluster.name} ({cluster.cluster_id})"
+    if cluster.error_data:
+        facts["error_data"] = dict(cluster.error_data)
+    cancelled = next((step.name for step in steps if step.state == "CANCELLED"), None)
+    if cancelled is not None and cluster.reason_code == "ALL_STEPS_COMPLETED":
+        return fault("CLUSTER_STEP_CANCELLED", f"{cancelled} was cancelled on {shown}", **facts)
+    found = emr_fault(cluster.reason_code, cluster.error_code or None, None, cluster.message or None)
+    if found.code == "CLUSTER_TERMINATED_OUTSIDE":
+        return fault(found.code, f"{shown} was terminated outside Airflow", **{**found.facts, **facts})
+    return fault(found.code, f"{shown}: {found.detail}", **{**found.facts, **facts})
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:

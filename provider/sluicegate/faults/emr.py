@@ -1,41 +1,18 @@
-"""Why a cluster or its step ended, as a fault: by AWS's codes, then by the log's last lines."""
+"""Why a cluster or its step ended, as a fault: by AWS's codes, then by its words, then by the log's last lines."""
 
 from __future__ import annotations
 
 import re
 
+from sluicegate.faults.emr_codes import BY_ERROR_CODE, BY_STATE_REASON, FAMILIES, WORDS
 from sluicegate.faults.errors import FaultError, fault
+from sluicegate.faults.spark_log import cause
 
 __all__ = ["emr_fault"]
 
-# AWS's codes are families with details after them (`INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ`): the words
-# in them decide, and the first match counts.
-_BY_CODE = (
-    ("STEP_FAILURE", "SPARK_STEP_FAILED"),
-    ("INSUFFICIENT_CAPACITY", "CLUSTER_CAPACITY"),
-    ("SPOT_", "CLUSTER_CAPACITY"),
-    ("INSTANCE_FLEET_TIMEOUT", "CLUSTER_CAPACITY"),
-    ("BOOTSTRAP_FAILURE", "CLUSTER_BOOTSTRAP_FAILED"),
-    ("VALIDATION_ERROR", "CLUSTER_INVALID"),
-    ("ACCESS_DENIED", "CLUSTER_INVALID"),
-    ("USER_REQUEST", "CLUSTER_TERMINATED_OUTSIDE"),
-    ("INTERNAL_ERROR", "CLUSTER_LOST"),
-    ("INSTANCE_FAILURE", "CLUSTER_LOST"),
-    ("SYSTEM_ERROR", "CLUSTER_LOST"),
-)
-_DOWNLOAD_FAILED = re.compile(r"download", re.IGNORECASE)
-_DENIED = re.compile(r"not authorized|access ?denied|unauthorized|not have permission", re.IGNORECASE)
-
-_MISSING_PATH = re.compile(r"PATH_NOT_FOUND|Path does not exist")
-_BROKEN_JOB = re.compile(
-    r"\b(AnalysisException|ParseException|SyntaxError|IndentationError|ModuleNotFoundError|ImportError|NameError|"
-    r"NoSuchBucket\w*|AccessDenied\w*|Access Denied|AccessControlException|ClassNotFoundException|"
-    r"NoSuchMethodError)\b"
-)
-# A line that names an exception: the last one of a Python traceback, one of Java's, or an ERROR of log4j's.
-# Warnings and the lines of the stack name exceptions too, and mean nothing.
-_NAMES_ERROR = re.compile(r"^[:\s]*(?:Caused by: )?[\w.$]+(?:Error|Exception|Interrupt|Exit)\b")
-_LOGGED_ERROR = re.compile(r"^\d\S* \S+ (?:ERROR|FATAL) ")
+# Under these codes AWS puts whatever has no code of its own: the message knows more.
+_VAGUE = frozenset({"CLUSTER_LOST", "CLUSTER_INVALID", "CLUSTER_BOOTSTRAP_FAILED"})
+_STATUS = re.compile(r"exit ?(?:code|status) (\d+)", re.IGNORECASE)
 
 
 def emr_fault(
@@ -44,6 +21,7 @@ def emr_fault(
     step_failure_reason: str | None = None,
     message: str | None = None,
     log_tail: str | None = None,
+    exit_status: int | None = None,
 ) -> FaultError:
     """The fault behind a cluster that did not end well.
 
@@ -52,36 +30,38 @@ def emr_fault(
     :param step_failure_reason: `Step.Status.FailureDetails.Reason`
     :param message: whatever words AWS gave (the state change reason's, the step's failure details')
     :param log_tail: the last lines of the failed step's stdout and stderr
+    :param exit_status: what the step's command ended with
     """
     code, reason = error_code or "", state_reason_code or ""
     words = " ".join(part for part in (step_failure_reason, message) if part)
     facts: dict[str, object] = {"state_reason": state_reason_code, "error_code": error_code}
     if step_failure_reason:
         facts["step_failure_reason"] = step_failure_reason
-    found = _by_code(code) or _by_code(reason)
+    found = _by_code(code, reason, words)
     if found is None and (step_failure_reason or log_tail):
         found = "SPARK_STEP_FAILED"
     if found == "SPARK_STEP_FAILED":
-        return _step_fault(words, log_tail or "", facts)
-    if found == "CLUSTER_BOOTSTRAP_FAILED" and _DOWNLOAD_FAILED.search(f"{code} {words}"):
-        found = "CLUSTER_LOST"
-    if found in {None, "CLUSTER_LOST"}:
-        found = "CLUSTER_INVALID" if _DENIED.search(words) else "CLUSTER_LOST"
-    return fault(found, " ".join(part for part in (code or reason, words) if part), **facts)
+        return _step_fault(words, log_tail or "", exit_status, facts)
+    shown = words if code or reason in words else f"{reason} {words}"
+    return fault(found or "CLUSTER_LOST", " ".join(part for part in (code, shown.strip()) if part), **facts)
 
 
-def _by_code(code: str) -> str | None:
-    return next((found for family, found in _BY_CODE if family in code.upper()), None)
+def _by_code(code: str, reason: str, words: str) -> str | None:
+    if code in BY_ERROR_CODE:
+        return BY_ERROR_CODE[code]
+    found = next((fault for family, fault in FAMILIES if family in code.upper()), None) or BY_STATE_REASON.get(reason)
+    if found in _VAGUE or (found is None and not code):
+        return next((fault for pattern, fault in WORDS if pattern.search(words)), found)
+    return found or ("CLUSTER_LOST" if code else None)
 
 
-def _step_fault(words: str, log_tail: str, facts: dict[str, object]) -> FaultError:
-    lines = [line.strip() for line in log_tail.splitlines()]
-    named = [line for line in lines if _NAMES_ERROR.match(line)]
-    logged = [line for line in lines if _LOGGED_ERROR.match(line)]
-    detail = (named or logged or [words or "its log is not there yet"])[-1]
-    shown = "\n".join([words, *named, *logged])
-    if missing := _MISSING_PATH.search(shown):
-        return fault("SOURCE_MISSING", detail, **facts, signal=missing[0])
-    if broken := _BROKEN_JOB.search(shown):
-        return fault("SPARK_CODE_BROKEN", detail, **facts, signal=broken[1])
-    return fault("SPARK_STEP_FAILED", detail, **facts)
+def _step_fault(words: str, log_tail: str, exit_status: int | None, facts: dict[str, object]) -> FaultError:
+    status = exit_status
+    if status is None and (said := _STATUS.search(words)):
+        status = int(said[1])
+    found = cause(words, log_tail, status)
+    if status is not None:
+        facts["exit_status"] = status
+    if found.signal:
+        facts["signal"] = found.signal
+    return fault(found.code, found.line or "its log is not there yet", **facts)
