@@ -6,7 +6,6 @@ Only decides; `supervise` acts.
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +25,8 @@ LOG_LIMIT = 20 * 1024 * 1024
 class Component:
     """`ready(since)`: whether the process that was started at `since` (seconds since 1970) does its work.
 
-    `patience`: seconds it may take to end. `before`: what to do just before each start.
+    `patience`: seconds it may take to end. `before`: what to do just before each start. `spawn`: starts it, with the
+    arguments of `processes.spawn`.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Component:
     user: int | None = None
     group: int | None = None
     before: Callable[[], None] = lambda: None
+    spawn: Callable[..., processes.Child] = processes.spawn
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Child:
     """A component's present process and its deaths."""
 
     component: Component
-    process: subprocess.Popen[bytes] | None = None
+    process: processes.Child | None = None
     started: float = 0.0
     is_ready: bool = False
     deaths: list[float] = field(default_factory=list)
@@ -61,7 +62,7 @@ class Child:
         self.is_ready = False
         self.again_at = None
         self._log_offset = component.log.stat().st_size if component.log.exists() else 0
-        self.process = processes.spawn(
+        self.process = component.spawn(
             component.command,
             env=component.env,
             log=component.log,

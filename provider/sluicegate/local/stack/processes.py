@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -34,6 +35,54 @@ def adopt_orphans() -> None:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def adopts_orphans() -> bool:
+    """Whether there is something like `adopt_orphans` here."""
+    return _libc is not None
+
+
+def die_with_parent(parent: int, death_signal: int) -> None:
+    """Have this process get the signal when `parent` dies; it ends where that has happened already."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
+        if os.getppid() != parent:  # it died before the call above
+            os._exit(1)
+
+
+class Child(Protocol):
+    """A child of this process, as `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def send_signal(self, sig: int) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+class Adopted:
+    """A child that another process has started for this one, its subreaper."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit status as `Popen` has it, None while it runs."""
+        if self._code is None:
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+            self._code = os.waitstatus_to_exitcode(status) if ended else None
+        return self._code
+
+    def send_signal(self, sig: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, sig)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
 def spawn(
     command: Sequence[str],
     *,
@@ -43,6 +92,7 @@ def spawn(
     user: int | None = None,
     group: int | None = None,
     death_signal: signal.Signals = signal.SIGTERM,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, its output appended to `log`.
 
@@ -50,12 +100,6 @@ def spawn(
     main thread that has no other.
     """
     parent = os.getpid()
-
-    def die_with_parent() -> None:
-        if _libc is not None:
-            _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
-            if os.getppid() != parent:  # it died before the call above
-                os._exit(1)
 
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -69,7 +113,8 @@ def spawn(
             user=user,
             group=group,
             extra_groups=[] if user is not None else None,
-            preexec_fn=die_with_parent,
+            preexec_fn=lambda: die_with_parent(parent, int(death_signal)),
+            pass_fds=pass_fds,
         )
 
 
@@ -92,8 +137,8 @@ def _process(process: ProcessId) -> psutil.Process | None:
         return None
 
 
-def reap(known: Iterable[subprocess.Popen[bytes]]) -> None:
-    """Collect every child that has ended: those of `known` through their Popen, adopted orphans directly."""
+def reap(known: Iterable[Child]) -> None:
+    """Collect every child that has ended: those of `known` through their `poll`, orphans directly."""
     popens = {one.pid: one for one in known}
     while True:
         try:
@@ -116,7 +161,7 @@ def descendants(of: int | None = None) -> list[psutil.Process]:
     return children
 
 
-def orphans(known: Iterable[subprocess.Popen[bytes]]) -> list[psutil.Process]:
+def orphans(known: Iterable[Child]) -> list[psutil.Process]:
     """Children of this process that it did not start itself, and everything below them."""
     started = {one.pid for one in known}
     adopted = [child for child in psutil.Process().children() if child.pid not in started]
@@ -129,7 +174,7 @@ def kill(processes: Iterable[psutil.Process]) -> None:
             process.kill()
 
 
-def kill_descendants(known: Iterable[subprocess.Popen[bytes]], patience: float = 10) -> int:
+def kill_descendants(known: Iterable[Child], patience: float = 10) -> int:
     """SIGKILL everything below this process until nothing is left; how many were left after `patience` s."""
     until = time.monotonic() + patience
     while True:

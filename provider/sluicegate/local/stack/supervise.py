@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import select
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -142,7 +141,7 @@ class Loop:
         text = f"{component.name} died ({describe_exit(code)}); starting it again in {pause:.0f} s"
         self._say(Event("died", f"{text}. Its log ends:\n{last_words}" if last_words else f"{text}.", component.name))
 
-    def _popens(self) -> list[subprocess.Popen[bytes]]:
+    def _popens(self) -> list[processes.Child]:
         return [child.process for child in (*self._children.values(), *self._jobs) if child.process is not None]
 
     # ---- stopping ----

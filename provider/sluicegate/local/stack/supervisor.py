@@ -25,6 +25,7 @@ from sluicegate.local.stack.component import Component, rotate
 from sluicegate.local.stack.errors import AlreadyRunning, StackError
 from sluicegate.local.stack.events import Event
 from sluicegate.local.stack.extra import require_extra
+from sluicegate.local.stack.fork_server import ForkServer
 from sluicegate.local.stack.settings import Settings
 from sluicegate.local.stack.state import Lock, Ports, ProcessId, Run, Secrets, State, airflow_url
 from sluicegate.local.stack.supervise import Loop, StopRequested, environment
@@ -105,9 +106,13 @@ class Supervisor:
         )
         self._run.save(self._state)
         base = airflow.caller_environment() | {processes.STATE_MARK: str(self._state.root)}
+        env = airflow.environment(base, self._state, secrets, chosen, self._run.bundles)
+        airflow.write_home(self._state, secrets)
+        fork_server = ForkServer(env, self._state.log("fork-server"), self._state.airflow)
         self._loop.launch(self._aws(base, chosen, secrets))
         self._start_postgres(base, chosen, secrets)
-        self._start_airflow(airflow.environment(base, self._state, secrets, chosen, self._run.bundles), chosen, secrets)
+        self._start_airflow(env, chosen, secrets, fork_server)
+        fork_server.close()
         self._loop.wait_for_all(self._settings.start_timeout)
         self._run = replace(self._run, healthy=True)
         self._run.save(self._state)
@@ -187,8 +192,7 @@ class Supervisor:
             group=run_as.group,
         )
 
-    def _start_airflow(self, env: Mapping[str, str], chosen: Ports, secrets: Secrets) -> None:
-        airflow.write_home(self._state, secrets)
+    def _start_airflow(self, env: Mapping[str, str], chosen: Ports, secrets: Secrets, fork_server: ForkServer) -> None:
         health = airflow.Health(chosen.airflow)
         first, *others = (
             Component(
@@ -199,17 +203,18 @@ class Supervisor:
                 cwd=self._state.airflow,
                 ready=functools.partial(health.healthy, name),
                 patience=airflow.PATIENCE[name],
+                spawn=fork_server.spawn,
             )
             for name in airflow.COMMANDS
         )
         self._state.migrated.unlink(missing_ok=True)
         self._loop.launch(first)  # the slowest to import; it waits for the database by itself
-        self._migrate(env, chosen, secrets)
+        self._migrate(env, chosen, secrets, fork_server)
         self._state.migrated.touch()
         for component in others:
             self._loop.launch(component)
 
-    def _migrate(self, env: Mapping[str, str], chosen: Ports, secrets: Secrets) -> None:
+    def _migrate(self, env: Mapping[str, str], chosen: Ports, secrets: Secrets, fork_server: ForkServer) -> None:
         version = airflow.version()
         with databases.connect(chosen, secrets) as connection:
             migrated = databases.migrated_to(connection)
@@ -224,6 +229,7 @@ class Supervisor:
             env=environment(env, "migrate"),
             log=self._state.log("migrate"),
             cwd=self._state.airflow,
+            spawn=fork_server.spawn,
         )
         self._loop.run(job)
         with databases.connect(chosen, secrets) as connection:
