@@ -264,6 +264,12 @@ def test_what_a_step_reports_needs_no_airflow() -> None:
         assert done.stdout.strip() == "False", module
 
 
+def test_the_engine_of_clusters_needs_neither_airflow_nor_aws() -> None:
+    code = "import sys, sluicegate.emr.engine; print([n for n in ('airflow', 'boto3', 'botocore') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
 def test_pipelines_and_the_api_need_no_airflow() -> None:
     found = [
         f"{path.name}:{line} imports {name}"

@@ -16,7 +16,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 from botocore.loaders import JSONFileLoader
 
-from sluicegate.emr import SparkOperator
+from sluicegate.emr import SparkOperator, engine
 from sluicegate.graph.window import Window
 from sluicegate.testing.aws import scratch_aws
 from sluicegate.testing.emr import ScriptedEmr
@@ -39,6 +39,8 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedEmr
     """The EMR, with its S3, and the Airflow connection `aws_default` that leads to both."""
     with scratch_aws(tmp_path / "s3", create_buckets=False) as found:
         monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", found.s3.connection)
+        # Its list is behind only where a test says so, and then not for minutes.
+        monkeypatch.setattr(engine, "DOUBT", timedelta())
         for bucket in ("code", "logs", "lake"):
             found.s3.make_bucket(bucket)
         yield found.emr

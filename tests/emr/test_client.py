@@ -9,7 +9,7 @@ from sluicegate.emr.client import EmrClient
 from sluicegate.emr.connection import Aws
 from sluicegate.emr.names import RunKey
 from sluicegate.faults import FatalFault, TransientFault
-from sluicegate.testing.emr import AwsError, LostAnswerError
+from sluicegate.testing.emr import AwsError
 
 KEY = RunKey("d", "p", "r", "t")
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -25,23 +25,22 @@ def request(name: str, **tags: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def pauses() -> list[float]:
-    return []
-
-
-@pytest.fixture
-def client(aws: Any, pauses: list[float]) -> EmrClient:
-    return EmrClient(Aws("aws_default"), attempts=1, sleep=pauses.append)
+def client(aws: Any) -> EmrClient:
+    return EmrClient(Aws("aws_default"), attempts=1)
 
 
 def start(client: EmrClient, key: RunKey = KEY, attempt: int = 1) -> str:
-    return client.start(key, attempt, request(key.name(attempt)), since=SINCE)
+    return client.run(request(key.name(attempt)))
+
+
+def end(client: EmrClient, key: RunKey = KEY) -> None:
+    client.terminate(client.live(key), why="killed")
 
 
 def test_a_cluster_is_found_by_name_behind_pages_of_others(aws: Any, client: EmrClient) -> None:
     start(client)
     for n in range(5):
-        client.start(RunKey("d", "p", "r", f"other{n}"), 1, request(f"other-{n}"), since=SINCE)
+        client.run(request(f"other-{n}"))
     assert [found.cluster_id for found in client.find(KEY, since=None)] == ["j-0001"]
 
 
@@ -60,74 +59,55 @@ def test_ended_clusters_are_found_only_since_the_intent(aws: Any, client: EmrCli
     assert found.complete
 
 
-def test_throttling_is_waited_out_inside_the_call(aws: Any, client: EmrClient, pauses: list[float]) -> None:
-    aws.before["RunJobFlow"] = [AwsError("ThrottlingException"), AwsError("InternalServerError", 500)]
-    assert start(client) == "j-0001"
-    assert len(aws.clusters) == 1
-    assert pauses == [2.0, 5.0]
+def test_one_that_the_list_does_not_show_yet_is_found_by_its_id(aws: Any, client: EmrClient) -> None:
+    start(client)
+    aws.behind = 1
+    assert client.find(KEY, since=SINCE) == []
+    aws.behind = 1
+    assert [found.cluster_id for found in client.find(KEY, since=SINCE, known="j-0001")] == ["j-0001"]
 
 
-def test_a_lost_answer_is_found_before_a_second_call(aws: Any, client: EmrClient, pauses: list[float]) -> None:
-    aws.after["RunJobFlow"] = [LostAnswerError()]
-    assert start(client) == "j-0001"
-    assert aws.calls.count("RunJobFlow") == 1
-    assert not pauses
+def test_one_that_aws_has_forgotten_is_not_found_by_its_id(aws: Any, client: EmrClient) -> None:
+    aws.before["DescribeCluster"] = [AwsError("InvalidRequestException", 400, "Cluster id 'j-0001' is not valid.")]
+    assert client.find(KEY, since=SINCE, known="j-0001") == []
 
 
-def test_a_lost_answer_of_a_cluster_that_ended_at_once_is_not_repeated(aws: Any, client: EmrClient) -> None:
-    def lost() -> None:
-        aws.end("j-0001", "TERMINATED_WITH_ERRORS", "VALIDATION_ERROR")
-        raise LostAnswerError
-
-    aws.after["RunJobFlow"] = [lost]
-    assert start(client) == "j-0001"
-    assert len(aws.clusters) == 1
-
-
-def test_a_list_that_is_behind_is_read_again_after_the_pause(aws: Any, client: EmrClient) -> None:
-    aws.after["RunJobFlow"] = [LostAnswerError()]
-    aws.behind = 2
-    assert start(client) == "j-0001"
-    assert aws.calls.count("RunJobFlow") == 1
-
-
-def test_an_outage_is_given_back_as_transient(aws: Any, client: EmrClient, pauses: list[float]) -> None:
-    aws.before["RunJobFlow"] = [AwsError("InternalServerError", 500)] * 5
+def test_what_makes_a_cluster_is_never_repeated_by_itself(aws: Any) -> None:
+    aws.before["RunJobFlow"] = [AwsError("InternalServerError", 500)]
     with pytest.raises(TransientFault):
-        start(client)
-    assert len(pauses) == 4
+        start(EmrClient(Aws("aws_default")))
+    assert aws.clusters == {}
 
 
-def test_a_refusal_is_given_back_at_once(aws: Any, client: EmrClient, pauses: list[float]) -> None:
+def test_a_refusal_is_given_back_as_a_fatal_fault(aws: Any, client: EmrClient) -> None:
     aws.before["RunJobFlow"] = [AwsError("ValidationException")]
     with pytest.raises(FatalFault):
         start(client)
-    assert not pauses
 
 
 def test_a_protected_cluster_ends_all_the_same(aws: Any, client: EmrClient) -> None:
     cluster_id = start(client)
     aws.clusters[cluster_id]["Protected"] = True
-    assert client.terminate_by_name(KEY, why="killed") == [cluster_id]
+    end(client)
     assert aws.live() == []
 
 
 def test_a_cluster_ends_also_when_it_cannot_be_marked(aws: Any, client: EmrClient) -> None:
     start(client)
     aws.before["AddTags"] = [AwsError("AccessDeniedException")]
-    client.terminate_by_name(KEY, why="killed")
+    end(client)
     assert aws.live() == []
 
 
 def test_other_tasks_clusters_are_left_alone(aws: Any, client: EmrClient) -> None:
     start(client)
-    assert client.terminate_by_name(RunKey("d", "p", "r", "other"), why="killed") == []
+    end(client, RunKey("d", "p", "r", "other"))
     assert aws.live() == ["j-0001"]
 
 
 def test_steps_come_in_the_order_in_which_they_run(aws: Any, client: EmrClient) -> None:
     wanted = request(KEY.name(1)) | {"Steps": [{"Name": n, "HadoopJarStep": {"Jar": "x"}} for n in ("a", "b", "c")]}
-    client.start(KEY, 1, wanted, since=SINCE)
+    client.run(wanted)
     assert [step.name for step in client.steps("j-0001")] == ["a", "b", "c"]
     aws.run_step("j-0001", 0)
     assert [step.name for step in client.steps("j-0001")] == ["a", "b", "c"]

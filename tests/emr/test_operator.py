@@ -265,10 +265,19 @@ def test_on_kill_ends_the_cluster_whose_id_nobody_knows_yet(aws: Any, task: Any)
 
 def test_on_kill_before_the_start_starts_nothing(aws: Any, task: Any) -> None:
     # The last list before RunJobFlow; by then the task is on its way.
-    aws.after["ListClusters"] = [lambda: None, lambda: task.operator.on_kill()]
+    aws.after["ListClusters"] = [lambda: task.operator.on_kill()]
     with pytest.raises(AirflowTaskTerminated):
         task.execute()
     assert not aws.clusters
+
+
+def test_on_kill_just_after_the_start_leaves_nothing(aws: Any, task: Any) -> None:
+    # The list after RunJobFlow, which looks for a twin.
+    aws.after["ListClusters"] = [lambda: None, lambda: task.operator.on_kill()]
+    with pytest.raises(AirflowTaskTerminated):
+        task.execute()
+    assert len(aws.clusters) == 1
+    assert aws.live() == []
 
 
 def test_a_cluster_ended_by_somebody_else_is_fatal(aws: Any, task: Any, fired: Any) -> None:

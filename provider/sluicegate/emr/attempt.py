@@ -26,6 +26,12 @@ class Found:
     complete: bool = False
     ended_by_us: bool = False
     """Marked before we terminated it: it may still seem to run, but it has no future."""
+    generation: str = ""
+    """In which life of the task it was started: what a clear changes and a retry does not."""
+    placement: int = 0
+    """Where it was started: 0 is the place that is tried first."""
+    not_after: datetime | None = None
+    """When it must be gone."""
 
     @property
     def live(self) -> bool:

@@ -1,4 +1,4 @@
-"""EMR's API as this package needs it: find by name, describe, start once, end for certain.
+"""EMR's API as the engine needs it: find by name, describe, ask once for a cluster, end for certain.
 
 Thin: what it returns are values of `verdict` and `attempt`; whatever botocore raises comes out as a fault.
 Import it where a task runs, never where a DAG is parsed.
@@ -7,8 +7,7 @@ Import it where a task runs, never where a DAG is parsed.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,9 +17,9 @@ from botocore.exceptions import ClientError
 from sluicegate.emr.attempt import LIVE_STATES, Found
 from sluicegate.emr.connection import Aws
 from sluicegate.emr.names import RunKey
-from sluicegate.emr.tags import ENDED_BY, RUN
+from sluicegate.emr.tags import ENDED_BY, GENERATION, NOT_AFTER, PLACEMENT, RUN
 from sluicegate.emr.verdict import TERMINAL_STATES, ClusterStatus, StepStatus, complete
-from sluicegate.faults import FaultError, TransientFault, classify
+from sluicegate.faults import FaultError, classify
 
 __all__ = ["EmrClient"]
 
@@ -29,9 +28,10 @@ CLOCK_SKEW = timedelta(minutes=15)
 
 log = logging.getLogger(__name__)
 
+_RUNNING = [*LIVE_STATES, "TERMINATING"]
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_RUN_PAUSES = (2.0, 5.0, 10.0, 20.0)
-"""Seconds before RunJobFlow is called again, after a look whether the call before did not work after all."""
+_UNKNOWN = frozenset({"AWS_REJECTED", "AWS_NOT_FOUND"})
+"""What AWS answers about a cluster that it does not know (any more)."""
 
 
 class EmrClient:
@@ -41,32 +41,36 @@ class EmrClient:
     having tried `attempts` times with growing pauses.
     """
 
-    def __init__(
-        self,
-        aws: Aws,
-        *,
-        attempts: int = 6,
-        pauses: Sequence[float] = _RUN_PAUSES,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, aws: Aws, *, attempts: int = 6) -> None:
         # RunJobFlow has no idempotency token: botocore must not repeat it on its own.
         self._once = aws.client("emr", attempts=1)
         self._emr = aws.client("emr", attempts=attempts)
-        self._pauses = tuple(pauses)
-        self._sleep = sleep
 
-    def find(self, key: RunKey, *, since: datetime | None) -> list[Found]:
-        """The clusters of `key`: all that run or are ending, and the ended ones made after `since`.
+    def find(self, key: RunKey, *, since: datetime | None, known: str = "", older: bool = False) -> list[Found]:
+        """The clusters of `key` that were made after `since`, whatever their state; names are looked up, and
+        each cluster is confirmed by its tag.
 
-        Ended ones are left out when `since` is None. Names are looked up; each is confirmed by its tag.
+        :param since: None: just those that run or are ending
+        :param known: the id of one that is asked about by its id too, for the list may be behind
+        :param older: add those older than `since` that run or are ending
         """
         with _faults():
+            entries: list[dict[str, Any]] = []
             # Live ones first: what ends between the two calls is then in the second list, not in neither.
-            entries = list(self._list([*LIVE_STATES, "TERMINATING"], None))
+            if since is None or older:
+                entries += self._list(_RUNNING, None)
             if since is not None:
-                entries += self._list(list(TERMINAL_STATES), since - CLOCK_SKEW)
-        ours = {entry["Id"]: attempt for entry in entries if (attempt := key.attempt(entry["Name"])) is not None}
-        return [found for id_, attempt in ours.items() if (found := self._found(key, id_, attempt)) is not None]
+                entries += self._list([*_RUNNING, *TERMINAL_STATES], since - CLOCK_SKEW)
+        ours = {entry["Id"] for entry in entries if key.attempt(entry["Name"]) is not None}
+        found = [cluster for id_ in ours if (cluster := self._found(key, id_)) is not None]
+        if known and known not in ours and (cluster := self._known(key, known)) is not None:
+            found.append(cluster)
+        return found
+
+    def live(self, key: RunKey) -> list[str]:
+        """The ids of the clusters of `key` that run, by name alone: one call a page."""
+        with _faults():
+            return [e["Id"] for e in self._list(list(LIVE_STATES), None) if key.attempt(e["Name"]) is not None]
 
     def describe(self, cluster_id: str) -> ClusterStatus:
         with _faults():
@@ -96,28 +100,10 @@ class EmrClient:
         # ListSteps gives the newest first; those that never started stay in the order of the request.
         return sorted(map(_step, reversed(entries)), key=lambda s: (s.started is None, s.started or _EPOCH))
 
-    def start(self, key: RunKey, attempt: int, request: Mapping[str, Any], *, since: datetime) -> str:
-        """RunJobFlow, and the cluster's id. One cluster comes of it, also when AWS's answer is lost.
-
-        Before every further call and after a lost answer the list is read again: whatever has been made
-        under this name since `since` is taken instead.
-        """
-        pauses = iter(self._pauses)
-        while True:
-            try:
-                with _faults():
-                    return str(self._once.run_job_flow(**request)["JobFlowId"])
-            except TransientFault as lost:
-                if (made := self._made(key, attempt, since)) is not None:
-                    log.warning("RunJobFlow failed (%s), but the cluster is there: %s", lost.code, made)
-                    return made
-                if (pause := next(pauses, None)) is None:
-                    raise
-                log.warning("RunJobFlow failed and is tried again in %.0f s: %s", pause, lost)
-            self._sleep(pause)
-            # The list may have been behind, or somebody else quicker.
-            if (made := self._made(key, attempt, since)) is not None:
-                return made
+    def run(self, request: Mapping[str, Any]) -> str:
+        """RunJobFlow, called once, and the cluster's id. A transient fault does not say that there is no cluster."""
+        with _faults():
+            return str(self._once.run_job_flow(**request)["JobFlowId"])
 
     def terminate(self, cluster_ids: Sequence[str], *, why: str) -> None:
         """Mark the clusters as ended by us, then end them. Ended ones stay as they are."""
@@ -149,23 +135,18 @@ class EmrClient:
             for entry in entries
         ]
 
-    def terminate_by_name(self, key: RunKey, *, why: str) -> list[str]:
-        """End every cluster of `key` that runs, and return their ids: also one whose id is not known yet."""
-        with _faults():
-            live = [e["Id"] for e in self._list(list(LIVE_STATES), None) if key.attempt(e["Name"]) is not None]
-        self.terminate(live, why=why)
-        return live
-
     def _list(self, states: list[str], created_after: datetime | None) -> Iterator[dict[str, Any]]:
         after = {} if created_after is None else {"CreatedAfter": created_after}
         for page in self._emr.get_paginator("list_clusters").paginate(ClusterStates=states, **after):
             yield from page["Clusters"]
 
-    def _found(self, key: RunKey, cluster_id: str, attempt: int) -> Found | None:
+    def _found(self, key: RunKey, cluster_id: str) -> Found | None:
         cluster = self.describe(cluster_id)
-        if cluster.tags.get(RUN) != key.digest:
+        attempt = key.attempt(cluster.name)
+        if attempt is None or cluster.tags.get(RUN) != key.digest:
             return None
         assert cluster.created is not None  # EMR always says when
+        end = cluster.tags.get(NOT_AFTER)
         return Found(
             cluster_id=cluster_id,
             name=cluster.name,
@@ -174,11 +155,20 @@ class EmrClient:
             created=cluster.created,
             complete=cluster.state not in LIVE_STATES and complete(self.steps(cluster_id)),
             ended_by_us=ENDED_BY in cluster.tags,
+            generation=cluster.tags.get(GENERATION, ""),
+            placement=int(cluster.tags.get(PLACEMENT, "0")),
+            not_after=datetime.fromisoformat(end) if end else None,
         )
 
-    def _made(self, key: RunKey, attempt: int, since: datetime) -> str | None:
-        made = [found for found in self.find(key, since=since) if found.attempt == attempt]
-        return min(made, key=lambda f: (f.created, f.cluster_id)).cluster_id if made else None
+    def _known(self, key: RunKey, cluster_id: str) -> Found | None:
+        """A cluster that its id leads to although no list shows it."""
+        try:
+            return self._found(key, cluster_id)
+        except FaultError as unknown:
+            if unknown.code not in _UNKNOWN:
+                raise
+            log.warning("AWS does not know cluster %s, which was started for this task: %s", cluster_id, unknown)
+            return None
 
     def _mark(self, cluster_id: str, why: str) -> None:
         try:

@@ -1,86 +1,98 @@
-"""Find the cluster of a task instance or start it: one and only one, whatever died before."""
+"""Ask for a cluster: once, or again only when nothing has come of the call before."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sluicegate.emr.attempt import AlreadyDone, Found, Reconnect, decide
-from sluicegate.emr.client import EmrClient
-from sluicegate.emr.names import RunKey
+from sluicegate.emr.attempt import Found
+from sluicegate.faults import TransientFault
 
-__all__ = ["DUPLICATE", "Launched", "find_or_start"]
+__all__ = ["DOUBT", "LOOK_AGAIN", "Launch", "first_of"]
 
 log = logging.getLogger(__name__)
 
-DUPLICATE = "duplicate"
-"""Why a cluster is ended whose work another one does."""
+DOUBT = timedelta(minutes=2)
+"""How long after RunJobFlow was called its cluster may be missing in the list: botocore waits a minute for the answer,
+and the list may be behind for another."""
+
+LOOK_AGAIN = 10.0
+"""Seconds between two looks at the list while something is in doubt."""
+
+_PAUSES = (2.0, 5.0, 10.0, 20.0)
+"""Seconds before RunJobFlow is called again after AWS has refused it for now: throttling."""
+
+_DOUBTFUL = 2
+"""How often RunJobFlow is called again in one try after an answer was lost."""
 
 
 @dataclass(frozen=True)
-class Launched:
-    """The cluster that a task goes on with. `done`: nothing is left to wait for."""
+class Launch:
+    """How one try asks for clusters.
 
-    cluster_id: str
-    name: str
-    attempt: int
-    done: bool = False
-
-
-def find_or_start(
-    client: EmrClient,
-    key: RunKey,
-    *,
-    found: Sequence[Found],
-    since: datetime,
-    settled: int,
-    request: Callable[[int], Mapping[str, Any]],
-    stopped: Callable[[], bool],
-) -> Launched | None:
-    """The one cluster of `key`; None when `stopped` said so before or while it was started.
-
-    :param found: its clusters as `EmrClient.find` has just given them
-    :param since: no cluster of `key` is older, but for live ones
-    :param settled: the last attempt that does not count any more
-    :param request: the arguments of RunJobFlow for an attempt; asked only when a cluster is started
+    :param run: RunJobFlow, called once
+    :param intend: notes that it will be called now
+    :param look: the clusters of the task, from a list read now
+    :param fresh: whether the last look was just now, so that no other try can have started a cluster since
+    :param stopped: whether the task has been ended
     """
-    decision = decide(found, finished_attempt=settled)
-    client.terminate([f.cluster_id for f in decision.surplus], why=DUPLICATE)
-    if isinstance(decision, Reconnect):
-        log.info("Going on with cluster %s", _shown(decision.cluster))
-        return _launched(decision.cluster)
-    if isinstance(decision, AlreadyDone):
-        log.info("Cluster %s has done the work, which was not reported yet", _shown(decision.cluster))
-        return _launched(decision.cluster, done=True)
-    arguments = request(decision.attempt)
-    if stopped():
+
+    run: Callable[[Mapping[str, Any]], str]
+    intend: Callable[[], None]
+    look: Callable[[], list[Found]]
+    fresh: Callable[[], bool]
+    stopped: Callable[[], bool]
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    doubt: timedelta = DOUBT
+
+    def start(self, attempt: int, request: Mapping[str, Any]) -> str | None:
+        """The id of the cluster of `attempt`; None when none was asked for: the task was ended, or the last look
+        was too long ago.
+
+        AWS has no idempotency token for RunJobFlow, and may do the work of a call whose answer is lost or says
+        to slow down. So the list is read before each further call: whatever is there under this name is taken.
+
+        :raises TransientFault: when AWS will not, or nothing came of it in the time that one try has
+        """
+        throttled, doubts = iter(_PAUSES), _DOUBTFUL
+        while not self.stopped():
+            asked = self.clock()
+            self.intend()
+            if not self.fresh():
+                return None
+            try:
+                return self.run(request)
+            except TransientFault as fault:
+                if fault.code == "AWS_THROTTLED":
+                    pause = next(throttled, None)
+                else:
+                    pause = max((asked + self.doubt - self.clock()).total_seconds(), 0.0) if doubts else None
+                    doubts -= 1
+                if (made := self._made(attempt, pause or 0.0)) is not None:
+                    log.warning("RunJobFlow failed (%s), but the cluster is there: %s", fault.code, made)
+                    return made
+                if pause is None:
+                    raise
+                log.warning("RunJobFlow failed, no cluster has come of it, and it is called again: %s", fault)
         return None
-    cluster_id = client.start(key, decision.attempt, arguments, since=since)
-    name = key.name(decision.attempt)
-    if stopped():
-        client.terminate([cluster_id], why="killed")
-        return None
-    log.info("Started cluster %s (%s), attempt %d", name, cluster_id, decision.attempt)
-    return _without_twin(client, key, Launched(cluster_id, name, decision.attempt), settled)
+
+    def _made(self, attempt: int, within: float) -> str | None:
+        """The cluster of `attempt`, looked for now and until `within` seconds have passed."""
+        until = self.clock() + timedelta(seconds=within)
+        while True:
+            if (made := first_of(attempt, self.look())) is not None:
+                return made
+            left = (until - self.clock()).total_seconds()
+            if left <= 0 or self.stopped():
+                return None
+            self.sleep(min(left, LOOK_AGAIN))
 
 
-def _without_twin(client: EmrClient, key: RunKey, mine: Launched, settled: int) -> Launched:
-    """`mine`, unless another try of the same task was quicker: then its cluster, and ours is ended."""
-    decision = decide(client.find(key, since=None), finished_attempt=settled)
-    if not isinstance(decision, Reconnect):
-        return mine
-    if decision.surplus:
-        log.warning("Two clusters for one task: keeping %s", _shown(decision.cluster))
-    client.terminate([f.cluster_id for f in decision.surplus], why=DUPLICATE)
-    return _launched(decision.cluster)
-
-
-def _launched(found: Found, *, done: bool = False) -> Launched:
-    return Launched(found.cluster_id, found.name, found.attempt, done)
-
-
-def _shown(found: Found) -> str:
-    return f"{found.name} ({found.cluster_id}, {found.state})"
+def first_of(attempt: int, found: list[Found]) -> str | None:
+    """The id of the oldest cluster of `attempt`."""
+    made = [cluster for cluster in found if cluster.attempt == attempt]
+    return min(made, key=lambda c: (c.created, c.cluster_id)).cluster_id if made else None

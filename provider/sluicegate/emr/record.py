@@ -1,4 +1,4 @@
-"""What is kept of a task's clusters in Airflow's task state store: since when, and what was reported as done.
+"""What is kept of a task's clusters in Airflow's task state store: what was asked for, and what was reported as done.
 
 One row, written whole. It survives retries and clears of the task.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["STORE_KEY", "Record", "another_try", "generation"]
+__all__ = ["STORE_KEY", "Record", "Store", "another_try", "generation"]
 
 STORE_KEY = "cluster"
 
@@ -28,35 +28,71 @@ def another_try(try_number: int, max_tries: int) -> bool:
     return max_tries != 0 and try_number <= max_tries
 
 
+class Store(Protocol):
+    """Airflow's task state store, as far as it is used here."""
+
+    def get(self, key: str) -> Any: ...
+
+    def set(self, key: str, value: Any) -> None: ...
+
+
 @dataclass(frozen=True)
 class Record:
     """`since`: before the first cluster was asked for; no cluster of this task is older.
 
     `finished_attempt` is the last attempt that was found to have done the work, in `generation`. `forced` is the
     generation in which the attempts before were given up because of `force`.
+
+    The intent: `asked` is when the cluster of `attempt` was asked for, noted before the call; `cluster_id` is the
+    answer, noted after it. An intent without an answer may still become a cluster.
     """
 
     since: datetime
     finished_attempt: int = 0
     generation: str = ""
     forced: str = ""
+    attempt: int = 0
+    asked: datetime | None = None
+    cluster_id: str = ""
 
     @classmethod
-    def read(cls, store: Any) -> Record | None:
+    def read(cls, store: Store | None) -> Record | None:
         """The row of this task, or None when there is none (or no store at all)."""
         value = store.get(STORE_KEY) if store is not None else None
         if not isinstance(value, Mapping):
             return None
+        asked = value["asked"]
         return cls(
             since=datetime.fromisoformat(value["since"]),
             finished_attempt=int(value["finished_attempt"]),
             generation=str(value["generation"]),
             forced=str(value["forced"]),
+            attempt=int(value["attempt"]),
+            asked=None if asked is None else datetime.fromisoformat(asked),
+            cluster_id=str(value["cluster_id"]),
         )
 
-    def write(self, store: Any) -> None:
+    def write(self, store: Store | None) -> None:
         if store is not None:
-            store.set(STORE_KEY, {**asdict(self), "since": self.since.isoformat()})
+            asked = None if self.asked is None else self.asked.isoformat()
+            store.set(STORE_KEY, {**asdict(self), "since": self.since.isoformat(), "asked": asked})
+
+    def intends(self, attempt: int, now: datetime) -> Record:
+        """Before RunJobFlow is called for `attempt`."""
+        return replace(self, attempt=attempt, asked=now, cluster_id="")
+
+    def started(self, cluster_id: str) -> Record:
+        """After RunJobFlow has answered."""
+        return replace(self, cluster_id=cluster_id)
+
+    def refused(self) -> Record:
+        """After RunJobFlow was refused: nothing comes of the intent any more."""
+        return replace(self, asked=None, cluster_id="")
+
+    @property
+    def unanswered(self) -> datetime | None:
+        """When the last cluster was asked for, unless the answer is known."""
+        return None if self.cluster_id else self.asked
 
     def settled(self, now: str) -> int:
         """The last attempt that does not count any more, for a try of the generation `now`.

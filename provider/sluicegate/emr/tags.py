@@ -13,8 +13,8 @@ from datetime import datetime
 from sluicegate.emr.names import RunKey
 
 __all__ = [
-    "ENDED_BY", "LONGEST_VALUE", "NOT_AFTER", "RUN", "TAG", "Owner", "Unowned", "decoded", "encoded", "own_tags",
-    "owner",
+    "ENDED_BY", "GENERATION", "LONGEST_VALUE", "NOT_AFTER", "PLACEMENT", "RUN", "TAG", "Owner", "Unowned", "decoded",
+    "encoded", "own_tags", "owner",
 ]  # fmt: skip
 
 TAG = "sluicegate:"
@@ -28,6 +28,12 @@ NOT_AFTER = f"{TAG}not-after"
 
 ENDED_BY = f"{TAG}ended-by"
 """The tag put on a cluster before we terminate it, so that no try waits for it or blames it on an outsider."""
+
+GENERATION = f"{TAG}generation"
+"""In which life of the task it was started: a clear begins another, a retry does not."""
+
+PLACEMENT = f"{TAG}placement"
+"""Where it was started: 0 is the place that is tried first."""
 
 LONGEST_VALUE = 256
 
@@ -54,7 +60,14 @@ class Unowned:
 
 
 def own_tags(
-    key: RunKey, *, attempt: int, pipeline: str, cluster: str, not_after: datetime, placement: int = 0
+    key: RunKey,
+    *,
+    attempt: int,
+    pipeline: str,
+    cluster: str,
+    not_after: datetime,
+    generation: str = "",
+    placement: int = 0,
 ) -> dict[str, str]:
     """Our tags of a cluster, ready for AWS. `pipeline` may differ from the DAG; `cluster` is a profile's name."""
     values = {
@@ -65,6 +78,7 @@ def own_tags(
         "map-index": str(key.map_index),
         "run-id": key.run_id,
         "run": key.digest,
+        "generation": generation,
         "attempt": str(attempt),
         "placement": str(placement),
         "cluster": cluster,

@@ -1,0 +1,310 @@
+"""One cluster for one task, whatever dies and whenever: finds it or starts it, says how to go on, ends it.
+
+Plain Python, given EMR, a store and a clock: no Airflow, no boto3, so that it can be simulated.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sluicegate.emr.attempt import LIVE_STATES, AlreadyDone, Found, Reconnect, decide
+from sluicegate.emr.launch import DOUBT, LOOK_AGAIN, Launch
+from sluicegate.emr.names import RunKey
+from sluicegate.emr.record import Record, Store
+from sluicegate.emr.request import not_after
+from sluicegate.emr.tags import ENDED_BY, NOT_AFTER, PLACEMENT
+from sluicegate.emr.task import Client, Ended, Try, Wait, Work
+from sluicegate.emr.verdict import ClusterStatus, StepStatus, complete, verdict
+from sluicegate.faults import FatalFault, TransientFault, classify, fault
+from sluicegate.pipeline.text.quantities import format_duration
+
+__all__ = ["DUPLICATE", "Engine"]
+
+log = logging.getLogger(__name__)
+
+DUPLICATE = "duplicate"
+"""Why a cluster is ended whose work another one does."""
+
+_FRESH = timedelta(seconds=15)
+"""How old a list may be when a cluster is asked for."""
+
+_END_WAIT = timedelta(seconds=20)
+"""How long the end of a task waits for a cluster that was asked for and is not in the list yet."""
+
+
+class Engine:
+    """Made anew in each process that has to do with the task: what it needs to know is in the store and in EMR.
+
+    :param store: None where there is none; a retry then looks at clusters alone
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        store: Store | None,
+        key: RunKey,
+        this: Try,
+        work: Work,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client, self._store, self._key = client, store, key
+        self._try, self._work = this, work
+        self._clock, self._sleep = clock, sleep
+        self._record: Record | None = None
+        self._looked: datetime | None = None
+        self._stopped = False
+
+    def begin(self) -> Wait | Ended | None:
+        """The cluster to go on with: one that is there, one that has done the work, or a new one.
+
+        None when `stop` was called before there was one, or while it was started.
+        """
+        with self._guarded():
+            return self._unless_stopped(self._begin(0))
+
+    def after(self, event: Mapping[str, Any]) -> Wait | Ended | None:
+        """How to go on after the trigger's event: `ended`, `deadline`, `error` or `failed`.
+
+        :raises FaultError: when there is no way to; nothing runs on then that no further try goes on with
+        """
+        with self._guarded():
+            self._record = Record.read(self._store)
+            outcome = event["outcome"]
+            if outcome == "error":
+                raise fault(event["code"], event["detail"], cluster_id=event["cluster_id"])
+            if outcome == "failed":
+                raise fault("UNKNOWN", f"the trigger failed: {event['detail']}")
+            if outcome == "deadline":
+                return self._late()
+            return self._unless_stopped(self._ended(event["cluster_id"]))
+
+    @contextmanager
+    def reporting(self, ended: Ended) -> Iterator[None]:
+        """Around the report of `ended`: what is reported without an error is noted as done."""
+        with self._guarded():
+            yield
+            attempt = self._key.attempt(ended.cluster.name) or 0
+            self._note(lambda record: record.finished(attempt, self._try.generation))
+
+    def stop(self) -> None:
+        """The task is over, from another thread or a signal handler: start nothing any more."""
+        self._stopped = True
+
+    def end(self, why: str) -> None:
+        """End the task's clusters, whether or not their ids are known yet. Never raises: it is called when
+        something else is wrong already.
+        """
+        try:
+            ended: list[str] = []
+            until = self._clock() + _END_WAIT
+            while not ended:
+                ended = self._end(why)
+                if not self._in_doubt([]) or self._clock() >= until:
+                    break
+                self._sleep(LOOK_AGAIN / 5)
+            if ended:
+                log.info("Terminated: %s", ", ".join(ended))
+        except Exception as unended:
+            log.warning("A cluster may still run; it ends by itself: %s", classify(unended))
+
+    # --- on the way to a cluster
+
+    def _unless_stopped(self, way: Wait | Ended | None) -> Wait | Ended | None:
+        if not self._stopped:
+            return way
+        # The signal's own look may have come before there was anything to see.
+        self.end("killed")
+        return None
+
+    def _begin(self, placement: int) -> Wait | Ended | None:
+        requests: dict[int, Mapping[str, Any]] = {}
+        found = self._forced(self._look())
+        while not self._stopped:
+            decision = decide(found, finished_attempt=self._settled)
+            self._client.terminate([f.cluster_id for f in decision.surplus], why=DUPLICATE)
+            if isinstance(decision, Reconnect):
+                log.info("Going on with cluster %s", _shown(decision.cluster))
+                return self._wait_for(decision.cluster)
+            if isinstance(decision, AlreadyDone):
+                log.info("Cluster %s has done the work, which was not reported yet", _shown(decision.cluster))
+                return self._reported(decision.cluster.cluster_id)
+            if decision.attempt not in requests:
+                requests[decision.attempt] = self._work.request(decision.attempt, placement)
+            cluster_id = self._start(decision.attempt, requests[decision.attempt])
+            if cluster_id is not None:
+                return self._started(cluster_id, decision.attempt, requests[decision.attempt])
+            found = self._look()
+        return None
+
+    def _start(self, attempt: int, request: Mapping[str, Any]) -> str | None:
+        launch = Launch(
+            run=self._client.run,
+            intend=lambda: self._note(lambda record: record.intends(attempt, self._clock())),
+            look=self._find,
+            fresh=lambda: self._looked is not None and self._clock() - self._looked <= _FRESH,
+            stopped=lambda: self._stopped,
+            clock=self._clock,
+            sleep=self._sleep,
+            doubt=DOUBT,
+        )
+        try:
+            cluster_id = launch.start(attempt, request)
+        except FatalFault:
+            self._note(Record.refused)
+            raise
+        if cluster_id is not None:
+            self._note(lambda record: record.started(cluster_id))
+        return cluster_id
+
+    def _started(self, cluster_id: str, attempt: int, request: Mapping[str, Any]) -> Wait | None:
+        """The wait for the cluster that was just started, unless another try of the same task was quicker."""
+        name = self._key.name(attempt)
+        log.info("Started cluster %s (%s), attempt %d", name, cluster_id, attempt)
+        if set(self._client.live(self._key)) - {cluster_id}:
+            decision = decide(self._find(), finished_attempt=self._settled)
+            if decision.surplus:
+                log.warning("Two clusters for one task: ending %s", ", ".join(map(_shown, decision.surplus)))
+            self._client.terminate([f.cluster_id for f in decision.surplus], why=DUPLICATE)
+            if isinstance(decision, Reconnect):
+                return self._wait_for(decision.cluster)
+        tags = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+        return self._wait(cluster_id, name, datetime.fromisoformat(tags[NOT_AFTER]))
+
+    def _look(self) -> list[Found]:
+        """The clusters of this task. While one may still come that an earlier try has asked for, look again."""
+        found, told = self._find(), False
+        while self._in_doubt(found) and not self._stopped:
+            if not told:
+                log.info("A cluster was asked for a moment ago and is not in the list yet: looking again")
+                told = True
+            self._sleep(LOOK_AGAIN)
+            found = self._find()
+        return found
+
+    def _find(self) -> list[Found]:
+        self._record = record = Record.read(self._store) or self._record
+        self._looked = self._clock()
+        if record is not None:
+            return self._client.find(self._key, since=record.since, known=record.cluster_id)
+        record = Record(since=self._try.since or self._looked)
+        found = self._client.find(self._key, since=None if self._try.first else record.since, older=True)
+        # What ended in an earlier life of the task was reported then: the store has been emptied since.
+        ended = [f.attempt for f in found if not f.promising and f.generation != self._try.generation]
+        self._note(lambda _: replace(record, finished_attempt=max(ended, default=0)))
+        return found
+
+    def _forced(self, found: list[Found]) -> list[Found]:
+        """With `force`, once in a generation: none of those that are there, which are ended."""
+        record, generation = self._known(), self._try.generation
+        if not self._try.force or record.forced == generation:
+            return found
+        # Ended first: a try that dies in between has started nothing yet, and the next one ends them again.
+        self._client.terminate([f.cluster_id for f in found if f.live], why="forced")
+        self._note(lambda record: record.restarted([f.attempt for f in found], generation))
+        return []
+
+    def _in_doubt(self, found: Sequence[Found]) -> bool:
+        """Whether a cluster may still come that no list has shown: it was asked for a moment ago."""
+        record = self._record
+        if record is None or (asked := record.unanswered) is None or self._clock() - asked > DOUBT:
+            return False
+        return all(f.attempt < record.attempt for f in found)
+
+    # --- on the way to an end
+
+    def _ended(self, cluster_id: str) -> Wait | Ended | None:
+        cluster, steps = self._client.describe(cluster_id), self._client.steps(cluster_id)
+        ended_by = cluster.tags.get(ENDED_BY)
+        if cluster.terminal and (complete(steps) or not ended_by):
+            placement = self._next_placement(cluster, steps)
+            return Ended(cluster, steps) if placement is None else self._begin(placement)
+        if ended_by:
+            # A duplicate that lost, or an earlier try that was killed after this one had found its cluster.
+            log.info("%s was ended by Sluicegate itself (%s)", cluster.name, ended_by)
+        return self._begin(0)
+
+    def _next_placement(self, cluster: ClusterStatus, steps: Sequence[StepStatus]) -> int | None:
+        """Where to go on, if `cluster` was lost for want of machines and there is a further place to try."""
+        lost = verdict(cluster, steps, max_runtime=self._work.max_runtime)
+        placement, places = int(cluster.tags.get(PLACEMENT, "0")) + 1, self._work.placements
+        if lost is None or lost.code != "CLUSTER_CAPACITY" or placement >= places:
+            return None
+        log.warning("%s was lost, going on at placement %d of %d: %s", cluster.name, placement + 1, places, lost.detail)
+        return placement
+
+    def _late(self) -> Ended:
+        """The cluster that has done the work in the last moment.
+
+        :raises FatalFault: CLUSTER_DEADLINE; the clusters have been ended.
+        """
+        decision = decide(self._find(), finished_attempt=self._settled)
+        if isinstance(decision, AlreadyDone):
+            return self._reported(decision.cluster.cluster_id)
+        ended = self._end("deadline")
+        limits = [f"max_runtime {format_duration(self._work.max_runtime)} for each job"]
+        if self._work.timeout:
+            limits.append(f"timeout {format_duration(self._work.timeout)} for the step")
+        detail = f"not done in time ({', '.join(limits)}); ended: {', '.join(ended) or 'nothing ran'}"
+        raise fault("CLUSTER_DEADLINE", detail, cluster_ids=ended)
+
+    def _reported(self, cluster_id: str) -> Ended:
+        return Ended(self._client.describe(cluster_id), self._client.steps(cluster_id))
+
+    def _end(self, why: str) -> list[str]:
+        """End what the list shows, and what is known by its id: the list may be behind."""
+        ended = self._client.live(self._key)
+        known = self._record.cluster_id if self._record else ""
+        if known and known not in ended and self._runs(known):
+            ended.append(known)
+        self._client.terminate(ended, why=why)
+        return ended
+
+    def _runs(self, cluster_id: str) -> bool:
+        try:
+            return self._client.describe(cluster_id).state in LIVE_STATES
+        except FatalFault:
+            return False  # AWS does not know it
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Nothing runs on after an error, unless another try will come and go on with it."""
+        try:
+            yield
+        except Exception as error:
+            if not (isinstance(classify(error), TransientFault) and self._try.again):
+                self.end("failed")
+            raise
+
+    # --- what is known
+
+    @property
+    def _settled(self) -> int:
+        return self._known().settled(self._try.generation)
+
+    def _wait_for(self, found: Found) -> Wait:
+        end = found.not_after or not_after(self._clock(), self._work.max_runtime, self._work.jobs)
+        return self._wait(found.cluster_id, found.name, end)
+
+    def _wait(self, cluster_id: str, name: str, deadline: datetime) -> Wait:
+        return Wait(cluster_id, name, deadline, self._settled)
+
+    def _known(self) -> Record:
+        """The record as this process has last read or written it."""
+        return self._record or Record(since=self._try.since or self._clock())
+
+    def _note(self, change: Callable[[Record], Record]) -> None:
+        """Change the record as it is now: another try of the task may have written it since."""
+        self._record = change(Record.read(self._store) or self._known())
+        self._record.write(self._store)
+
+
+def _shown(found: Found) -> str:
+    return f"{found.name} ({found.cluster_id}, {found.state})"

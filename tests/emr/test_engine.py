@@ -1,0 +1,243 @@
+"""The engine alone: what it notes, how long it doubts, and where it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sluicegate.emr.attempt import Found
+from sluicegate.emr.engine import Engine
+from sluicegate.emr.launch import DOUBT
+from sluicegate.emr.names import RunKey
+from sluicegate.emr.record import STORE_KEY
+from sluicegate.emr.task import Ended, Try, Wait, Work
+from sluicegate.emr.verdict import ClusterStatus, StepStatus, verdict
+from sluicegate.faults import FaultError, fault
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+KEY = RunKey("d", "p", "r", "t")
+
+
+class Store(dict[str, Any]):
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+
+@dataclass
+class Emr:
+    """Clusters by id; a list shows those in `hidden` not yet."""
+
+    now: datetime = START
+    clusters: dict[str, ClusterStatus] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+    refuses: list[FaultError] = field(default_factory=list)
+    lists: int = 0
+
+    def find(self, key: RunKey, *, since: datetime | None, known: str = "", older: bool = False) -> list[Found]:
+        self.lists += 1
+        return [self._found(c) for id_, c in self.clusters.items() if id_ not in self.hidden or id_ == known]
+
+    def live(self, key: RunKey) -> list[str]:
+        self.lists += 1
+        return [id_ for id_, c in self.clusters.items() if not c.terminal and id_ not in self.hidden]
+
+    def describe(self, cluster_id: str) -> ClusterStatus:
+        return self.clusters[cluster_id]
+
+    def steps(self, cluster_id: str) -> list[StepStatus]:
+        done = self.clusters[cluster_id].reason_code == "ALL_STEPS_COMPLETED"
+        return [StepStatus("s", "a.py", "COMPLETED" if done else "CANCELLED")]
+
+    def run(self, request: Mapping[str, Any]) -> str:
+        if self.refuses:
+            raise self.refuses.pop()
+        id_ = f"j-{len(self.clusters) + 1}"
+        tags = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+        self.clusters[id_] = ClusterStatus(id_, request["Name"], "STARTING", created=self.now, tags=tags)
+        return id_
+
+    def terminate(self, cluster_ids: Sequence[str], *, why: str) -> None:
+        for id_ in cluster_ids:
+            self.end(id_, "USER_REQUEST", ended_by=why)
+
+    def end(self, cluster_id: str, code: str, error: str = "", ended_by: str = "") -> None:
+        cluster = self.clusters[cluster_id]
+        tags = {**cluster.tags} | ({"sluicegate:ended-by": ended_by} if ended_by else {})
+        ended = replace(cluster, state="TERMINATED", reason_code=code, error_code=error, tags=tags)
+        self.clusters[cluster_id] = replace(ended, ended=self.now)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def _found(self, cluster: ClusterStatus) -> Found:
+        assert cluster.created is not None
+        return Found(
+            cluster.cluster_id,
+            cluster.name,
+            KEY.attempt(cluster.name) or 0,
+            cluster.state,
+            cluster.created,
+            complete=cluster.reason_code == "ALL_STEPS_COMPLETED",
+            ended_by_us="sluicegate:ended-by" in cluster.tags,
+            generation=cluster.tags["sluicegate:generation"],
+        )
+
+
+@dataclass
+class Task:
+    emr: Emr = field(default_factory=Emr)
+    store: Store = field(default_factory=Store)
+    placements: int = 1
+
+    def engine(self, generation: str = "2/2", **of_try: Any) -> Engine:
+        def request(attempt: int, placement: int) -> dict[str, Any]:
+            tags = {
+                "generation": generation,
+                "placement": str(placement),
+                "not-after": (self.emr.now + timedelta(hours=5)).isoformat(),
+            }
+            shown = [{"Key": f"sluicegate:{key}", "Value": value} for key, value in tags.items()]
+            return {"Name": KEY.name(attempt), "Tags": shown}
+
+        work = Work(request, timedelta(hours=4), placements=self.placements)
+        this = Try(generation, **{"again": True, **of_try})
+        return Engine(self.emr, self.store, KEY, this, work, clock=lambda: self.emr.now, sleep=self.emr.sleep)
+
+    def begin(self, **of_try: Any) -> Wait:
+        way = self.engine(**of_try).begin()
+        assert isinstance(way, Wait)
+        return way
+
+    def after(self, cluster_id: str, **of_try: Any) -> Wait | Ended:
+        way = self.engine(**of_try).after({"outcome": "ended", "cluster_id": cluster_id})
+        assert way is not None
+        return way
+
+    def intend(self, ago: float, attempt: int = 1) -> None:
+        """An earlier try has noted that it calls RunJobFlow, and has died."""
+        self.store[STORE_KEY] = {
+            "since": START.isoformat(), "finished_attempt": 0, "generation": "", "forced": "",
+            "attempt": attempt, "asked": (self.emr.now - timedelta(seconds=ago)).isoformat(), "cluster_id": "",
+        }  # fmt: skip
+
+
+@pytest.fixture
+def task() -> Task:
+    return Task()
+
+
+def test_the_intent_is_noted_before_the_call_and_the_id_after_it(task: Task) -> None:
+    noted: list[dict[str, Any]] = []
+    run = task.emr.run
+    task.emr.run = lambda request: noted.append(dict(task.store[STORE_KEY])) or run(request)  # type: ignore[func-returns-value, method-assign]
+    task.begin()
+    [before], after = noted, task.store[STORE_KEY]
+    assert (before["attempt"], before["asked"], before["cluster_id"]) == (1, START.isoformat(), "")
+    assert after["cluster_id"] == "j-1"
+
+
+def test_a_retry_waits_for_the_cluster_of_an_intent_that_lag_hides(task: Task) -> None:
+    task.begin()
+    task.store[STORE_KEY]["cluster_id"] = ""
+    task.emr.hidden = {"j-1"}
+    slept: list[float] = []
+    task.emr.sleep = lambda seconds: slept.append(seconds) or task.emr.hidden.clear()  # type: ignore[func-returns-value, method-assign]
+    assert task.begin().cluster_id == "j-1"
+    assert len(slept) == 1
+
+
+def test_a_retry_starts_another_once_nothing_can_come_of_the_intent(task: Task) -> None:
+    task.intend(ago=20)
+    began = task.emr.now
+    assert task.begin().cluster_id == "j-1"
+    assert DOUBT - timedelta(seconds=20) <= task.emr.now - began <= DOUBT
+
+
+def test_an_old_intent_is_not_waited_for(task: Task) -> None:
+    task.intend(ago=DOUBT.total_seconds() + 1)
+    task.begin()
+    assert task.emr.now == START
+
+
+def test_a_refused_call_leaves_no_intent_to_wait_for(task: Task) -> None:
+    task.emr.refuses = [fault("CLUSTER_INVALID", "no such role")]
+    with pytest.raises(FaultError):
+        task.begin(again=False)
+    began = task.emr.now
+    task.begin(generation="4/2")
+    assert task.emr.now == began
+
+
+def test_a_cluster_that_lag_hides_is_gone_on_with_by_its_id(task: Task) -> None:
+    task.begin()
+    task.emr.hidden = {"j-1"}
+    assert task.begin().cluster_id == "j-1"
+
+
+def test_a_cluster_that_lag_hides_ends_with_its_task(task: Task) -> None:
+    task.begin()
+    task.emr.hidden = {"j-1"}
+    with pytest.raises(FaultError):
+        task.engine(again=False).after({"outcome": "failed", "detail": "it died"})
+    assert task.emr.clusters["j-1"].terminal
+
+
+def test_work_of_this_generation_is_not_done_twice_though_the_store_is_lost(task: Task) -> None:
+    task.begin()
+    task.emr.end("j-1", "ALL_STEPS_COMPLETED")
+    task.store.clear()
+    way = task.engine().begin()
+    assert isinstance(way, Ended)
+    task.store.clear()
+    assert task.begin(generation="4/2").cluster_id == "j-2"
+
+
+CAPACITY = "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ"
+
+
+def test_a_cluster_without_machines_is_followed_by_one_elsewhere(caplog: pytest.LogCaptureFixture) -> None:
+    task = Task(placements=3)
+    task.begin()
+    for n in (1, 2):
+        task.emr.end(f"j-{n}", "INTERNAL_ERROR", CAPACITY)
+        way = task.after(f"j-{n}")
+        assert isinstance(way, Wait)
+        assert way.cluster_id == f"j-{n + 1}"
+        assert task.emr.clusters[way.cluster_id].tags["sluicegate:placement"] == str(n)
+        assert f"placement {n + 1} of 3" in caplog.text
+    task.emr.end("j-3", "INTERNAL_ERROR", CAPACITY)
+    way = task.after("j-3")
+    assert isinstance(way, Ended)
+    lost = verdict(way.cluster, way.steps, max_runtime=timedelta(hours=4))
+    assert lost is not None
+    assert lost.code == "CLUSTER_CAPACITY"
+    task.begin()
+    assert task.emr.clusters["j-4"].tags["sluicegate:placement"] == "0"
+
+
+def test_what_goes_wrong_otherwise_is_not_tried_elsewhere() -> None:
+    task = Task(placements=2)
+    task.begin()
+    task.emr.end("j-1", "BOOTSTRAP_FAILURE")
+    assert isinstance(task.after("j-1"), Ended)
+
+
+def test_a_try_that_stood_still_before_its_call_looks_again(task: Task) -> None:
+    # Its list is minutes old, and meanwhile another try has started the cluster.
+    other = Task(task.emr, task.store)
+    first = task.store.set
+
+    def stand_still(key: str, value: Any) -> None:
+        first(key, value)
+        if value["asked"]:
+            task.store.set = first  # type: ignore[method-assign]
+            task.emr.now += timedelta(minutes=5)
+            other.begin()
+
+    task.store.set = stand_still  # type: ignore[method-assign]
+    assert task.begin().cluster_id == "j-1"
+    assert len(task.emr.clusters) == 1
