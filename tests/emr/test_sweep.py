@@ -94,7 +94,7 @@ def test_a_task_that_is_cleared_meanwhile_keeps_its_cluster(aws: ScriptedEmr, sw
     found = orphans(one)
     known.found["a"] = TaskState(None)
     [ending] = one.end(found)
-    assert (ending.done, ending.failed, aws.live()) == (False, False, [cluster])
+    assert (ending.done, ending.fault, aws.live()) == (False, None, [cluster])
 
 
 def test_a_twin_is_ended_only_while_its_elder_lives(aws: ScriptedEmr, sweep: Any) -> None:
@@ -113,7 +113,7 @@ def test_one_that_cannot_be_ended_keeps_no_other(aws: ScriptedEmr, sweep: Any) -
     found = orphans(one)
     aws.before["TerminateJobFlows"] = [AwsError("AccessDeniedException")]
     endings = one.end(found)
-    assert [(each.done, each.failed) for each in endings] == [(False, True), (True, False)]
+    assert [(each.done, each.fault is None) for each in endings] == [(False, False), (True, True)]
     assert "AccessDenied" in endings[0].reason
     assert aws.live() == [first]
     assert [each.done for each in one.end(orphans(one))] == [True]

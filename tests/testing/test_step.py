@@ -91,7 +91,7 @@ def test_connections_and_variables_come_from_the_environment(dag: DAG, monkeypat
 
 
 def test_a_question_that_only_airflow_can_answer_says_so() -> None:
-    from airflow.sdk.execution_time.comms import GetDag
+    from airflow.sdk.execution_time.comms import GetDagRun
 
-    with pytest.raises(NotImplementedError, match="only a running Airflow can answer a task's GetDag"):
-        Supervisor().send(GetDag(dag_id="orders"))
+    with pytest.raises(NotImplementedError, match="only a running Airflow can answer a task's GetDagRun"):
+        Supervisor().send(GetDagRun(dag_id="orders", run_id="first"))

@@ -15,6 +15,7 @@ _COMMANDS = {
     "exec": Entry("stack", "execute", "Run a command, such as `airflow`, as one of the stack.", whole=True),
     "demo": Entry("demo", "demo", "Run the sample pipelines on real data and show what was loaded."),
     "check": Entry("check", "check", "Check pipeline files; every error with file:line:column."),
+    "clusters": Entry("clusters", "app", "List the EMR clusters that run; end those that no task needs any more."),
     "dead-letters": Entry("dead_letters", "app", "List, show, replay or close the records that loads have set aside."),
     "import": Entry("migrate", "app", "Turn the files of another DAG factory into pipeline files."),
     "schema": Entry("schema", "schema", "Print the JSON Schema of a pipeline file, for editors."),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sluicegate.cli.dead_letters_options import Chosen, PipelineOption, Place, failing_loads, with_options
+from sluicegate.cli.dead_letters_options import Chosen, PipelineOption, Place, with_options
+from sluicegate.cli.faulting import failing_faults
 from sluicegate.cli.places import wrong_use
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def discard(
     """Close open dead letters whose records are not needed. They stay in the ledger, and no replay takes them again."""
     from sluicegate.ledger.letters import LetterStatus
 
-    with failing_loads():
+    with failing_faults():
         where = place.where("dead-letters discard", pipeline, chosen.step)
         narrow = everything or chosen.narrows
         _close(where, chosen.selection(pipeline), LetterStatus.DISCARDED, reason, by, narrow, yes, dry_run, as_json)
@@ -63,7 +64,7 @@ def resolve(
     """Close open dead letters that were seen to by other means, such as a correction in the table itself."""
     from sluicegate.ledger.letters import LetterStatus
 
-    with failing_loads():
+    with failing_faults():
         where = place.where("dead-letters resolve", pipeline, chosen.step)
         narrow = everything or chosen.narrows
         _close(where, chosen.selection(pipeline), LetterStatus.RESOLVED, reason, by, narrow, yes, dry_run, as_json)

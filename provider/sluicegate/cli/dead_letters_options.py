@@ -1,11 +1,10 @@
-"""The options by which dead letters are chosen and their database is found, and how their commands fail."""
+"""The options by which dead letters are chosen and their database is found."""
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from functools import wraps
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from sluicegate.cli.connections import find_connection
 from sluicegate.cli.home import airflow_home
-from sluicegate.cli.places import WRONG_USE, wrong_use
+from sluicegate.cli.places import wrong_use
 
 if TYPE_CHECKING:
     from sluicegate.ledger.letters import LetterStatus, Selection
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sluicegate.pipeline.keys.model import Pipeline
 
 __all__ = [
-    "Chosen", "PipelineOption", "Place", "Where", "failing_loads", "with_options",
+    "Chosen", "PipelineOption", "Place", "Where", "with_options",
 ]  # fmt: skip
 
 PipelineOption = Annotated[str | None, typer.Option("--pipeline", "-p", help="Only those of this pipeline.")]
@@ -49,8 +49,6 @@ UrlEnvOption = Annotated[
 ]
 DagsOption = Annotated[Path, typer.Option("--dags", help="The dags root, with the pipeline's file below it.")]
 StateOption = Annotated[Path, typer.Option(help="State folder of the embedded stack, whose connections are used.")]
-
-_UNREACHED = {"WAREHOUSE_UNREACHABLE", "WAREHOUSE_DENIED", "CONNECTION_MISSING", "NETWORK"}
 
 
 @dataclass(frozen=True)
@@ -208,9 +206,6 @@ class Where:
         """Of the variable `AIRFLOW_CONN_…`, else of the embedded stack that runs, else of this machine's Airflow."""
         from sluicegate.faults import fault
 
-        name = f"AIRFLOW_CONN_{connection.upper()}"
-        if name not in os.environ:
-            self._take_from_stack()
         with airflow_home():
             from airflow.sdk.exceptions import AirflowNotFoundException
 
@@ -218,58 +213,13 @@ class Where:
             from sluicegate.targets.open import REDSHIFT
 
             try:
-                found = _connection(connection, is_set=name in os.environ)
+                found = find_connection(connection, self.state)
                 if found.conn_type == REDSHIFT and beside is not None:
                     return self.of_connection(beside)
                 return conninfo_from(found, connection)
             except AirflowNotFoundException as missing:
                 raise fault(
                     "CONNECTION_MISSING",
-                    f"there is no connection {connection!r} here: set {name}, or run this where Airflow or the "
-                    "embedded stack runs",
+                    f"there is no connection {connection!r} here: set AIRFLOW_CONN_{connection.upper()}, or run this "
+                    "where Airflow or the embedded stack runs",
                 ) from missing
-
-    def _take_from_stack(self) -> None:
-        """The connections of the embedded stack that runs, those of its S3 too."""
-        from sluicegate.local.stack.stack import running
-
-        stack = running(self.state)
-        if stack is not None:
-            for name, value in stack.env.items():
-                if name.startswith("AIRFLOW_CONN_"):
-                    os.environ.setdefault(name, value)
-
-
-def _connection(connection_id: str, *, is_set: bool) -> Any:
-    """The Airflow connection, of this process's environment or of this machine's Airflow."""
-    if is_set:
-        from airflow.sdk import BaseHook
-
-        return BaseHook.get_connection(connection_id)
-    from airflow.models.connection import Connection
-
-    return Connection.get_connection_from_secrets(connection_id)
-
-
-@contextmanager
-def failing_loads() -> Iterator[None]:
-    """Turns a fault into words on standard error and its exit code: 2 wrong use, 3 out of reach, else 1."""
-    from sluicegate.cli.console import failing, print_error
-    from sluicegate.faults import CATALOGUE, FaultError
-    from sluicegate.faults.classify import classify
-
-    with failing():
-        try:
-            yield
-        except (typer.Exit, KeyboardInterrupt):
-            raise
-        except Exception as error:
-            found = classify(error)
-            if not isinstance(error, FaultError) and found.code in {"UNKNOWN", "CODE_BROKEN"}:
-                raise
-            if found.code == "WRONG_USE":
-                print_error(found.detail, "")
-                raise typer.Exit(WRONG_USE) from error
-            known = CATALOGUE[found.code]
-            print_error(f"{known.sentence[:-1]}: {found.detail}", known.remedy)
-            raise typer.Exit(3 if found.code in _UNREACHED else 1) from error

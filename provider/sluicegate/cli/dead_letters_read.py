@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from sluicegate.cli.console import console
-from sluicegate.cli.dead_letters_options import Chosen, PipelineOption, Place, Where, failing_loads, with_options
+from sluicegate.cli.dead_letters_options import Chosen, PipelineOption, Place, Where, with_options
+from sluicegate.cli.faulting import failing_faults
 from sluicegate.cli.places import wrong_use
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def list_letters(
     place: Place,
 ) -> None:
     """List dead letters, the oldest first: by the windows of their loads, then by the order of loading."""
-    with failing_loads():
+    with failing_faults():
         statuses = _statuses("dead-letters list", status)
         meant = chosen.selection(pipeline, statuses)
         where = place.where("dead-letters list", pipeline, chosen.step)
@@ -68,7 +69,7 @@ def show(
     from sluicegate.load.replay.mend import described, exported
 
     command = "dead-letters show"
-    with failing_loads():
+    with failing_faults():
         where = place.where(command, pipeline)
         with _letters(where) as letters:
             meant = Chosen(ids=[identity]).selection(pipeline, tuple(LetterStatus))
@@ -101,7 +102,7 @@ def export(
     from sluicegate.load.replay.mend import exported
 
     command = "dead-letters export"
-    with failing_loads():
+    with failing_faults():
         if output is not None and output.exists():
             wrong_use(command, f"{output} is there already: it may hold edited records; choose another name")
         meant = chosen.selection(pipeline, _statuses(command, status))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sluicegate.cli.console import stop_on_sigterm
-from sluicegate.cli.dead_letters_options import Chosen, Place, Where, failing_loads, with_options
+from sluicegate.cli.dead_letters_options import Chosen, Place, Where, with_options
+from sluicegate.cli.faulting import failing_faults
 from sluicegate.cli.places import wrong_use
 from sluicegate.cli.reading import load_memory_limit
 
@@ -56,7 +57,7 @@ def replay(
     Ends with 1 when some of them are still bad or were left as they are.
     """
     stop_on_sigterm()
-    with failing_loads():
+    with failing_faults():
         if fix is not None and edited is not None:
             wrong_use(_COMMAND, "--fix and --from are given: choose one")
         if edited is not None and (limit or not edited.is_file()):

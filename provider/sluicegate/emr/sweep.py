@@ -39,7 +39,7 @@ class Ending:
     orphan: Judged
     done: bool
     reason: str = ""
-    failed: bool = False
+    fault: FaultError | None = None
     """AWS refused, or did not answer: the cluster may still run."""
 
 
@@ -93,7 +93,7 @@ class Sweep:
             self.client.terminate([cluster_id], why=self._why(again))
         except FaultError as refused:
             log.warning("%s (%s) could not be ended: %s", orphan.cluster.name, cluster_id, refused)
-            return Ending(orphan, done=False, reason=f"it could not be ended: {refused}", failed=True)
+            return Ending(orphan, done=False, reason=f"it could not be ended: {refused}", fault=refused)
         log.info("Ended %s (%s): %s", again.cluster.name, cluster_id, again.reason)
         return Ending(again, done=True, reason=again.reason)
 
