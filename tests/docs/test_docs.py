@@ -63,6 +63,7 @@ def test_there_are_pipelines_to_check() -> None:
         "docs/dead-letters.md",
         "docs/checks.md",
         "docs/sources.md",
+        "docs/clusters.md",
     }
 
 

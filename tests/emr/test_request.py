@@ -41,7 +41,7 @@ def test_botocore_takes_the_request() -> None:
     shape = botocore.session.get_session().get_service_model("emr").operation_model("RunJobFlow").input_shape
     request = build(
         instances={"primary": "m7g.xlarge", "core": {"type": "m7g.xlarge", "count": 2}},
-        subnet="subnet-1",
+        subnets="subnet-1",
         tags={"team": "data"},
         run_job_flow={"Configurations": [{"Classification": "spark", "Properties": {"a": "b"}}]},
     )
@@ -90,24 +90,16 @@ def test_what_the_cluster_adds_is_merged_and_lists_replace() -> None:
     assert request["AutoTerminationPolicy"] == {"IdleTimeout": 600}
 
 
-def test_fleets_take_the_place_of_groups() -> None:
-    request = build(run_job_flow={"Instances": {"InstanceFleets": [{"InstanceFleetType": "MASTER"}]}})
+def test_machines_may_be_passed_through() -> None:
+    request = build(instances=(), run_job_flow={"Instances": {"InstanceFleets": [{"InstanceFleetType": "MASTER"}]}})
+    assert request["Instances"]["InstanceFleets"] == [{"InstanceFleetType": "MASTER"}]
     assert "InstanceGroups" not in request["Instances"]
 
 
-@pytest.mark.parametrize(
-    "extra",
-    [
-        {"Name": "mine"},
-        {"Steps": []},
-        {"Tags": []},
-        {"Instances": {"KeepJobFlowAliveWhenNoSteps": True}},
-        {"Instances": {"TerminationProtected": True}},
-    ],
-)
-def test_what_makes_a_cluster_findable_and_mortal_cannot_be_overridden(extra: dict[str, Any]) -> None:
-    with pytest.raises(FatalFault, match="WRONG_USE"):
-        build(run_job_flow=extra)
+def test_a_dag_that_no_check_has_seen_is_refused_what_makes_a_cluster_immortal() -> None:
+    with pytest.raises(FatalFault, match=r"WRONG_USE.*must not set Instances.TerminationProtected") as refused:
+        build(run_job_flow={"Instances": {"TerminationProtected": True}})
+    assert refused.value.facts["key"] == "run_job_flow.Instances.TerminationProtected"
 
 
 def test_our_tags_are_ours() -> None:
@@ -115,9 +107,11 @@ def test_our_tags_are_ours() -> None:
         build(tags={"sluicegate:run": "x"})
 
 
-def test_tags_have_only_what_aws_takes() -> None:
-    tags = {tag["Key"]: tag["Value"] for tag in build(tags={"team": "da?ta"})["Tags"]}
-    assert tags == {"sluicegate:run-id": "scheduled__2013-02-11T00:00:00+00:00", "team": "da_ta"}
+def test_the_clusters_own_tags_are_beside_ours_and_never_changed() -> None:
+    tags = {tag["Key"]: tag["Value"] for tag in build(tags={"team": "data"})["Tags"]}
+    assert tags == {"sluicegate:run-id": "scheduled__2013-02-11T00:00:00+00:00", "team": "data"}
+    with pytest.raises(FatalFault, match="in tags: write it with those"):
+        build(tags={"team": "da?ta"})
 
 
 def test_the_deadline_gives_each_job_its_time() -> None:

@@ -283,19 +283,6 @@ steps:
 """
 
 
-@pytest.mark.parametrize(
-    ("more", "at"),
-    [
-        ("run_job_flow: {Instances: {KeepJobFlowAliveWhenNoSteps: true}}", "KeepJobFlowAliveWhenNoSteps: true"),
-        ('tags: {"sluicegate:run": x}', '"sluicegate:run"'),
-    ],
-)
-def test_what_a_cluster_may_not_set_is_told_where_it_is_set(root: Path, more: str, at: str) -> None:
-    [diagnostic] = diagnostics_of(root, SPARK.format(job="s3://code/j.py", more=more))
-    assert (diagnostic.line, diagnostic.severity) == (8, "error")
-    assert pointed_at(diagnostic).startswith(at)
-
-
 def test_job_files_are_uploaded_to_s3(root: Path) -> None:
     (root / "j.py").write_text("")
     (root / "defaults.yaml").write_text("artifacts: file:///tmp/\n")

@@ -133,8 +133,9 @@ def test_the_second_pipeline_of_the_reference(dags: Dags) -> None:
     assert isinstance(load, LoadStep)
     assert join.jobs == (Job(path="jobs/delays.py"),)
     assert join.cluster_name == "small"
-    assert join.cluster.instances.core is not None
-    assert join.cluster.instances.core.count == 2
+    [instances] = join.cluster.instances
+    assert instances.core is not None
+    assert instances.core.count == 2
     assert join.reads["flights"] == Read(dataset="flights.raw")
     assert join.retries.count == 5
     assert join.retries.delay == timedelta(seconds=10)

@@ -18,18 +18,30 @@ from sluicegate.cli import app
 from sluicegate.pipeline import PipelineErrors
 from sluicegate.pipeline.file import DEFAULTS_KEYS, KEYS, read_draft
 from sluicegate.pipeline.keys.base import keys_of
+from sluicegate.pipeline.keys.cluster import (
+    BootstrapAction,
+    Cluster,
+    CoreInstances,
+    Fleet,
+    Fleets,
+    FleetType,
+    Instances,
+    PrimaryFleet,
+    PrimaryInstance,
+    Scaling,
+    Size,
+    TaskInstances,
+    Volume,
+)
 from sluicegate.pipeline.keys.fetch import Fetched, Pages
 from sluicegate.pipeline.keys.model import (
     After,
-    Cluster,
     Column,
     Connections,
-    CoreInstances,
     Dataset,
     DeadLetters,
     ForEach,
     Format,
-    Instances,
     Job,
     LoadStep,
     Mode,
@@ -132,7 +144,17 @@ MODELS: Mapping[str, type[Model]] = {
     "connections": Connections,
     "cluster": Cluster,
     "instances": Instances,
+    "primary_instance": PrimaryInstance,
     "core_instances": CoreInstances,
+    "task_instances": TaskInstances,
+    "volume": Volume,
+    "fleets": Fleets,
+    "primary_fleet": PrimaryFleet,
+    "fleet": Fleet,
+    "fleet_type": FleetType,
+    "scaling": Scaling,
+    "bootstrap_action": BootstrapAction,
+    "size": Size,
     "read": Read,
     "job": Job,
     "column": Column,
@@ -245,8 +267,18 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
     "schedule": {"start": "2026-01-01"},
     "param": {"default": "null"},
     "cluster": {"release": "emr-7", "instances": "{primary: m}"},
-    "instances": {"primary": "m"},
+    "instances": {"primary": "m", "core": "m"},
+    "primary_instance": {"type": "m", "interruptible": "true"},
     "core_instances": {"type": "m"},
+    "task_instances": {"type": "m"},
+    "volume": {"size": "10"},
+    "fleets": {"primary": "m", "core": "{types: m, spot: 1}"},
+    "primary_fleet": {"types": "m"},
+    "fleet": {"types": "m", "spot": "1"},
+    "fleet_type": {"type": "m"},
+    "scaling": {"min": "1", "max": "20"},
+    "bootstrap_action": {"path": "s3://code/x.sh"},
+    "size": {"from": "0", "core": "1", "task": "1"},
     "read": {"dataset": "flights.raw"},
     "after": {"dag": "old"},
     "job": {"path": "jobs/delays.py"},
@@ -259,10 +291,21 @@ PLACES: Mapping[str, Callable[[str], str]] = {
     "retries": lambda said: in_a_file("retries", said),
     "dataset": lambda said: in_a_file("datasets", f"{{x: {said}}}"),
     "param": lambda said: in_a_file("params", f"{{x: {said}}}"),
-    "cluster": lambda said: in_a_step("spark", "cluster", said),
-    "instances": lambda said: in_a_step("spark", "cluster", f"{{release: e, instances: {said}}}"),
-    "core_instances": lambda said: in_a_step(
-        "spark", "cluster", f"{{release: e, instances: {{primary: m, core: {said}}}}}"
+    "cluster": lambda said: in_a_step("spark", "cluster", said).replace("cluster:", "reads: flights.raw\n    cluster:"),
+    "instances": lambda said: in_a_cluster(f"instances: {said}"),
+    "primary_instance": lambda said: in_a_cluster(f"instances: {{primary: {said}}}"),
+    "core_instances": lambda said: in_a_cluster(f"instances: {{primary: m, core: {said}}}"),
+    "task_instances": lambda said: in_a_cluster(f"instances: {{primary: m, core: m, task: {said}}}"),
+    "volume": lambda said: in_a_cluster(f"instances: {{primary: {{type: m, volume: {said}}}}}"),
+    "fleets": lambda said: in_a_cluster(f"fleets: {said}"),
+    "primary_fleet": lambda said: in_a_cluster(f"fleets: {{primary: {said}}}"),
+    "fleet": lambda said: in_a_cluster(f"fleets: {{primary: m, core: {said}}}"),
+    "fleet_type": lambda said: in_a_cluster(f"fleets: {{primary: {{types: [{said}]}}}}"),
+    "scaling": lambda said: in_a_cluster(f"instances: {{primary: m, core: m}}, scaling: {said}"),
+    "bootstrap_action": lambda said: in_a_cluster(f"instances: {{primary: m}}, bootstrap_actions: [{said}]"),
+    "size": lambda said: in_a_cluster(
+        "instances: {primary: m, core: m, task: m}, scaling: {min: 1, max: 50}, by_input: "
+        + (f"[{said}]" if "from: 0" in said else f"[{{from: 0, core: 1}}, {said}]")
     ),
     "read": lambda said: in_a_step("load", "load", said),
     "after": lambda said: in_a_step("python", "after", said),
@@ -275,6 +318,11 @@ PLACES: Mapping[str, Callable[[str], str]] = {
     "for_each": lambda said: in_a_step("python", "for_each", said),
     "teardown_of": lambda said: in_a_step("python", "teardown_of", said),
 }
+
+
+def in_a_cluster(said: str) -> str:
+    cluster = f"{{release: e, {said}}}"
+    return in_a_step("spark", "cluster", cluster).replace("cluster:", "reads: flights.raw\n    cluster:")
 
 
 def inside(section: str, key: str, said: str) -> tuple[str, str]:
@@ -295,6 +343,14 @@ def inside(section: str, key: str, said: str) -> tuple[str, str]:
             needed = {"api": "'https://h/x'"} if key == "sql" else {"sql": "SELECT 1", "connection": "shop"}
     if section == "pages":
         needed = {"by": "page"} if (key, said) == ("path", "null") else {"by": "cursor", "path": "meta.next"}
+    if section == "cluster" and key in ("fleets", "by_input", "scaling"):
+        needed["instances"] = "{primary: m, core: m}"
+        if key == "fleets":
+            del needed["instances"]
+    if (section, key) == ("primary_fleet", "on_demand"):
+        needed |= {"spot": "1", "interruptible": "true"}
+    if (section, key) == ("primary_fleet", "spot"):
+        said = said if said == "null" else "0"
     given = {**needed, key: said}
     body = "{" + ", ".join(f"{name}: {value}" for name, value in given.items()) + "}"
     if section == "connections":
@@ -473,7 +529,7 @@ BAD_STEPS = {
     "two checks in one": "{load: s3://in/x.csv, into: table://wh/x, checks: [{expect_a: {}, expect_b: {}}]}",
     "a share that is none": "{load: s3://in/x.csv, into: table://wh/x, dead_letters: {max: 5 percent}}",
     "no job": "{spark: [], cluster: small}",
-    "a cluster without machines": "{spark: jobs/x.py, cluster: {release: emr-7}}",
+    "a cluster without a release": "{spark: jobs/x.py, cluster: {instances: {primary: m}}}",
     "a binding that is no name": "{python: 'a:b', reads: {A-b: x.y}}",
     "text for arguments": "{operator: a.B, with: x}",
     "a wait without a unit": "{python: 'a:b', wait: 60}",

@@ -9,7 +9,7 @@ owner: data-platform
 retries: {count: 2, delay: 10s, max_delay: 1m30s}
 connections: {aws: aws_lake}
 clusters:
-  small: {release: emr-7.13.0, instances: {primary: m7g.xlarge}, tags: {team: "it's \\"ours\\""}}
+  small: {release: emr-7.13.0, instances: {primary: m7g.xlarge}, run_job_flow: {AdditionalInfo: "it's \\"ours\\""}}
 """
 
 UPSTREAM = """\

@@ -5,18 +5,21 @@ Values in, a dictionary out. It starts nothing and reads no clock.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
-from sluicegate.emr.tags import LONGEST_VALUE, TAG
+from sluicegate.emr.machines import fleet_request, group_request, scaling_request
+from sluicegate.emr.placement import Placement, placements
 from sluicegate.faults import fault
-from sluicegate.pipeline.keys.model import Cluster, Job
+from sluicegate.pipeline.check.cluster import cluster_errors
+from sluicegate.pipeline.diagnostics import dotted
+from sluicegate.pipeline.keys.cluster import BootstrapAction, Cluster
+from sluicegate.pipeline.keys.model import Job
 
-__all__ = ["Submit", "cluster_request", "flags", "not_after", "plain_job", "refuse_reserved", "step_command"]
+__all__ = ["Submit", "cluster_request", "flags", "not_after", "plain_job", "require_sound", "step_command"]
 
 KILL_AFTER = timedelta(seconds=60)
 """How long a job that ran too long has to end after SIGTERM."""
@@ -26,15 +29,6 @@ STARTUP = timedelta(hours=1)
 
 IDLE = timedelta(hours=1)
 """EMR's own AutoTerminationPolicy: the net below `KeepJobFlowAliveWhenNoSteps=False`."""
-
-_RESERVED = (
-    "Name",
-    "Steps",
-    "Tags",
-    "Instances.KeepJobFlowAliveWhenNoSteps",
-    "Instances.TerminationProtected",
-)
-_UNFIT_FOR_TAG = re.compile(r"[^\w .:/=+@-]")
 
 
 @dataclass(frozen=True)
@@ -101,31 +95,31 @@ def cluster_request(
     bindings: Mapping[str, object],
     max_runtime: timedelta,
     tags: Mapping[str, str],
+    placement: Placement | None = None,
+    bootstrap_uris: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The arguments of RunJobFlow. `tags` are ours (`emr/tags.py`); the cluster's own are added.
 
     Whatever `cluster.run_job_flow` says is merged over it, mappings key by key, except what makes the
     cluster findable and makes it end.
 
-    :raises FatalFault: WRONG_USE when `run_job_flow` sets one of those, or `tags` one of ours.
+    :param placement: one of `placements(cluster)`; the first if it is not given
+    :param bootstrap_uris: where the bootstrap actions that are local files were uploaded to, by their paths
+    :raises FatalFault: WRONG_USE when the cluster contradicts itself, or is more than AWS takes
     """
+    require_sound(cluster)
+    placement = placement or placements(cluster)[0]
     request: dict[str, Any] = {
         "ReleaseLabel": cluster.release,
-        "Applications": [{"Name": "Spark"}],
-        "Instances": _instances(cluster),
+        "Applications": [{"Name": name} for name in cluster.applications],
+        "Instances": _instances(cluster, placement),
         "ServiceRole": cluster.service_role,
         "JobFlowRole": cluster.job_flow_role,
         "AutoTerminationPolicy": {"IdleTimeout": int(IDLE.total_seconds())},
         "VisibleToAllUsers": True,
+        **_said(cluster, bootstrap_uris or {}),
     }
-    if cluster.log_uri:
-        request["LogUri"] = cluster.log_uri
-    refuse_reserved(cluster)
-    request = _merged(request, cluster.run_job_flow)
-    if "InstanceFleets" in request["Instances"]:
-        # EMR takes groups or fleets, never both: a file that sets fleets wants fleets.
-        request["Instances"].pop("InstanceGroups", None)
-    return request | {
+    return _merged(request, cluster.run_job_flow) | {
         "Name": name,
         "Steps": [
             {
@@ -138,46 +132,71 @@ def cluster_request(
             }
             for submit in submits
         ],
-        "Tags": [
-            *({"Key": key, "Value": value} for key, value in tags.items()),
-            *({"Key": key, "Value": _tag_value(value)} for key, value in cluster.tags.items()),
-        ],
+        "Tags": [{"Key": key, "Value": value} for key, value in {**tags, **cluster.tags}.items()],
     }
 
 
-def _instances(cluster: Cluster) -> dict[str, Any]:
-    groups = [
-        {
-            "Name": "primary",
-            "InstanceRole": "MASTER",
-            "InstanceType": cluster.instances.primary,
-            "InstanceCount": 1,
-        }
-    ]
-    if (core := cluster.instances.core) is not None:
-        groups.append({"Name": "core", "InstanceRole": "CORE", "InstanceType": core.type, "InstanceCount": core.count})
-    subnet = {"Ec2SubnetId": cluster.subnet} if cluster.subnet else {}
-    return {
-        "InstanceGroups": groups,
-        "KeepJobFlowAliveWhenNoSteps": False,
-        "TerminationProtected": False,
-        **subnet,
+def _instances(cluster: Cluster, placement: Placement) -> dict[str, Any]:
+    found: dict[str, Any] = {"KeepJobFlowAliveWhenNoSteps": False, "TerminationProtected": False}
+    if cluster.instances:
+        found["InstanceGroups"] = group_request(cluster.instances[placement.machines])
+    if cluster.fleets:
+        found["InstanceFleets"] = fleet_request(cluster.fleets[placement.machines])
+    if len(placement.subnets) == 1:
+        found["Ec2SubnetId"] = placement.subnets[0]
+    elif placement.subnets:
+        found["Ec2SubnetIds"] = list(placement.subnets)
+    if cluster.ec2_key is not None:
+        found["Ec2KeyName"] = cluster.ec2_key
+    return found
+
+
+def _said(cluster: Cluster, bootstrap_uris: Mapping[str, str]) -> dict[str, Any]:
+    """What is in the request only if the cluster says it."""
+    optional: dict[str, Any] = {
+        "LogUri": cluster.log_uri,
+        "SecurityConfiguration": cluster.security_configuration,
+        "EbsRootVolumeSize": cluster.root_volume,
+        "CustomAmiId": cluster.custom_ami,
+        "Configurations": [_configuration(name, all_of) for name, all_of in cluster.configurations.items()],
+        "BootstrapActions": [_bootstrap_action(action, bootstrap_uris) for action in cluster.bootstrap_actions],
     }
+    if cluster.scaling is not None:
+        optional["ManagedScalingPolicy"] = scaling_request(cluster.scaling, by_fleets=bool(cluster.fleets))
+    return {key: value for key, value in optional.items() if value}
 
 
-def refuse_reserved(cluster: Cluster) -> None:
-    """Whether the pipeline file sets something that is Sluicegate's to set.
+def _configuration(classification: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    inner = {name: value for name, value in properties.items() if isinstance(value, Mapping)}
+    found: dict[str, Any] = {
+        "Classification": classification,
+        "Properties": {name: _property(value) for name, value in properties.items() if name not in inner},
+    }
+    if inner:
+        found["Configurations"] = [_configuration(name, all_of) for name, all_of in inner.items()]
+    return found
 
-    :raises FatalFault: WRONG_USE; its fact `key` is the key in `run_job_flow` or in `tags`.
+
+def _property(value: str | int | float | bool) -> str:
+    """As Hadoop and Spark write it: `true`, not `True`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _bootstrap_action(action: BootstrapAction, uris: Mapping[str, str]) -> dict[str, Any]:
+    script: dict[str, Any] = {"Path": uris.get(action.path, action.path)}
+    if action.args:
+        script["Args"] = list(action.args)
+    return {"Name": action.name or PurePosixPath(action.path).name, "ScriptBootstrapAction": script}
+
+
+def require_sound(cluster: Cluster) -> None:
+    """Refuse what `sluicegate check` refuses, for DAGs that no check has seen.
+
+    :raises FatalFault: WRONG_USE with the first of `cluster_errors`
     """
-    for path in _RESERVED:
-        node: object = cluster.run_job_flow
-        for part in path.split("."):
-            node = node.get(part) if isinstance(node, Mapping) else None
-        if node is not None:
-            raise fault("WRONG_USE", f"`run_job_flow` of the cluster must not set {path}: Sluicegate does", key=path)
-    if ours := next((key for key in cluster.tags if key.startswith(TAG)), None):
-        raise fault("WRONG_USE", f"`tags` of the cluster must not set {ours}: {TAG} is Sluicegate's own", key=ours)
+    if (wrong := next(cluster_errors(cluster), None)) is not None:
+        place = dotted(wrong.where)
+        raise fault("WRONG_USE", f"cluster{': ' if not place else f', {place}: '}{wrong.message}", key=place)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,7 +216,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(item) for item in value]
     return value
-
-
-def _tag_value(value: str) -> str:
-    return _UNFIT_FOR_TAG.sub("_", value)[:LONGEST_VALUE]

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sluicegate.emr.names import RunKey
+from sluicegate.pipeline.check.cluster import TAG
 
 __all__ = [
     "ENDED_BY", "GENERATION", "LONGEST_VALUE", "NOT_AFTER", "PLACEMENT", "RUN", "TAG", "Owner", "Unowned", "decoded",
     "encoded", "own_tags", "owner",
 ]  # fmt: skip
-
-TAG = "sluicegate:"
-"""Our tags begin with this."""
 
 RUN = f"{TAG}run"
 """The digest of the task instance."""

@@ -10,8 +10,6 @@ import codecs
 import re
 from collections.abc import Iterator, Mapping
 
-from sluicegate.emr.request import refuse_reserved
-from sluicegate.emr.tags import TAG
 from sluicegate.factory.preflight.cluster import cluster_diagnostics, is_checked
 from sluicegate.factory.preflight.contract import contract_diagnostics
 from sluicegate.factory.unplaced import UnplacedDiagnostic
@@ -121,12 +119,6 @@ def _wildcards(step: Step, pipeline: Pipeline) -> Iterator[UnplacedDiagnostic]:
 
 
 def _spark(step: SparkStep, pipeline: Pipeline) -> Iterator[UnplacedDiagnostic]:
-    try:
-        refuse_reserved(step.cluster)
-    except FaultError as refused:
-        key = str(refused.facts["key"])
-        way = ("tags", key) if key.startswith(TAG) else ("run_job_flow", *key.split("."))
-        yield UnplacedDiagnostic(("steps", step.name, "cluster", *way), "cluster", refused.detail, key=True)
     bucket = pipeline.artifacts.removeprefix("s3://").partition("/")[0]
     uploads = any("://" not in job.path for job in step.jobs) or is_checked(step, pipeline)
     if uploads and not (pipeline.artifacts.startswith("s3://") and bucket):

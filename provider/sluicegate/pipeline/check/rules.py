@@ -11,6 +11,7 @@ from sluicegate.graph.edges import edges, narrowed_by, params_in, texts_in
 from sluicegate.graph.order import cycles
 from sluicegate.graph.template import same_place
 from sluicegate.pipeline.check.referenced import check_own_references
+from sluicegate.pipeline.check.spark import check_spark
 from sluicegate.pipeline.diagnostics import Diagnostic, Where
 from sluicegate.pipeline.keys.model import LoadStep, Mode, Pipeline
 from sluicegate.pipeline.read.groups import check_groups
@@ -34,6 +35,7 @@ def check_pipeline(pipeline: Pipeline, source: Source) -> list[Diagnostic]:
         *check_mapped(pipeline, source),
         *check_teardowns(pipeline, source),
         *check_groups(pipeline, source),
+        *check_spark(pipeline, source),
     ]
 
 

@@ -102,6 +102,8 @@ class Mark(Enum):
     CHECKS = auto()
     SCHEDULE = auto()
     SCOPE = auto()
+    BYTES = auto()
+    CONFIGURATIONS = auto()
 
 
 def one_or_more(value: object) -> object:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from sluicegate.pipeline.keys.base import Arguments, Duration, Flag, Mark, Model, Name, Named, Part, Positive, Uri
+from sluicegate.pipeline.keys.cluster import Cluster
 from sluicegate.pipeline.keys.load import (
     REFERENCED,
     Check,
@@ -25,11 +26,8 @@ from sluicegate.pipeline.keys.load import (
 )
 from sluicegate.pipeline.keys.steps import (
     After,
-    Cluster,
-    CoreInstances,
     FetchStep,
     ForEach,
-    Instances,
     Job,
     LoadStep,
     OnUpstreamFailure,
@@ -45,8 +43,8 @@ from sluicegate.pipeline.keys.steps import (
 )
 
 __all__ = [
-    "REFERENCED", "After", "Check", "Cluster", "Column", "Connections", "CoreInstances", "Dataset", "DeadLetters",
-    "Defaults", "FetchStep", "ForEach", "Format", "Head", "Instances", "Job", "LoadOptions", "LoadStep", "Mode",
+    "REFERENCED", "After", "Check", "Cluster", "Column", "Connections", "Dataset", "DeadLetters",
+    "Defaults", "FetchStep", "ForEach", "Format", "Head", "Job", "LoadOptions", "LoadStep", "Mode",
     "Model", "OnSchemaChange", "OnUpstreamFailure", "OperatorStep", "Param", "Pipeline", "PythonStep", "Read",
     "Retries", "Schedule", "SparkStep", "Step", "StepBase", "TeardownOf", "TransformStep",
 ]  # fmt: skip

@@ -86,6 +86,15 @@ INTEGER = _filled("whole number", {"type": "integer"})
 COUNT = _filled("whole number", {"type": "integer", "minimum": 0})
 POSITIVE = _filled("whole number from 1", {"type": "integer", "minimum": 1})
 DURATION = _written("duration", r"^\s*([0-9]+[smhdw])+\s*$")
+BYTES = Shape(
+    "bytes",
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 0},
+            *_written("", r"^\s*[0-9]+(\.[0-9]+)?\s*([KMGT]i?)?B\s*$").schema["anyOf"],
+        ]
+    },
+)
 LIMIT = Shape(
     "number of records, or share",
     {"anyOf": [{"type": "integer", "minimum": 0}, *_written("", r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$").schema["anyOf"]]},
@@ -106,6 +115,17 @@ ANYTHING = Shape("anything", {})
 FREE = Shape("keys and values", {"type": "object"})
 ARGUMENTS = Shape("arguments by name", {"type": "object"})
 _SCALAR = Shape("text or number", {"type": ["string", "number"]})
+_PROPERTY = {"type": ["string", "number", "boolean"]}
+CONFIGURATIONS = Shape(
+    "properties by classification",
+    {
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "additionalProperties": {"anyOf": [_PROPERTY, {"type": "object", "additionalProperties": _PROPERTY}]},
+        },
+    },
+)
 SCALARS = either(_SCALAR, list_of(_SCALAR, "list of them"))
 CLUSTER = either(Shape("name", NAME.schema), section("cluster", "keys of [a cluster](#a-cluster)"))
 SCHEDULE = either(

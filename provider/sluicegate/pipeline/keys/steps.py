@@ -22,11 +22,12 @@ from sluicegate.pipeline.keys.base import (
     StepName,
     Uri,
 )
+from sluicegate.pipeline.keys.cluster import Cluster
 from sluicegate.pipeline.keys.fetch import Fetched
 from sluicegate.pipeline.keys.load import LoadOptions
 
 __all__ = [
-    "TRIGGER_RULES", "After", "Cluster", "CoreInstances", "FetchStep", "ForEach", "Instances", "Job", "LoadStep",
+    "TRIGGER_RULES", "After", "FetchStep", "ForEach", "Job", "LoadStep",
     "OnUpstreamFailure", "OperatorStep", "PythonStep", "Read", "Retries", "SparkStep", "Step", "StepBase", "TeardownOf",
     "TransformStep", "TriggerRule",
 ]  # fmt: skip
@@ -178,45 +179,6 @@ class FetchStep(StepBase):
     `{api: "https://api.example.com/v1/orders", connection: partner, records: data, pages: {by: link}}`."""
     into: Annotated[Name, Mark.WRITES]
     """The folder it lands in: a dataset, or a URI. Example: `s3://raw/orders/{{ ds }}/`."""
-
-
-class CoreInstances(Model):
-    """core: the core nodes of a cluster."""
-
-    type: str
-    """Their type. Example: `m7g.xlarge`."""
-    count: Positive = 1
-    """How many there are. Example: `2`."""
-
-
-class Instances(Model):
-    """instances: the machines of a cluster."""
-
-    primary: str
-    """The type of the primary node. Example: `m7g.xlarge`."""
-    core: CoreInstances | None = None
-    """The core nodes. Default: none. Example: `{type: m7g.xlarge, count: 2}`."""
-
-
-class Cluster(Model):
-    """A cluster: what one run's EMR cluster is made of."""
-
-    release: str
-    """EMR's release. Example: `emr-7.13.0`."""
-    instances: Instances
-    """Its machines. Example: `{primary: m7g.xlarge, core: {type: m7g.xlarge, count: 2}}`."""
-    log_uri: str | None = None
-    """Where EMR leaves its logs. Without it the log of a failed job is lost. Example: `s3://emr-logs/`."""
-    service_role: str = "EMR_DefaultRole"
-    """EMR's own role."""
-    job_flow_role: str = "EMR_EC2_DefaultRole"
-    """The role of its machines."""
-    subnet: str | None = None
-    """The subnet it starts in. Example: `subnet-0a1b2c3d`."""
-    tags: Mapping[str, str] = Field(default_factory=dict)
-    """AWS tags, beside those by which it is found again. Example: `{team: data}`."""
-    run_job_flow: Mapping[str, Any] = Field(default_factory=dict)
-    """Whatever else EMR's RunJobFlow takes, by its own names. Example: `{StepConcurrencyLevel: 1}`."""
 
 
 class Job(Part):

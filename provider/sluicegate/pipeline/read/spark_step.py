@@ -7,6 +7,7 @@ from sluicegate.pipeline.keys.base import keys_of
 from sluicegate.pipeline.keys.model import Cluster, Job, SparkStep, Step
 from sluicegate.pipeline.read.context import Raw, Site, check_file
 from sluicegate.pipeline.read.validate import known_keys, mapping, shown, text, validate, validate_part
+from sluicegate.pipeline.read.yaml_paths import as_written
 
 __all__ = ["read_spark"]
 
@@ -74,7 +75,7 @@ def _cluster(given: Raw, step: str, where: Where, site: Site) -> tuple[str, Clus
         site.report.error(where, "missing-key", f"a spark step needs a `cluster`{hint}", key=True)
         return "", None
     if isinstance(raw, dict):
-        return step, validate(Cluster, raw, at, site.report)
+        return step, _built(raw, at, site)
     name = text(raw, at, site.report, "a cluster's name, or keys and values")
     if name is None:
         return "", None
@@ -84,4 +85,12 @@ def _cluster(given: Raw, step: str, where: Where, site: Site) -> tuple[str, Clus
         site.report.error(at, "missing-cluster", f"there is no cluster {shown(name)}{hint}", suggestion=meant)
         return name, None
     place: Where = ("clusters", name)
-    return name, validate(Cluster, mapping(site.clusters[name], place, site.report), place, site.report)
+    return name, _built(mapping(site.clusters[name], place, site.report), place, site)
+
+
+def _built(raw: Raw, where: Where, site: Site) -> Cluster | None:
+    cluster = validate(Cluster, raw, where, site.report)
+    for index, action in enumerate(cluster.bootstrap_actions if cluster is not None else ()):
+        if "://" not in action.path:
+            check_file(action.path, (*where, *as_written(("bootstrap_actions", index, "path"), raw)), site)
+    return cluster

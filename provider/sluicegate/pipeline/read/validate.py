@@ -184,6 +184,8 @@ def _written(loc: tuple[int | str, ...], value: object) -> Where:
             value = value[str(part)]
         elif isinstance(value, list | tuple) and isinstance(part, int) and part < len(value):
             value = value[part]
+        elif isinstance(value, Mapping) and part == 0:
+            continue  # one that is written without the list
         else:
             # A key that is missing is reported at its parent; `_note` names it.
             break

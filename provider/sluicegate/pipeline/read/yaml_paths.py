@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sluicegate.pipeline.diagnostics import Where
 from sluicegate.pipeline.keys.model import REFERENCED
 from sluicegate.pipeline.text.source import Source
 
-__all__ = ["read_place", "write_place"]
+__all__ = ["as_written", "read_place", "write_place"]
 
 
 def read_place(source: Source, step: str, binding: str) -> Where:
@@ -47,3 +48,22 @@ def _place(source: Source, step: str, side: str, own: str, binding: str) -> Wher
         # Not there where the name comes out of a matrix that `source` is without.
         return (*where, bound.index(binding)) if binding in bound else where
     return where
+
+
+def as_written(where: Where, value: object) -> Where:
+    """The place of `where`, in which everything is in its long form, in a file that says `value`: without the index of
+    what is not in a list, and the key of what is in its short form.
+    """
+    way: list[str | int] = []
+    node: Any = value
+    for part in where:
+        if isinstance(part, int):
+            if not isinstance(node, list):
+                continue
+            node = node[part]
+        elif isinstance(node, Mapping):
+            node = node.get(part)
+        else:
+            break
+        way.append(part)
+    return tuple(way)

@@ -1,4 +1,4 @@
-"""The small languages inside a value: durations (`30s`, `6h`) and limits (`2%`, `100`)."""
+"""The small languages inside a value: durations (`30s`, `6h`), limits (`2%`, `100`) and sizes (`50GB`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
 
-__all__ = ["Duration", "Limit", "format_duration", "parse_duration"]
+__all__ = ["Duration", "Limit", "format_bytes", "format_duration", "parse_bytes", "parse_duration"]
 
 _DURATION = re.compile(r"([0-9]+)(s|m|h|d|w)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -42,6 +42,33 @@ def format_duration(value: timedelta) -> str:
         if count:
             text += f"{count}{unit}"
     return text or "0s"
+
+
+_BYTES = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?)?B")
+_PREFIXES = ("", "K", "M", "G", "T")
+
+
+def parse_bytes(value: object) -> int:
+    """`50GB`, `1.5TB` (powers of 1000), `64MiB` (powers of 1024), or a number of bytes.
+
+    :raises ValueError: for anything else, and for a part of a byte.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    found = _BYTES.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f"expected bytes such as 0, 500MB, 50GB or 64MiB, not {value!r}")
+    prefix = found[2] or ""
+    size = Decimal(found[1]) * (1024 if prefix.endswith("i") else 1000) ** _PREFIXES.index(prefix[:1])
+    if size != int(size):
+        raise ValueError(f"{value!r} is not a whole number of bytes")
+    return int(size)
+
+
+def format_bytes(size: int) -> str:
+    """The shortest text that `parse_bytes` reads back as the same bytes: `50GB`; a plain number below."""
+    power = max(power for power in range(len(_PREFIXES)) if size % 1000**power == 0 and (size or not power))
+    return f"{size // 1000**power}{_PREFIXES[power]}B" if size else "0"
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration)]

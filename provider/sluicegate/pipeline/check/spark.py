@@ -1,0 +1,39 @@
+"""What is wrong with the spark steps of a pipeline and their clusters, with its place in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sluicegate.pipeline.check.cluster import cluster_errors
+from sluicegate.pipeline.diagnostics import Diagnostic, Where
+from sluicegate.pipeline.keys.model import Pipeline, SparkStep
+from sluicegate.pipeline.read.yaml_paths import as_written
+from sluicegate.pipeline.text.source import Source
+
+__all__ = ["check_spark"]
+
+
+def check_spark(pipeline: Pipeline, source: Source) -> Iterator[Diagnostic]:
+    seen: set[Where] = set()
+    for step in (*pipeline.steps.values(), *pipeline.unfinished.values()):
+        if not isinstance(step, SparkStep):
+            continue
+        place = cluster_place(step, source)
+        if place not in seen:
+            seen.add(place)
+            for wrong in cluster_errors(step.cluster):
+                where = as_written((*place, *wrong.where), source.value)
+                yield source.diagnostic(where, wrong.code, wrong.message, key=wrong.key)
+        if step.cluster.by_input and not step.reads:
+            message = (
+                f"the cluster `{step.cluster_name}` has the size of the step's input (`by_input`), and it reads nothing"
+            )
+            yield source.diagnostic(
+                ("steps", step.name, "cluster"), "cluster", f"{message}: say `reads`, or leave it out"
+            )
+
+
+def cluster_place(step: SparkStep, source: Source) -> Where:
+    """Where the file, or its defaults, say what the step's cluster is made of."""
+    written = source.value["steps"][step.name].get("cluster")
+    return ("clusters", step.cluster_name) if isinstance(written, str) else ("steps", step.name, "cluster")

@@ -1,0 +1,146 @@
+# ruff: noqa: E501 - a table of bad clusters
+"""What contradicts itself in a cluster, or AWS does not take, is refused at its place `▸`, with what to do."""
+
+from __future__ import annotations
+
+from textwrap import indent
+
+import pytest
+
+from sluicegate.pipeline.keys.model import SparkStep
+from tests.pipeline.conftest import Dags
+
+GROUPS = "instances: {primary: m7g.xlarge, core: m7g.xlarge}\n"
+FLEETS = "fleets: {primary: m7g.xlarge, core: {types: m7g.xlarge, on_demand: 2}}\n"
+PIPELINE = """\
+sluicegate: 1
+steps:
+  a:
+    spark: s3://code/a.py
+    reads: {x: s3://in/x.csv}
+    cluster:
+      release: emr-7.13.0
+"""
+ARN = "arn:aws:iam::123456789012:role/data"
+
+
+@pytest.mark.parametrize(
+    ("cluster", "message"),
+    [
+        (GROUPS + "▸fleets: {primary: m7g.xlarge}\n", "groups or fleets, never both"),
+        ("tags: {}\n", "`instances` is missing, or `fleets`"),
+        ("instances: {primary: {type: m7g.xlarge, market: ▸spot}}\n", "leave it on demand, or say `interruptible: true`"),
+        ("fleets: {primary: {types: m7g.xlarge, on_demand: 0, spot: ▸1}}\n", "say `interruptible: true`"),
+        ("fleets: {▸primary: {types: m7g.xlarge, spot: 1}}\n", "one primary node, not 1 on demand and 1 spot"),
+        ("instances: {primary: m7g.xlarge, ▸task: m7g.xlarge}\n", "say `core` too"),
+        ("fleets: {primary: m, core: {types: ▸[a, a], spot: 1}}\n", "a is there twice"),
+        (f"fleets: {{primary: m, core: {{spot: 1, types: ▸{[f't{n}' for n in range(31)]}}}}}\n", "takes 30 types"),
+        ("fleets: {primary: m, ▸core: {types: a}}\n", "say `on_demand: 2`"),
+        ("fleets: {primary: m, core: {types: a, spot: 1, spot_timeout: ▸4m}}\n", "from 5m to 24h here, not 4m"),
+        ("fleets: {primary: m, core: {types: a, spot: 1, spot_timeout: ▸25h}}\n", "from 5m to 24h"),
+        ("fleets: {primary: m, core: {types: a, spot: 1, spot_timeout: ▸5m30s}}\n", "whole minutes"),
+        (GROUPS + "scaling: {min: 4, max: ▸3}\n", "`max: 3` is below `min: 4`"),
+        (GROUPS + "scaling: {min: 1, max: 3, max_core: ▸4}\n", "`max_core: 4` is above `max: 3`"),
+        (GROUPS + "scaling: {min: 1, max: 3, max_on_demand: ▸4}\n", "`max_on_demand: 4` is above"),
+        ("▸instances: {primary: m}\nscaling: {min: 1, max: 3}\n", "say `core` here"),
+        ("▸instances: {primary: m, core: {type: m, count: 4}}\nscaling: {min: 1, max: 3}\n", "begins with 4 core and task"),
+        ("▸instances: {primary: m, core: {type: m, count: 4}}\nscaling: {min: 1, max: 9, max_core: 3}\n", "4 core nodes"),
+        ("▸fleets: {primary: m, core: {types: m, on_demand: 4}}\nscaling: {min: 1, max: 9, max_on_demand: 3}\n", "4 on demand"),
+        (GROUPS + "by_input: [{from: ▸1GB, core: 2}]\n", "what holds below 1GB? let the first say `from: 0`"),
+        (GROUPS + "by_input: [{from: 0, core: 2}, {from: 2GB, core: 3}, {from: ▸1GB, core: 4}]\n", "expected more than 2GB"),
+        (GROUPS + "by_input: [{from: 0, core: 2}, {from: ▸50G, core: 3}]\n", "expected bytes such as 0, 500MB, 50GB"),
+        (GROUPS + "by_input: [▸{from: 0}]\n", "expected `core`, `task` or `max`"),
+        (GROUPS + "by_input: [{from: 0, core: 1}, {from: 1GB, ▸task: 4}]\n", "the cluster has no `task`"),
+        (GROUPS + "by_input: [{from: 0, core: 1}, {from: 1GB, ▸max: 4}]\n", "which the cluster does not have"),
+        (
+            "fleets: {primary: m, core: {types: m, on_demand: 2, spot: 2}}\n"
+            "by_input: [{from: 0, core: ▸4}, {from: 1GB, core: 9}]\n",
+            "units on demand and spot, and 4 does not say of which",
+        ),
+        (
+            GROUPS + "scaling: {min: 1, max: 3}\nby_input: [{from: 0, core: 1}, ▸{from: 1GB, core: 4}]\n",
+            "with this size it begins with 4 core and task nodes",
+        ),
+        (GROUPS + "subnets: [subnet-1, subnet-2, ▸subnet-1]\n", "subnet-1 is there already"),
+        (GROUPS + "subnets: ▸vpc-1\n", "expected the id of a subnet"),
+        (GROUPS + "log_uri: ▸/mnt/logs\n", "expected s3://<bucket>/"),
+        (GROUPS + "log_uri: ▸https://logs.s3.amazonaws.com/\n", "expected s3://<bucket>/"),
+        (GROUPS + "service_role: ▸role/data\n", "expected the name of a role or its ARN"),
+        (GROUPS + "job_flow_role: ▸arn:aws:iam::12:role/data\n", "expected the name of a role or its ARN"),
+        (GROUPS + "configurations: ▸[{Classification: spark-defaults}]\n", "expected keys and values, not a list"),
+        (GROUPS + "configurations: {spark-defaults: {a: ▸[1]}}\n", "expected text, a number, true or false"),
+        (GROUPS + "configurations: {spark-env: {export: {A: ▸{b: c}}}}\n", "expected text, a number, true or false"),
+        (GROUPS + "configurations: {▸spark-default: {a: b}}\n", "did you mean spark-defaults?"),
+        (GROUPS + "bootstrap_actions: ▸https://h/x.sh\n", "a file below the dags root or an s3:// URI"),
+        (GROUPS + "bootstrap_actions: ▸boot/missing.sh\n", "there is no file 'boot/missing.sh'"),
+        (GROUPS + "tags: {▸aws:x: y}\n", "AWS's own"),
+        (GROUPS + "tags: {▸\"sluicegate:run\": y}\n", "is Sluicegate's own"),
+        (GROUPS + "tags: {team: ▸\"a;b\"}\n", "write it with those"),
+        (GROUPS + f"tags: {{team: ▸{'x' * 257}}}\n", "values of 256"),
+        (GROUPS + "run_job_flow: {Instances: {▸KeepJobFlowAliveWhenNoSteps: true}}\n", "a cluster ends with its jobs"),
+        (GROUPS + "run_job_flow: {Instances: {▸TerminationProtected: false}}\n", "would outlive its jobs"),
+        (GROUPS + "run_job_flow: {▸Name: mine}\n", "found again"),
+        (GROUPS + "run_job_flow: {▸Steps: []}\n", "the jobs of the step"),
+        (GROUPS + "run_job_flow: {▸Tags: []}\n", "say `tags:`"),
+        (GROUPS + "run_job_flow: {▸StepConcurrencyLevel: 2}\n", "one after the other"),
+        (GROUPS + "run_job_flow: {▸ReleaseLabel: emr-7.0.0}\n", "`release` says this already"),
+        (GROUPS + "log_uri: s3://logs/\nrun_job_flow: {▸LogUri: s3://more/}\n", "`log_uri` says this already"),
+        (GROUPS + "run_job_flow: {Instances: {▸InstanceFleets: []}}\n", "EMR takes one of both"),
+        ("run_job_flow: {Instances: {InstanceGroups: [], ▸InstanceFleets: []}}\n", "never both"),
+        (
+            "run_job_flow: {Instances: {InstanceGroups: [▸{InstanceRole: MASTER, Market: SPOT}]}}\n",
+            "say it in `instances`",
+        ),
+        (
+            "run_job_flow: {Instances: {InstanceFleets: [{InstanceFleetType: CORE, "
+            "▸InstanceTypeConfigs: [{}, {}, {}, {}, {}, {}]}]}}\n",
+            "takes 5 types in a fleet without an AllocationStrategy, not 6",
+        ),
+        (GROUPS + "run_job_flow: {AutoTerminationPolicy: {IdleTimeout: ▸30}}\n", "from 60 seconds"),
+    ],
+)  # fmt: skip
+def test_a_contradiction_is_refused_at_its_place(dags: Dags, cluster: str, message: str) -> None:
+    text = PIPELINE + indent(cluster, "      ")
+    line = next((number for number, line in enumerate(text.splitlines(), 1) if "▸" in line), 0)
+    first = next(each for each in dags.diagnostics(text.replace("▸", "")) if each.is_error)
+    assert message in first.message
+    if not line:
+        assert (first.line, first.where) == (6, "steps.a.cluster")
+        return
+    assert (first.line, first.column) == (line, text.splitlines()[line - 1].index("▸") + 1)
+
+
+def test_what_goes_together_is_taken(dags: Dags) -> None:
+    dags.write("boot/install.sh", "#!/bin/sh\n")
+    text = f"""\
+instances:
+  - {{primary: m7g.xlarge, core: {{type: m7g.xlarge, count: 2, market: spot}}, task: {{type: m7g.xlarge, count: 4}}}}
+  - {{primary: {{type: m6g.xlarge, market: spot, interruptible: true}}, core: {{type: m6g.xlarge, count: 2}}, task: m6g.xlarge}}
+by_input: [{{from: 0, core: 2}}, {{from: 50GB, core: 10, task: 10, max: 40}}]
+scaling: {{min: 2, max: 20, max_on_demand: 20, max_core: 10}}
+service_role: {ARN}
+subnets: [subnet-1, subnet-2]
+bootstrap_actions: [boot/install.sh, {{path: s3://code/x.sh, args: [1], name: x}}]
+configurations: {{spark-defaults: {{spark.sql.adaptive.enabled: true}}, my-own: {{a: 1}}}}
+run_job_flow: {{Instances: {{UnhealthyNodeReplacement: true}}}}
+"""
+    step = dags.read(PIPELINE + indent(text, "      ")).steps["a"]
+    assert isinstance(step, SparkStep)
+    assert len(step.cluster.instances) == 2
+
+
+def test_the_size_of_the_input_needs_an_input(dags: Dags) -> None:
+    text = PIPELINE.replace("    reads: {x: s3://in/x.csv}\n", "") + indent(
+        GROUPS + "by_input: [{from: 0, core: 2}]\n", "      "
+    )
+    [found] = [each for each in dags.diagnostics(text) if each.is_error]
+    assert "it reads nothing" in found.message
+
+
+def test_what_is_wrong_with_a_named_cluster_is_in_the_defaults_and_there_once(dags: Dags) -> None:
+    dags.write(
+        "defaults.yaml", "clusters:\n  small:\n    release: e\n    instances: {primary: m}\n    log_uri: logs/\n"
+    )
+    step = "{spark: s3://code/a.py, cluster: small}"
+    [found] = [each for each in dags.diagnostics(f"sluicegate: 1\nsteps: {{a: {step}, b: {step}}}\n") if each.is_error]
+    assert (found.file.name, found.line, found.where) == ("defaults.yaml", 5, "clusters.small.log_uri")
