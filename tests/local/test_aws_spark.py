@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from sluicegate.local.aws import LocalAws
+from sluicegate.local.aws.archive import Archives
+from sluicegate.local.aws.spark import java_home, spark_home
 from tests.local.test_aws_emr import ended, start, steps_of, wait_for
 from tests.local.test_aws_s3 import client_of
 
@@ -160,3 +162,18 @@ def _command(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
     except OSError:
         return ""
+
+
+def test_java_takes_spark_from_the_archive(tmp_path: Path) -> None:
+    java, spark = java_home(), spark_home()
+    if not (archives := Archives(tmp_path / "the cache")).can_make(java):
+        pytest.skip("an older Java")
+    listed = tmp_path / "classes"
+    listed.write_text("java/lang/Object\norg/apache/spark/sql/execution/SparkPlan\n")
+    thread = archives.make(java, spark, listed)
+    assert thread
+    thread.join(120)
+    options = [f"-XX:SharedArchiveFile={archives.find(java, spark)}", "-Xshare:on", "-Xlog:class+load"]
+    command = [java / "bin/java", *options, "-cp", f"{spark}/jars/*", "org.apache.spark.launcher.Main"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+    assert "org.apache.spark.launcher.Main source: shared objects file" in said

@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         slots=options.slots,
         cores=options.cores,
         memory=options.memory,
+        cache=options.cache,
     )
     try:
         aws.start()
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--access-key", help=f"the only access key id let in (default: ${KEY_VARIABLE})")
     parser.add_argument("--slots", type=int, default=1, help="steps that run at the same time (default 1)")
     parser.add_argument("--cores", type=int, default=2, help="cores of one Spark job (default 2)")
+    parser.add_argument("--cache", type=Path, help="folder for an archive of Spark's classes, 150 MB (default: none)")
     parser.add_argument("--memory", default="1g", help="memory of one Spark job's JVM (default 1g)")
     return parser
 

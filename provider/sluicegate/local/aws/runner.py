@@ -6,17 +6,16 @@ Which command a step becomes is the `builder`'s matter (Spark's is `SparkBuilder
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 from sluicegate.local.aws import guardian
+from sluicegate.local.aws.archive import Archives
 from sluicegate.local.aws.clusters import Cluster, Failure, Json, Step
 from sluicegate.local.aws.fleet import Cancellation
+from sluicegate.local.aws.guarded import NO_LIMIT, Guarded
 from sluicegate.local.aws.logs import StepLogs
 from sluicegate.local.aws.objects import Objects, S3Error
 from sluicegate.local.aws.spark import (
@@ -24,13 +23,18 @@ from sluicegate.local.aws.spark import (
     Place,
     StepRejectedError,
     bucket_of,
+    java_home,
     local_command,
     parse,
+    spark_home,
     split_deadline,
 )
 
 Builder = Callable[[Cluster, Step, Path], Command]
 """(cluster, step, work folder) -> command; raises StepRejectedError."""
+
+CLASSES = "classes"
+"""In a step's work folder: what its JVM loaded."""
 
 _IGNORED_REQUESTS = {
     "BootstrapActions": "bootstrap actions",
@@ -95,6 +99,7 @@ class GuardedRunner:
         status = self._guarded(command, logs, cancellation)
         logs.note(f"waitProcessCompletion ended with exit code {status}")
         if status == 0:
+            command.succeeded()
             return None
         if command.deadline and status in (guardian.TIMED_OUT, guardian.KILLED):
             seconds = f"{command.deadline.seconds:g} s"
@@ -105,29 +110,14 @@ class GuardedRunner:
 
     def _guarded(self, command: Command, logs: StepLogs, cancellation: Cancellation) -> int:
         limit = command.deadline
-        timing = (f"{limit.seconds}", limit.signal, f"{limit.kill_after}") if limit else ("0", "TERM", "0")
+        timing = (f"{limit.seconds}", limit.signal, f"{limit.kill_after}") if limit else NO_LIMIT
         with logs.path("stdout").open("ab") as out, logs.path("stderr").open("ab") as err:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", guardian.__file__, *timing, *command.argv],
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=err,
-                env=dict(command.env),
-                cwd=command.cwd,
-                start_new_session=True,  # a Ctrl-C on the terminal is the server's to handle
-            )
-        # The guardian reads the end of its input, kills what it started and goes; see its docstring.
-        cancellation.on_request(process.terminate)
+            process = Guarded(command.argv, out, err, command.env, command.cwd, timing)
+        cancellation.on_request(process.stop)
         try:
-            status = process.wait()
-            if status < 0:
-                guardian.kill_session(process.pid)
-            return status
+            return process.wait()
         finally:
             cancellation.on_request(None)
-            if process.stdin:
-                with suppress(OSError):
-                    process.stdin.close()
 
 
 @dataclass(frozen=True)
@@ -139,6 +129,7 @@ class SparkBuilder:
     memory: str = "1g"
     env: dict[str, str] = field(default_factory=dict)
     """What a job finds in its environment besides Spark's own, such as the endpoint for boto3."""
+    archives: Archives | None = None
 
     def __call__(self, cluster: Cluster, step: Step, work: Path) -> Command:
         if step.jar.rpartition("/")[2] != "command-runner.jar":
@@ -159,8 +150,22 @@ class SparkBuilder:
             env=self.env,
         )
         files = work / "files"
-        command = local_command(parse(args[1:]), place, lambda uri: self._fetch(uri, files))
-        return Command(command.argv, command.env, command.cwd, deadline, command.notes)
+        command = local_command(parse(args[1:]), self._with_archive(place), lambda uri: self._fetch(uri, files))
+        classes = work / CLASSES
+        return replace(command, deadline=deadline, succeeded=lambda: self._make_archive(classes))
+
+    def _with_archive(self, place: Place) -> Place:
+        if self.archives is None:
+            return place
+        java = java_home()
+        archive = self.archives.find(java, spark_home())
+        if archive is None and self.archives.can_make(java):
+            return replace(place, classes=place.work / CLASSES)
+        return replace(place, archive=archive)
+
+    def _make_archive(self, classes: Path) -> None:
+        if self.archives:
+            self.archives.make(java_home(), spark_home(), classes)
 
     def _fetch(self, uri: str, folder: Path) -> str:
         """An `s3://` file as a local path; anything else as it is. Raises S3Error."""

@@ -22,6 +22,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
+from sluicegate.local.aws.archive import Archives
 from sluicegate.local.aws.fleet import Fleet
 from sluicegate.local.aws.objects import Objects
 from sluicegate.local.aws.runner import Builder, GuardedRunner, SparkBuilder
@@ -48,8 +49,8 @@ class LocalAws:
     root), `state` the records of clusters (default: `emr-state` beside it). With `create_buckets` a write, or
     a Spark job that names one, makes a missing bucket. Port 0 lets the OS pick. `slots`
     is how many steps run at the same time, `cores` and `memory` are for each of them. Without `access_key`
-    every client is let in, without `secret_key` every client that has the access key. `builder` replaces Spark,
-    for tests.
+    every client is let in, without `secret_key` every client that has the access key. `cache` is a folder for what
+    makes Spark start faster (`archive`), shared by all servers of a user. `builder` replaces Spark, for tests.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class LocalAws:
         slots: int = 1,
         cores: int = 2,
         memory: str = "1g",
+        cache: Path | None = None,
         builder: Builder | None = None,
     ) -> None:
         self.root = root.resolve()
@@ -78,11 +80,13 @@ class LocalAws:
         self._slots = slots
         self._cores = cores
         self._memory = memory
+        self._cache = cache
         self._builder = builder
         self._lock: IO[str] | None = None
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
         self._fleet: Fleet | None = None
+        self._archives: Archives | None = None
 
     @property
     def port(self) -> int:
@@ -107,6 +111,7 @@ class LocalAws:
                 objects = Objects(self.root, create_buckets=self._create_buckets)
                 for name in self._buckets:
                     objects.create_bucket(name)
+                self._archives = Archives(self._cache) if self._cache else None
                 builder = self._builder or self._spark(objects)
                 runner = GuardedRunner(objects, self.logs, self.state / "work", builder)
                 self._fleet = Fleet(runner, self.state, self._slots)
@@ -134,9 +139,11 @@ class LocalAws:
             self._server.server_close()
         if self._fleet:
             self._fleet.close()
+        if self._archives:
+            self._archives.close()
         if self._lock:
             self._lock.close()
-        self._server = self._thread = self._fleet = self._lock = None
+        self._server = self._thread = self._fleet = self._archives = self._lock = None
 
     def __enter__(self) -> LocalAws:
         self.start()
@@ -155,7 +162,7 @@ class LocalAws:
             "AWS_SECRET_ACCESS_KEY": known.secret or "local",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
-        return SparkBuilder(objects, self._cores, self._memory, env)
+        return SparkBuilder(objects, self._cores, self._memory, env, self._archives)
 
 
 class _Application:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sluicegate.local.aws.archive import SMALL_JVM
+
 _FLAGS = frozenset({"--verbose", "-v", "--supervise"})
 _VALUED = frozenset(
     {
@@ -71,7 +73,6 @@ _IGNORED_CONF = frozenset(
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 _S3 = re.compile(r"s3[an]?://([^/]+)(/?.*)", re.DOTALL)
 _VIEWFS = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
-_SMALL_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -111,6 +112,10 @@ class Place:
     defaults: Mapping[str, str] = field(default_factory=dict)
     """The cluster's own `spark-defaults`."""
     env: Mapping[str, str] = field(default_factory=dict)
+    archive: Path | None = None
+    """Spark's classes, see `archive`."""
+    classes: Path | None = None
+    """The file in which the JVM is to list the classes that it loads."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,8 @@ class Command:
     cwd: Path
     deadline: Deadline | None = None
     notes: tuple[str, ...] = ()
+    succeeded: Callable[[], object] = lambda: None
+    """Called when it has ended well, while its work folder is there."""
 
 
 def split_deadline(args: Sequence[str]) -> tuple[Deadline | None, list[str]]:
@@ -224,7 +231,10 @@ def local_command(submission: Submission, place: Place, fetch: Callable[[str], s
 def _forced(place: Place, extra_java: str) -> dict[str, str]:
     tmp = place.work / "tmp"
     # Quoted for a path with spaces in it: Spark splits these as a shell would.
-    java = f'{_SMALL_JVM} "-Djava.io.tmpdir={tmp}" "-Dderby.system.home={place.work}"'
+    quoted = [f'"-Djava.io.tmpdir={tmp}"', f'"-Dderby.system.home={place.work}"']
+    quoted += [f'"-XX:SharedArchiveFile={place.archive}"'] if place.archive else []
+    quoted += [f'"-XX:DumpLoadedClassList={place.classes}"'] if place.classes else []
+    java = " ".join([*SMALL_JVM, *quoted])
     conf = {
         _JAVA_OPTIONS: f"{extra_java} {java}".strip(),
         "spark.ui.enabled": "false",
@@ -274,11 +284,16 @@ def _environment(place: Place) -> dict[str, str]:
         "PYSPARK_PYTHON": sys.executable,
         "PYTHONUNBUFFERED": "1",
         "SPARK_HOME": str(spark_home()),
-        "SPARK_LAUNCHER_OPTS": _SMALL_JVM,
+        "SPARK_LAUNCHER_OPTS": " ".join([*SMALL_JVM, *_launcher_archive(place.archive)]),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "TMPDIR": str(place.work / "tmp"),
         **place.env,
     }
+
+
+def _launcher_archive(archive: Path | None) -> list[str]:
+    # A shell splits these at spaces, and nothing can be quoted.
+    return [f"-XX:SharedArchiveFile={archive}"] if archive and " " not in str(archive) else []
 
 
 def spark_home() -> Path:

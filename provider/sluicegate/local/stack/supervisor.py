@@ -20,7 +20,7 @@ from dataclasses import replace
 
 import psutil
 
-from sluicegate.local.stack import airflow, databases, ports, postgres, processes
+from sluicegate.local.stack import airflow, aws, databases, ports, postgres, processes
 from sluicegate.local.stack.component import Component, rotate
 from sluicegate.local.stack.errors import AlreadyRunning, StackError
 from sluicegate.local.stack.events import Event
@@ -109,7 +109,7 @@ class Supervisor:
         env = airflow.environment(base, self._state, secrets, chosen, self._run.bundles)
         airflow.write_home(self._state, secrets)
         fork_server = ForkServer(env, self._state.log("fork-server"), self._state.airflow)
-        self._loop.launch(self._aws(base, chosen, secrets))
+        self._loop.launch(aws.component(self._state, chosen, secrets, environment(base, "aws")))
         self._start_postgres(base, chosen, secrets)
         self._start_airflow(env, chosen, secrets, fork_server)
         fork_server.close()
@@ -128,27 +128,6 @@ class Supervisor:
             self._say(Event("note", f"ended {count} processes that an earlier stack had left behind"))
         # Its process is gone, but the number in it may by now be another's, which would keep Postgres out.
         (postgres.data_folder(self._state) / "postmaster.pid").unlink(missing_ok=True)
-
-    def _aws(self, base: Mapping[str, str], chosen: Ports, secrets: Secrets) -> Component:
-        state = self._state
-        command = (
-            sys.executable, "-m", "sluicegate.local.aws",
-            "--port", str(chosen.aws), "--root", str(state.s3), "--logs", str(state.logs / "emr"),
-            "--state", str(state.emr), "--ready", str(state.aws_ready), "--create-buckets",
-        )  # fmt: skip
-        return Component(
-            name="aws",
-            command=command,
-            env=environment(base, "aws")
-            | {
-                "SLUICEGATE_LOCAL_KEY": secrets.aws_access_key,
-                "SLUICEGATE_LOCAL_SECRET": secrets.aws_secret_key,
-            },
-            log=state.log("aws"),
-            cwd=state.root,
-            before=lambda: state.aws_ready.unlink(missing_ok=True),
-            ready=lambda since: state.aws_ready.exists(),
-        )
 
     def _start_postgres(self, base: Mapping[str, str], chosen: Ports, secrets: Secrets) -> None:
         run_as = postgres.choose_run_as(self._state, postgres.Binaries.find())
