@@ -45,6 +45,8 @@ class EmrClient:
         # RunJobFlow has no idempotency token: botocore must not repeat it on its own.
         self._once = aws.client("emr", attempts=1)
         self._emr = aws.client("emr", attempts=attempts)
+        self.listed: list[ClusterStatus] = []
+        """What ran when `all_live` or `live` asked last."""
 
     def find(self, key: RunKey, *, since: datetime | None, known: str = "", older: bool = False) -> list[Found]:
         """The clusters of `key` that were made after `since`, whatever their state; names are looked up, and
@@ -69,8 +71,7 @@ class EmrClient:
 
     def live(self, key: RunKey) -> list[str]:
         """The ids of the clusters of `key` that run, by name alone: one call a page."""
-        with _faults():
-            return [e["Id"] for e in self._list(list(LIVE_STATES), None) if key.attempt(e["Name"]) is not None]
+        return [cluster.cluster_id for cluster in self.all_live() if key.attempt(cluster.name) is not None]
 
     def describe(self, cluster_id: str) -> ClusterStatus:
         with _faults():
@@ -125,7 +126,7 @@ class EmrClient:
         """Whatever runs in this account and region, as the list shows it: without tags."""
         with _faults():
             entries = list(self._list(list(LIVE_STATES), None))
-        return [
+        self.listed = [
             ClusterStatus(
                 cluster_id=entry["Id"],
                 name=entry["Name"],
@@ -134,6 +135,7 @@ class EmrClient:
             )
             for entry in entries
         ]
+        return self.listed
 
     def _list(self, states: list[str], created_after: datetime | None) -> Iterator[dict[str, Any]]:
         after = {} if created_after is None else {"CreatedAfter": created_after}

@@ -18,7 +18,7 @@ from sluicegate.emr.launch import DOUBT, LOOK_AGAIN, Launch
 from sluicegate.emr.names import RunKey
 from sluicegate.emr.record import Record, Store
 from sluicegate.emr.request import not_after
-from sluicegate.emr.tags import ENDED_BY, NOT_AFTER, PLACEMENT
+from sluicegate.emr.tags import DEADLINE, ENDED_BY, NOT_AFTER, PLACEMENT
 from sluicegate.emr.task import Client, Ended, Try, Wait, Work
 from sluicegate.emr.verdict import ClusterStatus, StepStatus, complete, verdict
 from sluicegate.faults import FatalFault, TransientFault, classify, fault
@@ -226,6 +226,8 @@ class Engine:
         if cluster.terminal and (complete(steps) or not ended_by):
             placement = self._next_placement(cluster, steps)
             return Ended(cluster, steps) if placement is None else self._begin(placement)
+        if ended_by == DEADLINE:
+            return self._late()
         if ended_by:
             # A duplicate that lost, or an earlier try that was killed after this one had found its cluster.
             log.info("%s was ended by Sluicegate itself (%s)", cluster.name, ended_by)
@@ -248,7 +250,7 @@ class Engine:
         decision = decide(self._find(), finished_attempt=self._settled)
         if isinstance(decision, AlreadyDone):
             return self._reported(decision.cluster.cluster_id)
-        ended = self._end("deadline")
+        ended = self._end(DEADLINE)
         limits = [f"max_runtime {format_duration(self._work.max_runtime)} for each job"]
         if self._work.timeout:
             limits.append(f"timeout {format_duration(self._work.timeout)} for the step")

@@ -17,6 +17,8 @@ DEFAULT_DEPLOYMENT = "sluicegate"
 """The name of an Airflow that was given none: the default of `[sluicegate] deployment`."""
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
+_MADE = r"-[0-9a-f]{16}-a[1-9][0-9]*"
+"""How the names of our clusters end."""
 _LONGEST = 100
 """The longest of each readable part. EMR takes names of up to 256 characters."""
 
@@ -46,6 +48,13 @@ class RunKey:
         """`<deployment>-<pipeline>-<digest>-a<attempt>`; attempts count from 1."""
         return f"{self.base}-a{attempt}"
 
+    def beside(self, name: str) -> bool:
+        """Whether `name` looks like the name of a cluster of another task instance of the same DAG."""
+        if name.startswith(f"{self.base}-"):
+            return False
+        start = f"{_readable(self.deployment)}-{_readable(self.dag_id)}"
+        return bool(re.fullmatch(re.escape(start) + _MADE, name))
+
     def attempt(self, name: str) -> int | None:
         """The attempt that `name` is of this key, or None when it is not a name of this key."""
         match = re.fullmatch(re.escape(self.base) + r"-a([1-9][0-9]*)", name)
@@ -54,7 +63,7 @@ class RunKey:
 
 def may_be_of(deployment: str, name: str) -> bool:
     """Whether `name` looks like the name of a cluster of `deployment`. Its tags say whether it is one."""
-    return bool(re.fullmatch(re.escape(_readable(deployment)) + r"-.*-[0-9a-f]{16}-a[1-9][0-9]*", name))
+    return bool(re.fullmatch(re.escape(_readable(deployment)) + r"-.*" + _MADE, name))
 
 
 def _readable(text: str) -> str:

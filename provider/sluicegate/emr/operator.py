@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
-from sluicegate.emr.names import DEFAULT_DEPLOYMENT, RunKey
+from sluicegate.emr.deployment import deployment_name
+from sluicegate.emr.names import RunKey
 from sluicegate.emr.record import another_try, generation
 from sluicegate.emr.request import cluster_request, not_after, plain_job
 from sluicegate.emr.tags import own_tags
@@ -25,6 +26,7 @@ from sluicegate.runtime.step import StepContext, StepResult
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from sluicegate.emr.client import EmrClient
     from sluicegate.emr.connection import Aws
     from sluicegate.emr.engine import Engine
     from sluicegate.emr.task import Ended, Wait
@@ -94,6 +96,7 @@ class SparkOperator(StepOperator):
         self.timeout = timeout
         self.log_wait = log_wait
         self._engine: Engine | None = None
+        self._client: EmrClient | None = None
         if not self.jobs:
             raise ValueError(f"{self.task_id}: `jobs` is empty")
         if max_runtime < timedelta(seconds=1):
@@ -110,7 +113,9 @@ class SparkOperator(StepOperator):
             raise AirflowSkipException("Dry run: Spark jobs are not run, no cluster is started.")
         limit = self._limit()
         engine, aws = self._connect(context, step)
-        return self._go_on(engine, aws, engine.begin(), None if limit is None else datetime.now(UTC) + limit)
+        way = engine.begin()
+        self._end_beside(step)
+        return self._go_on(engine, aws, way, None if limit is None else datetime.now(UTC) + limit)
 
     def resume(self, context: Context, event: Mapping[str, Any], until: str | None = None) -> StepResult:
         """After the trigger has fired: report how the cluster ended, or go on with another one."""
@@ -192,8 +197,18 @@ class SparkOperator(StepOperator):
             jobs=self._jobs,
             timeout=self._limit(),
         )
-        self._engine = Engine(EmrClient(aws), step.store, key, this, work)
+        self._client = EmrClient(aws)
+        self._engine = Engine(self._client, step.store, key, this, work)
         return self._engine, aws
+
+    def _end_beside(self, step: StepContext) -> None:
+        """End what earlier runs of this pipeline have left: whatever died that was to end it, this task is alive."""
+        from sluicegate.emr.sweep import Sweep
+        from sluicegate.emr.task_states import OwnAirflow
+
+        if self._client is not None:
+            key = self._run_key(step)
+            Sweep(self._client, OwnAirflow(), key.deployment).end_beside(key)
 
     def _request(
         self, aws: Aws, key: RunKey, step: StepContext, generation: str, attempt: int, placement: int
@@ -223,10 +238,8 @@ class SparkOperator(StepOperator):
         return len(self.jobs) + len(self.checks)
 
     def _run_key(self, step: StepContext) -> RunKey:
-        from airflow.sdk.configuration import conf
-
         return RunKey(
-            deployment=conf.get("sluicegate", "deployment", fallback=DEFAULT_DEPLOYMENT),
+            deployment=deployment_name(),
             dag_id=self.dag_id,
             run_id=step.run_id,
             task_id=self.task_id,

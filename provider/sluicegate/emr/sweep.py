@@ -16,13 +16,16 @@ from sluicegate.emr.attempt import LIVE_STATES
 from sluicegate.emr.client import EmrClient
 from sluicegate.emr.names import RunKey, may_be_of
 from sluicegate.emr.orphans import GRACE, Judged, Kind, LiveCluster, TaskState, judge
-from sluicegate.emr.tags import ENDED_BY, Unowned, owner
+from sluicegate.emr.tags import DEADLINE, ENDED_BY, Unowned, owner
 from sluicegate.emr.verdict import ClusterStatus
-from sluicegate.faults import FaultError
+from sluicegate.faults import FaultError, classify
 
 __all__ = ["Ending", "Sweep", "Tasks"]
 
 log = logging.getLogger(__name__)
+
+_BESIDE = 5
+"""How many clusters of earlier runs a task looks at, the oldest ones."""
 
 
 class Tasks(Protocol):
@@ -70,6 +73,21 @@ class Sweep:
                 ours.append(_live(described))
         return sorted([*others, *self.judge(ours)], key=lambda each: (each.cluster.created, each.cluster.cluster_id))
 
+    def end_beside(self, key: RunKey) -> None:
+        """End orphans of earlier runs of the same DAG, among what the client has listed just now. Never raises.
+
+        A few at a time: this is what a task does on its way, and where nothing is left over it costs no call.
+        """
+        try:
+            old = self.clock() - self.grace
+            listed = [each for each in self.client.listed if key.beside(each.name)]
+            listed = [each for each in listed if each.created is not None and each.created < old][-_BESIDE:]
+            described = [self.client.describe(each.cluster_id) for each in listed]
+            judged = self.judge([_live(each) for each in described if each.state in LIVE_STATES])
+            self.end(each for each in judged if each.kind is Kind.ORPHAN)
+        except Exception as unseen:
+            log.warning("Orphans of earlier runs may be left, for a janitor to end: %s", classify(unseen))
+
     def judge(self, clusters: Iterable[LiveCluster]) -> list[Judged]:
         """What is to be thought of these, as their tasks are now."""
         found = list(clusters)
@@ -108,7 +126,7 @@ class Sweep:
         if earlier := orphan.cluster.tags.get(ENDED_BY):
             return earlier
         ends = orphan.owner.not_after if orphan.owner else None
-        return "deadline" if ends is not None and self.clock() > ends else "orphan"
+        return DEADLINE if ends is not None and self.clock() > ends else "orphan"
 
 
 def _live(cluster: ClusterStatus) -> LiveCluster:

@@ -14,8 +14,8 @@ from sluicegate.emr.names import RunKey
 from sluicegate.pipeline.check.cluster import TAG
 
 __all__ = [
-    "ENDED_BY", "GENERATION", "LONGEST_VALUE", "NOT_AFTER", "PLACEMENT", "RUN", "TAG", "Owner", "Unowned", "decoded",
-    "encoded", "own_tags", "owner",
+    "DEADLINE", "ENDED_BY", "GENERATION", "LONGEST_VALUE", "NOT_AFTER", "PLACEMENT", "RUN", "TAG", "Owner", "Unowned",
+    "decoded", "encoded", "own_tags", "owner",
 ]  # fmt: skip
 
 RUN = f"{TAG}run"
@@ -32,6 +32,9 @@ GENERATION = f"{TAG}generation"
 
 PLACEMENT = f"{TAG}placement"
 """Where it was started: 0 is the place that is tried first."""
+
+DEADLINE = "deadline"
+"""The value of `ENDED_BY` for a cluster that ran out of time."""
 
 LONGEST_VALUE = 256
 
