@@ -17,6 +17,7 @@ def get_provider_info() -> dict[str, object]:
         "package-name": "airflow-provider-sluicegate",
         "name": "Sluicegate",
         "description": "YAML files become DAGs with right dependencies, repeatable loads and dead letters.",
+        "extra-links": [f"sluicegate.emr.links.{name}" for name in ("ClusterLink", "StepLogLink", "HistoryLink")],
         "config": {
             "sluicegate": {
                 "description": "Settings of Sluicegate.",

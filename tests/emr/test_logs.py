@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from sluicegate.emr.connection import Aws
-from sluicegate.emr.logs import read_tail, step_log_folder
+from sluicegate.emr.logs import bootstrap_log_folder, driver_tail, read_tail, step_log_folder
+from sluicegate.emr.verdict import ClusterStatus
 
 
 @pytest.fixture
@@ -77,3 +78,53 @@ def test_a_torn_log_gives_what_there_is(aws: Any, s3: Any) -> None:
     whole = gzip.compress("".join(f"{n} {n * 7919 % 104729}\n" for n in range(4000)).encode())
     aws.s3.put("s3://logs/j-1/steps/s-1/stdout.gz", whole[: len(whole) // 2])
     assert "cannot be unpacked" in read(s3, Clock()).stdout.splitlines()[-1]
+
+
+def test_what_ended_the_command_is_in_the_controllers_log(aws: Any, s3: Any) -> None:
+    put(aws, "stdout", "")
+    put(aws, "stderr", "")
+    put(aws, "controller", "INFO ended with exit code 0\nWARN Step failed with exitCode 137 and took 9 seconds")
+    assert read(s3, Clock()).exit_status == 137
+
+
+def test_the_file_that_holds_the_traceback_is_the_last(aws: Any, s3: Any) -> None:
+    put(aws, "stdout", "so far so good")
+    put(aws, "stderr", "Traceback (most recent call last):\nValueError: x")
+    assert [name for name, _ in read(s3, Clock()).files] == ["stdout", "stderr"]
+
+
+def test_a_job_in_cluster_mode_has_its_traceback_in_the_drivers_container(aws: Any, s3: Any) -> None:
+    put(aws, "stdout", "")
+    put(aws, "stderr", "SparkException: Application application_17_0001 finished with failed status")
+    step = read(s3, Clock())
+    assert driver_tail(s3, "s3://logs/", "j-1", step) is None
+    for attempt, container in ((1, "000001"), (2, "000001"), (2, "000002")):
+        folder = f"s3://logs/j-1/containers/application_17_0001/container_17_0001_0{attempt}_{container}"
+        aws.s3.put(f"{folder}/stdout.gz", f"attempt {attempt} in {container}")
+    found = driver_tail(s3, "s3://logs/", "j-1", step)
+    assert found is not None
+    assert found.stdout == "attempt 2 in 000001"
+
+
+def test_a_job_in_client_mode_has_no_other_log(aws: Any, s3: Any) -> None:
+    put(aws, "stdout", "")
+    put(aws, "stderr", "INFO Client: Application report for application_17_0001 (state: FINISHED)")
+    assert driver_tail(s3, "s3://logs/", "j-1", read(s3, Clock())) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "message", "folder"),
+    [
+        ({"primary-instance-id": "i-1", "bootstrap-action": "2"}, "", "s3://logs/j-1/node/i-1/bootstrap-actions/2/"),
+        ({}, "On the master instance (i-0a1), bootstrap action 1 returned a non-zero return code",
+         "s3://logs/j-1/node/i-0a1/bootstrap-actions/1/"),
+        ({}, "On 2 slave instances (including i-0a1 and i-0b2), bootstrap action 3 returned a non-zero return code",
+         "s3://logs/j-1/node/i-0a1/bootstrap-actions/3/"),
+        ({}, "On the master instance (i-0a1), application provisioning failed", None),
+    ],
+)  # fmt: skip
+def test_the_log_of_a_bootstrap_action_is_found(data: dict[str, str], message: str, folder: str | None) -> None:
+    cluster = ClusterStatus(
+        "j-1", "d-p-0-a1", "TERMINATED_WITH_ERRORS", "BOOTSTRAP_FAILURE", message, error_data=data, log_uri="s3://logs/"
+    )
+    assert bootstrap_log_folder(cluster) == folder

@@ -277,6 +277,26 @@ def test_unknown_clusters_and_actions_are_errors_of_emr(emr: Any) -> None:
     assert error_code(emr.list_instances, ClusterId="j-NONE") == "NotImplemented"
 
 
+def test_the_machines_that_were_asked_for_are_listed_with_their_times(emr: Any) -> None:
+    groups = [
+        {"InstanceRole": "MASTER", "InstanceType": "m7g.xlarge", "InstanceCount": 1},
+        {"InstanceRole": "TASK", "InstanceType": "c7g.large", "InstanceCount": 2, "Market": "SPOT"},
+    ]
+    cluster = start(emr, script("true"), Instances={"InstanceGroups": groups})
+    lived = ended(emr, cluster)["Status"]["Timeline"]
+    machines = emr.list_instances(ClusterId=cluster)["Instances"]
+    assert [(one["Market"], one["InstanceType"]) for one in machines] == [
+        ("ON_DEMAND", "m7g.xlarge"), ("SPOT", "c7g.large"), ("SPOT", "c7g.large"),
+    ]  # fmt: skip
+    assert all(one["Status"]["Timeline"] == lived for one in machines)
+    configs = [{"InstanceType": "m7g.xlarge", "WeightedCapacity": 2}, {"InstanceType": "m6g.xlarge"}]
+    fleet = {"InstanceFleetType": "CORE", "TargetOnDemandCapacity": 3, "TargetSpotCapacity": 2}
+    fleets = start(emr, script("true"), Instances={"InstanceFleets": [fleet | {"InstanceTypeConfigs": configs}]})
+    assert [one["Market"] for one in emr.list_instances(ClusterId=fleets)["Instances"]] == [
+        "ON_DEMAND", "ON_DEMAND", "SPOT",
+    ]  # fmt: skip
+
+
 def test_tags_are_added(emr: Any) -> None:
     cluster = start(emr, keep=True)
     emr.add_tags(ResourceId=cluster, Tags=[{"Key": "a", "Value": "b"}])

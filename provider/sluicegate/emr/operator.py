@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
 from sluicegate.emr.deployment import deployment_name
+from sluicegate.emr.links import LINKS, addresses
 from sluicegate.emr.names import RunKey
 from sluicegate.emr.record import another_try, generation
 from sluicegate.emr.request import cluster_request, not_after, plain_job
@@ -46,7 +47,9 @@ class SparkOperator(StepOperator):
 
     A retry goes on with the cluster that an earlier try has started, and a task that a person clears gets
     a new one. With `force` the clusters of earlier tries are ended and a new one is started, with which the retries
-    go on. Returns `{"cluster_id", "name", "seconds", "steps": [{"name", "state", "seconds"}]}`.
+    go on. Returns `{"cluster_id", "name", "seconds", "steps": [{"name", "state", "seconds"}], "usage"}`, the last as
+    `{"cluster_seconds", "instance_hours": {"on_demand", "spot"}, "machines": [{"market", "type", "count", "hours"}]}`,
+    or None where AWS does not say.
 
     :param jobs: job files below `root` or `s3://` URIs, with their arguments
     :param cluster: what the cluster is made of
@@ -64,6 +67,9 @@ class SparkOperator(StepOperator):
     template_fields: Sequence[str] = ("jobs", "reads", "writes")
     sources = ("reads",)
     ui_color = "#f2e4d0"
+    operator_extra_links = LINKS
+    links: Mapping[str, str] | None = None
+    """Where `LINKS` lead, by name; None before there is a cluster."""
 
     def __init__(
         self,
@@ -152,7 +158,9 @@ class SparkOperator(StepOperator):
 
             raise AirflowTaskTerminated("the task was ended while its cluster was being started")
         if isinstance(way, Wait):
+            self.links = addresses(aws, way.cluster_id, self.cluster.get("log_uri") or "")
             self._wait(way, until)
+        self.links = addresses(aws, way.cluster.cluster_id, way.cluster.log_uri, way.steps)
         with engine.reporting(way):
             return StepResult(
                 outcome(way.cluster, way.steps, aws=aws, max_runtime=self.max_runtime, log_wait=self.log_wait)

@@ -1,4 +1,4 @@
-"""What a task says of its cluster in the end: a result, or a fault with the end of the failed step's log."""
+"""What a task says of its cluster in the end: a result, or a fault with the end of the logs that explain it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from sluicegate.emr.connection import Aws
-from sluicegate.emr.logs import read_tail, step_log_folder
+from sluicegate.emr.logs import LogTail, bootstrap_log_folder, driver_tail, read_tail, step_log_folder
+from sluicegate.emr.usage import read_usage
 from sluicegate.emr.verdict import ClusterStatus, StepStatus, complete, failed_step, verdict
 from sluicegate.faults import FaultError
-from sluicegate.pipeline.text.quantities import format_duration
 
 __all__ = ["outcome"]
 
@@ -28,42 +28,69 @@ def outcome(
 ) -> dict[str, Any]:
     """The result of a cluster that has done its work, as JSON; `seconds` is None while it is still ending.
 
-    :raises FaultError: for one that has not. The failed step's log is in the task's log by then.
+    :raises FaultError: for one that has not. What explains it is in the task's log by then.
     """
-    failed = None if complete(steps) else failed_step(steps)
-    tail = _log_tail(cluster, failed, aws, log_wait) if failed is not None else ""
-    found = verdict(cluster, steps, max_runtime=max_runtime, log_tail=tail)
-    if found is not None:
-        raise found
-    lived = "" if cluster.seconds is None else f" in {format_duration(timedelta(seconds=round(cluster.seconds)))}"
-    log.info("%s did its work%s", cluster.name, lived)
-    return {
-        "cluster_id": cluster.cluster_id,
-        "name": cluster.name,
-        "seconds": _rounded(cluster.seconds),
-        "steps": [{"name": step.name, "state": step.state, "seconds": _rounded(step.seconds)} for step in steps],
-    }
+    if complete(steps):
+        usage = read_usage(cluster, aws)
+        log.info("%s did its work%s", cluster.name, "" if usage is None else f": {usage}")
+        return {
+            "cluster_id": cluster.cluster_id,
+            "name": cluster.name,
+            "seconds": _rounded(cluster.seconds),
+            "steps": [{"name": step.name, "state": step.state, "seconds": _rounded(step.seconds)} for step in steps],
+            "usage": None if usage is None else usage.as_json(),
+        }
+    failed = failed_step(steps)
+    tails = _step_tails(cluster, failed, aws, log_wait) if failed else _bootstrap_tails(cluster, aws, log_wait)
+    text = "\n".join(tail.text for tail in tails)
+    status = tails[0].exit_status if tails else None
+    found = verdict(cluster, steps, max_runtime=max_runtime, log_tail=text, exit_status=status)
+    assert found is not None  # the work is not complete
+    if (usage := read_usage(cluster, aws)) is not None:
+        log.info("%s failed: %s", cluster.name, usage)
+        found.facts["usage"] = usage.as_json()
+    raise found
 
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
 
 
-def _log_tail(cluster: ClusterStatus, failed: StepStatus, aws: Aws, wait: timedelta) -> str:
-    """The end of the failed step's log, which is printed too; never raises, for it only explains."""
+def _step_tails(cluster: ClusterStatus, failed: StepStatus, aws: Aws, wait: timedelta) -> list[LogTail]:
+    """The end of the failed step's log, then of its driver's where that is another one; shown in the task's log."""
     if not cluster.log_uri:
         log.error("%s failed. Its log is lost: the cluster has no `log_uri`.", failed.name)
-        return ""
+        return []
     folder = step_log_folder(cluster.log_uri, cluster.cluster_id, failed.step_id)
+    s3 = _s3(aws, failed.name, folder)
+    if s3 is None:
+        return []
+    step = _shown(failed.name, read_tail(s3, folder, wait=wait.total_seconds()))
+    driver = driver_tail(s3, cluster.log_uri, cluster.cluster_id, step)
+    return [step] if driver is None else [step, _shown(f"The driver of {failed.name}", driver)]
+
+
+def _bootstrap_tails(cluster: ClusterStatus, aws: Aws, wait: timedelta) -> list[LogTail]:
+    folder = bootstrap_log_folder(cluster) if cluster.reason_code == "BOOTSTRAP_FAILURE" else None
+    if folder is None or (s3 := _s3(aws, "A bootstrap action", folder)) is None:
+        return []
+    return [_shown("A bootstrap action", read_tail(s3, folder, wait=wait.total_seconds()))]
+
+
+def _s3(aws: Aws, what: str, folder: str) -> Any:
     try:
-        s3 = aws.client("s3", attempts=3)
+        return aws.client("s3", attempts=3)
     except FaultError as unread:
-        log.error("%s failed. Its log is in %s, which cannot be read: %s", failed.name, folder, unread)
-        return ""
-    tail = read_tail(s3, folder, wait=wait.total_seconds())
-    if not tail.text.strip():
-        log.error("%s failed. Its log will be in %s", failed.name, folder)
-    for name, text in (("stderr", tail.stderr), ("stdout", tail.stdout)):
-        if text.strip():
-            log.error("%s failed. The end of its %s (%s%s.gz):\n%s", failed.name, name, folder, name, text)
-    return tail.text
+        log.error("%s failed. Its log is in %s, which cannot be read: %s", what, folder, unread)
+        return None
+
+
+def _shown(what: str, tail: LogTail) -> LogTail:
+    """`tail`, which is now in the task's log: in groups, which Airflow folds: the reason is in sight."""
+    if not tail.files:
+        log.error("%s failed. Its log will be in %s", what, tail.folder)
+    for name, text in tail.files:
+        log.error("::group::%s failed: the end of its %s (%s%s.gz)", what, name, tail.folder, name)
+        log.error("%s", text)
+        log.error("::endgroup::")
+    return tail

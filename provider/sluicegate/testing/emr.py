@@ -178,6 +178,14 @@ class ScriptedEmr:
     def _ListSteps(self, body: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         return {"Steps": [_step(step) for step in reversed(self.clusters[body["ClusterId"]]["Steps"])]}
 
+    def _ListInstances(self, body: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        cluster = self.clusters[body["ClusterId"]]
+        times = {"CreationDateTime": cluster["Created"].timestamp()}
+        if "Ended" in cluster:
+            times["EndDateTime"] = cluster["Ended"].timestamp()
+        machine = {"Market": "ON_DEMAND", "InstanceType": "m7g.xlarge", "Status": {"Timeline": times}}
+        return {"Instances": [{"Id": f"ci-{n}", **machine} for n in range(3)]}
+
     def _AddTags(self, body: dict[str, Any]) -> None:  # noqa: N802
         self.clusters[body["ResourceId"]]["Tags"] |= {tag["Key"]: tag["Value"] for tag in body["Tags"]}
 

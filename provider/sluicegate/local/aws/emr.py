@@ -20,7 +20,7 @@ from werkzeug.wrappers import Request, Response
 from sluicegate.local.aws.clusters import Cluster, Json
 from sluicegate.local.aws.fleet import Fleet
 from sluicegate.local.aws.requests import new_cluster, steps_of, tags_of, time_of
-from sluicegate.local.aws.views import cluster_view, step_view, summary_view
+from sluicegate.local.aws.views import cluster_view, instance_views, step_view, summary_view
 
 PAGE = 50
 
@@ -134,6 +134,10 @@ class EmrActions(ElasticMapReduceResponse):  # type: ignore[misc]  # moto is not
                 answer["Reason"] = "The step is neither pending nor running." if step else "There is no such step."
             answers.append(answer)
         return ActionResult({"CancelStepsInfoList": answers})
+
+    def list_instances(self) -> ActionResult:
+        cluster = self._cluster()
+        return self._page("Instances", self._fleet.view(lambda _: instance_views(cluster)))
 
     # --- inside
 

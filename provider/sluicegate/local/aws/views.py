@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import repeat
+from typing import cast
+
 from sluicegate.local.aws.clusters import Cluster, Json, Step
 
 # What DescribeCluster repeats of RunJobFlow under the same name.
@@ -43,6 +47,35 @@ def cluster_view(cluster: Cluster) -> Json:
         "StepConcurrencyLevel": 1,
         "Ec2InstanceAttributes": {"IamInstanceProfile": cluster.request.get("JobFlowRole") or ""},
     }
+
+
+def instance_views(cluster: Cluster) -> list[Json]:
+    """EMR's Instances: the machines that were asked for, as if each had been there from the start to the end."""
+    state = "TERMINATED" if cluster.has_ended else "RUNNING" if cluster.ready else "PROVISIONING"
+    times = _present(CreationDateTime=cluster.created, ReadyDateTime=cluster.ready, EndDateTime=cluster.ended)
+    return [
+        {
+            "Id": f"ci-{cluster.id}-{number}",
+            "Ec2InstanceId": f"i-{cluster.id}-{number}",
+            "Market": market,
+            "InstanceType": type_,
+            "Status": {"State": state, "StateChangeReason": {}, "Timeline": times},
+        }
+        for number, (market, type_) in enumerate(_machines(cast("Json", cluster.request.get("Instances") or {})))
+    ]
+
+
+def _machines(asked: Json) -> Iterator[tuple[str, str]]:
+    for group in cast("list[Json]", asked.get("InstanceGroups") or []):
+        machine = (str(group.get("Market") or "ON_DEMAND"), str(group["InstanceType"]))
+        yield from repeat(machine, cast("int", group["InstanceCount"]))
+    for fleet in cast("list[Json]", asked.get("InstanceFleets") or []):
+        # The first type is the one that is taken where all are to be had.
+        type_ = cast("list[Json]", fleet.get("InstanceTypeConfigs") or [{"InstanceType": "unknown"}])[0]
+        weight = cast("int", type_.get("WeightedCapacity") or 1)
+        for market, target in (("ON_DEMAND", "TargetOnDemandCapacity"), ("SPOT", "TargetSpotCapacity")):
+            capacity = cast("int", fleet.get(target) or 0)
+            yield from repeat((market, str(type_["InstanceType"])), -(-capacity // weight))
 
 
 def step_view(step: Step) -> Json:
