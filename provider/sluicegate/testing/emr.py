@@ -139,16 +139,28 @@ class ScriptedEmr:
             "Name": body["Name"],
             "State": "STARTING",
             "Created": _now(),
-            "Tags": {tag["Key"]: tag["Value"] for tag in body["Tags"]},
+            "Tags": {tag["Key"]: tag["Value"] for tag in body.get("Tags", [])},
             "LogUri": body.get("LogUri", ""),
-            "Protected": body["Instances"]["TerminationProtected"],
+            "Protected": body["Instances"].get("TerminationProtected", False),
             "Request": body,
-            "Steps": [
-                {"Id": f"s-{cluster_id}-{n}", "Name": step["Name"], "State": "PENDING"}
-                for n, step in enumerate(body["Steps"])
-            ],
+            "Steps": [],
         }
+        self._add_steps(cluster_id, body.get("Steps", []))
         return {"JobFlowId": cluster_id}
+
+    def _AddJobFlowSteps(self, body: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        if self.clusters[body["JobFlowId"]]["State"] not in _LIVE:
+            raise AwsError("ValidationException", 400, "A job flow that is shutting down may not be modified.")
+        return {"StepIds": self._add_steps(body["JobFlowId"], body["Steps"])}
+
+    def _add_steps(self, cluster_id: str, steps: list[dict[str, Any]]) -> list[str]:
+        known = self.clusters[cluster_id]["Steps"]
+        first = len(known)
+        known += [
+            {"Id": f"s-{cluster_id}-{n}", "Name": step["Name"], "State": "PENDING"}
+            for n, step in enumerate(steps, first)
+        ]
+        return [step["Id"] for step in known[first:]]
 
     def _ListClusters(self, body: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         if self.behind:
@@ -174,6 +186,10 @@ class ScriptedEmr:
         tags = [{"Key": key, "Value": value} for key, value in cluster["Tags"].items()]
         shown = {"Id": body["ClusterId"], "Name": cluster["Name"], "LogUri": cluster["LogUri"]}
         return {"Cluster": {**shown, "Status": _status(cluster), "Tags": tags}}
+
+    def _DescribeStep(self, body: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        [step] = [step for step in self.clusters[body["ClusterId"]]["Steps"] if step["Id"] == body["StepId"]]
+        return {"Step": _step(step)}
 
     def _ListSteps(self, body: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         return {"Steps": [_step(step) for step in reversed(self.clusters[body["ClusterId"]]["Steps"])]}
