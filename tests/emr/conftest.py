@@ -16,7 +16,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 from botocore.loaders import JSONFileLoader
 
-from sluicegate.emr import SparkOperator, engine
+from sluicegate.emr import SparkOperator, engine, watch
 from sluicegate.graph.window import Window
 from sluicegate.testing.aws import scratch_aws
 from sluicegate.testing.emr import ScriptedEmr
@@ -41,6 +41,7 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedEmr
         monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", found.s3.connection)
         # Its list is behind only where a test says so, and then not for minutes.
         monkeypatch.setattr(engine, "DOUBT", timedelta())
+        monkeypatch.setattr(watch, "SHORTEST", 0.01)
         for bucket in ("code", "logs", "lake"):
             found.s3.make_bucket(bucket)
         yield found.emr

@@ -2,32 +2,29 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sluicegate.emr import trigger as module
+from sluicegate.emr import watch as module
 from sluicegate.emr.names import RunKey
-from sluicegate.emr.trigger import ClusterTrigger, pause, progress
-from sluicegate.emr.verdict import ClusterStatus, StepStatus
+from sluicegate.emr.trigger import ClusterTrigger
 from sluicegate.testing.emr import AwsError
 
-
-@given(st.floats(0, 1e7), st.integers(0, 1000))
-def test_the_pause_is_never_a_busy_loop_and_never_a_nap_of_hours(waited: float, failures: int) -> None:
-    assert 2 <= pause(waited, failures) <= 120
+KEY = RunKey("d", "p", "r", "t")
 
 
-def waiting(seconds: float = 60) -> ClusterTrigger:
+def waiting(seconds: float = 60, cluster_id: str = "j-0001", ago: float = 0) -> ClusterTrigger:
     now = datetime.now(UTC)
     return ClusterTrigger(
         aws_conn_id="aws_default",
-        cluster_id="j-0001",
-        since=now.isoformat(),
+        cluster_id=cluster_id,
+        key=asdict(KEY),
+        steps=2,
+        since=(now - timedelta(seconds=ago)).isoformat(),
         deadline=(now + timedelta(seconds=seconds)).isoformat(),
     )
 
@@ -39,16 +36,14 @@ async def first(trigger: ClusterTrigger) -> Any:
 
 
 @pytest.fixture
-def running(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(module, "SHORTEST", 0.01)
-    key = RunKey("d", "p", "r", "t")
+def running(aws: Any) -> Any:
     aws.call(
         "RunJobFlow",
         {
-            "Name": key.name(1),
+            "Name": KEY.name(1),
             "Instances": {"TerminationProtected": False},
             "Steps": [{"Name": "a.py"}, {"Name": "b.py"}],
-            "Tags": [{"Key": "sluicegate:run", "Value": key.digest}],
+            "Tags": [{"Key": "sluicegate:run", "Value": KEY.digest}],
         },
     )
     aws.run_step("j-0001")
@@ -125,11 +120,26 @@ def test_the_event_loop_is_free_while_aws_is_slow(running: Any) -> None:
     assert asyncio.run(both())["outcome"] == "ended"
 
 
-def test_progress_says_which_step_runs() -> None:
-    cluster = ClusterStatus("j-1", "n", "RUNNING")
-    steps = [StepStatus("s-1", "a.py", "COMPLETED"), StepStatus("s-2", "b.py", "RUNNING")]
-    assert progress(cluster, steps) == "RUNNING, step 2 of 2 (b.py)"
-    steps[1] = StepStatus("s-2", "b.py", "PENDING")
-    assert progress(cluster, steps) == "RUNNING, 1 of 2 steps done"
-    assert progress(ClusterStatus("j-1", "n", "STARTING"), []) == "STARTING"
-    assert progress(ClusterStatus("j-1", "n", "TERMINATED", "STEP_FAILURE"), []) == "TERMINATED (STEP_FAILURE)"
+def test_a_connection_that_does_not_exist_is_passed_on_as_a_fault() -> None:
+    trigger = waiting()
+    trigger.aws_conn_id = "nobody"
+    event = asyncio.run(first(trigger))
+    assert (event["outcome"], event["code"]) == ("error", "CONNECTION_MISSING")
+
+
+def test_those_that_wait_at_once_share_one_list(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In one triggerer: one connection is read, one list serves all, and each end is asked for once.
+    monkeypatch.setattr(module, "SHORTEST", 20.0)
+    running.page = 50
+    request = running.clusters["j-0001"]["Request"]
+    for n in range(19):
+        running.call("RunJobFlow", request | {"Name": f"other-{n}"})
+    for cluster_id in running.live():
+        running.finish(cluster_id)
+    running.calls.clear()
+
+    async def all_of_them() -> list[Any]:
+        return await asyncio.gather(*(first(waiting(cluster_id=id_, ago=60)) for id_ in running.clusters))
+
+    assert {event["outcome"] for event in asyncio.run(all_of_them())} == {"ended"}
+    assert sorted(running.calls) == ["DescribeCluster"] * 20 + ["ListClusters"]

@@ -89,6 +89,7 @@ class EmrClient:
             error_data={k: str(v) for data in errors[0].get("ErrorData") or [] for k, v in data.items()},
             log_uri=cluster.get("LogUri") or "",
             created=times.get("CreationDateTime"),
+            ready=times.get("ReadyDateTime"),
             ended=times.get("EndDateTime"),
             tags={tag["Key"]: tag.get("Value", "") for tag in cluster.get("Tags") or []},
         )
@@ -125,17 +126,13 @@ class EmrClient:
     def all_live(self) -> list[ClusterStatus]:
         """Whatever runs in this account and region, as the list shows it: without tags."""
         with _faults():
-            entries = list(self._list(list(LIVE_STATES), None))
-        self.listed = [
-            ClusterStatus(
-                cluster_id=entry["Id"],
-                name=entry["Name"],
-                state=entry["Status"]["State"],
-                created=entry["Status"]["Timeline"]["CreationDateTime"],
-            )
-            for entry in entries
-        ]
+            self.listed = [_listed(entry) for entry in self._list(list(LIVE_STATES), None)]
         return self.listed
+
+    def running(self) -> list[ClusterStatus]:
+        """As `all_live`, and what is ending too."""
+        with _faults():
+            return [_listed(entry) for entry in self._list(_RUNNING, None)]
 
     def _list(self, states: list[str], created_after: datetime | None) -> Iterator[dict[str, Any]]:
         after = {} if created_after is None else {"CreatedAfter": created_after}
@@ -178,6 +175,17 @@ class EmrClient:
         except Exception as unmarked:
             # The mark saves the next try a wait; what counts is that the cluster ends.
             log.warning("%s could not be marked as ended by us: %s", cluster_id, classify(unmarked))
+
+
+def _listed(entry: Mapping[str, Any]) -> ClusterStatus:
+    times = entry["Status"]["Timeline"]
+    return ClusterStatus(
+        cluster_id=entry["Id"],
+        name=entry["Name"],
+        state=entry["Status"]["State"],
+        created=times["CreationDateTime"],
+        ready=times.get("ReadyDateTime"),
+    )
 
 
 def _step(entry: Mapping[str, Any]) -> StepStatus:

@@ -296,7 +296,7 @@ class Engine:
         return self._wait(found.cluster_id, found.name, end)
 
     def _wait(self, cluster_id: str, name: str, deadline: datetime) -> Wait:
-        return Wait(cluster_id, name, deadline, self._settled)
+        return Wait(self._key, cluster_id, name, deadline, self._settled)
 
     def _known(self) -> Record:
         """The record as this process has last read or written it."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -176,8 +177,11 @@ class SparkOperator(StepOperator):
             trigger=ClusterTrigger(
                 aws_conn_id=self.aws_conn_id,
                 cluster_id=way.cluster_id,
+                key=asdict(way.key),
                 since=now.isoformat(),
                 deadline=deadline.isoformat(),
+                steps=self._jobs,
+                settled=way.settled,
             ),
             method_name="resume",
             kwargs={} if until is None else {"until": until.isoformat()},

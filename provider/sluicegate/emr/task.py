@@ -69,6 +69,7 @@ class Work:
 class Wait:
     """Wait for this cluster until `deadline`. `settled`: the last attempt that does not count any more."""
 
+    key: RunKey
     cluster_id: str
     name: str
     deadline: datetime

@@ -1,43 +1,37 @@
-"""Waits in the triggerer for one cluster to end. It decides nothing: it says that the cluster has ended,
-that the deadline has passed, or that AWS will not answer it, and the operator does the rest.
-"""
+"""Waits in the triggerer for one cluster to end: `Watch`, called in threads, between pauses of the event loop."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from sluicegate.faults import TransientFault, classify
-
 if TYPE_CHECKING:
     from sluicegate.emr.client import EmrClient
-    from sluicegate.emr.verdict import ClusterStatus, StepStatus
+    from sluicegate.emr.lookout import Lookout
 
-__all__ = ["ClusterTrigger", "pause", "progress"]
-
-SHORTEST, LONGEST = 2.0, 30.0
-"""Seconds between two looks at the cluster."""
+__all__ = ["ClusterTrigger"]
 
 
-def pause(waited: float, failures: int) -> float:
-    """Seconds until the next look: a tenth of the time waited so far, longer while AWS does not answer."""
-    calm = min(max(waited / 10, SHORTEST), LONGEST)
-    return calm if not failures else min(calm * 2.0 ** min(failures, 6), 4 * LONGEST)
+_RENEWED = timedelta(minutes=30)
+"""How long new waits use the connection that was read for the first: its keys may have been changed since."""
 
 
-def progress(cluster: ClusterStatus, steps: list[StepStatus]) -> str:
-    """What a person wants to know of a cluster that runs: `RUNNING, step 1 of 2 (join.py)`."""
-    running = next((n for n, step in enumerate(steps) if step.state == "RUNNING"), None)
-    if running is None and steps:
-        done = sum(step.state == "COMPLETED" for step in steps)
-        return f"{cluster.state}, {done} of {len(steps)} steps done"
-    if running is None:
-        return cluster.state + (f" ({cluster.reason_code})" if cluster.terminal and cluster.reason_code else "")
-    return f"{cluster.state}, step {running + 1} of {len(steps)} ({steps[running].name})"
+@dataclass
+class _Shared:
+    """What the waits of one event loop share that use the same connection: they look one after the other."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lookout: Lookout | None = None
+    made: datetime | None = None
+
+
+_SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str | None, _Shared]] = WeakKeyDictionary()
 
 
 class ClusterTrigger(BaseTrigger):
@@ -46,8 +40,11 @@ class ClusterTrigger(BaseTrigger):
     boto3 is called in threads. Throttling and outages are waited out until the deadline. All of it is in
     `serialize`, so that another triggerer can go on where this one died.
 
-    :param since: when the wait began, ISO; for what the log says
+    :param key: the task instance, as the values of `RunKey`
+    :param since: when the wait began, ISO; looks are rarer the longer it lasts
     :param deadline: when to give up, ISO
+    :param steps: how many steps the cluster has; those of several are reported as they go
+    :param settled: the last attempt that does not count any more
     """
 
     def __init__(
@@ -55,57 +52,57 @@ class ClusterTrigger(BaseTrigger):
         *,
         aws_conn_id: str | None,
         cluster_id: str,
+        key: Mapping[str, Any],
         since: str,
         deadline: str,
+        steps: int = 1,
+        settled: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self.aws_conn_id = aws_conn_id
         self.cluster_id = cluster_id
+        self.key = dict(key)
         self.since = since
         self.deadline = deadline
-        self._client: EmrClient | None = None
+        self.steps = steps
+        self.settled = settled
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        return (
-            "sluicegate.emr.trigger.ClusterTrigger",
-            {
-                "aws_conn_id": self.aws_conn_id,
-                "cluster_id": self.cluster_id,
-                "since": self.since,
-                "deadline": self.deadline,
-            },
-        )
+        names = ("aws_conn_id", "cluster_id", "key", "since", "deadline", "steps", "settled")
+        return "sluicegate.emr.trigger.ClusterTrigger", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        since, deadline = datetime.fromisoformat(self.since), datetime.fromisoformat(self.deadline)
-        told, failures = "", 0
-        while True:
-            try:
-                cluster, steps = await asyncio.to_thread(self._look)
-            except TransientFault as fault:
-                failures += 1
-                if failures == 1:
-                    self.log.warning("AWS does not say how %s is; asking again: %s", self.cluster_id, fault)
-            except Exception as error:
-                found = classify(error)
-                yield self._event("error", code=found.code, detail=found.detail)
-                return
-            else:
-                failures = 0
-                if (now := progress(cluster, steps)) != told:
-                    told = now
-                    waited = (datetime.now(UTC) - since).total_seconds()
-                    self.log.info("%s %s: %s after %.0f s", cluster.name, self.cluster_id, now, waited)
-                if cluster.terminal:
-                    yield self._event("ended", state=cluster.state)
+        from sluicegate.emr.names import RunKey
+        from sluicegate.emr.watch import Subject, Watch
+
+        subject = Subject(
+            self.cluster_id,
+            RunKey(**self.key),
+            datetime.fromisoformat(self.since),
+            datetime.fromisoformat(self.deadline),
+            steps=self.steps,
+            settled=self.settled,
+        )
+        watch, lookout = Watch(subject, log=self.log), None  # type: ignore[arg-type]
+        shared = _SHARED.setdefault(asyncio.get_running_loop(), {}).setdefault(self.aws_conn_id, _Shared())
+        try:
+            await asyncio.sleep(watch.until_first_look())
+            while True:
+                async with shared.lock:
+                    try:
+                        lookout = lookout or await self._joined(shared)
+                    except Exception as unconnected:
+                        seen = watch.failed(unconnected)
+                    else:
+                        seen = await asyncio.to_thread(watch.look, lookout)
+                if isinstance(seen, dict):
+                    yield TriggerEvent(seen)  # type: ignore[no-untyped-call]
                     return
-            left = (deadline - datetime.now(UTC)).total_seconds()
-            if left <= 0:
-                yield self._event("deadline")
-                return
-            waited = (datetime.now(UTC) - since).total_seconds()
-            await asyncio.sleep(min(pause(waited, failures), left))
+                await asyncio.sleep(seen)
+        finally:
+            if lookout is not None:
+                lookout.leave(self.cluster_id)
 
     async def on_kill(self) -> None:
         """A person has marked or cleared the deferred task: this cluster is not needed any more.
@@ -115,27 +112,24 @@ class ClusterTrigger(BaseTrigger):
         ended = await asyncio.to_thread(self._end)
         self.log.info("Terminated by the task's end: %s", self.cluster_id if ended else "no cluster was running")
 
-    def _look(self) -> tuple[ClusterStatus, list[StepStatus]]:
-        client = self._connected()
-        cluster = client.describe(self.cluster_id)
-        return cluster, client.steps(self.cluster_id) if cluster.state == "RUNNING" else []
+    async def _joined(self, shared: _Shared) -> Lookout:
+        from sluicegate.emr.lookout import Lookout
+
+        if shared.lookout is None or shared.made is None or datetime.now(UTC) - shared.made > _RENEWED:
+            shared.lookout, shared.made = Lookout(await asyncio.to_thread(self._client)), datetime.now(UTC)
+        shared.lookout.join(self.cluster_id)
+        return shared.lookout
 
     def _end(self) -> bool:
-        client = self._connected()
+        client = self._client()
         if client.describe(self.cluster_id).terminal:
             return False
         client.terminate([self.cluster_id], why="killed")
         return True
 
-    def _connected(self) -> EmrClient:
-        """The client, made in the thread: botocore and the connection take their time."""
-        if self._client is None:
-            from sluicegate.emr.client import EmrClient
-            from sluicegate.emr.connection import Aws
+    def _client(self) -> EmrClient:
+        """A client, made in a thread: botocore and the connection take their time."""
+        from sluicegate.emr.client import EmrClient
+        from sluicegate.emr.connection import Aws
 
-            self._client = EmrClient(Aws(self.aws_conn_id), attempts=2)
-        return self._client
-
-    def _event(self, outcome: str, **more: str) -> TriggerEvent:
-        payload = {"outcome": outcome, "cluster_id": self.cluster_id, **more}
-        return TriggerEvent(payload)  # type: ignore[no-untyped-call]
+        return EmrClient(Aws(self.aws_conn_id), attempts=2)

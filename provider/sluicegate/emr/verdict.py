@@ -37,6 +37,8 @@ class ClusterStatus:
     """What AWS adds to that code: `instance-type`, `availability-zone`, `bootstrap-action`, ..."""
     log_uri: str = ""
     created: datetime | None = None
+    ready: datetime | None = None
+    """When it began to run its steps."""
     ended: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
