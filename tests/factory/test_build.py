@@ -140,12 +140,13 @@ def test_every_kind_of_step_becomes_its_operator(root: Path) -> None:
     text = HEAD + (
         "datasets: {a: 's3://b/a/{{ ds }}/', b: 's3://b/b/{{ ds }}/', t: 'table://w/t'}\n"
         "artifacts: s3://code/\n"
-        "clusters: {small: {release: emr-7.13.0, instances: {primary: m7g.xlarge}}}\n"
+        "clusters: {small: {release: emr-7.13.0, instances: {primary: m7g.xlarge}, pool: clusters}}\n"
     )
     (root / "defaults.yaml").write_text(text[text.index("artifacts") :])
     text = text[: text.index("artifacts")] + (
         "steps:\n"
         "  s: {spark: jobs/job.py, cluster: small, max_runtime: 1h, writes: {out: a}, timeout: 2h}\n"
+        "  own: {spark: jobs/job.py, cluster: small, pool: slow}\n"
         "  x: {transform: 'shapes:shape', reads: {raw: a}, writes: {out: b}, with: {more: 1}}\n"
         "  l: {load: b, into: t, key: [k], mode: insert_only, dead_letters: {max: 2%},\n"
         "      columns: {k: text, at: timestamptz}}\n"
@@ -157,6 +158,7 @@ def test_every_kind_of_step_becomes_its_operator(root: Path) -> None:
     load, python = dag.get_task("l"), dag.get_task("p")
     assert isinstance(spark, SparkOperator)
     assert spark.execution_timeout == timedelta(hours=2)
+    assert (spark.pool, dag.get_task("own").pool) == ("clusters", "slow")
     assert isinstance(transform, TransformOperator)
     assert transform.with_ == {"more": 1}
     assert isinstance(load, LoadOperator)

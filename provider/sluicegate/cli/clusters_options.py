@@ -46,6 +46,7 @@ ConnectionOption = Annotated[
         show_default=False,
     ),
 ]
+DagsOption = Annotated[Path, typer.Option("--dags", help="The dags root, for the pools that its clusters name.")]
 WithoutAirflowOption = Annotated[
     bool,
     typer.Option("--without-airflow", help="Ask no Airflow: only what is past its deadline is then known to be over."),
@@ -59,10 +60,20 @@ class Places:
     deployment: DeploymentOption = None
     aws_conn_id: ConnectionOption = None
     without_airflow: WithoutAirflowOption = False
+    dags: DagsOption = Path("dags")
     url: UrlOption = None
     token_file: TokenFileOption = None
     user: UserOption = None
     state: StateOption = Path(".sluicegate")
+
+    def pool_warnings(self, tasks: object) -> list[str]:
+        """What is wrong with the pools that cap the clusters of the pipelines, as far as both can be seen from here."""
+        from sluicegate.cli.clusters_pools import pool_warnings, pools_of
+        from sluicegate.cli.clusters_tasks import RestTasks
+
+        if not isinstance(tasks, RestTasks) or not self.dags.is_dir():
+            return []
+        return list(pool_warnings(tasks.client, pools_of(self.dags)))
 
     @contextmanager
     def sweep(self) -> Iterator[Sweep]:

@@ -19,6 +19,7 @@ from sluicegate.emr.links import LINKS, addresses
 from sluicegate.emr.names import RunKey
 from sluicegate.emr.record import another_try, generation
 from sluicegate.emr.request import cluster_request, not_after, plain_job
+from sluicegate.emr.spread import spread_start
 from sluicegate.emr.tags import own_tags
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.keys.model import Cluster, Job
@@ -118,6 +119,15 @@ class SparkOperator(StepOperator):
             from airflow.sdk.exceptions import AirflowSkipException
 
             raise AirflowSkipException("Dry run: Spark jobs are not run, no cluster is started.")
+        self._wait_for_turn(context, step)
+        return self._begin(context, step)
+
+    def begin(self, context: Context, event: Any) -> StepResult:
+        """Once it is this pipeline's turn: find or start the cluster."""
+        del event
+        return self._begin(context, self.step_context(context))
+
+    def _begin(self, context: Context, step: StepContext) -> StepResult:
         limit = self._limit()
         engine, aws = self._connect(context, step)
         way = engine.begin()
@@ -149,6 +159,22 @@ class SparkOperator(StepOperator):
         ending = threading.Thread(target=self._engine.end, args=("killed",), daemon=True)
         ending.start()
         ending.join(_KILL_WAIT)
+
+    def _wait_for_turn(self, context: Context, step: StepContext) -> None:
+        """Defer until the moment at which this pipeline may start clusters, in a scheduled run before that moment.
+
+        Retries and cleared tasks come after it. A person who starts a run is not kept waiting.
+        """
+        spread, run = Cluster.model_validate(self.cluster).spread, context.get("dag_run")
+        if spread is None or run is None or run.run_type != "scheduled":
+            return
+        start = spread_start(step.pipeline, run.run_after, spread)
+        if datetime.now(UTC) >= start:
+            return
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        self.log.info("Starting the cluster at %s: starts are spread over %s", f"{start:%H:%M:%S}", spread)
+        self.defer(trigger=DateTimeTrigger(moment=start), method_name="begin")
 
     def _go_on(self, engine: Engine, aws: Aws, way: Wait | Ended | None, until: datetime | None) -> StepResult:
         from sluicegate.emr.outcome import outcome

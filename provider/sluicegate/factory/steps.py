@@ -172,6 +172,8 @@ def _spark(step: SparkStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) 
         artifacts=pipeline.artifacts,
         aws_conn_id=pipeline.connections.aws,
     )
+    if step.pool is None and step.cluster.pool is not None:
+        arguments["pool"] = step.cluster.pool
     if checks := _checks(step, pipeline):
         arguments["checks"] = checks
     return SparkOperator, arguments

@@ -124,7 +124,7 @@ class StepInstance:
 
         now = datetime.now(UTC)
         dag_run = DagRun.model_construct(
-            dag_id=self.run.dag_id, run_id=self.run.run_id, run_type="manual", state="running",
+            dag_id=self.run.dag_id, run_id=self.run.run_id, run_type=_run_type(self.run.run_id), state="running",
             logical_date=self.run.date, run_after=self.window.end, start_date=now, end_date=None,
             data_interval_start=self.window.start, data_interval_end=self.window.end,
             conf=self.params, consumed_asset_events=[], partition_key=None,
@@ -137,6 +137,12 @@ class StepInstance:
         )  # fmt: skip
         context: Context = ti.get_template_context()
         return context
+
+
+def _run_type(run_id: str) -> str:
+    """As Airflow names its runs."""
+    kind = run_id.partition("__")[0]
+    return kind if kind in ("scheduled", "backfill") else "manual"
 
 
 def _stand_in(function: Callable[..., Any], task: Any, context: Context) -> Any:

@@ -236,6 +236,12 @@ class Cluster(Model):
     """GiB of the root volume of each node. Default: EMR's own. Example: `50`."""
     custom_ami: Name | None = None
     """The image of its machines. Default: EMR's own. Example: `ami-0a1b2c3d4e5f6a7b8`."""
+    pool: Name | None = None
+    """The Airflow pool of steps that use it and name none. Its slots are the most such clusters at once, if it counts
+    deferred tasks. Default: Airflow's own. Example: `clusters`."""
+    spread: Duration | None = None
+    """Scheduled runs start their clusters within so long, each pipeline at a moment of its own: not all at once.
+    Default: each at once. Example: `10m`."""
     ec2_key: Name | None = None
     """The EC2 key pair for SSH. Default: none. Example: `on-call`."""
     tags: Mapping[str, str] = Field(default_factory=dict)
