@@ -254,9 +254,10 @@ class SparkOperator(StepOperator):
         from sluicegate.emr.uploads import Uploads
 
         uploads = Uploads(aws.client("s3", attempts=5), Path(self.root), self.artifacts)
-        return cluster_request(
+        cluster, end = Cluster.model_validate(self.cluster), not_after(datetime.now(UTC), self.max_runtime, self._jobs)
+        request = cluster_request(
             name=key.name(attempt),
-            cluster=Cluster.model_validate(self.cluster),
+            cluster=cluster,
             submits=uploads.submits([Job.model_validate(job) for job in self.jobs], self.checks, self.writes),
             bindings={**self.reads, **self.writes},
             max_runtime=self.max_runtime,
@@ -265,11 +266,12 @@ class SparkOperator(StepOperator):
                 attempt=attempt,
                 pipeline=step.pipeline,
                 cluster=self.cluster_name or "unnamed",
-                not_after=not_after(datetime.now(UTC), self.max_runtime, self._jobs),
+                not_after=end,
                 generation=generation,
                 placement=placement,
             ),
         )
+        return uploads.watchdog(end).before(request) if cluster.watchdog else request
 
     @property
     def _jobs(self) -> int:

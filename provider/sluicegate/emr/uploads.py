@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sluicegate.checks.spark import spark_job
+from sluicegate.emr import watchdog
 from sluicegate.emr.artifacts import upload, upload_content
 from sluicegate.emr.request import Submit
+from sluicegate.emr.watchdog import Watchdog
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.keys.model import Job
 from sluicegate.records.on_cluster import ClusterCheck, checked_folder, cluster_plan
@@ -35,6 +38,11 @@ class Uploads:
         """One for each job, and one for each check of what they write, which comes behind all jobs."""
         own = [Submit(upload(self.s3, j.path, root=self.root, artifacts=self.artifacts), j.args) for j in jobs]
         return [*own, *(self._check(check, writes[check.binding]) for check in checks)]
+
+    def watchdog(self, not_after: datetime) -> Watchdog:
+        """The deadline on the cluster itself."""
+        uri = upload_content(self.s3, watchdog.SCRIPT.encode(), watchdog.FILE, artifacts=self.artifacts)
+        return watchdog.Watchdog(uri, not_after)
 
     def _check(self, check: ClusterCheck, source: str | Location) -> Submit:
         [folder] = [source] if isinstance(source, str) else list(source)  # type: ignore[call-overload]

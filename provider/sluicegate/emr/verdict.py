@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from sluicegate.emr.tags import NOT_AFTER
 from sluicegate.faults import FaultError, emr_fault, fault
 from sluicegate.faults.spark_log import TIMED_OUT_STATUS
 from sluicegate.pipeline.text.quantities import format_duration
@@ -115,6 +116,8 @@ def _cluster_fault(cluster: ClusterStatus, steps: Sequence[StepStatus], facts: d
     shown = f"{cluster.name} ({cluster.cluster_id})"
     if cluster.error_data:
         facts["error_data"] = dict(cluster.error_data)
+    if (ends := _late(cluster)) is not None:
+        return fault("CLUSTER_DEADLINE", f"{shown} was to be gone by {ends:%Y-%m-%d %H:%M:%S} UTC", **facts)
     cancelled = next((step.name for step in steps if step.state == "CANCELLED"), None)
     if cancelled is not None and cluster.reason_code == "ALL_STEPS_COMPLETED":
         return fault("CLUSTER_STEP_CANCELLED", f"{cancelled} was cancelled on {shown}", **facts)
@@ -122,6 +125,14 @@ def _cluster_fault(cluster: ClusterStatus, steps: Sequence[StepStatus], facts: d
     if found.code == "CLUSTER_TERMINATED_OUTSIDE":
         return fault(found.code, f"{shown} was terminated outside Airflow", **{**found.facts, **facts})
     return fault(found.code, f"{shown}: {found.detail}", **{**found.facts, **facts})
+
+
+def _late(cluster: ClusterStatus) -> datetime | None:
+    """The deadline of a cluster that ended after it by itself, as its watchdog makes it."""
+    ends = datetime.fromisoformat(said) if (said := cluster.tags.get(NOT_AFTER)) else None
+    if ends is None or cluster.ended is None or cluster.reason_code == "USER_REQUEST" or cluster.ended < ends:
+        return None
+    return ends.astimezone(UTC)
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:

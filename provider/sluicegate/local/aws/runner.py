@@ -36,6 +36,8 @@ Builder = Callable[[Cluster, Step, Path], Command]
 CLASSES = "classes"
 """In a step's work folder: what its JVM loaded."""
 
+_WATCHDOG = "sluicegate-deadline"
+
 _IGNORED_REQUESTS = {
     "BootstrapActions": "bootstrap actions",
     "ManagedScalingPolicy": "managed scaling",
@@ -189,9 +191,17 @@ def log_uri(cluster: Cluster, step: Step) -> str | None:
     return f"{str(base).rstrip('/')}/{cluster.id}/steps/{step.id}" if base else None
 
 
+def _asked(request: Json, name: str) -> bool:
+    """Whether there is something to ignore, apart from the watchdog, which nearly every cluster has."""
+    value = request.get(name)
+    if name == "BootstrapActions":
+        return any(action.get("Name") != _WATCHDOG for action in cast("list[Json]", value or []))
+    return bool(value)
+
+
 def ignored_requests(request: Json) -> list[str]:
     """What a RunJobFlow asks for that means nothing here."""
-    said = [text for name, text in _IGNORED_REQUESTS.items() if request.get(name)]
+    said = [text for name, text in _IGNORED_REQUESTS.items() if _asked(request, name)]
     names = [app.get("Name", "") for app in cast("list[dict[str, str]]", request.get("Applications") or [])]
     others = [name for name in names if name not in ("Spark", "Hadoop")]
     if others:

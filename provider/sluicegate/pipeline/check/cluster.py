@@ -201,8 +201,10 @@ def _is_property(value: object) -> bool:
 
 def _bootstrap_actions(cluster: Cluster) -> Iterator[Unsound]:
     actions = cluster.bootstrap_actions
-    if len(actions) > _MOST_BOOTSTRAP_ACTIONS:
-        message = f"EMR takes {_MOST_BOOTSTRAP_ACTIONS} bootstrap actions, not {len(actions)}: put some into one script"
+    most = _MOST_BOOTSTRAP_ACTIONS - cluster.watchdog
+    if len(actions) > most:
+        beside = " beside the watchdog" if cluster.watchdog else ""
+        message = f"EMR takes {most} bootstrap actions{beside}, not {len(actions)}: put some into one script"
         yield Unsound(("bootstrap_actions",), message)
     for index, action in enumerate(actions):
         if "://" in action.path and not _S3.fullmatch(action.path):

@@ -222,7 +222,7 @@ class Cluster(Model):
     """EMR's configurations: properties by classification; one that is keys and values is a classification inside.
     Examples: `{spark-defaults: {spark.executor.memory: 4g}}`, `{spark-env: {export: {PYSPARK_PYTHON: python3}}}`."""
     bootstrap_actions: SomeOf[BootstrapAction] = ()
-    """Scripts that each node runs first, at most 16. Examples: `s3://code/install.sh`,
+    """Scripts that each node runs first, at most 15 (EMR takes 16, with the `watchdog`). Examples: `s3://code/install.sh`,
     `[{path: s3://code/install.sh, args: ["--quiet"]}]`."""
     log_uri: str | None = None
     """Where EMR leaves its logs. Without it the log of a failed job is lost. Example: `s3://emr-logs/`."""
@@ -236,6 +236,9 @@ class Cluster(Model):
     """GiB of the root volume of each node. Default: EMR's own. Example: `50`."""
     custom_ami: Name | None = None
     """The image of its machines. Default: EMR's own. Example: `ami-0a1b2c3d4e5f6a7b8`."""
+    watchdog: Flag = True
+    """Whether its primary node shuts down by itself 15 minutes after the deadline, whatever runs on it: a bootstrap
+    action before all others. Example: `false`."""
     pool: Name | None = None
     """The Airflow pool of steps that use it and name none. Its slots are the most such clusters at once, if it counts
     deferred tasks. Default: Airflow's own. Example: `clusters`."""
