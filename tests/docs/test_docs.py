@@ -328,7 +328,7 @@ def test_the_bundles_in_the_docs_can_be_made() -> None:
 
 def test_the_operators_named_for_hand_written_dags_exist() -> None:
     named_ = re.findall(r"`(sluicegate(?:\.\w+)+\.\w+Operator)`", page("platform.md").text)
-    assert len(named_) == 6
+    assert len(named_) == 7
     for path in named_:
         module, _, name = path.rpartition(".")
         assert isinstance(getattr(import_module(module), name), type)
