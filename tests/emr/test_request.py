@@ -1,24 +1,26 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from sluicegate.emr.request import Submit, cluster_request, flags, not_after, plain_job, step_command
+from sluicegate.emr.request import Command, Submit, cluster_request, flags, not_after, plain_job, step_command
 from sluicegate.faults import FatalFault
 from sluicegate.pipeline.keys.model import Cluster, Job
 
 HOUR = timedelta(hours=1)
+STEPS = (Submit("s3://code/1/a.py"), Submit("s3://code/2/b.py", ("--fast",)))
 
 
-def build(**cluster: Any) -> dict[str, Any]:
+def build(steps: Sequence[Submit] = STEPS, **cluster: Any) -> dict[str, Any]:
     return cluster_request(
         name="d-p-0-a1",
         cluster=Cluster.model_validate(
             {"release": "emr-7.13.0", "instances": {"primary": "m7g.xlarge"}, "log_uri": "s3://logs/"} | cluster
         ),
-        submits=[Submit("s3://code/1/a.py"), Submit("s3://code/2/b.py", ("--fast",))],
+        steps=steps,
         bindings={"x": "s3://lake/x"},
         max_runtime=HOUR,
         tags={"sluicegate:run-id": "scheduled__2013-02-11T00:00:00+00:00"},
@@ -55,6 +57,18 @@ def test_a_step_is_what_the_command_runner_runs() -> None:
         "spark-submit", "--deploy-mode", "client", "s3://code/h/a.py",
         "--flights", "s3://lake/f", "--n", "1",
     ]  # fmt: skip
+
+
+def test_a_command_has_its_deadline_too_and_no_datasets() -> None:
+    command = step_command(Command(("s3-dist-cp", "--src", "s3://a/")), {"x": "s3://lake/x"}, timedelta(minutes=2))
+    assert command == ["timeout", "--signal=TERM", "--kill-after=60", "120", "s3-dist-cp", "--src", "s3://a/"]
+
+
+def test_arguments_that_a_run_makes_too_long_for_emr_are_refused_by_the_name_of_the_key() -> None:
+    with pytest.raises(FatalFault, match=r"job b.py: its `args`.* have 1\d,\d{3} characters.* file in S3"):
+        build(steps=[Submit("s3://code/b.py", ("x" * 10_250,))])
+    with pytest.raises(FatalFault, match="EMR takes 256 steps in a cluster, not 257"):
+        build(steps=[Submit("s3://code/b.py")] * 257)
 
 
 def test_several_uris_are_one_value() -> None:

@@ -144,3 +144,51 @@ def test_what_is_wrong_with_a_named_cluster_is_in_the_defaults_and_there_once(da
     step = "{spark: s3://code/a.py, cluster: small}"
     [found] = [each for each in dags.diagnostics(f"sluicegate: 1\nsteps: {{a: {step}, b: {step}}}\n") if each.is_error]
     assert (found.file.name, found.line, found.where) == ("defaults.yaml", 5, "clusters.small.log_uri")
+
+
+JOBS = """\
+sluicegate: 1
+steps:
+  a:
+    cluster: {release: e, instances: {primary: m}}
+    spark: %s
+"""
+
+
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        ("{path: s3://c/a.py, ▸command: [ls]}", "not both"),
+        ("{command: [ls], ▸py_files: lib/}", "`py_files` is for a spark-submit"),
+        ("{command: [ls, ▸[x]]}", "expected text or a number, not a list"),
+        ("{command: [ls, '{{ ▸dss }}']}", "dss"),
+        ("{path: s3://c/a.py, py_files: ▸nothere/}", "there is no file 'nothere/'"),
+        ("{path: s3://c/a.py, py_files: [lib, ▸gs://c/x.zip]}", "a file or folder below the dags root or an s3:// URI"),
+        ("{path: s3://c/a.py, jars: ▸x.jar}", "there is no file 'x.jar'"),
+        ("{path: s3://c/a.py, py_files: [s3://c/x.zip, ▸s3://d/x.zip]}", "two of these are called x.zip"),
+        ("{path: s3://c/a.py, files: [▸'s3://c/a,b.csv']}", "by commas"),
+        ("{path: s3://c/a.py, py_files: ▸s3://c/x-1-cp311-cp311-linux_x86_64.whl}", "by one of `bootstrap_actions`"),
+        ("{path: s3://c/a.py, py_files: ▸s3://c/x.tar}", "expected a folder or one of .py, .zip, .egg, .whl"),
+        ("{path: s3://c/a.py, packages: ▸spark-avro}", "expected <group>:<artifact>:<version>"),
+        ("{path: s3://c/a.py, conf: {a: ▸[1]}}", "expected text, a number, true or false"),
+        ("{path: s3://c/a.py, options: {▸deploy-mode: cluster}}", "runs in client mode"),
+        ("{path: s3://c/a.py, options: {▸py-files: x.zip}}", "`py_files` is a key of its own"),
+        ("{path: s3://c/a.py, options: {▸executor-memroy: 4g}}", "did you mean executor-memory?"),
+        ("{path: s3://c/a.py, options: {verbose: ▸1}}", "expected true or false"),
+        (f"{{path: s3://c/a.py, args: ▸[{'x' * 10_281}]}}", "`args` have 10,281 characters, and EMR takes 10,280"),
+        (f"{{command: ▸[{'x' * 5000}, {'y' * 5281}]}}", "`command` have 10,281 characters"),
+        (f"▸[{', '.join(['s3://c/a.py'] * 257)}]", "EMR takes 256 steps in a cluster, not 257"),
+        ("[s3://c/a.py, {path: s3://c/b.py, packages: [g:a:1, ▸x]}]", "expected <group>"),
+    ],
+)
+def test_what_is_wrong_with_a_job_is_refused_at_its_place(dags: Dags, job: str, message: str) -> None:
+    dags.write("lib/x.py", "")
+    first = next(each for each in dags.diagnostics(JOBS % job.replace("▸", "")) if each.is_error)
+    assert message in first.message
+    assert (first.line, first.column) == (5, len("    spark: ") + job.index("▸") + 1)
+
+
+def test_a_spark_job_needs_spark_and_a_command_does_not(dags: Dags) -> None:
+    hive = JOBS.replace("release: e,", "release: e, applications: Hive,")
+    assert "do not have Spark" in dags.diagnostic(hive % "s3://c/a.py").message
+    assert dags.read(hive % "{command: [hive, -e, SELECT 1]}")

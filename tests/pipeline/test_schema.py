@@ -230,6 +230,9 @@ HEAD = "sluicegate: 1\n"
 SUPPLIES = {
     "defaults.yaml": "clusters: {small: {release: emr-7.13.0, instances: {primary: m7g.xlarge}}}\n",
     "jobs/delays.py": "",
+    "jobs/zones.csv": "",
+    "lib/a.py": "",
+    "wheels/holidays-0.60-py3-none-any.whl": "",
     "suites/orders.json": "{}",
     "transforms/customers.py": "def clean_up(**given): ...\n",
     "announce.py": "def post(**given): ...\n",
@@ -286,6 +289,15 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
     "teardown_of": {"steps": "first"},
 }
 """By section, what has to stand beside a key."""
+BESIDE: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("cluster", "fleets"): {"release": "e"},
+    ("cluster", "by_input"): {"release": "e", "instances": "{primary: m, core: m}"},
+    ("cluster", "scaling"): {"release": "e", "instances": "{primary: m, core: m}"},
+    ("job", "command"): {},
+    ("primary_fleet", "on_demand"): {"types": "m", "spot": "1", "interruptible": "true"},
+    ("primary_fleet", "spot"): {"types": "m", "on_demand": "0", "interruptible": "true"},
+}
+"""By section and key, the same where that is something else."""
 PLACES: Mapping[str, Callable[[str], str]] = {
     "schedule": lambda said: in_a_file("schedule", said),
     "retries": lambda said: in_a_file("retries", said),
@@ -343,15 +355,9 @@ def inside(section: str, key: str, said: str) -> tuple[str, str]:
             needed = {"api": "'https://h/x'"} if key == "sql" else {"sql": "SELECT 1", "connection": "shop"}
     if section == "pages":
         needed = {"by": "page"} if (key, said) == ("path", "null") else {"by": "cursor", "path": "meta.next"}
-    if section == "cluster" and key in ("fleets", "by_input", "scaling"):
-        needed["instances"] = "{primary: m, core: m}"
-        if key == "fleets":
-            del needed["instances"]
-    if (section, key) == ("primary_fleet", "on_demand"):
-        needed |= {"spot": "1", "interruptible": "true"}
-    if (section, key) == ("primary_fleet", "spot"):
-        said = said if said == "null" else "0"
-    given = {**needed, key: said}
+    given = {**(needed if said == "null" else BESIDE.get((section, key), needed)), key: said}
+    if (section, key, said) == ("job", "path", "null"):
+        given["command"] = "[ls]"
     body = "{" + ", ".join(f"{name}: {value}" for name, value in given.items()) + "}"
     if section == "connections":
         return in_a_file("tags", "[]"), f"{SUPPLIES['defaults.yaml']}connections: {body}\n"

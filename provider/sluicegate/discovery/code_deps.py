@@ -28,7 +28,7 @@ def needs(pipeline: Pipeline) -> frozenset[str]:
             case OperatorStep():
                 found |= {*_modules(step.operator.rpartition(".")[0]), *_named(step.with_)}
             case SparkStep():
-                found |= {job.path for job in step.jobs if "://" not in job.path}
+                found |= {path for path in step.uploads if "://" not in path}
             case LoadStep():
                 found |= {step.suite} if step.suite else set()
     return frozenset(found)

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from sluicegate.faults import classify, fault
 
-__all__ = ["read_job", "split_s3", "upload", "upload_content"]
+__all__ = ["artifact_uri", "read_job", "split_s3", "upload_content"]
 
 log = logging.getLogger(__name__)
 
@@ -42,26 +42,24 @@ def read_job(path: str, root: Path) -> bytes:
         raise fault("CODE_MISSING", f"there is no job file {path} below {root}", path=path) from missing
 
 
-def upload(s3: Any, path: str, *, root: Path, artifacts: str) -> str:
-    """The `s3://` URI under which the cluster finds the job `path`; an `s3://` path is one already.
+def artifact_uri(content: bytes, name: str, artifacts: str) -> str:
+    """`<artifacts>/<sha256>/<name>`.
 
-    A file is put to `<artifacts>/<sha256>/<name>` unless it is there: two that do so at once put the same.
-
-    :param s3: a boto3 S3 client
-    :raises FaultError: CODE_MISSING, AWS_NOT_FOUND when the bucket does not exist, or what AWS says.
+    :raises FatalFault: WRONG_USE when `artifacts` is not in S3
     """
-    if "://" in path:
-        split_s3(path)
-        return path
-    return upload_content(s3, read_job(path, root), Path(path).name, artifacts=artifacts)
+    bucket, prefix = split_s3(artifacts)
+    prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
+    return f"s3://{bucket}/{prefix}{hashlib.sha256(content).hexdigest()}/{name}"
 
 
 def upload_content(s3: Any, content: bytes, name: str, *, artifacts: str) -> str:
-    """The same for a file that is made here and called `name`."""
-    bucket, prefix = split_s3(artifacts)
-    prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
-    key = f"{prefix}{hashlib.sha256(content).hexdigest()}/{name}"
-    uri = f"s3://{bucket}/{key}"
+    """The URI under which a cluster finds `content`. It is put there unless it is: two that do so at once put the same.
+
+    :param s3: a boto3 S3 client
+    :raises FaultError: AWS_NOT_FOUND when the bucket does not exist, or what AWS says.
+    """
+    uri = artifact_uri(content, name, artifacts)
+    bucket, key = split_s3(uri)
     try:
         if not _exists(s3, bucket, key):
             s3.put_object(Bucket=bucket, Key=key, Body=content)

@@ -34,6 +34,9 @@ DUPLICATE = "duplicate"
 _FRESH = timedelta(seconds=15)
 """How old a list may be when a cluster is asked for."""
 
+_ELSEWHERE = ("CLUSTER_CAPACITY", "CLUSTER_SPOT_LOST")
+"""Why a cluster is lost that may do better at another placement."""
+
 _END_WAIT = timedelta(seconds=20)
 """How long the end of a task waits for a cluster that was asked for and is not in the list yet."""
 
@@ -237,7 +240,7 @@ class Engine:
         """Where to go on, if `cluster` was lost for want of machines and there is a further place to try."""
         lost = verdict(cluster, steps, max_runtime=self._work.max_runtime)
         placement, places = int(cluster.tags.get(PLACEMENT, "0")) + 1, self._work.placements
-        if lost is None or lost.code != "CLUSTER_CAPACITY" or placement >= places:
+        if lost is None or lost.code not in _ELSEWHERE or placement >= places:
             return None
         log.warning("%s was lost, going on at placement %d of %d: %s", cluster.name, placement + 1, places, lost.detail)
         return placement

@@ -17,6 +17,7 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from sluicegate.emr.deployment import deployment_name
 from sluicegate.emr.links import LINKS, addresses
 from sluicegate.emr.names import RunKey
+from sluicegate.emr.placement import placements
 from sluicegate.emr.record import another_try, generation
 from sluicegate.emr.request import cluster_request, not_after, plain_job
 from sluicegate.emr.spread import spread_start
@@ -92,7 +93,7 @@ class SparkOperator(StepOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.jobs: list[dict[str, Any]] = [plain_job(job) for job in jobs]
-        self.cluster = Cluster.model_validate(cluster).model_dump(mode="json")
+        self.cluster = Cluster.model_validate(cluster).model_dump(mode="json", by_alias=True, exclude_unset=True)
         self.cluster_name = cluster_name
         self.reads = dict(reads or {})
         self.writes = dict(writes or {})
@@ -233,6 +234,7 @@ class SparkOperator(StepOperator):
             request=lambda attempt, placement: self._request(aws, key, step, this.generation, attempt, placement),
             max_runtime=self.max_runtime,
             jobs=self._jobs,
+            placements=len(placements(self._cluster)),
             timeout=self._limit(),
         )
         self._client = EmrClient(aws)
@@ -251,17 +253,25 @@ class SparkOperator(StepOperator):
     def _request(
         self, aws: Aws, key: RunKey, step: StepContext, generation: str, attempt: int, placement: int
     ) -> dict[str, Any]:
+        from sluicegate.emr.service_model import require_fit
+        from sluicegate.emr.sizing import sized
         from sluicegate.emr.uploads import Uploads
+        from sluicegate.storage.storage import Storage
 
-        uploads = Uploads(aws.client("s3", attempts=5), Path(self.root), self.artifacts)
-        cluster, end = Cluster.model_validate(self.cluster), not_after(datetime.now(UTC), self.max_runtime, self._jobs)
+        s3 = aws.client("s3", attempts=5)
+        cluster, why = sized(self._cluster, self.reads, Storage(client=s3).size)
+        end = not_after(datetime.now(UTC), self.max_runtime, self._jobs)
+        uploads = Uploads.to(s3, self.artifacts, Path(self.root))
         request = cluster_request(
             name=key.name(attempt),
             cluster=cluster,
-            submits=uploads.submits([Job.model_validate(job) for job in self.jobs], self.checks, self.writes),
+            steps=uploads.steps([Job.model_validate(job) for job in self.jobs], self.checks, self.writes),
             bindings={**self.reads, **self.writes},
             max_runtime=self.max_runtime,
-            tags=own_tags(
+            placement=placements(cluster)[placement],
+            bootstrap_uris=uploads.bootstrap_actions(cluster),
+            tags=why
+            | own_tags(
                 key,
                 attempt=attempt,
                 pipeline=step.pipeline,
@@ -271,7 +281,14 @@ class SparkOperator(StepOperator):
                 placement=placement,
             ),
         )
-        return uploads.watchdog(end).before(request) if cluster.watchdog else request
+        if cluster.watchdog:
+            request = uploads.watchdog(end).before(request)
+        require_fit(request)
+        return request
+
+    @property
+    def _cluster(self) -> Cluster:
+        return Cluster.model_validate(self.cluster)
 
     @property
     def _jobs(self) -> int:

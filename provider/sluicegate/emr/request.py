@@ -11,15 +11,27 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
+from sluicegate.emr.limits import refuse_oversized
 from sluicegate.emr.machines import fleet_request, group_request, scaling_request
 from sluicegate.emr.placement import Placement, placements
 from sluicegate.faults import fault
 from sluicegate.pipeline.check.cluster import cluster_errors
 from sluicegate.pipeline.diagnostics import dotted
+from sluicegate.pipeline.keys.base import one_or_more
 from sluicegate.pipeline.keys.cluster import BootstrapAction, Cluster
 from sluicegate.pipeline.keys.model import Job
 
-__all__ = ["Submit", "cluster_request", "flags", "not_after", "plain_job", "require_sound", "step_command"]
+__all__ = [
+    "Command",
+    "Submit",
+    "as_property",
+    "cluster_request",
+    "flags",
+    "not_after",
+    "plain_job",
+    "require_sound",
+    "step_command",
+]
 
 KILL_AFTER = timedelta(seconds=60)
 """How long a job that ran too long has to end after SIGTERM."""
@@ -33,19 +45,48 @@ IDLE = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Submit:
-    """One spark-submit: the job file's `s3://` URI and its own arguments. `bound`: whether it gets the datasets too."""
+    """One spark-submit: the job file's `s3://` URI and its own arguments.
+
+    `bound`: whether it gets the datasets too. `options` go before the file, as spark-submit's own.
+    """
 
     uri: str
     args: tuple[str, ...] = ()
     bound: bool = True
+    options: tuple[str, ...] = ()
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.name or PurePosixPath(self.uri).name
+
+
+@dataclass(frozen=True)
+class Command:
+    """Words that the primary node runs as they are."""
+
+    words: tuple[str, ...]
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.name or PurePosixPath(self.words[0]).name
 
 
 def plain_job(job: Job | Mapping[str, Any] | str) -> dict[str, Any]:
-    """A job as plain values, which Airflow can render and show."""
+    """A job as plain values, which Airflow can render and show: without the keys that say nothing."""
     if isinstance(job, str):
         return {"path": job, "args": []}
     plain = job.model_dump() if isinstance(job, Job) else dict(job)
-    return {"path": plain["path"], "args": [str(arg) for arg in plain.get("args", ())]}
+    lists = {
+        key: [str(word) for word in one_or_more(value)]  # type: ignore[attr-defined]
+        for key, value in plain.items()
+        if key in ("command", "args", "py_files", "jars", "files", "packages") and value
+    }
+    others = {key: value for key, value in plain.items() if key in ("path", "name", "conf", "options") and value}
+    if not lists.get("command"):
+        lists.setdefault("args", [])
+    return {**others, **lists}
 
 
 def flags(bindings: Mapping[str, object]) -> list[str]:
@@ -68,18 +109,17 @@ def flags(bindings: Mapping[str, object]) -> list[str]:
     return words
 
 
-def step_command(submit: Submit, bindings: Mapping[str, object], max_runtime: timedelta) -> list[str]:
-    """The words that command-runner runs: `spark-submit` under coreutils' `timeout`, on the cluster itself.
+def step_command(step: Submit | Command, bindings: Mapping[str, object], max_runtime: timedelta) -> list[str]:
+    """The words that command-runner runs: a command under coreutils' `timeout`, on the cluster itself.
 
     A job that hangs is ended there, also when Airflow is gone: SIGTERM after `max_runtime`, then SIGKILL.
     """
     seconds = max(1, int(max_runtime.total_seconds()))
-    return [
-        *("timeout", "--signal=TERM", f"--kill-after={int(KILL_AFTER.total_seconds())}", str(seconds)),
-        *("spark-submit", "--deploy-mode", "client", submit.uri),
-        *(flags(bindings) if submit.bound else ()),
-        *submit.args,
-    ]
+    limit = ["timeout", "--signal=TERM", f"--kill-after={int(KILL_AFTER.total_seconds())}", str(seconds)]
+    if isinstance(step, Command):
+        return [*limit, *step.words]
+    words = (*step.options, step.uri, *(flags(bindings) if step.bound else ()), *step.args)
+    return [*limit, "spark-submit", "--deploy-mode", "client", *words]
 
 
 def not_after(now: datetime, max_runtime: timedelta, jobs: int) -> datetime:
@@ -91,7 +131,7 @@ def cluster_request(
     *,
     name: str,
     cluster: Cluster,
-    submits: Sequence[Submit],
+    steps: Sequence[Submit | Command],
     bindings: Mapping[str, object],
     max_runtime: timedelta,
     tags: Mapping[str, str],
@@ -119,21 +159,20 @@ def cluster_request(
         "VisibleToAllUsers": True,
         **_said(cluster, bootstrap_uris or {}),
     }
-    return _merged(request, cluster.run_job_flow) | {
+    request = _merged(request, cluster.run_job_flow) | {
         "Name": name,
         "Steps": [
             {
-                "Name": PurePosixPath(submit.uri).name,
+                "Name": step.title,
                 "ActionOnFailure": "TERMINATE_CLUSTER",
-                "HadoopJarStep": {
-                    "Jar": "command-runner.jar",
-                    "Args": step_command(submit, bindings, max_runtime),
-                },
+                "HadoopJarStep": {"Jar": "command-runner.jar", "Args": step_command(step, bindings, max_runtime)},
             }
-            for submit in submits
+            for step in steps
         ],
         "Tags": [{"Key": key, "Value": value} for key, value in {**tags, **cluster.tags}.items()],
     }
+    refuse_oversized(request)
+    return request
 
 
 def _instances(cluster: Cluster, placement: Placement) -> dict[str, Any]:
@@ -170,14 +209,14 @@ def _configuration(classification: str, properties: Mapping[str, Any]) -> dict[s
     inner = {name: value for name, value in properties.items() if isinstance(value, Mapping)}
     found: dict[str, Any] = {
         "Classification": classification,
-        "Properties": {name: _property(value) for name, value in properties.items() if name not in inner},
+        "Properties": {name: as_property(value) for name, value in properties.items() if name not in inner},
     }
     if inner:
         found["Configurations"] = [_configuration(name, all_of) for name, all_of in inner.items()]
     return found
 
 
-def _property(value: str | int | float | bool) -> str:
+def as_property(value: str | int | float | bool) -> str:
     """As Hadoop and Spark write it: `true`, not `True`."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 

@@ -86,6 +86,14 @@ class GcsObjects:
         """Whether there is an object."""
         return bool(self.list_parts(address))
 
+    def sizes(self, address: Address) -> Iterator[tuple[str, int]]:
+        """Path below a folder and bytes of each object; of a file, its own bytes."""
+        if not address.folder:
+            yield from (("", part.size) for part in self.list_parts(address))
+            return
+        for relative, blob in self._blobs(address):
+            yield relative, int(blob.size or 0)
+
     def below(self, address: Address, depth: int | None) -> Iterator[str]:
         """The paths of all objects below a folder that are not empty, `depth` names deep where that is known."""
         for relative, blob in self._blobs(address):

@@ -96,6 +96,17 @@ class WebFiles:
     def list_matching(self, folder: Address, wanted: Glob) -> tuple[Part, ...]:
         raise _no_listing(folder)
 
+    def sizes(self, address: Address) -> Iterator[tuple[str, int]]:
+        """The bytes of the file.
+
+        :raises FaultError: WRONG_USE when the server does not say how many there are.
+        """
+        if (head := self._head(address.uri)) is None:
+            return
+        if not head.size:
+            raise fault("WRONG_USE", f"{shown_url(address.uri)}: the server does not say how long it is")
+        yield "", head.size
+
     def below(self, address: Address, depth: int | None) -> Iterator[str]:
         raise _no_listing(address)
 

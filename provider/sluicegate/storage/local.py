@@ -53,6 +53,16 @@ class LocalFiles:
         """Whether there is a file."""
         return address.path.is_file()
 
+    def sizes(self, address: Address) -> Iterator[tuple[str, int]]:
+        """Path below a folder and bytes of each file; of a file, its own bytes. None of them is read."""
+        if not address.folder:
+            if address.path.is_file():
+                yield "", address.path.stat().st_size
+            return
+        for name in self.below(address, None):
+            with contextlib.suppress(FileNotFoundError):  # gone since the listing
+                yield name, (address.path / name).stat().st_size
+
     def below(self, address: Address, depth: int | None) -> Iterator[str]:
         """The paths of all files below a folder that are not empty, `depth` names deep where that is known."""
         for place, folders, names in os.walk(address.path):

@@ -96,6 +96,15 @@ class S3Objects:
         with faults_of(address.uri):
             return self._head(address) is not None
 
+    def sizes(self, address: Address) -> Iterator[tuple[str, int]]:
+        """Path below a folder and bytes of each object; of a file, its own bytes."""
+        with faults_of(address.uri):
+            if not address.folder:
+                yield from (("", part.size) for part in self.list_parts(address))
+                return
+            for relative, entry in self._entries(address):
+                yield relative, entry["Size"]
+
     def below(self, address: Address, depth: int | None) -> Iterator[str]:
         """The paths of all objects below a folder that are not empty, `depth` names deep where that is known."""
         with faults_of(address.uri):

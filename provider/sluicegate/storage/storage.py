@@ -11,7 +11,7 @@ from sluicegate.graph.glob import Glob, is_pattern
 from sluicegate.storage.gcs import DEFAULT_CONNECTION, GcsObjects, gcs_client
 from sluicegate.storage.http import WebFiles
 from sluicegate.storage.local import LocalFiles
-from sluicegate.storage.part import MARKER, Part
+from sluicegate.storage.part import MARKER, Part, is_part
 from sluicegate.storage.place import Place
 from sluicegate.storage.s3 import S3Client, S3Objects, s3_client
 from sluicegate.storage.traces import Traces, base_of, is_spark_part
@@ -111,6 +111,15 @@ class Storage:
     def _has_marker(self, folder: str) -> bool:
         place, address = self._at(folder + MARKER)
         return place.exists(address)
+
+    def size(self, uri: str) -> int:
+        """The bytes of all parts at `uri`, or of the files that match it; 0 without any. Keeps no list of them."""
+        place, address = self._at(uri)
+        if is_pattern(uri):
+            wanted = Glob(uri)
+            found = place.sizes(_around(wanted, address))
+            return sum(size for name, size in found if wanted.matches(name))
+        return sum(size for name, size in place.sizes(address) if not name or is_part(name, size))
 
     def matching(self, uri: str) -> tuple[str, ...]:
         """The URIs of the files that match `uri`, which has wildcards, sorted by name; empty ones are left out."""

@@ -26,7 +26,8 @@ OUR_TAGS = 15
 _MOST_TAGS = 50
 _LONGEST_KEY, _LONGEST_VALUE = 128, 256
 _TAG_TEXT = re.compile(r"[\w .:/=+@-]*")
-_MOST_BOOTSTRAP_ACTIONS = 16
+_MOST_BOOTSTRAP_ACTIONS = 15
+"""EMR takes 16, of which the `watchdog` is one."""
 _MOST_SUBNETS = 16
 _IDLE = 60, 7 * 86400
 _MOST_TYPES_WITHOUT_STRATEGY = 5

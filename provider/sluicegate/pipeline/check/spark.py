@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sluicegate.pipeline.check.cluster import cluster_errors
+from sluicegate.pipeline.check.jobs import job_errors
 from sluicegate.pipeline.diagnostics import Diagnostic, Where
 from sluicegate.pipeline.keys.model import Pipeline, SparkStep
 from sluicegate.pipeline.read.yaml_paths import as_written
@@ -24,6 +25,7 @@ def check_spark(pipeline: Pipeline, source: Source) -> Iterator[Diagnostic]:
             for wrong in cluster_errors(step.cluster):
                 where = as_written((*place, *wrong.where), source.value)
                 yield source.diagnostic(where, wrong.code, wrong.message, key=wrong.key)
+        yield from _jobs(step, source)
         if step.cluster.by_input and not step.reads:
             message = (
                 f"the cluster `{step.cluster_name}` has the size of the step's input (`by_input`), and it reads nothing"
@@ -37,3 +39,10 @@ def cluster_place(step: SparkStep, source: Source) -> Where:
     """Where the file, or its defaults, say what the step's cluster is made of."""
     written = source.value["steps"][step.name].get("cluster")
     return ("clusters", step.cluster_name) if isinstance(written, str) else ("steps", step.name, "cluster")
+
+
+def _jobs(step: SparkStep, source: Source) -> Iterator[Diagnostic]:
+    where: Where = ("steps", step.name, "spark")
+    for wrong in job_errors(step.jobs, step.cluster):
+        place = as_written((*where, *wrong.where), source.value)
+        yield source.diagnostic(place, wrong.code, wrong.message, key=wrong.key)

@@ -104,6 +104,7 @@ class Mark(Enum):
     SCOPE = auto()
     BYTES = auto()
     CONFIGURATIONS = auto()
+    PROPERTIES = auto()
 
 
 def one_or_more(value: object) -> object:

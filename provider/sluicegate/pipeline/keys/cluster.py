@@ -140,6 +140,8 @@ class PrimaryFleet(Fleet):
 
     on_demand: Count = 1
     """1, or 0 for a primary node on the spot market. Example: `0`."""
+    spot: Count = 0
+    """The other one of the two. Example: `1`."""
     interruptible: Flag = False
     """Accepts that AWS may take it back, and the cluster ends. `spot: 1` needs it. Example: `true`."""
 

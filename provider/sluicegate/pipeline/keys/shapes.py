@@ -116,6 +116,7 @@ FREE = Shape("keys and values", {"type": "object"})
 ARGUMENTS = Shape("arguments by name", {"type": "object"})
 _SCALAR = Shape("text or number", {"type": ["string", "number"]})
 _PROPERTY = {"type": ["string", "number", "boolean"]}
+PROPERTIES = Shape("values by name", {"type": "object", "additionalProperties": _PROPERTY})
 CONFIGURATIONS = Shape(
     "properties by classification",
     {

@@ -182,15 +182,34 @@ class FetchStep(StepBase):
 
 
 class Job(Part):
-    """A job: one spark-submit. A path alone is the `path`."""
+    """A job: one spark-submit, or a command. A path alone is the `path`."""
 
     _short: ClassVar[str] = "path"
     _blank: ClassVar[bool] = True
 
-    path: Annotated[str, Mark.PATH]
-    """A file below the dags root, or an `s3://` URI. Example: `jobs/delays.py`."""
+    path: Annotated[str | None, Mark.PATH] = None
+    """A file below the dags root, or an `s3://` URI; this or `command`. Example: `jobs/delays.py`."""
+    command: Annotated[tuple[str, ...], Mark.SCALARS] = ()
+    """A command and its arguments, which the primary node runs in place of a spark-submit; it gets no `--name uri`.
+    Example: `[s3-dist-cp, --src, "s3://in/{{ ds }}/", --dest, "hdfs:///in/"]`."""
     args: Annotated[tuple[str, ...], Mark.SCALARS] = ()
     """Its arguments. Default: those of the step. Example: `["--all"]`."""
+    name: Name | None = None
+    """What EMR calls it. Default: the file's name, or the command's. Example: `delays`."""
+    py_files: SomeOf[Name] = ()
+    """What it imports: `.py`, `.zip`, `.egg`, a wheel without compiled code, or a folder, which is zipped; below the
+    dags root, or `s3://` URIs. Example: `[lib/, wheels/holidays-0.60-py3-none-any.whl]`."""
+    jars: SomeOf[Name] = ()
+    """Jars for driver and executors, below the dags root or `s3://` URIs. Example: `s3://code/postgresql.jar`."""
+    files: SomeOf[Name] = ()
+    """Files for the working folder of each executor, below the dags root or `s3://` URIs. Example: `jobs/zones.csv`."""
+    packages: SomeOf[Name] = ()
+    """Maven packages, which the cluster downloads. Example: `org.apache.spark:spark-avro_2.12:3.5.6`."""
+    conf: Annotated[Mapping[str, Any], Mark.PROPERTIES] = Field(default_factory=dict)
+    """Properties of Spark. Example: `{spark.sql.shuffle.partitions: 200}`."""
+    options: Annotated[Mapping[str, Any], Mark.PROPERTIES] = Field(default_factory=dict)
+    """Further options of spark-submit, without their dashes. Examples: `{class: com.example.Delays}`,
+    `{driver-memory: 4g}`."""
 
 
 class SparkStep(StepBase):
@@ -208,6 +227,12 @@ class SparkStep(StepBase):
     """Arguments of the jobs that have none of their own. Example: `["--limit", 10]`."""
     max_runtime: Duration = timedelta(hours=4)
     """The longest that one job may take, bounded on the cluster itself. Example: `1h`."""
+
+    @property
+    def uploads(self) -> tuple[str, ...]:
+        """The files below the dags root that go to the cluster, and what is in S3 already."""
+        jobs = (path for job in self.jobs for path in (job.path, *job.py_files, *job.jars, *job.files) if path)
+        return (*jobs, *(action.path for action in self.cluster.bootstrap_actions))
 
 
 class TransformStep(StepBase):

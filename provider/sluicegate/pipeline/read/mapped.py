@@ -116,7 +116,7 @@ def _uses_item(pipeline: Pipeline, step: Step) -> bool:
     if not isinstance(step, LoadStep | SparkStep):
         return True
     datasets = [*step.writes.values(), *(read.dataset for read in step.reads.values())]
-    arguments = [word for job in step.jobs for word in job.args] if isinstance(step, SparkStep) else []
+    arguments = [word for job in step.jobs for word in (*job.args, *job.command)] if isinstance(step, SparkStep) else []
     return any(_by_item(pipeline, key) for key in datasets) or any(map(template.needs_item, arguments))
 
 

@@ -32,23 +32,44 @@ def read_spark(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
 
 
 def _job(raw: object, args: tuple[str, ...], where: Where, site: Site) -> Raw | None:
-    at = where
-    if isinstance(raw, dict):
-        given = known_keys(raw, keys_of(Job), where, site.report, "a job")
-        if "path" not in given:
-            site.report.error(where, "missing-key", "`path` is missing", key=True)
-            return None
-        raw, at = given["path"], (*where, "path")
-        if given.get("args") is not None:
-            args = _args(given["args"], (*where, "args"), site)
-    path = text(raw, at, site.report, "a path" if at != where else Job)
-    if path is None:
+    if not isinstance(raw, dict):
+        path = text(raw, where, site.report, Job)
+        return None if path is None else {"path": _checked(path, where, site), "args": args}
+    given = {
+        key: value
+        for key, value in known_keys(raw, keys_of(Job), where, site.report, "a job").items()
+        if value is not None
+    }
+    if "path" not in given and "command" not in given:
+        message = "`path` is missing: a job is a file, or a `command`"
+        site.report.error(where, "missing-key", message, key=True)
         return None
+    if "path" in given:
+        path = text(given["path"], (*where, "path"), site.report, "a path")
+        if path is None:
+            return None
+        given["path"] = _checked(path, (*where, "path"), site)
+        given["args"] = _args(given["args"], (*where, "args"), site) if "args" in given else args
+    if "command" in given:
+        given["command"] = _args(given["command"], (*where, "command"), site)
+    for key in ("py_files", "jars", "files"):
+        said = given.get(key, ())
+        for index, each in enumerate(said if isinstance(said, list) else [said] if said else ()):
+            if isinstance(each, str):
+                at: Where = (*where, key, index) if isinstance(said, list) else (*where, key)
+                _checked(each, at, site, or_folder=key == "py_files")
+    return given
+
+
+def _checked(path: str, where: Where, site: Site, *, or_folder: bool = False) -> str:
+    """`path` as it is, once it is noted if no job can have it."""
     if "://" not in path:
-        check_file(path, at, site)
+        if not (or_folder and (site.root / path).is_dir()):
+            check_file(path, where, site)
     elif not path.startswith("s3://"):
-        site.report.error(at, "uri", "a job is a file below the dags root or an s3:// URI")
-    return {"path": path, "args": args}
+        what = "a file or folder" if or_folder else "a file"
+        site.report.error(where, "uri", f"expected {what} below the dags root or an s3:// URI, not {shown(path)}")
+    return path
 
 
 def _args(raw: object, where: Where, site: Site) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def format_duration(value: timedelta) -> str:
     return text or "0s"
 
 
-_BYTES = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?)?B")
+_BYTES = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?)?B|[0-9]+")
 _PREFIXES = ("", "K", "M", "G", "T")
 
 
@@ -59,7 +59,7 @@ def parse_bytes(value: object) -> int:
     if found is None:
         raise ValueError(f"expected bytes such as 0, 500MB, 50GB or 64MiB, not {value!r}")
     prefix = found[2] or ""
-    size = Decimal(found[1]) * (1024 if prefix.endswith("i") else 1000) ** _PREFIXES.index(prefix[:1])
+    size = Decimal(found[1] or found[0]) * (1024 if prefix.endswith("i") else 1000) ** _PREFIXES.index(prefix[:1])
     if size != int(size):
         raise ValueError(f"{value!r} is not a whole number of bytes")
     return int(size)
