@@ -44,10 +44,11 @@ MAY_IMPORT = {
     "factory": _BUILT_WITH,
     "discovery": _FACTORY,
     "local": _DISCOVERY | {"api"},
+    "doctor": _BASE | {"emr"},
     "migrate": _BASE,
     "recovery": _BASE | {"api", "picture", "runtime"},
     "testing": _DISCOVERY | {"api", "local"},
-    "cli": _DISCOVERY | {"api", "local", "migrate", "picture", "recovery", "render"},
+    "cli": _DISCOVERY | {"api", "doctor", "local", "migrate", "picture", "recovery", "render"},
 }
 """By layer, the layers that it may import beside itself."""
 

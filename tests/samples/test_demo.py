@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import httpx
+
 from tests.airflow.conftest import Airflow, Workspace
 from tests.samples.conftest import FirstDemo
 
@@ -128,3 +130,15 @@ def test_the_code_tab_shows_the_yaml_and_the_docs_show_the_playbook(airflow: Air
     docs = airflow.get("/dags/flights/details")["doc_md"]
     assert "Every flight that left New York" in docs
     assert "TOO_MANY_DEAD_LETTERS" in docs
+
+
+def test_a_spark_task_links_to_the_log_of_its_job(airflow: Airflow) -> None:
+    [run, *_] = airflow.get("/dags/delays/dagRuns")["dag_runs"]
+    task = f"/dags/delays/dagRuns/{run['dag_run_id']}/taskInstances/join"
+    links = airflow.get(f"{task}/links")["extra_links"]
+    assert sorted(links) == ["EMR cluster", "Spark history (Applications)", "Step log"]
+    assert links["EMR cluster"] is None  # the local EMR has no console
+    assert httpx.get(links["Step log"], timeout=30).raise_for_status().headers["Content-Type"]
+    usage = airflow.get(f"{task}/xcomEntries/return_value")["value"]["usage"]
+    assert usage["cluster_seconds"] > 0
+    assert usage["instance_hours"]["on_demand"] > 0

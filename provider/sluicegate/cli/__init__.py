@@ -16,6 +16,7 @@ _COMMANDS = {
     "demo": Entry("demo", "demo", "Run the sample pipelines on real data and show what was loaded."),
     "check": Entry("check", "check", "Check pipeline files; every error with file:line:column."),
     "clusters": Entry("clusters", "app", "List the EMR clusters that run; end those that no task needs any more."),
+    "doctor": Entry("doctor", "doctor", "Look at what pipelines need of Airflow and AWS, before they run."),
     "dead-letters": Entry("dead_letters", "app", "List, show, replay or close the records that loads have set aside."),
     "import": Entry("migrate", "app", "Turn the files of another DAG factory into pipeline files."),
     "schema": Entry("schema", "schema", "Print the JSON Schema of a pipeline file, for editors."),

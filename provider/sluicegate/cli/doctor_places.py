@@ -1,0 +1,73 @@
+"""What `sluicegate doctor` looks at: the pipelines below a root, the AWS behind their connections."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sluicegate.doctor.finding import Finding, fail
+from sluicegate.doctor.needs import Needs, needs_of
+from sluicegate.doctor.policy import Places
+from sluicegate.pipeline.keys.cluster import Cluster
+from sluicegate.pipeline.tree import Tree
+
+__all__ = ["accounts", "deployment_of", "needs_below", "policy_places"]
+
+_DEPLOYMENT = "AIRFLOW__SLUICEGATE__DEPLOYMENT"
+
+
+def needs_below(root: Path) -> tuple[Tree, Needs]:
+    from sluicegate.cli.reading import tree_of
+
+    tree = tree_of(root)
+    return tree, needs_of(tree.readable.values())
+
+
+def deployment_of(state: Path) -> str:
+    """The name of the embedded stack that runs, else of this machine's Airflow."""
+    from sluicegate.cli.home import airflow_home
+    from sluicegate.local.stack.stack import running
+
+    stack = running(state)
+    if named := os.environ.get(_DEPLOYMENT) or (stack.env.get(_DEPLOYMENT) if stack else None):
+        return named
+    with airflow_home():
+        from sluicegate.emr.deployment import deployment_name
+
+        return deployment_name()
+
+
+def policy_places(needs: Needs, deployment: str) -> Places:
+    clusters = tuple(cluster for each in needs.clusters.values() for cluster in each)
+    return Places(deployment, clusters, needs.artifacts, needs.log_uris, needs.measured)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    clusters: Sequence[Cluster]
+    folders: Mapping[str, str]
+
+
+def accounts(needs: Needs, state: Path) -> Iterator[Finding]:
+    """What is found in the accounts behind the connections to AWS, one after the other."""
+    from sluicegate.cli.connections import find_connection
+    from sluicegate.cli.home import airflow_home
+    from sluicegate.doctor.aws import account
+    from sluicegate.emr.connection import Aws
+    from sluicegate.faults import CATALOGUE, classify
+
+    for name in needs.aws or {"aws_default": frozenset[str]()}:
+        clusters = needs.clusters.get(name, ())
+        folders = {uri: "logs" for one in clusters if (uri := one.log_uri)}
+        folders |= dict.fromkeys(needs.artifacts if clusters else (), "artifacts")
+        try:
+            with airflow_home():
+                os.environ.setdefault(f"AIRFLOW_CONN_{name.upper()}", find_connection(name, state).as_json())
+                aws = Aws(name)
+        except Exception as unusable:
+            found = classify(unusable)
+            yield fail(f"connection {name}", found.detail or str(found), CATALOGUE[found.code].remedy)
+            continue
+        yield from account(aws, _Wanted(clusters, folders))

