@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sluicegate.local.aws import LocalAws
 from sluicegate.local.aws.listing import grouped
 from sluicegate.local.aws.objects import Objects
+from tests.local.contract import held_to_the_model
 
 MIB = 1024 * 1024
 
@@ -36,7 +37,7 @@ def client_of(aws: LocalAws, service: str, key: str = "any") -> Any:
     import boto3
     from botocore.config import Config
 
-    return boto3.client(
+    client = boto3.client(
         service,
         endpoint_url=aws.endpoint_url,
         region_name="us-east-1",
@@ -44,6 +45,7 @@ def client_of(aws: LocalAws, service: str, key: str = "any") -> Any:
         aws_secret_access_key="any",
         config=Config(retries={"total_max_attempts": 1}),
     )
+    return held_to_the_model(client) if service == "emr" else client
 
 
 def error_code(call: Any, **arguments: Any) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate.cli.console import console, progress
+from sluicegate.cli.lazy import completed
 from sluicegate.local.stack.events import Event
 
 
@@ -222,3 +223,23 @@ def test_exec_without_a_stack_could_not_reach_what_it_needs(tmp_path: Path) -> N
     done = sluicegate("exec", "--state", tmp_path / "none", "airflow", "--version")
     assert done.returncode == 3
     assert "sluicegate up" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "plan"),
+    [
+        (["--chaos", "--detach"], "--chaos=default --detach"),
+        (["--port", "1", "--chaos"], "--port 1 --chaos=default"),
+        (["--chaos", "capacity=1"], "--chaos capacity=1"),
+        (["--chaos=capacity=1"], "--chaos=capacity=1"),
+    ],
+)
+def test_chaos_alone_is_the_default_plan(arguments: list[str], plan: str) -> None:
+    assert " ".join(completed(arguments, {"--chaos": "default"})) == plan
+
+
+def test_a_misspelt_fault_is_wrong_use_with_a_suggestion(tmp_path: Path) -> None:
+    done = sluicegate("up", "--dags", tmp_path, "--state", tmp_path / "state", "--chaos", "throtling=0.2")
+    assert done.returncode == 2
+    assert "--chaos: Unknown fault 'throtling' (did you mean 'throttling'?)" in " ".join(done.stderr.split())
+    assert not (tmp_path / "state").exists()

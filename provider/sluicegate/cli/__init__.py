@@ -9,7 +9,12 @@ from sluicegate.cli.lazy import Entry, lazy_group
 __all__ = ["app", "main"]
 
 _COMMANDS = {
-    "up": Entry("stack", "up", "Start Postgres, Airflow and a local AWS that runs Spark, all on this machine."),
+    "up": Entry(
+        "stack",
+        "up",
+        "Start Postgres, Airflow and a local AWS that runs Spark, all on this machine.",
+        bare={"--chaos": "default"},
+    ),
     "down": Entry("stack", "down", "Stop what `sluicegate up` started."),
     "put": Entry("stack", "put", "Put a file into the local S3, for a pipeline to load."),
     "exec": Entry("stack", "execute", "Run a command, such as `airflow`, as one of the stack.", whole=True),

@@ -28,6 +28,12 @@ def up(
     detach: Annotated[
         bool, typer.Option("--detach/--foreground", help="Return when it is up, or stay until Ctrl-C.")
     ] = False,
+    chaos: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[PLAN]", help="Let the local EMR go wrong: throttling=0.2,capacity=0.1,seed=7; or alone."
+        ),
+    ] = None,
 ) -> None:
     """Start Postgres, Airflow and a local AWS that runs Spark, all on this machine."""
     from sluicegate.local.stack.stack import Stack
@@ -35,7 +41,7 @@ def up(
     stop_on_sigterm()
     out = console()
     with failing():
-        stack = Stack(state, dags, port=port, detached=detach)
+        stack = Stack(state, dags, port=port, detached=detach, chaos=_plan(chaos))
         show = progress(out)
         stack.start(show)
         _say_where(out, stack)
@@ -47,6 +53,21 @@ def up(
             stack.wait(show)
         except KeyboardInterrupt:
             stack.stop(show)
+
+
+def _plan(chaos: str | None) -> str:
+    """The plan in full, as the supervisor gets it; empty for none."""
+    from sluicegate.local.aws.plan import Plan, PlanError
+    from sluicegate.local.stack.errors import WrongUse
+
+    if chaos is None:
+        return ""
+    try:
+        return str(Plan.parse(chaos))
+    except PlanError as error:
+        raise WrongUse(
+            f"--chaos: {error}", "`--chaos` alone takes the default plan; docs/clusters.md has it."
+        ) from error
 
 
 def down(state: StateOption = Path(".sluicegate")) -> None:

@@ -16,6 +16,7 @@ import sys
 import threading
 from pathlib import Path
 
+from sluicegate.local.aws.plan import Plan
 from sluicegate.local.aws.server import LocalAws, RootInUseError
 
 KEY_VARIABLE = "SLUICEGATE_LOCAL_KEY"
@@ -44,6 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         cores=options.cores,
         memory=options.memory,
         cache=options.cache,
+        chaos=options.chaos,
     )
     try:
         aws.start()
@@ -79,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--slots", type=int, default=1, help="steps that run at the same time (default 1)")
     parser.add_argument("--cores", type=int, default=2, help="cores of one Spark job (default 2)")
     parser.add_argument("--cache", type=Path, help="folder for an archive of Spark's classes, 150 MB (default: none)")
+    parser.add_argument("--chaos", type=Plan.parse, help="what goes wrong on purpose: <fault>=<rate>,… or `default`")
     parser.add_argument("--memory", default="1g", help="memory of one Spark job's JVM (default 1g)")
     return parser
 

@@ -32,6 +32,7 @@ class StepState(StrEnum):
     COMPLETED = "COMPLETED"
     CANCELLED = "CANCELLED"
     FAILED = "FAILED"
+    INTERRUPTED = "INTERRUPTED"
 
 
 class Reason(StrEnum):
@@ -41,10 +42,12 @@ class Reason(StrEnum):
     STEP_FAILURE = "STEP_FAILURE"
     USER_REQUEST = "USER_REQUEST"
     INTERNAL_ERROR = "INTERNAL_ERROR"
+    INSTANCE_FAILURE = "INSTANCE_FAILURE"
+    INSTANCE_FLEET_TIMEOUT = "INSTANCE_FLEET_TIMEOUT"
 
 
 _ENDED = frozenset({ClusterState.TERMINATED, ClusterState.TERMINATED_WITH_ERRORS})
-_BAD = frozenset({Reason.STEP_FAILURE, Reason.INTERNAL_ERROR})
+_GOOD = frozenset({Reason.ALL_STEPS_COMPLETED, Reason.USER_REQUEST})
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,12 @@ class Step:
         self.message = message
         self.ended = now
 
+    def interrupt(self, message: str, now: datetime) -> None:
+        """It was running when its cluster ended."""
+        self.state = StepState.INTERRUPTED
+        self.message = message
+        self.ended = now
+
     def fail(self, failure: Failure, now: datetime) -> None:
         self.state = StepState.FAILED
         self.failure = failure
@@ -112,6 +121,8 @@ class Cluster:
     reason: Reason | None = None
     message: str | None = None
     error_code: str | None = None
+    lost_roles: list[str] = field(default_factory=list)
+    """Of `MASTER`, `CORE` and `TASK`, those whose machines the spot market took back."""
     ready: datetime | None = None
     ended: datetime | None = None
 
@@ -123,6 +134,15 @@ class Cluster:
     @property
     def has_ended(self) -> bool:
         return self.state in _ENDED
+
+    @property
+    def instances(self) -> Json:
+        """The `Instances` of its RunJobFlow."""
+        return cast("Json", self.request.get("Instances") or {})
+
+    @property
+    def concurrency(self) -> int:
+        return cast("int", self.request.get("StepConcurrencyLevel") or 1)
 
     def next_step(self) -> Step | None:
         return next((step for step in self.steps if step.state is StepState.PENDING), None)
@@ -145,8 +165,10 @@ class Cluster:
         if failure is None:
             step.state = StepState.COMPLETED
             step.ended = now
-        elif self.is_ending or step.cancel_requested:
-            step.cancel("Job terminated" if self.is_ending else "Cancelled by user", now)
+        elif self.is_ending:
+            step.interrupt("Job terminated", now)
+        elif step.cancel_requested:
+            step.cancel("Cancelled by user", now)
         else:
             step.fail(failure, now)
             self._after_failure(step, now)
@@ -182,8 +204,7 @@ class Cluster:
 
     def end(self, now: datetime) -> None:
         """Everything has stopped."""
-        bad = self.reason in _BAD
-        self.state = ClusterState.TERMINATED_WITH_ERRORS if bad else ClusterState.TERMINATED
+        self.state = ClusterState.TERMINATED if self.reason in _GOOD else ClusterState.TERMINATED_WITH_ERRORS
         self.ended = now
 
     def lose(self, message: str, now: datetime) -> None:
@@ -191,7 +212,7 @@ class Cluster:
         self.terminate(Reason.INTERNAL_ERROR, message, now, "INTERNAL_ERROR_LOCAL_EMR")
         for step in self.steps:
             if step.state is StepState.RUNNING:
-                step.fail(Failure("Internal error.", message), now)
+                step.interrupt(message, now)
         self.end(now)
 
     def _cancel_pending(self, message: str, now: datetime) -> None:

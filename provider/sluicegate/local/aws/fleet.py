@@ -9,7 +9,9 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -25,6 +27,7 @@ from sluicegate.local.aws.clusters import (
     from_json,
     to_json,
 )
+from sluicegate.local.aws.machines import machines_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -61,8 +64,28 @@ class StepRunner(Protocol):
     def prepare(self, cluster: Cluster) -> None:
         """Prepare once, while the cluster is bootstrapping."""
 
-    def run(self, cluster: Cluster, step: Step, cancellation: Cancellation) -> Failure | None:
-        """Runs the step to its end; None is success. Returns soon after a cancellation."""
+    def run(self, cluster: Cluster, step: Step, cancellation: Cancellation, fails: bool = False) -> Failure | None:
+        """Runs the step to its end; None is success. Returns soon after a cancellation.
+
+        :param fails: let it fail, in the place of what it would do
+        """
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What a cluster meets that goes wrong on purpose."""
+
+    delay: float = 0
+    """Seconds before it starts."""
+    end: tuple[Reason, str, str | None] | None = None
+    """Why it does not start: reason, message, error code."""
+    fail_step: bool = False
+    """Its first step fails."""
+    spot_after: float | None = None
+    """Seconds of its first step until the spot market takes its machines back."""
+
+
+FINE = Fate()
 
 
 class Fleet:
@@ -74,6 +97,7 @@ class Fleet:
         self._slots = slots
         self._changed = threading.Condition()
         self._clusters: dict[str, Cluster] = {}
+        self._fates: dict[str, Fate] = {}
         self._running: dict[str, Cancellation] = {}  # by step id
         self._queue: deque[str] = deque()  # clusters with a step to run, first come first served
         self._threads: set[threading.Thread] = set()
@@ -81,9 +105,10 @@ class Fleet:
         state.mkdir(parents=True, exist_ok=True)
         self._restore()
 
-    def add(self, cluster: Cluster) -> None:
+    def add(self, cluster: Cluster, fate: Fate = FINE) -> None:
         with self._changed:
             self._clusters[cluster.id] = cluster
+            self._fates[cluster.id] = fate
             self._save(cluster)
             thread = threading.Thread(target=self._live, args=(cluster,), name=cluster.id, daemon=True)
             self._threads.add(thread)
@@ -145,9 +170,11 @@ class Fleet:
     def _live(self, cluster: Cluster) -> None:
         try:
             with self._changed:
+                self._meet(cluster, self._fates[cluster.id])
                 while not (cluster.is_ending or self._closing):
                     step = cluster.next_step()
                     if step is None:
+                        self._prepare(cluster)
                         self._idle(cluster)
                     elif self._take_slot(cluster):
                         self._run(cluster)
@@ -163,7 +190,23 @@ class Fleet:
             with self._changed:
                 self._threads.discard(threading.current_thread())
 
+    def _meet(self, cluster: Cluster, fate: Fate) -> None:
+        """What goes wrong while it starts."""
+        self._changed.wait_for(lambda: self._closing or cluster.is_ending, fate.delay)
+        if fate.end and not self._closing:
+            reason, message, code = fate.end
+            cluster.terminate(reason, message, _now(), code)
+            self._save(cluster)
+
+    def _prepare(self, cluster: Cluster) -> None:
+        if cluster.state is ClusterState.STARTING:
+            cluster.bootstrap()
+            self._save(cluster)
+            self._unlocked(lambda: self._runner.prepare(cluster))
+
     def _idle(self, cluster: Cluster) -> None:
+        if cluster.is_ending or cluster.next_step():
+            return
         cluster.idle(_now())
         self._save(cluster)
 
@@ -200,21 +243,48 @@ class Fleet:
             return
         cancellation = self._running[step.id] = Cancellation()
         try:
-            if cluster.state is ClusterState.STARTING:
-                cluster.bootstrap()
-                self._save(cluster)
-                self._unlocked(lambda: self._runner.prepare(cluster))
+            self._prepare(cluster)
             if self._closing or step.state is not StepState.PENDING:
                 return
             cluster.begin(step, _now())
             self._save(cluster)
-            failure = self._unlocked(lambda: self._runner.run(cluster, step, cancellation))
+            fails = self._fates[cluster.id].fail_step and step is cluster.steps[0]
+            with self._spot_market(cluster):
+                failure = self._unlocked(lambda: self._runner.run(cluster, step, cancellation, fails))
             if not self._closing:
                 cluster.finish(step, failure, _now())
                 self._save(cluster)
         finally:
             del self._running[step.id]
             self._changed.notify_all()
+
+    @contextmanager
+    def _spot_market(self, cluster: Cluster) -> Iterator[None]:
+        """In which it may lose its spot machines while a step runs."""
+        after = self._fates[cluster.id].spot_after
+        if after is None or cluster.lost_roles:
+            yield
+            return
+        timer = threading.Timer(after, self._take_back, (cluster,))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _take_back(self, cluster: Cluster) -> None:
+        """Without its task nodes a cluster goes on, without its primary or core nodes it ends."""
+        with self._changed:
+            if self._closing or cluster.is_ending:
+                return
+            spot = [each.role for each in machines_of(cluster) if each.market == "SPOT"]
+            cluster.lost_roles = spot
+            if {"MASTER", "CORE"} & set(spot):
+                message = "All slaves in the job flow were terminated due to Spot"
+                cluster.terminate(Reason.INSTANCE_FAILURE, message, _now())
+                self._stop(cluster.steps)
+            self._save(cluster)
 
     def _unlocked(self, action: Callable[[], T]) -> T:
         self._changed.release()

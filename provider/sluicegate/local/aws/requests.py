@@ -51,7 +51,7 @@ def _step(item: Json, now: datetime) -> Step:
 
 def tags_of(request: Json) -> dict[str, str]:
     rows = cast("list[dict[str, str]]", request.get("Tags") or [])
-    return {row["Key"]: row.get("Value", "") for row in rows}
+    return {row.get("Key", ""): row.get("Value", "") for row in rows}
 
 
 def idle_timeout_of(policy: Json | None) -> int | None:

@@ -5,6 +5,7 @@ Which command a step becomes is the `builder`'s matter (Spark's is `SparkBuilder
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -65,13 +66,14 @@ class GuardedRunner:
         folder = self._logs / cluster.id
         folder.mkdir(parents=True, exist_ok=True)
 
-    def run(self, cluster: Cluster, step: Step, cancellation: Cancellation) -> Failure | None:
+    def run(self, cluster: Cluster, step: Step, cancellation: Cancellation, fails: bool = False) -> Failure | None:
         logs = StepLogs(self._logs / cluster.id / step.id)
         uri = log_uri(cluster, step)
         work = self._work / step.id
         (work / "tmp").mkdir(parents=True, exist_ok=True)
         try:
-            failure = self._execute(cluster, step, cancellation, logs, work)
+            build = _failing if fails else self._builder
+            failure = self._execute(build, cluster, step, cancellation, logs, work)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         if uri:
@@ -82,14 +84,20 @@ class GuardedRunner:
         return failure
 
     def _execute(
-        self, cluster: Cluster, step: Step, cancellation: Cancellation, logs: StepLogs, work: Path
+        self,
+        build: Builder,
+        cluster: Cluster,
+        step: Step,
+        cancellation: Cancellation,
+        logs: StepLogs,
+        work: Path,
     ) -> Failure | None:
         uri = log_uri(cluster, step)
         logs.note(f"Step {step.id} ({step.name}) of cluster {cluster.id} ({cluster.name})")
         for text in ignored_requests(cluster.request):
             logs.note(f"ignored here: {text}")
         try:
-            command = self._builder(cluster, step, work)
+            command = build(cluster, step, work)
         except (StepRejectedError, S3Error) as error:
             text = str(error) if isinstance(error, StepRejectedError) else f"{error.code}: {error.message}"
             logs.note(f"Not started: {text}")
@@ -183,6 +191,12 @@ class SparkBuilder:
             with target.open("wb") as copy:
                 shutil.copyfileobj(source, copy)
         return f"{target}{hash_sign}{alias}"
+
+
+def _failing(cluster: Cluster, step: Step, work: Path) -> Command:
+    """What runs in a step's place that is to fail."""
+    words = "echo 'RuntimeError: chaos: this step fails on purpose' >&2; exit 1"
+    return Command(("/bin/sh", "-c", words), {"PATH": os.defpath}, work, notes=("chaos: the step is not run",))
 
 
 def log_uri(cluster: Cluster, step: Step) -> str | None:

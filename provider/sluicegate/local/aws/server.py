@@ -13,18 +13,22 @@ import logging
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Protocol
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from sluicegate.local.aws.archive import Archives
+from sluicegate.local.aws.chaos import Chaos
+from sluicegate.local.aws.chaos_control import CONTROL, ChaosApi
+from sluicegate.local.aws.errors import LostAnswerError
 from sluicegate.local.aws.fleet import Fleet
 from sluicegate.local.aws.objects import Objects
+from sluicegate.local.aws.plan import Plan
 from sluicegate.local.aws.runner import Builder, GuardedRunner, SparkBuilder
 from sluicegate.local.aws.s3 import S3Api
 from sluicegate.local.aws.signature import Credentials, refusal
@@ -50,7 +54,8 @@ class LocalAws:
     a Spark job that names one, makes a missing bucket. Port 0 lets the OS pick. `slots`
     is how many steps run at the same time, `cores` and `memory` are for each of them. Without `access_key`
     every client is let in, without `secret_key` every client that has the access key. `cache` is a folder for what
-    makes Spark start faster (`archive`), shared by all servers of a user. `builder` replaces Spark, for tests.
+    makes Spark start faster (`archive`), shared by all servers of a user. `chaos` is what goes wrong on purpose; with
+    or without it `chaos.arm` lets one exact fault happen. `builder` replaces Spark, for tests.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class LocalAws:
         cores: int = 2,
         memory: str = "1g",
         cache: Path | None = None,
+        chaos: Plan | None = None,
         builder: Builder | None = None,
     ) -> None:
         self.root = root.resolve()
@@ -81,6 +87,7 @@ class LocalAws:
         self._cores = cores
         self._memory = memory
         self._cache = cache
+        self.chaos = Chaos(chaos)
         self._builder = builder
         self._lock: IO[str] | None = None
         self._server: BaseWSGIServer | None = None
@@ -100,10 +107,11 @@ class LocalAws:
 
     def start(self) -> None:
         """Returns when requests are answered. Raises RootInUseError, or OSError if the port is taken."""
-        # moto takes most of the time that a start takes: code that only imports this class need not pay it.
-        from sluicegate.local.aws.emr import emr_api
+        # Code that only imports this class need not import botocore.
+        from sluicegate.local.aws.emr import EmrApi
 
         self._lock = _locked(self.root)
+        self.chaos.start()
         try:
             # The port is known before anything is built, for jobs are given the endpoint.
             with socket.create_server((HOST, self._port)) as listener:
@@ -115,7 +123,9 @@ class LocalAws:
                 builder = self._builder or self._spark(objects)
                 runner = GuardedRunner(objects, self.logs, self.state / "work", builder)
                 self._fleet = Fleet(runner, self.state, self._slots)
-                app = _Application(S3Api(objects), emr_api(self._fleet), self._credentials)
+                app = _Application(
+                    S3Api(objects), EmrApi(self._fleet, self.chaos), ChaosApi(self.chaos), self._credentials
+                )
                 self._server = make_server(
                     HOST,
                     self._port,
@@ -132,6 +142,7 @@ class LocalAws:
 
     def stop(self) -> None:
         """Kills what clusters run, closes the port. May be called twice."""
+        self.chaos.stop()
         if self._server:
             if self._thread:
                 self._server.shutdown()
@@ -165,18 +176,25 @@ class LocalAws:
         return SparkBuilder(objects, self._cores, self._memory, env, self._archives)
 
 
+class _Api(Protocol):
+    def respond(self, request: Request) -> Response: ...
+
+
 class _Application:
     """The WSGI application: the door, then EMR or S3."""
 
-    def __init__(self, s3: S3Api, emr: Callable[[Request], Response], known: Credentials | None) -> None:
+    def __init__(self, s3: S3Api, emr: _Api, chaos: _Api, known: Credentials | None) -> None:
         self._s3 = s3
         self._emr = emr
+        self._chaos = chaos
         self._known = known
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
         try:
             response = self._respond(request)
+        except LostAnswerError:
+            raise  # no answer is sent, and the connection is closed
         except Exception:
             log.exception("%s %s", request.method, request.path)
             response = _error("InternalError", "The local AWS has a fault: see its log.", 500, request)
@@ -189,13 +207,18 @@ class _Application:
             return Response('{"status": "healthy"}', content_type="application/json")
         if self._known is not None and (refused := refusal(request, self._known)) is not None:
             return _error(refused.code, refused.message, 403, request)
+        if request.path == CONTROL:
+            return self._chaos.respond(request)
         if _is_emr(request):
-            return self._emr(request)
+            return self._emr.respond(request)
         return self._s3.respond(request)
 
 
 class _QuietHandler(WSGIRequestHandler):
     """Logs no line per request."""
+
+    def connection_dropped(self, error: BaseException, environ: WSGIEnvironment | None = None) -> None:
+        self.close_connection = True  # or the client would wait for the answer that was lost
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         log.debug("%s %s", self.requestline, code)

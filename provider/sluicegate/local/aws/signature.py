@@ -129,7 +129,7 @@ def _payload_hash(request: Request, signed: _Signed) -> str:
     if signed.presigned:
         return _UNSIGNED
     body = request.get_data()  # EMR's, which is short; S3's clients always send the digest
-    request.environ["wsgi.input"] = io.BytesIO(body)  # for moto, which reads it once more
+    request.environ["wsgi.input"] = io.BytesIO(body)  # for whatever answers it
     return hashlib.sha256(body).hexdigest()
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import repeat
+import re
+from datetime import UTC, datetime
 from typing import cast
 
 from sluicegate.local.aws.clusters import Cluster, Json, Step
+from sluicegate.local.aws.machines import machines_of, normalized_hours, uses_fleets
 
 # What DescribeCluster repeats of RunJobFlow under the same name.
 _REPEATED = (
@@ -14,14 +15,29 @@ _REPEATED = (
     "AutoScalingRole",
     "Configurations",
     "CustomAmiId",
+    "EbsRootVolumeIops",
     "EbsRootVolumeSize",
-    "LogUri",
+    "EbsRootVolumeThroughput",
+    "ExtendedSupport",
+    "KerberosAttributes",
+    "LogEncryptionKmsKeyId",
+    "MonitoringConfiguration",
+    "OSReleaseLabel",
     "ReleaseLabel",
+    "RepoUpgradeOnBoot",
     "ScaleDownBehavior",
     "SecurityConfiguration",
     "ServiceRole",
-    "VisibleToAllUsers",
 )
+_REPEATED_INSTANCES = (
+    "AdditionalMasterSecurityGroups",
+    "AdditionalSlaveSecurityGroups",
+    "Ec2KeyName",
+    "EmrManagedMasterSecurityGroup",
+    "EmrManagedSlaveSecurityGroup",
+    "ServiceAccessSecurityGroup",
+)
+ZONE = "us-east-1a"
 
 
 def summary_view(cluster: Cluster) -> Json:
@@ -29,14 +45,17 @@ def summary_view(cluster: Cluster) -> Json:
     return {
         "Id": cluster.id,
         "Name": cluster.name,
-        "NormalizedInstanceHours": 0,
+        "NormalizedInstanceHours": normalized_hours(cluster, datetime.now(UTC)),
         "Status": _cluster_status(cluster),
     }
 
 
 def cluster_view(cluster: Cluster) -> Json:
     """EMR's Cluster, without the ARN."""
-    repeated = {name: cluster.request[name] for name in _REPEATED if cluster.request.get(name) is not None}
+    request = cluster.request
+    repeated = {name: request[name] for name in _REPEATED if request.get(name) is not None}
+    if uri := request.get("LogUri"):
+        repeated["LogUri"] = re.sub(r"^s3[an]?:", "s3n:", str(uri))  # as EMR shows it
     return {
         **repeated,
         **summary_view(cluster),
@@ -44,38 +63,22 @@ def cluster_view(cluster: Cluster) -> Json:
         "TerminationProtected": cluster.protected,
         "Tags": [{"Key": key, "Value": value} for key, value in cluster.tags.items()],
         "MasterPublicDnsName": "localhost",
-        "StepConcurrencyLevel": 1,
-        "Ec2InstanceAttributes": {"IamInstanceProfile": cluster.request.get("JobFlowRole") or ""},
+        "StepConcurrencyLevel": cluster.concurrency,
+        "VisibleToAllUsers": request.get("VisibleToAllUsers", True),
+        "UnhealthyNodeReplacement": cluster.instances.get("UnhealthyNodeReplacement", False),
+        "PlacementGroups": request.get("PlacementGroupConfigs") or [],
+        "InstanceCollectionType": "INSTANCE_FLEET" if uses_fleets(cluster) else "INSTANCE_GROUP",
+        "Ec2InstanceAttributes": _ec2_attributes(cluster),
     }
 
 
-def instance_views(cluster: Cluster) -> list[Json]:
-    """EMR's Instances: the machines that were asked for, as if each had been there from the start to the end."""
-    state = "TERMINATED" if cluster.has_ended else "RUNNING" if cluster.ready else "PROVISIONING"
-    times = _present(CreationDateTime=cluster.created, ReadyDateTime=cluster.ready, EndDateTime=cluster.ended)
-    return [
-        {
-            "Id": f"ci-{cluster.id}-{number}",
-            "Ec2InstanceId": f"i-{cluster.id}-{number}",
-            "Market": market,
-            "InstanceType": type_,
-            "Status": {"State": state, "StateChangeReason": {}, "Timeline": times},
-        }
-        for number, (market, type_) in enumerate(_machines(cast("Json", cluster.request.get("Instances") or {})))
-    ]
-
-
-def _machines(asked: Json) -> Iterator[tuple[str, str]]:
-    for group in cast("list[Json]", asked.get("InstanceGroups") or []):
-        machine = (str(group.get("Market") or "ON_DEMAND"), str(group["InstanceType"]))
-        yield from repeat(machine, cast("int", group["InstanceCount"]))
-    for fleet in cast("list[Json]", asked.get("InstanceFleets") or []):
-        # The first type is the one that is taken where all are to be had.
-        type_ = cast("list[Json]", fleet.get("InstanceTypeConfigs") or [{"InstanceType": "unknown"}])[0]
-        weight = cast("int", type_.get("WeightedCapacity") or 1)
-        for market, target in (("ON_DEMAND", "TargetOnDemandCapacity"), ("SPOT", "TargetSpotCapacity")):
-            capacity = cast("int", fleet.get(target) or 0)
-            yield from repeat((market, str(type_["InstanceType"])), -(-capacity // weight))
+def bootstrap_views(cluster: Cluster) -> list[Json]:
+    """EMR's Command, each."""
+    found = []
+    for action in cast("list[Json]", cluster.request.get("BootstrapActions") or []):
+        script = cast("Json", action.get("ScriptBootstrapAction") or {})
+        found.append({"Name": action["Name"], "ScriptPath": script.get("Path", ""), "Args": script.get("Args") or []})
+    return found
 
 
 def step_view(step: Step) -> Json:
@@ -105,8 +108,25 @@ def _cluster_status(cluster: Cluster) -> Json:
         "Timeline": _present(CreationDateTime=cluster.created, ReadyDateTime=cluster.ready, EndDateTime=cluster.ended),
     }
     if cluster.error_code:
-        status["ErrorDetails"] = [{"ErrorCode": cluster.error_code, "ErrorMessage": cluster.message or ""}]
+        data = {"instance-type": machines_of(cluster)[0].type, "availability-zone": ZONE}
+        error = {"ErrorCode": cluster.error_code, "ErrorData": [data], "ErrorMessage": cluster.message or ""}
+        status["ErrorDetails"] = [error]
     return status
+
+
+def _ec2_attributes(cluster: Cluster) -> Json:
+    asked = cluster.instances
+    one = asked.get("Ec2SubnetId")
+    subnets = cast("list[str]", [one] if one else asked.get("Ec2SubnetIds") or [])
+    zone = cast("Json", asked.get("Placement") or {}).get("AvailabilityZone") or ZONE
+    return {
+        **{name: asked[name] for name in _REPEATED_INSTANCES if asked.get(name)},
+        **({"Ec2SubnetId": subnets[0]} if subnets else {}),
+        "RequestedEc2SubnetIds": subnets,
+        "Ec2AvailabilityZone": zone,
+        "RequestedEc2AvailabilityZones": [],
+        "IamInstanceProfile": cluster.request.get("JobFlowRole") or "",
+    }
 
 
 def _present(**values: object) -> Json:

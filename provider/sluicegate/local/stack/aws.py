@@ -20,7 +20,8 @@ _JOB = 1.5 * _GIB
 _MOST = 4
 
 
-def component(state: State, ports: Ports, secrets: Secrets, env: Mapping[str, str]) -> Component:
+def component(state: State, ports: Ports, secrets: Secrets, env: Mapping[str, str], chaos: str) -> Component:
+    """`chaos`: what goes wrong on purpose, empty for nothing."""
     cores, memory = _cores(), psutil.virtual_memory().available
     command = [
         *(sys.executable, "-m", "sluicegate.local.aws", "--port", str(ports.aws), "--root", str(state.s3)),
@@ -29,6 +30,8 @@ def component(state: State, ports: Ports, secrets: Secrets, env: Mapping[str, st
     ]
     if cache := _user_cache():
         command += ["--cache", str(cache)]
+    if chaos:
+        command += ["--chaos", chaos]
     known = {"SLUICEGATE_LOCAL_KEY": secrets.aws_access_key, "SLUICEGATE_LOCAL_SECRET": secrets.aws_secret_key}
     return Component(
         name="aws",

@@ -25,6 +25,7 @@ class Settings:
     bundles: tuple[Mapping[str, Any], ...] = ()
     holder: bool = False
     start_timeout: float = 180.0
+    chaos: str = ""
 
     def command(self) -> list[str]:
         said = {
@@ -34,6 +35,7 @@ class Settings:
             "bundles": list(self.bundles),
             "holder": self.holder,
             "start_timeout": self.start_timeout,
+            "chaos": self.chaos,
         }
         return [sys.executable, "-m", "sluicegate.local.stack.supervisor", json.dumps(said)]
 
@@ -47,4 +49,5 @@ class Settings:
             bundles=tuple(said["bundles"]),
             holder=said["holder"],
             start_timeout=said["start_timeout"],
+            chaos=said["chaos"],
         )

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from sluicegate.local.stack import airflow, processes
 from sluicegate.local.stack import state as state_folder
@@ -45,7 +45,8 @@ class Stack:
 
     `bundles` replaces Airflow's list of DAG bundles (`[dag_processor] dag_bundle_config_list`), which
     otherwise finds the pipelines below `dags`. A stack that is started with `detached=True` outlives this
-    process; any other one stops by itself when this process dies.
+    process; any other one stops by itself when this process dies. `chaos` is a plan of faults on purpose at the local
+    EMR, as `sluicegate up --chaos` takes it.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Stack:
         bundles: Sequence[Mapping[str, Any]] = (),
         detached: bool = False,
         start_timeout: float = 180.0,
+        chaos: str = "",
     ) -> None:
         self._state = State.at(state)
         self._settings = Settings(
@@ -66,6 +68,7 @@ class Stack:
             bundles=tuple(bundles),
             holder=not detached,
             start_timeout=start_timeout,
+            chaos=chaos,
         )
         self._supervisor: subprocess.Popen[str] | None = None
         self._run: Run | None = None
@@ -272,6 +275,22 @@ class Stack:
         from sluicegate.local.stack import clients
 
         return clients.aws("emr", self.aws_endpoint, Secrets.load(self._state))
+
+    def chaos(self) -> Mapping[str, Any]:
+        """What goes wrong on purpose at the local EMR: `plan`, what was `injected`, what is `armed`."""
+        from sluicegate.local.stack import clients
+
+        return cast("Mapping[str, Any]", clients.chaos(self.aws_endpoint, Secrets.load(self._state)))
+
+    def arm(self, fault: str, action: str = "RunJobFlow", **more: int | float) -> None:
+        """Let one exact fault happen at the local EMR: at the next call of `action`, or the next cluster.
+
+        `times`, `skip` (calls before it) and `seconds` may be given. Raises `WrongUse` for an unknown fault.
+        """
+        from sluicegate.local.stack import clients
+
+        said = {"fault": fault, "action": action, **more}
+        clients.chaos(self.aws_endpoint, Secrets.load(self._state), "POST", said)
 
 
 def running(state: Path | str | None = None) -> Stack | None:

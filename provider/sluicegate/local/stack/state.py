@@ -175,6 +175,8 @@ class Run:
     healthy: bool = False
     bundles: list[dict[str, Any]] = field(default_factory=list)
     components: Mapping[str, ProcessId] = field(default_factory=dict)
+    chaos: str = ""
+    """What goes wrong on purpose at the local EMR."""
 
     @classmethod
     def load(cls, state: State) -> Run | None:
@@ -188,6 +190,7 @@ class Run:
                 healthy=raw["healthy"],
                 bundles=raw["bundles"],
                 components={name: ProcessId(**one) for name, one in raw["components"].items()},
+                chaos=raw["chaos"],
             )
         except (StackError, KeyError, TypeError):
             return None

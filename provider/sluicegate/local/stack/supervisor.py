@@ -103,13 +103,14 @@ class Supervisor:
             dags=str(self._settings.dags),
             ports=chosen,
             bundles=bundles or airflow.pipeline_bundles(str(self._settings.dags)),
+            chaos=self._settings.chaos,
         )
         self._run.save(self._state)
         base = airflow.caller_environment() | {processes.STATE_MARK: str(self._state.root)}
         env = airflow.environment(base, self._state, secrets, chosen, self._run.bundles)
         airflow.write_home(self._state, secrets)
         fork_server = ForkServer(env, self._state.log("fork-server"), self._state.airflow)
-        self._loop.launch(aws.component(self._state, chosen, secrets, environment(base, "aws")))
+        self._loop.launch(aws.component(self._state, chosen, secrets, environment(base, "aws"), self._settings.chaos))
         self._start_postgres(base, chosen, secrets)
         self._start_airflow(env, chosen, secrets, fork_server)
         fork_server.close()

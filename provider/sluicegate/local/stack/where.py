@@ -15,7 +15,7 @@ __all__ = ["psql_line", "where"]
 
 def where(stack: Stack) -> dict[str, str]:
     """Label to line, in the order in which a person looks."""
-    return {
+    found = {
         "Airflow": f"{stack.airflow_url}  (user {ADMIN})",
         "warehouse": psql_line(stack),
         "passwords": f"{stack.state.secrets}  (admin_password, warehouse_password)",
@@ -23,6 +23,7 @@ def where(stack: Stack) -> dict[str, str]:
         "pipelines": stack.run.dags,
         "logs": str(stack.state.logs),
     }
+    return found | ({"chaos": stack.run.chaos} if stack.run.chaos else {})
 
 
 def psql_line(stack: Stack) -> str:
