@@ -288,7 +288,9 @@ def test_job_files_are_uploaded_to_s3(root: Path) -> None:
     (root / "defaults.yaml").write_text("artifacts: file:///tmp/\n")
     [diagnostic] = diagnostics_of(root, SPARK.format(job="j.py", more="tags: {}"))
     assert (diagnostic.file.name, diagnostic.line, diagnostic.column) == ("defaults.yaml", 1, 12)
-    assert diagnostics_of(root, SPARK.format(job="s3://code/j.py", more="tags: {}")) == ()
+    # The deadline on the cluster itself is a script that is uploaded too.
+    assert len(diagnostics_of(root, SPARK.format(job="s3://code/j.py", more="tags: {}"))) == 1
+    assert diagnostics_of(root, SPARK.format(job="s3://code/j.py", more="watchdog: false")) == ()
 
 
 def test_alerts_are_a_warning_and_no_import_error(root: Path) -> None:

@@ -8,15 +8,20 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sluicegate.emr.request import step_command
+from sluicegate.emr.uploads import Uploads
 from sluicegate.local.aws import LocalAws
 from sluicegate.local.aws.archive import Archives
 from sluicegate.local.aws.spark import java_home, spark_home
+from sluicegate.pipeline.keys.steps import Job
 from tests.local.test_aws_emr import ended, start, steps_of, wait_for
 from tests.local.test_aws_s3 import client_of
 
@@ -25,7 +30,10 @@ import sys
 from pyspark.sql import SparkSession
 
 spark = SparkSession.builder.appName("tiny").getOrCreate()
+import helpers  # out of a folder
 rows = spark.read.option("header", True).csv(sys.argv[1])
+doubled = rows.rdd.map(lambda row: __import__("wheeled").twice(int(row.delay)))  # out of a wheel, in another process
+assert (helpers.NAME, sorted(doubled.collect())) == ("helpers", [2, 4, 6])
 rows.groupBy("day").count().coalesce(1).write.mode("overwrite").json(sys.argv[2])
 spark.read.csv(sys.argv[1].replace("s3://", "s3a://")).coalesce(1).write.parquet(sys.argv[2] + "a/")
 """
@@ -64,13 +72,26 @@ def submit(script: str, *args: str) -> dict[str, Any]:
     return {"Name": script, "ActionOnFailure": "TERMINATE_CLUSTER", "HadoopJarStep": jar}
 
 
-def test_a_job_reads_and_writes_s3_and_a_bad_one_leaves_its_traceback(aws: LocalAws) -> None:
+def packaged(s3: Any, root: Path, *args: str) -> dict[str, Any]:
+    """The step of a job with packages, as a pipeline would have it."""
+    (root / "lib").mkdir(parents=True)
+    (root / "lib/helpers.py").write_text("NAME = __name__\n")
+    (root / "tiny.py").write_text(JOB)
+    with zipfile.ZipFile(root / "wheeled-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("wheeled.py", "def twice(n): return 2 * n\n")
+    job = Job(path="tiny.py", args=args, py_files=("lib/", "wheeled-1-py3-none-any.whl"))
+    [made] = Uploads.to(s3, "s3://code/", root).steps([job], (), {})
+    words = step_command(made, {}, timedelta(minutes=5))
+    jar = {"Jar": "command-runner.jar", "Args": words}
+    return {"Name": "tiny.py", "ActionOnFailure": "TERMINATE_CLUSTER", "HadoopJarStep": jar}
+
+
+def test_a_job_reads_and_writes_s3_and_a_bad_one_leaves_its_traceback(aws: LocalAws, tmp_path: Path) -> None:
     s3, emr = client_of(aws, "s3"), client_of(aws, "emr")
-    s3.put_object(Bucket="code", Key="tiny.py", Body=JOB)
     s3.put_object(Bucket="code", Key="bad.py", Body=BAD)
     s3.put_object(Bucket="lake", Key="in/a.csv", Body=b"day,delay\nmon,1\nmon,2\n")
     (aws.root / "lake/in/b.csv").write_text("day,delay\ntue,3\n")  # as a person would drop one
-    good = start(emr, submit("tiny.py", "s3://lake/in/", "s3://lake/out/"))
+    good = start(emr, packaged(s3, tmp_path / "dags", "s3://lake/in/", "s3://lake/out/"))
     bad = start(emr, submit("bad.py"))
 
     for cluster in (good, bad):

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -320,3 +321,36 @@ def test_it_checks_again_after_each_change_until_it_is_interrupted(
     told = capfd.readouterr().out
     assert FINE in told
     assert told.splitlines()[-1] == "2 pipeline files: 1 error, 2 warnings"
+
+
+SPARK = "{spark: s3://code/a.py, cluster: %s}"
+
+
+def test_a_cluster_that_no_step_names_is_a_warning_where_all_pipelines_are_looked_at(shop: Dags) -> None:
+    clusters = "{small: {release: e, instances: {primary: m}}, large: {release: e, instances: {primary: m}}}"
+    shop.write("defaults.yaml", f"owner: me\nclusters: {clusters}\n")
+    shop.write("one.yaml", f"sluicegate: 1\nsteps: {{a: {SPARK % 'small'}}}\n")
+    shop.write("two.yaml", f"sluicegate: 1\nsteps: {{a: {SPARK % 'small'}}}\n")
+    done = run()
+    assert done.output.count("warning[") == 1
+    assert re.search(r"defaults\.yaml:2:\d+: warning\[unused-cluster\]: no step names the cluster `large`", done.output)
+    assert "unused-cluster" not in run("dags/one.yaml").output
+    shop.write("two.yaml", f"sluicegate: 1\nsteps: {{a: {SPARK % 'large'}}}\n")
+    assert "unused-cluster" not in run().output
+
+
+def test_what_run_job_flow_says_is_held_against_botocores_model_of_emr(dags: Dags, monkeypatch: Any) -> None:
+    monkeypatch.chdir(dags.root.parent)
+    dags.write(
+        "defaults.yaml",
+        "owner: me\nclusters:\n  small:\n    release: e\n    instances: {primary: m}\n"
+        "    run_job_flow: {Instances: {Ec2KeyNames: x}, ScaleDownBehavior: NEVER, EbsRootVolumeIops: 3000}\n",
+    )
+    dags.write("one.yaml", f"sluicegate: 1\nsteps: {{a: {SPARK % 'small'}, b: {SPARK % 'small'}}}\n")
+    done = run("--format", "json")
+    found = [
+        (each["line"], each["column"], each["message"]) for each in json.loads(done.stdout) if each["code"] == "cluster"
+    ]
+    assert [each[:2] for each in found] == [(6, 32), (6, 68)]
+    assert "EMR has no Ec2KeyNames here: did you mean Ec2KeyName?" in found[0][2]
+    assert "expected one of TERMINATE_AT_INSTANCE_HOUR, TERMINATE_AT_TASK_COMPLETION, not 'NEVER'" in found[1][2]

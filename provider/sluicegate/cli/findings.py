@@ -12,7 +12,8 @@ import typer
 from sluicegate.cli.home import airflow_home
 from sluicegate.cli.places import WRONG_USE, root_of, shown
 from sluicegate.cli.reading import tree_of
-from sluicegate.pipeline.check.advice import advice
+from sluicegate.cli.requests import request_diagnostics
+from sluicegate.pipeline.check.advice import advice, unused_clusters
 from sluicegate.pipeline.diagnostics import BUG, Diagnostic, bug, in_order, independent
 from sluicegate.pipeline.keys.model import Pipeline
 from sluicegate.pipeline.lookup import is_pipeline_file
@@ -59,6 +60,8 @@ def look_at(paths: Sequence[Path], root: Path | None, playbooks: Path | None) ->
             files += wanted
             diagnostics += _diagnostics_at(tree, wanted, path)
             diagnostics += _advice(tree, wanted, playbooks or playbooks_folder(folder))
+        if set(tree.files) <= set(files) and not any(found.code == BUG for found in diagnostics):
+            diagnostics += unused_clusters(tree.files, tree.root)
     return Found(tuple(dict.fromkeys(files)), in_order(diagnostics), tuple(left_alone))
 
 
@@ -124,5 +127,5 @@ def _build_diagnostics(pipeline: Pipeline, tree: Tree) -> tuple[Diagnostic, ...]
     with airflow_home():
         from sluicegate.factory.attempt import build_diagnostics, of_part  # imports Airflow
 
-        found = build_diagnostics(pipeline, tree.readable)
+        found = (*build_diagnostics(pipeline, tree.readable), *request_diagnostics(pipeline))
     return found if pipeline.name in tree.pipelines else tuple(of_part(found))

@@ -120,7 +120,7 @@ def _wildcards(step: Step, pipeline: Pipeline) -> Iterator[UnplacedDiagnostic]:
 
 def _spark(step: SparkStep, pipeline: Pipeline) -> Iterator[UnplacedDiagnostic]:
     bucket = pipeline.artifacts.removeprefix("s3://").partition("/")[0]
-    uploads = any("://" not in path for path in step.uploads) or is_checked(step, pipeline)
+    uploads = step.cluster.watchdog or any("://" not in path for path in step.uploads) or is_checked(step, pipeline)
     if uploads and not (pipeline.artifacts.startswith("s3://") and bucket):
         message = f"job files are uploaded to s3://<bucket>/, which {pipeline.artifacts!r} is not"
         yield UnplacedDiagnostic(("artifacts",), "uri", message)

@@ -14,7 +14,7 @@ from sluicegate.pipeline.read.validate import leaves
 from sluicegate.pipeline.text.environment import Environment
 from sluicegate.pipeline.text.source import Source
 
-__all__ = ["advice"]
+__all__ = ["advice", "unused_clusters"]
 
 _TABLE = re.compile(r"table://([\w.-]+)/")
 
@@ -44,6 +44,38 @@ def advice(
         *_playbooks(source, names, playbooks),
         *_connections(source, connections),
     )
+
+
+def unused_clusters(files: Iterable[Path], root: Path, environment: Environment | None = None) -> Iterator[Diagnostic]:
+    """The clusters of `defaults.yaml` that no step names; nothing if one of `files` cannot be read.
+
+    :param files: all pipelines of the dags root
+    """
+    declared: dict[tuple[Path, str], Diagnostic] = {}
+    used: set[tuple[Path, str]] = set()
+    for file in files:
+        try:
+            source = Source.open(file, root, environment)
+        except (PipelineErrors, OSError):
+            return
+        steps = source.value.get("steps")
+        said = (
+            [step.get("cluster") for step in steps.values() if isinstance(step, dict)]
+            if isinstance(steps, dict)
+            else []
+        )
+        named = {name for name in said if isinstance(name, str)}
+        if any("{" in name for name in named):
+            return  # a matrix fills it in
+        for layer in source.layers[1:]:
+            clusters = layer.value.get("clusters")
+            for name in clusters if isinstance(clusters, dict) else ():
+                where = ("clusters", name)
+                message = f"no step names the cluster `{name}`: leave it out, or correct the name where it is meant"
+                _, _, place, _ = layer.follow(where)
+                declared[layer.file, name] = layer.diagnostic("unused-cluster", message, place, where, "warning")
+                used |= {(layer.file, name)} if name in named else set()
+    yield from (found for key, found in declared.items() if key not in used)
 
 
 def _owner(source: Source) -> Iterator[Diagnostic]:
