@@ -106,7 +106,7 @@ def test_a_sweep_is_a_dry_run_until_it_is_told_to_end(aws: ScriptedEmr, airflow:
     assert (row["cluster_id"], row["ended"]) == (over, True)
     assert aws.live() == [kept]
     again = call("sweep", "--yes")
-    assert (again.exit_code, again.stdout) == (0, "All clusters of the deployment prod that run are needed.\n")
+    assert (again.exit_code, again.stdout) == (0, "No live cluster of the deployment prod is an orphan.\n")
 
 
 def test_a_sweep_ends_with_1_when_one_cannot_be_ended(aws: ScriptedEmr, airflow: Server) -> None:
@@ -136,7 +136,12 @@ def test_without_airflow_only_deadlines_count(aws: ScriptedEmr) -> None:
 
 @pytest.mark.parametrize(
     ("words", "code"),
-    [(["--aws-conn-id", "lost"], 3), (["--url", "http://127.0.0.1:1", "--user", "x"], 3), (["--no"], 2)],
+    [
+        (["--aws-conn-id", "lost"], 3),
+        (["--url", "http://127.0.0.1:1", "--user", "x"], 3),
+        (["--no"], 2),
+        (["--grace", "soon"], 2),
+    ],
 )
 def test_what_cannot_be_reached_is_3_and_wrong_use_2(
     aws: ScriptedEmr, airflow: Server, words: list[str], code: int, monkeypatch: pytest.MonkeyPatch
@@ -153,9 +158,10 @@ def test_a_pool_that_caps_nothing_is_said(
     monkeypatch.chdir(tmp_path)
     machines = "release: emr-7.13.0, instances: {primary: m7g.xlarge}"
     (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "defaults.yaml").write_text("artifacts: s3://code/\n")
     for name, pool in (("one", "good"), ("two", "blind"), ("three", "lost")):
         (tmp_path / "dags" / f"{name}.yaml").write_text(
-            "sluicegate: 1\nschedule: none\nartifacts: s3://code/\n"
+            "sluicegate: 1\nschedule: none\n"
             f"steps: {{s: {{spark: 's3://code/a.py', cluster: {{{machines}, pool: {pool}}}}}}}\n"
         )
     airflow.answers["GET /pools/good"] = [(200, {"name": "good", "slots": 20, "include_deferred": True})]

@@ -47,6 +47,9 @@ ConnectionOption = Annotated[
     ),
 ]
 DagsOption = Annotated[Path, typer.Option("--dags", help="The dags root, for the pools that its clusters name.")]
+GraceOption = Annotated[
+    str, typer.Option(help="How long one is left alone after it was made, and after its deadline: 30s, 5m.")
+]
 WithoutAirflowOption = Annotated[
     bool,
     typer.Option("--without-airflow", help="Ask no Airflow: only what is past its deadline is then known to be over."),
@@ -60,6 +63,7 @@ class Places:
     deployment: DeploymentOption = None
     aws_conn_id: ConnectionOption = None
     without_airflow: WithoutAirflowOption = False
+    grace: GraceOption = "5m"
     dags: DagsOption = Path("dags")
     url: UrlOption = None
     token_file: TokenFileOption = None
@@ -79,8 +83,15 @@ class Places:
     def sweep(self) -> Iterator[Sweep]:
         """What looks at the clusters, for as long as the connection to Airflow is open.
 
-        :raises FaultError: CONNECTION_MISSING for a connection that was named and does not exist
+        :raises FaultError: CONNECTION_MISSING for a connection that was named and does not exist; WRONG_USE
         """
+        from sluicegate.faults import fault
+        from sluicegate.pipeline.text.quantities import parse_duration
+
+        try:
+            grace = parse_duration(self.grace)
+        except ValueError as wrong:
+            raise fault("WRONG_USE", f"--grace {self.grace!r}: {wrong}") from wrong
         with airflow_home():
             from sluicegate.cli.clusters_tasks import NoAirflow, RestTasks
             from sluicegate.emr.client import EmrClient
@@ -88,10 +99,10 @@ class Places:
 
             client, deployment = EmrClient(self._aws()), self._deployment()
         if self.without_airflow:
-            yield Sweep(client, NoAirflow(), deployment)
+            yield Sweep(client, NoAirflow(), deployment, grace)
             return
         with connected(AirflowOptions(self.url, self.token_file, self.user, self.state)) as airflow:
-            yield Sweep(client, RestTasks(airflow), deployment)
+            yield Sweep(client, RestTasks(airflow), deployment, grace)
 
     def _aws(self) -> Aws:
         from airflow.sdk.exceptions import AirflowNotFoundException

@@ -66,7 +66,7 @@ def _print_lines(deployment: str, orphans: list[Judged], endings: list[Ending], 
         word = "ended      " if ending.done else "NOT ENDED  " if ending.fault else "left alone "
         typer.echo(f"{word} {_named(ending.orphan)}: {ending.reason}")
     if not orphans:
-        typer.echo(f"All clusters of the deployment {deployment} that run are needed.")
+        typer.echo(f"No live cluster of the deployment {deployment} is an orphan.")
     elif not endings:
         for each in orphans:
             typer.echo(f"would end   {_named(each)}: {each.reason}")

@@ -50,7 +50,7 @@ def completed(args: list[str], bare: Mapping[str, str]) -> list[str]:
     following = [*args[1:], "-"]
     return [
         f"{word}={bare[word]}" if word in bare and after.startswith("-") else word
-        for word, after in zip(args, following, strict=True)
+        for word, after in zip(args, following, strict=False)
     ]
 
 
