@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "factory": _BUILT_WITH,
     "discovery": _FACTORY,
     "local": _DISCOVERY | {"api"},
-    "doctor": _BASE | {"emr"},
+    "doctor": _BASE | {"emr", "local"},
     "migrate": _BASE,
     "recovery": _BASE | {"api", "picture", "runtime"},
     "testing": _DISCOVERY | {"api", "local"},

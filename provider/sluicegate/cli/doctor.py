@@ -35,7 +35,16 @@ def doctor(
     policy: Annotated[
         bool, typer.Option("--policy", help="Print the least IAM policy for the pipelines' AWS connection instead.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as a JSON array.")] = False,
+    conformance: Annotated[
+        bool,
+        typer.Option(
+            "--conformance", help="Run a tiny job on the EMR behind the connection and compare it with the local EMR."
+        ),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --conformance: do not ask before a cluster is started.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what is found as a JSON array.")] = False,
     root: Annotated[Path | None, typer.Option(help="The dags root; `dags` if it is not given.")] = None,
     url: UrlOption = None,
     token_file: TokenFileOption = None,
@@ -50,8 +59,8 @@ def doctor(
     from sluicegate.cli.doctor_view import print_findings
     from sluicegate.doctor.finding import exit_code
 
-    if aws and policy:
-        wrong_use("doctor", "--aws and --policy are two things: give one of them")
+    if aws + policy + conformance > 1:
+        wrong_use("doctor", "--aws, --policy and --conformance are three things: give one of them")
     [given] = existing([root] if root else None, root, "doctor")
     tree, needs = needs_below(root_of(given))
     if policy:
@@ -59,6 +68,11 @@ def doctor(
         from sluicegate.doctor.policy import policy as policy_of
 
         typer.echo(json.dumps(policy_of(policy_places(needs, deployment_of(state))), indent=2))
+        return
+    if conformance:
+        from sluicegate.cli.doctor_conformance import conformance as compared
+
+        compared(needs, state, deployment_of(state), yes=yes, as_json=as_json)
         return
     options = AirflowOptions(url, token_file, user, state)
     findings: list[Finding] = []

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sluicegate.doctor.finding import Finding, fail
 from sluicegate.doctor.needs import Needs, needs_of
@@ -13,7 +14,10 @@ from sluicegate.doctor.policy import Places
 from sluicegate.pipeline.keys.cluster import Cluster
 from sluicegate.pipeline.tree import Tree
 
-__all__ = ["accounts", "deployment_of", "needs_below", "policy_places"]
+if TYPE_CHECKING:
+    from sluicegate.emr.connection import Aws
+
+__all__ = ["accounts", "aws_of", "deployment_of", "needs_below", "policy_places"]
 
 _DEPLOYMENT = "AIRFLOW__SLUICEGATE__DEPLOYMENT"
 
@@ -52,10 +56,7 @@ class _Wanted:
 
 def accounts(needs: Needs, state: Path) -> Iterator[Finding]:
     """What is found in the accounts behind the connections to AWS, one after the other."""
-    from sluicegate.cli.connections import find_connection
-    from sluicegate.cli.home import airflow_home
     from sluicegate.doctor.aws import account
-    from sluicegate.emr.connection import Aws
     from sluicegate.faults import CATALOGUE, classify
 
     for name in needs.aws or {"aws_default": frozenset[str]()}:
@@ -63,11 +64,25 @@ def accounts(needs: Needs, state: Path) -> Iterator[Finding]:
         folders = {uri: "logs" for one in clusters if (uri := one.log_uri)}
         folders |= dict.fromkeys(needs.artifacts if clusters else (), "artifacts")
         try:
-            with airflow_home():
-                os.environ.setdefault(f"AIRFLOW_CONN_{name.upper()}", find_connection(name, state).as_json())
-                aws = Aws(name)
+            aws = aws_of(name, state)
         except Exception as unusable:
             found = classify(unusable)
             yield fail(f"connection {name}", found.detail or str(found), CATALOGUE[found.code].remedy)
             continue
         yield from account(aws, _Wanted(clusters, folders))
+
+
+def aws_of(name: str, state: Path) -> Aws:
+    """The AWS behind the Airflow connection `name`: of this process, the embedded stack or this machine's Airflow.
+
+    :raises Exception: when there is no such connection, or it cannot be used
+    """
+    from sluicegate.cli.connections import find_connection
+    from sluicegate.cli.home import airflow_home
+
+    with airflow_home():
+        from sluicegate.emr.connection import Aws
+
+        # Airflow's hook looks for it once more, in this process.
+        os.environ.setdefault(f"AIRFLOW_CONN_{name.upper()}", find_connection(name, state).as_json())
+        return Aws(name)

@@ -43,7 +43,7 @@ def installation(needs: Needs, deployment: str, find: Callable[[str], Any]) -> I
     if deployment == DEFAULT_DEPLOYMENT and needs.clusters:
         yield warn(
             "deployment",
-            f"it is called {deployment}, as every Airflow is that nobody has named",
+            f"it is called {deployment}, as each Airflow is by default",
             "Set `[sluicegate] deployment` if another Airflow may use the same AWS account: clusters are known by it.",
         )
     else:
