@@ -79,6 +79,14 @@ def test_a_try_that_died_after_the_start_is_gone_on_with(aws: Any, task: Any) ->
     assert deferred.trigger.cluster_id == "j-0001"
 
 
+def test_a_dag_written_by_hand_is_refused_at_once_what_check_refuses(make_task: Any) -> None:
+    cluster = {"release": "emr-7.13.0", "instances": {"primary": "m7g.xlarge"}}
+    with pytest.raises(FatalFault, match=r"cluster.log_uri: expected s3://<bucket>/"):
+        make_task(cluster=cluster | {"log_uri": "/logs"}).new()
+    with pytest.raises(FatalFault, match=r"jobs.0.options.master: a job runs on the cluster's YARN"):
+        make_task(cluster=cluster, jobs=[{"path": "jobs/delays.py", "options": {"master": "local"}}]).new()
+
+
 def test_a_lost_answer_of_run_job_flow_does_not_make_a_second_cluster(aws: Any, task: Any) -> None:
     aws.after["RunJobFlow"] = [LostAnswerError()]
     deferred = task.execute()

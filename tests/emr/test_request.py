@@ -113,7 +113,7 @@ def test_machines_may_be_passed_through() -> None:
 def test_a_dag_that_no_check_has_seen_is_refused_what_makes_a_cluster_immortal() -> None:
     with pytest.raises(FatalFault, match=r"WRONG_USE.*must not set Instances.TerminationProtected") as refused:
         build(run_job_flow={"Instances": {"TerminationProtected": True}})
-    assert refused.value.facts["key"] == "run_job_flow.Instances.TerminationProtected"
+    assert refused.value.facts["key"] == "cluster.run_job_flow.Instances.TerminationProtected"
 
 
 def test_our_tags_are_ours() -> None:

@@ -170,6 +170,7 @@ steps:
         ("{path: s3://c/a.py, py_files: ▸s3://c/x-1-cp311-cp311-linux_x86_64.whl}", "by one of `bootstrap_actions`"),
         ("{path: s3://c/a.py, py_files: ▸s3://c/x.tar}", "expected a folder or one of .py, .zip, .egg, .whl"),
         ("{path: s3://c/a.py, packages: ▸spark-avro}", "expected <group>:<artifact>:<version>"),
+        ("{path: s3://c/a.py, conf: {a: '{{ ▸dss }}'}}", "dss"),
         ("{path: s3://c/a.py, conf: {a: ▸[1]}}", "expected text, a number, true or false"),
         ("{path: s3://c/a.py, options: {▸deploy-mode: cluster}}", "runs in client mode"),
         ("{path: s3://c/a.py, options: {▸py-files: x.zip}}", "`py_files` is a key of its own"),

@@ -147,6 +147,13 @@ def test_a_folder_and_what_matches_are_listed_once(google: Google) -> None:
     assert [part.uri for part in storage.require_parts("gs://lake/in/o*/*")] == ["gs://lake/in/old/d.csv"]
 
 
+def test_the_bytes_of_a_folder_and_of_a_file_are_counted(google: Google) -> None:
+    for name in ("x/a.csv", "x/b.csv", "x/_SUCCESS", "x/old/c.csv"):
+        google.put("lake", name, b"abc")
+    sizes = [Storage().size(f"gs://lake/{uri}") for uri in ("x/", "x/a.csv", "x/**/*.csv", "none.csv")]
+    assert sizes == [6, 3, 9, 0]
+
+
 def test_what_is_missing_says_what_is_there(google: Google) -> None:
     google.put("lake", "in/a.csv", b"x")
     with pytest.raises(FaultError) as caught:

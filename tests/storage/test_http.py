@@ -162,6 +162,14 @@ def test_a_file_that_is_not_there_is_missing_and_can_be_waited_for(site: WebServ
     assert Storage().exists(uri)
 
 
+def test_the_bytes_of_a_file_are_those_that_the_server_says(site: WebServer) -> None:
+    storage, uri = Storage(), f"{site.url}/a.csv"
+    site.answers = [Answer(b"id,1"), Answer(status=404), Answer(b"")]
+    assert [storage.size(uri), storage.size(uri)] == [4, 0]
+    with pytest.raises(FaultError, match="does not say how long it is"):
+        storage.size(uri)
+
+
 @pytest.mark.parametrize("status", [403, 405, 501])
 def test_a_server_that_refuses_head_is_asked_with_get(site: WebServer, tmp_path: Path, status: int) -> None:
     site.script = lambda asked: Answer(status=status) if asked.method == "HEAD" else Answer(CSV, headers=STRONG)

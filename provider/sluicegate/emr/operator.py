@@ -19,7 +19,7 @@ from sluicegate.emr.links import LINKS, addresses
 from sluicegate.emr.names import RunKey
 from sluicegate.emr.placement import placements
 from sluicegate.emr.record import another_try, generation
-from sluicegate.emr.request import cluster_request, not_after, plain_job
+from sluicegate.emr.request import cluster_request, not_after, plain_job, require_sound
 from sluicegate.emr.spread import spread_start
 from sluicegate.emr.tags import own_tags
 from sluicegate.graph.location import Location
@@ -93,7 +93,10 @@ class SparkOperator(StepOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.jobs: list[dict[str, Any]] = [plain_job(job) for job in jobs]
-        self.cluster = Cluster.model_validate(cluster).model_dump(mode="json", by_alias=True, exclude_unset=True)
+        if not isinstance(cluster, Cluster):  # written by hand; that of a pipeline file was checked in its place
+            cluster = Cluster.model_validate(cluster)
+            require_sound(cluster, [Job.model_validate(job) for job in self.jobs])
+        self.cluster = cluster.model_dump(mode="json", by_alias=True, exclude_unset=True)
         self.cluster_name = cluster_name
         self.reads = dict(reads or {})
         self.writes = dict(writes or {})
@@ -260,6 +263,8 @@ class SparkOperator(StepOperator):
 
         s3 = aws.client("s3", attempts=5)
         cluster, why = sized(self._cluster, self.reads, Storage(client=s3).size)
+        if (places := placements(cluster))[1:]:
+            self.log.info("Placement %d of %d: %s", placement + 1, len(places), places[placement])
         end = not_after(datetime.now(UTC), self.max_runtime, self._jobs)
         uploads = Uploads.to(s3, self.artifacts, Path(self.root))
         request = cluster_request(
@@ -268,7 +273,7 @@ class SparkOperator(StepOperator):
             steps=uploads.steps([Job.model_validate(job) for job in self.jobs], self.checks, self.writes),
             bindings={**self.reads, **self.writes},
             max_runtime=self.max_runtime,
-            placement=placements(cluster)[placement],
+            placement=places[placement],
             bootstrap_uris=uploads.bootstrap_actions(cluster),
             tags=why
             | own_tags(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,6 +17,7 @@ from sluicegate.emr.machines import fleet_request, group_request, scaling_reques
 from sluicegate.emr.placement import Placement, placements
 from sluicegate.faults import fault
 from sluicegate.pipeline.check.cluster import cluster_errors
+from sluicegate.pipeline.check.jobs import job_errors
 from sluicegate.pipeline.diagnostics import dotted
 from sluicegate.pipeline.keys.base import one_or_more
 from sluicegate.pipeline.keys.cluster import BootstrapAction, Cluster
@@ -228,14 +230,19 @@ def _bootstrap_action(action: BootstrapAction, uris: Mapping[str, str]) -> dict[
     return {"Name": action.name or PurePosixPath(action.path).name, "ScriptBootstrapAction": script}
 
 
-def require_sound(cluster: Cluster) -> None:
+def require_sound(cluster: Cluster, jobs: Sequence[Job] = ()) -> None:
     """Refuse what `sluicegate check` refuses, for DAGs that no check has seen.
 
-    :raises FatalFault: WRONG_USE with the first of `cluster_errors`
+    :raises FatalFault: WRONG_USE with the first of `cluster_errors` and `job_errors`
     """
-    if (wrong := next(cluster_errors(cluster), None)) is not None:
-        place = dotted(wrong.where)
-        raise fault("WRONG_USE", f"cluster{': ' if not place else f', {place}: '}{wrong.message}", key=place)
+    found = chain(
+        (("cluster", wrong) for wrong in cluster_errors(cluster)),
+        (("jobs", wrong) for wrong in job_errors(jobs, cluster)),
+    )
+    if (first := next(found, None)) is not None:
+        what, wrong = first
+        place = dotted((what, *wrong.where))
+        raise fault("WRONG_USE", f"{place}: {wrong.message}", key=place)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

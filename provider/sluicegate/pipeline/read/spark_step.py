@@ -52,6 +52,10 @@ def _job(raw: object, args: tuple[str, ...], where: Where, site: Site) -> Raw | 
         given["args"] = _args(given["args"], (*where, "args"), site) if "args" in given else args
     if "command" in given:
         given["command"] = _args(given["command"], (*where, "command"), site)
+    for key in ("conf", "options"):
+        for name, value in given[key].items() if isinstance(given.get(key), dict) else ():
+            if isinstance(value, str):
+                site.datasets.check_template(value, (*where, key, name))
     for key in ("py_files", "jars", "files"):
         said = given.get(key, ())
         for index, each in enumerate(said if isinstance(said, list) else [said] if said else ()):
