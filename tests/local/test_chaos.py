@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,3 +202,10 @@ def test_a_fault_that_cannot_be_armed_is_refused(said: dict[str, Any], says: str
     status, body = control(Chaos(), "POST", **said)
     assert status == 400
     assert says in body["error"]
+
+
+def test_the_rates_of_the_docs_are_those_of_the_preset() -> None:
+    text = (Path(__file__).parents[2] / "docs/clusters.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| .* \| ([0-9.]+) \|$", text, re.MULTILINE))
+    assert {fault: float(rows.pop(fault)) for fault in Fault} == {fault: PRESET.get(fault, 0) for fault in Fault}
+    assert rows == {}

