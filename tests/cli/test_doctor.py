@@ -21,12 +21,13 @@ HEALTHY = {name: {"status": "healthy"} for name in ("metadatabase", "scheduler",
 DEFAULTS = """
 connections: {aws: lake, ledger: books}
 artifacts: s3://code/
-clusters: {small: {release: emr-7.13.0, instances: {primary: m7g.xlarge}, log_uri: s3://logs/emr/}}
+clusters:
+  small: {release: emr-7.13.0, instances: {primary: m7g.xlarge}, log_uri: s3://logs/emr/, pool: emr}
 """
 PIPELINE = """
 sluicegate: 1
 steps:
-  join: {spark: s3://code/join.py, cluster: small, pool: emr}
+  join: {spark: s3://code/join.py, cluster: small}
 """
 
 
@@ -51,7 +52,7 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def airflow(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     monkeypatch.setenv("SLUICEGATE_AIRFLOW_URL", server.url)
     monkeypatch.setenv("SLUICEGATE_AIRFLOW_TOKEN", "token-1")
-    say(server, HEALTHY, [{"name": "emr", "slots": 4}])
+    say(server, HEALTHY, [{"name": "emr", "slots": 4, "include_deferred": True}])
     return server
 
 
@@ -91,6 +92,8 @@ def test_the_airflow_that_runs_is_asked_for_its_components_and_pools(dags: Path,
     assert seen["pool emr"] == {
         "check": "pool emr", "status": "ok", "detail": "4 slots", "remedy": "", "reached": True,
     }  # fmt: skip
+    say(airflow, HEALTHY, [{"name": "emr", "slots": 4, "include_deferred": False}])
+    assert "caps no clusters" in found(doctor(dags, "--json"))["pool emr"]["detail"]
     say(airflow, HEALTHY | {"triggerer": {"status": None}}, [])
     seen = found(doctor(dags, "--json"))
     assert seen["Airflow's triggerer"]["status"] == seen["pool emr"]["status"] == "fail"

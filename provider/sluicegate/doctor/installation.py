@@ -130,13 +130,16 @@ def _pools(needs: Needs, ask: Ask) -> Iterator[Finding]:
         yield ok("pools", "no step names one")
         return
     found = cast("Mapping[str, list[Mapping[str, Any]]]", ask("/pools", {"limit": 1000}))["pools"]
-    there = {str(pool["name"]): int(pool["slots"]) for pool in found}
+    there = {str(pool["name"]): pool for pool in found}
     for name, pipelines in needs.pools.items():
-        if name in there:
-            yield ok(f"pool {name}", f"{there[name]} slots")
+        remedy = f'airflow pools set {name} 20 "Live clusters at most" --include-deferred'
+        if (pool := there.get(name)) is None:
+            named = f"there is none; named by {', '.join(sorted(pipelines))}"
+            yield fail(f"pool {name}", f"{named}: Airflow starts no task that is in it", remedy)
+        elif name in needs.caps and not pool["include_deferred"]:
+            yield warn(f"pool {name}", "it does not count deferred tasks, and so caps no clusters", remedy)
         else:
-            remedy = f'`airflow pools set {name} <slots> ""`; until then tasks that name it stay scheduled.'
-            yield fail(f"pool {name}", f"there is none; named by {', '.join(sorted(pipelines))}", remedy)
+            yield ok(f"pool {name}", f"{pool['slots']} slots")
 
 
 def _version_of(package: str) -> str | None:

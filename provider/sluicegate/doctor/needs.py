@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sluicegate.pipeline.keys.cluster import Cluster
 from sluicegate.pipeline.keys.model import Pipeline
-from sluicegate.pipeline.keys.steps import SparkStep
+from sluicegate.pipeline.keys.steps import SparkStep, Step
 
 __all__ = ["Needs", "bucket_of", "needs_of"]
 
@@ -23,6 +23,8 @@ class Needs:
     connections: Mapping[str, frozenset[str]] = field(default_factory=dict)
     aws: Mapping[str, frozenset[str]] = field(default_factory=dict)
     pools: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    caps: frozenset[str] = frozenset()
+    """Those pools that cap live clusters."""
     clusters: Mapping[str, tuple[Cluster, ...]] = field(default_factory=dict)
     artifacts: frozenset[str] = frozenset()
     """Folders of S3."""
@@ -41,6 +43,7 @@ def needs_of(pipelines: Iterable[Pipeline]) -> Needs:
     pools: dict[str, set[str]] = {}
     clusters: dict[str, list[Cluster]] = {}
     artifacts: set[str] = set()
+    caps: set[str] = set()
     every = list(pipelines)
     places = {f"{one.name}.{name}": dataset.uri for one in every for name, dataset in one.datasets.items()}
     measured: set[str] = set()
@@ -50,17 +53,23 @@ def needs_of(pipelines: Iterable[Pipeline]) -> Needs:
         if _uses_aws(pipeline):
             aws.setdefault(pipeline.connections.aws, set()).add(pipeline.name)
         for step in pipeline.steps.values():
-            if step.pool:
-                pools.setdefault(step.pool, set()).add(pipeline.name)
+            for pool in _pools(step):
+                pools.setdefault(pool, set()).add(pipeline.name)
             if isinstance(step, SparkStep):
                 artifacts.add(pipeline.artifacts)
+                caps |= {step.cluster.pool} if step.cluster.pool else set()
                 known = clusters.setdefault(pipeline.connections.aws, [])
                 known += [step.cluster] if step.cluster not in known else []
                 measured |= _measured(pipeline, step, places)
     return Needs(
-        _frozen(connections), _frozen(aws), _frozen(pools),
-        {name: tuple(found) for name, found in clusters.items()}, frozenset(artifacts), frozenset(measured),
-    )  # fmt: skip
+        connections=_frozen(connections),
+        aws=_frozen(aws),
+        pools=_frozen(pools),
+        caps=frozenset(caps),
+        clusters={name: tuple(found) for name, found in clusters.items()},
+        artifacts=frozenset(artifacts),
+        measured=frozenset(measured),
+    )
 
 
 def bucket_of(uri: str) -> tuple[str, str] | None:
@@ -82,6 +91,10 @@ def _connections(pipeline: Pipeline) -> Iterator[str]:
     yield from (dataset.connection for dataset in pipeline.datasets.values() if dataset.connection)
     if pipeline.connections.ledger:
         yield pipeline.connections.ledger
+
+
+def _pools(step: Step) -> set[str]:
+    return {pool for pool in (step.pool, step.cluster.pool if isinstance(step, SparkStep) else None) if pool}
 
 
 def _measured(pipeline: Pipeline, step: SparkStep, places: Mapping[str, str]) -> set[str]:
