@@ -41,6 +41,7 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedEmr
         monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", found.s3.connection)
         # Its list is behind only where a test says so, and then not for minutes.
         monkeypatch.setattr(engine, "DOUBT", timedelta())
+        monkeypatch.setattr(engine, "CLAIM", 0.0)
         monkeypatch.setattr(watch, "SHORTEST", 0.01)
         for bucket in ("code", "logs", "lake"):
             found.s3.make_bucket(bucket)

@@ -26,6 +26,7 @@ def clusters(draw: st.DrawFn) -> list[Found]:
                 created=DAY + timedelta(seconds=draw(st.integers(0, 3))),
                 complete=state not in LIVE_STATES and draw(st.booleans()),
                 ended_by_us=draw(st.booleans()),
+                began=state != "STARTING" and draw(st.booleans()),
             )
         )
     return found
@@ -44,9 +45,9 @@ def test_what_is_decided_does_not_depend_on_the_order_of_the_list(
 def test_at_most_one_cluster_is_left_running(found: list[Found], finished: int) -> None:
     decision = decide(found, finished_attempt=finished)
     kept = {decision.cluster} if isinstance(decision, Reconnect) else set()
-    assert {c for c in found if c.live} <= kept | set(decision.surplus)
+    assert {c for c in found if c.runs} <= kept | set(decision.surplus)
     assert not kept & set(decision.surplus)
-    assert all(c.live for c in decision.surplus)
+    assert all(c.runs for c in decision.surplus)
 
 
 @given(clusters(), st.integers(0, 4))
@@ -54,8 +55,8 @@ def test_nothing_is_started_while_something_of_this_round_runs(found: list[Found
     decision = decide(found, finished_attempt=finished)
     running = [c for c in found if c.live and c.attempt > finished]
     if running:
-        assert isinstance(decision, Reconnect)
-        assert decision.cluster.created <= min(c.created for c in running)
+        assert not isinstance(decision, Start)
+        assert decision.cluster.complete or decision.cluster.created <= min(c.created for c in running)
 
 
 @given(clusters(), st.integers(0, 4))
@@ -71,11 +72,12 @@ def test_done_is_only_what_is_complete_and_not_settled_before(found: list[Found]
     if isinstance(decision, AlreadyDone):
         assert decision.cluster.complete
         assert decision.cluster.attempt > finished
-        assert not decision.cluster.ended_by_us
 
 
-def one(attempt: int, state: str, *, second: int = 0, complete: bool = False, ours: bool = False) -> Found:
-    return Found(f"j-{attempt}-{second}", "", attempt, state, DAY + timedelta(seconds=second), complete, ours)
+def one(
+    attempt: int, state: str, *, second: int = 0, complete: bool = False, ours: bool = False, began: bool = False
+) -> Found:
+    return Found(f"j-{attempt}-{second}", "", attempt, state, DAY + timedelta(seconds=second), complete, ours, began)
 
 
 def test_two_live_clusters_the_older_is_kept_whoever_asks() -> None:
@@ -101,8 +103,27 @@ def test_a_finished_attempt_that_nobody_reported_is_not_run_again() -> None:
     assert decide([one(1, "TERMINATED", complete=True), done], finished_attempt=1) == AlreadyDone(done)
 
 
-def test_a_later_failure_outweighs_an_earlier_success() -> None:
-    assert decide([one(1, "TERMINATED", complete=True), one(2, "TERMINATED_WITH_ERRORS")]) == Start(3)
+def test_a_later_failure_outweighs_an_earlier_success_if_it_began_to_write() -> None:
+    done = one(1, "TERMINATED", complete=True)
+    assert decide([done, one(2, "TERMINATED_WITH_ERRORS", began=True)]) == Start(3)
+    assert decide([done, one(2, "TERMINATED_WITH_ERRORS")]) == AlreadyDone(done)
+
+
+def test_a_later_cluster_that_runs_outweighs_an_earlier_success_if_it_began_to_write() -> None:
+    done = one(1, "TERMINATED", complete=True)
+    running, starting = one(2, "RUNNING", began=True), one(2, "STARTING")
+    assert decide([done, running]) == Reconnect(running)
+    assert decide([done, starting]) == AlreadyDone(done, (starting,))
+
+
+def test_work_that_was_done_while_it_was_asked_to_end_counts() -> None:
+    done = one(1, "TERMINATED", complete=True, ours=True)
+    assert decide([done]) == AlreadyDone(done)
+
+
+def test_a_cluster_that_was_marked_and_still_runs_is_ended_again() -> None:
+    marked = one(1, "RUNNING", ours=True)
+    assert decide([marked]) == Start(2, (marked,))
 
 
 def test_a_duplicate_that_we_ended_does_not_hide_the_one_that_did_the_work() -> None:

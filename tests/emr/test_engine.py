@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sluicegate.emr import engine
 from sluicegate.emr.attempt import Found
 from sluicegate.emr.engine import Engine
 from sluicegate.emr.launch import DOUBT
@@ -121,12 +122,14 @@ class Task:
         """An earlier try has noted that it calls RunJobFlow, and has died."""
         self.store[STORE_KEY] = {
             "since": START.isoformat(), "finished_attempt": 0, "generation": "", "forced": "",
-            "attempt": attempt, "asked": (self.emr.now - timedelta(seconds=ago)).isoformat(), "cluster_id": "",
+            "attempt": attempt, "asked": (self.emr.now - timedelta(seconds=ago)).isoformat(),
+            "by": "one that has died", "cluster_id": "",
         }  # fmt: skip
 
 
 @pytest.fixture
-def task() -> Task:
+def task(monkeypatch: pytest.MonkeyPatch) -> Task:
+    monkeypatch.setattr(engine, "CLAIM", 0.0)
     return Task()
 
 
@@ -224,6 +227,25 @@ def test_what_goes_wrong_otherwise_is_not_tried_elsewhere() -> None:
     task.begin()
     task.emr.end("j-1", "BOOTSTRAP_FAILURE")
     assert isinstance(task.after("j-1"), Ended)
+
+
+def test_of_two_tries_that_see_nothing_at_once_one_starts_a_cluster(task: Task) -> None:
+    # The second reads the record, and stands still; it notes its claim over that of the first.
+    first, second = task.engine(), Task(task.emr, task.store).engine()
+    write, written = task.store.set, list[Any]()
+
+    def overwritten(key: str, value: Any) -> None:
+        write(key, value)
+        if value["asked"] and not written:
+            written.append(value)
+            task.store.set = write  # type: ignore[method-assign]
+            begun.append(second.begin())
+
+    begun: list[Any] = []
+    task.store.set = overwritten  # type: ignore[method-assign]
+    begun.append(first.begin())
+    assert [way.cluster_id for way in begun] == ["j-1", "j-1"]
+    assert len(task.emr.clusters) == 1
 
 
 def test_a_try_that_stood_still_before_its_call_looks_again(task: Task) -> None:

@@ -27,7 +27,7 @@ class Asking:
     made: list[tuple[datetime, Found]] = field(default_factory=list)
     stopped: bool = False
     ends_asleep: bool = False
-    fresh: bool = True
+    claimed: bool = True
 
     def run(self, request: Any) -> str:
         raised, effect = self.answers[len(self.calls)]
@@ -46,9 +46,8 @@ class Asking:
     def start(self) -> str | None:
         return Launch(
             run=self.run,
-            intend=lambda: None,
             look=lambda: [cluster for seen, cluster in self.made if seen <= self.now],
-            fresh=lambda: self.fresh,
+            claimed=lambda: self.claimed,
             stopped=lambda: self.stopped,
             clock=lambda: self.now,
             sleep=self.sleep,
@@ -108,7 +107,7 @@ def test_an_ended_task_asks_for_nothing_any_more() -> None:
     assert len(asking.calls) == 1
 
 
-def test_nothing_is_asked_for_on_the_word_of_an_old_list() -> None:
-    asking = Asking([(None, True)], fresh=False)
+def test_nothing_is_asked_for_without_a_claim() -> None:
+    asking = Asking([(None, True)], claimed=False)
     assert asking.start() is None
     assert asking.calls == []

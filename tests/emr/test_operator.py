@@ -11,6 +11,7 @@ from airflow._shared.module_loading import import_string
 from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTerminated, TaskDeferred
 
 from sluicegate.checks.spark import spark_job
+from sluicegate.emr.connection import Aws
 from sluicegate.faults import FatalFault, FaultError, TransientFault
 from sluicegate.pipeline.keys.load import LoadOptions
 from sluicegate.records.on_cluster import ClusterCheck, cluster_plan, digest_of
@@ -274,6 +275,14 @@ def test_on_kill_ends_the_cluster_whose_id_nobody_knows_yet(aws: Any, task: Any)
 def test_on_kill_before_the_start_starts_nothing(aws: Any, task: Any) -> None:
     # The last list before RunJobFlow; by then the task is on its way.
     aws.after["ListClusters"] = [lambda: task.operator.on_kill()]
+    with pytest.raises(AirflowTaskTerminated):
+        task.execute()
+    assert not aws.clusters
+
+
+def test_on_kill_while_the_task_connects_starts_nothing(aws: Any, task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = Aws.__init__
+    monkeypatch.setattr(Aws, "__init__", lambda self, *a: task.operator.on_kill() or connect(self, *a))
     with pytest.raises(AirflowTaskTerminated):
         task.execute()
     assert not aws.clusters

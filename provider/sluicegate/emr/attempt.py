@@ -16,7 +16,7 @@ LIVE_STATES = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
 
 @dataclass(frozen=True)
 class Found:
-    """A cluster of this task instance. `complete`: each of its steps has ended well."""
+    """A cluster of this task instance. `complete`: each of its own steps has ended well."""
 
     cluster_id: str
     name: str
@@ -26,6 +26,8 @@ class Found:
     complete: bool = False
     ended_by_us: bool = False
     """Marked before we terminated it: it may still seem to run, but it has no future."""
+    began: bool = False
+    """Whether any of its steps has begun: it may have written over what another one had done."""
     generation: str = ""
     """In which life of the task it was started: what a clear changes and a retry does not."""
     placement: int = 0
@@ -34,14 +36,19 @@ class Found:
     """When it must be gone."""
 
     @property
+    def runs(self) -> bool:
+        """Whether it costs money and is not ending."""
+        return self.state in LIVE_STATES
+
+    @property
     def live(self) -> bool:
-        """Whether it costs money and nothing has asked for its end."""
-        return self.state in LIVE_STATES and not self.ended_by_us
+        """Whether it runs and nothing has asked for its end."""
+        return self.runs and not self.ended_by_us
 
     @property
     def promising(self) -> bool:
         """Whether waiting for it can still bring a result that counts."""
-        return self.live or (self.state == "TERMINATING" and self.complete and not self.ended_by_us)
+        return self.live or (self.state == "TERMINATING" and self.complete)
 
 
 @dataclass(frozen=True)
@@ -74,20 +81,21 @@ Decision = Reconnect | AlreadyDone | Start
 def decide(found: Iterable[Found], *, finished_attempt: int = 0) -> Decision:
     """What to do about the clusters `found` under the names of one task instance.
 
-    `finished_attempt` is the last attempt whose success was reported and then cleared by a person: it and
-    those before it do not count. Of several live clusters the oldest is kept, whichever try asks.
+    `finished_attempt` is the last attempt whose success was reported and then cleared by a person: it and those before
+    it do not count. Work that is done counts, also that of a cluster whose end we had asked for, unless a later cluster
+    has begun to do it again. Of several live clusters the oldest is kept, whichever try asks.
     """
     clusters = sorted(found, key=lambda c: (c.created, c.cluster_id))
     current = [c for c in clusters if c.attempt > finished_attempt]
-    kept = next((c for c in current if c.promising), None)
-    surplus = tuple(c for c in clusters if c.live and c is not kept)
-    if kept is not None:
-        return Reconnect(kept, surplus)
-    newest = max(
-        (c for c in current if not c.ended_by_us),
+    last = max(
+        (c for c in current if c.began or c.complete),
         key=lambda c: (c.attempt, c.created, c.cluster_id),
         default=None,
     )
-    if newest is not None and newest.complete:
-        return AlreadyDone(newest, surplus)
-    return Start(max([finished_attempt, *(c.attempt for c in clusters)]) + 1, surplus)
+    done = last if last is not None and last.complete else None
+    kept = done or next((c for c in current if c.live), None)
+    # One that was marked and still runs: whatever marked it has died before it could end it.
+    surplus = tuple(c for c in clusters if c.runs and c is not kept)
+    if kept is None:
+        return Start(max([finished_attempt, *(c.attempt for c in clusters)]) + 1, surplus)
+    return Reconnect(kept, surplus) if kept.promising else AlreadyDone(kept, surplus)

@@ -18,7 +18,7 @@ from sluicegate.emr.attempt import LIVE_STATES, Found
 from sluicegate.emr.connection import Aws
 from sluicegate.emr.names import RunKey
 from sluicegate.emr.tags import ENDED_BY, GENERATION, NOT_AFTER, PLACEMENT, RUN
-from sluicegate.emr.verdict import TERMINAL_STATES, ClusterStatus, StepStatus, complete
+from sluicegate.emr.verdict import TERMINAL_STATES, ClusterStatus, StepStatus, complete, own
 from sluicegate.faults import FaultError, classify
 
 __all__ = ["EmrClient"]
@@ -146,13 +146,16 @@ class EmrClient:
             return None
         assert cluster.created is not None  # EMR always says when
         end = cluster.tags.get(NOT_AFTER)
+        # One that runs does so since its first step.
+        steps = [] if cluster.state in LIVE_STATES else own(cluster, self.steps(cluster_id))
         return Found(
             cluster_id=cluster_id,
             name=cluster.name,
             attempt=attempt,
             state=cluster.state,
             created=cluster.created,
-            complete=cluster.state not in LIVE_STATES and complete(self.steps(cluster_id)),
+            complete=complete(steps),
+            began=cluster.state in ("RUNNING", "WAITING") or any(step.started is not None for step in steps),
             ended_by_us=ENDED_BY in cluster.tags,
             generation=cluster.tags.get(GENERATION, ""),
             placement=int(cluster.tags.get(PLACEMENT, "0")),

@@ -13,14 +13,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sluicegate.emr.attempt import LIVE_STATES, AlreadyDone, Found, Reconnect, decide
+from sluicegate.emr.attempt import LIVE_STATES, AlreadyDone, Found, Reconnect, Start, decide
 from sluicegate.emr.launch import DOUBT, LOOK_AGAIN, Launch
 from sluicegate.emr.names import RunKey
+from sluicegate.emr.notes import Notes
 from sluicegate.emr.record import Record, Store
 from sluicegate.emr.request import not_after
 from sluicegate.emr.tags import DEADLINE, ENDED_BY, NOT_AFTER, PLACEMENT
 from sluicegate.emr.task import Client, Ended, Try, Wait, Work
-from sluicegate.emr.verdict import ClusterStatus, StepStatus, complete, verdict
+from sluicegate.emr.verdict import ClusterStatus, StepStatus, complete, own, verdict
 from sluicegate.faults import FatalFault, TransientFault, classify, fault
 from sluicegate.pipeline.text.quantities import format_duration
 
@@ -33,6 +34,9 @@ DUPLICATE = "duplicate"
 
 _FRESH = timedelta(seconds=15)
 """How old a list may be when a cluster is asked for."""
+
+CLAIM = 1.0
+"""Seconds at least between a claim and the look whether it still holds: longer than a store takes to write."""
 
 _ELSEWHERE = ("CLUSTER_CAPACITY", "CLUSTER_SPOT_LOST")
 """Why a cluster is lost that may do better at another placement."""
@@ -58,11 +62,11 @@ class Engine:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._client, self._store, self._key = client, store, key
+        self._client, self._key = client, key
         self._try, self._work = this, work
         self._clock, self._sleep = clock, sleep
-        self._record: Record | None = None
-        self._looked: datetime | None = None
+        self._notes = Notes(store, this.generation, this.since, DOUBT, clock)
+        self._looked = clock()
         self._stopped = False
 
     def begin(self) -> Wait | Ended | None:
@@ -79,7 +83,7 @@ class Engine:
         :raises FaultError: when there is no way to; nothing runs on then that no further try goes on with
         """
         with self._guarded():
-            self._record = Record.read(self._store)
+            self._notes.read()
             outcome = event["outcome"]
             if outcome == "error":
                 raise fault(event["code"], event["detail"], cluster_id=event["cluster_id"])
@@ -95,7 +99,7 @@ class Engine:
         with self._guarded():
             yield
             attempt = self._key.attempt(ended.cluster.name) or 0
-            self._note(lambda record: record.finished(attempt, self._try.generation))
+            self._notes.finished(attempt)
 
     def stop(self) -> None:
         """The task is over, from another thread or a signal handler: start nothing any more."""
@@ -110,7 +114,7 @@ class Engine:
             until = self._clock() + _END_WAIT
             while not ended:
                 ended = self._end(why)
-                if not self._in_doubt([]) or self._clock() >= until:
+                if not self._notes.in_doubt([]) or self._clock() >= until:
                     break
                 self._sleep(LOOK_AGAIN / 5)
             if ended:
@@ -131,7 +135,7 @@ class Engine:
         requests: dict[int, Mapping[str, Any]] = {}
         found = self._forced(self._look())
         while not self._stopped:
-            decision = decide(found, finished_attempt=self._settled)
+            decision = decide(found, finished_attempt=self._notes.settled)
             self._client.terminate([f.cluster_id for f in decision.surplus], why=DUPLICATE)
             if isinstance(decision, Reconnect):
                 log.info("Going on with cluster %s", _shown(decision.cluster))
@@ -139,20 +143,22 @@ class Engine:
             if isinstance(decision, AlreadyDone):
                 log.info("Cluster %s has done the work, which was not reported yet", _shown(decision.cluster))
                 return self._reported(decision.cluster.cluster_id)
-            if decision.attempt not in requests:
-                requests[decision.attempt] = self._work.request(decision.attempt, placement)
-            cluster_id = self._start(decision.attempt, requests[decision.attempt])
-            if cluster_id is not None:
-                return self._started(cluster_id, decision.attempt, requests[decision.attempt])
+            if self._notes.claim(decision.attempt):
+                claimed = self._clock()
+                if decision.attempt not in requests:
+                    requests[decision.attempt] = self._work.request(decision.attempt, placement)
+                self._sleep(max(CLAIM - (self._clock() - claimed).total_seconds(), 0.0))
+                cluster_id = self._start(decision.attempt, requests[decision.attempt])
+                if cluster_id is not None:
+                    return self._started(cluster_id, decision.attempt, requests[decision.attempt])
             found = self._look()
         return None
 
     def _start(self, attempt: int, request: Mapping[str, Any]) -> str | None:
         launch = Launch(
             run=self._client.run,
-            intend=lambda: self._note(lambda record: record.intends(attempt, self._clock())),
+            claimed=lambda: self._notes.ask(attempt) and self._clock() - self._looked <= _FRESH,
             look=self._find,
-            fresh=lambda: self._looked is not None and self._clock() - self._looked <= _FRESH,
             stopped=lambda: self._stopped,
             clock=self._clock,
             sleep=self._sleep,
@@ -161,10 +167,10 @@ class Engine:
         try:
             cluster_id = launch.start(attempt, request)
         except FatalFault:
-            self._note(Record.refused)
+            self._notes.refused()
             raise
         if cluster_id is not None:
-            self._note(lambda record: record.started(cluster_id))
+            self._notes.started(attempt, cluster_id)
         return cluster_id
 
     def _started(self, cluster_id: str, attempt: int, request: Mapping[str, Any]) -> Wait | None:
@@ -172,7 +178,7 @@ class Engine:
         name = self._key.name(attempt)
         log.info("Started cluster %s (%s), attempt %d", name, cluster_id, attempt)
         if set(self._client.live(self._key)) - {cluster_id}:
-            decision = decide(self._find(), finished_attempt=self._settled)
+            decision = decide(self._find(), finished_attempt=self._notes.settled)
             if decision.surplus:
                 log.warning("Two clusters for one task: ending %s", ", ".join(map(_shown, decision.surplus)))
             self._client.terminate([f.cluster_id for f in decision.surplus], why=DUPLICATE)
@@ -184,7 +190,7 @@ class Engine:
     def _look(self) -> list[Found]:
         """The clusters of this task. While one may still come that an earlier try has asked for, look again."""
         found, told = self._find(), False
-        while self._in_doubt(found) and not self._stopped:
+        while self._notes.in_doubt(found) and not self._stopped:
             if not told:
                 log.info("A cluster was asked for a moment ago and is not in the list yet: looking again")
                 told = True
@@ -193,7 +199,7 @@ class Engine:
         return found
 
     def _find(self) -> list[Found]:
-        self._record = record = Record.read(self._store) or self._record
+        record = self._notes.read()
         self._looked = self._clock()
         if record is not None:
             return self._client.find(self._key, since=record.since, known=record.cluster_id)
@@ -201,30 +207,22 @@ class Engine:
         found = self._client.find(self._key, since=None if self._try.first else record.since, older=True)
         # What ended in an earlier life of the task was reported then: the store has been emptied since.
         ended = [f.attempt for f in found if not f.promising and f.generation != self._try.generation]
-        self._note(lambda _: replace(record, finished_attempt=max(ended, default=0)))
+        self._notes.begin(replace(record, finished_attempt=max(ended, default=0)))
         return found
 
     def _forced(self, found: list[Found]) -> list[Found]:
         """With `force`, once in a generation: none of those that are there, which are ended."""
-        record, generation = self._known(), self._try.generation
-        if not self._try.force or record.forced == generation:
+        if not self._try.force or self._notes.last.forced == self._try.generation:
             return found
         # Ended first: a try that dies in between has started nothing yet, and the next one ends them again.
-        self._client.terminate([f.cluster_id for f in found if f.live], why="forced")
-        self._note(lambda record: record.restarted([f.attempt for f in found], generation))
+        self._client.terminate([f.cluster_id for f in found if f.runs], why="forced")
+        self._notes.restarted([f.attempt for f in found])
         return []
-
-    def _in_doubt(self, found: Sequence[Found]) -> bool:
-        """Whether a cluster may still come that no list has shown: it was asked for a moment ago."""
-        record = self._record
-        if record is None or (asked := record.unanswered) is None or self._clock() - asked > DOUBT:
-            return False
-        return all(f.attempt < record.attempt for f in found)
 
     # --- on the way to an end
 
     def _ended(self, cluster_id: str) -> Wait | Ended | None:
-        cluster, steps = self._client.describe(cluster_id), self._client.steps(cluster_id)
+        cluster, steps = self._seen(cluster_id)
         ended_by = cluster.tags.get(ENDED_BY)
         if cluster.terminal and (complete(steps) or not ended_by):
             placement = self._next_placement(cluster, steps)
@@ -250,23 +248,34 @@ class Engine:
 
         :raises FatalFault: CLUSTER_DEADLINE; the clusters have been ended.
         """
-        decision = decide(self._find(), finished_attempt=self._settled)
-        if isinstance(decision, AlreadyDone):
-            return self._reported(decision.cluster.cluster_id)
+        if (done := self._done()) is not None:
+            return done
         ended = self._end(DEADLINE)
+        # It may have got ready while it was asked to end; or all of it was done but what a person had added by hand.
+        if (done := self._done()) is not None:
+            return done
         limits = [f"max_runtime {format_duration(self._work.max_runtime)} for each job"]
         if self._work.timeout:
             limits.append(f"timeout {format_duration(self._work.timeout)} for the step")
         detail = f"not done in time ({', '.join(limits)}); ended: {', '.join(ended) or 'nothing ran'}"
         raise fault("CLUSTER_DEADLINE", detail, cluster_ids=ended)
 
+    def _done(self) -> Ended | None:
+        decision = decide(self._find(), finished_attempt=self._notes.settled)
+        cluster = None if isinstance(decision, Start) else decision.cluster
+        return self._reported(cluster.cluster_id) if cluster is not None and cluster.complete else None
+
     def _reported(self, cluster_id: str) -> Ended:
-        return Ended(self._client.describe(cluster_id), self._client.steps(cluster_id))
+        return Ended(*self._seen(cluster_id))
+
+    def _seen(self, cluster_id: str) -> tuple[ClusterStatus, Sequence[StepStatus]]:
+        cluster = self._client.describe(cluster_id)
+        return cluster, own(cluster, self._client.steps(cluster_id))
 
     def _end(self, why: str) -> list[str]:
         """End what the list shows, and what is known by its id: the list may be behind."""
         ended = self._client.live(self._key)
-        known = self._record.cluster_id if self._record else ""
+        known = self._notes.known
         if known and known not in ended and self._runs(known):
             ended.append(known)
         self._client.terminate(ended, why=why)
@@ -290,25 +299,12 @@ class Engine:
 
     # --- what is known
 
-    @property
-    def _settled(self) -> int:
-        return self._known().settled(self._try.generation)
-
     def _wait_for(self, found: Found) -> Wait:
         end = found.not_after or not_after(self._clock(), self._work.max_runtime, self._work.jobs)
         return self._wait(found.cluster_id, found.name, end)
 
     def _wait(self, cluster_id: str, name: str, deadline: datetime) -> Wait:
-        return Wait(self._key, cluster_id, name, deadline, self._settled)
-
-    def _known(self) -> Record:
-        """The record as this process has last read or written it."""
-        return self._record or Record(since=self._try.since or self._clock())
-
-    def _note(self, change: Callable[[Record], Record]) -> None:
-        """Change the record as it is now: another try of the task may have written it since."""
-        self._record = change(Record.read(self._store) or self._known())
-        self._record.write(self._store)
+        return Wait(self._key, cluster_id, name, deadline, self._notes.settled)
 
 
 def _shown(found: Found) -> str:

@@ -34,24 +34,22 @@ class Launch:
     """How one try asks for clusters.
 
     :param run: RunJobFlow, called once
-    :param intend: notes that it will be called now
+    :param claimed: notes that it will be called now; False when another try is doing so, or the last look is too old
     :param look: the clusters of the task, from a list read now
-    :param fresh: whether the last look was just now, so that no other try can have started a cluster since
     :param stopped: whether the task has been ended
     """
 
     run: Callable[[Mapping[str, Any]], str]
-    intend: Callable[[], None]
+    claimed: Callable[[], bool]
     look: Callable[[], list[Found]]
-    fresh: Callable[[], bool]
     stopped: Callable[[], bool]
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
     doubt: timedelta = DOUBT
 
     def start(self, attempt: int, request: Mapping[str, Any]) -> str | None:
-        """The id of the cluster of `attempt`; None when none was asked for: the task was ended, or the last look
-        was too long ago.
+        """The id of the cluster of `attempt`; None when none was asked for: the task was ended, or the claim does
+        not hold.
 
         AWS has no idempotency token for RunJobFlow, and may do the work of a call whose answer is lost or says
         to slow down. So the list is read before each further call: whatever is there under this name is taken.
@@ -61,8 +59,7 @@ class Launch:
         throttled, doubts = iter(_PAUSES), _DOUBTFUL
         while not self.stopped():
             asked = self.clock()
-            self.intend()
-            if not self.fresh():
+            if not self.claimed():
                 return None
             try:
                 return self.run(request)

@@ -108,6 +108,7 @@ class SparkOperator(StepOperator):
         self.timeout = timeout
         self.log_wait = log_wait
         self._engine: Engine | None = None
+        self._killed = False
         self._client: EmrClient | None = None
         if not self.jobs:
             raise ValueError(f"{self.task_id}: `jobs` is empty")
@@ -156,6 +157,7 @@ class SparkOperator(StepOperator):
 
     def on_kill(self) -> None:
         """End the task's clusters by name, whether or not their ids are known yet."""
+        self._killed = True
         if self._engine is None:
             return
         self._engine.stop()
@@ -242,6 +244,8 @@ class SparkOperator(StepOperator):
         )
         self._client = EmrClient(aws)
         self._engine = Engine(self._client, step.store, key, this, work)
+        if self._killed:  # while it was connecting
+            self._engine.stop()
         return self._engine, aws
 
     def _end_beside(self, step: StepContext) -> None:
@@ -284,6 +288,7 @@ class SparkOperator(StepOperator):
                 not_after=end,
                 generation=generation,
                 placement=placement,
+                steps=self._jobs,
             ),
         )
         if cluster.watchdog:

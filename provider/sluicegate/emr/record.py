@@ -43,8 +43,8 @@ class Record:
     `finished_attempt` is the last attempt that was found to have done the work, in `generation`. `forced` is the
     generation in which the attempts before were given up because of `force`.
 
-    The intent: `asked` is when the cluster of `attempt` was asked for, noted before the call; `cluster_id` is the
-    answer, noted after it. An intent without an answer may still become a cluster.
+    The intent: `asked` is when the try `by` asked for the cluster of `attempt`, noted before the call; `cluster_id` is
+    the answer, noted after it. An intent without an answer may still become a cluster.
     """
 
     since: datetime
@@ -53,6 +53,7 @@ class Record:
     forced: str = ""
     attempt: int = 0
     asked: datetime | None = None
+    by: str = ""
     cluster_id: str = ""
 
     @classmethod
@@ -69,6 +70,7 @@ class Record:
             forced=str(value["forced"]),
             attempt=int(value["attempt"]),
             asked=None if asked is None else datetime.fromisoformat(asked),
+            by=str(value["by"]),
             cluster_id=str(value["cluster_id"]),
         )
 
@@ -77,17 +79,9 @@ class Record:
             asked = None if self.asked is None else self.asked.isoformat()
             store.set(STORE_KEY, {**asdict(self), "since": self.since.isoformat(), "asked": asked})
 
-    def intends(self, attempt: int, now: datetime) -> Record:
+    def intends(self, attempt: int, now: datetime, by: str) -> Record:
         """Before RunJobFlow is called for `attempt`."""
-        return replace(self, attempt=attempt, asked=now, cluster_id="")
-
-    def started(self, cluster_id: str) -> Record:
-        """After RunJobFlow has answered."""
-        return replace(self, cluster_id=cluster_id)
-
-    def refused(self) -> Record:
-        """After RunJobFlow was refused: nothing comes of the intent any more."""
-        return replace(self, asked=None, cluster_id="")
+        return replace(self, attempt=attempt, asked=now, by=by, cluster_id="")
 
     @property
     def unanswered(self) -> datetime | None:

@@ -14,8 +14,8 @@ from sluicegate.emr.names import RunKey
 from sluicegate.pipeline.check.cluster import TAG
 
 __all__ = [
-    "DEADLINE", "ENDED_BY", "GENERATION", "LONGEST_VALUE", "NOT_AFTER", "PLACEMENT", "RUN", "TAG", "Owner", "Unowned",
-    "decoded", "encoded", "own_tags", "owner",
+    "DEADLINE", "ENDED_BY", "GENERATION", "LONGEST_VALUE", "NOT_AFTER", "PLACEMENT", "RUN", "STEPS", "TAG", "Owner",
+    "Unowned", "decoded", "encoded", "own_tags", "owner",
 ]  # fmt: skip
 
 RUN = f"{TAG}run"
@@ -35,6 +35,9 @@ PLACEMENT = f"{TAG}placement"
 
 DEADLINE = "deadline"
 """The value of `ENDED_BY` for a cluster that ran out of time."""
+
+STEPS = f"{TAG}steps"
+"""How many steps it was asked for: any further ones were added by hand."""
 
 LONGEST_VALUE = 256
 
@@ -69,6 +72,7 @@ def own_tags(
     not_after: datetime,
     generation: str = "",
     placement: int = 0,
+    steps: int = 1,
 ) -> dict[str, str]:
     """Our tags of a cluster, ready for AWS. `pipeline` may differ from the DAG; `cluster` is a profile's name."""
     values = {
@@ -82,6 +86,7 @@ def own_tags(
         "generation": generation,
         "attempt": str(attempt),
         "placement": str(placement),
+        "steps": str(steps),
         "cluster": cluster,
         "not-after": not_after.isoformat(timespec="seconds"),
     }

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sluicegate.emr.tags import NOT_AFTER
+from sluicegate.emr.tags import NOT_AFTER, STEPS
 from sluicegate.faults import FaultError, emr_fault, fault
 from sluicegate.faults.spark_log import TIMED_OUT_STATUS
 from sluicegate.pipeline.text.quantities import format_duration
 
-__all__ = ["TERMINAL_STATES", "ClusterStatus", "StepStatus", "complete", "failed_step", "verdict"]
+__all__ = ["TERMINAL_STATES", "ClusterStatus", "StepStatus", "complete", "failed_step", "own", "verdict"]
 
 TERMINAL_STATES = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 _BLUR = 1.0
@@ -74,6 +74,12 @@ class StepStatus:
 def complete(steps: Sequence[StepStatus]) -> bool:
     """Whether all the work is done."""
     return bool(steps) and all(step.state == "COMPLETED" for step in steps)
+
+
+def own(cluster: ClusterStatus, steps: Sequence[StepStatus]) -> Sequence[StepStatus]:
+    """The steps that were asked for with the cluster; those that a person added by hand come behind them."""
+    asked = cluster.tags.get(STEPS)
+    return steps[: int(asked)] if asked else steps
 
 
 def failed_step(steps: Sequence[StepStatus]) -> StepStatus | None:
