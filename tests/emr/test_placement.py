@@ -29,9 +29,9 @@ def test_groups_try_each_subnet_with_each_of_their_machines() -> None:
 def test_fleets_leave_the_subnet_to_emr() -> None:
     both = ("subnet-1", "subnet-2")
     fleets = [{"primary": "m"}, {"primary": "n"}]
-    assert places(fleets=fleets, subnets=SUBNETS) == (Placement(both, 0), Placement(both, 1))
+    assert places(fleets=fleets, subnets=SUBNETS) == (Placement(both, 0, True), Placement(both, 1, True))
     passed = {"Instances": {"InstanceFleets": []}}
-    assert places(run_job_flow=passed, subnets=SUBNETS) == (Placement(both),)
+    assert places(run_job_flow=passed, subnets=SUBNETS) == (Placement(both, 0, True),)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class SparkOperator(StepOperator):
     `{"cluster_seconds", "instance_hours": {"on_demand", "spot"}, "machines": [{"market", "type", "count", "hours"}]}`,
     or None where AWS does not say.
 
-    :param jobs: job files below `root` or `s3://` URIs, with their arguments
+    :param jobs: what `spark:` takes in a pipeline file: job files below `root` or `s3://` URIs, or mappings
     :param cluster: what the cluster is made of
     :param cluster_name: its key below `clusters:`; for messages and tags
     :param reads: binding to URI; the jobs get `--<binding> <uri>`, several URIs joined by commas

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sluicegate.pipeline.check.cluster import in_request
 from sluicegate.pipeline.keys.cluster import Cluster
@@ -12,10 +13,18 @@ __all__ = ["Placement", "placements"]
 
 @dataclass(frozen=True)
 class Placement:
-    """`machines` is an index into the cluster's `instances` or `fleets`. Of several `subnets` EMR itself takes one."""
+    """`machines` is an index into the cluster's `instances` or `fleets`. With fleets EMR takes one of `subnets`."""
 
     subnets: tuple[str, ...] = ()
     machines: int = 0
+    by_fleets: bool = False
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The subnets in `Instances` of RunJobFlow, which has a member for groups and one for fleets."""
+        if self.by_fleets:
+            return {"Ec2SubnetIds": list(self.subnets)} if self.subnets else {}
+        return {"Ec2SubnetId": self.subnets[0]} if self.subnets else {}
 
     def __str__(self) -> str:
         where = " or ".join(self.subnets) or "the default VPC"
@@ -30,4 +39,4 @@ def placements(cluster: Cluster) -> tuple[Placement, ...]:
     by_fleets = bool(cluster.fleets) or in_request(cluster.run_job_flow, "Instances.InstanceFleets") is not None
     several = max(len(cluster.instances), len(cluster.fleets), 1)
     subnets = [cluster.subnets] if by_fleets or not cluster.subnets else [(each,) for each in cluster.subnets]
-    return tuple(Placement(each, machines) for machines in range(several) for each in subnets)
+    return tuple(Placement(each, machines, by_fleets) for machines in range(several) for each in subnets)

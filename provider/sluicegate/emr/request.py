@@ -178,15 +178,11 @@ def cluster_request(
 
 
 def _instances(cluster: Cluster, placement: Placement) -> dict[str, Any]:
-    found: dict[str, Any] = {"KeepJobFlowAliveWhenNoSteps": False, "TerminationProtected": False}
+    found = {"KeepJobFlowAliveWhenNoSteps": False, "TerminationProtected": False, **placement.request}
     if cluster.instances:
         found["InstanceGroups"] = group_request(cluster.instances[placement.machines])
     if cluster.fleets:
         found["InstanceFleets"] = fleet_request(cluster.fleets[placement.machines])
-    if len(placement.subnets) == 1:
-        found["Ec2SubnetId"] = placement.subnets[0]
-    elif placement.subnets:
-        found["Ec2SubnetIds"] = list(placement.subnets)
     if cluster.ec2_key is not None:
         found["Ec2KeyName"] = cluster.ec2_key
     return found
