@@ -185,6 +185,9 @@ def test_a_task_asks_airflow_how_other_tasks_are(supervisor: Supervisor) -> None
         key("a", dag="other"): TaskState(gone=Gone.DAG),
     }
     assert OwnAirflow().states(expected.keys()) == expected
+    supervisor.asked.clear()
+    assert OwnAirflow(in_triggerer=True).states(expected.keys()) == expected
+    assert not any(type(asked).__name__ == "GetDag" for asked in supervisor.asked)
 
 
 def test_what_airflow_does_not_answer_is_not_known(supervisor: Supervisor) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from sluicegate.emr import watch as module
 from sluicegate.emr.names import RunKey
+from sluicegate.emr.tags import own_tags
 from sluicegate.emr.trigger import ClusterTrigger
 from sluicegate.testing.emr import AwsError
+from sluicegate.testing.supervisor import Run, Supervisor
 
 KEY = RunKey("d", "p", "r", "t")
 
@@ -143,3 +145,23 @@ def test_those_that_wait_at_once_share_one_list(running: Any, monkeypatch: pytes
 
     assert {event["outcome"] for event in asyncio.run(all_of_them())} == {"ended"}
     assert sorted(running.calls) == ["DescribeCluster"] * 20 + ["ListClusters"]
+
+
+@pytest.mark.parametrize("state", ["failed", "deferred", None])
+def test_a_wait_ends_an_orphan_that_it_sees_in_a_list(running: Any, state: str | None) -> None:
+    other = RunKey("d", "other", "yesterday", "join")
+    tags = own_tags(other, attempt=1, pipeline="other", cluster="x", not_after=datetime.now(UTC) + timedelta(hours=1))
+    stray = {
+        "Name": other.name(1),
+        "Instances": {"TerminationProtected": False},
+        "Steps": [],
+        "Tags": [{"Key": name, "Value": value} for name, value in tags.items()],
+    }
+    running.call("RunJobFlow", stray)
+    running.clusters["j-0002"]["Created"] -= timedelta(hours=1)
+    running.after["ListClusters"] = [lambda: running.finish("j-0001")]
+    run = Run("other", "yesterday", datetime.now(UTC), states={("join", -1): state})
+    with Supervisor(runs=[run]).attached():
+        asyncio.run(first(waiting(ago=600)))
+    assert running.live() == ([] if state == "failed" else ["j-0002"])
+    assert running.calls.count("ListClusters") == 1

@@ -57,6 +57,9 @@ class Lookout:
     def leave(self, cluster_id: str) -> None:
         self._waits.discard(cluster_id)
 
+    def waits_for(self, cluster_id: str) -> bool:
+        return cluster_id in self._waits
+
     @property
     def shares(self) -> bool:
         """Whether a list costs less than to ask for each cluster."""

@@ -255,7 +255,8 @@ class SparkOperator(StepOperator):
 
         if self._client is not None:
             key = self._run_key(step)
-            Sweep(self._client, OwnAirflow(), key.deployment).end_beside(key)
+            beside = [each for each in self._client.listed if key.beside(each.name)]
+            Sweep(self._client, OwnAirflow(), key.deployment).end_listed(beside)
 
     def _request(
         self, aws: Aws, key: RunKey, step: StepContext, generation: str, attempt: int, placement: int

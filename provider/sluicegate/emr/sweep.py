@@ -24,8 +24,8 @@ __all__ = ["Ending", "Sweep", "Tasks"]
 
 log = logging.getLogger(__name__)
 
-_BESIDE = 5
-"""How many clusters of earlier runs a task looks at, the oldest ones."""
+_FEW = 5
+"""How many clusters are looked at beside other work."""
 
 
 class Tasks(Protocol):
@@ -73,20 +73,20 @@ class Sweep:
                 ours.append(_live(described))
         return sorted([*others, *self.judge(ours)], key=lambda each: (each.cluster.created, each.cluster.cluster_id))
 
-    def end_beside(self, key: RunKey) -> None:
-        """End orphans of earlier runs of the same DAG, among what the client has listed just now. Never raises.
+    def end_listed(self, listed: Iterable[ClusterStatus]) -> None:
+        """End the orphans among `listed`, a list that was read for another purpose. Never raises.
 
-        A few at a time: this is what a task does on its way, and where nothing is left over it costs no call.
+        A few at a time, the oldest ones: it is done beside other work, and where nothing is left over it costs no call.
         """
         try:
             old = self.clock() - self.grace
-            listed = [each for each in self.client.listed if key.beside(each.name)]
-            listed = [each for each in listed if each.created is not None and each.created < old][-_BESIDE:]
-            described = [self.client.describe(each.cluster_id) for each in listed]
+            named = [each for each in listed if may_be_of(self.deployment, each.name)]
+            aged = sorted((each.created, each.cluster_id) for each in named if each.created and each.created < old)
+            described = [self.client.describe(cluster_id) for _, cluster_id in aged[:_FEW]]
             judged = self.judge([_live(each) for each in described if each.state in LIVE_STATES])
             self.end(each for each in judged if each.kind is Kind.ORPHAN)
         except Exception as unseen:
-            log.warning("Orphans of earlier runs may be left, for a janitor to end: %s", classify(unseen))
+            log.warning("Orphans may be left, for a janitor to end: %s", classify(unseen))
 
     def judge(self, clusters: Iterable[LiveCluster]) -> list[Judged]:
         """What is to be thought of these, as their tasks are now."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["ClusterTrigger"]
 
 
+_SWEPT = timedelta(minutes=15)
+"""How often waits look for orphans in the list that one of them has read."""
+
 _RENEWED = timedelta(minutes=30)
 """How long new waits use the connection that was read for the first: its keys may have been changed since."""
 
@@ -28,7 +31,9 @@ class _Shared:
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     lookout: Lookout | None = None
+    client: EmrClient | None = None
     made: datetime | None = None
+    swept: datetime | None = None
 
 
 _SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str | None, _Shared]] = WeakKeyDictionary()
@@ -96,6 +101,7 @@ class ClusterTrigger(BaseTrigger):
                         seen = watch.failed(unconnected)
                     else:
                         seen = await asyncio.to_thread(watch.look, lookout)
+                        await asyncio.to_thread(self._end_orphans, shared, lookout)
                 if isinstance(seen, dict):
                     yield TriggerEvent(seen)  # type: ignore[no-untyped-call]
                     return
@@ -116,9 +122,23 @@ class ClusterTrigger(BaseTrigger):
         from sluicegate.emr.lookout import Lookout
 
         if shared.lookout is None or shared.made is None or datetime.now(UTC) - shared.made > _RENEWED:
-            shared.lookout, shared.made = Lookout(await asyncio.to_thread(self._client)), datetime.now(UTC)
+            shared.client = await asyncio.to_thread(self._client)
+            shared.lookout, shared.made = Lookout(shared.client), datetime.now(UTC)
         shared.lookout.join(self.cluster_id)
         return shared.lookout
+
+    def _end_orphans(self, shared: _Shared, lookout: Lookout) -> None:
+        """End what no wait of this triggerer and no task needs, of what a list has shown that was read anyway."""
+        client, now = shared.client, datetime.now(UTC)
+        listed = client and (lookout.listed or client.listed)
+        if client is None or not listed or (shared.swept is not None and now - shared.swept < _SWEPT):
+            return
+        from sluicegate.emr.sweep import Sweep
+        from sluicegate.emr.task_states import OwnAirflow
+
+        shared.swept, client.listed = now, []
+        strays = [each for each in listed if not lookout.waits_for(each.cluster_id)]
+        Sweep(client, OwnAirflow(in_triggerer=True), self.key["deployment"]).end_listed(strays)
 
     def _end(self) -> bool:
         client = self._client()
