@@ -45,6 +45,7 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with scratch_aws(tmp_path / "s3", create_buckets=False) as found:
         monkeypatch.setenv("AIRFLOW_CONN_LAKE", found.s3.connection)
         monkeypatch.delenv("AIRFLOW_CONN_BOOKS", raising=False)
+        monkeypatch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "INFO")  # the command is in this process
         yield found
 
 

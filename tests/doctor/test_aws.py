@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from sluicegate.doctor.aws import account
+from sluicegate.doctor.aws import _clock, _folder, account
 from sluicegate.doctor.finding import Finding, Status
 from sluicegate.doctor.policy import simulated_actions
 from sluicegate.pipeline.keys.cluster import Cluster
@@ -64,6 +64,23 @@ class Account:
             self.iam = Iam(self._session.client("iam"), self.denied)
             return Refusing() if "iam" in self.refusing else self.iam
         return self._session.client(service, config=Config(retries={"total_max_attempts": attempts}))
+
+
+class Bucket:
+    """S3 that refuses one operation with this status."""
+
+    def __init__(self, refused: str, http: int) -> None:
+        self._refused, self._http = refused, http
+        self.meta = boto3.client("s3", region_name=REGION).meta
+
+    def __getattr__(self, name: str) -> Any:
+        def call(**_: Any) -> dict[str, Any]:
+            if name == self._refused:
+                answer: Any = {"Error": {"Code": "Refused"}, "ResponseMetadata": {"HTTPStatusCode": self._http}}
+                raise ClientError(answer, name)
+            return {}
+
+        return call
 
 
 class Refusing:
@@ -165,6 +182,22 @@ def test_a_look_that_is_not_allowed_is_skipped_and_says_so(aws: Account) -> None
     assert "not allowed to look" in found["service role EMR_DefaultRole"].detail
 
 
+@pytest.mark.parametrize(
+    ("purpose", "refused", "expected"),
+    [
+        ("artifacts", "put_object", Status.FAIL),
+        ("artifacts", "head_bucket", Status.FAIL),
+        ("logs", "put_object", Status.SKIPPED),
+        ("artifacts", "delete_object", Status.WARN),
+    ],
+)
+def test_a_bucket_that_cannot_be_written_fails_where_a_step_writes_itself(
+    purpose: str, refused: str, expected: Status
+) -> None:
+    [found] = _folder(Bucket(refused, 403), "s3://code/x/", purpose, local=False)
+    assert (found.status, bool(found.remedy)) == (expected, True)
+
+
 def test_actions_that_are_denied_are_named(aws: Account) -> None:
     aws.denied = frozenset({"iam:PassRole"})
     found = by_check(aws)
@@ -177,8 +210,6 @@ def test_actions_that_are_denied_are_named(aws: Account) -> None:
     ("off", "expected"), [(0, Status.OK), (-90, Status.WARN), (400, Status.FAIL)]
 )  # fmt: skip
 def test_a_clock_that_is_off_is_seen_by_the_date_of_the_answer(off: int, expected: Status) -> None:
-    from sluicegate.doctor.aws import _clock
-
     now = datetime(2026, 1, 1, tzinfo=UTC)
 
     class Emr:

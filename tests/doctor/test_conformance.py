@@ -92,6 +92,7 @@ def test_the_command_says_in_words_what_is_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, builder: Builder, code: int, words: str
 ) -> None:
     monkeypatch.setattr("sluicegate.cli.doctor_conformance.POLL", 0.02)
+    monkeypatch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "INFO")  # the command is in this process
     (tmp_path / "dags").mkdir()
     for name, text in DAGS.items():
         (tmp_path / "dags" / name).write_text(text)

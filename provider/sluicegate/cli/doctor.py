@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -59,6 +60,8 @@ def doctor(
     from sluicegate.cli.doctor_view import print_findings
     from sluicegate.doctor.finding import exit_code
 
+    # What Airflow's hooks tell of each call would be between the findings.
+    os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING")
     if aws + policy + conformance > 1:
         wrong_use("doctor", "--aws, --policy and --conformance are three things: give one of them")
     [given] = existing([root] if root else None, root, "doctor")

@@ -63,7 +63,7 @@ def account(
         yield from looked("identity", identity.look)
     yield from looked("clock", partial(_clock, emr, now))
     for folder, purpose in wanted.folders.items():
-        yield from looked(f"{purpose} {folder}", partial(_folder, s3, folder, purpose))
+        yield from looked(f"{purpose} {folder}", partial(_folder, s3, folder, purpose, local))
     if local:
         return
     for check, look in _of_clusters(aws, emr, wanted.clusters):
@@ -119,28 +119,52 @@ def _clock(emr: Any, now: Callable[[], datetime]) -> Iterator[Finding]:
         yield ok("clock", "as AWS's")
 
 
-def _folder(s3: Any, folder: str, purpose: str) -> Iterator[Finding]:
+def _folder(s3: Any, folder: str, purpose: str, local: bool) -> Iterator[Finding]:
     check, place = f"{purpose} {folder}", bucket_of(folder)
     if place is None:
         yield skipped(check, "not an s3:// folder that can be read from the file")
         return
     bucket, prefix = place
-    try:
-        region = s3.head_bucket(Bucket=bucket).get("BucketRegion")
-    except ClientError as error:
-        if _status(error) == 404:
-            yield fail(check, f"there is no bucket {bucket}", "Create it, or correct its name in defaults.yaml.")
-            return
-        raise
     key = "/".join(part for part in (prefix, f"{PROBE}{uuid4().hex}") if part)
-    s3.put_object(Bucket=bucket, Key=key, Body=b"")
-    s3.delete_object(Bucket=bucket, Key=key)
+    try:
+        # The local S3 may make a bucket when it is written to.
+        region = None if local else s3.head_bucket(Bucket=bucket).get("BucketRegion")
+        s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    except ClientError as error:
+        yield _unwritten(check, bucket, purpose, error)
+        return
+    if left := _left(s3, bucket, key):
+        yield warn(check, left, "Delete it, and allow s3:DeleteObject for the doctor (`sluicegate doctor --policy`).")
+        return
     here = s3.meta.region_name
     if region and here and region != here:
         remedy = f"Use a bucket in {here}: each byte that clusters write there is paid for as transfer."
         yield warn(check, f"it can be written, and is in {region}, not in {here}", remedy)
     else:
         yield ok(check, "it can be written")
+
+
+def _unwritten(check: str, bucket: str, purpose: str, error: ClientError) -> Finding:
+    """A step puts artifacts there itself; logs are put there by the cluster's own role."""
+    if _status(error) == 404:
+        return fail(check, f"there is no bucket {bucket}", "Create it, or correct its name in defaults.yaml.")
+    if _status(error) != 403:
+        raise error
+    if purpose == "artifacts":
+        remedy = "Allow s3:PutObject and s3:ListBucket on it (`sluicegate doctor --policy`)."
+        return fail(check, f"not allowed to write to {bucket}", remedy)
+    return skipped(
+        check, f"not allowed to write to {bucket}: the cluster's role does", "Is `job_flow_role` allowed to?"
+    )
+
+
+def _left(s3: Any, bucket: str, key: str) -> str:
+    """What is left behind because it cannot be deleted."""
+    try:
+        s3.delete_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        return f"it can be written, and s3://{bucket}/{key} cannot be deleted again: {_code(error)}"
+    return ""
 
 
 def _service_role(iam: Any, role: str) -> Iterator[Finding]:
@@ -266,7 +290,7 @@ def _there(call: Callable[[], Any]) -> Any:
     try:
         return call()
     except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
+        code = _code(error)
         if "NotFound" in code or code in {"NoSuchEntity", "InvalidInstanceType"} or _says_missing(error, code):
             return None
         raise
@@ -274,6 +298,10 @@ def _there(call: Callable[[], Any]) -> Any:
 
 def _says_missing(error: ClientError, code: str) -> bool:
     return code == "InvalidRequestException" and "does not exist" in str(error)
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def _status(error: ClientError) -> int:

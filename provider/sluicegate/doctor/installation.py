@@ -11,6 +11,7 @@ from typing import Any, cast
 from sluicegate.doctor.finding import Finding, Status, fail, looked, ok, skipped, warn
 from sluicegate.doctor.needs import Needs
 from sluicegate.emr.names import DEFAULT_DEPLOYMENT
+from sluicegate.faults import redact
 from sluicegate.pipeline.tree import Tree
 
 __all__ = ["Ask", "files", "installation", "running_airflow"]
@@ -150,4 +151,4 @@ def _version_of(package: str) -> str | None:
 
 
 def _first_line(words: str) -> str:
-    return next((line.strip() for line in words.splitlines() if line.strip()), "it does not connect")
+    return next((line.strip() for line in redact(words).splitlines() if line.strip()), "it does not connect")
