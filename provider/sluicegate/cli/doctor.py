@@ -60,7 +60,7 @@ def doctor(
     from sluicegate.cli.doctor_view import print_findings
     from sluicegate.doctor.finding import exit_code
 
-    # What Airflow's hooks tell of each call would be between the findings.
+    # Airflow's hooks log each call, between the findings.
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING")
     if aws + policy + conformance > 1:
         wrong_use("doctor", "--aws, --policy and --conformance are three things: give one of them")
