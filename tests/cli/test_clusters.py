@@ -173,3 +173,18 @@ def test_a_pool_that_caps_nothing_is_said(
     assert blind.startswith("warning: The pool blind does not count deferred tasks")
     assert lost.startswith("warning: The pool lost does not exist")
     assert "airflow pools set lost 20" in lost
+
+
+def test_what_was_ended_is_said_though_airflow_is_lost_on_the_way(
+    aws: ScriptedEmr, airflow: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, kept, _ = start(aws, "a"), start(aws, "b"), start(aws, "c")
+    for task in "abc":
+        say(airflow, task, "failed")
+    answer = airflow.answers[f"GET {RUN}/taskInstances/b"][0]
+    airflow.answers[f"GET {RUN}/taskInstances/b"] = [answer, (500, {"detail": "down"})]
+    monkeypatch.setattr("sluicegate.api.client.DEADLINE", 0.5)
+    done = call("sweep", "--yes")
+    assert done.exit_code == 1
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["ended", "NOT", "ended"]
+    assert aws.live() == [kept]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from sluicegate.api.answers import TaskInstance
 from sluicegate.api.client import Client, path
-from sluicegate.api.errors import Refused
+from sluicegate.api.errors import NotReachable, Refused
 from sluicegate.emr.names import RunKey
 from sluicegate.emr.orphans import Gone, TaskState
 
@@ -26,13 +26,16 @@ class NoAirflow:
 class RestTasks:
     """The task instances of the Airflow behind `client`. What its user must not see is not known.
 
-    `states` raises as `Client` does when Airflow cannot be reached.
+    `states` raises as `Client` does when Airflow cannot be reached, and from then on at once.
     """
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self._lost: NotReachable | None = None
 
     def states(self, keys: Collection[RunKey]) -> Mapping[RunKey, TaskState]:
+        if self._lost is not None:
+            raise self._lost
         found = {}
         for key in sorted(keys, key=lambda key: (key.dag_id, key.run_id, key.task_id, key.map_index)):
             try:
@@ -40,6 +43,9 @@ class RestTasks:
             except Refused as refusal:
                 if refusal.status != _FORBIDDEN:
                     raise
+            except NotReachable as lost:
+                self._lost = lost
+                raise
         return found
 
     def _state(self, key: RunKey) -> TaskState:

@@ -109,9 +109,12 @@ class Sweep:
             if again.kind is not Kind.ORPHAN:
                 return Ending(again, done=False, reason=again.reason)
             self.client.terminate([cluster_id], why=self._why(again))
-        except FaultError as refused:
+        except Exception as error:
+            refused = classify(error)
             log.warning("%s (%s) could not be ended: %s", orphan.cluster.name, cluster_id, refused)
-            return Ending(orphan, done=False, reason=f"it could not be ended: {refused}", fault=refused)
+            return Ending(
+                orphan, done=False, reason=f"it could not be ended: {' '.join(str(refused).split())}", fault=refused
+            )
         log.info("Ended %s (%s): %s", again.cluster.name, cluster_id, again.reason)
         return Ending(again, done=True, reason=again.reason)
 
