@@ -152,29 +152,6 @@ def test_what_cannot_be_reached_is_3_and_wrong_use_2(
     assert found.exit_code == code, found.output
 
 
-def test_a_pool_that_caps_nothing_is_said(
-    aws: ScriptedEmr, airflow: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    machines = "release: emr-7.13.0, instances: {primary: m7g.xlarge}"
-    (tmp_path / "dags").mkdir()
-    (tmp_path / "dags" / "defaults.yaml").write_text("artifacts: s3://code/\n")
-    for name, pool in (("one", "good"), ("two", "blind"), ("three", "lost")):
-        (tmp_path / "dags" / f"{name}.yaml").write_text(
-            "sluicegate: 1\nschedule: none\n"
-            f"steps: {{s: {{spark: 's3://code/a.py', cluster: {{{machines}, pool: {pool}}}}}}}\n"
-        )
-    airflow.answers["GET /pools/good"] = [(200, {"name": "good", "slots": 20, "include_deferred": True})]
-    airflow.answers["GET /pools/blind"] = [(200, {"name": "blind", "slots": 20, "include_deferred": False})]
-    airflow.answers["GET /pools/lost"] = [(404, {"detail": "no"})]
-    listed = call("list")
-    assert (listed.exit_code, listed.stdout) == (0, "No cluster of the deployment prod runs.\n")
-    blind, lost = [line for line in listed.stderr.splitlines() if line.startswith("warning:")]
-    assert blind.startswith("warning: The pool blind does not count deferred tasks")
-    assert lost.startswith("warning: The pool lost does not exist")
-    assert "airflow pools set lost 20" in lost
-
-
 def test_what_was_ended_is_said_though_airflow_is_lost_on_the_way(
     aws: ScriptedEmr, airflow: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

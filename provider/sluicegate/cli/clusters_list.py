@@ -32,8 +32,6 @@ def list_clusters(
     with failing_faults(*UNREACHED):
         with places.sweep() as sweep:
             found = [each for each in sweep.look() if everything or each.kind is not Kind.FOREIGN]
-            for warning in places.pool_warnings(sweep.tasks):
-                typer.echo(f"warning: {warning}", err=True)
         if as_json:
             typer.echo(json.dumps([plain(each) for each in found], indent=2))
             return

@@ -46,7 +46,6 @@ ConnectionOption = Annotated[
         show_default=False,
     ),
 ]
-DagsOption = Annotated[Path, typer.Option("--dags", help="The dags root, for the pools that its clusters name.")]
 GraceOption = Annotated[
     str, typer.Option(help="How long one is left alone after it was made, and after its deadline: 30s, 5m.")
 ]
@@ -64,20 +63,10 @@ class Places:
     aws_conn_id: ConnectionOption = None
     without_airflow: WithoutAirflowOption = False
     grace: GraceOption = "5m"
-    dags: DagsOption = Path("dags")
     url: UrlOption = None
     token_file: TokenFileOption = None
     user: UserOption = None
     state: StateOption = Path(".sluicegate")
-
-    def pool_warnings(self, tasks: object) -> list[str]:
-        """What is wrong with the pools that cap the clusters of the pipelines, as far as both can be seen from here."""
-        from sluicegate.cli.clusters_pools import pool_warnings, pools_of
-        from sluicegate.cli.clusters_tasks import RestTasks
-
-        if not isinstance(tasks, RestTasks) or not self.dags.is_dir():
-            return []
-        return list(pool_warnings(tasks.client, pools_of(self.dags)))
 
     @contextmanager
     def sweep(self) -> Iterator[Sweep]:

@@ -30,7 +30,7 @@ class RestTasks:
     """
 
     def __init__(self, client: Client) -> None:
-        self.client = client
+        self._client = client
         self._lost: NotReachable | None = None
 
     def states(self, keys: Collection[RunKey]) -> Mapping[RunKey, TaskState]:
@@ -52,9 +52,9 @@ class RestTasks:
         dag = path("dags", key.dag_id)
         run = dag + path("dagRuns", key.run_id)
         index = () if key.map_index < 0 else (str(key.map_index),)
-        answer = self.client.find(run + path("taskInstances", key.task_id, *index))
+        answer = self._client.find(run + path("taskInstances", key.task_id, *index))
         if answer is not None:
             return TaskState(TaskInstance.read(answer).state)
-        if self.client.find(run) is not None:
+        if self._client.find(run) is not None:
             return TaskState(gone=Gone.TASK)
-        return TaskState(gone=Gone.DAG if self.client.find(dag) is None else Gone.RUN)
+        return TaskState(gone=Gone.DAG if self._client.find(dag) is None else Gone.RUN)
