@@ -130,7 +130,9 @@ def test_a_command_and_a_bootstrap_action(root: Path) -> None:
     assert uploads.steps([Job(command=("s3-dist-cp", "--src", "s3://a/"))], (), {}) == [
         Command(("s3-dist-cp", "--src", "s3://a/"))
     ]
-    cluster = Cluster.model_validate({"release": "e", "bootstrap_actions": ["jobs/report.py", "s3://code/x.sh"]})
+    cluster = Cluster.model_validate(
+        {"release": "emr-7.13.0", "bootstrap_actions": ["jobs/report.py", "s3://code/x.sh"]}
+    )
     digest = hashlib.sha256((root / "jobs/report.py").read_bytes()).hexdigest()
     assert uploads.bootstrap_actions(cluster) == {
         "jobs/report.py": f"s3://code/{digest}/report.py",

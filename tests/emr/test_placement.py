@@ -15,7 +15,7 @@ SUBNETS = ["subnet-1", "subnet-2"]
 
 
 def places(**cluster: Any) -> tuple[Placement, ...]:
-    return placements(Cluster.model_validate({"release": "e"} | cluster))
+    return placements(Cluster.model_validate({"release": "emr-7.13.0"} | cluster))
 
 
 def test_groups_try_each_subnet_with_each_of_their_machines() -> None:

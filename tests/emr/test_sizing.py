@@ -14,7 +14,7 @@ from sluicegate.storage.storage import Storage
 GB = 10**9
 CLUSTER = Cluster.model_validate(
     {
-        "release": "e",
+        "release": "emr-7.13.0",
         "instances": [{"primary": "m", "core": "m"}, {"primary": "n", "core": "n", "task": "n"}],
         "scaling": {"min": 1, "max": 20},
         "by_input": [{"from": 0, "core": 2}, {"from": "50GB", "core": 10, "task": 5, "max": 40}],
@@ -46,7 +46,7 @@ def test_a_size_changes_what_it_says_and_nothing_else() -> None:
 def test_a_fleet_changes_in_the_market_that_it_has() -> None:
     cluster = Cluster.model_validate(
         {
-            "release": "e",
+            "release": "emr-7.13.0",
             "fleets": {"primary": "m", "core": {"types": "m", "on_demand": 1}, "task": {"types": "m", "spot": 1}},
             "by_input": [{"from": 0, "core": 7, "task": 9}],
         }

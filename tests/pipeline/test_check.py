@@ -327,7 +327,9 @@ SPARK = "{spark: s3://code/a.py, cluster: %s}"
 
 
 def test_a_cluster_that_no_step_names_is_a_warning_where_all_pipelines_are_looked_at(shop: Dags) -> None:
-    clusters = "{small: {release: e, instances: {primary: m}}, large: {release: e, instances: {primary: m}}}"
+    clusters = (
+        "{small: {release: emr-7.13.0, instances: {primary: m}}, large: {release: emr-7.13.0, instances: {primary: m}}}"
+    )
     shop.write("defaults.yaml", f"owner: me\nclusters: {clusters}\n")
     shop.write("one.yaml", f"sluicegate: 1\nsteps: {{a: {SPARK % 'small'}}}\n")
     shop.write("two.yaml", f"sluicegate: 1\nsteps: {{a: {SPARK % 'small'}}}\n")
@@ -343,7 +345,7 @@ def test_what_run_job_flow_says_is_held_against_botocores_model_of_emr(dags: Dag
     monkeypatch.chdir(dags.root.parent)
     dags.write(
         "defaults.yaml",
-        "owner: me\nclusters:\n  small:\n    release: e\n    instances: {primary: m}\n"
+        "owner: me\nclusters:\n  small:\n    release: emr-7.13.0\n    instances: {primary: m}\n"
         "    run_job_flow: {Instances: {Ec2KeyNames: x}, ScaleDownBehavior: NEVER, EbsRootVolumeIops: 3000}\n",
     )
     dags.write("one.yaml", f"sluicegate: 1\nsteps: {{a: {SPARK % 'small'}, b: {SPARK % 'small'}}}\n")

@@ -129,6 +129,14 @@ run_job_flow: {{Instances: {{UnhealthyNodeReplacement: true}}}}
     assert len(step.cluster.instances) == 2
 
 
+@pytest.mark.parametrize("release", ["7.13.0", "emr-7.13", "emr_7.13.0"])
+def test_a_release_is_called_as_emr_calls_it(dags: Dags, release: str) -> None:
+    text = PIPELINE.replace("emr-7.13.0", release) + indent(GROUPS, "      ")
+    [found] = [each for each in dags.diagnostics(text) if each.is_error]
+    assert (found.line, found.column) == (7, 16)
+    assert f"such as emr-7.13.0 or emr-spark-8.0.0, not '{release}'" in found.message
+
+
 def test_the_size_of_the_input_needs_an_input(dags: Dags) -> None:
     text = PIPELINE.replace("    reads: {x: s3://in/x.csv}\n", "") + indent(
         GROUPS + "by_input: [{from: 0, core: 2}]\n", "      "
@@ -139,7 +147,8 @@ def test_the_size_of_the_input_needs_an_input(dags: Dags) -> None:
 
 def test_what_is_wrong_with_a_named_cluster_is_in_the_defaults_and_there_once(dags: Dags) -> None:
     dags.write(
-        "defaults.yaml", "clusters:\n  small:\n    release: e\n    instances: {primary: m}\n    log_uri: logs/\n"
+        "defaults.yaml",
+        "clusters:\n  small:\n    release: emr-7.13.0\n    instances: {primary: m}\n    log_uri: logs/\n",
     )
     step = "{spark: s3://code/a.py, cluster: small}"
     [found] = [each for each in dags.diagnostics(f"sluicegate: 1\nsteps: {{a: {step}, b: {step}}}\n") if each.is_error]
@@ -150,7 +159,7 @@ JOBS = """\
 sluicegate: 1
 steps:
   a:
-    cluster: {release: e, instances: {primary: m}}
+    cluster: {release: emr-7.13.0, instances: {primary: m}}
     spark: %s
 """
 
@@ -176,8 +185,8 @@ steps:
         ("{path: s3://c/a.py, options: {▸py-files: x.zip}}", "`py_files` is a key of its own"),
         ("{path: s3://c/a.py, options: {▸executor-memroy: 4g}}", "did you mean executor-memory?"),
         ("{path: s3://c/a.py, options: {verbose: ▸1}}", "expected true or false"),
-        (f"{{path: s3://c/a.py, args: ▸[{'x' * 10_281}]}}", "`args` have 10,281 characters, and EMR takes 10,280"),
-        (f"{{command: ▸[{'x' * 5000}, {'y' * 5281}]}}", "`command` have 10,281 characters"),
+        (f"{{path: s3://c/a.py, args: ▸[{'x' * 10_241}]}}", "`args` have 10,241 characters, and EMR takes 10,240"),
+        (f"{{command: ▸[{'x' * 5000}, {'y' * 5241}]}}", "`command` have 10,241 characters"),
         (f"▸[{', '.join(['s3://c/a.py'] * 257)}]", "EMR takes 256 steps in a cluster, not 257"),
         ("[s3://c/a.py, {path: s3://c/b.py, packages: [g:a:1, ▸x]}]", "expected <group>"),
     ],
@@ -190,6 +199,6 @@ def test_what_is_wrong_with_a_job_is_refused_at_its_place(dags: Dags, job: str, 
 
 
 def test_a_spark_job_needs_spark_and_a_command_does_not(dags: Dags) -> None:
-    hive = JOBS.replace("release: e,", "release: e, applications: Hive,")
+    hive = JOBS.replace("release: emr-7.13.0,", "release: emr-7.13.0, applications: Hive,")
     assert "do not have Spark" in dags.diagnostic(hive % "s3://c/a.py").message
     assert dags.read(hive % "{command: [hive, -e, SELECT 1]}")

@@ -321,7 +321,7 @@ def test_the_digest_changes_with_the_file_and_with_its_defaults(dags: Dags) -> N
     [
         ("ownr: me\n", "ownr"),
         ("retries: {count: three}\n", "three"),
-        ("owner: me\nclusters: {small: {release: x, instances: {primry: y, primary: z}}}\n", "primry"),
+        ("owner: me\nclusters: {small: {release: emr-7.13.0, instances: {primry: y, primary: z}}}\n", "primry"),
         ("tags: 'open\n", "'open"),
     ],
 )
@@ -438,7 +438,7 @@ STEP_MISTAKES = [
     ("spark: []\ncluster: small", "[]", "value", None),
     ("spark: jobs/a.py\ncluster: small\nargs: [x, '{{ dss }}']", "dss }}'", "template", "ds"),
     ("spark: jobs/a.py\ncluster: small\nargs: [true]", "true", "type", None),
-    ("spark: jobs/a.py\ncluster: {release: x}", "cluster", "missing-key", None),
+    ("spark: jobs/a.py\ncluster: {release: emr-7.13.0}", "cluster", "missing-key", None),
     ("spark: jobs/a.py\ncluster: small\nmax_runtime: long", "long", "value", None),
     ("transform: work:clean\nreads: {orders: raw}", "a:", "missing-key", None),
     ("transform: work:clen\nreads: {orders: raw}\nwrites: {out: s3://b/o}", "work:clen", "import", "work:clean"),

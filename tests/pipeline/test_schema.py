@@ -269,7 +269,7 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
     "dataset": {"uri": "s3://in/x.csv"},
     "schedule": {"start": "2026-01-01"},
     "param": {"default": "null"},
-    "cluster": {"release": "emr-7", "instances": "{primary: m}"},
+    "cluster": {"release": "emr-7.13.0", "instances": "{primary: m}"},
     "instances": {"primary": "m", "core": "m"},
     "primary_instance": {"type": "m", "interruptible": "true"},
     "core_instances": {"type": "m"},
@@ -290,9 +290,9 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
 }
 """By section, what has to stand beside a key."""
 BESIDE: Mapping[tuple[str, str], Mapping[str, str]] = {
-    ("cluster", "fleets"): {"release": "e"},
-    ("cluster", "by_input"): {"release": "e", "instances": "{primary: m, core: m}"},
-    ("cluster", "scaling"): {"release": "e", "instances": "{primary: m, core: m}"},
+    ("cluster", "fleets"): {"release": "emr-7.13.0"},
+    ("cluster", "by_input"): {"release": "emr-7.13.0", "instances": "{primary: m, core: m}"},
+    ("cluster", "scaling"): {"release": "emr-7.13.0", "instances": "{primary: m, core: m}"},
     ("job", "command"): {},
     ("primary_fleet", "on_demand"): {"types": "m", "spot": "1", "interruptible": "true"},
     ("primary_fleet", "spot"): {"types": "m", "on_demand": "0", "interruptible": "true"},
@@ -333,7 +333,7 @@ PLACES: Mapping[str, Callable[[str], str]] = {
 
 
 def in_a_cluster(said: str) -> str:
-    cluster = f"{{release: e, {said}}}"
+    cluster = f"{{release: emr-7.13.0, {said}}}"
     return in_a_step("spark", "cluster", cluster).replace("cluster:", "reads: flights.raw\n    cluster:")
 
 

@@ -20,7 +20,7 @@ def refuse_oversized(request: Mapping[str, Any]) -> None:
     if len(steps) > MOST_STEPS:
         raise fault("WRONG_USE", too_many_steps(len(steps)))
     for step in steps:
-        length = sum(map(len, step["HadoopJarStep"]["Args"]))
+        length = sum(map(len, (step["HadoopJarStep"]["Jar"], *step["HadoopJarStep"]["Args"])))
         if length > MOST_WORDS:
             what = f"job {step['Name']}: its `args` (with `reads`, `writes` and what else goes to spark-submit)"
             raise fault("WRONG_USE", too_many_words(what, length), job=step["Name"])

@@ -31,6 +31,7 @@ _MOST_BOOTSTRAP_ACTIONS = 15
 _MOST_SUBNETS = 16
 _IDLE = 60, 7 * 86400
 _MOST_TYPES_WITHOUT_STRATEGY = 5
+_RELEASE = re.compile(r"emr-(spark-)?\d+\.\d+\.\d+([.-]\w+)*")
 _S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/.*)?")
 _ROLE = re.compile(r"arn:aws[\w-]*:iam::\d{12}:(role|instance-profile)/[\w+=,.@/-]+|[\w+=,.@-]{1,128}")
 _SUBNET = re.compile(r"subnet-[0-9a-z]+")
@@ -154,6 +155,9 @@ def _in_run_job_flow(path: str) -> Where:
 
 
 def _places(cluster: Cluster) -> Iterator[Unsound]:
+    if not _RELEASE.fullmatch(cluster.release):
+        message = f"expected a release of EMR, such as emr-7.13.0 or emr-spark-8.0.0, not {cluster.release!r}"
+        yield Unsound(("release",), message)
     if cluster.log_uri is not None and not _S3.fullmatch(cluster.log_uri):
         yield Unsound(("log_uri",), f"expected s3://<bucket>/, not {cluster.log_uri!r}: EMR writes its logs to S3 only")
     for subnet, count in Counter(cluster.subnets).items():

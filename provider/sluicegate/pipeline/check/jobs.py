@@ -16,8 +16,8 @@ from sluicegate.pipeline.keys.steps import Job
 
 __all__ = ["MOST_STEPS", "MOST_WORDS", "PY_FILES", "job_errors", "too_many_steps", "too_many_words"]
 
-MOST_WORDS = 10_280
-"""Characters that all arguments of a step of EMR may have together."""
+MOST_WORDS = 10_240
+"""Characters that the strings of a step's HadoopJarStep may have together, as AWS documents for AddJobFlowSteps."""
 MOST_STEPS = 256
 """Steps that a cluster may have waiting or running."""
 PY_FILES = (".py", ".zip", ".egg", ".whl")
