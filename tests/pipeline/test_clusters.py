@@ -7,6 +7,7 @@ from textwrap import indent
 
 import pytest
 
+from sluicegate.pipeline.file import read_draft
 from sluicegate.pipeline.keys.model import SparkStep
 from tests.pipeline.conftest import Dags
 
@@ -143,6 +144,13 @@ def test_the_size_of_the_input_needs_an_input(dags: Dags) -> None:
     )
     [found] = [each for each in dags.diagnostics(text) if each.is_error]
     assert "it reads nothing" in found.message
+
+
+def test_a_table_in_the_input_is_a_warning_because_the_cluster_is_always_the_largest(dags: Dags) -> None:
+    cluster = indent(GROUPS + "by_input: [{from: 0, core: 2}]\n", "      ")
+    file = dags.write("orders.yaml", PIPELINE.replace("s3://in/x.csv", "table://wh/t") + cluster)
+    [found] = read_draft(file, dags.root).diagnostics
+    assert (found.code, found.severity, found.line, found.column) == ("unmeasured", "warning", 5, 16)
 
 
 def test_what_is_wrong_with_a_named_cluster_is_in_the_defaults_and_there_once(dags: Dags) -> None:
