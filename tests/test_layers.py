@@ -99,6 +99,7 @@ PARSE_TIME = (
     "sluicegate.load.operator",
     "sluicegate.load.dead_letters_operator",
     "sluicegate.emr.operator",
+    "sluicegate.emr.janitor",
     "sluicegate.transform.operator",
     "sluicegate.sources.operator",
     "sluicegate.transform.python",
