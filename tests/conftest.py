@@ -47,7 +47,7 @@ os.environ |= {
 # These start servers, Spark or a whole Airflow, or kill processes. `make unit` leaves them out.
 _SYSTEM = (
     "airflow/", "airflow34/", "checks/test_against_great_expectations.py", "checks/test_compile.py",
-    "checks/test_spark.py", "deploy/test_container.py", "docs/", "emr/test_crash.py",
+    "checks/test_spark.py", "deploy/test_container.py", "docs/", "emr/test_crash.py", "emr/test_local_emr.py",
     "emr/test_operator.py", "ledger/test_postgres.py", "load/", "local/test_airflow.py", "local/test_aws_",
     "local/test_command.py", "local/test_postgres.py", "local/test_processes.py", "local/test_stack.py",
     "recovery/test_apply_crash.py", "recovery/test_night", "recovery/test_schedules.py", "samples/",

@@ -184,7 +184,7 @@ def test_one_exact_fault_is_armed_and_disarmed_from_outside() -> None:
     status, said = control(chaos, "POST", fault="lost-response", action="AddTags", times=2)
     assert status == 200
     assert said["armed"] == [{"fault": "lost-response", "action": "AddTags", "times": 2, "skip": 0}]
-    assert said["plan"] == "capacity=0.5,seed=1"
+    assert said["plan"] == "capacity=0.5,seed=122"
     assert control(chaos, "DELETE")[1]["armed"] == []
     assert control(chaos, "GET")[1]["injected"] == {}
 

@@ -56,7 +56,7 @@ def test_lost_secrets_of_existing_databases_are_an_error_that_says_what_to_do(st
 
 
 def test_a_run_survives_its_file_and_shows_no_password(state: State) -> None:
-    run = Run(ProcessId(1, 2.5), "/dags", Ports(1, 2, 3), bundles=[{"name": "x"}])
+    run = Run(ProcessId(1, 2.5), "/dags", Ports(1, 2, 3), bundles=[{"name": "x"}], chaos="capacity=1,seed=7")
     run = run.with_component("scheduler", ProcessId(7, 8.5))
     run.save(state)
     assert Run.load(state) == run

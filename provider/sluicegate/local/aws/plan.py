@@ -12,6 +12,8 @@ from sluicegate.pipeline.diagnostics import did_you_mean
 __all__ = ["BY_CALL", "BY_CLUSTER", "CHANGING", "DEFAULT", "Fault", "Plan", "PlanError"]
 
 DEFAULT = "default"
+SEED = 122
+"""With it the preset shows most of its faults within the first five clusters."""
 
 
 class Fault(StrEnum):
@@ -58,7 +60,7 @@ class Plan:
     """Rates between 0 and 1 by kind of fault, and the seed that decides when."""
 
     rates: Mapping[Fault, float] = field(default_factory=dict)
-    seed: int = 1
+    seed: int = SEED
 
     @classmethod
     def parse(cls, text: str) -> Plan:
@@ -67,7 +69,7 @@ class Plan:
         :raises PlanError: the text is something else
         """
         rates: dict[Fault, float] = {}
-        seed = 1
+        seed = SEED
         for part in filter(None, (part.strip() for part in text.split(","))):
             name, equals, value = (word.strip() for word in part.partition("="))
             if name == DEFAULT and not equals:

@@ -1,4 +1,4 @@
-"""The archive of Spark's classes, made by a shell script in Java's place; and how many jobs run at once."""
+"""How the stack starts its local AWS, and that Spark: the archive of its classes, how many jobs at once, chaos."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from sluicegate.local.aws.archive import KEPT, Archives
+from sluicegate.local.aws.plan import Fault, Plan
 from sluicegate.local.aws.spark import Place, local_command, parse
-from sluicegate.local.stack.aws import slots
+from sluicegate.local.stack.aws import component, slots
+from sluicegate.local.stack.settings import Settings
+from sluicegate.local.stack.state import Ports, Secrets, State
 
 CLASSES = "java/lang/Object\norg/apache/spark/sql/execution/SparkPlan\n"
 DUMP = """#!/bin/sh
@@ -120,3 +123,12 @@ def test_spark_is_started_with_the_archive_or_lists_its_classes() -> None:
 )
 def test_as_many_clusters_run_at_once_as_there_are_cores_and_memory(cores: int, gib: int, at_once: int) -> None:
     assert slots(cores, gib << 30) == at_once
+
+
+def test_the_local_aws_of_a_stack_is_given_the_plan_of_its_chaos(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    settings = Settings.parse(Settings(state, tmp_path, chaos="capacity=1,seed=7").command()[-1])
+    made = component(state, Ports(1, 2, 3), Secrets(), {}, settings.chaos)
+    at = made.command.index("--chaos")
+    assert Plan.parse(made.command[at + 1]) == Plan({Fault.CAPACITY: 1.0}, 7)
+    assert "--chaos" not in component(state, Ports(1, 2, 3), Secrets(), {}, "").command
