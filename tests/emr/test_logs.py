@@ -30,7 +30,7 @@ def put(aws: Any, name: str, text: str) -> None:
     aws.s3.put(f"s3://logs/j-1/steps/s-1/{name}.gz", text)
 
 
-FOLDER = step_log_folder("s3://logs/", "j-1", "s-1")
+FOLDER = step_log_folder("s3n://logs/", "j-1", "s-1")
 
 
 def read(s3: Any, clock: Clock, wait: float = 120) -> Any:
@@ -128,3 +128,7 @@ def test_the_log_of_a_bootstrap_action_is_found(data: dict[str, str], message: s
         "j-1", "d-p-0-a1", "TERMINATED_WITH_ERRORS", "BOOTSTRAP_FAILURE", message, error_data=data, log_uri="s3://logs/"
     )
     assert bootstrap_log_folder(cluster) == folder
+
+
+def test_a_folder_is_named_as_other_tools_know_it() -> None:
+    assert FOLDER == "s3://logs/j-1/steps/s-1/"

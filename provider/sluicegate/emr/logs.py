@@ -30,6 +30,7 @@ _LONGEST_LINE = 2000
 _SETTLE = 10.0
 """Seconds that the second file gets after the first has come."""
 
+_OLD_SCHEME = re.compile(r"^s3[an]://")
 _TRACEBACK = "Traceback (most recent call last):"
 _EXIT_STATUS = re.compile(r"exit ?code (-?\d+)", re.IGNORECASE)
 _IN_CLUSTER_MODE = re.compile(r"Application (application_\d+_\d+) (?:finished with failed|failed \d+ times)")
@@ -64,7 +65,7 @@ class LogTail:
 
 def step_log_folder(log_uri: str, cluster_id: str, step_id: str) -> str:
     """Where EMR puts `controller.gz`, `stdout.gz` and `stderr.gz` of a step."""
-    return f"{log_uri.rstrip('/')}/{cluster_id}/steps/{step_id}/"
+    return f"{_cluster_logs(log_uri, cluster_id)}steps/{step_id}/"
 
 
 def bootstrap_log_folder(cluster: ClusterStatus) -> str | None:
@@ -73,7 +74,7 @@ def bootstrap_log_folder(cluster: ClusterStatus) -> str | None:
     action = cluster.error_data.get("bootstrap-action") or _first(_ACTION, cluster.message)
     if not (cluster.log_uri and instance and action):
         return None
-    return f"{cluster.log_uri.rstrip('/')}/{cluster.cluster_id}/node/{instance}/bootstrap-actions/{action}/"
+    return f"{_cluster_logs(cluster.log_uri, cluster.cluster_id)}node/{instance}/bootstrap-actions/{action}/"
 
 
 def read_tail(
@@ -115,7 +116,7 @@ def driver_tail(s3: Any, log_uri: str, cluster_id: str, step: LogTail) -> LogTai
     application = _first(_IN_CLUSTER_MODE, step.stderr)
     if application is None:
         return None
-    folder = f"{log_uri.rstrip('/')}/{cluster_id}/containers/{application}/"
+    folder = f"{_cluster_logs(log_uri, cluster_id)}containers/{application}/"
     try:
         bucket, prefix = split_s3(folder)
         listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
@@ -125,6 +126,11 @@ def driver_tail(s3: Any, log_uri: str, cluster_id: str, step: LogTail) -> LogTai
         return None
     # An application that YARN tried twice has two: the last attempt is the one that counts.
     return read_tail(s3, f"s3://{bucket}/{drivers[-1]}/", wait=0) if drivers else None
+
+
+def _cluster_logs(log_uri: str, cluster_id: str) -> str:
+    """EMR gives its LogUri back as `s3n://`, under which no other tool finds it."""
+    return f"{_OLD_SCHEME.sub('s3://', log_uri).rstrip('/')}/{cluster_id}/"
 
 
 def _exit_status(s3: Any, folder: str) -> int | None:
