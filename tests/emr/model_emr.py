@@ -226,6 +226,9 @@ class EmrModel:
         world.sleep(world.latency())
         trouble = world.trouble(action)
         if trouble == "throttled":
+            if action == "RunJobFlow" and world.random.random() < 0.1:
+                world.hurt.add("throttled start")  # as has been seen of AWS
+                self._do(action, body)
             raise _error(action, "ThrottlingException", 400, "Rate exceeded")
         if trouble == "error":
             raise _error(action, "InternalServerError", 500)

@@ -68,6 +68,13 @@ class Parts:
     watch: type[Watch] = Watch
     lookout: type[Lookout] = Lookout
     sweep: type[Sweep] = Sweep
+    verdict: Callable[..., FaultError | None] = verdict
+    is_rough: bool = False
+    """Whether much goes wrong in each schedule."""
+    is_hasty: bool = False
+    """Whether two workers work at once in each schedule."""
+    happens: str = ""
+    """The method of `World` that is called in each schedule."""
     ends_on_kill: bool = True
     ends_deferred: bool = True
 
@@ -107,7 +114,7 @@ class Store:
 
     def _answer(self) -> None:
         world = self.world
-        world.sleep(0.02)
+        world.sleep(world.random.choice((0.01, 0.02, 0.3)))
         if not world.is_calm and world.random.random() < world.chances.store:
             raise ConnectionError("Airflow's API server does not answer")
 
@@ -197,8 +204,14 @@ class World:
             if self.random.random() < self.chances.kill:
                 self.hurt.add("killed")
                 self.say(f"{mine.name} is killed")
+                if (worker := self.worker) is not None and worker.process is mine and self.random.random() < 0.6:
+                    # Its supervisor lives, and tells Airflow at once.
+                    self.later(self.random.uniform(0.1, 2.0), lambda: self._miss(worker))
+                if mine in self.triggers:
+                    self.later(0.0, lambda: self.kill_triggerer(self.random.uniform(5, 600)))
                 raise KilledError
             if self.random.random() < self.chances.stall:
+                self.hurt.add("stood still")
                 seconds += self.random.uniform(30, 1500)
         mine.wakes += 1
         self._wake(mine, mine.wakes, seconds)
@@ -296,7 +309,7 @@ class World:
 
     def is_made(self, cluster: ClusterModel) -> None:
         others = [c.cluster_id for c in self.emr.live() if c is not cluster and "sluicegate:ended-by" not in c.tags]
-        if others and not self.hurt & {"missed", "cleared"}:
+        if others and not self.hurt & {"missed", "cleared", "throttled start", "stood still"}:
             self.wrong.append(f"{cluster.cluster_id} is started beside {others} by one worker alone")
         self.say(f"{cluster.cluster_id} is made: {cluster.name[-3:]} placement {cluster.tags['sluicegate:placement']}")
 
@@ -364,15 +377,16 @@ class World:
 
         self.later(HEARTBEAT_LOST + self.random.uniform(0, 60), look)
         if not self.is_calm and self.random.random() < self.chances.zombie:
-            self.later(self.random.uniform(0.5, 40), lambda: self._miss(worker))
+            self.later(self.random.choice((5.0, 40.0)) * self.random.random(), lambda: self._miss(worker))
 
     def _miss(self, worker: Worker) -> None:
         if not self.is_valid(worker):
             return
         self.say(f"{worker.name} is missed by the scheduler{' and lives' if worker.process.is_running else ''}")
-        self.hurt.add("missed")
-        if worker.process.is_running and self.random.random() < 0.5:
-            self.later(self.random.uniform(5, 400), lambda: self.terminate(worker))
+        if worker.process.is_running:
+            self.hurt.add("missed")
+            if self.random.random() < 0.5:
+                self.later(self.random.uniform(5, 400), lambda: self.terminate(worker))
         self.failed("airflow", transient=True)
 
     def is_valid(self, worker: Worker) -> bool:
@@ -384,7 +398,7 @@ class World:
         if transient and another_try(task.try_number, task.max_tries):
             task.state = "up_for_retry"
             number = task.try_number
-            self.later(self.random.choice((1.0, 30.0, 300.0)) * self.random.random(), lambda: self._retry(number))
+            self.later(self.random.choice((0.5, 30.0, 300.0)) * self.random.random(), lambda: self._retry(number))
         else:
             self.over("failed", by)
 
@@ -408,7 +422,10 @@ class World:
             engine.stop()
             handler = self.spawn(f"{worker.name} on_kill", lambda: engine.end("killed"))
             self.later(30.0, lambda: setattr(process, "is_frozen", False))
-            self.later(self.random.choice((5.0, 60.0, 60.0, 60.0)), lambda: (self.kill(handler), self.kill(process)))
+            self.later(
+                self.random.choice((self.random.uniform(0.5, 8.0), 60.0, 60.0)),
+                lambda: (self.kill(handler), self.kill(process)),
+            )
         else:
             worker.is_ended = True
             self.later(60.0, lambda: self.kill(process))
@@ -476,7 +493,9 @@ class World:
             if not self.parts.ends_deferred:
                 return
             self.kill(trigger.process)
-            self.spawn("trigger on_kill", trigger.on_kill)
+            ending = self.spawn("trigger on_kill", trigger.on_kill)
+            if not self.is_calm and self.random.random() < 0.15:
+                self.later(self.random.uniform(0.5, 6.0), lambda: self.kill(ending))
 
         self.later(self.random.uniform(0.5, 15.0), kill)
 
@@ -517,6 +536,8 @@ class World:
             self.terminate(self.worker)
         elif task.state == "deferred":
             self.end_deferred()
+        else:
+            self.hurt.add("unheard")  # between two processes
         task.is_gone = delete
         self.over("failed", "person")
 
@@ -578,7 +599,7 @@ class Worker:
             way = self.engine.begin() if self.event is None else self.engine.after(self.event)
             if isinstance(way, Ended):
                 with self.engine.reporting(way):
-                    lost = verdict(way.cluster, way.steps, max_runtime=timedelta(seconds=MAX_RUNTIME))
+                    lost = world.parts.verdict(way.cluster, way.steps, max_runtime=timedelta(seconds=MAX_RUNTIME))
                     if lost is not None:
                         raise lost
         except Exception as error:
@@ -655,17 +676,9 @@ class Trigger:
 # ---- a schedule
 
 
-def world_of(seed: int, parts: Parts | None = None) -> World:
-    dice = random.Random(seed)
-    task = Task(
-        retries=dice.choice((0, 1, 2, 2)),
-        timeout=dice.choice((None, None, None, None, 3000.0)),
-        placements=dice.choice((1, 1, 3)),
-        steps=dice.choice((1, 1, 2)),
-    )
-    task.max_tries = task.retries
+def _chances(dice: random.Random) -> Chances:
     rough = dice.choice((0.0, 0.3, 1.0))
-    chances = Chances(
+    return Chances(
         kill=dice.choice((0, 0, 0.005, 0.03)) * rough,
         stall=dice.choice((0, 0, 0.01)) * rough,
         throttled=dice.choice((0, 0.1, 0.3)) * rough,
@@ -676,7 +689,34 @@ def world_of(seed: int, parts: Parts | None = None) -> World:
         store=dice.choice((0, 0, 0, 0.02)) * rough,
         zombie=dice.choice((0, 0, 0.3)),
     )
-    world = World(seed, parts or Parts(), dice, chances, task, lag=dice.choice((0.0, 0.0, 20.0, 40.0)))
+
+
+def _rough(dice: random.Random) -> Chances:
+    return Chances(
+        kill=dice.choice((0, 0.03)),
+        stall=dice.choice((0, 0.02)),
+        throttled=0.1,
+        error=dice.choice((0, 0.1)),
+        lost=0.15,
+        late=0.15,
+        refused=dice.choice((0, 0.1)),
+        zombie=dice.choice((0, 0.5)),
+    )
+
+
+def world_of(seed: int, parts: Parts | None = None) -> World:
+    dice = random.Random(seed)
+    task = Task(
+        retries=dice.choice((0, 1, 2, 2)),
+        timeout=dice.choice((None, None, None, None, 3000.0)),
+        placements=dice.choice((1, 1, 3)),
+        steps=dice.choice((1, 1, 2)),
+    )
+    task.max_tries = task.retries
+    parts = parts or Parts()
+    chances = _rough(dice) if parts.is_rough else _chances(dice)
+    lag = 40.0 if parts.is_rough else dice.choice((0.0, 0.0, 20.0, 40.0))
+    world = World(seed, parts, dice, chances, task, lag=lag)
     world.later(0.0, world.start_worker)
     happens: tuple[Callable[[], object], ...] = (
         world.clear, world.mark_failed, world.meddle, world.lose_store,
@@ -684,6 +724,10 @@ def world_of(seed: int, parts: Parts | None = None) -> World:
         world.clear, lambda: world.start_trigger(world.waits),
         lambda: (world.kill_triggerer(dice.uniform(600, 3000)), world.later(dice.uniform(1, 500), world.mark_failed)),
     )  # fmt: skip
+    if parts.is_hasty:
+        chances.zombie = 1.0
+    if parts.happens:
+        world.later(dice.choice((dice.uniform(3, 30), dice.uniform(30, 8000))), getattr(world, parts.happens))
     for _ in range(dice.choice((0, 1, 1, 2, 3))):
         # Most of what can go wrong goes wrong in the first minutes, or when the work is nearly done.
         at = dice.choice((dice.uniform(0, 30), dice.uniform(0, 900), dice.uniform(900, 8000)))
@@ -732,7 +776,11 @@ def _could_not_speak(fault: FaultError | None) -> bool:
 
 def check(world: World) -> list[str]:
     """Everything that is wrong with a schedule that was played."""
-    return [*world.wrong, *_twice(world), *_lies(world), *_unreported(world), *_beside(world)]
+    wrong = [*world.wrong, *_lies(world), *_unreported(world)]
+    if "throttled start" in world.hurt and world.hurt & {"missed", "killed", "stood still"}:
+        # AWS has done what it has refused, and the worker died, was given up or stood still: none is left to see it.
+        return wrong
+    return [*wrong, *_twice(world), *_beside(world)]
 
 
 def _twice(world: World) -> list[str]:

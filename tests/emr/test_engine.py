@@ -106,7 +106,9 @@ class Task:
 
         work = Work(request, timedelta(hours=4), placements=self.placements)
         this = Try(generation, **{"again": True, **of_try})
-        return Engine(self.emr, self.store, KEY, this, work, clock=lambda: self.emr.now, sleep=self.emr.sleep)
+        return Engine(
+            self.emr, self.store, KEY, this, work, clock=lambda: self.emr.now, sleep=lambda s: self.emr.sleep(s)
+        )
 
     def begin(self, **of_try: Any) -> Wait:
         way = self.engine(**of_try).begin()
@@ -246,6 +248,22 @@ def test_of_two_tries_that_see_nothing_at_once_one_starts_a_cluster(task: Task) 
     begun.append(first.begin())
     assert [way.cluster_id for way in begun] == ["j-1", "j-1"]
     assert len(task.emr.clusters) == 1
+
+
+def test_a_twin_of_a_call_that_aws_refused_for_now_is_ended_while_ours_starts(task: Task) -> None:
+    run, calls = task.emr.run, list[str]()
+
+    def throttled(request: Mapping[str, Any]) -> str:
+        calls.append(run(request))
+        if len(calls) == 1:
+            task.emr.hidden = {"j-1"}
+            raise fault("AWS_THROTTLED", "rate exceeded")
+        task.emr.sleep = lambda seconds: real(seconds) or task.emr.hidden.clear()  # type: ignore[func-returns-value, method-assign]
+        return calls[-1]
+
+    real, task.emr.run = task.emr.sleep, throttled  # type: ignore[method-assign]
+    assert task.begin().cluster_id == "j-1"
+    assert [id_ for id_, c in task.emr.clusters.items() if not c.terminal] == ["j-1"]
 
 
 def test_a_try_that_stood_still_before_its_call_looks_again(task: Task) -> None:

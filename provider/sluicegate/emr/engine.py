@@ -42,7 +42,7 @@ _ELSEWHERE = ("CLUSTER_CAPACITY", "CLUSTER_SPOT_LOST")
 """Why a cluster is lost that may do better at another placement."""
 
 _END_WAIT = timedelta(seconds=20)
-"""How long the end of a task waits for a cluster that was asked for and is not in the list yet."""
+"""How long a process that is being killed has to end its clusters."""
 
 
 class Engine:
@@ -105,13 +105,15 @@ class Engine:
         """The task is over, from another thread or a signal handler: start nothing any more."""
         self._stopped = True
 
-    def end(self, why: str) -> None:
+    def end(self, why: str, *, patience: timedelta = _END_WAIT) -> None:
         """End the task's clusters, whether or not their ids are known yet. Never raises: it is called when
         something else is wrong already.
+
+        :param patience: how long to look for one that was asked for and is not in the list
         """
         try:
             ended: list[str] = []
-            until = self._clock() + _END_WAIT
+            until = self._clock() + patience
             while not ended:
                 ended = self._end(why)
                 if not self._notes.in_doubt([]) or self._clock() >= until:
@@ -157,7 +159,7 @@ class Engine:
     def _start(self, attempt: int, request: Mapping[str, Any]) -> str | None:
         launch = Launch(
             run=self._client.run,
-            claimed=lambda: self._notes.ask(attempt) and self._clock() - self._looked <= _FRESH,
+            claimed=lambda: self._claimed(attempt),
             look=self._find,
             stopped=lambda: self._stopped,
             clock=self._clock,
@@ -173,10 +175,20 @@ class Engine:
             self._notes.started(attempt, cluster_id)
         return cluster_id
 
+    def _claimed(self, attempt: int) -> bool:
+        if not self._notes.ask(attempt):
+            return False
+        if self._clock() - self._looked <= _FRESH:
+            return True
+        self._notes.asks -= 1  # it stood still, and does not call
+        return False
+
     def _started(self, cluster_id: str, attempt: int, request: Mapping[str, Any]) -> Wait | None:
         """The wait for the cluster that was just started, unless another try of the same task was quicker."""
         name = self._key.name(attempt)
         log.info("Started cluster %s (%s), attempt %d", name, cluster_id, attempt)
+        if self._notes.asks > 1:
+            self._sleep_out_lag()
         if set(self._client.live(self._key)) - {cluster_id}:
             decision = decide(self._find(), finished_attempt=self._notes.settled)
             if decision.surplus:
@@ -186,6 +198,13 @@ class Engine:
                 return self._wait_for(decision.cluster)
         tags = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
         return self._wait(cluster_id, name, datetime.fromisoformat(tags[NOT_AFTER]))
+
+    def _sleep_out_lag(self) -> None:
+        """AWS may have done the work of a call that it has refused for now. The cluster starts meanwhile."""
+        log.info("RunJobFlow was called more than once: a twin would be in the list within a minute")
+        until = self._clock() + DOUBT / 2
+        while not self._stopped and (left := (until - self._clock()).total_seconds()) > 0:
+            self._sleep(min(left, LOOK_AGAIN))
 
     def _look(self) -> list[Found]:
         """The clusters of this task. While one may still come that an earlier try has asked for, look again."""
@@ -207,8 +226,8 @@ class Engine:
         found = self._client.find(self._key, since=None if self._try.first else record.since, older=True)
         # What ended in an earlier life of the task was reported then: the store has been emptied since.
         ended = [f.attempt for f in found if not f.promising and f.generation != self._try.generation]
-        self._notes.begin(replace(record, finished_attempt=max(ended, default=0)))
-        return found
+        first = self._notes.begin(replace(record, finished_attempt=max(ended, default=0)))
+        return found if first else self._find()
 
     def _forced(self, found: list[Found]) -> list[Found]:
         """With `force`, once in a generation: none of those that are there, which are ended."""
@@ -294,7 +313,7 @@ class Engine:
             yield
         except Exception as error:
             if not (isinstance(classify(error), TransientFault) and self._try.again):
-                self.end("failed")
+                self.end("failed", patience=DOUBT)
             raise
 
     # --- what is known

@@ -67,7 +67,9 @@ class Launch:
                 if fault.code == "AWS_THROTTLED":
                     pause = next(throttled, None)
                 else:
-                    pause = max((asked + self.doubt - self.clock()).total_seconds(), 0.0) if doubts else None
+                    # Half of it is botocore's wait for the answer, which is over.
+                    sure = max(asked + self.doubt, self.clock() + self.doubt / 2)
+                    pause = (sure - self.clock()).total_seconds() if doubts else None
                     doubts -= 1
                 if (made := self._made(attempt, pause or 0.0)) is not None:
                     log.warning("RunJobFlow failed (%s), but the cluster is there: %s", fault.code, made)

@@ -27,9 +27,9 @@ class Notes:
     doubt: timedelta
     clock: Callable[[], datetime]
     by: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    asks: int = 0
+    """How often this try has called RunJobFlow for the intent that is noted."""
     _last: Record | None = None
-    _asked: bool = False
-    """Whether this try has called RunJobFlow for the intent that is noted."""
 
     def read(self) -> Record | None:
         """The record as it is now; without a store, as this try has last left it."""
@@ -57,7 +57,7 @@ class Notes:
         if now.by != self.by and now.attempt >= attempt and (now.cluster_id or self._is_recent(now)):
             return False
         self._write(now.intends(attempt, self.clock(), self.by))
-        self._asked = False
+        self.asks = 0
         return True
 
     def ask(self, attempt: int) -> bool:
@@ -66,7 +66,7 @@ class Notes:
         if now.by != self.by or now.attempt != attempt:
             return False
         self._write(now.intends(attempt, self.clock(), self.by))
-        self._asked = True
+        self.asks += 1
         return True
 
     def started(self, attempt: int, cluster_id: str) -> None:
@@ -74,8 +74,9 @@ class Notes:
         self._change(lambda now: replace(now, attempt=attempt, by=self.by, cluster_id=cluster_id))
 
     def refused(self) -> None:
-        """RunJobFlow was refused: nothing comes of the intent any more."""
-        self._change(lambda now: replace(now, asked=None, cluster_id=""))
+        """RunJobFlow was refused: nothing comes of the intent any more, unless an earlier call did its work."""
+        if self.asks <= 1:
+            self._change(lambda now: replace(now, asked=None, cluster_id=""))
 
     def finished(self, attempt: int) -> None:
         self._change(lambda now: now.finished(attempt, self.generation))
@@ -83,13 +84,16 @@ class Notes:
     def restarted(self, attempts: Sequence[int]) -> None:
         self._change(lambda now: now.restarted(attempts, self.generation))
 
-    def begin(self, record: Record) -> None:
-        """The first note of this task."""
+    def begin(self, record: Record) -> bool:
+        """The first note of this task, unless another try has written it meanwhile."""
+        if self.read() is not None:
+            return False
         self._write(record)
+        return True
 
     def in_doubt(self, found: Sequence[Found]) -> bool:
         """Whether a cluster may still come that no list has shown: it was asked for a moment ago."""
-        if self._last is None or not self._is_recent(self._last) or (self._last.by == self.by and not self._asked):
+        if self._last is None or not self._is_recent(self._last) or (self._last.by == self.by and not self.asks):
             return False
         return all(cluster.attempt < self._last.attempt for cluster in found)
 

@@ -1,0 +1,42 @@
+"""Thousands of schedules, in half a minute of one core; and that the simulation notices engines that are broken."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from tests.emr.mutants import MUTANTS, Break
+from tests.emr.simulation import Parts, check, play
+
+pytestmark = pytest.mark.system
+CALM, ROUGH = 8000, 3000
+SEEDS = 3000
+"""How many schedules a broken engine may get through at most."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("half", range(2))
+def test_ten_thousand_schedules_keep_the_rules(half: int) -> None:
+    for seed in range(1_000_000 + half * CALM // 2, 1_000_000 + (half + 1) * CALM // 2):
+        assert (seed, check(play(seed))) == (seed, [])
+
+
+def test_schedules_in_which_all_goes_wrong_keep_the_rules() -> None:
+    for seed in range(ROUGH):
+        assert (seed, check(play(seed, Parts(is_rough=True)))) == (seed, [])
+
+
+@pytest.mark.parametrize("broken", MUTANTS, ids=lambda broken: broken.__name__)
+def test_an_engine_that_is_broken_on_purpose_is_found(broken: Break, monkeypatch: pytest.MonkeyPatch) -> None:
+    rough, calm = Parts(is_rough=True), Parts()
+    for parts in (rough, calm):
+        broken(monkeypatch, parts)
+    assert any(check(play(seed, parts)) for seed in range(SEEDS) for parts in (calm, rough))
