@@ -67,6 +67,14 @@ def test_the_classes_of_a_job_become_the_archive_of_the_next(archives: Archives,
     assert archives.find(java, spark) is None
 
 
+def test_what_an_ended_server_left_half_made_is_removed(
+    archives: Archives, java: Path, spark: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cache/draft-x").mkdir(parents=True)
+    make(archives, java, spark)
+    assert not list((tmp_path / "cache").glob("draft-*"))
+
+
 def test_a_truncated_archive_is_not_used(archives: Archives, java: Path, spark: Path) -> None:
     make(archives, java, spark)
     made = archives.find(java, spark)

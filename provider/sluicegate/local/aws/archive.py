@@ -12,6 +12,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -27,6 +28,7 @@ KEPT = 3
 """Archives that stay, of 150 MB each; the one that was made first goes."""
 
 _OLDEST_JAVA = 17
+_DRAFT = "draft-"
 _RELEASE = re.compile(r'^JAVA_VERSION="(\d+)', re.MULTILINE)
 # Without them a job has not come far enough to be an example for others.
 _EXAMPLE = "\norg/apache/spark/sql/execution/SparkPlan\n"
@@ -80,8 +82,10 @@ class Archives:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with (self._folder / ".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another server may be making the same
+                for left in self._folder.glob(f"{_DRAFT}*"):  # by a server that ended meanwhile
+                    shutil.rmtree(left, ignore_errors=True)
                 if self.find(java, spark) is None:
-                    with tempfile.TemporaryDirectory(dir=self._folder) as work:
+                    with tempfile.TemporaryDirectory(dir=self._folder, prefix=_DRAFT) as work:
                         self._dump(java, spark, listed, Path(work))
                     self._remove_old()
         except (OSError, ValueError) as error:
