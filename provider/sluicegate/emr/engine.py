@@ -180,7 +180,7 @@ class Engine:
             return False
         if self._clock() - self._looked <= _FRESH:
             return True
-        self._notes.asks -= 1  # it stood still, and does not call
+        self._notes.asks -= 1  # the process was frozen, and does not call
         return False
 
     def _started(self, cluster_id: str, attempt: int, request: Mapping[str, Any]) -> Wait | None:
