@@ -47,11 +47,14 @@ os.environ |= {
 # These start servers, Spark or a whole Airflow, or kill processes. `make unit` leaves them out.
 _SYSTEM = (
     "airflow/", "airflow34/", "checks/test_against_great_expectations.py", "checks/test_compile.py",
-    "checks/test_spark.py", "deploy/test_container.py", "docs/", "emr/test_crash.py", "emr/test_local_emr.py",
-    "emr/test_operator.py", "ledger/test_postgres.py", "load/", "local/test_airflow.py", "local/test_aws_",
-    "local/test_command.py", "local/test_postgres.py", "local/test_processes.py", "local/test_stack.py",
-    "recovery/test_apply_crash.py", "recovery/test_night", "recovery/test_schedules.py", "samples/",
-    "sources/test_sql.py", "sources/test_killed.py", "sources/test_operator.py", "storage/test_s3.py",
+    "checks/test_spark.py", "cli/test_clusters.py", "cli/test_doctor.py", "deploy/test_container.py", "docs/",
+    "doctor/", "emr/test_accidents.py", "emr/test_beside.py", "emr/test_crash.py", "emr/test_janitor.py",
+    "emr/test_local_emr.py", "emr/test_operator.py", "emr/test_outcome.py", "emr/test_placement.py",
+    "emr/test_policy.py", "emr/test_simulation_long.py", "emr/test_spread.py", "emr/test_sweep.py",
+    "emr/test_trigger.py", "ledger/test_postgres.py", "load/", "local/test_airflow.py", "local/test_aws_",
+    "local/test_command.py", "local/test_fork_server.py", "local/test_postgres.py", "local/test_processes.py",
+    "local/test_stack.py", "recovery/test_apply_crash.py", "recovery/test_night", "recovery/test_schedules.py",
+    "samples/", "sources/test_killed.py", "sources/test_operator.py", "sources/test_sql.py", "storage/test_s3.py",
     "storage/test_unfinished.py", "targets/iceberg/", "targets/parquet/", "targets/redshift/",
     "testing/test_fixtures.py", "testing/test_pipelines.py", "transform/",
 )  # fmt: skip

@@ -14,10 +14,7 @@ import pytest
 
 from tests.local.test_processes import wait_until
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.skipif(sys.platform != "linux", reason="there is a fork server on Linux only"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is a fork server on Linux only")
 
 PROBE = """
 import json, os, sys, time
