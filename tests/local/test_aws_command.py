@@ -10,18 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.local.aws.clusters import Cluster, ClusterState, Failure, Reason, Step, from_json, to_json
+from sluicegate.local.aws.deadline import Deadline, split_deadline
+from sluicegate.local.aws.errors import StepRejectedError
 from sluicegate.local.aws.logs import explain
 from sluicegate.local.aws.objects import Objects, S3Error
 from sluicegate.local.aws.requests import new_cluster
 from sluicegate.local.aws.runner import SparkBuilder, ignored_requests, spark_defaults
 from sluicegate.local.aws.spark import (
     Command,
-    Deadline,
     Place,
-    StepRejectedError,
     local_command,
     parse,
-    split_deadline,
 )
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, UTC)

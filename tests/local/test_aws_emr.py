@@ -16,7 +16,9 @@ import pytest
 
 from sluicegate.local.aws import LocalAws, RootInUseError
 from sluicegate.local.aws.clusters import Cluster, Step
-from sluicegate.local.aws.spark import Command, StepRejectedError, split_deadline
+from sluicegate.local.aws.deadline import split_deadline
+from sluicegate.local.aws.errors import StepRejectedError
+from sluicegate.local.aws.spark import Command
 from tests.local.test_aws_s3 import client_of, error_code
 
 

@@ -195,6 +195,8 @@ def test_one_exact_fault_is_armed_and_disarmed_from_outside() -> None:
         ({}, "Expected an object with `fault`"),
         ({"fault": "throtling"}, "Unknown fault 'throtling'"),
         ({"fault": "capacity", "rate": 1}, "rate=1: expected fault, action, times, skip, seconds."),
+        ({"fault": "throttling", "action": "ListCluster"}, "no action 'ListCluster' (did you mean 'ListClusters'?)."),
+        ({"fault": "capacity", "action": "ListClusters"}, "capacity is a fault of a new cluster: expected RunJobFlow"),
         ({"fault": "capacity", "times": "2"}, "times='2': expected"),
     ],
 )

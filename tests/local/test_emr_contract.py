@@ -17,8 +17,9 @@ from werkzeug.wrappers import Request
 from sluicegate.local.aws.chaos import Chaos
 from sluicegate.local.aws.clusters import Cluster, Failure, Step
 from sluicegate.local.aws.emr import EmrApi
-from sluicegate.local.aws.fleet import Cancellation, Fleet
+from sluicegate.local.aws.fleet import Fleet
 from sluicegate.local.aws.model import operations, violations
+from sluicegate.local.aws.step_runner import Cancellation
 from tests.local.test_aws_emr import ASKED, script, wait_for
 
 GROUPS = [

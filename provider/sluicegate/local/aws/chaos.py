@@ -14,12 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sluicegate.local.aws.clusters import Cluster, Json, Reason
+from sluicegate.local.aws.clusters import Cluster, Fate, Json, Reason
 from sluicegate.local.aws.errors import EmrError, LostAnswerError
-from sluicegate.local.aws.fleet import Fate
 from sluicegate.local.aws.machines import machines_of, uses_fleets
+from sluicegate.local.aws.model import operations
 from sluicegate.local.aws.plan import BY_CALL, BY_CLUSTER, CHANGING, Fault, Plan
 from sluicegate.local.aws.views import ZONE
+from sluicegate.pipeline.diagnostics import did_you_mean
 
 __all__ = ["Armed", "Chaos", "Weather"]
 
@@ -75,9 +76,18 @@ class Chaos:
 
     def arm(self, fault: Fault | str, action: str = "RunJobFlow", times: int = 1, skip: int = 0,
             seconds: float | None = None) -> None:  # fmt: skip
-        """Let one exact fault happen; `seconds` for those that last (slow start, lag, read timeout, spot loss)."""
+        """Let one exact fault happen; `seconds` for those that last (slow start, lag, read timeout, spot loss).
+
+        Raises ValueError where it could never happen.
+        """
+        armed = Armed(Fault(fault), action, times, skip, seconds)
+        if armed.fault in BY_CLUSTER and action != "RunJobFlow":
+            raise ValueError(f"{fault} is a fault of a new cluster: expected RunJobFlow, not {action!r}.")
+        if action not in operations():
+            close = did_you_mean(action, operations())
+            raise ValueError(f"EMR has no action {action!r}{f' (did you mean {close!r}?)' if close else ''}.")
         with self._lock:
-            self._armed.append(Armed(Fault(fault), action, times, skip, seconds))
+            self._armed.append(armed)
         log.warning("chaos: armed %s of %s", fault, action)
 
     def disarm(self) -> None:
@@ -172,8 +182,10 @@ class Chaos:
         raise LostAnswerError(action)
 
     def _say(self, fault: Fault, what: str) -> None:
-        self.injected[fault.value] += 1
-        log.warning("chaos: %s of %s (number %d)", fault.value, what, self.injected[fault.value])
+        with self._lock:
+            self.injected[fault.value] += 1
+            number = self.injected[fault.value]
+        log.warning("chaos: %s of %s (number %d)", fault.value, what, number)
 
 
 def no_capacity(cluster: Cluster) -> tuple[Reason, str, str | None]:

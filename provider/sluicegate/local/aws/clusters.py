@@ -223,6 +223,23 @@ class Cluster:
         return (step for step in self.steps if step.state is StepState.PENDING)
 
 
+@dataclass(frozen=True)
+class Fate:
+    """What a cluster meets that goes wrong on purpose."""
+
+    delay: float = 0
+    """Seconds before it starts."""
+    end: tuple[Reason, str, str | None] | None = None
+    """Why it does not start: reason, message, error code."""
+    fail_step: bool = False
+    """Its first step fails."""
+    spot_after: float | None = None
+    """Seconds of its first step until the spot market takes its machines back."""
+
+
+FINE = Fate()
+
+
 def to_json(cluster: Cluster) -> Json:
     """Everything, with times as ISO 8601."""
     return cast("Json", _plain(asdict(cluster)))

@@ -1,4 +1,4 @@
-"""What EMR answers instead of a result."""
+"""What EMR answers instead of a result, and why a step does not run."""
 
 from __future__ import annotations
 
@@ -23,3 +23,7 @@ def invalid_request(message: str, error_code: str | None = None) -> EmrError:
 
 class LostAnswerError(ConnectionError):
     """The call was carried out, and its connection breaks before the client has the answer."""
+
+
+class StepRejectedError(Exception):
+    """The step cannot run here; the message says why and what to do."""

@@ -11,16 +11,16 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from sluicegate.local.aws.clusters import (
+    FINE,
     RESTARTED,
     Cluster,
     ClusterState,
-    Failure,
+    Fate,
     Reason,
     Step,
     StepState,
@@ -28,64 +28,13 @@ from sluicegate.local.aws.clusters import (
     to_json,
 )
 from sluicegate.local.aws.machines import machines_of
+from sluicegate.local.aws.step_runner import Cancellation, StepRunner
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 KEPT = 1000
 """Ended clusters that are remembered; the oldest are forgotten when the server starts."""
-
-
-class Cancellation:
-    """Signals a running step to stop, from another thread; also before it listens."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._stop: Callable[[], None] | None = None
-        self.requested = False
-
-    def request(self) -> None:
-        with self._lock:
-            self.requested = True
-            if self._stop:
-                self._stop()
-
-    def on_request(self, stop: Callable[[], None] | None) -> None:
-        """`stop` must not block; it is called at once if the request is already there."""
-        with self._lock:
-            self._stop = stop
-            if stop and self.requested:
-                stop()
-
-
-class StepRunner(Protocol):
-    """What carries out steps."""
-
-    def prepare(self, cluster: Cluster) -> None:
-        """Prepare once, while the cluster is bootstrapping."""
-
-    def run(self, cluster: Cluster, step: Step, cancellation: Cancellation, fails: bool = False) -> Failure | None:
-        """Runs the step to its end; None is success. Returns soon after a cancellation.
-
-        :param fails: let it fail, in the place of what it would do
-        """
-
-
-@dataclass(frozen=True)
-class Fate:
-    """What a cluster meets that goes wrong on purpose."""
-
-    delay: float = 0
-    """Seconds before it starts."""
-    end: tuple[Reason, str, str | None] | None = None
-    """Why it does not start: reason, message, error code."""
-    fail_step: bool = False
-    """Its first step fails."""
-    spot_after: float | None = None
-    """Seconds of its first step until the spot market takes its machines back."""
-
-
-FINE = Fate()
 
 
 class Fleet:

@@ -15,21 +15,21 @@ from typing import cast
 from sluicegate.local.aws import guardian
 from sluicegate.local.aws.archive import Archives
 from sluicegate.local.aws.clusters import Cluster, Failure, Json, Step
-from sluicegate.local.aws.fleet import Cancellation
+from sluicegate.local.aws.deadline import split_deadline
+from sluicegate.local.aws.errors import StepRejectedError
 from sluicegate.local.aws.guarded import NO_LIMIT, Guarded
 from sluicegate.local.aws.logs import StepLogs
 from sluicegate.local.aws.objects import Objects, S3Error
 from sluicegate.local.aws.spark import (
     Command,
     Place,
-    StepRejectedError,
     bucket_of,
     java_home,
     local_command,
     parse,
     spark_home,
-    split_deadline,
 )
+from sluicegate.local.aws.step_runner import Cancellation
 
 Builder = Callable[[Cluster, Step, Path], Command]
 """(cluster, step, work folder) -> command; raises StepRejectedError."""
