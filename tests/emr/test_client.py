@@ -111,3 +111,14 @@ def test_steps_come_in_the_order_in_which_they_run(aws: Any, client: EmrClient) 
     assert [step.name for step in client.steps("j-0001")] == ["a", "b", "c"]
     aws.run_step("j-0001", 0)
     assert [step.name for step in client.steps("j-0001")] == ["a", "b", "c"]
+
+
+def test_a_step_that_never_ran_keeps_its_place_before_one_that_was_added_by_hand(aws: Any, client: EmrClient) -> None:
+    wanted = request(KEY.name(1), **{"sluicegate:steps": "2"})
+    client.run(wanted | {"Steps": [{"Name": n, "HadoopJarStep": {"Jar": "x"}} for n in ("a", "b")]})
+    aws.call("AddJobFlowSteps", {"JobFlowId": "j-0001", "Steps": [{"Name": "by hand"}]})
+    aws.finish("j-0001")
+    aws.clusters["j-0001"]["Steps"][1] |= {"State": "CANCELLED", "Start": None}  # by a person, while a ran
+    assert [step.name for step in client.steps("j-0001")] == ["a", "b", "by hand"]
+    (found,) = client.find(KEY, since=SINCE)
+    assert not found.complete

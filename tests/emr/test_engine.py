@@ -168,6 +168,19 @@ def test_an_old_intent_is_not_waited_for(task: Task) -> None:
     assert task.emr.now == START
 
 
+def test_a_list_that_takes_minutes_to_read_keeps_no_cluster_from_being_started(task: Task) -> None:
+    # A busy account, or one that is throttled at seven in the morning.
+    find, task.emr.lists = task.emr.find, 0
+
+    def slow(*args: Any, **kwargs: Any) -> list[Found]:
+        assert task.emr.lists < 5, "it looks again and again"
+        task.emr.sleep(180)
+        return find(*args, **kwargs)
+
+    task.emr.find = slow  # type: ignore[method-assign]
+    assert task.begin().cluster_id == "j-1"
+
+
 def test_a_refused_call_leaves_no_intent_to_wait_for(task: Task) -> None:
     task.emr.refuses = [fault("CLUSTER_INVALID", "no such role")]
     with pytest.raises(FaultError):

@@ -56,6 +56,20 @@ def test_the_local_emr_has_a_log_to_open_and_no_console(aws: Any) -> None:
     assert b"steps/s-2/stdout.gz" in urllib.request.urlopen(listed, timeout=10).read()
 
 
+@pytest.mark.parametrize("host", ["minio.example.com", "10.0.0.7", "localhost.example.com", "[fd00::7]"])
+def test_no_signed_address_is_kept_of_an_s3_that_is_not_on_this_machine(host: str) -> None:
+    aws: Any = Real("eu-central-1", "aws", host)
+    aws.generate_presigned_url = lambda *_, **__: pytest.fail("signed")
+    assert addresses(aws, "j-1", "s3://logs/emr/", STEPS) == {}
+
+
+@pytest.mark.parametrize("host", ["localhost:9000", "127.0.0.1:9000", "[::1]:9000"])
+def test_an_address_is_signed_for_an_s3_on_this_machine(host: str) -> None:
+    aws: Any = Real("eu-central-1", "aws", host)
+    aws.generate_presigned_url = lambda *_, **__: "http://signed"
+    assert addresses(aws, "j-1", "s3://logs/emr/", STEPS) == {"Step log": "http://signed"}
+
+
 def test_links_that_are_not_known_fail_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert addresses(SimpleNamespace(), "j-1", "") == {}  # type: ignore[arg-type]
     assert "are not known" in caplog.text

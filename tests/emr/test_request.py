@@ -14,7 +14,7 @@ HOUR = timedelta(hours=1)
 STEPS = (Submit("s3://code/1/a.py"), Submit("s3://code/2/b.py", ("--fast",)))
 
 
-def build(steps: Sequence[Submit] = STEPS, **cluster: Any) -> dict[str, Any]:
+def build(steps: Sequence[Submit | Command] = STEPS, **cluster: Any) -> dict[str, Any]:
     return cluster_request(
         name="d-p-0-a1",
         cluster=Cluster.model_validate(
@@ -34,6 +34,12 @@ def test_the_cluster_ends_by_itself_whatever_happens() -> None:
     assert request["AutoTerminationPolicy"] == {"IdleTimeout": 3600}
     assert {step["ActionOnFailure"] for step in request["Steps"]} == {"TERMINATE_CLUSTER"}
     assert all(step["HadoopJarStep"]["Args"][0] == "timeout" for step in request["Steps"])
+
+
+def test_a_command_that_needs_no_yarn_is_not_idle_as_long_as_it_may_run() -> None:
+    # EMR calls a cluster idle on which no YARN application runs, whatever else does.
+    idle = build(steps=(*STEPS, Command(("bash", "-c", "aws s3 sync a b"))))["AutoTerminationPolicy"]["IdleTimeout"]
+    assert timedelta(seconds=idle) > HOUR
 
 
 def test_botocore_takes_the_request() -> None:

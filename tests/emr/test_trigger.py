@@ -168,3 +168,19 @@ def test_a_wait_ends_an_orphan_that_it_sees_in_a_list(
         asyncio.run(first(waiting(ago=600)))
     assert running.live() == ([] if state == "failed" else ["j-0002"])
     assert running.calls.count("ListClusters") == 1
+
+
+@pytest.mark.parametrize("state", ["deferred", "failed", None])
+def test_a_wait_that_another_triggerer_has_taken_over_keeps_its_cluster(running: Any, state: str | None) -> None:
+    # Airflow cancels it in the triggerer that was silent, just as if a person had acted on the task.
+    run = Run(KEY.dag_id, KEY.run_id, datetime.now(UTC), states={(KEY.task_id, -1): state})
+    with Supervisor(runs=[run]).attached():
+        asyncio.run(waiting().on_kill())
+    assert running.live() == (["j-0001"] if state == "deferred" else [])
+
+
+def test_a_kill_is_carried_out_though_aws_throttles_it(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
+    running.before["DescribeCluster"] = [AwsError("ThrottlingException")] * 3
+    asyncio.run(waiting().on_kill())
+    assert running.live() == []

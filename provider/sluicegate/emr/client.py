@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -29,7 +29,6 @@ CLOCK_SKEW = timedelta(minutes=15)
 log = logging.getLogger(__name__)
 
 _RUNNING = [*LIVE_STATES, "TERMINATING"]
-_EPOCH = datetime.fromtimestamp(0, UTC)
 _UNKNOWN = frozenset({"AWS_REJECTED", "AWS_NOT_FOUND"})
 """What AWS answers about a cluster that it does not know (any more)."""
 
@@ -95,12 +94,11 @@ class EmrClient:
         )
 
     def steps(self, cluster_id: str) -> list[StepStatus]:
-        """In the order in which they run."""
+        """In the order in which they were asked for, and run: those that were added by hand last."""
         with _faults():
             pages = self._emr.get_paginator("list_steps").paginate(ClusterId=cluster_id)
             entries = [entry for page in pages for entry in page["Steps"]]
-        # ListSteps gives the newest first; those that never started stay in the order of the request.
-        return sorted(map(_step, reversed(entries)), key=lambda s: (s.started is None, s.started or _EPOCH))
+        return [_step(entry) for entry in reversed(entries)]  # ListSteps gives the newest first
 
     def run(self, request: Mapping[str, Any]) -> str:
         """RunJobFlow, called once, and the cluster's id. A transient fault does not say that there is no cluster."""

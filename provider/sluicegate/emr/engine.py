@@ -33,7 +33,7 @@ DUPLICATE = "duplicate"
 """Why a cluster is ended whose work another one does."""
 
 _FRESH = timedelta(seconds=15)
-"""How old a list may be when a cluster is asked for."""
+"""How long ago a list may have been read when a cluster is asked for."""
 
 CLAIM = 1.0
 """Seconds at least between a claim and the look whether it still holds: longer than a store takes to write."""
@@ -218,11 +218,16 @@ class Engine:
         return found
 
     def _find(self) -> list[Found]:
-        record = self._notes.read()
+        found = self._listed()
+        # Not before: in a busy account, or while AWS throttles, a list takes minutes to read.
         self._looked = self._clock()
+        return found
+
+    def _listed(self) -> list[Found]:
+        record = self._notes.read()
         if record is not None:
             return self._client.find(self._key, since=record.since, known=record.cluster_id)
-        record = Record(since=self._try.since or self._looked)
+        record = Record(since=self._try.since or self._clock())
         found = self._client.find(self._key, since=None if self._try.first else record.since, older=True)
         # What ended in an earlier life of the task was reported then: the store has been emptied since.
         ended = [f.attempt for f in found if not f.promising and f.generation != self._try.generation]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -77,8 +78,11 @@ def _addresses(aws: Aws, cluster_id: str, log_uri: str, steps: Sequence[StepStat
     shown = next((step.step_id for step in steps if step.state == "FAILED"), steps[-1].step_id if steps else "")
     where = urlsplit(log_uri)
     folder = "/".join(part for part in (where.path.strip("/"), cluster_id, "steps", shown) if part) + "/"
-    if not _is_aws(s3):
-        return {StepLogLink.name: _signed(s3, where.netloc, folder, bool(shown))} if where.netloc else {}
+    host = urlsplit(s3.meta.endpoint_url).hostname or ""
+    if _is_here(host) and where.netloc:
+        return {StepLogLink.name: _signed(s3, where.netloc, folder, bool(shown))}
+    if not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        return {}  # something in AWS's stead, which has no console
     region, console = s3.meta.region_name, f"https://console.{_CONSOLES.get(s3.meta.partition, _CONSOLES['aws'])}"
     page = f"{console}/emr/home?region={region}#/clusterDetails/{cluster_id}"
     found = {ClusterLink.name: page, HistoryLink.name: page}
@@ -88,10 +92,12 @@ def _addresses(aws: Aws, cluster_id: str, log_uri: str, steps: Sequence[StepStat
     return found
 
 
-def _is_aws(client: Any) -> bool:
-    """Whether `client` talks to AWS itself and not to something in its stead, which has no console."""
-    host = urlsplit(client.meta.endpoint_url).hostname or ""
-    return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+def _is_here(host: str) -> bool:
+    """Whether `host` is this machine: a signed address is a secret, and lets nobody in from elsewhere then."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _signed(s3: Any, bucket: str, folder: str, ended: bool) -> str:

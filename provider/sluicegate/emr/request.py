@@ -44,6 +44,9 @@ STARTUP = timedelta(hours=1)
 IDLE = timedelta(hours=1)
 """EMR's own AutoTerminationPolicy: the net below `KeepJobFlowAliveWhenNoSteps=False`."""
 
+_LONGEST_IDLE = timedelta(days=7)
+"""The most that EMR takes there."""
+
 
 @dataclass(frozen=True)
 class Submit:
@@ -157,7 +160,7 @@ def cluster_request(
         "Instances": _instances(cluster, placement),
         "ServiceRole": cluster.service_role,
         "JobFlowRole": cluster.job_flow_role,
-        "AutoTerminationPolicy": {"IdleTimeout": int(IDLE.total_seconds())},
+        "AutoTerminationPolicy": {"IdleTimeout": int(_idle(steps, max_runtime).total_seconds())},
         "VisibleToAllUsers": True,
         **_said(cluster, bootstrap_uris or {}),
     }
@@ -175,6 +178,13 @@ def cluster_request(
     }
     refuse_oversized(request)
     return request
+
+
+def _idle(steps: Sequence[Submit | Command], max_runtime: timedelta) -> timedelta:
+    """How long the cluster may be without a YARN application, which is what EMR calls idle: a command needs none."""
+    if not any(isinstance(step, Command) for step in steps):
+        return IDLE
+    return min(max(IDLE, max_runtime + KILL_AFTER), _LONGEST_IDLE)
 
 
 def _instances(cluster: Cluster, placement: Placement) -> dict[str, Any]:

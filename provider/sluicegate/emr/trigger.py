@@ -114,7 +114,12 @@ class ClusterTrigger(BaseTrigger):
         """A person has marked or cleared the deferred task: this cluster is not needed any more.
 
         Only this one: the triggerer hears of a clear seconds later, and the next try may have a new one by then.
+        Airflow calls this also when another triggerer has taken the wait over from one that was silent for too long:
+        the task is still deferred then, and needs its cluster.
         """
+        if await asyncio.to_thread(self._is_deferred):
+            self.log.info("The task still waits, in another triggerer or try: %s goes on", self.cluster_id)
+            return
         ended = await asyncio.to_thread(self._end)
         self.log.info("Terminated by the task's end: %s", self.cluster_id if ended else "no cluster was running")
 
@@ -140,16 +145,30 @@ class ClusterTrigger(BaseTrigger):
         strays = [each for each in listed if not lookout.waits_for(each.cluster_id)]
         Sweep(client, OwnAirflow(in_triggerer=True), self.key["deployment"]).end_listed(strays)
 
+    def _is_deferred(self) -> bool:
+        """Whether Airflow says so; where it does not answer, what it has called `on_kill` for is believed."""
+        from sluicegate.emr.names import RunKey
+        from sluicegate.emr.task_states import OwnAirflow
+
+        key = RunKey(**self.key)
+        try:
+            state = OwnAirflow(in_triggerer=True).states([key]).get(key)
+        except Exception as unanswered:
+            self.log.warning("Airflow does not say how the task is: %r", unanswered)
+            return False
+        return state is not None and state.state == "deferred"
+
     def _end(self) -> bool:
-        client = self._client()
+        # More often than for a look: nothing comes after this one.
+        client = self._client(attempts=4)
         if client.describe(self.cluster_id).terminal:
             return False
         client.terminate([self.cluster_id], why="killed")
         return True
 
-    def _client(self) -> EmrClient:
+    def _client(self, attempts: int = 2) -> EmrClient:
         """A client, made in a thread: botocore and the connection take their time."""
         from sluicegate.emr.client import EmrClient
         from sluicegate.emr.connection import Aws
 
-        return EmrClient(Aws(self.aws_conn_id), attempts=2)
+        return EmrClient(Aws(self.aws_conn_id), attempts=attempts)
