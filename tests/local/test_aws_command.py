@@ -9,19 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluicegate.faults import emr_fault
 from sluicegate.local.aws.clusters import Cluster, ClusterState, Failure, Reason, Step, from_json, to_json
 from sluicegate.local.aws.deadline import Deadline, split_deadline
 from sluicegate.local.aws.errors import StepRejectedError
 from sluicegate.local.aws.logs import explain
 from sluicegate.local.aws.objects import Objects, S3Error
 from sluicegate.local.aws.requests import new_cluster
-from sluicegate.local.aws.runner import SparkBuilder, ignored_requests, spark_defaults
+from sluicegate.local.aws.runner import GuardedRunner, SparkBuilder, ignored_requests, spark_defaults
 from sluicegate.local.aws.spark import (
     Command,
     Place,
     local_command,
     parse,
 )
+from sluicegate.local.aws.step_runner import Cancellation
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, UTC)
 
@@ -126,7 +128,7 @@ def test_a_wrong_timeout_is_refused(args: list[str]) -> None:
         split_deadline(args)
 
 
-def test_the_builder_takes_spark_submit_of_command_runner_only(tmp_path: Path) -> None:
+def test_the_builder_takes_steps_of_command_runner_only(tmp_path: Path) -> None:
     objects = Objects(tmp_path / "s3")
     objects.create_bucket("code")
     objects.put("code", "a/job.py", [b"print()"])
@@ -139,12 +141,46 @@ def test_the_builder_takes_spark_submit_of_command_runner_only(tmp_path: Path) -
     made = build(cluster, step("command-runner.jar", "timeout", "9", "spark-submit", "s3://code/a/job.py"), tmp_path)
     assert Path(made.argv[-1]).read_text() == "print()"
     assert made.deadline == Deadline(9)
-    with pytest.raises(StepRejectedError, match="spark-submit only, not 's3-dist-cp'"):
-        build(cluster, step("command-runner.jar", "s3-dist-cp", "--src"), tmp_path)
+    with pytest.raises(StepRejectedError, match="there is no command"):
+        build(cluster, step("command-runner.jar", "timeout", "9"), tmp_path)
     with pytest.raises(StepRejectedError, match=r"not the jar 's3://x/script-runner.jar'"):
         build(cluster, step("s3://x/script-runner.jar"), tmp_path)
     with pytest.raises(S3Error, match=r"does not exist: missing\.py"):
         build(cluster, step("command-runner.jar", "spark-submit", "s3://code/missing.py"), tmp_path)
+
+
+def run_plain(tmp_path: Path, *words: str) -> tuple[Failure | None, dict[str, str]]:
+    """What became of the command on the local EMR, and the logs that it left."""
+    runner = GuardedRunner(
+        objects := Objects(tmp_path / "s3"), tmp_path / "logs", tmp_path / "work", SparkBuilder(objects)
+    )
+    step = Step("s-1", "n", NOW, jar="command-runner.jar", args=["timeout", *words])
+    failure = runner.run(new_cluster({"Name": "c"}, NOW), step, Cancellation())
+    [folder] = (tmp_path / "logs").glob("*/s-1")
+    return failure, {name: (folder / name).read_text() for name in ("controller", "stdout", "stderr")}
+
+
+def test_a_plain_command_runs_in_the_work_folder_of_its_step(tmp_path: Path) -> None:
+    failure, logs = run_plain(tmp_path, "9", "bash", "-c", 'pwd; echo "it\'s, a word" >&2; echo "$1"', "x", "a, b")
+    assert failure is None
+    assert logs["stdout"] == f"{tmp_path / 'work' / 's-1'}\na, b\n"
+    assert logs["stderr"] == "it's, a word\n"
+
+
+def test_a_plain_command_ends_at_its_time_limit(tmp_path: Path) -> None:
+    failure, logs = run_plain(tmp_path, "0.2", "sleep", "30")
+    assert failure is not None
+    assert "stopped after its time limit of 0.2 s" in logs["stderr"]
+
+
+def test_a_command_that_is_not_here_ends_with_127_and_says_so(tmp_path: Path) -> None:
+    failure, logs = run_plain(tmp_path, "9", "s3-dist-cp", "--src", "s3://landing/")
+    assert failure is not None
+    assert "exit code 127" in logs["controller"]
+    assert logs["stderr"].startswith("s3-dist-cp: command not found: the local EMR does not have it")
+    assert emr_fault("STEP_FAILURE", None, failure.reason, failure.message, logs["stderr"], 127).code == (
+        "SPARK_MODULE_MISSING"
+    )
 
 
 def test_without_java_the_step_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

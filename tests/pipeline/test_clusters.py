@@ -3,11 +3,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from textwrap import indent
 
 import pytest
 
+from sluicegate.emr.names import RunKey
+from sluicegate.emr.sizing import sized
+from sluicegate.emr.tags import ENDED_BY, own_tags
+from sluicegate.pipeline.check.cluster import cluster_errors
 from sluicegate.pipeline.file import read_draft
+from sluicegate.pipeline.keys.cluster import Cluster
 from sluicegate.pipeline.keys.model import SparkStep
 from tests.pipeline.conftest import Dags
 
@@ -74,6 +80,18 @@ ARN = "arn:aws:iam::123456789012:role/data"
         (GROUPS + "configurations: {▸spark-default: {a: b}}\n", "did you mean spark-defaults?"),
         (GROUPS + "bootstrap_actions: ▸https://h/x.sh\n", "a file below the dags root or an s3:// URI"),
         (GROUPS + "bootstrap_actions: ▸boot/missing.sh\n", "there is no file 'boot/missing.sh'"),
+        ("instances: {primary: {type: m, volume: {size: 9, type: ▸io1}}}\n", "needs `iops`"),
+        ("instances: {primary: {type: m, volume: {size: 9, type: gp2, ▸iops: 4000}}}\n", "for `type: gp3` or `io1`"),
+        ("instances: {primary: {type: m, volume: {size: 9, throughput: ▸100}}}\n", "from 125 to 1000 MiB/s"),
+        ("fleets: {primary: {types: m, volume: {size: 9, type: gp2, ▸throughput: 200}}}\n", "for `type: gp3`"),
+        (
+            "run_job_flow: {Instances: {InstanceGroups: [{InstanceRole: MASTER, InstanceCount: ▸3}]}}\n",
+            "keeps it alive",
+        ),
+        ("run_job_flow: {Instances: {InstanceGroups: []}}\n▸by_input: {from: 0, core: 2}\n", "not those of `run_job_flow`"),
+        (GROUPS + "run_job_flow: {Instances: {▸EmrManagedMasterSecurityGroup: sg-1}}\n", "say both"),
+        (GROUPS + "job_flow_role: ▸rôle\n", "expected the name of a role or its ARN"),
+        (GROUPS + "tags: {▸'': y}\n", "a tag needs a key"),
         (GROUPS + "tags: {▸aws:x: y}\n", "AWS's own"),
         (GROUPS + "tags: {▸\"sluicegate:run\": y}\n", "is Sluicegate's own"),
         (GROUPS + "tags: {team: ▸\"a;b\"}\n", "write it with those"),
@@ -109,6 +127,25 @@ def test_a_contradiction_is_refused_at_its_place(dags: Dags, cluster: str, messa
         assert (first.line, first.where) == (6, "steps.a.cluster")
         return
     assert (first.line, first.column) == (line, text.splitlines()[line - 1].index("▸") + 1)
+
+
+def test_as_many_tags_and_bootstrap_actions_are_taken_as_leave_room_for_ours() -> None:
+    def errors(**more: object) -> list[str]:
+        said = {"release": "emr-7.13.0", "instances": {"primary": "m"}} | more
+        return [wrong.message for wrong in cluster_errors(Cluster.model_validate(said))]
+
+    key = RunKey("d", "dag", "run", "step")
+    own = own_tags(key, attempt=1, pipeline="p", cluster="c", not_after=datetime.now(UTC))
+    cluster = Cluster.model_validate(
+        {"release": "emr-7.13.0", "instances": {"primary": "m", "core": "m"}, "by_input": {"from": 0, "core": 1}}
+    )
+    most = 50 - len({*own, *sized(cluster, {}, lambda uri: 0)[1], ENDED_BY})
+    assert errors(tags={str(number): "x" for number in range(most)}) == []
+    assert errors(tags={str(number): "x" for number in range(most + 1)}) != []
+    actions = [f"s3://code/{number}.sh" for number in range(16)]
+    assert errors(bootstrap_actions=actions[:15]) == []
+    assert errors(bootstrap_actions=actions) != []
+    assert errors(bootstrap_actions=actions, watchdog=False) == []
 
 
 def test_what_goes_together_is_taken(dags: Dags) -> None:

@@ -27,6 +27,7 @@ from sluicegate.local.aws.spark import (
     java_home,
     local_command,
     parse,
+    plain_command,
     spark_home,
 )
 from sluicegate.local.aws.step_runner import Cancellation
@@ -132,7 +133,7 @@ class GuardedRunner:
 
 @dataclass(frozen=True)
 class SparkBuilder:
-    """A `Builder` for `command-runner.jar spark-submit …`, with or without `timeout …` before it."""
+    """A `Builder` for `command-runner.jar`: a spark-submit or any command, with or without `timeout …` before it."""
 
     objects: Objects
     cores: int = 2
@@ -143,12 +144,10 @@ class SparkBuilder:
 
     def __call__(self, cluster: Cluster, step: Step, work: Path) -> Command:
         if step.jar.rpartition("/")[2] != "command-runner.jar":
-            message = f"The local EMR runs command-runner.jar with spark-submit only, not the jar {step.jar!r}."
-            raise StepRejectedError(message)
+            raise StepRejectedError(f"The local EMR runs command-runner.jar only, not the jar {step.jar!r}.")
         deadline, args = split_deadline(step.args)
-        if not args or args[0].rpartition("/")[2] != "spark-submit":
-            name = args[0] if args else ""
-            raise StepRejectedError(f"The local EMR runs spark-submit only, not {name!r}.")
+        if not args:
+            raise StepRejectedError("command-runner.jar: there is no command to run")
         for bucket in filter(None, map(bucket_of, args)):
             self.objects.prepare_bucket(bucket)
         place = Place(
@@ -159,6 +158,8 @@ class SparkBuilder:
             defaults=spark_defaults(cluster.request),
             env=self.env,
         )
+        if args[0].rpartition("/")[2] != "spark-submit":
+            return replace(plain_command(args, place), deadline=deadline)
         files = work / "files"
         command = local_command(parse(args[1:]), self._with_archive(place), lambda uri: self._fetch(uri, files))
         classes = work / CLASSES

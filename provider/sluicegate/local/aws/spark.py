@@ -187,6 +187,16 @@ def local_command(submission: Submission, place: Place, fetch: Callable[[str], s
     return Command(tuple(argv), _environment(place), place.work, notes=tuple(notes))
 
 
+def plain_command(words: Sequence[str], place: Place) -> Command:
+    """Any other command, as it is; one that this machine does not have says so and ends with 127."""
+    env = _own_environment(place)
+    name = words[0]
+    if shutil.which(str(place.work / name) if "/" in name else name, path=env["PATH"]) is None:
+        said = f"{name}: command not found: the local EMR does not have it, only the commands of this machine"
+        return Command(("/bin/sh", "-c", 'echo "$0" >&2; exit 127', said), env, place.work)
+    return Command(tuple(words), env, place.work)
+
+
 def _forced(place: Place, extra_java: str) -> dict[str, str]:
     tmp = place.work / "tmp"
     # Quoted for a path with spaces in it: Spark splits these as a shell would.
@@ -232,21 +242,23 @@ def _refuse_missing_buckets(texts: Iterable[str], buckets: Mapping[str, Path]) -
             raise StepRejectedError(message)
 
 
-def _environment(place: Place) -> dict[str, str]:
+def _own_environment(place: Place) -> dict[str, str]:
     # Not the server's whole environment: nothing of Airflow's belongs to a job on a cluster.
     kept = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TZ", "USER")
     env = {name: os.environ[name] for name in kept if name in os.environ}
-    return env | {
+    return {"PATH": "/usr/local/bin:/usr/bin:/bin", **env, "TMPDIR": str(place.work / "tmp"), **place.env}
+
+
+def _environment(place: Place) -> dict[str, str]:
+    return {
         "JAVA_HOME": str(java_home()),
-        "PATH": env.get("PATH", "/usr/local/bin:/usr/bin:/bin"),
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         "PYSPARK_PYTHON": sys.executable,
         "PYTHONUNBUFFERED": "1",
         "SPARK_HOME": str(spark_home()),
         "SPARK_LAUNCHER_OPTS": " ".join([*SMALL_JVM, *_launcher_archive(place.archive)]),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "TMPDIR": str(place.work / "tmp"),
-        **place.env,
+        **_own_environment(place),
     }
 
 

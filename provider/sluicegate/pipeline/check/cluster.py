@@ -21,19 +21,19 @@ __all__ = ["TAG", "cluster_errors"]
 TAG = "sluicegate:"
 """Our tags begin with this."""
 
-OUR_TAGS = 15
-"""So many of a cluster's tags are kept for ours."""
+OUR_TAGS = 16
+"""So many of a cluster's tags are kept for ours: 13 that each has, two of `by_input`, one that says who ended it."""
 _MOST_TAGS = 50
 _LONGEST_KEY, _LONGEST_VALUE = 128, 256
 _TAG_TEXT = re.compile(r"[\w .:/=+@-]*")
-_MOST_BOOTSTRAP_ACTIONS = 15
+_MOST_BOOTSTRAP_ACTIONS = 16
 """EMR takes 16, of which the `watchdog` is one."""
 _MOST_SUBNETS = 16
 _IDLE = 60, 7 * 86400
 _MOST_TYPES_WITHOUT_STRATEGY = 5
 _RELEASE = re.compile(r"emr-(spark-)?\d+\.\d+\.\d+([.-]\w+)*")
 _S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/.*)?")
-_ROLE = re.compile(r"arn:aws[\w-]*:iam::\d{12}:(role|instance-profile)/[\w+=,.@/-]+|[\w+=,.@-]{1,128}")
+_ROLE = re.compile(r"arn:aws[\w-]*:iam::\d{12}:(role|instance-profile)/[\w+=,.@/-]+|[\w+=,.@-]{1,128}", re.ASCII)
 _SUBNET = re.compile(r"subnet-[0-9a-z]+")
 
 _RESERVED = {
@@ -117,6 +117,11 @@ def _passed_through(cluster: Cluster) -> Iterator[Unsound]:
     if isinstance(idle, int) and not _IDLE[0] <= idle <= _IDLE[1]:
         message = f"EMR takes from {_IDLE[0]} seconds to seven days ({_IDLE[1]}) here, not {idle}"
         yield Unsound(_in_run_job_flow("AutoTerminationPolicy.IdleTimeout"), message)
+    groups = [f"EmrManaged{role}SecurityGroup" for role in ("Master", "Slave")]
+    said = [key for key in groups if _passes(cluster, f"Instances.{key}")]
+    if len(said) == 1:
+        message = f"EMR takes {' and '.join(groups)} together or neither: say both"
+        yield Unsound(_in_run_job_flow(f"Instances.{said[0]}"), message, key=True)
     yield from _passed_machines(cluster)
 
 
@@ -130,6 +135,9 @@ def _passed_machines(cluster: Cluster) -> Iterator[Unsound]:
             if not isinstance(each, Mapping):
                 continue
             at = ("run_job_flow", "Instances", key, index)
+            if each.get(role) == "MASTER" and each.get("InstanceCount", 1) != 1:
+                message = "EMR protects a cluster of several primary nodes and keeps it alive: a run's has one"
+                yield Unsound((*at, "InstanceCount"), message)
             if each.get(role) == "MASTER" and (each.get("Market") == "SPOT" or each.get("TargetSpotCapacity")):
                 message = (
                     f"a spot primary node that AWS takes back ends the cluster: say it in `{_OURS[f'Instances.{key}']}`"
@@ -227,6 +235,8 @@ def _tags(tags: Mapping[str, str]) -> Iterator[Unsound]:
             yield Unsound(at, f"`tags` of a cluster must not set {key}: {TAG} is Sluicegate's own", key=True)
         elif key.lower().startswith("aws:"):
             yield Unsound(at, "tags that begin with `aws:` are AWS's own: choose another key", key=True)
+        elif not key:
+            yield Unsound(at, "a tag needs a key: write one, as in `tags: {team: data}`", key=True)
         elif len(key) > _LONGEST_KEY or len(value) > _LONGEST_VALUE:
             message = f"AWS takes keys of {_LONGEST_KEY} characters and values of {_LONGEST_VALUE}: shorten it"
             yield Unsound(at, message)

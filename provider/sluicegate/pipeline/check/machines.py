@@ -18,6 +18,7 @@ from sluicegate.pipeline.keys.cluster import (
     PrimaryFleet,
     Scaling,
     Size,
+    Volume,
 )
 from sluicegate.pipeline.text.quantities import format_bytes, format_duration
 
@@ -26,6 +27,7 @@ __all__ = ["machine_errors"]
 _MOST_TYPES = 30
 """Instance types of a fleet that has an allocation strategy, as ours have."""
 _SPOT_TIMEOUT = timedelta(minutes=5), timedelta(minutes=1440)
+_THROUGHPUT = 125, 1000
 _SPOT_PRIMARY = (
     "when AWS takes a spot primary node back, the cluster ends and all its work is lost: "
     "leave it on demand, or say `interruptible: true` beside it"
@@ -50,9 +52,20 @@ def _groups(groups: Instances, at: Where) -> Iterator[Unsound]:
     if groups.task is not None and groups.core is None:
         yield Unsound((*at, "task"), "EMR takes task nodes only beside core nodes: say `core` too", key=True)
     for role in ("primary", "core", "task"):
-        group = getattr(groups, role)
-        if group is not None and group.volume is not None and group.volume.throughput and group.volume.type != "gp3":
-            yield Unsound((*at, role, "volume", "throughput"), "`throughput` is for `type: gp3`", key=True)
+        if (group := getattr(groups, role)) is not None and group.volume is not None:
+            yield from _volume(group.volume, (*at, role, "volume"))
+
+
+def _volume(volume: Volume, at: Where) -> Iterator[Unsound]:
+    least, most = _THROUGHPUT
+    if volume.throughput is not None and volume.type != "gp3":
+        yield Unsound((*at, "throughput"), "`throughput` is for `type: gp3`", key=True)
+    elif volume.throughput is not None and not least <= volume.throughput <= most:
+        yield Unsound((*at, "throughput"), f"EMR takes from {least} to {most} MiB/s here, not {volume.throughput}")
+    if volume.iops is not None and volume.type not in ("gp3", "io1"):
+        yield Unsound((*at, "iops"), "`iops` is for `type: gp3` or `io1`", key=True)
+    if volume.iops is None and volume.type == "io1":
+        yield Unsound((*at, "type"), "a volume of `type: io1` needs `iops`: say it, or take `gp3`")
 
 
 def _fleets(fleets: Fleets, at: Where) -> Iterator[Unsound]:
@@ -81,6 +94,8 @@ def _fleet(fleet: Fleet, at: Where) -> Iterator[Unsound]:
         yield Unsound((*at, "types"), f"{twice[0]} is there twice: name each type once")
     if not isinstance(fleet, PrimaryFleet) and not fleet.on_demand + fleet.spot:
         yield Unsound(at, "how many? say `on_demand: 2`, `spot: 8`, or both, in units", key=True)
+    if fleet.volume is not None:
+        yield from _volume(fleet.volume, (*at, "volume"))
     least, most = _SPOT_TIMEOUT
     if not least <= fleet.spot_timeout <= most:
         said = format_duration(fleet.spot_timeout)
@@ -154,6 +169,10 @@ def _on_demand(nodes: CoreInstances) -> int:
 def _sizes(cluster: Cluster) -> Iterator[Unsound]:
     sizes = cluster.by_input
     if not sizes:
+        return
+    if not cluster.instances and not cluster.fleets:
+        message = "it is for `instances` or `fleets`, not those of `run_job_flow`: say the machines there"
+        yield Unsound(("by_input",), message, key=True)
         return
     if sizes[0].from_ != 0:
         at = ("by_input", 0, "from")

@@ -28,14 +28,15 @@ class Volume(Part):
 
     size: Positive
     """GiB of each. Example: `100`."""
-    type: Literal["gp3", "gp2", "io1", "io2", "st1", "sc1", "standard"] = "gp3"
+    type: Literal["gp3", "gp2", "io1", "st1", "sc1", "standard"] = "gp3"
     """Their kind. Example: `gp2`."""
     per_node: Positive = 1
     """How many a node has. Example: `2`."""
     iops: Positive | None = None
-    """Input and output operations a second of each. Default: EBS's own. Example: `4000`."""
+    """Input and output operations a second of each, for `gp3` and `io1`, which needs it. Default: EBS's own. Example:
+    `4000`."""
     throughput: Positive | None = None
-    """MiB a second of each, for `gp3`. Default: EBS's own. Example: `250`."""
+    """MiB a second of each, for `gp3`: 125 to 1000. Default: EBS's own. Example: `250`."""
 
 
 class PrimaryInstance(Part):
