@@ -134,6 +134,15 @@ def test_without_airflow_only_deadlines_count(aws: ScriptedEmr) -> None:
     assert aws.clusters[late]["Tags"]["sluicegate:ended-by"] == "deadline"
 
 
+def test_an_airflow_elsewhere_is_asked_about_no_clusters_of_a_name_that_nobody_gave(
+    aws: ScriptedEmr, airflow: Server
+) -> None:
+    start(aws, "join", deployment="sluicegate")
+    done = CliRunner().invoke(app, ["clusters", "sweep", "--yes"])
+    assert (done.exit_code, aws.live()) == (2, ["j-0001"])
+    assert f"say --deployment: how the Airflow at {airflow.url} is named" in " ".join(done.stderr.split())
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

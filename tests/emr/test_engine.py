@@ -181,6 +181,23 @@ def test_a_list_that_takes_minutes_to_read_keeps_no_cluster_from_being_started(t
     assert task.begin().cluster_id == "j-1"
 
 
+def test_a_task_that_is_cleared_a_month_after_its_success_does_not_read_the_list_of_that_month(task: Task) -> None:
+    task.begin()
+    task.emr.end("j-1", "ALL_STEPS_COMPLETED")
+    way = task.after("j-1")
+    assert isinstance(way, Ended)
+    with task.engine().reporting(way):
+        pass
+    find, asked = task.emr.find, []
+    task.emr.find = lambda *args, since, **more: asked.append(since) or find(*args, since=since, **more)  # type: ignore[func-returns-value, method-assign]
+    task.emr.now += timedelta(days=30)
+    cleared = task.emr.now
+    assert task.begin(generation="4/2").name.endswith("-a2")
+    task.emr.now += timedelta(hours=1)
+    assert task.begin(generation="4/2").cluster_id == "j-2"  # a retry
+    assert asked == [None, cleared]
+
+
 def test_a_refused_call_leaves_no_intent_to_wait_for(task: Task) -> None:
     task.emr.refuses = [fault("CLUSTER_INVALID", "no such role")]
     with pytest.raises(FaultError):

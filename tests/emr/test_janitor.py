@@ -73,6 +73,21 @@ def test_the_cluster_of_a_run_that_was_deleted_is_ended(
     assert aws.live() == []
 
 
+def test_of_another_deployment_only_what_is_past_its_deadline_is_ended(
+    aws: ScriptedEmr, task: Task, orphan: str, janitor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(task)  # here, where there is a task of the same name
+    monkeypatch.setenv("AIRFLOW__SLUICEGATE__DEPLOYMENT", "test")
+    other = janitor(dry_run=False, deployment="sluicegate")
+    assert [each["cluster_id"] for each in other.execute()["unknown"]] == [orphan]
+    assert aws.live() == [orphan]
+    tags = aws.clusters[orphan]["Tags"]
+    aws.clusters[orphan]["Created"] -= timedelta(days=1)
+    tags["sluicegate:not-after"] = (aws.clusters[orphan]["Created"] + timedelta(hours=1)).isoformat()
+    other.execute()
+    assert aws.live() == []
+
+
 def test_a_janitor_only_says_what_it_would_end_until_it_is_allowed_to(
     aws: ScriptedEmr, task: Task, orphan: str, janitor: Any
 ) -> None:

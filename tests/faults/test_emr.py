@@ -38,6 +38,12 @@ RuntimeError: no flights on this day
         ),
         ("VALIDATION_ERROR", None, "The supplied release label is invalid", "CLUSTER_INVALID"),
         ("VALIDATION_ERROR", "VALIDATION_ERROR_SUBNET_NOT_FOUND", "", "CLUSTER_INVALID"),
+        (
+            "VALIDATION_ERROR",
+            None,
+            "You have requested more vCPU capacity than your current vCPU limit of 32 allows for the instance bucket.",
+            "CLUSTER_QUOTA",
+        ),
         ("INTERNAL_ERROR", None, "role is not authorized to perform ec2:RunInstances", "CLUSTER_DENIED"),
         ("USER_REQUEST", None, "Terminated by user request", "CLUSTER_TERMINATED_OUTSIDE"),
         (None, None, "", "CLUSTER_LOST"),

@@ -82,9 +82,9 @@ class Places:
         except ValueError as wrong:
             raise fault("WRONG_USE", f"--grace {self.grace!r}: {wrong}") from wrong
         with airflow_home():
-            from sluicegate.cli.clusters_tasks import NoAirflow, RestTasks
+            from sluicegate.cli.clusters_tasks import RestTasks
             from sluicegate.emr.client import EmrClient
-            from sluicegate.emr.sweep import Sweep
+            from sluicegate.emr.sweep import NoAirflow, Sweep
 
             client, deployment = EmrClient(self._aws()), self._deployment()
         if self.without_airflow:
@@ -114,10 +114,16 @@ class Places:
 
     def _deployment(self) -> str:
         from sluicegate.emr.deployment import deployment_name
+        from sluicegate.emr.names import DEFAULT_DEPLOYMENT
+        from sluicegate.faults import fault
         from sluicegate.local.stack.stack import running
 
         if self.deployment:
             return self.deployment
         stack = running(self.state) if self.url is None else None
-        named = None if stack is None else stack.env.get(_DEPLOYMENT)
-        return named or deployment_name()
+        named = (stack.env.get(_DEPLOYMENT) if stack else None) or deployment_name()
+        if self.url is not None and named == DEFAULT_DEPLOYMENT:
+            # The name of an Airflow elsewhere is not known here; by another one's tasks every cluster looks left over.
+            detail = f"say --deployment: how the Airflow at {self.url} is named ({named}, if it was given no name)"
+            raise fault("WRONG_USE", detail)
+        return named

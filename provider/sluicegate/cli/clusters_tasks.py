@@ -10,17 +10,9 @@ from sluicegate.api.errors import NotReachable, Refused
 from sluicegate.emr.names import RunKey
 from sluicegate.emr.orphans import Gone, TaskState
 
-__all__ = ["NoAirflow", "RestTasks"]
+__all__ = ["RestTasks"]
 
 _FORBIDDEN = 403
-
-
-class NoAirflow:
-    """Knows of no task how it is."""
-
-    def states(self, keys: Collection[RunKey]) -> Mapping[RunKey, TaskState]:
-        del keys
-        return {}
 
 
 class RestTasks:

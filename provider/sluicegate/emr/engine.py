@@ -226,7 +226,9 @@ class Engine:
     def _listed(self) -> list[Found]:
         record = self._notes.read()
         if record is not None:
-            return self._client.find(self._key, since=record.since, known=record.cluster_id)
+            # What was reported and then cleared, perhaps a month ago, is not looked for among all that has ended since.
+            since = None if self._notes.all_settled else record.since
+            return self._client.find(self._key, since=since, known=record.cluster_id)
         record = Record(since=self._try.since or self._clock())
         found = self._client.find(self._key, since=None if self._try.first else record.since, older=True)
         # What ended in an earlier life of the task was reported then: the store has been emptied since.

@@ -33,7 +33,8 @@ class JanitorOperator(StepOperator):
     "ended"}], "unknown": [{"cluster_id", "name", "reason"}]}`.
 
     :param dry_run: only say what would be ended; the default, so that the first runs show what it is about to do
-    :param deployment: whose clusters; this Airflow's own (`[sluicegate] deployment`) unless given
+    :param deployment: whose clusters; this Airflow's own (`[sluicegate] deployment`) unless given. Of another one's
+        only those are ended whose deadline has passed.
     :param grace: how long a cluster is left alone after it was made, and after its deadline
     """
 
@@ -57,11 +58,13 @@ class JanitorOperator(StepOperator):
     def run(self, context: Context, step: StepContext) -> StepResult:
         from sluicegate.emr.client import EmrClient
         from sluicegate.emr.connection import Aws
-        from sluicegate.emr.sweep import Sweep
+        from sluicegate.emr.sweep import NoAirflow, Sweep
         from sluicegate.emr.task_states import OwnAirflow
 
-        deployment = self.deployment or deployment_name()
-        sweep = Sweep(EmrClient(Aws(self.aws_conn_id)), OwnAirflow(), deployment, self.grace)
+        deployment, own = self.deployment or deployment_name(), deployment_name()
+        # Of another deployment's tasks this Airflow knows nothing, though it may have some of the same names.
+        tasks = OwnAirflow() if deployment == own else NoAirflow()
+        sweep = Sweep(EmrClient(Aws(self.aws_conn_id)), tasks, deployment, self.grace)
         found = [each for each in sweep.look() if each.kind is not Kind.FOREIGN]
         for each in found:
             self.log.info("%s %s: %s, %s", each.cluster.name, each.cluster.cluster_id, each.kind, each.reason)

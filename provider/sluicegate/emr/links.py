@@ -93,7 +93,7 @@ def _addresses(aws: Aws, cluster_id: str, log_uri: str, steps: Sequence[StepStat
 
 
 def _is_here(host: str) -> bool:
-    """Whether `host` is this machine: a signed address is a secret, and lets nobody in from elsewhere then."""
+    """Whether `host` is this machine. Only there may a signed address be kept: it opens the log without a key."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

@@ -51,12 +51,18 @@ class Notes:
         """The last attempt that does not count any more."""
         return self.last.settled(self.generation)
 
+    @property
+    def all_settled(self) -> bool:
+        """Whether all that was ever asked for was reported and does not count any more."""
+        return 0 < self.last.attempt <= self.settled
+
     def claim(self, attempt: int) -> bool:
         """Note that this try will ask for the cluster of `attempt`, unless another one was quicker."""
         now = self.read() or self.last
         if now.by != self.by and now.attempt >= attempt and (now.cluster_id or self._is_recent(now)):
             return False
-        self._write(now.intends(attempt, self.clock(), self.by))
+        since = self.clock() if self.all_settled else now.since
+        self._write(replace(now, since=since).intends(attempt, self.clock(), self.by))
         self.asks = 0
         return True
 

@@ -38,7 +38,7 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class Record:
-    """`since`: before the first cluster was asked for; no cluster of this task is older.
+    """`since`: before the first cluster was asked for; none of this task that is older counts any more.
 
     `finished_attempt` is the last attempt that was found to have done the work, in `generation`. `forced` is the
     generation in which the attempts before were given up because of `force`.

@@ -20,7 +20,7 @@ from sluicegate.emr.tags import DEADLINE, ENDED_BY, Unowned, owner
 from sluicegate.emr.verdict import ClusterStatus
 from sluicegate.faults import FaultError, classify
 
-__all__ = ["Ending", "Sweep", "Tasks"]
+__all__ = ["Ending", "NoAirflow", "Sweep", "Tasks"]
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,14 @@ class Tasks(Protocol):
 
     def states(self, keys: Collection[RunKey]) -> Mapping[RunKey, TaskState]:
         """Those that it knows; what cannot be asked is missing. Never raises for a single one."""
+
+
+class NoAirflow:
+    """Knows of no task how it is."""
+
+    def states(self, keys: Collection[RunKey]) -> Mapping[RunKey, TaskState]:
+        del keys
+        return {}
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,11 @@ FAMILIES = (
 WORDS = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
     for pattern, code in (
-        (r"exceeds? the EC2 service quota|quota exceeded|EBS volume limit was exceeded", "CLUSTER_QUOTA"),
+        (
+            r"exceeds? the EC2 service quota|quota exceeded|EBS volume limit was exceeded|vCPU limit|"
+            r"VcpuLimitExceeded|max spot instance count exceeded",
+            "CLUSTER_QUOTA",
+        ),
         (r"terminated due to spot|spot (?:instance )?(?:interruption|reclaim)", "CLUSTER_SPOT_LOST"),
         (r"out of capacity|insufficient (?:instance )?capacity|InsufficientInstanceCapacity", "CLUSTER_CAPACITY"),
         (r"subnet is not large enough|not enough free addresses|InsufficientFreeAddresses", "CLUSTER_CAPACITY"),
