@@ -28,7 +28,7 @@ def component(state: State, ports: Ports, secrets: Secrets, env: Mapping[str, st
         *("--logs", str(state.logs / "emr"), "--state", str(state.emr), "--ready", str(state.aws_ready)),
         *("--create-buckets", "--slots", str(slots(cores, memory))),
     ]
-    if cache := _user_cache():
+    if cache := _cache():
         command += ["--cache", str(cache)]
     if chaos:
         command += ["--chaos", chaos]
@@ -49,8 +49,13 @@ def slots(cores: int, memory: int) -> int:
     return max(1, min(cores, int((memory - _OTHERS) // _JOB), _MOST))
 
 
-def _user_cache() -> Path | None:
-    """The folder for archives that all state folders of this user share; None for a user without a home."""
+def _cache() -> Path | None:
+    """The folder for archives that all state folders share: in the virtual environment, as its Spark is and goes with
+    it; where none is to be written to, in the user's home. None for a user without a home.
+    """
+    environment = Path(sys.prefix)
+    if sys.prefix != sys.base_prefix and os.access(environment, os.W_OK):
+        return environment / "var" / "cache" / "sluicegate"
     with suppress(RuntimeError):
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sluicegate"
     return None
