@@ -221,6 +221,9 @@ class Spark:
         while True:
             try:
                 self.deferred = call()
+                if self.world.kill_at_call:  # it made none: it is killed before Airflow hears of the deferral
+                    self.world.kill_at_call = False
+                    raise KilledError
             except (KilledError, Exception) as error:
                 if isinstance(error, FatalFault) or self.task.try_number > self.task.max_tries:
                     return "failed"

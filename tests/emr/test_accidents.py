@@ -16,6 +16,8 @@ from sluicegate.testing.emr import AwsError, LostAnswerError, ScriptedEmr
 from tests.docs.tables import DOCS, between
 from tests.emr.accidents import Flow, KilledError, Spark, Stock, World, accidents
 
+pytestmark = pytest.mark.system
+
 SHOWN = between((DOCS / "clusters.md").read_text(encoding="utf-8"), "accidents")[0].splitlines()
 
 PLACES = {

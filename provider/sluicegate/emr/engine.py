@@ -35,7 +35,7 @@ DUPLICATE = "duplicate"
 _FRESH = timedelta(seconds=15)
 """How long ago a list may have been read when a cluster is asked for."""
 
-CLAIM = 1.0
+CLAIM = 0.5
 """Seconds at least between a claim and the look whether it still holds: longer than a store takes to write."""
 
 _ELSEWHERE = ("CLUSTER_CAPACITY", "CLUSTER_SPOT_LOST")
@@ -66,7 +66,7 @@ class Engine:
         self._try, self._work = this, work
         self._clock, self._sleep = clock, sleep
         self._notes = Notes(store, this.generation, this.since, DOUBT, clock)
-        self._looked = clock()
+        self._looked = self._claimed_at = clock()
         self._stopped = False
 
     def begin(self) -> Wait | Ended | None:
@@ -146,10 +146,10 @@ class Engine:
                 log.info("Cluster %s has done the work, which was not reported yet", _shown(decision.cluster))
                 return self._reported(decision.cluster.cluster_id)
             if self._notes.claim(decision.attempt):
-                claimed = self._clock()
+                self._claimed_at = self._clock()
                 if decision.attempt not in requests:
                     requests[decision.attempt] = self._work.request(decision.attempt, placement)
-                self._sleep(max(CLAIM - (self._clock() - claimed).total_seconds(), 0.0))
+                self._sleep(max(CLAIM - (self._clock() - self._claimed_at).total_seconds(), 0.0))
                 cluster_id = self._start(decision.attempt, requests[decision.attempt])
                 if cluster_id is not None:
                     return self._started(cluster_id, decision.attempt, requests[decision.attempt])
@@ -189,7 +189,9 @@ class Engine:
         log.info("Started cluster %s (%s), attempt %d", name, cluster_id, attempt)
         if self._notes.asks > 1:
             self._sleep_out_lag()
-        if set(self._client.live(self._key)) - {cluster_id}:
+        # The claim keeps other tries away. Where it perhaps has not, another look at the list is worth a call.
+        was_quick = self._clock() - self._claimed_at <= _FRESH and self._notes.asks == 1
+        if not (was_quick and self._notes.store is not None) and set(self._client.live(self._key)) - {cluster_id}:
             decision = decide(self._find(), finished_attempt=self._notes.settled)
             if decision.surplus:
                 log.warning("Two clusters for one task: ending %s", ", ".join(map(_shown, decision.surplus)))

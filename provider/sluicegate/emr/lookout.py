@@ -65,9 +65,12 @@ class Lookout:
         """Whether a list costs less than to ask for each cluster."""
         return len(self._waits) > 1 + len(self.listed) // _PAGE
 
-    def look(self, cluster_id: str, *, max_age: timedelta) -> ClusterStatus:
-        """How the cluster is, or was at most `max_age` ago. That it has ended is always asked for and never guessed."""
-        if not self.shares:
+    def look(self, cluster_id: str, *, max_age: timedelta, lists: bool = False) -> ClusterStatus:
+        """How the cluster is, or was at most `max_age` ago. That it has ended is always asked for and never guessed.
+
+        :param lists: look into the list also where it costs more
+        """
+        if not self.shares and not lists:
             return self.client.describe(cluster_id)
         if self.read is None or self._clock() - self.read > max_age:
             self.listed, self.read = self.client.running(), self._clock()

@@ -25,7 +25,7 @@ __all__ = ["Event", "Subject", "Watch", "pause", "progress"]
 SHORTEST, LONGEST = 2.0, 120.0
 """Seconds between two looks at the cluster."""
 
-_ENDING = 30.0
+_ENDING = 45.0
 """The longest pause while the cluster ends, which takes it a minute or two."""
 
 _STEPS_EVERY = 300.0
@@ -54,16 +54,16 @@ class Subject:
 def pause(state: str, waited: float, ran: float, failures: int = 0) -> float:
     """Seconds until the next look.
 
-    While a cluster starts, three times as long as was waited: nothing happens for minutes, unless it is a local one.
+    While a cluster starts, five times as long as was waited: nothing happens for minutes, unless it is a local one.
     While it runs, two thirds of how long it has `ran`: the end of a short job is noticed soon. Longer while AWS does
     not answer.
     """
     if state == "TERMINATING":
-        calm = min(max(waited / 20, SHORTEST), _ENDING)
+        calm = min(max(waited / 10, SHORTEST), _ENDING)
     elif state in ("RUNNING", "WAITING"):
         calm = min(max(ran / 1.5, waited / 10, SHORTEST), LONGEST)
     else:
-        calm = min(max(3 * waited, SHORTEST), LONGEST)
+        calm = min(max(5 * waited, SHORTEST), LONGEST)
     return calm if not failures else min(max(calm, SHORTEST * 2.0 ** min(failures, 8)), 2 * LONGEST)
 
 
@@ -96,8 +96,7 @@ class Watch:
         self._state, self._ran_since = "", subject.since
         self._steps: Sequence[StepStatus] = ()
         self._asked_for_steps: datetime | None = None
-        self._twins_since: datetime | None = subject.since
-        """When the list was last read for twins; None once that is done for good."""
+        self._has_looked_for_twins = False
 
     def until_first_look(self) -> float:
         """Seconds: of a cluster that was started just now, nothing is to be seen."""
@@ -108,9 +107,13 @@ class Watch:
     def look(self, lookout: Lookout) -> Event | float:
         """The event that ends the wait, or seconds until the next look."""
         try:
-            cluster = lookout.look(self._subject.cluster_id, max_age=timedelta(seconds=self._paused / 2))
+            listing = lookout.shares or self._is_twin_time()
+            age = timedelta(seconds=self._paused / 2)
+            cluster = lookout.look(self._subject.cluster_id, max_age=age, lists=listing)
             self._report(lookout, cluster)
-            self._end_twins(lookout)
+            if listing:
+                self._end_twins(lookout)
+                self._has_looked_for_twins |= self._is_twin_time()
         except Exception as error:
             return self.failed(error)
         self._failures = 0
@@ -155,19 +158,14 @@ class Watch:
         ran = (self._clock() - self._ran_since).total_seconds()
         return (self._clock() - self._asked_for_steps).total_seconds() >= min(ran / 1.5, _STEPS_EVERY)
 
-    def _end_twins(self, lookout: Lookout) -> None:
-        """A cluster of the same task that no list showed when ours was started: the younger one ends.
+    def _is_twin_time(self) -> bool:
+        """Whether it is time for the one list that a wait alone reads: whatever lag had hidden is in it."""
+        return not self._has_looked_for_twins and self._clock() - self._subject.since > DOUBT
 
-        A list that is read for all waits is looked through each time; otherwise one is read when lag is over.
-        """
+    def _end_twins(self, lookout: Lookout) -> None:
+        """A cluster of the same task that no list showed when ours was started: the younger one ends."""
         subject = self._subject
-        if lookout.shares and lookout.read is not None:
-            named = [c.cluster_id for c in lookout.listed if subject.key.attempt(c.name) is not None]
-        elif self._twins_since is not None and self._clock() - self._twins_since > DOUBT:
-            named = lookout.client.live(subject.key)
-            self._twins_since = None
-        else:
-            return
+        named = [c.cluster_id for c in lookout.listed if subject.key.attempt(c.name) is not None]
         if set(named) <= {subject.cluster_id}:
             return
         found = lookout.client.find(subject.key, since=None)
