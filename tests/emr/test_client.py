@@ -8,6 +8,7 @@ import pytest
 from sluicegate.emr.client import EmrClient
 from sluicegate.emr.connection import Aws
 from sluicegate.emr.names import RunKey
+from sluicegate.emr.verdict import verdict
 from sluicegate.faults import FatalFault, TransientFault
 from sluicegate.testing.emr import AwsError
 
@@ -122,3 +123,15 @@ def test_a_step_that_never_ran_keeps_its_place_before_one_that_was_added_by_hand
     assert [step.name for step in client.steps("j-0001")] == ["a", "b", "by hand"]
     (found,) = client.find(KEY, since=SINCE)
     assert not found.complete
+
+
+@pytest.mark.parametrize("written", ["2026-01-01 10:00", "tomorrow", ""])
+def test_a_deadline_of_which_a_person_has_made_no_moment_breaks_nothing(
+    aws: Any, client: EmrClient, written: str
+) -> None:
+    client.run(request(KEY.name(1), **{"sluicegate:not-after": written}))
+    (found,) = client.find(KEY, since=None)
+    assert (found.live, found.not_after) == (True, None)
+    aws.finish("j-0001")
+    cluster = client.describe("j-0001")
+    assert verdict(cluster, [], max_runtime=timedelta(hours=1)) is not None

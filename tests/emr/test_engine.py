@@ -97,6 +97,7 @@ class Task:
     def engine(self, generation: str = "2/2", **of_try: Any) -> Engine:
         def request(attempt: int, placement: int) -> dict[str, Any]:
             tags = {
+                "run": KEY.digest,
                 "generation": generation,
                 "placement": str(placement),
                 "not-after": (self.emr.now + timedelta(hours=5)).isoformat(),
@@ -219,6 +220,14 @@ def test_a_cluster_that_lag_hides_ends_with_its_task(task: Task) -> None:
     with pytest.raises(FaultError):
         task.engine(again=False).after({"outcome": "failed", "detail": "it died"})
     assert task.emr.clusters["j-1"].terminal
+
+
+def test_a_copy_of_a_cluster_whose_tags_a_person_has_taken_off_does_not_end_with_the_task(task: Task) -> None:
+    task.begin()
+    copy = replace(task.emr.clusters["j-1"], cluster_id="j-2", tags={})
+    task.emr.clusters["j-2"] = copy
+    task.engine().end("killed")
+    assert [id_ for id_, cluster in task.emr.clusters.items() if not cluster.terminal] == ["j-2"]
 
 
 def test_work_of_this_generation_is_not_done_twice_though_the_store_is_lost(task: Task) -> None:

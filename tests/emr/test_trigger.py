@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from sluicegate.emr import trigger as trigger_module
 from sluicegate.emr import watch as module
+from sluicegate.emr.connection import Aws
 from sluicegate.emr.names import RunKey
 from sluicegate.emr.tags import own_tags
 from sluicegate.emr.trigger import ClusterTrigger
@@ -78,6 +80,19 @@ def test_a_refusal_is_passed_on_as_a_fault(running: Any) -> None:
     event = asyncio.run(first(waiting()))
     assert event["outcome"] == "error"
     assert event["code"] == "AWS_DENIED"
+
+
+def test_keys_that_were_changed_while_the_cluster_ran_are_read_anew(
+    running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trigger_module, "_TRUSTED", timedelta())
+    read: list[str | None] = []
+    connect = Aws.__init__
+    monkeypatch.setattr(Aws, "__init__", lambda self, id_: read.append(id_) or connect(self, id_))
+    running.before["DescribeCluster"] = [AwsError("UnrecognizedClientException"), AwsError("ExpiredTokenException")]
+    running.finish("j-0001")
+    assert asyncio.run(first(waiting()))["outcome"] == "ended"
+    assert read == ["aws_default"] * 3
 
 
 def test_the_deadline_fires_while_the_cluster_runs(running: Any) -> None:

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from sluicegate.emr.attempt import LIVE_STATES, Found
 from sluicegate.emr.connection import Aws
 from sluicegate.emr.names import RunKey
-from sluicegate.emr.tags import ENDED_BY, GENERATION, NOT_AFTER, PLACEMENT, RUN
+from sluicegate.emr.tags import ENDED_BY, GENERATION, PLACEMENT, RUN, deadline
 from sluicegate.emr.verdict import TERMINAL_STATES, ClusterStatus, StepStatus, complete, own
 from sluicegate.faults import FaultError, classify
 
@@ -144,7 +144,6 @@ class EmrClient:
         if attempt is None or cluster.tags.get(RUN) != key.digest:
             return None
         assert cluster.created is not None  # EMR always says when
-        end = cluster.tags.get(NOT_AFTER)
         # One that runs does so since its first step.
         steps = [] if cluster.state in LIVE_STATES else own(cluster, self.steps(cluster_id))
         return Found(
@@ -158,7 +157,7 @@ class EmrClient:
             ended_by_us=ENDED_BY in cluster.tags,
             generation=cluster.tags.get(GENERATION, ""),
             placement=int(cluster.tags.get(PLACEMENT, "0")),
-            not_after=datetime.fromisoformat(end) if end else None,
+            not_after=deadline(cluster.tags),
         )
 
     def _known(self, key: RunKey, cluster_id: str) -> Found | None:

@@ -19,7 +19,7 @@ from sluicegate.emr.names import RunKey
 from sluicegate.emr.notes import Notes
 from sluicegate.emr.record import Record, Store
 from sluicegate.emr.request import not_after
-from sluicegate.emr.tags import DEADLINE, ENDED_BY, NOT_AFTER, PLACEMENT
+from sluicegate.emr.tags import DEADLINE, ENDED_BY, NOT_AFTER, PLACEMENT, RUN
 from sluicegate.emr.task import Client, Ended, Try, Wait, Work
 from sluicegate.emr.verdict import ClusterStatus, StepStatus, complete, own, verdict
 from sluicegate.faults import FatalFault, TransientFault, classify, fault
@@ -302,18 +302,20 @@ class Engine:
 
     def _end(self, why: str) -> list[str]:
         """End what the list shows, and what is known by its id: the list may be behind."""
-        ended = self._client.live(self._key)
-        known = self._notes.known
-        if known and known not in ended and self._runs(known):
-            ended.append(known)
+        named = dict.fromkeys([*self._client.live(self._key), *filter(None, [self._notes.known])])
+        ended = [cluster_id for cluster_id in named if self._runs(cluster_id)]
         self._client.terminate(ended, why=why)
         return ended
 
     def _runs(self, cluster_id: str) -> bool:
+        """Whether it runs and is of this task: a person may have made a copy, which has its name, and taken the tags
+        off.
+        """
         try:
-            return self._client.describe(cluster_id).state in LIVE_STATES
+            cluster = self._client.describe(cluster_id)
         except FatalFault:
             return False  # AWS does not know it
+        return cluster.state in LIVE_STATES and cluster.tags.get(RUN) == self._key.digest
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -15,7 +15,7 @@ from sluicegate.pipeline.check.cluster import TAG
 
 __all__ = [
     "DEADLINE", "ENDED_BY", "GENERATION", "LONGEST_VALUE", "NOT_AFTER", "PLACEMENT", "RUN", "STEPS", "TAG", "Owner",
-    "Unowned", "decoded", "encoded", "own_tags", "owner",
+    "Unowned", "deadline", "decoded", "encoded", "own_tags", "owner",
 ]  # fmt: skip
 
 RUN = f"{TAG}run"
@@ -120,6 +120,15 @@ def owner(name: str, tags: Mapping[str, str], deployment: str) -> Owner | Unowne
     if ends is not None and ends.tzinfo is None:
         return Unowned(f"its tag {NOT_AFTER} has no time zone")
     return Owner(key, decoded(tags.get(f"{TAG}pipeline", "")) or key.dag_id, attempt, ends)
+
+
+def deadline(tags: Mapping[str, str]) -> datetime | None:
+    """When a cluster must be gone, by its tag; None without it, and where a person has made no moment of it."""
+    try:
+        ends = datetime.fromisoformat(decoded(tags.get(NOT_AFTER, "")))
+    except ValueError:
+        return None
+    return ends if ends.tzinfo else None
 
 
 def encoded(value: str) -> str:

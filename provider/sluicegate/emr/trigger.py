@@ -25,6 +25,10 @@ _RENEWED = timedelta(minutes=30)
 """How long new waits use the connection that was read for the first: its keys may have been changed since."""
 
 
+_TRUSTED = timedelta(minutes=1)
+"""How long a connection is not read anew where AWS refuses its keys or does not answer."""
+
+
 @dataclass
 class _Shared:
     """What the waits of one event loop share that use the same connection: they look one after the other."""
@@ -102,6 +106,9 @@ class ClusterTrigger(BaseTrigger):
                     else:
                         seen = await asyncio.to_thread(watch.look, lookout)
                         await asyncio.to_thread(self._end_orphans, shared, lookout)
+                    if watch.failing and lookout is not None and self._is_outdated(shared, lookout):
+                        lookout.leave(self.cluster_id)
+                        lookout, seen = None, 0.0 if isinstance(seen, dict) else seen
                 if isinstance(seen, dict):
                     yield TriggerEvent(seen)  # type: ignore[no-untyped-call]
                     return
@@ -126,11 +133,17 @@ class ClusterTrigger(BaseTrigger):
     async def _joined(self, shared: _Shared) -> Lookout:
         from sluicegate.emr.lookout import Lookout
 
-        if shared.lookout is None or shared.made is None or datetime.now(UTC) - shared.made > _RENEWED:
+        if shared.lookout is None or _is_older(shared, _RENEWED):
             shared.client = await asyncio.to_thread(self._client)
             shared.lookout, shared.made = Lookout(shared.client), datetime.now(UTC)
         shared.lookout.join(self.cluster_id)
         return shared.lookout
+
+    def _is_outdated(self, shared: _Shared, lookout: Lookout) -> bool:
+        """Whether the keys that did not work may have been changed since they were read; then all read them anew."""
+        if lookout is shared.lookout and _is_older(shared, _TRUSTED):
+            shared.lookout = None
+        return lookout is not shared.lookout
 
     def _end_orphans(self, shared: _Shared, lookout: Lookout) -> None:
         """End what no wait of this triggerer and no task needs, of what a list has shown that was read anyway."""
@@ -172,3 +185,7 @@ class ClusterTrigger(BaseTrigger):
         from sluicegate.emr.connection import Aws
 
         return EmrClient(Aws(self.aws_conn_id), attempts=attempts)
+
+
+def _is_older(shared: _Shared, age: timedelta) -> bool:
+    return shared.made is None or datetime.now(UTC) - shared.made > age

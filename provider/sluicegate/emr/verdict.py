@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sluicegate.emr.tags import NOT_AFTER, STEPS
+from sluicegate.emr.tags import STEPS, deadline
 from sluicegate.faults import FaultError, emr_fault, fault
 from sluicegate.faults.spark_log import TIMED_OUT_STATUS
 from sluicegate.pipeline.text.quantities import format_duration
@@ -135,7 +135,7 @@ def _cluster_fault(cluster: ClusterStatus, steps: Sequence[StepStatus], facts: d
 
 def _late(cluster: ClusterStatus) -> datetime | None:
     """The deadline of a cluster that ended after it by itself, as its watchdog makes it."""
-    ends = datetime.fromisoformat(said) if (said := cluster.tags.get(NOT_AFTER)) else None
+    ends = deadline(cluster.tags)
     if ends is None or cluster.ended is None or cluster.reason_code == "USER_REQUEST" or cluster.ended < ends:
         return None
     return ends.astimezone(UTC)

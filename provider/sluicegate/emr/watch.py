@@ -98,6 +98,11 @@ class Watch:
         self._asked_for_steps: datetime | None = None
         self._has_looked_for_twins = False
 
+    @property
+    def failing(self) -> bool:
+        """Whether the last look brought nothing."""
+        return self._failures > 0
+
     def until_first_look(self) -> float:
         """Seconds: of a cluster that was started just now, nothing is to be seen."""
         now = self._clock()
@@ -124,9 +129,9 @@ class Watch:
     def failed(self, error: Exception) -> Event | float:
         """As `look`, which could not."""
         found = classify(error)
+        self._failures += 1
         if not isinstance(found, TransientFault):
             return self._event("error", code=found.code, detail=found.detail)
-        self._failures += 1
         if self._failures == 1:
             self._log.warning("AWS does not say how %s is; asking again: %s", self._subject.cluster_id, found)
         return self._next()
