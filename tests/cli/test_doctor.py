@@ -87,6 +87,18 @@ def test_a_local_aws_has_buckets_to_look_at_and_no_roles(dags: Path, aws: Any) -
     assert "there is no bucket logs" in seen["logs s3://logs/emr/"]["detail"]
 
 
+def test_a_connection_without_a_region_is_a_finding_and_no_stack_trace(
+    dags: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", '{"conn_type": "aws", "login": "a", "password": "b"}')
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    done = doctor(dags, "--aws")
+    assert (done.exit_code, done.exception.__class__) == (1, SystemExit)
+    assert "FAIL    connection lake: NoRegionError: You must specify a region." in done.stdout
+
+
 def test_the_airflow_that_runs_is_asked_for_its_components_and_pools(dags: Path, airflow: Server) -> None:
     seen = found(doctor(dags, "--json"))
     assert seen["Airflow's triggerer"]["status"] == "ok"

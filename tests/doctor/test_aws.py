@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -15,7 +16,9 @@ from moto import mock_aws
 
 from sluicegate.doctor.aws import _clock, _folder, account
 from sluicegate.doctor.finding import Finding, Status
-from sluicegate.doctor.policy import simulated_actions
+from sluicegate.doctor.machines import machines_of
+from sluicegate.doctor.policy import Places
+from sluicegate.local.aws import LocalAws
 from sluicegate.pipeline.keys.cluster import Cluster
 
 REGION = "eu-central-1"
@@ -27,13 +30,17 @@ class Wanted:
     clusters: Sequence[Cluster] = ()
     folders: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def places(self) -> Places:
+        return Places("prod", self.clusters, frozenset(self.folders), frozenset({"s3://logs/emr/"}))
+
 
 class Iam:
     """moto's, and a simulation of policies, which it does not have."""
 
     def __init__(self, real: Any, denied: frozenset[str]) -> None:
         self._real, self._denied = real, denied
-        self.asked: dict[str, Any] = {}
+        self.asked: list[dict[str, Any]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -43,7 +50,7 @@ class Iam:
         return self
 
     def paginate(self, **asked: Any) -> list[dict[str, Any]]:
-        self.asked = asked
+        self.asked.append(asked)
         decisions = {name: "implicitDeny" if name in self._denied else "allowed" for name in asked["ActionNames"]}
         return [
             {"EvaluationResults": [{"EvalActionName": name, "EvalDecision": one} for name, one in decisions.items()]}
@@ -200,10 +207,57 @@ def test_a_bucket_that_cannot_be_written_fails_where_a_step_writes_itself(
 
 def test_actions_that_are_denied_are_named(aws: Account) -> None:
     aws.denied = frozenset({"iam:PassRole"})
-    found = by_check(aws)
+    found = by_check(aws, cluster())
     assert status(found, "permissions") is Status.WARN
     assert found["permissions"].detail.endswith("iam:PassRole")
-    assert aws.iam.asked["ActionNames"] == simulated_actions()
+
+
+def test_permissions_are_simulated_on_what_a_step_uses_under_the_conditions_of_the_policy(aws: Account) -> None:
+    by_check(aws, cluster(), code="artifacts")
+    asked = {name: each for each in aws.iam.asked for name in each["ActionNames"]}
+    [tagged] = asked["elasticmapreduce:TerminateJobFlows"]["ContextEntries"]
+    assert tagged["ContextKeyName"] == "elasticmapreduce:ResourceTag/sluicegate:deployment"
+    assert tagged["ContextKeyValues"] == ["prod"]
+    assert asked["elasticmapreduce:TerminateJobFlows"]["ResourceArns"] == [
+        f"arn:aws:elasticmapreduce:{REGION}:123456789012:cluster/sluicegate"
+    ]
+    assert asked["s3:PutObject"]["ResourceArns"] == ["arn:aws:s3:::code/x/sluicegate"]
+    assert asked["iam:PassRole"]["ResourceArns"] == ["arn:aws:iam::123456789012:role/EMR_EC2_DefaultRole"]
+
+
+def test_a_bucket_that_keeps_versions_keeps_none_of_the_probe(aws: Account) -> None:
+    s3 = aws.client("s3", attempts=1)
+    s3.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_bucket_versioning(Bucket="code", VersioningConfiguration={"Status": "Enabled"})
+    [found] = _folder(s3, "s3://code/x/", "artifacts", local=False)
+    left = s3.list_object_versions(Bucket="code")
+    assert (found.status, left.get("Versions", []), left.get("DeleteMarkers", [])) == (Status.OK, [], [])
+
+
+def test_a_local_bucket_that_the_probe_made_is_taken_away(tmp_path: Path) -> None:
+    known = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": "us-east-1"}
+    with LocalAws(tmp_path / "s3", create_buckets=True) as local:
+        s3 = boto3.client("s3", endpoint_url=local.endpoint_url, **known)
+        [found] = _folder(s3, "s3://code/x/", "artifacts", local=True)
+        assert (found.status, s3.list_buckets()["Buckets"]) == (Status.OK, [])
+
+
+@pytest.mark.parametrize(
+    ("shape", "most"),
+    [
+        ({"instances": {"primary": "m", "core": "m", "task": "m"}, "scaling": {"min": 1, "max": 20}}, 21),
+        (
+            {
+                "fleets": {"primary": "m", "core": {"types": {"type": "m", "weight": 4}, "on_demand": 4}},
+                "scaling": {"min": 4, "max": 40},
+            },
+            11,
+        ),
+    ],
+)
+def test_a_cluster_counts_as_large_as_scaling_lets_it_grow(shape: dict[str, Any], most: int) -> None:
+    found = Cluster.model_validate({"release": "emr-7.13.0"} | shape)
+    assert sum(each.count for each in machines_of(found)) == most
 
 
 @pytest.mark.parametrize(

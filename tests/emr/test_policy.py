@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from sluicegate.doctor.policy import CALLS, Places, policy, simulated_actions
+from sluicegate.doctor.policy import CALLS, Places, policy
 from sluicegate.emr.client import EmrClient
 from sluicegate.emr.connection import Aws
 from sluicegate.emr.names import RunKey
@@ -88,13 +88,21 @@ def test_the_calls_of_the_doctor_are_those_of_the_table(made: Made, monkeypatch:
     assert made - also_by_steps == {(call.service, call.operation) for call in CALLS if call.doctor} - also_by_steps
 
 
-def test_every_action_of_the_table_is_in_the_policy_and_in_the_simulation() -> None:
+def test_every_action_of_the_table_is_in_the_policy() -> None:
     cluster = Cluster.model_validate({"release": "emr-7.13.0", "instances": {"primary": "m5.xlarge"}})
     places = Places("prod", [cluster], frozenset({"s3://code/"}), frozenset({"s3://logs/"}), frozenset({"lake"}))
     allowed = {action for one in policy(places)["Statement"] for action in one["Action"]}
     assert allowed == {call.action for call in CALLS} | {"iam:PassRole"}
     own = {action for one in policy(places, doctor=False)["Statement"] for action in one["Action"]}
-    assert own == set(simulated_actions())
+    assert own == {call.action for call in CALLS if not call.doctor} | {"iam:PassRole"}
     for one in policy(places)["Statement"]:
         for action in one["Action"]:
             assert action not in CHANGING or "Condition" in one, action
+
+
+def test_an_instance_profile_is_passed_as_its_role() -> None:
+    profile = "arn:aws:iam::123456789012:instance-profile/data"
+    shape = {"release": "emr-7.13.0", "instances": {"primary": "m5.xlarge"}, "job_flow_role": profile}
+    places = Places("prod", [Cluster.model_validate(shape)], frozenset(), frozenset())
+    [passed] = [one for one in policy(places)["Statement"] if one["Sid"] == "PassMachineRole"]
+    assert passed["Resource"] == ["arn:aws:iam::123456789012:role/data"]

@@ -104,7 +104,7 @@ def _findings(tree: object, needs: Needs, options: AirflowOptions, *, aws: bool)
     yield from found
     yield from _of_airflow(needs, options)
     if aws:
-        yield from accounts(needs, options.state)
+        yield from accounts(needs, options.state, deployment_of(options.state))
 
 
 def _of_airflow(needs: Needs, options: AirflowOptions) -> Iterator[Finding]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sluicegate.doctor.finding import Finding, fail
+from sluicegate.doctor.finding import Finding, fail, looked
 from sluicegate.doctor.needs import Needs, needs_of
 from sluicegate.doctor.policy import Places
 from sluicegate.pipeline.keys.cluster import Cluster
@@ -52,16 +53,18 @@ def policy_places(needs: Needs, deployment: str) -> Places:
 class _Wanted:
     clusters: Sequence[Cluster]
     folders: Mapping[str, str]
+    places: Places
 
 
-def accounts(needs: Needs, state: Path) -> Iterator[Finding]:
+def accounts(needs: Needs, state: Path, deployment: str) -> Iterator[Finding]:
     """What is found in the accounts behind the connections to AWS, one after the other."""
     from sluicegate.doctor.aws import account
     from sluicegate.faults import CATALOGUE, classify
 
     for name in needs.aws or {"aws_default": frozenset[str]()}:
         clusters = needs.clusters.get(name, ())
-        folders = {uri: "logs" for one in clusters if (uri := one.log_uri)}
+        logs = frozenset(uri for one in clusters if (uri := one.log_uri))
+        folders = dict.fromkeys(sorted(logs), "logs")
         folders |= dict.fromkeys(needs.artifacts if clusters else (), "artifacts")
         try:
             aws = aws_of(name, state)
@@ -69,7 +72,9 @@ def accounts(needs: Needs, state: Path) -> Iterator[Finding]:
             found = classify(unusable)
             yield fail(f"connection {name}", found.detail or str(found), CATALOGUE[found.code].remedy)
             continue
-        yield from account(aws, _Wanted(clusters, folders))
+        there = Places(deployment, tuple(clusters), needs.artifacts if clusters else frozenset(), logs, needs.measured)
+        # What no look of it expects, such as a connection that names no region, is one more finding.
+        yield from looked(f"connection {name}", partial(account, aws, _Wanted(clusters, folders, there)))
 
 
 def aws_of(name: str, state: Path) -> Aws:

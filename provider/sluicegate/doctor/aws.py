@@ -15,10 +15,11 @@ from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
-from sluicegate.doctor.finding import Finding, Look, Status, fail, looked, ok, skipped, warn
+from sluicegate.doctor.finding import Finding, Look, fail, looked, ok, skipped, warn
 from sluicegate.doctor.machines import Machines, machines_of, types_of
 from sluicegate.doctor.needs import bucket_of
-from sluicegate.doctor.policy import simulated_actions
+from sluicegate.doctor.permissions import permissions
+from sluicegate.doctor.policy import Places
 from sluicegate.pipeline.keys.cluster import Cluster
 
 __all__ = ["PROBE", "Clients", "Wanted", "account"]
@@ -32,6 +33,7 @@ _SKEW_WARN, _SKEW_FAIL = 60, 300
 _QUOTAS = {"on_demand": "L-1216C47A", "spot": "L-34B43A08"}
 """EC2's quotas of vCPUs of standard machines, by market."""
 _STANDARD = frozenset("acdhimrtz")
+_MISSING = frozenset({"404", "NoSuchEntity", "InvalidInstanceType"})
 
 
 class Clients(Protocol):
@@ -48,6 +50,10 @@ class Wanted(Protocol):
     @property
     def folders(self) -> Mapping[str, str]:
         """By `s3://` folder, what it is for: `artifacts` or `logs`."""
+
+    @property
+    def places(self) -> Places:
+        """What the policy is about that a step needs."""
 
 
 def account(
@@ -68,7 +74,10 @@ def account(
         return
     for check, look in _of_clusters(aws, emr, wanted.clusters):
         yield from looked(check, look)
-    yield from looked("permissions", lambda: _permissions(aws.client("iam", attempts=2), identity.arn))
+    yield from looked(
+        "permissions",
+        lambda: permissions(aws.client("iam", attempts=2), identity.arn, emr.meta.region_name, wanted.places),
+    )
 
 
 def _of_clusters(aws: Clients, emr: Any, clusters: Sequence[Cluster]) -> Iterator[tuple[str, Look]]:
@@ -126,14 +135,19 @@ def _folder(s3: Any, folder: str, purpose: str, local: bool) -> Iterator[Finding
         return
     bucket, prefix = place
     key = "/".join(part for part in (prefix, f"{PROBE}{uuid4().hex}") if part)
+    there = True
     try:
-        # The local S3 may make a bucket when it is written to.
+        # The local S3 makes a bucket when it is written to.
+        there = not local or _there(lambda: s3.head_bucket(Bucket=bucket)) is not None
         region = None if local else s3.head_bucket(Bucket=bucket).get("BucketRegion")
-        s3.put_object(Bucket=bucket, Key=key, Body=b"")
+        version = s3.put_object(Bucket=bucket, Key=key, Body=b"").get("VersionId")
     except ClientError as error:
         yield _unwritten(check, bucket, purpose, error)
         return
-    if left := _left(s3, bucket, key):
+    left = _left(s3, bucket, key, version)
+    if not there:
+        s3.delete_bucket(Bucket=bucket)
+    if left:
         yield warn(check, left, "Delete it, and allow s3:DeleteObject for the doctor (`sluicegate doctor --policy`).")
         return
     here = s3.meta.region_name
@@ -158,10 +172,10 @@ def _unwritten(check: str, bucket: str, purpose: str, error: ClientError) -> Fin
     )
 
 
-def _left(s3: Any, bucket: str, key: str) -> str:
-    """What is left behind because it cannot be deleted."""
+def _left(s3: Any, bucket: str, key: str, version: str | None) -> str:
+    """What is left behind because it cannot be deleted; with its version, or the bucket would keep it."""
     try:
-        s3.delete_object(Bucket=bucket, Key=key)
+        s3.delete_object(Bucket=bucket, Key=key, **({"VersionId": version} if version else {}))
     except ClientError as error:
         return f"it can be written, and s3://{bucket}/{key} cannot be deleted again: {_code(error)}"
     return ""
@@ -260,38 +274,18 @@ def _vcpus(machines: Sequence[Machines], market: str, vcpus: Mapping[str, int]) 
     return sum(some.count * vcpus.get(some.type, 0) for some in standard)
 
 
-def _permissions(iam: Any, arn: str) -> Iterator[Finding]:
-    if not arn:
-        yield skipped("permissions", "who calls is not known")
-        return
-    denied: list[str] = []
-    pages = iam.get_paginator("simulate_principal_policy").paginate(
-        PolicySourceArn=_principal(arn), ActionNames=list(simulated_actions())
-    )
-    for page in pages:
-        denied += [str(one["EvalActionName"]) for one in page["EvaluationResults"] if one["EvalDecision"] != "allowed"]
-    if denied:
-        remedy = "`sluicegate doctor --policy` prints a policy that allows them. Conditions on tags are not simulated."
-        yield Finding("permissions", Status.WARN, f"not allowed on everything: {', '.join(sorted(denied))}", remedy)
-    else:
-        yield ok("permissions", f"all {len(simulated_actions())} actions that a step needs")
-
-
-def _principal(arn: str) -> str:
-    """The role behind an assumed role's session: policies are its."""
-    head, _, rest = arn.partition(":assumed-role/")
-    if not rest:
-        return arn
-    return f"{head.replace(':sts:', ':iam:')}:role/{rest.rpartition('/')[0]}"
-
-
 def _there(call: Callable[[], Any]) -> Any:
     """What `call` returns; None when AWS says that there is no such thing."""
     try:
         return call()
     except ClientError as error:
         code = _code(error)
-        if "NotFound" in code or code in {"NoSuchEntity", "InvalidInstanceType"} or _says_missing(error, code):
+        if (
+            "NotFound" in code
+            or code == "404"
+            or code in {"NoSuchEntity", "InvalidInstanceType"}
+            or _says_missing(error, code)
+        ):
             return None
         raise
 

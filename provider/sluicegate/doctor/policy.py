@@ -14,7 +14,7 @@ from sluicegate.doctor.needs import bucket_of
 from sluicegate.emr.tags import TAG, encoded
 from sluicegate.pipeline.keys.cluster import Cluster
 
-__all__ = ["CALLS", "Call", "Places", "policy", "simulated_actions"]
+__all__ = ["CALLS", "Call", "Places", "policy"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ CALLS: tuple[Call, ...] = (
     Call("s3", "HeadBucket", "s3:ListBucket", "artifact bucket", doctor=True),
     Call("s3", "PutObject", "s3:PutObject", "logs", doctor=True),
     Call("s3", "DeleteObject", "s3:DeleteObject", "probe", doctor=True),
+    # Of a bucket that keeps versions: without it the probe would stay below a mark of its deletion.
+    Call("s3", "DeleteObject", "s3:DeleteObjectVersion", "probe", doctor=True),
     Call("sts", "GetCallerIdentity", "sts:GetCallerIdentity", doctor=True),
     Call("iam", "GetRole", "iam:GetRole", doctor=True),
     Call("iam", "GetInstanceProfile", "iam:GetInstanceProfile", doctor=True),
@@ -78,11 +80,6 @@ class Places:
     account: str = "*"
     region: str = "*"
     partition: str = "aws"
-
-
-def simulated_actions() -> list[str]:
-    """Every action that a step needs, once."""
-    return sorted({call.action for call in CALLS if not call.doctor} | {"iam:PassRole"})
 
 
 def policy(places: Places, *, doctor: bool = True) -> dict[str, Any]:
@@ -111,7 +108,7 @@ def _statements(places: Places, doctor: bool) -> Iterator[dict[str, Any]]:
         yield _statement("Doctor", free, ["*"])
         probes = [f"{folder}.sluicegate-doctor-*" for folder in _folders(places, places.artifacts | places.log_uris)]
         if probes:
-            yield _statement("DoctorWrites", ["s3:DeleteObject", "s3:PutObject"], probes)
+            yield _statement("DoctorWrites", ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"], probes)
 
 
 def _roles(places: Places) -> Iterator[dict[str, Any]]:
@@ -120,12 +117,18 @@ def _roles(places: Places) -> Iterator[dict[str, Any]]:
         ("Machine", "ec2.amazonaws.com", {one.job_flow_role for one in places.clusters}),
     )
     for name, service, roles in passed:
-        arns = [one if one.startswith("arn:") else f"arn:{places.partition}:iam::{places.account}:role/{one}"
-                for one in sorted(roles)]  # fmt: skip
+        arns = sorted({_role(places, one) for one in roles})
         if arns:
             yield _statement(
                 f"Pass{name}Role", ["iam:PassRole"], arns, {"StringEquals": {"iam:PassedToService": service}}
             )
+
+
+def _role(places: Places, role: str) -> str:
+    """Its ARN. What is passed is a role: that of an instance profile is taken to be called as the profile is."""
+    if role.startswith("arn:"):
+        return role.replace(":instance-profile/", ":role/")
+    return f"arn:{places.partition}:iam::{places.account}:role/{role}"
 
 
 def _buckets(places: Places) -> Iterator[dict[str, Any]]:

@@ -67,6 +67,12 @@ def _job(job: Job) -> Iterator[Unsound]:
         for key in _ONLY_SPARK:
             if getattr(job, key):
                 yield Unsound((key,), f"`{key}` is for a spark-submit, and this is a `command`: put it there", key=True)
+    elif not job.path:
+        yield Unsound(("command",), "expected the words of a command: `command: [s3-dist-cp, --src, …]`")
+    elif _torn(job.path):
+        yield Unsound(("path",), _TORN)
+    if job.command and not job.command[0].strip():
+        yield Unsound(("command", 0), "expected the name of a command")
     length = sum(len(_TEMPLATE.sub("", word)) for word in (*job.args, *job.command))
     if length > MOST_WORDS:
         key = "command" if job.command else "args"
@@ -82,10 +88,12 @@ def _job(job: Job) -> Iterator[Unsound]:
 def _uploads(job: Job) -> Iterator[Unsound]:
     for key in ("py_files", "jars", "files"):
         paths: Sequence[str] = getattr(job, key)
-        names = [PurePosixPath(path).name for path in paths]
+        names = [_name(path, key) for path in paths]
         for index, (path, name) in enumerate(zip(paths, names, strict=True)):
             if "," in path:
                 yield Unsound((key, index), "spark-submit separates these by commas: rename what has one in its name")
+            elif _torn(path):
+                yield Unsound((key, index), _TORN)
             elif name in names[:index]:
                 yield Unsound((key, index), f"two of these are called {name}, and only one would be there: rename one")
     for index, path in enumerate(job.py_files):
@@ -93,8 +101,27 @@ def _uploads(job: Job) -> Iterator[Unsound]:
         if suffix == ".whl" and not path.endswith("-none-any.whl"):
             message = "compiled code cannot be imported out of a wheel: install it by one of `bootstrap_actions`"
             yield Unsound(("py_files", index), message)
+        elif "://" in path and suffix in ("", ".whl"):
+            what = "wheel" if suffix else "folder"
+            message = f"Spark's executors import from no {what} in S3: put it there as a .zip, or below the dags root"
+            yield Unsound(("py_files", index), message)
         elif suffix and suffix not in PY_FILES:
             yield Unsound(("py_files", index), f"expected a folder or one of {', '.join(PY_FILES)}, not {path!r}")
+
+
+def _name(path: str, key: str) -> str:
+    """What the file is called on the cluster: folders and wheels below the dags root become a `.zip`."""
+    name = PurePosixPath(path)
+    if key != "py_files" or "://" in path or name.suffix in (".py", ".zip", ".egg"):
+        return name.name
+    return f"{name.stem if name.suffix == '.whl' else name.name}.zip"
+
+
+def _torn(path: str) -> bool:
+    return bool(re.search(r"\s", _TEMPLATE.sub("", path)))
+
+
+_TORN = "spark-submit takes this for a URI, in which there is no space: rename what has one in its name"
 
 
 def _options(job: Job) -> Iterator[Unsound]:

@@ -198,7 +198,7 @@ class Job(Part):
     """What EMR calls it. Default: the file's name, or the command's. Example: `delays`."""
     py_files: SomeOf[Name] = ()
     """What it imports: `.py`, `.zip`, `.egg`, a wheel without compiled code, or a folder, which is zipped; below the
-    dags root, or `s3://` URIs. Example: `[lib/, wheels/holidays-0.60-py3-none-any.whl]`."""
+    dags root, or `s3://` URIs of `.py`, `.zip` and `.egg`. Example: `[lib/, wheels/holidays-0.60-py3-none-any.whl]`."""
     jars: SomeOf[Name] = ()
     """Jars for driver and executors, below the dags root or `s3://` URIs. Example: `s3://code/postgresql.jar`."""
     files: SomeOf[Name] = ()

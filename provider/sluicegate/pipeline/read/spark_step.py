@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
 from sluicegate.pipeline.keys.base import keys_of
 from sluicegate.pipeline.keys.model import Cluster, Job, SparkStep, Step
@@ -10,6 +12,8 @@ from sluicegate.pipeline.read.validate import known_keys, mapping, shown, text, 
 from sluicegate.pipeline.read.yaml_paths import as_written
 
 __all__ = ["read_spark"]
+
+_OBJECT = re.compile(r"s3://[^/]+/.")
 
 
 def read_spark(given: Raw, made: Raw, where: Where, site: Site) -> Step | None:
@@ -70,7 +74,7 @@ def _checked(path: str, where: Where, site: Site, *, or_folder: bool = False) ->
     if "://" not in path:
         if not (or_folder and (site.root / path).is_dir()):
             check_file(path, where, site)
-    elif not path.startswith("s3://"):
+    elif not _OBJECT.match(path):
         what = "a file or folder" if or_folder else "a file"
         site.report.error(where, "uri", f"expected {what} below the dags root or an s3:// URI, not {shown(path)}")
     return path
