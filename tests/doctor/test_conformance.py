@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from sluicegate.cli import app
@@ -173,3 +174,27 @@ def test_the_cluster_is_ended_whatever_happens(emr: Any) -> None:
         talk(emr, endless, patience=0.5, poll=0.05)
     ids = [one["Id"] for one in emr.list_clusters(ClusterStates=["RUNNING", "WAITING", "STARTING"])["Clusters"]]
     assert ids == []
+
+
+class Stubborn:
+    """An EMR that ends no cluster, in the place of one that does."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def terminate_job_flows(self, **_: Any) -> None:
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "TerminateJobFlows")
+
+    def run_job_flow(self, **_: Any) -> None:
+        raise AssertionError("a client that repeats calls starts no cluster")
+
+
+def test_a_cluster_that_cannot_be_ended_is_named_and_what_was_heard_is_kept(emr: Any) -> None:
+    said: list[str] = []
+    heard = talk(Stubborn(emr), request(), poll=0.02, told=said.append, starter=emr)
+    assert heard.cluster_states[-1] == "TERMINATED"
+    assert "could not be ended, and ends by itself after its jobs: " in said[-1]
+    assert "Rate exceeded" in said[-1]

@@ -61,6 +61,15 @@ def test_the_reason_is_the_last_word_behind_the_folded_logs(
     assert caplog.text.count("RuntimeError: no flights") == 2
 
 
+def test_a_secret_that_a_job_has_printed_is_not_shown_again(
+    aws: Any, task: Any, fired: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = "connecting to postgresql://etl:hunter2@db/books password=hunter3\nRuntimeError: no flights"
+    ended(aws, task, fired, lambda cluster_id: aws.fail_step(cluster_id, stdout=said))
+    assert "connecting to postgresql://etl:***@db/books" in caplog.text
+    assert "hunter" not in caplog.text
+
+
 def test_the_log_of_a_failed_bootstrap_action_is_shown(
     aws: Any, task: Any, fired: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

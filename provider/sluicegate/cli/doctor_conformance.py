@@ -49,7 +49,13 @@ def conformance(needs: Needs, state: Path, deployment: str, *, yes: bool, as_jso
         require_extra()
         aws = aws_of(connection, state)
         request = _request(small, aws.client("s3", attempts=3), sorted(needs.artifacts)[0], deployment)
-        heard = talk(aws.client("emr", attempts=1), request, poll=POLL, told=lambda words: typer.echo(words, err=True))
+        heard = talk(
+            aws.client("emr", attempts=8),
+            request,
+            poll=POLL,
+            told=lambda words: typer.echo(words, err=True),
+            starter=aws.client("emr", attempts=1),
+        )
         differences = compare(heard, local_conversation(request))
     if as_json:
         typer.echo(json.dumps([one.as_json() for one in differences], indent=2))

@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sluicegate.faults import fault
+from sluicegate.faults import classify, fault
 
 __all__ = ["JOB", "Conversation", "Difference", "compare", "conformance_request", "talk"]
 
@@ -82,14 +82,16 @@ def talk(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
     told: Callable[[str], None] = lambda words: None,
+    starter: Any = None,
 ) -> Conversation:
     """Start the cluster, look until it has ended, ask everything that a `spark` step asks; end it in any case.
 
-    :param emr: a boto3 EMR client that repeats no call by itself
+    :param emr: a boto3 EMR client
+    :param starter: one that repeats no call by itself, to start the cluster with; `emr` if it is not given
     :raises FaultError: TIMED_OUT when it has not ended after `patience` seconds
     """
     heard = Conversation()
-    answer = emr.run_job_flow(**request)
+    answer = (starter or emr).run_job_flow(**request)
     cluster_id = answer["JobFlowId"]
     try:
         heard.note("RunJobFlow", answer)
@@ -101,8 +103,15 @@ def talk(
             sleep(poll)
         _ask_of_the_ended(emr, cluster_id, heard)
     finally:
-        emr.terminate_job_flows(JobFlowIds=[cluster_id])
+        _end(emr, cluster_id, told)
     return heard
+
+
+def _end(emr: Any, cluster_id: str, told: Callable[[str], None]) -> None:
+    try:
+        emr.terminate_job_flows(JobFlowIds=[cluster_id])
+    except Exception as error:
+        told(f"{cluster_id} could not be ended, and ends by itself after its jobs: {classify(error).detail}")
 
 
 def _look(emr: Any, cluster_id: str, heard: Conversation, told: Callable[[str], None]) -> bool:

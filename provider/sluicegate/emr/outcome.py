@@ -11,7 +11,7 @@ from sluicegate.emr.connection import Aws
 from sluicegate.emr.logs import LogTail, bootstrap_log_folder, driver_tail, read_tail, step_log_folder
 from sluicegate.emr.usage import read_usage
 from sluicegate.emr.verdict import ClusterStatus, StepStatus, complete, failed_step, verdict
-from sluicegate.faults import FaultError
+from sluicegate.faults import FaultError, redact
 
 __all__ = ["outcome"]
 
@@ -91,6 +91,6 @@ def _shown(what: str, tail: LogTail) -> LogTail:
         log.error("%s failed. Its log will be in %s", what, tail.folder)
     for name, text in tail.files:
         log.error("::group::%s failed: the end of its %s (%s%s.gz)", what, name, tail.folder, name)
-        log.error("%s", text)
+        log.error("%s", redact(text))
         log.error("::endgroup::")
     return tail
