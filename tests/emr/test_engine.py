@@ -17,7 +17,7 @@ from sluicegate.emr.names import RunKey
 from sluicegate.emr.record import STORE_KEY
 from sluicegate.emr.task import Ended, Try, Wait, Work
 from sluicegate.emr.verdict import ClusterStatus, StepStatus, verdict
-from sluicegate.faults import FaultError, fault
+from sluicegate.faults import FatalFault, FaultError, fault
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = RunKey("d", "p", "r", "t")
@@ -228,6 +228,16 @@ def test_a_copy_of_a_cluster_whose_tags_a_person_has_taken_off_does_not_end_with
     task.emr.clusters["j-2"] = copy
     task.engine().end("killed")
     assert [id_ for id_, cluster in task.emr.clusters.items() if not cluster.terminal] == ["j-2"]
+
+
+def test_a_task_whose_cluster_another_airflow_takes_for_left_over_does_not_start_one_after_the_other(
+    task: Task,
+) -> None:
+    task.begin()
+    task.emr.terminate(["j-1"], why="orphan")
+    with pytest.raises(FatalFault, match="does another Airflow have the same `\\[sluicegate\\] deployment`, d\\?"):
+        task.after("j-1")
+    assert list(task.emr.clusters) == ["j-1"]
 
 
 def test_work_of_this_generation_is_not_done_twice_though_the_store_is_lost(task: Task) -> None:

@@ -107,6 +107,16 @@ def test_a_twin_is_ended_only_while_its_elder_lives(aws: ScriptedEmr, sweep: Any
     assert aws.live() == [younger]
 
 
+def test_a_twin_that_is_ended_is_marked_so_that_a_wait_for_it_goes_on_with_its_elder(
+    aws: ScriptedEmr, sweep: Any
+) -> None:
+    elder, younger = start(aws, "a", age=30), start(aws, "a", age=20)
+    one = sweep(Known(a="deferred"))
+    one.end(orphans(one))
+    assert aws.live() == [elder]
+    assert aws.clusters[younger]["Tags"]["sluicegate:ended-by"] == "duplicate"
+
+
 def test_one_that_cannot_be_ended_keeps_no_other(aws: ScriptedEmr, sweep: Any) -> None:
     first, second = start(aws, "a"), start(aws, "b")
     one = sweep(Known(a="failed", b="failed"))

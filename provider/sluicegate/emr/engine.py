@@ -19,7 +19,7 @@ from sluicegate.emr.names import RunKey
 from sluicegate.emr.notes import Notes
 from sluicegate.emr.record import Record, Store
 from sluicegate.emr.request import not_after
-from sluicegate.emr.tags import DEADLINE, ENDED_BY, NOT_AFTER, PLACEMENT, RUN
+from sluicegate.emr.tags import DEADLINE, ENDED_BY, NOT_AFTER, ORPHANED, PLACEMENT, RUN
 from sluicegate.emr.task import Client, Ended, Try, Wait, Work
 from sluicegate.emr.verdict import ClusterStatus, StepStatus, complete, own, verdict
 from sluicegate.faults import FatalFault, TransientFault, classify, fault
@@ -257,6 +257,13 @@ class Engine:
             return Ended(cluster, steps) if placement is None else self._begin(placement)
         if ended_by == DEADLINE:
             return self._late()
+        if ended_by == ORPHANED:
+            # By an Airflow in which the task does not wait; a further cluster would come to the same end.
+            detail = (
+                f"{cluster.name} was ended as one that no task needs, though this one waits for it: does another "
+                f"Airflow have the same `[sluicegate] deployment`, {self._key.deployment}? Each needs its own"
+            )
+            raise fault("CLUSTER_TERMINATED_OUTSIDE", detail, cluster_id=cluster_id)
         if ended_by:
             # A duplicate that lost, or an earlier try that was killed after this one had found its cluster.
             log.info("%s was ended by Sluicegate itself (%s)", cluster.name, ended_by)

@@ -14,9 +14,10 @@ from typing import Protocol
 
 from sluicegate.emr.attempt import LIVE_STATES
 from sluicegate.emr.client import EmrClient
+from sluicegate.emr.engine import DUPLICATE
 from sluicegate.emr.names import RunKey, may_be_of
 from sluicegate.emr.orphans import GRACE, Judged, Kind, LiveCluster, TaskState, judge
-from sluicegate.emr.tags import DEADLINE, ENDED_BY, Unowned, owner
+from sluicegate.emr.tags import DEADLINE, ENDED_BY, ORPHANED, Unowned, owner
 from sluicegate.emr.verdict import ClusterStatus
 from sluicegate.faults import FaultError, classify
 
@@ -137,7 +138,9 @@ class Sweep:
         if earlier := orphan.cluster.tags.get(ENDED_BY):
             return earlier
         ends = orphan.owner.not_after if orphan.owner else None
-        return DEADLINE if ends is not None and self.clock() > ends else "orphan"
+        if ends is not None and self.clock() > ends:
+            return DEADLINE
+        return DUPLICATE if orphan.elder else ORPHANED
 
 
 def _live(cluster: ClusterStatus) -> LiveCluster:

@@ -14,8 +14,8 @@ from sluicegate.emr.names import RunKey
 from sluicegate.pipeline.check.cluster import TAG
 
 __all__ = [
-    "DEADLINE", "ENDED_BY", "GENERATION", "LONGEST_VALUE", "NOT_AFTER", "PLACEMENT", "RUN", "STEPS", "TAG", "Owner",
-    "Unowned", "deadline", "decoded", "encoded", "own_tags", "owner",
+    "DEADLINE", "ENDED_BY", "GENERATION", "LONGEST_VALUE", "NOT_AFTER", "ORPHANED", "PLACEMENT", "RUN", "STEPS", "TAG",
+    "Owner", "Unowned", "deadline", "decoded", "encoded", "own_tags", "owner",
 ]  # fmt: skip
 
 RUN = f"{TAG}run"
@@ -35,6 +35,9 @@ PLACEMENT = f"{TAG}placement"
 
 DEADLINE = "deadline"
 """The value of `ENDED_BY` for a cluster that ran out of time."""
+
+ORPHANED = "orphan"
+"""The value of `ENDED_BY` for a cluster that no task seemed to need."""
 
 STEPS = f"{TAG}steps"
 """How many steps it was asked for: any further ones were added by hand."""
