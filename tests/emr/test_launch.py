@@ -27,6 +27,8 @@ class Asking:
     made: list[tuple[datetime, Found]] = field(default_factory=list)
     stopped: bool = False
     ends_asleep: bool = False
+    reading: float = 0.0
+    """Seconds that a list takes to read; it shows what was there when it was asked for."""
     claimed: bool = True
 
     def run(self, request: Any) -> str:
@@ -43,10 +45,15 @@ class Asking:
         self.now += timedelta(seconds=seconds)
         self.stopped = self.ends_asleep
 
+    def look(self) -> list[Found]:
+        found = [cluster for seen, cluster in self.made if seen <= self.now]
+        self.now += timedelta(seconds=self.reading)
+        return found
+
     def start(self) -> str | None:
         return Launch(
             run=self.run,
-            look=lambda: [cluster for seen, cluster in self.made if seen <= self.now],
+            look=self.look,
             claimed=lambda: self.claimed,
             stopped=lambda: self.stopped,
             clock=lambda: self.now,
@@ -72,6 +79,11 @@ def test_a_list_that_is_behind_is_read_again_before_a_second_call(answer: FaultE
     # AWS has been seen to make the cluster of a call that it throttled, too.
     behind = {LOST: 90.0, SLOW_DOWN: 1.5}[answer]
     asking = Asking([(answer, True), (None, True)], behind=behind)
+    assert asking.start() == "j-1"
+
+
+def test_a_list_that_was_asked_for_too_early_is_not_believed_for_having_taken_long() -> None:
+    asking = Asking([(LOST, True), (None, True)], behind=90.0, reading=100.0)
     assert asking.start() == "j-1"
 
 

@@ -11,6 +11,7 @@ from airflow._shared.module_loading import import_string
 from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTerminated, TaskDeferred
 
 from sluicegate.checks.spark import spark_job
+from sluicegate.emr import engine
 from sluicegate.emr.connection import Aws
 from sluicegate.faults import FatalFault, FaultError, TransientFault
 from sluicegate.pipeline.keys.load import LoadOptions
@@ -95,7 +96,10 @@ def test_a_lost_answer_of_run_job_flow_does_not_make_a_second_cluster(aws: Any, 
     assert len(aws.clusters) == 1
 
 
-def test_two_tries_at_once_keep_the_older_cluster(aws: Any, task: Any, make_task: Any) -> None:
+def test_two_tries_at_once_keep_the_older_cluster(
+    aws: Any, task: Any, make_task: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_FRESH", timedelta())  # both were held up
     other = make_task()
     other.shares_store_with(task)
     racing: list[TaskDeferred] = []
@@ -288,9 +292,9 @@ def test_on_kill_while_the_task_connects_starts_nothing(aws: Any, task: Any, mon
     assert not aws.clusters
 
 
-def test_on_kill_just_after_the_start_leaves_nothing(aws: Any, task: Any) -> None:
-    # The list after RunJobFlow, which looks for a twin.
-    aws.after["ListClusters"] = [lambda: None, lambda: task.operator.on_kill()]
+def test_on_kill_just_after_the_start_leaves_nothing(aws: Any, task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_FRESH", timedelta())  # it was held up
+    aws.after["RunJobFlow"] = [lambda: aws.after.update(ListClusters=[lambda: task.operator.on_kill()])]
     with pytest.raises(AirflowTaskTerminated):
         task.execute()
     assert len(aws.clusters) == 1

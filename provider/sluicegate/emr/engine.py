@@ -35,6 +35,9 @@ DUPLICATE = "duplicate"
 _FRESH = timedelta(seconds=15)
 """How long ago a list may have been read when a cluster is asked for."""
 
+_STALE = 2
+"""How many lists may be older than that before the next one is taken all the same, with another look afterwards."""
+
 CLAIM = 0.5
 """Seconds at least between a claim and the look whether it still holds: longer than a store takes to write."""
 
@@ -67,6 +70,7 @@ class Engine:
         self._clock, self._sleep = clock, sleep
         self._notes = Notes(store, this.generation, this.since, DOUBT, clock)
         self._looked = self._claimed_at = clock()
+        self._staled = 0
         self._stopped = False
 
     def begin(self) -> Wait | Ended | None:
@@ -178,9 +182,11 @@ class Engine:
     def _claimed(self, attempt: int) -> bool:
         if not self._notes.ask(attempt):
             return False
-        if self._clock() - self._looked <= _FRESH:
+        # In a busy account, or while AWS throttles, a list takes minutes to read: then it is never fresh.
+        if self._clock() - self._looked <= _FRESH or self._staled >= _STALE:
             return True
         self._notes.asks -= 1  # the process was frozen, and does not call
+        self._staled += 1
         return False
 
     def _started(self, cluster_id: str, attempt: int, request: Mapping[str, Any]) -> Wait | None:
@@ -190,7 +196,7 @@ class Engine:
         if self._notes.asks > 1:
             self._sleep_out_lag()
         # The claim keeps other tries away. Where it perhaps has not, another look at the list is worth a call.
-        was_quick = self._clock() - self._claimed_at <= _FRESH and self._notes.asks == 1
+        was_quick = self._clock() - self._claimed_at <= _FRESH and self._notes.asks == 1 and not self._staled
         if not (was_quick and self._notes.store is not None) and set(self._client.live(self._key)) - {cluster_id}:
             decision = decide(self._find(), finished_attempt=self._notes.settled)
             if decision.surplus:
@@ -220,10 +226,8 @@ class Engine:
         return found
 
     def _find(self) -> list[Found]:
-        found = self._listed()
-        # Not before: in a busy account, or while AWS throttles, a list takes minutes to read.
         self._looked = self._clock()
-        return found
+        return self._listed()
 
     def _listed(self) -> list[Found]:
         record = self._notes.read()

@@ -83,12 +83,13 @@ class Launch:
         """The cluster of `attempt`, looked for now and until `within` seconds have passed."""
         until = self.clock() + timedelta(seconds=within)
         while True:
+            # What counts is when the list was asked for: it may take minutes to read.
+            left = (until - self.clock()).total_seconds()
             if (made := first_of(attempt, self.look())) is not None:
                 return made
-            left = (until - self.clock()).total_seconds()
             if left <= 0 or self.stopped():
                 return None
-            self.sleep(min(left, LOOK_AGAIN))
+            self.sleep(min(max((until - self.clock()).total_seconds(), 0.0), LOOK_AGAIN))
 
 
 def first_of(attempt: int, found: list[Found]) -> str | None:
