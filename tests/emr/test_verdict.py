@@ -61,3 +61,12 @@ def test_a_stranger_ended_it() -> None:
     assert code(verdict(cluster("USER_REQUEST"), [step("CANCELLED")], max_runtime=HOUR)) == (
         "CLUSTER_TERMINATED_OUTSIDE"
     )
+
+
+def test_a_command_that_timeout_cannot_run_is_named() -> None:
+    tail = "timeout: failed to run command 's3-dist-cpp': No such file or directory\n"
+    found = verdict(cluster("STEP_FAILURE"), [step("FAILED", failure_reason="Unknown Error.")], max_runtime=HOUR,
+                    log_tail=tail, exit_status=127)  # fmt: skip
+    assert code(found) == "SPARK_MODULE_MISSING"
+    assert found is not None
+    assert "'s3-dist-cpp'" in found.detail

@@ -179,6 +179,14 @@ def control(chaos: Chaos, method: str, **said: Any) -> tuple[int, dict[str, Any]
     return response.status_code, json.loads(response.get_data())
 
 
+@pytest.mark.parametrize("wrong", [{"times": 0}, {"skip": -1}, {"seconds": -5}])
+def test_a_fault_that_is_to_happen_never_or_before_now_is_not_armed(wrong: dict[str, Any]) -> None:
+    chaos = Chaos()
+    with pytest.raises(ValueError, match="1 or more"):
+        chaos.arm("throttling", **wrong)
+    assert chaos.report()["armed"] == []
+
+
 def test_one_exact_fault_is_armed_and_disarmed_from_outside() -> None:
     chaos = Chaos(Plan.parse("capacity=0.5"))
     status, said = control(chaos, "POST", fault="lost-response", action="AddTags", times=2)

@@ -255,3 +255,34 @@ def test_a_spark_job_needs_spark_and_a_command_does_not(dags: Dags) -> None:
     hive = JOBS.replace("release: emr-7.13.0,", "release: emr-7.13.0, applications: Hive,")
     assert "do not have Spark" in dags.diagnostic(hive % "s3://c/a.py").message
     assert dags.read(hive % "{command: [hive, -e, SELECT 1]}")
+
+
+def test_numbers_get_to_jobs_as_the_file_writes_them(dags: Dags) -> None:
+    dags.write(
+        "defaults.yaml",
+        """\
+clusters:
+  small:
+    release: emr-7.13.0
+    instances: {primary: m}
+    configurations: {spark-defaults: {spark.a: 1.10, spark.b: 4}, spark-env: {export: {LEVEL: 0o7}}}
+    bootstrap_actions: [{path: s3://code/x.sh, args: [007, 1.10]}]
+""",
+    )
+    step = dags.read("""\
+sluicegate: 1
+steps:
+  a:
+    cluster: small
+    spark:
+      - {path: s3://code/a.py, args: [007, 1.10, 1e3, 0x1F, 5], conf: {spark.v: 2.0, spark.n: 0200}}
+      - command: 1.50
+""").steps["a"]
+    assert isinstance(step, SparkStep)
+    assert step.jobs[0].args == ("007", "1.10", "1e3", "0x1F", "5")
+    assert step.jobs[0].conf == {"spark.v": 2.0, "spark.n": "0200"}
+    assert step.jobs[1].command == ("1.50",)
+    assert step.cluster.configurations == {
+        "spark-defaults": {"spark.a": "1.10", "spark.b": 4}, "spark-env": {"export": {"LEVEL": "0o7"}},
+    }  # fmt: skip
+    assert step.cluster.bootstrap_actions[0].args == ("007", "1.10")

@@ -50,7 +50,10 @@ _NAMES_ERROR = re.compile(
     r"^[:\s]*(?:Caused by: |Exception in thread \S+ )?[\w.$]+(?:Error|Exception|Interrupt|Exit)\b"
 )
 _LOGGED_ERROR = re.compile(r"^\d\S* \S+ (?:ERROR|FATAL) ")
-_DIAGNOSED = re.compile(r"^\s*(?:diagnostics: \S|\S+: command not found|.*line \d+: .*: (?:command )?not found)")
+_DIAGNOSED = re.compile(
+    r"^\s*(?:diagnostics: \S|\S+: command not found|.*line \d+: .*: (?:command )?not found|"
+    r"timeout: failed to run command )"
+)
 # Says only that the application failed, which is known.
 _EMPTY_WORDS = re.compile(r"SparkException: Application application_\d+_\d+ (?:finished with failed|failed)|SystemExit")
 

@@ -81,6 +81,8 @@ class Chaos:
         Raises ValueError where it could never happen.
         """
         armed = Armed(Fault(fault), action, times, skip, seconds)
+        if times < 1 or skip < 0 or (seconds is not None and seconds < 0):
+            raise ValueError(f"times={times}, skip={skip}, seconds={seconds}: expected 1 or more, none below 0.")
         if armed.fault in BY_CLUSTER and action != "RunJobFlow":
             raise ValueError(f"{fault} is a fault of a new cluster: expected RunJobFlow, not {action!r}.")
         if action not in operations():

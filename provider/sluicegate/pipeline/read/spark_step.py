@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
 from sluicegate.pipeline.keys.base import keys_of
@@ -40,7 +41,7 @@ def _job(raw: object, args: tuple[str, ...], where: Where, site: Site) -> Raw | 
         path = text(raw, where, site.report, Job)
         return None if path is None else {"path": _checked(path, where, site), "args": args}
     given = {
-        key: value
+        key: _exact(value, (*where, key), site) if key in ("conf", "options") else value
         for key, value in known_keys(raw, keys_of(Job), where, site.report, "a job").items()
         if value is not None
     }
@@ -86,14 +87,26 @@ def _args(raw: object, where: Where, site: Site) -> tuple[str, ...]:
     items = raw if isinstance(raw, list) else [raw]
     found = []
     for index, item in enumerate(items):
-        at = (*where, index)
+        at = (*where, index) if isinstance(raw, list) else where
         if isinstance(item, bool | dict | list) or item is None:
             site.report.error(at, "type", f"expected text or a number, not {shown(item)}")
             continue
         if isinstance(item, str):
             site.datasets.check_template(item, at)
-        found.append(str(item))
+        found.append(str(_exact(item, at, site)))
     return tuple(found)
+
+
+def _exact(value: Any, where: Where, site: Site) -> Any:
+    """`value` with its numbers as the file writes them, where that is not how they are written by themselves."""
+    if isinstance(value, dict):
+        return {key: _exact(each, (*where, key), site) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_exact(each, (*where, index), site) for index, each in enumerate(value)]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return value
+    written = site.report.source.number(where, value)
+    return value if written == str(value) else written
 
 
 def _cluster(given: Raw, step: str, where: Where, site: Site) -> tuple[str, Cluster | None]:
@@ -118,8 +131,19 @@ def _cluster(given: Raw, step: str, where: Where, site: Site) -> tuple[str, Clus
 
 
 def _built(raw: Raw, where: Where, site: Site) -> Cluster | None:
-    cluster = validate(Cluster, raw, where, site.report)
+    exact = {key: _exact(raw[key], (*where, key), site) for key in ("configurations",) if key in raw}
+    if "bootstrap_actions" in raw:
+        exact["bootstrap_actions"] = _exact_args(raw["bootstrap_actions"], (*where, "bootstrap_actions"), site)
+    cluster = validate(Cluster, raw | exact, where, site.report)
     for index, action in enumerate(cluster.bootstrap_actions if cluster is not None else ()):
         if "://" not in action.path:
             check_file(action.path, (*where, *as_written(("bootstrap_actions", index, "path"), raw)), site)
     return cluster
+
+
+def _exact_args(actions: Any, where: Where, site: Site) -> Any:
+    if isinstance(actions, list):
+        return [_exact_args(each, (*where, index), site) for index, each in enumerate(actions)]
+    if isinstance(actions, dict) and "args" in actions:
+        return actions | {"args": _exact(actions["args"], (*where, "args"), site)}
+    return actions

@@ -11,7 +11,7 @@ from typing import Any
 from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Severity, Where, dotted
 from sluicegate.pipeline.text.digest import digest_of, texts_of
 from sluicegate.pipeline.text.environment import Environment, expand
-from sluicegate.pipeline.text.yaml import Document, Place, parse
+from sluicegate.pipeline.text.yaml import Document, Place, parse, plain_value
 
 __all__ = ["Report", "Source"]
 
@@ -104,6 +104,11 @@ class Source:
             source=document.line(place.line),
             severity=severity,
         )
+
+    def number(self, where: Where, value: float) -> str:
+        """The number `value` at `where` as the file has it: `1.10` and `007` are texts to a job."""
+        written = (document.number(where) for document in self.layers)
+        return next((text for text in written if text is not None and plain_value(text) == value), str(value))
 
     def _find(self, where: Where) -> tuple[Document, int, Place, Place]:
         best: tuple[Document, int, Place, Place] | None = None

@@ -117,6 +117,13 @@ class Document:
         found = re.compile(word).search(text, opened.start() if opened else node.start_mark.index)
         return None if found is None else _place_after(text[: found.start()])
 
+    def number(self, where: Where) -> str | None:
+        """The number at `where` as the file has it, `1.10` and not 1.1; None where there is none."""
+        node: Node | None = self.root
+        for part in where:
+            node = _child(node, part)
+        return node.value if isinstance(node, ScalarNode) and not node.style else None
+
     def follow(self, where: Where) -> tuple[int, bool, Place, Place]:
         """How far `where` leads here.
 
