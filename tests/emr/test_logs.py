@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -43,6 +44,18 @@ def test_the_traceback_is_the_last_of_it(aws: Any, s3: Any) -> None:
     tail = read(s3, Clock())
     assert tail.stdout.splitlines()[0] == "line 421"
     assert tail.text.splitlines()[-1] == "ValueError: x"
+
+
+def test_a_line_without_an_end_needs_no_memory(aws: Any, s3: Any) -> None:
+    put(aws, "stdout", "x" * 50_000_000 + "\nValueError: x\n")
+    put(aws, "stderr", "")
+    tracemalloc.start()
+    try:
+        lines = read(s3, Clock()).stdout.splitlines()
+        assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    finally:
+        tracemalloc.stop()
+    assert lines == ["x" * 2000, "ValueError: x"]
 
 
 def test_a_late_log_is_waited_for_but_not_forever(aws: Any, s3: Any) -> None:

@@ -12,7 +12,7 @@ import re
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -133,6 +133,14 @@ def _cluster_logs(log_uri: str, cluster_id: str) -> str:
     return f"{_OLD_SCHEME.sub('s3://', log_uri).rstrip('/')}/{cluster_id}/"
 
 
+def _lines(unpacked: gzip.GzipFile) -> Iterator[bytes]:
+    """Its lines, without what is beyond `_LONGEST_LINE`: one that never ends would not fit into memory."""
+    while line := unpacked.readline(_LONGEST_LINE):
+        yield line
+        while line and not line.endswith(b"\n"):
+            line = unpacked.readline(_LONGEST_LINE)
+
+
 def _exit_status(s3: Any, folder: str) -> int | None:
     try:
         controller = _tail(s3, f"{folder}controller.gz", _LINES["controller"]) or ""
@@ -157,8 +165,8 @@ def _tail(s3: Any, uri: str, lines: int) -> str | None:
     last: deque[str] = deque(maxlen=lines)
     try:
         with gzip.open(cast("BinaryIO", body)) as unpacked:
-            for line in unpacked:
-                last.append(line.decode("utf-8", "replace").rstrip("\r\n")[:_LONGEST_LINE])
+            for line in _lines(unpacked):
+                last.append(line.decode("utf-8", "replace").rstrip("\r\n"))
     except (EOFError, gzip.BadGzipFile, zlib.error) as torn:
         last.append(f"[the rest of {uri} cannot be unpacked: {torn}]")
     return "\n".join(last)
