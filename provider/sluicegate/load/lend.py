@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sluicegate.checks.sql import literal, name_of
@@ -19,6 +21,7 @@ __all__ = ["allow_columns", "lend_duckdb"]
 
 _COLUMN = 600_000
 """Bytes that a column takes before it has a record."""
+_SETTINGS = "current_setting('memory_limit'), current_setting('threads')"
 _USUAL = 100
 """Columns for which there is room in any limit that loads work with."""
 
@@ -27,14 +30,23 @@ _USUAL = 100
 class _Kept:
     duck: DuckDBPyConnection
     memory_limit: str
+    settings: tuple[object, ...]
+    """The values at first of what a load may change."""
+    work: Path
+    """For the files of a load: the same place for each of them, so that their statements are the same too."""
     folder: ExitStack
 
     def empty(self) -> None:
-        tables = self.duck.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall()
-        for (name,) in tables:
-            self.duck.execute(f"DROP TABLE {name_of(str(name))}")
+        shutil.rmtree(self.work)
+        self.work.mkdir()
+        [(*settings, tables)] = self.duck.execute(
+            f"SELECT {_SETTINGS}, (SELECT list(table_name) FROM duckdb_tables() WHERE NOT internal)"
+        ).fetchall()
+        if tables:
+            self.duck.execute("; ".join(f"DROP TABLE {name_of(str(name))}" for name in tables))
         # Only now: a limit below what is in use would be refused.
-        self.duck.execute(f"SET memory_limit = {literal(self.memory_limit)}; SET threads = {THREADS}")
+        if tuple(settings) != self.settings:
+            self.duck.execute(f"SET memory_limit = {literal(self.memory_limit)}; SET threads = {THREADS}")
 
     def close(self) -> None:
         self.duck.close()
@@ -45,14 +57,15 @@ _spare: Spare[_Kept] = Spare(_Kept.close)
 
 
 @contextmanager
-def lend_duckdb(memory_limit: str) -> Iterator[DuckDBPyConnection]:
-    """A DuckDB without tables, for one load. One that is left by an exception is closed, and not lent again.
+def lend_duckdb(memory_limit: str) -> Iterator[tuple[DuckDBPyConnection, Path]]:
+    """A DuckDB without tables and an empty folder, for one load. One that is left by an exception is closed, and not
+    lent again.
 
     :raises FaultError: WRONG_USE when `memory_limit` is none.
     """
     kept = _take(memory_limit) or _open(memory_limit)
     try:
-        yield kept.duck
+        yield kept.duck, kept.work
         kept.empty()
     except BaseException:
         kept.close()
@@ -80,5 +93,8 @@ def _take(memory_limit: str) -> _Kept | None:
 
 def _open(memory_limit: str) -> _Kept:
     with ExitStack() as stack:
-        duck = open_duckdb(stack.enter_context(work_folder()), memory_limit)
-        return _Kept(duck, memory_limit, stack.pop_all())
+        folder = stack.enter_context(work_folder())
+        duck = open_duckdb(folder, memory_limit)
+        (work := folder / "load").mkdir()
+        [settings] = duck.execute(f"SELECT {_SETTINGS}").fetchall()
+        return _Kept(duck, memory_limit, settings, work, stack.pop_all())

@@ -152,8 +152,8 @@ class Loader:
             with ExitStack() as stack:
                 if request.overlap is Overlap.FAIL and not request.dry_run:
                     stack.enter_context(self._target.alone(table, request.origin))
-                folder = request.work_folder or stack.enter_context(work_folder())
-                self._duck = stack.enter_context(lend_duckdb(request.memory_limit))
+                self._duck, folder = stack.enter_context(lend_duckdb(request.memory_limit))
+                folder = request.work_folder or folder
                 try:
                     report = self._load(self._duck, folder, parts, table)
                 finally:

@@ -29,6 +29,7 @@ from sluicegate.load.letters import (
     record_sql,
     version_sql,
 )
+from sluicegate.load.parsed import parsed
 from sluicegate.load.prepared import Prepared
 from sluicegate.load.results import Results
 from sluicegate.load.scope import Values, condition
@@ -135,20 +136,37 @@ class Stage:
             self.left_out = self._staged.drop(f"list_contains(failed, {_OUT_OF_SCOPE})")
         if self.stopped is None:
             self._judge.judge_together()
-        staged, more = self._staged.row("SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM more_failed)")
+        staged, end, dead, more = self._staged.row(
+            "SELECT count(*), coalesce(max(rowid) + 1, 0), count(failed), (SELECT count(*) FROM more_failed) "
+            "FROM staged"
+        )
         self._staged.has_more_failed = more > 0
-        assert staged == self._staged.rows - self.left_out, "rows of the stage do not follow one another"
-        self.read = staged + len(bad)
-        self.dead = self._staged.number(f"SELECT count(*) FROM staged s WHERE NOT {self._staged.good()}") + len(bad)
+        assert staged == self._staged.rows - self.left_out, "not as many records are staged as were read"
+        assert end == staged or self.left_out, "rows of the stage do not follow one another"
+        if more or self._staged.forgiven:
+            dead = self._staged.number(f"SELECT count(*) FROM staged s WHERE NOT {self._staged.good()}")
+        self.read, self.dead = staged + len(bad), dead + len(bad)
 
     def _insert_one(self, reader: Reader, left: Sequence[Reader], early: EarlyStop) -> int | None:
         """Read one part; returns after how many of its records reading stopped, if so."""
-        enough = None
+        enough, rows = None, 0
         with self._bad.may_be(reader.part):
             enough = early.inside(reader, left, self._count)
-            reader.read(lambda relation: self._insert(reader, relation, str(reader.part.number)), numbered=False)
-        self._staged.note([(reader.part.number, reader.skipped, 0)])
+            rows = self._insert_all(reader, numbered=False)
+        self._staged.note([(reader.part.number, reader.skipped, rows)])
         return enough
+
+    def _insert_all(self, reader: Reader, *, numbered: bool = True) -> int:
+        """Stage the records of a part; returns how many."""
+        rows = 0
+
+        def use(relation: str) -> int:
+            nonlocal rows
+            rows = self._insert(reader, relation, str(reader.part.number))
+            return rows
+
+        reader.read(use, numbered=numbered)
+        return rows
 
     def _insert_together(self, group: Sequence[Reader]) -> bool:
         """Read the parts of a group by one statement, if there are several and each has a record in each line."""
@@ -197,11 +215,11 @@ class Stage:
         places = "".join(f", {place}" for place in self._staged.places.values())
         record = f"CASE WHEN failed IS NOT NULL THEN {self._record_sql(reader)} END"
         gone = f", {self._condition(self._delete_when)}" if self._delete_when else ""
-        cursor = self._duck.execute(
+        text = (
             f"INSERT INTO staged SELECT {part}, line{places}, failed, {record} AS raw, why{gone} "
             f"FROM ({self._judged(relation, reader)})"
         )
-        row = cursor.fetchone()
+        row = self._duck.execute(parsed(self._duck, text)).fetchone()
         assert row is not None
         return int(row[0])
 
@@ -273,7 +291,7 @@ class Stage:
         key = ", ".join(self._staged.identity(name) for name in self._key)
         newest = "".join(f"{value} DESC NULLS LAST, " for value in self._staged.newest())
         twice = f"SELECT {key} FROM staged s WHERE {self._staged.good()} GROUP BY ALL HAVING count(*) > 1"
-        if not self._staged.number(f"SELECT count(*) FROM (SELECT 1 FROM ({twice}) LIMIT 1)"):
+        if not self._duck.execute(f"{twice} LIMIT 1").fetchall():
             return
         self._duck.execute(
             "INSERT INTO older SELECT stage_row FROM (SELECT s.rowid AS stage_row, row_number() OVER "
@@ -349,6 +367,8 @@ class Stage:
 
     def reasons(self) -> dict[str, int]:
         """How many records each rule set aside."""
+        if self.dead == len(self._bad):
+            return self._bad.reasons()
         return self._bad.reasons() | self._judge.reasons()
 
     def dead_letters(self, limit: int | None = None) -> Iterator[DeadLetter]:

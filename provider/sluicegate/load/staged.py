@@ -23,7 +23,7 @@ class Staged:
 
     A record is known by its `rowid`: records are in the order of the parts, and of the lines of a part. `staged` is
     only ever appended to, since what is updated in it could get another one. `line` is NULL in a part whose lines
-    follow from that order; `lines` says how.
+    follow from that order; `lines` says how, once a line is asked for.
 
     :param casts: the columns, in order, and how their values are made.
     :param dialect: what the target takes for equal, and what it cannot store.
@@ -54,13 +54,14 @@ class Staged:
         self.forgiven: tuple[int, ...] = ()
         """The rules that hold by their `mostly`, and set nothing aside."""
         self._rows = 0
+        self._noted: list[tuple[int, int]] = []
+        """What `lines` lacks."""
         values = "".join(f", {self.places[name]} {type_.duck}" for name, type_ in self.columns.items())
         gone = ", gone BOOLEAN" if has_tombstones else ""
         duck.execute(
             "BEGIN; CREATE TABLE staged "
             f"(part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR, why VARCHAR{gone}); "
-            "CREATE TABLE lines (part INTEGER, ahead BIGINT); CREATE TABLE older (stage_row BIGINT); "
-            "CREATE TABLE more_failed (stage_row BIGINT, rule INTEGER); COMMIT"
+            "CREATE TABLE older (stage_row BIGINT); CREATE TABLE more_failed (stage_row BIGINT, rule INTEGER); COMMIT"
         )
 
     def number(self, query: str) -> int:
@@ -78,16 +79,11 @@ class Staged:
     def note(self, parts: Sequence[tuple[int, int, int]]) -> None:
         """Note how lines follow from the order of the records of parts that were staged one after the other.
 
-        :param parts: the number of each, the lines before its first record, and its records; those of the last do not
-            matter.
+        :param parts: the number of each, the lines before its first record, and its records.
         """
-        numbers, aheads, rows = [], [], self._rows
         for number, skipped, records in parts:
-            numbers.append(number)
-            aheads.append(skipped + 1 - rows)
-            rows += records
-        self.duck.execute("INSERT INTO lines SELECT unnest($1::INTEGER[]), unnest($2::BIGINT[])", [numbers, aheads])
-        self._rows = self.number("SELECT coalesce(max(rowid) + 1, 0) FROM staged")
+            self._noted.append((number, skipped + 1 - self._rows))
+            self._rows += records
 
     def added(self) -> list[tuple[int, int]]:
         """The parts that were staged since the last one was noted, each with the number of its records; a part whose
@@ -108,9 +104,13 @@ class Staged:
         """Delete the records that meet a condition; returns how many. The others keep their `rowid`."""
         return self.number(f"DELETE FROM staged WHERE {condition}")
 
-    @staticmethod
-    def line() -> str:
+    def line(self) -> str:
         """The line of a record of `staged s`."""
+        self.duck.execute("CREATE TABLE IF NOT EXISTS lines (part INTEGER, ahead BIGINT)")
+        if self._noted:
+            columns = [list(column) for column in zip(*self._noted, strict=True)]
+            self.duck.execute("INSERT INTO lines SELECT unnest($1::INTEGER[]), unnest($2::BIGINT[])", columns)
+            self._noted.clear()
         return "coalesce(s.line, s.rowid + (SELECT ahead FROM lines l WHERE l.part = s.part))"
 
     def good(self) -> str:
@@ -133,8 +133,11 @@ class Staged:
 
     def order(self) -> str:
         """How the written records are ordered; no two of them are equal in it."""
-        places = [self.places[name] for name in self.key]
-        return ", ".join(places if self.is_distinct else [*places, "s.rowid"])
+        return ", ".join(self.ordered())
+
+    def ordered(self) -> list[str]:
+        places = [f"s.{self.places[name]}" for name in self.key]
+        return places if self.is_distinct else [*places, "s.rowid"]
 
     def identity(self, name: str) -> str:
         """What is equal where the target takes two values of the column for equal."""

@@ -30,6 +30,9 @@ log = logging.getLogger("sluicegate.load")
 
 _DELIMITERS = (";", "\t", "|", ",")
 _NO_NULL = "\x02no text means NULL\x03"
+_BUFFER = "buffer_size=16000000, max_line_size=2000000"
+"""Bytes that DuckDB reads at once, of which it holds a few times as many; half as many are slower to read. Without a
+word of its own the longest line would be as long."""
 _LINE_BREAK = re.compile(r"\s*[\r\n]+\s*")
 
 
@@ -135,7 +138,7 @@ class CsvReader(TextReader):
     def scan(self, files: str) -> str:
         """SQL of the call that reads the raw values of `files`, which are of this file's form."""
         options = self._options(self._raw(), self._delimiter)
-        return f"read_csv({files}, {options}, skip={self.skipped}{self.look.new_line})"
+        return f"read_csv({files}, {options}, skip={self.skipped}, {_BUFFER}{self.look.new_line})"
 
     @property
     def form_alike(self) -> tuple[object, ...] | None:

@@ -43,7 +43,7 @@ def _open(
     duck: DuckDBPyConnection, part: LocalPart, form: Format, folder: Path, names: Sequence[str], dialect: Dialect
 ) -> Reader:
     kind = file_type(part.uri, form)
-    part = replace(part, path=_without_wildcards(part, folder))
+    part = replace(part, path=_linked(part, folder))
     if kind.kind == "parquet":
         return ParquetReader(duck, part, dialect)
     _require_encoding(form.encoding)
@@ -73,10 +73,10 @@ def _refuse_other_kinds(part: LocalPart, path: Path, form: Format, *, is_json: b
         raise fault("SOURCE_UNREADABLE", f"{part.uri} is read as {kind} and looks like {what}", uri=part.uri)
 
 
-def _without_wildcards(part: LocalPart, folder: Path) -> Path:
-    """A path to the same file that DuckDB does not take for a pattern of several."""
-    if not set(str(part.path)) & set("*?[]{}"):
-        return part.path
+def _linked(part: LocalPart, folder: Path) -> Path:
+    """A path to the same file that DuckDB does not take for a pattern of several, and that says nothing of its name: of
+    files of one form the same statements come.
+    """
     link = folder / f"part{part.number}.link"
     link.unlink(missing_ok=True)
     link.symlink_to(part.path.absolute())

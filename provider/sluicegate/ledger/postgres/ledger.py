@@ -106,15 +106,17 @@ _PAGE = 10_000
 
 
 class PostgresLedger:
-    """See `Ledger`. Speaks on `connection`, inside whatever transaction is open there."""
+    """See `Ledger`. Speaks on `connection`, inside whatever transaction is open there.
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    :param is_there: whether its tables are known to be there.
+    """
+
+    def __init__(self, connection: Connection, *, is_there: bool = False) -> None:
+        self._connection, self._is_there = connection, is_there
         self.letters = PostgresLetters(connection)
 
     def find(self, target: str, source: str, version: str, digest: str, *, ever: bool = False) -> Load | None:
-        there = self._connection.execute(_EXISTS).fetchone()
-        if there is None or not there[0]:
+        if not self._is_there and self._connection.execute(_EXISTS).fetchone() != (True,):
             return None
         facts = {"target": target, "source": source, "version": version, "digest": digest, "any": ever}
         row = self._connection.execute(_FIND, facts).fetchone()

@@ -106,8 +106,7 @@ class CheckedStage(Stage):
             return
         self._brought.add(name)
         for reader in self._passed.read(name):
-            reader.read(lambda relation, reader=reader: self._insert(reader, relation, str(reader.part.number)))  # type: ignore[misc]
-            self._staged.note([(reader.part.number, 0, 0)])
+            self._staged.note([(reader.part.number, 0, self._insert_all(reader))])
         if name == PASSED:
             self._staged.is_distinct = bool(self._key) and SAME_KEY not in self._brought
 

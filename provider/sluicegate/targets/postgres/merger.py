@@ -10,7 +10,7 @@ from psycopg import sql
 from sluicegate.faults import FaultError, fault
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.targets.postgres.merge import STAGE, Cases, append, counters, create_counters, merge_into
-from sluicegate.targets.postgres.tombstones import bury, has_tombstones, leave_out_buried
+from sluicegate.targets.postgres.tombstones import bury, leave_out_buried, was_anything_buried
 from sluicegate.targets.target import Merge, Outcome, Table
 
 __all__ = ["Merger", "keeps_records_away"]
@@ -34,9 +34,18 @@ class Merger:
 
     A trigger may let a record vanish that is to be inserted: then what is there and what is new are merged one after
     the other, so that the number of rows that went in is known.
+
+    :param has_tombstones: whether anything of the table was deleted at a version; asked unless it is known.
     """
 
-    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], table: Table, merge: Merge) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection[tuple[Any, ...]],
+        table: Table,
+        merge: Merge,
+        *,
+        has_tombstones: bool | None = None,
+    ) -> None:
         self._connection, self._table, self._merge = connection, table, merge
         self.name = sql.Identifier(table.schema, table.table)
         self._appends = merge.mode in {Mode.APPEND, Mode.REPLACE_WINDOW}
@@ -44,7 +53,9 @@ class Merger:
         """The counters before anything has run; they survive a rollback, and so do not follow from what has run."""
         if not self._appends:
             connection.execute(create_counters(merge))
-            self._has_tombstones = has_tombstones(connection, table, merge)
+            if has_tombstones is None:
+                has_tombstones = was_anything_buried(connection, table, merge)
+            self._has_tombstones = has_tombstones
             words = {"table": sql.Literal(self.name.as_string(connection)), "memory": _WORK_MEMORY}
             row = connection.execute(_BEGIN.format(**words, counters=self.counters())).fetchone()
             assert row is not None

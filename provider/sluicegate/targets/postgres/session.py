@@ -30,7 +30,7 @@ from sluicegate.targets.postgres.merge import STAGE, identifiers, remove
 from sluicegate.targets.postgres.merger import Merger, keeps_records_away
 from sluicegate.targets.postgres.present import present
 from sluicegate.targets.postgres.refusal import puts_down_to_records
-from sluicegate.targets.postgres.tombstones import has_tombstones
+from sluicegate.targets.postgres.tombstones import was_anything_buried
 from sluicegate.targets.postgres.watch import Watch
 from sluicegate.targets.target import Applied, Changes, Merge, Outcome, Replaced, Table
 
@@ -66,7 +66,7 @@ class PostgresSession:
         *,
         dry_run: bool,
     ) -> None:
-        self.ledger = PostgresLedger(connection)
+        self.ledger = PostgresLedger(connection, is_there=True)
         self._connection, self._seen, self._watch, self._inspect = connection, table, watch, inspect
         self._name = sql.Identifier(table.schema, table.table)
         self._dry_run = dry_run
@@ -135,7 +135,10 @@ class PostgresSession:
     def _bring(self, merge: Merge) -> Outcome:
         """All of the records at once."""
         appends = merge.mode in {Mode.APPEND, Mode.REPLACE_WINDOW}
-        if not self._dry_run and (appends or self._takes_copy(merge)):
+        buries = not appends and was_anything_buried(self._connection, self._seen, merge)
+        # Whether there is nothing yet that a record could meet.
+        is_free = appends or not (buries or merge.has_tombstones or not self._is_empty())
+        if not self._dry_run and is_free:
             try:
                 with self._connection.transaction():
                     return Outcome(inserted=self._copy(self._name, merge))
@@ -144,7 +147,7 @@ class PostgresSession:
                 if appends:
                     raise
         create_stage(self._connection, self._name, merge)
-        merger = Merger(self._connection, self._seen, merge)
+        merger = Merger(self._connection, self._seen, merge, has_tombstones=buries)
         outcome = Outcome()
         for between in [None] if self._dry_run else _batches(merge):
             rows = self._copy(STAGE, merge, between)
@@ -156,12 +159,6 @@ class PostgresSession:
             if between is not None:
                 self._connection.execute(sql.SQL("TRUNCATE {}").format(STAGE))
         return outcome
-
-    def _takes_copy(self, merge: Merge) -> bool:
-        """Whether there is nothing yet that a record could meet."""
-        if merge.has_tombstones or has_tombstones(self._connection, self._seen, merge):
-            return False
-        return self._is_empty()
 
     def _is_empty(self) -> bool:
         row = self._connection.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(self._name)).fetchone()

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import Origin
-from sluicegate.ledger.postgres import PostgresLedger, is_complete, migrate, require_known
+from sluicegate.ledger.postgres import PostgresLedger, is_complete, migrate
 from sluicegate.records.dialect import Dialect
 from sluicegate.targets.connection import split_table
 from sluicegate.targets.postgres import lend
@@ -100,8 +100,7 @@ class PostgresTarget:
     @contextlib.contextmanager
     def ledger(self) -> Iterator[PostgresLedger]:
         with self._connect() as connection:
-            require_known(connection)
-            yield PostgresLedger(connection)
+            yield PostgresLedger(connection, is_there=is_complete(connection))
 
     def alone(self, table: Table, origin: Origin) -> contextlib.AbstractContextManager[None]:
         return alone_in_window(self._conninfo, table.name, origin)

@@ -13,7 +13,7 @@ from psycopg import sql
 from sluicegate.targets.postgres.merge import GONE, STAGE, is_newer, version_of
 from sluicegate.targets.target import Merge, Table
 
-__all__ = ["bury", "has_tombstones", "leave_out_buried"]
+__all__ = ["bury", "leave_out_buried", "was_anything_buried"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -33,7 +33,7 @@ ON CONFLICT (target, key) DO UPDATE SET version = excluded.version, deleted_at =
 """)
 
 
-def has_tombstones(connection: Connection, table: Table, merge: Merge) -> bool:
+def was_anything_buried(connection: Connection, table: Table, merge: Merge) -> bool:
     """Whether anything of the table was deleted at a version."""
     return merge.newest_by is not None and connection.execute(_ANY, [table.name]).fetchone() is not None
 
