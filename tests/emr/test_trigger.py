@@ -151,12 +151,18 @@ def test_those_that_wait_at_once_share_one_list(running: Any, monkeypatch: pytes
     request = running.clusters["j-0001"]["Request"]
     for n in range(19):
         running.call("RunJobFlow", request | {"Name": f"other-{n}"})
-    for cluster_id in running.live():
+    running.clusters["j-0001"] |= {"Name": "of another task", "State": "STARTING"}
+    for cluster_id in set(running.clusters) - {"j-0001"}:
         running.finish(cluster_id)
     running.calls.clear()
 
     async def all_of_them() -> list[Any]:
-        return await asyncio.gather(*(first(waiting(cluster_id=id_, ago=60)) for id_ in running.clusters))
+        going_on = asyncio.create_task(first(waiting(ago=60)))
+        while not running.calls:
+            await asyncio.sleep(0.01)
+        events = await asyncio.gather(*(first(waiting(cluster_id=f"j-{n:04}", ago=60)) for n in range(2, 21)))
+        going_on.cancel()
+        return events
 
     assert {event["outcome"] for event in asyncio.run(all_of_them())} == {"ended"}
     assert sorted(running.calls) == ["DescribeCluster"] * 20 + ["ListClusters"]
