@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from sluicegate.doctor.finding import Finding, Status, exit_code, fail, looked, ok, skipped, warn
+from sluicegate.doctor.installation import running_airflow
+from sluicegate.doctor.needs import Needs
 from sluicegate.faults import fault
 
 UNREACHED = Finding("a", Status.FAIL, "silence", "wait", reached=False)
@@ -40,3 +42,16 @@ def test_an_error_of_a_look_is_one_more_finding(error: Exception, status: Status
     first, second = looked("second", look)
     assert (first.check, second.check, second.status, second.reached) == ("first", "second", status, reached)
     assert second.remedy
+
+
+def test_a_pool_beyond_the_first_page_is_found() -> None:
+    pools = [{"name": f"p{number}", "slots": 1, "include_deferred": True} for number in range(150)]
+
+    def ask(where: str, query: dict[str, int] | None = None) -> object:
+        if where != "/pools":
+            return {}
+        start = (query or {}).get("offset", 0)
+        return {"pools": pools[start : start + 100], "total_entries": len(pools)}
+
+    found = {one.check: one for one in running_airflow(Needs(pools={"p149": frozenset({"x"})}), ask)}
+    assert found["pool p149"].status is Status.OK

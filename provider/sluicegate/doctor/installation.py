@@ -130,8 +130,7 @@ def _pools(needs: Needs, ask: Ask) -> Iterator[Finding]:
     if not needs.pools:
         yield ok("pools", "no step names one")
         return
-    found = cast("Mapping[str, list[Mapping[str, Any]]]", ask("/pools", {"limit": 1000}))["pools"]
-    there = {str(pool["name"]): pool for pool in found}
+    there = {str(pool["name"]): pool for pool in _all_pools(ask)}
     for name, pipelines in needs.pools.items():
         remedy = f'airflow pools set {name} 20 "Live clusters at most" --include-deferred'
         if (pool := there.get(name)) is None:
@@ -141,6 +140,16 @@ def _pools(needs: Needs, ask: Ask) -> Iterator[Finding]:
             yield warn(f"pool {name}", "it does not count deferred tasks, and so caps no clusters", remedy)
         else:
             yield ok(f"pool {name}", f"{pool['slots']} slots")
+
+
+def _all_pools(ask: Ask) -> list[Mapping[str, Any]]:
+    """Page by page: Airflow answers with a hundred at most, however many are asked for."""
+    found: list[Mapping[str, Any]] = []
+    while True:
+        page = cast("Mapping[str, Any]", ask("/pools", {"limit": 100, "offset": len(found)}))
+        found += page["pools"]
+        if not page["pools"] or len(found) >= page.get("total_entries", 0):
+            return found
 
 
 def _version_of(package: str) -> str | None:
