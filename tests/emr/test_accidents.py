@@ -134,7 +134,7 @@ ROWS = [
     Row("the job hangs", lambda world, flow: setattr(world, "stuck", True), state="failed"),
     Row("a step added by hand", running(step_by_hand), steps=2),
     Row("cleared while the job runs", running(lambda world, flow: flow.clear()), steps=2),
-    Row("the same, while there is no triggerer", running(lambda world, flow: flow.clear(triggerer=False))),
+    Row("the same, while there is no triggerer", running(lambda world, flow: flow.clear(triggerer=False)), steps=2),
     Row("cleared after success", lambda world, flow: None, steps=2, then="run_again"),
     Row("marked failed", running(lambda world, flow: flow.mark_failed()), state="failed"),
     Row("marked failed, and protected by hand", running(protected), state="failed"),

@@ -330,3 +330,15 @@ def test_a_try_that_stood_still_before_its_call_looks_again(task: Task) -> None:
     task.store.set = stand_still  # type: ignore[method-assign]
     assert task.begin().cluster_id == "j-1"
     assert len(task.emr.clusters) == 1
+
+
+def test_a_job_that_runs_when_its_task_is_cleared_is_ended_and_done_again(task: Task) -> None:
+    task.begin()
+    assert task.begin(generation="4/2").cluster_id == "j-2"
+    assert task.emr.clusters["j-1"].tags["sluicegate:ended-by"] == "cleared"
+
+
+@pytest.mark.parametrize("late", ["2/2", "4/5"])
+def test_neither_a_late_try_of_before_a_clear_nor_other_retries_end_what_runs(task: Task, late: str) -> None:
+    task.begin(generation="4/2")
+    assert task.begin(generation=late).cluster_id == "j-1"

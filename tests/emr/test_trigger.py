@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -204,4 +205,25 @@ def test_a_kill_is_carried_out_though_aws_throttles_it(running: Any, monkeypatch
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
     running.before["DescribeCluster"] = [AwsError("ThrottlingException")] * 3
     asyncio.run(waiting().on_kill())
+    assert running.live() == []
+
+
+def test_a_kill_goes_on_though_airflow_cancels_it_once_more(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    trigger, asked = waiting(), threading.Event()
+
+    def slow() -> bool:
+        asked.set()
+        time.sleep(0.1)
+        return False
+
+    monkeypatch.setattr(trigger, "_is_deferred", slow)
+
+    async def cancelled() -> None:
+        kill = asyncio.create_task(trigger.on_kill())
+        await asyncio.to_thread(asked.wait)
+        kill.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await kill
+
+    asyncio.run(cancelled())  # returns when all threads have ended
     assert running.live() == []

@@ -17,7 +17,7 @@ from sluicegate.emr.attempt import LIVE_STATES, AlreadyDone, Found, Reconnect, S
 from sluicegate.emr.launch import DOUBT, LOOK_AGAIN, Launch
 from sluicegate.emr.names import RunKey
 from sluicegate.emr.notes import Notes
-from sluicegate.emr.record import Record, Store
+from sluicegate.emr.record import Record, Store, is_older
 from sluicegate.emr.request import not_after
 from sluicegate.emr.tags import DEADLINE, ENDED_BY, NOT_AFTER, ORPHANED, PLACEMENT, RUN
 from sluicegate.emr.task import Client, Ended, Try, Wait, Work
@@ -139,7 +139,7 @@ class Engine:
 
     def _begin(self, placement: int) -> Wait | Ended | None:
         requests: dict[int, Mapping[str, Any]] = {}
-        found = self._forced(self._look())
+        found = self._cleared(self._forced(self._look()))
         while not self._stopped:
             decision = decide(found, finished_attempt=self._notes.settled)
             self._client.terminate([f.cluster_id for f in decision.surplus], why=DUPLICATE)
@@ -250,6 +250,17 @@ class Engine:
         self._client.terminate([f.cluster_id for f in found if f.runs], why="forced")
         self._notes.restarted([f.attempt for f in found])
         return []
+
+    def _cleared(self, found: list[Found]) -> list[Found]:
+        """Without those whose job still ran when a person cleared the task, to have it done again: they are ended.
+
+        The triggerer may have been down when it was cleared, or have come too late.
+        """
+        older = [f for f in found if f.runs and not f.complete and is_older(f.generation, self._try.generation)]
+        if older:
+            log.info("The task was cleared: ending %s", ", ".join(map(_shown, older)))
+        self._client.terminate([f.cluster_id for f in older], why="cleared")
+        return [replace(f, state="TERMINATING", ended_by_us=True) if f in older else f for f in found]
 
     # --- on the way to an end
 

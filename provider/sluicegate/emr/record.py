@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-__all__ = ["STORE_KEY", "Record", "Store", "another_try", "generation"]
+__all__ = ["STORE_KEY", "Record", "Store", "another_try", "generation", "is_older"]
 
 STORE_KEY = "cluster"
 
@@ -21,6 +21,12 @@ def generation(max_tries: int, retries: int) -> str:
     Clearing sets `max_tries` to the tries so far plus `retries`; a retry leaves both alone.
     """
     return f"{max_tries}/{retries}"
+
+
+def is_older(generation: str, than: str) -> bool:
+    """Whether a person has cleared the task since: a clear raises the tries that it may have."""
+    before, after = generation.partition("/")[0], than.partition("/")[0]
+    return before.isdecimal() and after.isdecimal() and int(before) < int(after)
 
 
 def another_try(try_number: int, max_tries: int) -> bool:

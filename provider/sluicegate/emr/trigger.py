@@ -124,10 +124,14 @@ class ClusterTrigger(BaseTrigger):
         Airflow calls this also when another triggerer has taken the wait over from one that was silent for too long:
         the task is still deferred then, and needs its cluster.
         """
-        if await asyncio.to_thread(self._is_deferred):
+        # One thread for all of it: Airflow may cancel this coroutine once more meanwhile, and a thread outlives that.
+        await asyncio.to_thread(self._kill)
+
+    def _kill(self) -> None:
+        if self._is_deferred():
             self.log.info("The task still waits, in another triggerer or try: %s goes on", self.cluster_id)
             return
-        ended = await asyncio.to_thread(self._end)
+        ended = self._end()
         self.log.info("Terminated by the task's end: %s", self.cluster_id if ended else "no cluster was running")
 
     async def _joined(self, shared: _Shared) -> Lookout:
