@@ -61,7 +61,7 @@ def get_provider_info() -> dict[str, object]:
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "2GB",
-                        "default": "190MB",
+                        "default": "256MB",
                     },
                 },
             }

@@ -195,7 +195,7 @@ def write(root: Path, files: Mapping[str, str]) -> None:
         path.write_text(text)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def airflow34(python34: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow34]:
     folder = tmp_path_factory.mktemp("airflow34")
     with ExitStack() as stack:

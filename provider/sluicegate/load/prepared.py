@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from sluicegate.load.ranges import ranges_of
 from sluicegate.load.staged import Staged
 from sluicegate.records.types import ColumnType
 from sluicegate.targets.target import Stored
@@ -58,13 +57,7 @@ class Prepared:
         with self._staged.duck.cursor() as cursor:
             if between is None:
                 kept, order = self._staged.kept(), self._staged.order()
-                yield _one_after_another(
-                    cursor,
-                    [
-                        f"SELECT {values} FROM staged s WHERE {kept} AND {some} ORDER BY {order}"
-                        for some in ranges_of(cursor, self._staged)
-                    ],
-                )
+                yield _opened(cursor, f"SELECT {values} FROM staged s WHERE {kept} ORDER BY {order}")
             else:
                 self._number()
                 low, high = between
@@ -94,22 +87,6 @@ class Prepared:
 def _as(type_: ColumnType, wanted: ColumnType, value: str) -> str:
     """SQL of a staged `value` as what DuckDB holds values of the `wanted` type in, which has room for all of them."""
     return value if type_.duck == wanted.duck else f"CAST({value} AS {wanted.duck})"
-
-
-def _one_after_another(cursor: DuckDBPyConnection, queries: Sequence[str]) -> pa.RecordBatchReader:
-    """The batches of all `queries`, of which each is begun when the one before has ended."""
-    import pyarrow as pa
-
-    first = _opened(cursor, queries[0])
-    if len(queries) == 1:
-        return first
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        yield from first
-        for query in queries[1:]:
-            yield from _opened(cursor, query)
-
-    return pa.RecordBatchReader.from_batches(first.schema, batches())
 
 
 def _opened(cursor: DuckDBPyConnection, query: str) -> pa.RecordBatchReader:

@@ -133,11 +133,8 @@ class Staged:
 
     def order(self) -> str:
         """How the written records are ordered; no two of them are equal in it."""
-        return ", ".join(self.ordered())
-
-    def ordered(self) -> list[str]:
         places = [f"s.{self.places[name]}" for name in self.key]
-        return places if self.is_distinct else [*places, "s.rowid"]
+        return ", ".join(places if self.is_distinct else [*places, "s.rowid"])
 
     def identity(self, name: str) -> str:
         """What is equal where the target takes two values of the column for equal."""
