@@ -17,13 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterTrigger"]
 
-
 _SWEPT = timedelta(minutes=15)
 """How often waits look for orphans in the list that one of them has read."""
 
 _RENEWED = timedelta(minutes=30)
 """How long new waits use the connection that was read for the first: its keys may have been changed since."""
-
 
 _TRUSTED = timedelta(minutes=1)
 """How long a connection is not read anew where AWS refuses its keys or does not answer."""

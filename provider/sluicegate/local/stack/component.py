@@ -40,7 +40,7 @@ class Component:
     user: int | None = None
     group: int | None = None
     before: Callable[[], None] = lambda: None
-    spawn: Callable[..., processes.Child] = processes.spawn
+    spawn: Callable[..., processes.ChildProcess] = processes.spawn
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Child:
     """A component's present process and its deaths."""
 
     component: Component
-    process: processes.Child | None = None
+    process: processes.ChildProcess | None = None
     started: float = 0.0
     is_ready: bool = False
     deaths: list[float] = field(default_factory=list)

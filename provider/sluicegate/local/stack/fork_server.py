@@ -69,7 +69,7 @@ class ForkServer:
         user: int | None = None,
         group: int | None = None,
         death_signal: signal.Signals = signal.SIGTERM,
-    ) -> processes.Child:
+    ) -> processes.ChildProcess:
         """As `processes.spawn`."""
         if self._channel is not None and tuple(command[:2]) == (sys.executable, "-m") and user is None:
             order = {

@@ -48,7 +48,7 @@ def die_with_parent(parent: int, death_signal: int) -> None:
             os._exit(1)
 
 
-class Child(Protocol):
+class ChildProcess(Protocol):
     """A child of this process, as `subprocess.Popen` has it."""
 
     @property
@@ -137,7 +137,7 @@ def _process(process: ProcessId) -> psutil.Process | None:
         return None
 
 
-def reap(known: Iterable[Child]) -> None:
+def reap(known: Iterable[ChildProcess]) -> None:
     """Collect every child that has ended: those of `known` through their `poll`, orphans directly."""
     popens = {one.pid: one for one in known}
     while True:
@@ -161,7 +161,7 @@ def descendants(of: int | None = None) -> list[psutil.Process]:
     return children
 
 
-def orphans(known: Iterable[Child]) -> list[psutil.Process]:
+def orphans(known: Iterable[ChildProcess]) -> list[psutil.Process]:
     """Children of this process that it did not start itself, and everything below them."""
     started = {one.pid for one in known}
     adopted = [child for child in psutil.Process().children() if child.pid not in started]
@@ -174,7 +174,7 @@ def kill(processes: Iterable[psutil.Process]) -> None:
             process.kill()
 
 
-def kill_descendants(known: Iterable[Child], patience: float = 10) -> int:
+def kill_descendants(known: Iterable[ChildProcess], patience: float = 10) -> int:
     """SIGKILL everything below this process until nothing is left; how many were left after `patience` s."""
     until = time.monotonic() + patience
     while True:

@@ -141,7 +141,7 @@ class Loop:
         text = f"{component.name} died ({describe_exit(code)}); starting it again in {pause:.0f} s"
         self._say(Event("died", f"{text}. Its log ends:\n{last_words}" if last_words else f"{text}.", component.name))
 
-    def _popens(self) -> list[processes.Child]:
+    def _popens(self) -> list[processes.ChildProcess]:
         return [child.process for child in (*self._children.values(), *self._jobs) if child.process is not None]
 
     # ---- stopping ----
