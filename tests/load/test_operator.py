@@ -12,9 +12,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from sluicegate.faults import FaultError
 from sluicegate.graph.window import Window
+from sluicegate.ledger.conninfo import conninfo_of
 from sluicegate.load.operator import LoadOperator
 from sluicegate.runtime.step import StepContext
-from sluicegate.targets.connection import conninfo_of, parse_table
+from sluicegate.targets.connection import parse_table
 from sluicegate.targets.open import place_in
 
 

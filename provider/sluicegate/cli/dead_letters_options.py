@@ -209,7 +209,7 @@ class Where:
         with airflow_home():
             from airflow.sdk.exceptions import AirflowNotFoundException
 
-            from sluicegate.targets.connection import conninfo_from
+            from sluicegate.ledger.conninfo import conninfo_from
             from sluicegate.targets.open import REDSHIFT
 
             try:

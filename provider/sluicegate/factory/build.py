@@ -20,6 +20,7 @@ from sluicegate.factory.docs import doc_md, playbook_page, playbooks_folder
 from sluicegate.factory.steps import Made, Task, files_task, retry_arguments, task_of
 from sluicegate.factory.unplaced import BuildError, UnplacedDiagnostic
 from sluicegate.graph.groups import around, group_id
+from sluicegate.graph.journal import journal_of
 from sluicegate.graph.order import waves
 from sluicegate.graph.waits import SourceWait, Wait, listings, task_edges, waits
 from sluicegate.pipeline.diagnostics import Where
@@ -81,6 +82,8 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, An
         **further,
         "doc_md": doc_md(pipeline, playbooks),
     }
+    if (journal := journal_of(pipeline)) is not None:
+        arguments["journal"] = journal
     if (page := playbook_page(pipeline, playbooks).stem) != pipeline.name:
         arguments["playbook"] = page
     try:

@@ -118,6 +118,7 @@ class DeadLettersOperator(StepOperator):
 
         from airflow.configuration import conf
 
+        from sluicegate.ledger.conninfo import conninfo_of
         from sluicegate.ledger.entries import Origin
         from sluicegate.load.references import Referenced
         from sluicegate.load.replay.mend import AsItIs, Fixed, Mending
@@ -125,7 +126,6 @@ class DeadLettersOperator(StepOperator):
         from sluicegate.load.request import request_of
         from sluicegate.runtime.code import find_function, on_path
         from sluicegate.storage import Storage
-        from sluicegate.targets.connection import conninfo_of
         from sluicegate.targets.open import reached, target_named
         from sluicegate.targets.target import Target
 
@@ -180,9 +180,9 @@ class DeadLettersOperator(StepOperator):
         )
 
     def _closed(self, step: StepContext, who: str) -> StepResult:
+        from sluicegate.ledger.conninfo import conninfo_of
         from sluicegate.ledger.letters import Closed, LetterStatus
         from sluicegate.storage import Storage
-        from sluicegate.targets.connection import conninfo_of
         from sluicegate.targets.open import reached, target_named
         from sluicegate.targets.postgres.ledgers import close_letters
 

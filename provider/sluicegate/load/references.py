@@ -47,7 +47,8 @@ class ReferencedTable(Protocol):
 
 def open_referenced(uri: str) -> ReferencedTable:
     """The table at a `table://` URI, by its Airflow connection."""
-    from sluicegate.targets.connection import conninfo_of, parse_table
+    from sluicegate.ledger.conninfo import conninfo_of
+    from sluicegate.targets.connection import parse_table
     from sluicegate.targets.open import is_redshift, open_cluster
     from sluicegate.targets.postgres.target import PostgresTarget
 

@@ -35,15 +35,24 @@ class PipelineDAG(DAG):
     :param window_timezone: IANA name of the time zone of `window`
     :param source: the file to show in Airflow's Code tab, where that is not the one that makes the DAG
     :param playbook: the page that a failed task's log points to, where it is not called like the pipeline
+    :param journal: the Airflow connection of the Postgres in which steps keep what they did
     """
 
     def __init__(
-        self, dag_id: str, *, window_timezone: str = "UTC", source: str = "", playbook: str = "", **arguments: Any
+        self,
+        dag_id: str,
+        *,
+        window_timezone: str = "UTC",
+        source: str = "",
+        playbook: str = "",
+        journal: str | None = None,
+        **arguments: Any,
     ) -> None:
         super().__init__(dag_id, **arguments)
         self.window_timezone = window_timezone
         self.source = source
         self.playbook = playbook
+        self.journal = journal
 
     def validate(self) -> None:
         # Called after the importer has said that the stub is the source, and before anything is stored.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +19,7 @@ from sluicegate.faults.report import forget, reported
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.graph.location import Location
 from sluicegate.graph.window import Window
+from sluicegate.runtime.lifecycle import Life, living, unbegun
 from sluicegate.runtime.marks import RECOVERY_KEY, RUN_XCOM_KEY, RunMark, is_forced
 from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.runtime.subject import Place, places, subject_of
@@ -72,19 +74,39 @@ class StepOperator(BaseOperator):
         """
 
     def execute(self, context: Context) -> Any:
-        with self.reported(context):
-            step = self.step_context(context)
-            return self._succeeded(context, self.run(context, step))
+        with self._living(context) as (step, results):
+            results.append(self.run(context, step))
+            return self._succeeded(context, results[-1])
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """What Airflow calls instead of `execute` once a trigger has fired, failed or timed out."""
-        with self.reported(context):
-            return self._succeeded(context, super().resume_execution(next_method, next_kwargs, context))
+        with self._living(context, resumed=True) as (_, results):
+            results.append(super().resume_execution(next_method, next_kwargs, context))
+            return self._succeeded(context, results[-1])
 
     def reported(self, context: Context) -> AbstractContextManager[None]:
         """Around work outside `run` and resumed methods: the same treatment of its errors."""
         page = getattr(self.get_dag(), "playbook", "") or self._pipeline_name()
         return reported(cast("Mapping[str, Any]", context), playbook=page, subject=self.subject)
+
+    @contextmanager
+    def _living(self, context: Context, *, resumed: bool = False) -> Iterator[tuple[StepContext, list[StepResult]]]:
+        """Around the work of a try: its end is reported, and observed."""
+        with self._preparing(context):
+            step = self.step_context(context)
+        with living(Life(self, context, step, resumed)) as results, self.reported(context):
+            yield step, results
+
+    @contextmanager
+    def _preparing(self, context: Context) -> Iterator[None]:
+        """Around what comes before the work: a failure there is the try's end."""
+        try:
+            with self.reported(context):
+                yield
+        except FaultError as error:
+            with suppress(Exception):  # without a window there is no life of a step, and `error` is what matters
+                unbegun(Life(self, context, self._bare_context(context)), error)
+            raise
 
     def subject(self, error: FaultError) -> str:
         """What `error` is about, as far as it is known: another pipeline's step, or the dataset that was read."""
@@ -96,21 +118,26 @@ class StepOperator(BaseOperator):
 
         :raises FaultError: WRONG_USE when the run has no time at all, or a flag is not a boolean.
         """
-        ti = context["ti"]
         params = dict(context.get("params") or {})
         store = context.get("task_state_store")
         self._asked_to_force = store is not None and is_forced(store.get(RECOVERY_KEY))
+        return replace(
+            self._bare_context(context),
+            dry_run=_flag(params, "dry_run"),
+            force=_flag(params, "force") or self._asked_to_force,
+            store=store,
+        )
+
+    def _bare_context(self, context: Context) -> StepContext:
+        """The run without what a person has asked of it."""
         return StepContext(
             pipeline=self._pipeline_name(),
             step=self.task_id,
             run_id=context["run_id"],
-            try_number=ti.try_number,
+            try_number=context["ti"].try_number,
             map_index=_map_index(context),
             window=run_window(context).in_zone(self.timezone),
-            params=params,
-            dry_run=_flag(params, "dry_run"),
-            force=_flag(params, "force") or self._asked_to_force,
-            store=store,
+            params=dict(context.get("params") or {}),
             item=self.item,
         )
 
@@ -143,7 +170,7 @@ class StepOperator(BaseOperator):
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
             return
         self._reads = {place: field for field in self.sources for place in places(getattr(self, field))}
-        with self.reported(context):
+        with self._preparing(context):
             window = run_window(context).in_zone(self.timezone)
             # A copy: Airflow keeps its context for callbacks and `operator:` steps, where `ds` is its own.
             own = {"window": window, "ds": window.ds} | ({"item": self.item} if _map_index(context) >= 0 else {})
@@ -230,7 +257,7 @@ def with_item(operator: type[BaseOperator]) -> type[BaseOperator]:
 
 @lru_cache(maxsize=1024)
 def as_step(operator: type[BaseOperator]) -> type[BaseOperator]:
-    """`operator`, which is not ours, with `before_operator_step` done before it runs.
+    """`operator`, which is not ours, with `before_operator_step` done before it runs, and observed as a step.
 
     A subclass that is called the same: of a hook Airflow stores the source, with every task that has it.
     """
@@ -242,7 +269,29 @@ def as_step(operator: type[BaseOperator]) -> type[BaseOperator]:
             before_operator_step(context)
             super().pre_execute(context)
 
+        def execute(self, context: Context) -> Any:
+            with living(Life(self, context, _step_of(self, context))):
+                return super().execute(context)
+
+        def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+            with living(Life(self, context, _step_of(self, context), resumed=True)):
+                return super().resume_execution(next_method, next_kwargs, context)
+
     return _called_as(operator, Step)
+
+
+def _step_of(task: BaseOperator, context: Context) -> StepContext:
+    """The run as the observers of an `operator:` step see it."""
+    zone = getattr(task.get_dag(), "window_timezone", "UTC")
+    return StepContext(
+        pipeline=task.dag_id,
+        step=task.task_id,
+        run_id=context["run_id"],
+        try_number=context["ti"].try_number,
+        map_index=_map_index(context),
+        window=run_window(context).in_zone(zone),
+        params=dict(context.get("params") or {}),
+    )
 
 
 def _called_as(operator: type[BaseOperator], kind: type[BaseOperator]) -> type[BaseOperator]:

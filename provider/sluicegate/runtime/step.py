@@ -35,7 +35,11 @@ class StepContext:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step that has succeeded reports: the value of its task's XCom, and a line for its log."""
+    """What a step that has succeeded reports: the value of its task's XCom, and a line for its log.
+
+    `facts` are what its receipt and the metrics say of it, as JSON values.
+    """
 
     value: Any = None
     line: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)

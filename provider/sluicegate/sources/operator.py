@@ -109,8 +109,8 @@ class FetchOperator(StepOperator):
     def _watermarks(self) -> Any:
         if self.fetch.watermark is None:
             return None
+        from sluicegate.ledger.conninfo import conninfo_of
         from sluicegate.ledger.postgres.watermarks import PostgresWatermarks
-        from sluicegate.targets.connection import conninfo_of
 
         if self.ledger is None:
             raise fault(

@@ -47,7 +47,7 @@ def database_of(connection_id: str, application: str) -> Database:
     """
     from airflow.sdk import BaseHook
 
-    from sluicegate.targets.connection import conninfo_of
+    from sluicegate.ledger.conninfo import conninfo_of
 
     try:
         connection: Any = BaseHook.get_connection(connection_id)

@@ -6,9 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from sluicegate.faults import fault
+from sluicegate.ledger.conninfo import conninfo_of
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.limits import MEMORY_LIMIT
-from sluicegate.targets.connection import conninfo_of, parse_table
+from sluicegate.targets.connection import parse_table
 from sluicegate.targets.iceberg.place import is_iceberg, parse_iceberg
 from sluicegate.targets.redshift.place import RedshiftTable
 from sluicegate.targets.target import Target

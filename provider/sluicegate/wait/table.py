@@ -18,7 +18,8 @@ def has_row(uri: str) -> bool:
     import psycopg
     from psycopg import sql
 
-    from sluicegate.targets.connection import conninfo_of, parse_table, split_table
+    from sluicegate.ledger.conninfo import conninfo_of
+    from sluicegate.targets.connection import parse_table, split_table
     from sluicegate.targets.open import is_redshift, open_cluster
 
     connection_id, name = parse_table(uri)
