@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -102,6 +104,13 @@ class World:
             self._go_on(cluster_id, self._ages[cluster_id])
         self.on_sleep()
 
+    def sleep_of(self, others: Sequence[threading.Thread], really: Callable[[float], None]) -> Callable[[float], None]:
+        """`time.sleep` in this world; `others` are threads of other tests (Spark's client), which have their own time.
+        The one that asks is not one of them.
+        """
+        outside = {*others} - {threading.current_thread()}
+        return lambda seconds: (really if threading.current_thread() in outside else self.sleep)(seconds)
+
     def now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self.slept)
 
@@ -155,7 +164,7 @@ def accidents(emr: ScriptedEmr) -> Iterator[World]:
         )
         send = Supervisor.send
         patch.setattr(Supervisor, "send", lambda supervisor, msg: world.message(send, supervisor, msg))
-        patch.setattr("time.sleep", world.sleep)
+        patch.setattr("time.sleep", world.sleep_of(threading.enumerate(), time.sleep))
         for name, value in (("sleep", world.sleep), ("clock", world.now)):
             patch.setitem(Engine.__init__.__kwdefaults__, name, value)
         patch.setattr(engine, "DOUBT", launch.DOUBT)

@@ -20,4 +20,5 @@ LOAD = "l: {load: s3://b/x.csv, into: table://warehouse/t, key: id}"
     ],
 )
 def test_which_database_keeps_what_steps_did(dags: Dags, connections: str, step: str, journal: str | None) -> None:
-    assert journal_of(dags.read(f"sluicegate: 1\n{connections}\nsteps:\n  {step}\n")) == journal
+    dags.write("defaults.yaml", connections)
+    assert journal_of(dags.read(f"sluicegate: 1\nsteps:\n  {step}\n")) == journal

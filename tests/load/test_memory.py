@@ -33,5 +33,6 @@ def test_twice_the_records_take_no_more_memory(warehouse: Any) -> None:
 
 
 def test_ten_loads_in_one_process_take_no_more_than_two(warehouse: Any) -> None:
-    _, second, *_, last = peaks(warehouse, 60_000, 10)
-    assert last < 1.1 * second
+    _, second, *rest = peaks(warehouse, 60_000, 10)
+    # An allocator's peak wanders by some 20 MB. The file has 6 MB: what a load left behind would show eight times.
+    assert rest[-1] - second < len(rest) * 4
