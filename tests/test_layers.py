@@ -21,7 +21,7 @@ _RECORDS = _BASE | {"checks", "ledger", "storage", "records"}
 _SHARED = _RECORDS | {"runtime", "targets"}
 _WORK = _SHARED | {"load", "emr", "transform", "sources"}
 _BUILT_WITH = _WORK | {"wait"}
-_FACTORY = _BUILT_WITH | {"factory"}
+_FACTORY = _BUILT_WITH | {"alerts", "factory"}
 _DISCOVERY = _FACTORY | {"discovery"}
 MAY_IMPORT = {
     "pipeline": frozenset({"graph"}),
@@ -41,7 +41,8 @@ MAY_IMPORT = {
     "picture": _BASE,
     "wait": _BASE | {"ledger", "runtime", "storage", "targets"},
     "render": _BUILT_WITH,
-    "factory": _BUILT_WITH,
+    "alerts": _BASE | {"ledger", "runtime"},
+    "factory": _BUILT_WITH | {"alerts"},
     "discovery": _FACTORY,
     "local": _DISCOVERY | {"api"},
     "doctor": _BASE | {"emr", "local"},

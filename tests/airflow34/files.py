@@ -92,7 +92,7 @@ steps:
 """
 
 
-WARNED = SMALL.replace("steps:", "alerts: {on_call: somebody}\nsteps:")
+WARNED = f'{SMALL}  b: {{load: s3://x/z.csv, into: "table://warehouse/t"}}\n'
 
 
 def reader_of(other: str) -> str:

@@ -109,8 +109,8 @@ def test_the_code_tab_shows_the_yaml(airflow: Airflow34) -> None:
 
 def test_a_warning_stands_on_the_page_of_its_dag(airflow: Airflow34) -> None:
     [(kind, text)] = airflow.query("SELECT warning_type, message FROM dag_warning WHERE dag_id = 'warned'")
-    assert kind == "sluicegate:not-supported"
-    assert text.startswith("warned.yaml:2:1: warning[not-supported]: `alerts` has no effect")
+    assert kind == "sluicegate:same-place"
+    assert text.startswith("warned.yaml:4:33: warning[same-place]: `a` and `b` both write this")
 
 
 def test_airflows_own_yaml_format_lives_in_another_bundle(airflow: Airflow34) -> None:

@@ -28,6 +28,8 @@ def fault_table() -> str:
 
 def _steps(one: Fault) -> str:
     kinds = get_args(StepKind)
+    if not one.raised_by:
+        return "none"
     return "all" if len(one.raised_by) == len(kinds) else ", ".join(kind for kind in kinds if kind in one.raised_by)
 
 

@@ -293,17 +293,9 @@ def test_job_files_are_uploaded_to_s3(root: Path) -> None:
     assert diagnostics_of(root, SPARK.format(job="s3://code/j.py", more="watchdog: false")) == ()
 
 
-def test_alerts_are_a_warning_and_no_import_error(root: Path) -> None:
-    text = "sluicegate: 1\nsteps:\n" + LOAD.format(source="s3://b/a.csv", into="table://w/t", more="")
-    [diagnostic] = diagnostics_of(root, text + "alerts: {slack: '#data'}\n")
-    assert (diagnostic.line, diagnostic.column, diagnostic.severity) == (4, 1, "warning")
-    assert "does not send alerts" in diagnostic.message
-    assert dags_of(root, "it.yaml")[0].dag_id == "it"
-
-
 def test_airflow_shows_them_all_at_once_with_what_the_operators_say(root: Path) -> None:
     text = (
-        "sluicegate: 1\nalerts: {slack: x}\nsteps:\n"
+        "sluicegate: 1\nalerts: {slack: {notifier: airflow.sdk.BaseNotifier, faults: SOURCE_MISING}}\nsteps:\n"
         + LOAD.format(source="https://h/a/", into="table://w/t", more=", columns: {n: tekst}")
         + "  b:\n    operator: airflow.providers.standard.operators.bash.BashOperator\n    with: {bash_comand: echo}\n"
     )
@@ -311,7 +303,7 @@ def test_airflow_shows_them_all_at_once_with_what_the_operators_say(root: Path) 
     with pytest.raises(PipelineErrors) as error:
         dags_of(root, "it.yaml")[0]
     places = re.findall(r"^it\.yaml:(\d+):(\d+): (\w+)", str(error.value), re.MULTILINE)
-    assert places == [("4", "13", "error"), ("4", "59", "error"), ("7", "12", "error")]
+    assert places == [("2", "62", "error"), ("4", "13", "error"), ("4", "59", "error"), ("7", "12", "error")]
     assert "did you mean `text`?" in str(error.value)
 
 

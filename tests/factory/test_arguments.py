@@ -6,8 +6,8 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.sensors.filesystem import FileSensor
 
 from sluicegate.factory.arguments.operators import argument_diagnostics, dag_argument_diagnostics, operator_class
-from sluicegate.factory.arguments.signatures import arguments_of
 from sluicegate.factory.unplaced import BuildError, UnplacedDiagnostic
+from sluicegate.runtime.signatures import arguments_of
 
 BASH = "airflow.providers.standard.operators.bash.BashOperator"
 WHERE = ("steps", "x", "operator")

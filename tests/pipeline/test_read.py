@@ -19,6 +19,7 @@ from sluicegate.pipeline import Diagnostic, PipelineErrors
 from sluicegate.pipeline.file import read_draft
 from sluicegate.pipeline.keys.model import (
     After,
+    Channel,
     Check,
     Format,
     Job,
@@ -97,7 +98,7 @@ DEFAULTS = """
         instances: {primary: m7g.xlarge, core: {type: m7g.xlarge, count: 2}}
         log_uri: s3://sluicegate-logs/
     alerts:
-      on_call: {notifier: a.b.C, with: {slack_webhook_conn_id: on_call}}
+      on_call: {notifier: airflow.providers.smtp.notifications.smtp.SmtpNotifier, with: {to: on-call@example.com}}
     """
 
 
@@ -147,7 +148,8 @@ def test_the_second_pipeline_of_the_reference(dags: Dags) -> None:
     assert load.dead_letters.max.share == Decimal("0.05")
     assert pipeline.connections.ledger == "warehouse"
     assert pipeline.artifacts == "s3://sluicegate-code/"
-    assert pipeline.alerts["on_call"]["notifier"] == "a.b.C"
+    smtp = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
+    assert pipeline.alerts["on_call"] == Channel(notifier=smtp, with_={"to": "on-call@example.com"})
 
 
 def test_reading_imports_no_airflow_and_nothing_heavy() -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from sluicegate.cli import app
 from sluicegate.pipeline import PipelineErrors
 from sluicegate.pipeline.file import DEFAULTS_KEYS, KEYS, read_draft
+from sluicegate.pipeline.keys.alerts import Channel
 from sluicegate.pipeline.keys.base import keys_of
 from sluicegate.pipeline.keys.cluster import (
     BootstrapAction,
@@ -139,6 +140,7 @@ def test_every_key_of_the_reader_has_its_words_and_no_other_has() -> None:
 
 
 MODELS: Mapping[str, type[Model]] = {
+    "channel": Channel,
     "retries": Retries,
     "format": Format,
     "connections": Connections,
@@ -285,6 +287,7 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
     "read": {"dataset": "flights.raw"},
     "after": {"dag": "old"},
     "job": {"path": "jobs/delays.py"},
+    "channel": {"notifier": "airflow.providers.smtp.notifications.smtp.SmtpNotifier"},
     "for_each": {"items": "[{region: eu}]"},
     "teardown_of": {"steps": "first"},
 }
@@ -301,6 +304,7 @@ BESIDE: Mapping[tuple[str, str], Mapping[str, str]] = {
 PLACES: Mapping[str, Callable[[str], str]] = {
     "schedule": lambda said: in_a_file("schedule", said),
     "retries": lambda said: in_a_file("retries", said),
+    "channel": lambda said: in_a_file("alerts", f"{{on_call: {said}}}"),
     "dataset": lambda said: in_a_file("datasets", f"{{x: {said}}}"),
     "param": lambda said: in_a_file("params", f"{{x: {said}}}"),
     "cluster": lambda said: in_a_step("spark", "cluster", said).replace("cluster:", "reads: flights.raw\n    cluster:"),

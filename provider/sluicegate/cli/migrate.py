@@ -72,8 +72,8 @@ def _known(path: str) -> Known | None:
 
     with airflow_home():
         from sluicegate.factory.arguments.operators import operator_class
-        from sluicegate.factory.arguments.signatures import arguments_of
         from sluicegate.factory.unplaced import BuildError
+        from sluicegate.runtime.signatures import arguments_of
 
         try:
             operator = operator_class(path, ())

@@ -23,7 +23,7 @@ class FaultClass(StrEnum):
 class Fault:
     """One named kind of failure. `sentence` says what happened, `remedy` what a person does about it.
 
-    `raised_by`: the kinds of steps that can end with it.
+    `raised_by`: the kinds of steps that can end with it; none for what is wrong with a pipeline as a whole.
     """
 
     code: str
@@ -226,6 +226,20 @@ _FAULTS = (
           "It is retried, as far as `retries` says. If it lasts, find out what made it slow, "
           "or raise `timeout`.",
           _ALL),
+    Fault("WORKER_LOST", _T, "The process of a step ended without a word.",
+          "Look on its machine for what killed it: the kernel's out-of-memory killer, a restart, an eviction. It is "
+          "retried, as far as `retries` says; then clear the step.",
+          _ALL),
+    Fault("PIPELINE_LATE", _D, "The data of a pipeline is older than `fresh_within` allows.",
+          "Look at its newest run: what fails or waits there, or why there is none.",
+          frozenset()),
+    Fault("PIPELINE_STALLED", _D, "A pipeline has not run when it should have.",
+          "Is it paused, is its file broken, does the scheduler run? Start it, or clear what it waits for.",
+          frozenset()),
+    Fault("ALERT_UNDELIVERED", _F, "An alert could not be delivered.",
+          "Read in the log what the channel answered; correct its connection or its arguments, and try it with "
+          "`sluicegate alerts test`.",
+          frozenset()),
     Fault("UNKNOWN", _T, "An error that is not in the catalogue.",
           "Read the traceback in the log. It is retried, as far as `retries` says.",
           _ALL),

@@ -13,6 +13,7 @@ from sluicegate.pipeline.check.rules import check_pipeline
 from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, bug, did_you_mean, in_order
 from sluicegate.pipeline.keys.base import Mark, keys_of, marks_of
 from sluicegate.pipeline.keys.model import Defaults, Head, Pipeline, Read
+from sluicegate.pipeline.read.alerts import read_alerts
 from sluicegate.pipeline.read.context import Site
 from sluicegate.pipeline.read.datasets import Datasets
 from sluicegate.pipeline.read.draft import Draft, Variant
@@ -29,6 +30,9 @@ __all__ = ["DEFAULTS_KEYS", "KEYS", "read_draft"]
 
 KEYS = tuple(key for key in keys_of(Pipeline) if key not in keys_of(Defaults))
 DEFAULTS_KEYS = tuple(key for key in keys_of(Pipeline) if Mark.FILE_ONLY not in marks_of(Pipeline, key))
+
+_READ_APART = frozenset({"alerts"})
+"""The plain keys that have a reader of their own."""
 
 
 def read_draft(file: Path, root: Path, environment: Environment | None = None, only: str | None = None) -> Draft:
@@ -92,6 +96,7 @@ def _pipeline(source: Source, report: Report) -> tuple[Pipeline, tuple[tuple[Whe
         **{name: getattr(head, name) for name in head.model_fields_set},
         "schedule": schedule,
         "params": params,
+        "alerts": read_alerts(value.get("alerts"), report),
         "datasets": datasets.known,
         "steps": steps,
         "unfinished": unfinished,
@@ -132,6 +137,7 @@ def _names(value: object) -> frozenset[str]:
 
 def _head(value: Mapping[str, Any], report: Report) -> Head:
     """The plain keys, each on its own, so that a wrong one takes none of the others with it."""
-    heads = [validate(Head, {key: value[key]}, (), report) for key in Head.model_fields if value.get(key) is not None]
+    keys = [key for key in Head.model_fields if value.get(key) is not None and key not in _READ_APART]
+    heads = [validate(Head, {key: value[key]}, (), report) for key in keys]
     made = {name: getattr(head, name) for head in heads if head is not None for name in head.model_fields_set}
     return Head.model_construct(**made)

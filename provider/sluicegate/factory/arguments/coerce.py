@@ -15,12 +15,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sluicegate.factory.arguments.annotations import ANYTHING, Target, targets_of
-from sluicegate.factory.arguments.signatures import arguments_of, imported, missing_arguments, takes_any
+from sluicegate.factory.arguments.imports import imported
 from sluicegate.factory.unplaced import BuildError, UnplacedDiagnostic
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
 from sluicegate.pipeline.read import code
 from sluicegate.pipeline.read.validate import BOOLEANS, shown
 from sluicegate.pipeline.text.quantities import parse_duration
+from sluicegate.runtime.signatures import arguments_of, missing_arguments, takes_any
 
 __all__ = ["Typist"]
 

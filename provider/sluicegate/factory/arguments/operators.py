@@ -12,9 +12,10 @@ from airflow.sdk import DAG, BaseOperator, TriggerRule, WeightRule
 
 from sluicegate.factory.arguments.annotations import ANYTHING, Target
 from sluicegate.factory.arguments.coerce import Typist
-from sluicegate.factory.arguments.signatures import arguments_of, imported, missing_arguments
+from sluicegate.factory.arguments.imports import imported
 from sluicegate.factory.unplaced import UnplacedDiagnostic
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
+from sluicegate.runtime.signatures import arguments_of, missing_arguments
 
 __all__ = [
     "argument_diagnostics",

@@ -10,6 +10,7 @@ import codecs
 import re
 from collections.abc import Iterator, Mapping
 
+from sluicegate.factory.preflight.alerts import alert_diagnostics
 from sluicegate.factory.preflight.cluster import cluster_diagnostics, is_checked
 from sluicegate.factory.preflight.contract import contract_diagnostics
 from sluicegate.factory.unplaced import UnplacedDiagnostic
@@ -38,7 +39,7 @@ def unsupported(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Unp
 
     :param others: the pipelines that it reads from, by name
     """
-    found = list(_alerts(pipeline))
+    found = list(alert_diagnostics(pipeline))
     for step in (*pipeline.steps.values(), *pipeline.unfinished.values()):
         match step:
             case LoadStep():
@@ -52,12 +53,6 @@ def unsupported(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Unp
         if step is not None:
             found += _wildcards(step, pipeline)
     return tuple(found)
-
-
-def _alerts(pipeline: Pipeline) -> Iterator[UnplacedDiagnostic]:
-    if pipeline.alerts:
-        message = "`alerts` has no effect: this version does not send alerts"
-        yield UnplacedDiagnostic(("alerts",), "not-supported", message, key=True, severity="warning")
 
 
 def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[UnplacedDiagnostic]:

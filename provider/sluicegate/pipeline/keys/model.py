@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from sluicegate.pipeline.keys.alerts import Channel
 from sluicegate.pipeline.keys.base import Arguments, Duration, Flag, Mark, Model, Name, Named, Part, Positive, Uri
 from sluicegate.pipeline.keys.cluster import Cluster
 from sluicegate.pipeline.keys.load import (
@@ -43,7 +44,7 @@ from sluicegate.pipeline.keys.steps import (
 )
 
 __all__ = [
-    "REFERENCED", "After", "Check", "Cluster", "Column", "Connections", "Dataset", "DeadLetters",
+    "REFERENCED", "After", "Channel", "Check", "Cluster", "Column", "Connections", "Dataset", "DeadLetters",
     "Defaults", "FetchStep", "ForEach", "Format", "Head", "Job", "LoadOptions", "LoadStep", "Mode",
     "Model", "OnSchemaChange", "OnUpstreamFailure", "OperatorStep", "Param", "Pipeline", "PythonStep", "Read",
     "Retries", "Schedule", "SparkStep", "Step", "StepBase", "TeardownOf", "TransformStep",
@@ -157,8 +158,9 @@ class Head(Defaults):
     """How many of its runs may be active at once. Default: 16. Example: `1`."""
     paused: Flag | None = None
     """Whether a new DAG starts paused. Default: as Airflow's settings say. Example: `true`."""
-    alerts: Mapping[str, Any] = Field(default_factory=dict)
-    """Who is notified of a failure. Read, and without effect yet."""
+    alerts: Named[Channel | None] = Field(default_factory=dict)
+    """Who is notified when a step fails for good, or the pipeline is late: channels by name. Example:
+    `{on_call: {notifier: airflow.providers.smtp.notifications.smtp.SmtpNotifier, with: {to: on-call@example.com}}}`."""
     retries: Retries = Retries.model_construct()
     """How often and how soon a failed step is tried again, if its fault is one that may pass. Default: 3 times, after
     30s, at most 10m. Examples: `{count: 5, delay: 1m}`, `2`."""

@@ -216,7 +216,7 @@ def _mapping(item: Any, key: str, marks: list[Mark], least: int) -> Shape:
     model, _ = _taken_apart(item)
     if not _is_model(model):
         return mapping_of(shape, f"{shape.words}s by name", names, least)
-    if not any(field.is_required() for field in model.model_fields.values()):
+    if _allows_none(item) or not any(field.is_required() for field in model.model_fields.values()):
         shape = either(shape, shapes.NOTHING)
     return mapping_of(shape, f"[{key}](#{_anchor(model)}) by name", names, least)
 
