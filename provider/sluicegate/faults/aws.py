@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sluicegate.faults.http import untrusted
 from sluicegate.faults.shape import Match, starts_with
 
-__all__ = ["match"]
+__all__ = ["code_of_aws", "match"]
 
 _THROTTLED = frozenset(
     (
         "BandwidthLimitExceeded",
+        "ConcurrentRunsExceededException",
         "EC2ThrottledException",
         "LimitExceededException",
         "PriorRequestNotComplete",
@@ -43,6 +45,7 @@ _UNAVAILABLE = frozenset(
         "ServiceUnavailable",
         "ServiceUnavailableException",
         "IDPCommunicationError",
+        "ConcurrentModificationException",
         "ConditionalRequestConflict",
         "OperationAborted",
     )
@@ -102,6 +105,8 @@ def match(error: BaseException, names: tuple[str, ...]) -> Match | None:
         return _waiter_error(error)
     if starts_with(names, *_NO_CREDENTIALS):
         return Match("AWS_DENIED")
+    if starts_with(names, "botocore.exceptions.SSLError") and untrusted(error):
+        return Match("CERTIFICATE_REFUSED")
     if starts_with(names, *_UNREACHED):
         return Match("AWS_UNAVAILABLE")
     if starts_with(names, "botocore.exceptions.BotoCoreError"):
@@ -116,10 +121,11 @@ def _client_error(error: BaseException) -> Match:
     code = str(told.get("Code") or "")
     status = _mapping(response.get("ResponseMetadata")).get("HTTPStatusCode")
     facts = {"aws_code": code, "operation": operation, "status": status}
-    return Match(_code_for(code, status if isinstance(status, int) else 0, operation), None, facts)
+    return Match(code_of_aws(code, operation, status if isinstance(status, int) else 0), None, facts)
 
 
-def _code_for(code: str, status: int, operation: str) -> str:
+def code_of_aws(code: str, operation: str, status: int = 0) -> str:
+    """The fault that an error of AWS is; without a status, by its code alone."""
     if code in _THROTTLED or status == 429:
         return "AWS_THROTTLED"
     if code in _UNAVAILABLE or status >= 500:
@@ -131,6 +137,8 @@ def _code_for(code: str, status: int, operation: str) -> str:
         return "SOURCE_MISSING" if operation in {"GetObject", "HeadObject", "CopyObject"} else "AWS_NOT_FOUND"
     if code in {"PreconditionFailed", "412"} or status == 412:
         return "SOURCE_CHANGED"
+    if code == "InvalidObjectState":
+        return "AWS_REJECTED"  # archived: its status is 403
     if code in _DENIED or status in {401, 403}:
         return "AWS_DENIED"
     if operation == "RunJobFlow" and code in _INVALID:
@@ -144,7 +152,7 @@ def _waiter_error(error: BaseException) -> Match:
     told = _mapping(_mapping(getattr(error, "last_response", None)).get("Error"))
     code = str(told.get("Code") or "")
     if code:
-        return Match(_code_for(code, 0, ""), None, {"aws_code": code})
+        return Match(code_of_aws(code, ""), None, {"aws_code": code})
     return Match("TIMED_OUT" if "Max attempts exceeded" in str(error) else "AWS_REJECTED")
 
 

@@ -5,20 +5,26 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from sluicegate.faults import airflow, aws, database, files, google, system
+from sluicegate.faults import airflow, aws, database, files, google, gx, http, mail, system
 from sluicegate.faults.errors import FaultError, fault
 from sluicegate.faults.shape import Match, chain, summary, type_names
 
 __all__ = ["classify"]
 
-_RULES: tuple[Callable[[BaseException, tuple[str, ...]], Match | None], ...] = (
+Rule = Callable[[BaseException, tuple[str, ...]], Match | None]
+
+_RULES: tuple[Rule, ...] = (
     aws.match,
     database.match,
     google.match,
     files.match,
-    airflow.match,
+    airflow.match,  # before HTTP: its client of its own server derives from httpx's errors
+    http.match,
+    mail.match,
     system.match,  # last: many libraries' errors are an OSError or a ValueError as well
 )
+_WRAPPERS: tuple[Rule, ...] = (gx.match,)
+"""Of libraries that wrap what others raise: asked where nothing that they wrap is known."""
 
 
 def classify(error: BaseException) -> FaultError:
@@ -29,19 +35,20 @@ def classify(error: BaseException) -> FaultError:
     """
     if isinstance(error, FaultError):
         return error
-    for link in chain(error):
-        if isinstance(link, FaultError):
-            # Not the same object: it would be raised from an error that was raised from it.
-            return fault(link.code, link.detail, **link.facts)
-        if (found := _matched(link)) is not None:
-            detail = found.detail if found.detail is not None else summary(link)
-            return fault(found.code, detail, **{"type": type_names(link)[0], **found.facts})
+    for rules in (_RULES, _WRAPPERS):
+        for link in chain(error):
+            if isinstance(link, FaultError):
+                # Not the same object: it would be raised from an error that was raised from it.
+                return fault(link.code, link.detail, **link.facts)
+            if (found := _matched(link, rules)) is not None:
+                detail = found.detail if found.detail is not None else summary(link)
+                return fault(found.code, detail, **{"type": type_names(link)[0], **found.facts})
     return fault("CODE_BROKEN" if system.is_bug(error) else "UNKNOWN", summary(error), type=type_names(error)[0])
 
 
-def _matched(error: BaseException) -> Match | None:
+def _matched(error: BaseException, rules: tuple[Rule, ...]) -> Match | None:
     names = type_names(error)
-    for rule in _RULES:
+    for rule in rules:
         # An exception may be of any shape; one that a rule stumbles over is one it does not know.
         with contextlib.suppress(Exception):
             if (found := rule(error, names)) is not None:

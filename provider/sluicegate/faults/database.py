@@ -1,4 +1,7 @@
-"""psycopg's and redshift_connector's errors as faults: by SQLSTATE, by the server's words where there is none."""
+"""Errors of databases as faults: by SQLSTATE, by the server's words where there is none.
+
+psycopg's, redshift_connector's, and by the names that PEP 249 prescribes those of any other driver.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,8 @@ _BY_CLASS = {
     "22": "CONSTRAINT_VIOLATED",  # the column's type refused the value
     "23": "CONSTRAINT_VIOLATED",
     "28": "WAREHOUSE_DENIED",
+    "3D": "WAREHOUSE_DENIED",
+    "3F": "SCHEMA_MISMATCH",
     "40": "WAREHOUSE_BUSY",
     "53": "WAREHOUSE_BUSY",
 }
@@ -39,7 +44,16 @@ _BY_WORDS = (
       "is not permitted to log in", "certificate verify failed"), "WAREHOUSE_DENIED"),
     (("too many clients", "too many connections", "remaining connection slots"), "WAREHOUSE_BUSY"),
     (("no space left on device",), "DISK_FULL"),
+    (("invalid sslmode value", "invalid connection option", "invalid integer value", "invalid port number"),
+     "WAREHOUSE_ERROR"),
 )  # fmt: skip
+# Of what others change at the same time the server says many things, most of them under a code that means a bug.
+_CHANGED_MEANWHILE = (
+    "tuple concurrently updated",
+    "tuple concurrently deleted",
+    "could not open relation with oid",
+    "cached plan must not change result type",
+)
 _ROLE_OR_DATABASE = ("role ", "database ")
 
 
@@ -55,15 +69,43 @@ _BY_WORDS_OF_REDSHIFT = (
 def match(error: BaseException, names: tuple[str, ...]) -> Match | None:
     if starts_with(names, "redshift_connector."):
         return _of_redshift(error)
-    if not starts_with(names, "psycopg.", "psycopg2.", "psycopg_pool."):
-        return None
-    if starts_with(names, "psycopg_pool."):
+    if starts_with(names, "psycopg_pool.", "sqlalchemy.exc.TimeoutError"):
         return Match("WAREHOUSE_BUSY")
+    if not starts_with(names, "psycopg.", "psycopg2."):
+        return _of_pep_249(error, names)
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if isinstance(state, str) and state:
         code = _BY_STATE.get(state) or _BY_CLASS.get(state[:2], "WAREHOUSE_ERROR")
-        return Match(code, *_told(error, state))
+        return Match("WAREHOUSE_BUSY" if _raced(error) else code, *_told(error, state))
     return Match(_without_state(error, names))
+
+
+def _raced(error: BaseException) -> bool:
+    """Whether somebody else changed or created the same thing at the same moment."""
+    if getattr(getattr(error, "diag", None), "schema_name", None) == "pg_catalog":
+        return True  # two that create one table: the catalogue's own unique index refuses the second
+    words = str(error).lower()
+    return any(each in words for each in _CHANGED_MEANWHILE)
+
+
+def _of_pep_249(error: BaseException, names: tuple[str, ...]) -> Match | None:
+    """An error of a driver that is not known here; SQLAlchemy's has the driver's own inside, DuckDB has own rules."""
+    kinds = {name.rpartition(".")[2] for name in names}
+    if not {"Error", "DatabaseError"} <= kinds or starts_with(names, "sqlalchemy.", "_duckdb.", "duckdb."):
+        return None
+    words = str(error).lower()
+    if kinds & {"IntegrityError", "DataError"}:
+        return Match("CONSTRAINT_VIOLATED")
+    if any(each in words for each in ("locked", "deadlock", "lock wait timeout")):
+        return Match("WAREHOUSE_BUSY")
+    if any(each in words for each in ("no such table", "no such column")):
+        return Match("SCHEMA_MISMATCH")
+    for needles, code in _BY_WORDS:
+        if any(needle in words for needle in needles):
+            return Match(code)
+    if kinds & {"ProgrammingError", "NotSupportedError"} or "syntax error" in words:
+        return Match("WAREHOUSE_ERROR")
+    return Match("WAREHOUSE_UNREACHABLE") if "OperationalError" in kinds else None
 
 
 def _of_redshift(error: BaseException) -> Match:

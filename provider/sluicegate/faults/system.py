@@ -1,9 +1,10 @@
-"""The operating system's and Python's own errors as faults, and those of HTTP clients."""
+"""The operating system's and Python's own errors as faults."""
 
 from __future__ import annotations
 
 import errno
 
+from sluicegate.faults.http import untrusted
 from sluicegate.faults.shape import Match, starts_with
 
 __all__ = ["is_bug", "match"]
@@ -30,24 +31,13 @@ _BY_ERRNO = {
     errno.EADDRNOTAVAIL: "NETWORK",
     errno.ETIMEDOUT: "NETWORK",
 }
-_NETWORK = (
-    "socket.gaierror",
-    "socket.herror",
-    "ssl.SSLError",
-    "http.client.HTTPException",
-    "httpx.TransportError",
-    "httpcore.NetworkError",
-    "requests.exceptions.ConnectionError",
-    "requests.exceptions.ChunkedEncodingError",
-    "urllib3.exceptions.HTTPError",
-)
-_TIMEOUTS = (
-    "subprocess.TimeoutExpired",
-    "httpx.TimeoutException",
-    "httpcore.TimeoutException",
-    "requests.exceptions.Timeout",
-    "urllib3.exceptions.TimeoutError",
-)
+_NETWORK = ("socket.gaierror", "socket.herror", "ssl.SSLError")
+_BY_EXIT_STATUS = {
+    -9: "OUT_OF_MEMORY",  # SIGKILL: of the kernel, nearly always
+    137: "OUT_OF_MEMORY",
+    126: "CODE_MISSING",  # the shell could not run the command
+    127: "CODE_MISSING",
+}
 
 _BUGS = frozenset(
     {
@@ -85,10 +75,13 @@ def is_bug(error: BaseException) -> bool:
 
 
 def match(error: BaseException, names: tuple[str, ...]) -> Match | None:
-    if starts_with(names, *_TIMEOUTS):
+    if "subprocess.TimeoutExpired" in names:
         return Match("TIMED_OUT")
+    if "subprocess.CalledProcessError" in names:
+        status = getattr(error, "returncode", 0)
+        return Match(code, None, {"exit_status": status}) if (code := _BY_EXIT_STATUS.get(status)) else None
     if starts_with(names, *_NETWORK):
-        return Match("NETWORK")
+        return Match("CERTIFICATE_REFUSED" if untrusted(error) else "NETWORK")
     if isinstance(error, MemoryError):
         return Match("OUT_OF_MEMORY")
     if isinstance(error, SyntaxError):

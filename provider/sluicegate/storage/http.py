@@ -18,12 +18,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError, fault
+from sluicegate.faults.http import LATER
 from sluicegate.graph.glob import Glob
 from sluicegate.storage.credentials import credentials_of
 from sluicegate.storage.part import Part
 from sluicegate.storage.traces import Traces
 from sluicegate.storage.uri import Address
-from sluicegate.storage.web import LATER, Web, shown_url
+from sluicegate.storage.web import Web, shown_url
 
 if TYPE_CHECKING:
     import httpx

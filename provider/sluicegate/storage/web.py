@@ -17,16 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError, fault
+from sluicegate.faults.http import LATER, code_of_status
 from sluicegate.storage.credentials import ANONYMOUS, Credentials
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["LATER", "Web", "refusal", "retry_after", "shown_url"]
+__all__ = ["Web", "refusal", "retry_after", "shown_url"]
 
 _REDIRECTS = 10
-LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses of a server that may answer the same request otherwise a little later."""
 _BODY_SHOWN = 300
 
 
@@ -150,20 +149,12 @@ class Web:
 def refusal(answer: httpx.Response, url: str, credentials: Credentials = ANONYMOUS) -> FaultError:
     """The fault that an answer with an error status is; reads the beginning of its body, and closes it."""
     status = answer.status_code
-    if status in {401, 403, 407}:
-        code = "SOURCE_DENIED"
-    elif status in {404, 410}:
-        code = "SOURCE_MISSING"
-    elif status in {412, 416}:
-        code = "SOURCE_CHANGED"
-    else:
-        code = "SOURCE_UNAVAILABLE" if status in LATER or status >= 500 else "SOURCE_REJECTED"
     words = credentials.masked(_beginning(answer))
     later = retry_after(answer)
     answer.close()
     detail = f"{shown_url(url)}: HTTP {status} {answer.reason_phrase}".rstrip()
     detail += "" if later is None else f", to be asked again in {later:.0f} s"
-    return fault(code, detail + (f": {words}" if words else ""), uri=url, status=status)
+    return fault(code_of_status(status), detail + (f": {words}" if words else ""), uri=url, status=status)
 
 
 def retry_after(answer: httpx.Response) -> float | None:
