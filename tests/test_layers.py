@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 _BASE = frozenset({"pipeline", "graph", "faults"})
 _RECORDS = _BASE | {"checks", "ledger", "storage", "records"}
-_SHARED = _RECORDS | {"runtime", "targets"}
+_SHARED = _RECORDS | {"receipts", "runtime", "targets"}
 _WORK = _SHARED | {"load", "emr", "transform", "sources"}
 _BUILT_WITH = _WORK | {"wait"}
 _FACTORY = _BUILT_WITH | {"alerts", "factory"}
@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "ledger": _BASE,
     "storage": _BASE,
     "records": _BASE | {"checks", "storage"},
-    "runtime": _BASE | {"ledger"},
+    "receipts": _BASE | {"ledger"},
+    "runtime": _BASE | {"ledger", "receipts"},
     "targets": _RECORDS | {"runtime"},
     "load": _SHARED,
     "emr": _SHARED,

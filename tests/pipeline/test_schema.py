@@ -52,6 +52,7 @@ from sluicegate.pipeline.keys.model import (
     Param,
     Pipeline,
     Read,
+    Receipts,
     Retries,
     Schedule,
     SparkStep,
@@ -140,6 +141,7 @@ def test_every_key_of_the_reader_has_its_words_and_no_other_has() -> None:
 
 
 MODELS: Mapping[str, type[Model]] = {
+    "receipts": Receipts,
     "channel": Channel,
     "retries": Retries,
     "format": Format,
@@ -303,6 +305,7 @@ BESIDE: Mapping[tuple[str, str], Mapping[str, str]] = {
 """By section and key, the same where that is something else."""
 PLACES: Mapping[str, Callable[[str], str]] = {
     "schedule": lambda said: in_a_file("schedule", said),
+    "receipts": lambda said: in_a_file("receipts", said),
     "retries": lambda said: in_a_file("retries", said),
     "channel": lambda said: in_a_file("alerts", f"{{on_call: {said}}}"),
     "dataset": lambda said: in_a_file("datasets", f"{{x: {said}}}"),

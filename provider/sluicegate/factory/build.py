@@ -99,6 +99,7 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, An
         )
     # Their defaults were checked when the file was read: the DAG would check them by JSON Schema at every parse.
     dag.params.update(trigger_form(pipeline.params))
+    dag.pipeline = pipeline
     return dag, arguments, []
 
 

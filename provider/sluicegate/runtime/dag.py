@@ -12,6 +12,8 @@ from sluicegate.runtime.operator import run_window
 if TYPE_CHECKING:
     import jinja2
 
+    from sluicegate.pipeline.keys.model import Pipeline
+
 __all__ = ["PipelineDAG"]
 
 
@@ -53,6 +55,8 @@ class PipelineDAG(DAG):
         self.source = source
         self.playbook = playbook
         self.journal = journal
+        self.pipeline: Pipeline | None = None
+        """What the DAG was made of, for the receipts of its steps; None in one that was written by hand."""
 
     def validate(self) -> None:
         # Called after the importer has said that the stub is the source, and before anything is stored.

@@ -100,7 +100,9 @@ class Observer(Protocol):
 
 def observers() -> tuple[Observer, ...]:
     """In the order in which they learn of a beginning; of an end in the reverse one."""
-    return ()
+    from sluicegate.runtime.receipt import ReceiptObserver
+
+    return (ReceiptObserver(),)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sluicegate.graph.window import Window
 
-__all__ = ["RECOVERY_KEY", "RUN_XCOM_KEY", "RunMark", "is_forced"]
+__all__ = ["RECOVERY_KEY", "RUN_XCOM_KEY", "RunMark", "is_forced", "plan_of"]
 
 RUN_XCOM_KEY = "sluicegate_run"
 """The XCom of every step that has `RunMark.value`."""
@@ -21,6 +21,11 @@ say. It holds for all tries until one succeeds, and is then deleted.
 def is_forced(value: object) -> bool:
     """Whether the value of `RECOVERY_KEY` asks for `force`."""
     return isinstance(value, dict) and value.get("force") is True
+
+
+def plan_of(value: object) -> str | None:
+    """The plan that the value of `RECOVERY_KEY` names."""
+    return str(value["plan"]) if isinstance(value, dict) and "plan" in value else None
 
 
 @dataclass(frozen=True)

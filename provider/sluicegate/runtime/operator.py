@@ -20,7 +20,7 @@ from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.graph.location import Location
 from sluicegate.graph.window import Window
 from sluicegate.runtime.lifecycle import Life, living, unbegun
-from sluicegate.runtime.marks import RECOVERY_KEY, RUN_XCOM_KEY, RunMark, is_forced
+from sluicegate.runtime.marks import RECOVERY_KEY, RUN_XCOM_KEY, RunMark, is_forced, plan_of
 from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.runtime.subject import Place, places, subject_of
 
@@ -61,6 +61,8 @@ class StepOperator(BaseOperator):
         self.item = item
         self._reads: dict[Place, str] = {}
         self._asked_to_force = False
+        self.facts: Mapping[str, Any] = {}
+        """What is known of the work that goes on: a try that fails has it in its receipt, as a `StepResult` has it."""
         if self.retry_policy is None:
             self.retry_policy = FaultRetryPolicy(
                 delay=self.retry_delay, max_delay=max(self.retry_delay, _seconds(self.max_retry_delay))
@@ -120,12 +122,14 @@ class StepOperator(BaseOperator):
         """
         params = dict(context.get("params") or {})
         store = context.get("task_state_store")
-        self._asked_to_force = store is not None and is_forced(store.get(RECOVERY_KEY))
+        mark = None if store is None else store.get(RECOVERY_KEY)
+        self._asked_to_force = is_forced(mark)
         return replace(
             self._bare_context(context),
             dry_run=_flag(params, "dry_run"),
             force=_flag(params, "force") or self._asked_to_force,
             store=store,
+            recovery=plan_of(mark),
         )
 
     def _bare_context(self, context: Context) -> StepContext:

@@ -26,6 +26,8 @@ class StepContext:
     force: bool = False
     store: Any = None
     item: Any = None
+    recovery: str | None = None
+    """The plan of recovery that has asked for this try with `force`."""
 
     @property
     def mapped(self) -> bool:

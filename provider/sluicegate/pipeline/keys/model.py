@@ -6,7 +6,7 @@ long form is the model here.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -47,7 +47,7 @@ __all__ = [
     "REFERENCED", "After", "Channel", "Check", "Cluster", "Column", "Connections", "Dataset", "DeadLetters",
     "Defaults", "FetchStep", "ForEach", "Format", "Head", "Job", "LoadOptions", "LoadStep", "Mode",
     "Model", "OnSchemaChange", "OnUpstreamFailure", "OperatorStep", "Param", "Pipeline", "PythonStep", "Read",
-    "Retries", "Schedule", "SparkStep", "Step", "StepBase", "TeardownOf", "TransformStep",
+    "Receipts", "Retries", "Schedule", "SparkStep", "Step", "StepBase", "TeardownOf", "TransformStep",
 ]  # fmt: skip
 
 
@@ -127,6 +127,15 @@ class Connections(Part):
     `warehouse`."""
 
 
+class Receipts(Part):
+    """receipts: what is kept of each try of a step: code, configuration, inputs, counts, fault."""
+
+    _blank: ClassVar[bool] = True
+
+    keep: Duration = timedelta(days=400)
+    """How long a receipt is kept; later runs of the pipeline delete it then. Example: `90d`."""
+
+
 class Defaults(Model):
     """defaults.yaml: holds for the pipelines in its folder and below: all keys of a pipeline but `matrix`, and these,
     which are allowed here only.
@@ -164,6 +173,8 @@ class Head(Defaults):
     retries: Retries = Retries.model_construct()
     """How often and how soon a failed step is tried again, if its fault is one that may pass. Default: 3 times, after
     30s, at most 10m. Examples: `{count: 5, delay: 1m}`, `2`."""
+    receipts: Receipts = Receipts.model_construct()
+    """How long the receipts of its runs are kept. Example: `{keep: 90d}`."""
     dag: Arguments = Field(default_factory=dict)
     """Further arguments of Airflow's DAG, by their own names and typed by them. Example:
     `{max_active_tasks: 4, dagrun_timeout: 2h}`."""

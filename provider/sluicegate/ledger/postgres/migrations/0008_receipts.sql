@@ -1,0 +1,26 @@
+-- Receipts: one row for each try of a step. It is `running` from the beginning, and completed at the end.
+CREATE TABLE sluicegate.receipts (
+    pipeline      text NOT NULL,
+    run_id        text NOT NULL,
+    step          text NOT NULL,
+    map_index     integer NOT NULL,
+    try_number    integer NOT NULL,
+    status        text NOT NULL,
+    started_at    timestamptz NOT NULL,
+    ended_at      timestamptz,
+    window_start  timestamptz,
+    window_end    timestamptz,
+    version       smallint NOT NULL,
+    configuration text,
+    document      jsonb NOT NULL,
+    PRIMARY KEY (pipeline, run_id, step, map_index, try_number)
+);
+CREATE INDEX receipts_started ON sluicegate.receipts (pipeline, started_at);
+
+-- What pipelines said, key by key. No foreign key: a row is forgotten once no try has seen it for long enough.
+CREATE TABLE sluicegate.configurations (
+    digest   text PRIMARY KEY,
+    document jsonb NOT NULL,
+    seen_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX configurations_seen ON sluicegate.configurations (seen_at);

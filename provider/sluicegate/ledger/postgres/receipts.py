@@ -1,0 +1,147 @@
+"""Receipts in Postgres. A beginning is one statement, and so is an end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+
+from sluicegate.graph.window import Window
+from sluicegate.ledger.postgres.storable import storable
+from sluicegate.ledger.receipts import Attempt, Chosen, Receipt, Status
+
+__all__ = ["PostgresReceipts"]
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_FORGOTTEN = 100
+"""So many old receipts one step deletes at most."""
+_ROW = (
+    "%(pipeline)s, %(run_id)s, %(step)s, %(map_index)s, %(try_number)s, %(status)s, %(started_at)s, %(ended_at)s, "
+    "%(window_start)s, %(window_end)s, %(version)s, %(configuration)s, %(document)s::jsonb"
+)
+_NAMES = (
+    "pipeline, run_id, step, map_index, try_number, status, started_at, ended_at, window_start, window_end, version, "
+    "configuration, document"
+)
+_KEY = "pipeline, run_id, step, map_index, try_number"
+# A row that was seen today is not touched: a thousand steps at once would wait for each other.
+_BEGIN = f"""
+WITH said AS (
+    INSERT INTO sluicegate.configurations (digest, document)
+    SELECT %(configuration)s::text, %(said)s::jsonb
+    WHERE %(said)s::text IS NOT NULL AND NOT EXISTS (
+        SELECT FROM sluicegate.configurations
+        WHERE digest = %(configuration)s AND seen_at > clock_timestamp() - interval '1 day')
+    ON CONFLICT (digest) DO UPDATE SET seen_at = clock_timestamp()
+)
+INSERT INTO sluicegate.receipts ({_NAMES}) VALUES ({_ROW})
+ON CONFLICT ({_KEY}) DO UPDATE SET status = excluded.status, ended_at = NULL
+"""  # noqa: S608 - constants of this module
+_END = f"""
+WITH old AS (
+    DELETE FROM sluicegate.receipts WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM sluicegate.receipts
+        WHERE pipeline = %(pipeline)s AND started_at < clock_timestamp() - %(keep)s::interval
+        ORDER BY started_at LIMIT {_FORGOTTEN}))
+), unseen AS (
+    DELETE FROM sluicegate.configurations WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM sluicegate.configurations AS c
+        WHERE c.seen_at < clock_timestamp() - %(keep)s::interval - interval '2 days'
+          AND NOT EXISTS (SELECT FROM sluicegate.receipts AS r WHERE r.configuration = c.digest)
+        ORDER BY seen_at LIMIT 10))
+)
+INSERT INTO sluicegate.receipts ({_NAMES}) VALUES ({_ROW})
+ON CONFLICT ({_KEY}) DO UPDATE
+SET status = excluded.status, ended_at = excluded.ended_at, document = excluded.document,
+    configuration = coalesce(excluded.configuration, receipts.configuration)
+"""  # noqa: S608
+_CHOSEN = """
+    (%(pipeline)s::text IS NULL OR pipeline = %(pipeline)s)
+    AND (%(run)s::text IS NULL OR strpos(run_id, %(run)s) > 0)
+    AND (%(since)s::timestamptz IS NULL OR window_start >= %(since)s)
+    AND (%(until)s::timestamptz IS NULL OR window_start < %(until)s)
+    AND (%(begun_after)s::timestamptz IS NULL OR started_at >= %(begun_after)s)
+"""
+_LISTED = (
+    "jsonb_build_object('facts', jsonb_build_object('counts', document->'facts'->'counts', "
+    "'dead_letters', document->'facts'->'dead_letters'), 'fault', document->'fault', "
+    "'dry_run', document->'dry_run', 'trigger', document->'trigger')"
+)
+_RUNS = f"""
+WITH found AS (
+    SELECT pipeline, run_id, min(started_at) AS begun FROM sluicegate.receipts WHERE {_CHOSEN}
+    GROUP BY pipeline, run_id ORDER BY begun DESC, pipeline, run_id LIMIT %(most)s OFFSET %(skip)s
+)
+SELECT {", ".join(f"r.{name}" for name in _NAMES.split(", ")[:-1])}, {_LISTED}
+FROM found AS f JOIN sluicegate.receipts AS r USING (pipeline, run_id)
+ORDER BY f.begun DESC, r.pipeline, r.run_id, r.started_at, r.step, r.map_index, r.try_number
+"""  # noqa: S608
+_RUN = f"""
+SELECT {_NAMES} FROM sluicegate.receipts WHERE pipeline = %s AND run_id = %s
+ORDER BY started_at, step, map_index, try_number
+"""  # noqa: S608
+_SAID = "SELECT document FROM sluicegate.configurations WHERE digest = %s"
+
+
+class PostgresReceipts:
+    """See `Receipts`. Speaks on `connection`, inside whatever transaction is open there."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def begin(self, receipt: Receipt, configuration: Mapping[str, Any] | None) -> None:
+        said = None if configuration is None else _json(configuration)
+        self._connection.execute(_BEGIN, _facts(receipt) | {"said": said})
+
+    def end(self, receipt: Receipt, keep: timedelta) -> None:
+        self._connection.execute(_END, _facts(receipt) | {"keep": keep})
+
+    def runs(self, chosen: Chosen, most: int, skip: int = 0) -> Sequence[Sequence[Receipt]]:
+        found: dict[tuple[str, str], list[Receipt]] = {}
+        for row in self._connection.execute(_RUNS, vars(chosen) | {"most": most, "skip": skip}):
+            receipt = _receipt(row)
+            found.setdefault((receipt.attempt.pipeline, receipt.attempt.run_id), []).append(receipt)
+        return list(found.values())
+
+    def run(self, pipeline: str, run_id: str) -> Sequence[Receipt]:
+        return [_receipt(row) for row in self._connection.execute(_RUN, [pipeline, run_id])]
+
+    def configuration(self, digest: str) -> Mapping[str, Any] | None:
+        row = self._connection.execute(_SAID, [digest]).fetchone()
+        return None if row is None else dict(row[0])
+
+
+def _facts(receipt: Receipt) -> dict[str, object]:
+    window = receipt.window
+    return vars(receipt.attempt) | {
+        "status": str(receipt.status),
+        "started_at": receipt.started_at,
+        "ended_at": receipt.ended_at,
+        "window_start": None if window is None else window.start,
+        "window_end": None if window is None else window.end,
+        "version": receipt.version,
+        "configuration": receipt.configuration,
+        "document": _json(receipt.document),
+    }
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(storable(value), ensure_ascii=False, default=str, allow_nan=False)
+
+
+def _receipt(row: Sequence[Any]) -> Receipt:
+    *key, status, started, ended, start, end, version, configuration, document = row
+    return Receipt(
+        Attempt(*key),
+        Status(status) if status in set(Status) else Status.FAILED,
+        started,
+        ended,
+        None if start is None else Window(start, end or start),
+        document if isinstance(document, dict) else {},
+        configuration,
+        version,
+    )

@@ -1,0 +1,188 @@
+"""Each try of a step leaves its receipt in the journal, whatever becomes of it, or an XCom where there is none."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSkipException
+
+from sluicegate.faults import FaultError, fault
+from sluicegate.graph.window import Window
+from sluicegate.ledger.postgres.receipts import PostgresReceipts
+from sluicegate.ledger.receipts import Attempt, Chosen, Receipt, Status
+from sluicegate.runtime import journal
+from sluicegate.runtime.dag import PipelineDAG
+from sluicegate.runtime.marks import RECOVERY_KEY
+from sluicegate.runtime.operator import StepOperator
+from sluicegate.runtime.receipt import RECEIPT_XCOM_KEY
+from sluicegate.runtime.step import StepContext, StepResult
+from sluicegate.testing.step import StepInstance
+from tests.load.conftest import warehouse
+
+__all__ = ["warehouse"]
+
+DAY = Window(datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 2, 2, tzinfo=UTC))
+
+
+class Doing(StepOperator):
+    def __init__(self, *, act: Callable[[], Any] = lambda: None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.act = act
+
+    def run(self, context: Context, step: StepContext) -> StepResult:
+        self.facts = {"counts": {"read": 2}}
+        self.act()
+        return StepResult(None, facts={"counts": {"read": 3}, "seconds": {"stage": float("nan")}})
+
+
+@pytest.fixture(autouse=True)
+def _anew() -> Iterator[None]:
+    yield
+    journal._rests_until.clear()
+    journal._spare._drop()
+
+
+@pytest.fixture
+def kept(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("AIRFLOW_CONN_JOURNAL", warehouse.connection)
+    return warehouse
+
+
+def instance(act: Callable[[], Any] = lambda: None, journal: str | None = "journal", **words: Any) -> StepInstance:
+    with PipelineDAG("orders", schedule=None, journal=journal):
+        return StepInstance(Doing(task_id="load", act=act), DAY, **words)
+
+
+def receipts(kept: Any, step: StepInstance) -> list[Receipt]:
+    with psycopg.connect(kept.conninfo) as connection:
+        return list(PostgresReceipts(connection).run("orders", step.run.run_id))
+
+
+def raising(error: Exception) -> Callable[[], None]:
+    def act() -> None:
+        raise error
+
+    return act
+
+
+def test_a_step_that_succeeds_leaves_what_it_did_and_where(kept: Any) -> None:
+    step = instance(params={"country": "DE", "password": "hunter2", "force": True})
+    step.execute()
+    [receipt] = receipts(kept, step)
+    assert (receipt.status, receipt.attempt.try_number, receipt.window) == (Status.SUCCEEDED, 1, DAY)
+    assert receipt.counts == {"read": 3}
+    assert receipt.document["params"] == {"country": "DE", "password": "***"}
+    assert receipt.document["force"] is True
+    assert receipt.document["packages"]["sluicegate"]
+    assert receipt.facts["seconds"] == {"stage": "nan"}
+    assert receipt.ended_at is not None
+    assert RECEIPT_XCOM_KEY not in step.xcoms
+
+
+def test_each_try_has_its_own_and_a_failed_one_its_fault_and_what_was_known(kept: Any) -> None:
+    acts = iter([raising(fault("NETWORK", "postgresql://me:hunter2@db is away")), lambda: None])
+    step = instance(lambda: next(acts)())
+    with pytest.raises(FaultError):
+        step.execute()
+    step.try_number = 2
+    step.execute()
+    first, second = receipts(kept, step)
+    assert (first.status, second.status) == (Status.FAILED, Status.SUCCEEDED)
+    assert first.document["fault"] == {
+        "code": "NETWORK", "class": "transient", "detail": "postgresql://me:***@db is away",
+    }  # fmt: skip
+    assert (first.counts, second.counts) == ({"read": 2}, {"read": 3})
+
+
+def test_a_killed_try_stays_running_until_the_next_one_shows_that_it_did_not_end(kept: Any) -> None:
+    step = instance(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    child = multiprocessing.get_context("fork").Process(target=step.execute)
+    child.start()
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+    [left] = receipts(kept, step)
+    assert (left.status, left.ended_at) == (Status.RUNNING, None)
+    step.operator.act, step.try_number = (lambda: None), 2
+    step.execute()
+    assert [one.status for one in receipts(kept, step)] == [Status.RUNNING, Status.SUCCEEDED]
+
+
+def test_a_skipped_step_says_why(kept: Any) -> None:
+    step = instance(raising(AirflowSkipException("nothing to do")))
+    with pytest.raises(AirflowSkipException):
+        step.execute()
+    [receipt] = receipts(kept, step)
+    assert (receipt.status, receipt.document["reason"]) == (Status.SKIPPED, "nothing to do")
+
+
+def test_the_instances_of_a_mapped_step_are_apart(kept: Any) -> None:
+    with PipelineDAG("orders", schedule=None, journal="journal"):
+        mapped = Doing.partial(task_id="load").expand(item=["de", "fr"])
+    one = StepInstance(mapped, DAY, map_index=0)
+    other = StepInstance(mapped, DAY, map_index=1, supervisor=one.supervisor, run=one.run)
+    one.execute()
+    other.execute()
+    found = receipts(kept, one)
+    assert [(each.attempt.name, each.document["item"]) for each in found] == [("load[0]", "de"), ("load[1]", "fr")]
+
+
+def test_a_step_that_a_recovery_forces_names_the_plan(kept: Any) -> None:
+    step = instance()
+    step.store[RECOVERY_KEY] = {"plan": "3f2a", "force": True}
+    step.execute()
+    [receipt] = receipts(kept, step)
+    assert receipt.document["trigger"]["recovery"] == "3f2a"
+    assert receipt.document["force"] is True
+
+
+def test_a_step_without_a_journal_leaves_an_xcom(kept: Any) -> None:
+    step = instance(journal=None)
+    step.execute()
+    left = step.xcoms[RECEIPT_XCOM_KEY]
+    assert (left["status"], left["facts"]["counts"]) == ("succeeded", {"read": 3})
+
+
+def test_a_journal_that_cannot_be_reached_leaves_an_xcom_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_JOURNAL", "postgres://nobody@127.0.0.1:1/none")
+    step = instance()
+    step.execute()
+    assert step.xcoms[RECEIPT_XCOM_KEY]["status"] == "succeeded"
+
+
+def test_the_oldest_are_forgotten_by_a_later_end_of_the_same_pipeline(kept: Any) -> None:
+    now = datetime.now(UTC)
+    old = Receipt(Attempt("orders", "old", "load", -1, 1), Status.SUCCEEDED, now - timedelta(days=401))
+    instance().execute()
+    with psycopg.connect(kept.conninfo) as connection:
+        store = PostgresReceipts(connection)
+        store.begin(replace(old, configuration="c1"), {"owner": "shop"})
+        store.begin(replace(old, attempt=replace(old.attempt, pipeline="others")), None)
+        connection.execute("UPDATE sluicegate.configurations SET seen_at = seen_at - interval '403 days'")
+    for _ in range(2):
+        instance().execute()
+    found = {(run[0].attempt.pipeline, run[0].attempt.run_id) for run in _runs(kept)}
+    assert ("orders", "old") not in found
+    assert ("others", "old") in found
+    assert kept.one("SELECT count(*) FROM sluicegate.configurations") == 0
+
+
+def _runs(kept: Any) -> list[Any]:
+    with psycopg.connect(kept.conninfo) as connection:
+        return list(PostgresReceipts(connection).runs(Chosen(), 10))
+
+
+def test_a_row_of_a_later_version_is_read_as_far_as_it_is_understood(kept: Any) -> None:
+    step = instance()
+    step.execute()
+    kept.rows("UPDATE sluicegate.receipts SET version = 9, status = 'paused', document = '{\"facts\": 3}'")
+    [receipt] = receipts(kept, step)
+    assert (receipt.version, receipt.status, dict(receipt.counts), receipt.inputs) == (9, Status.FAILED, {}, ())
