@@ -301,6 +301,17 @@ def test_a_success_says_what_those_who_wait_need_to_know(dry_run: bool) -> None:
     assert resumed["ti"].xcoms[RUN_XCOM_KEY] == marked
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_step_that_skips_itself_says_whether_that_was_in_a_dry_run(dry_run: bool) -> None:
+    def act() -> None:
+        raise AirflowSkipException("nothing to do")
+
+    surroundings = context(params={"dry_run": dry_run})
+    with pytest.raises(AirflowSkipException):
+        execute(Recording(task_id="load", act=act), surroundings)
+    assert surroundings["ti"].xcoms[RUN_XCOM_KEY]["dry_run"] is dry_run
+
+
 def test_a_failure_in_a_dry_run_is_not_marked() -> None:
     def act() -> None:
         raise fault("SOURCE_MISSING")

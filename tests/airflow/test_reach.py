@@ -82,6 +82,26 @@ LATEST = (
     "sluicegate: 1\nowner: tests\nsteps:\n"
     "  look: {python: 'reach_code:tell', reads: {c: {dataset: reach_codes.codes, latest: true}}}\n"
 )
+SKIPS = (
+    DAILY
+    + """\
+datasets: {nothing: table://warehouse/reach.nothing}
+steps:
+  bring:
+    load: "{{ item }}"
+    for_each: {files: "s3://landing/none/*.csv", empty: skip}
+    into: nothing
+    key: customer
+"""
+)
+SKIPPED = (
+    DAILY
+    + """\
+steps:
+  follows: {python: "reach_code:tell", reads: {n: reach_skips.nothing}}
+  goes_on: {python: "reach_code:tell", reads: {n: {dataset: reach_skips.nothing, on_upstream_skipped: run}}}
+"""
+)
 ROW = (
     "sluicegate: 1\nowner: tests\nsteps:\n"
     "  look: {python: 'reach_code:tell', reads: {s: 'table://warehouse/reach.signals'}, wait: 1h}\n"
@@ -165,3 +185,17 @@ def write_signal(airflow: Airflow) -> None:
         connection.execute("CREATE SCHEMA IF NOT EXISTS reach")
         connection.execute("CREATE TABLE reach.signals (ready integer)")
         connection.execute("INSERT INTO reach.signals VALUES (1)")
+
+
+def test_a_reader_of_a_skipped_step_is_skipped_or_goes_on_at_once(airflow: Airflow) -> None:
+    airflow.put("landing", "there", b"")
+    airflow.write("reach_code.py", CODE)
+    airflow.write("reach_skips.yaml", SKIPS)
+    airflow.write("reach_skipped.yaml", SKIPPED)
+    for dag in ("reach_skips", "reach_skipped"):
+        airflow.wait_for_dag(dag)
+    reader = airflow.first_run("reach_skipped")
+    airflow.wait_for_all("reach_skipped", reader, "follows", "goes_on", timeout=120)
+    seen = airflow.states("reach_skipped", reader)
+    assert (seen["wait_for__reach_skips__bring"], seen["follows"]) == (["skipped"], ["skipped"])
+    assert (seen["wait_for__reach_skips__bring_2"], seen["goes_on"]) == (["success"], ["success"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import warnings
@@ -271,21 +272,27 @@ def test_a_process_that_parses_can_send_the_dag_to_airflow(root: Path) -> None:
 def test_a_dry_run_leaves_foreign_operators_out(root: Path) -> None:
     hook = dag_of(root, FLIGHTS, "flights").get_task("fetch").pre_execute
     with pytest.raises(AirflowSkipException, match="dry run"):
-        hook({"params": {"dry_run": True}})
+        hook(in_a_run({}, dry_run=True))
 
 
-def test_a_foreign_step_marks_its_run_for_those_who_wait(root: Path) -> None:
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_foreign_step_marks_its_run_for_those_who_wait(root: Path, dry_run: bool) -> None:
     hook = dag_of(root, FLIGHTS, "flights").get_task("fetch").pre_execute
     pushed: dict[str, Any] = {}
-    hook(
-        {
-            "ti": SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value})),
-            "data_interval_start": datetime(2013, 2, 11, tzinfo=UTC),
-            "data_interval_end": datetime(2013, 2, 12, tzinfo=UTC),
-        }
-    )
+    with contextlib.suppress(AirflowSkipException):
+        hook(in_a_run(pushed, dry_run=dry_run))
     window = "2013-02-11T00:00:00+00:00/2013-02-12T00:00:00+00:00"
-    assert pushed == {RUN_XCOM_KEY: {"window": window, "dry_run": False}}
+    assert pushed == {RUN_XCOM_KEY: {"window": window, "dry_run": dry_run}}
+
+
+def in_a_run(pushed: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:
+    """A task's context, which keeps in `pushed` what the task leaves."""
+    return {
+        "ti": SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value})),
+        "params": {"dry_run": dry_run},
+        "data_interval_start": datetime(2013, 2, 11, tzinfo=UTC),
+        "data_interval_end": datetime(2013, 2, 12, tzinfo=UTC),
+    }
 
 
 def test_a_local_day_is_the_local_day_everywhere(root: Path) -> None:

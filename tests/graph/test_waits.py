@@ -82,6 +82,30 @@ def test_a_waiting_task_whose_id_a_step_has_gets_a_number(dags: Dags) -> None:
     assert [wait.task_id for wait in waits(pipeline, {})] == ["wait_for__old_3"]
 
 
+def test_readers_that_take_a_skip_differently_have_a_wait_each(dags: Dags) -> None:
+    dags.write(
+        "hours.yaml", f"sluicegate: 1\n{SCHEDULE}\ndatasets: {{raw: s3://b/raw}}\nsteps:\n  l: {{{RUN}, writes: raw}}\n"
+    )
+    dags.write(
+        "days.yaml",
+        f"""
+        sluicegate: 1
+        {SCHEDULE}
+        steps:
+          a: {{{RUN}, reads: [hours.raw]}}
+          b: {{{RUN}, reads: {{raw: {{dataset: hours.raw, on_upstream_skipped: run}}}}}}
+          c: {{{RUN}, reads: [hours.raw], after: {{dag: old, task: export, on_upstream_skipped: wait}}}}
+        """,
+    )
+    together = dags.together("days.yaml")
+    found = [wait for wait in waits(together.pipeline, together.upstreams) if isinstance(wait, UpstreamWait)]
+    assert [(wait.task_id, wait.readers, wait.on_skipped.value) for wait in found] == [
+        ("wait_for__hours__l", ("a", "c"), "skip"),
+        ("wait_for__hours__l_2", ("b",), "run"),
+        ("wait_for__old__export", ("c",), "wait"),
+    ]
+
+
 def test_knowing_what_waits_imports_neither_airflow_nor_what_reads_pipelines() -> None:
     code = (
         "import sys, sluicegate.graph.waits, sluicegate.graph.edges, sluicegate.graph.order\n"

@@ -143,6 +143,8 @@ FILES = [
     step("a trigger rule that is none", LOAD + "trigger_rule: ▸all_don", "value", "all_done"),
     step("on_schema_change that is none", LOAD + "on_schema_change: ▸add_column", "value", "add_columns"),
     step("on_upstream_failure that is none", "load: {dataset: raw, on_upstream_failure: ▸wiat}\ninto: table://wh/x", "value", "wait"),
+    step("on_upstream_skipped that is none", "load: {dataset: raw, on_upstream_skipped: ▸skp}\ninto: table://wh/x", "value", "skip"),
+    step("what a skip of a whole run means", LOAD + "after: {dag: x, ▸on_upstream_skipped: run}", "value"),
     step("a column's boolean", LOAD + "columns: {d: {required: ▸yes}}", "type", "true"),
     step("half a range", LOAD + "columns: {d: {between: ▸[1]}}", "value"),
     step("a column that is a number", LOAD + "columns: {d: ▸5}", "type"),

@@ -112,6 +112,31 @@ def test_a_failed_upstream_fails_at_once_where_the_file_says_so(supervisor: Supe
     assert "r1" in error.value.detail
 
 
+def test_a_wait_for_what_was_skipped_is_skipped_and_says_what_a_person_does_then(supervisor: Supervisor) -> None:
+    supervisor.runs = [a_run("r1", ELEVENTH, {"fetch": "skipped"})]
+    with pytest.raises(AirflowSkipException, match=r"flights\.fetch at .*: skipped \(run r1\).*clear this task"):
+        execute(upstream_sensor(), context())
+    with pytest.raises(AirflowSkipException, match="r1"):
+        upstream_sensor().resume(context(), {"outcome": "skipped", "seen": "flights.fetch: skipped (run r1)"})
+
+
+def test_the_file_says_what_a_skip_means(supervisor: Supervisor, caplog: pytest.LogCaptureFixture) -> None:
+    supervisor.runs = [a_run("r1", ELEVENTH, {"fetch": "skipped"})]
+    sensor = upstream_sensor(on_skipped="run")
+    result = sensor.run(context(), sensor.step_context(context()))
+    assert result.line.startswith("there already: nothing to wait for, though flights.fetch at ")
+    with pytest.raises(TaskDeferred) as deferred:
+        execute(upstream_sensor(on_skipped="wait"), context())
+    assert deferred.value.trigger.serialize()[1]["on_skipped"] == "wait"
+
+
+def test_a_skip_says_nothing_of_whether_it_was_ever_written(supervisor: Supervisor) -> None:
+    supervisor.runs = [a_run("r1", ELEVENTH, {"fetch": "skipped"})]
+    with pytest.raises(TaskDeferred):
+        execute(upstream_sensor(latest=True), context())
+    execute(upstream_sensor(latest=True, on_skipped="run"), context())
+
+
 def test_too_late_says_which_upstream_which_window_and_its_state() -> None:
     event = {"outcome": "late", "seen": "flights.fetch at 2013-02-11T00:00:00+00:00: failed (run r1)"}
     with pytest.raises(FaultError) as error:

@@ -54,6 +54,13 @@ def test_a_failure_is_waited_out_or_ends_the_wait() -> None:
     assert event == {"outcome": "failed", "seen": "w: failed (run r)"}
 
 
+def test_a_skip_ends_the_wait_at_once_unless_the_file_waits_for_it() -> None:
+    skipped = Sighting("w", "r", "skipped")
+    assert event_of(Scripted(RUNNING, skipped)) == {"outcome": "skipped", "seen": "w: skipped (run r)"}
+    assert event_of(Scripted(RUNNING, skipped, on_skipped="run"))["outcome"] == "ready"
+    assert event_of(Scripted(skipped, DONE, on_skipped="wait"))["outcome"] == "ready"
+
+
 def test_the_deadline_ends_the_wait_and_says_what_was_missing() -> None:
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     assert event_of(Scripted(RUNNING, deadline=past)) == {"outcome": "late", "seen": "w: running (run r)"}

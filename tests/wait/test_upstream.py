@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.sdk.execution_time.comms import GetXCom
 
@@ -142,4 +143,87 @@ def test_a_mapped_step_that_has_not_been_expanded_is_waited_for(supervisor: Supe
     supervisor.runs = [a_run("r1", MONDAY, {"load": None})]
     assert outcome(Upstream("flights", "load", (MONDAY,))) is Outcome.WAITING
     supervisor.runs[0].states = {("load", -1): "skipped"}  # it had no items
-    assert outcome(Upstream("flights", "load", (MONDAY,))) is Outcome.WAITING
+    assert outcome(Upstream("flights", "load", (MONDAY,))) is Outcome.SKIPPED
+
+
+def skipped_run(supervisor: Supervisor, **kwargs: Any) -> Upstream:
+    """A branch step `choose` ran, and Airflow skipped `load` without running it."""
+    run = a_run("r1", MONDAY, {"choose": "success"}, **kwargs)
+    run.states["load", -1] = "skipped"
+    supervisor.runs = [run]
+    return Upstream("flights", "load", (MONDAY,))
+
+
+def test_a_step_that_a_branch_left_out_is_skipped_while_its_run_goes_on(supervisor: Supervisor) -> None:
+    upstream = skipped_run(supervisor)
+    assert outcome(upstream) is Outcome.SKIPPED
+    supervisor.runs[0].state = "success"
+    assert outcome(upstream) is Outcome.SKIPPED
+
+
+def test_a_skip_of_a_dry_run_does_not_count(supervisor: Supervisor) -> None:
+    upstream = skipped_run(supervisor, dry_run=True)
+    assert outcome(upstream) is Outcome.WAITING
+    assert "dry run" in str(upstream.sightings()[0])
+
+
+def test_a_skip_in_a_manual_run_with_another_window_does_not_count(supervisor: Supervisor) -> None:
+    window = f"{(MONDAY - timedelta(days=1)).isoformat()}/{MONDAY.isoformat()}"
+    assert outcome(skipped_run(supervisor, window=window)) is Outcome.WAITING
+
+
+def test_what_a_timeout_of_the_run_skipped_is_a_failure(supervisor: Supervisor) -> None:
+    upstream = skipped_run(supervisor, state="failed")
+    assert outcome(upstream) is Outcome.WAITING
+    assert verdict(upstream.sightings(), fail_fast=True).outcome is Outcome.FAILED
+    supervisor.runs[0].state = "running"  # somebody has cleared what failed
+    supervisor.runs[0].states["load", -1] = None
+    assert outcome(upstream) is Outcome.WAITING
+
+
+def test_what_never_ran_in_a_run_that_a_person_marked_as_success_is_skipped(supervisor: Supervisor) -> None:
+    assert outcome(skipped_run(supervisor, state="success", marked=False)) is Outcome.SKIPPED
+
+
+def test_a_skipped_task_that_was_cleared_or_whose_run_is_gone_is_waited_for(supervisor: Supervisor) -> None:
+    upstream = skipped_run(supervisor)
+    supervisor.runs[0].states["load", -1] = None
+    assert outcome(upstream) is Outcome.WAITING
+    supervisor.runs = []
+    assert outcome(upstream) is Outcome.WAITING
+
+
+def test_a_mapped_step_of_which_some_items_were_skipped_is_ready(supervisor: Supervisor) -> None:
+    supervisor.runs = [a_run("r1", MONDAY, {"load_1": "success"}, dry_run=True)]
+    supervisor.runs[0].states["load", 0] = "skipped"
+    upstream = Upstream("flights", "load", (MONDAY,))
+    assert outcome(upstream) is Outcome.WAITING, "its instance that ran says that the run was a dry run"
+    supervisor.runs = [a_run("r1", MONDAY, {"load_0": "skipped", "load_1": "success"})]
+    assert outcome(upstream) is Outcome.READY
+    supervisor.runs[0].states["load", 1] = "skipped"
+    assert outcome(upstream) is Outcome.SKIPPED
+
+
+def test_a_day_goes_on_with_the_hours_that_were_not_skipped(supervisor: Supervisor) -> None:
+    runs = [a_run("r1", MONDAY, {"fetch": "skipped"}), a_run("r2", TUESDAY, {"fetch": "success"})]
+    supervisor.runs = runs
+    upstream = Upstream("flights", "fetch", (MONDAY, TUESDAY))
+    assert outcome(upstream) is Outcome.READY
+    runs[1].states["fetch", -1] = "running"
+    assert outcome(upstream) is Outcome.WAITING
+    runs[1].states["fetch", -1] = "skipped"
+    assert outcome(upstream) is Outcome.SKIPPED
+
+
+def test_a_skip_of_the_newest_run_does_not_hide_an_older_success(supervisor: Supervisor) -> None:
+    upstream = Upstream("flights", "fetch", None)
+    supervisor.runs = [a_run("r2", TUESDAY, {"fetch": "skipped"})]
+    assert str(upstream.sightings()[0]) == "flights.fetch in any run: skipped (run r2)"
+    supervisor.runs.insert(0, a_run("r1", MONDAY, {"fetch": "success"}))
+    assert outcome(upstream) is Outcome.READY
+
+
+def test_a_skip_in_a_dag_that_is_not_ours_counts_too(supervisor: Supervisor) -> None:
+    supervisor.runs = [a_run("r1", MONDAY, {"export": "skipped"}, dag="old", marked=False)]
+    assert outcome(Upstream("old", "export", (MONDAY,), marked=False)) is Outcome.SKIPPED
+    assert not any(isinstance(question, GetXCom) for question in supervisor.asked)

@@ -218,6 +218,7 @@ def _sensor(wait: Wait, pipeline: Pipeline, group: TaskGroup | None) -> Made:
         schedule=wait.schedule,
         latest=wait.latest,
         fail_fast=wait.fail_fast,
+        on_skipped=wait.on_skipped.value,
         wait=wait.limit,
         doc=f"Waits until {name} has succeeded " + ("once." if wait.latest else "for this run's window."),
     )

@@ -16,7 +16,7 @@ from sluicegate.graph.groups import around, group_id
 from sluicegate.graph.location import Location
 from sluicegate.graph.template import needs_item
 from sluicegate.graph.window import Window, awaited_dates
-from sluicegate.pipeline.keys.model import LoadStep, OnUpstreamFailure, Pipeline, Schedule, StepBase
+from sluicegate.pipeline.keys.model import LoadStep, OnUpstreamFailure, OnUpstreamSkipped, Pipeline, Schedule, StepBase
 
 __all__ = ["SourceWait", "UpstreamRead", "UpstreamWait", "Wait", "listings", "task_edges", "upstream_reads", "waits"]
 
@@ -35,6 +35,7 @@ class UpstreamRead:
     """The upstream's."""
     latest: bool
     on_upstream_failure: OnUpstreamFailure
+    on_upstream_skipped: OnUpstreamSkipped
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class UpstreamWait:
     schedule: Schedule | None
     latest: bool
     fail_fast: bool
+    on_skipped: OnUpstreamSkipped
     limit: timedelta | None
 
     def dates(self, window: Window) -> tuple[datetime, ...] | None:
@@ -94,6 +96,7 @@ def upstream_reads(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[
                     schedule=other.schedule,
                     latest=read.latest,
                     on_upstream_failure=read.on_upstream_failure,
+                    on_upstream_skipped=read.on_upstream_skipped,
                 )
                 for writer in writers(other).get(dataset, ())
             ]
@@ -147,6 +150,7 @@ def _upstream_steps(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Itera
             schedule=read.schedule,
             latest=read.latest,
             fail_fast=read.on_upstream_failure is OnUpstreamFailure.FAIL,
+            on_skipped=read.on_upstream_skipped,
             limit=pipeline.steps[read.step].wait,
         )
 
@@ -163,17 +167,18 @@ def _other_dags(pipeline: Pipeline) -> Iterator[UpstreamWait]:
                     schedule=None,
                     latest=False,
                     fail_fast=False,
+                    on_skipped=after.on_upstream_skipped,
                     limit=step.wait,
                 )
 
 
 def _together(each: Iterable[UpstreamWait]) -> list[UpstreamWait]:
-    """One wait a task that is waited for. The strictest reader decides: its windows, its impatience with a
-    failure; the longest limit holds, or none.
+    """One wait a task that is waited for, and what its skip means. The strictest reader decides: its windows, its
+    impatience with a failure; the longest limit holds, or none.
     """
-    joined: dict[tuple[str, str | None], UpstreamWait] = {}
+    joined: dict[tuple[str, str | None, OnUpstreamSkipped], UpstreamWait] = {}
     for wait in each:
-        key = (wait.dag, wait.task)
+        key = (wait.dag, wait.task, wait.on_skipped)
         before = joined.get(key)
         if before is None:
             joined[key] = wait

@@ -32,8 +32,8 @@ def plan_of(value: object) -> str | None:
 class RunMark:
     """The window of a step's run, and whether the run was a dry run.
 
-    Pipelines that wait for a step look for its success at the logical date that is their window's start. A
-    dry run's success does not count, nor does that of a manual run at a tick, whose window *ends* there.
+    Pipelines that wait for a step look for its success at the logical date that is their window's start. What a dry
+    run came to does not count, nor does a manual run at a tick, whose window *ends* there.
     """
 
     window: Window
@@ -53,7 +53,7 @@ class RunMark:
         return {"window": str(self.window), "dry_run": self.dry_run}
 
     def uncounted_at(self, date: datetime | None) -> str:
-        """Why a success of the run does not count for the logical date `date` (None: any); empty if it does."""
+        """Why what the run came to does not count for the logical date `date` (None: any); empty if it does."""
         if self.dry_run:
             return "it was a dry run"
         return "" if date is None or self.window.start == date else f"the run's window is {self.window}"

@@ -97,7 +97,12 @@ class StepOperator(BaseOperator):
         with self._preparing(context):
             step = self.step_context(context)
         with living(Life(self, context, step, resumed)) as results, self.reported(context):
-            yield step, results
+            try:
+                yield step, results
+            except AirflowSkipException:
+                # Those who wait for the step take a skip for an answer, unless the run was a dry run.
+                mark_run(context)
+                raise
 
     @contextmanager
     def _preparing(self, context: Context) -> Iterator[None]:
@@ -311,9 +316,9 @@ def mark_run(context: Context) -> None:
 
 
 def before_operator_step(context: Context) -> None:
-    """Before an operator that is not ours runs, as its `pre_execute`: leave the step out of a dry run
-    (AirflowSkipException), and mark the run as our own steps do.
+    """Before an operator that is not ours runs, as its `pre_execute`: mark the run as our own steps do, and leave
+    the step out of a dry run (AirflowSkipException).
     """
+    mark_run(context)
     if (context.get("params") or {}).get("dry_run"):
         raise AirflowSkipException("a dry run leaves `operator:` steps out: they cannot be taken back")
-    mark_run(context)

@@ -153,6 +153,7 @@ def _stand_in(function: Callable[..., Any], task: Any, context: Context) -> Any:
 
     params = dict(context.get("params") or {})
     if params.get("dry_run"):
+        mark_run(context)
         raise AirflowSkipException("a dry run leaves out what has a stand-in")
     offered = {
         "reads": dict(getattr(task, "reads", {})),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator, BaseOperatorLink
@@ -20,14 +20,14 @@ from sluicegate.faults import FaultError, fault
 from sluicegate.graph.awaited import AwaitedRuns
 from sluicegate.graph.location import Location
 from sluicegate.graph.window import Window, awaited_dates
-from sluicegate.pipeline.keys.model import Schedule
+from sluicegate.pipeline.keys.model import OnUpstreamSkipped, Schedule
 from sluicegate.pipeline.text.quantities import format_duration
 from sluicegate.runtime.operator import StepOperator, run_window
 from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.wait.source import Source
 from sluicegate.wait.trigger import BROKEN, LATE, SourceTrigger, UpstreamTrigger, WaitTrigger
 from sluicegate.wait.upstream import Upstream
-from sluicegate.wait.verdict import Outcome, Sighting, verdict
+from sluicegate.wait.verdict import ALL_THERE, Outcome, Sighting, verdict
 
 if TYPE_CHECKING:
     import jinja2
@@ -70,10 +70,17 @@ class WaitSensor(StepOperator):
     def fails_fast(self) -> bool:
         return False
 
+    @property
+    def skips(self) -> OnUpstreamSkipped:
+        """What a skip of what is waited for means."""
+        return OnUpstreamSkipped.WAIT
+
     def run(self, context: Context, step: StepContext) -> StepResult:
-        seen = verdict(self.sightings(step), fail_fast=self.fails_fast)
+        seen = verdict(self.sightings(step), fail_fast=self.fails_fast, on_skipped=self.skips)
         if seen.outcome is Outcome.READY:
-            return StepResult(line="there already: nothing to wait for")
+            return StepResult(line=_there("there already: nothing to wait for", str(seen)))
+        if seen.outcome is Outcome.SKIPPED:
+            raise _skip(str(seen))
         if step.dry_run:
             raise AirflowSkipException(f"a dry run does not wait; not there yet: {seen}")
         if seen.outcome is Outcome.FAILED:
@@ -101,9 +108,11 @@ class WaitSensor(StepOperator):
         outcome, seen = event["outcome"], event["seen"]
         if outcome == BROKEN:
             raise fault(event["code"], event["detail"])
+        if outcome == Outcome.SKIPPED:
+            raise _skip(seen)
         if outcome != Outcome.READY:
             raise self.failure(outcome, seen)
-        return StepResult(line="all there")
+        return StepResult(line=_there("all there", seen))
 
     def _late(self) -> str:
         return "" if self.wait is None else f"after {format_duration(self.wait)} of waiting "
@@ -128,6 +137,9 @@ class UpstreamSensor(WaitSensor):
         at the start of this run's window
     :param latest: only that the task has succeeded once, in any run
     :param fail_fast: fail as soon as the upstream has failed, instead of waiting until it was cleared
+    :param on_skipped: once all runs that are waited for have skipped the task: be skipped too, end as after a success,
+        or wait until it was cleared. Where some have succeeded, only `wait` does not go on with those. With `latest` a
+        skip in one run says nothing of the others, and is waited out unless it is to `run`
     """
 
     operator_extra_links = (UpstreamLink(),)
@@ -142,6 +154,7 @@ class UpstreamSensor(WaitSensor):
         schedule: Schedule | None = None,
         latest: bool = False,
         fail_fast: bool = False,
+        on_skipped: OnUpstreamSkipped | Literal["skip", "run", "wait"] = OnUpstreamSkipped.SKIP,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -152,10 +165,16 @@ class UpstreamSensor(WaitSensor):
         self.schedule = schedule
         self.latest = latest
         self.fail_fast = fail_fast
+        self.on_skipped = OnUpstreamSkipped(on_skipped)
 
     @property
     def fails_fast(self) -> bool:
         return self.fail_fast
+
+    @property
+    def skips(self) -> OnUpstreamSkipped:
+        waits_on = self.latest and self.on_skipped is not OnUpstreamSkipped.RUN
+        return OnUpstreamSkipped.WAIT if waits_on else self.on_skipped
 
     def sightings(self, step: StepContext) -> Sequence[Sighting]:
         return self._upstream(step).sightings()
@@ -171,6 +190,7 @@ class UpstreamSensor(WaitSensor):
             poke_interval=poke_interval,
             deadline=deadline,
             fail_fast=self.fail_fast,
+            on_skipped=self.skips.value,
         )
 
     def failure(self, outcome: str, seen: str) -> FaultError:
@@ -257,6 +277,17 @@ class SourceSensor(WaitSensor):
 
     def _uris(self) -> tuple[str, ...]:
         return (self.source,) if isinstance(self.source, str) else tuple(self.source)
+
+
+def _there(line: str, seen: str) -> str:
+    return line if seen == ALL_THERE else f"{line}, though {seen}"
+
+
+def _skip(seen: str) -> AirflowSkipException:
+    return AirflowSkipException(
+        f"Skipped, as what it waits for: {seen}. Once that was cleared and has run, clear this task as well; the file "
+        "says what a skip means with `on_upstream_skipped`"
+    )
 
 
 def _poke_interval() -> float:

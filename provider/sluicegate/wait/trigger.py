@@ -16,6 +16,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from sluicegate.faults import FaultClass, classify
 from sluicegate.faults.redact import redact
+from sluicegate.pipeline.keys.model import OnUpstreamSkipped
 from sluicegate.wait.source import Source
 from sluicegate.wait.upstream import Upstream
 from sluicegate.wait.verdict import Outcome, Sighting, verdict
@@ -35,16 +36,20 @@ _PATIENCE = 10
 class WaitTrigger(BaseTrigger):
     """Asks `sightings` every `poke_interval` seconds until the verdict is not to wait any longer.
 
-    The one event is `{"outcome": "ready" | "failed" | "late" | "broken", "seen": text, ...}`.
+    The one event is `{"outcome": "ready" | "skipped" | "failed" | "late" | "broken", "seen": text, ...}`.
 
     :param deadline: when to give up (ISO 8601, aware), or None
+    :param on_skipped: what a skip means, as the file says it
     """
 
-    def __init__(self, *, poke_interval: float, deadline: str | None, fail_fast: bool = False) -> None:
+    def __init__(
+        self, *, poke_interval: float, deadline: str | None, fail_fast: bool = False, on_skipped: str = "skip"
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.poke_interval = poke_interval
         self.deadline = deadline
         self.fail_fast = fail_fast
+        self.on_skipped = OnUpstreamSkipped(on_skipped)
 
     @abstractmethod
     def sightings(self) -> Sequence[Sighting]:
@@ -58,7 +63,8 @@ class WaitTrigger(BaseTrigger):
         errors = 0
         while True:
             try:
-                seen = verdict(await asyncio.to_thread(self.sightings), fail_fast=self.fail_fast)
+                sightings = await asyncio.to_thread(self.sightings)
+                seen = verdict(sightings, fail_fast=self.fail_fast, on_skipped=self.on_skipped)
                 outcome, text, errors = str(seen.outcome), str(seen), 0
             except Exception as error:
                 # A triggerer serves many: what passes by itself is waited for here rather than by a retry.
@@ -103,8 +109,9 @@ class UpstreamTrigger(WaitTrigger):
         poke_interval: float,
         deadline: str | None = None,
         fail_fast: bool = False,
+        on_skipped: str = "skip",
     ) -> None:
-        super().__init__(poke_interval=poke_interval, deadline=deadline, fail_fast=fail_fast)
+        super().__init__(poke_interval=poke_interval, deadline=deadline, fail_fast=fail_fast, on_skipped=on_skipped)
         self.awaited_dag = awaited_dag
         self.awaited_task = awaited_task
         self.marked = marked
@@ -121,6 +128,7 @@ class UpstreamTrigger(WaitTrigger):
             "awaited_task": self.awaited_task,
             "dates": self.dates,
             "marked": self.marked,
+            "on_skipped": self.on_skipped.value,
         } | self._shared()
         return (f"{__name__}.UpstreamTrigger", kwargs)
 

@@ -32,6 +32,7 @@ from sluicegate.pipeline.keys.steps import (
     Job,
     LoadStep,
     OnUpstreamFailure,
+    OnUpstreamSkipped,
     OperatorStep,
     PythonStep,
     Read,
@@ -46,8 +47,9 @@ from sluicegate.pipeline.keys.steps import (
 __all__ = [
     "REFERENCED", "After", "Channel", "Check", "Cluster", "Column", "Connections", "Dataset", "DeadLetters",
     "Defaults", "FetchStep", "ForEach", "Format", "Head", "Job", "LoadOptions", "LoadStep", "Mode",
-    "Model", "OnSchemaChange", "OnUpstreamFailure", "OperatorStep", "Param", "Pipeline", "PythonStep", "Read",
-    "Receipts", "Retries", "Schedule", "SparkStep", "Step", "StepBase", "TeardownOf", "TransformStep",
+    "Model", "OnSchemaChange", "OnUpstreamFailure", "OnUpstreamSkipped", "OperatorStep", "Param", "Pipeline",
+    "PythonStep", "Read", "Receipts", "Retries", "Schedule", "SparkStep", "Step", "StepBase", "TeardownOf",
+    "TransformStep",
 ]  # fmt: skip
 
 

@@ -28,8 +28,8 @@ from sluicegate.pipeline.keys.load import LoadOptions
 
 __all__ = [
     "TRIGGER_RULES", "After", "FetchStep", "ForEach", "Job", "LoadStep",
-    "OnUpstreamFailure", "OperatorStep", "PythonStep", "Read", "Retries", "SparkStep", "Step", "StepBase", "TeardownOf",
-    "TransformStep", "TriggerRule",
+    "OnUpstreamFailure", "OnUpstreamSkipped", "OperatorStep", "PythonStep", "Read", "Retries", "SparkStep", "Step",
+    "StepBase", "TeardownOf", "TransformStep", "TriggerRule",
 ]  # fmt: skip
 
 TriggerRule = Literal[
@@ -42,6 +42,12 @@ TRIGGER_RULES: tuple[str, ...] = get_args(TriggerRule)
 class OnUpstreamFailure(StrEnum):
     WAIT = "wait"
     FAIL = "fail"
+
+
+class OnUpstreamSkipped(StrEnum):
+    SKIP = "skip"
+    RUN = "run"
+    WAIT = "wait"
 
 
 class Retries(Part):
@@ -71,6 +77,10 @@ class Read(Part):
     """Asks only that it has been written once, in any run. Example: `true`."""
     on_upstream_failure: OnUpstreamFailure = OnUpstreamFailure.WAIT
     """What to do when the step that writes it has failed. Example: `fail`."""
+    on_upstream_skipped: OnUpstreamSkipped = OnUpstreamSkipped.SKIP
+    """What to do when the step that writes it was skipped in all runs that are waited for: the wait is skipped too, as
+    a step would be in one DAG; or it ends, as after a success; or it goes on until somebody has cleared the step.
+    Example: `run`."""
 
 
 class After(Part):
@@ -83,6 +93,8 @@ class After(Part):
     """Its DAG id. Example: `old_dag`."""
     task: str | None = None
     """One of its tasks. Default: the whole run. Example: `export`."""
+    on_upstream_skipped: OnUpstreamSkipped = OnUpstreamSkipped.SKIP
+    """What to do when the task was skipped, as for what is read. Example: `run`."""
 
 
 class ForEach(Part):

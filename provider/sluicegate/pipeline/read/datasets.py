@@ -223,7 +223,7 @@ class Datasets:
             latest = any(did_you_mean(option, _READ_KEYS) == "latest" for option in given)
             self.elsewhere.append((at, Read(dataset=key, latest=latest)))
         if read is not None and key in self.known:
-            for option in ("latest", "on_upstream_failure"):
+            for option in ("latest", "on_upstream_failure", "on_upstream_skipped"):
                 if option in given:
                     message = f"`{option}` is for datasets of other pipelines"
                     self.report.error((*where, option), "value", message, key=True)

@@ -241,6 +241,9 @@ class Steps:
                 message = f"{shown(named)} is not an Airflow id: letters, digits, `_`, `-` and `.`, {LONGEST} at most"
                 self.site.report.error((*where, key), "name", message)
                 return None
+        if given.get("task") is None and given.get("on_upstream_skipped") is not None:
+            message = "`on_upstream_skipped` is for a `task`: a whole run is never skipped"
+            self.site.report.error((*where, "on_upstream_skipped"), "value", message, key=True)
         return validate(After, given, where, self.site.report)
 
 
