@@ -46,11 +46,13 @@ MAY_IMPORT = {
     "factory": _BUILT_WITH | {"alerts"},
     "discovery": _FACTORY,
     "local": _DISCOVERY | {"api"},
+    "health": _DISCOVERY | {"api", "emr"},
+    "plugin": _DISCOVERY | {"health"},
     "doctor": _BASE | {"emr", "local"},
     "migrate": _BASE,
     "recovery": _BASE | {"api", "picture", "runtime"},
     "testing": _DISCOVERY | {"api", "local"},
-    "cli": _DISCOVERY | {"api", "doctor", "local", "migrate", "picture", "recovery", "render"},
+    "cli": _DISCOVERY | {"api", "doctor", "health", "local", "migrate", "picture", "recovery", "render"},
 }
 """By layer, the layers that it may import beside itself."""
 
@@ -108,6 +110,7 @@ PARSE_TIME = (
     "sluicegate.wait.sensor",
     "sluicegate.wait.trigger",
     "sluicegate.runtime.dag",
+    "sluicegate.health.late",
 )
 
 

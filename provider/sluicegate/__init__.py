@@ -63,6 +63,14 @@ def get_provider_info() -> dict[str, object]:
                         "example": "2GB",
                         "default": "256MB",
                     },
+                    "health_open": {
+                        "description": "Whether ``/sluicegate/health`` answers without a token, with counts and\n"
+                        "names alone. It shows everything to a user of Airflow who may read the pipelines.\n",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "True",
+                        "default": "False",
+                    },
                 },
             }
         },

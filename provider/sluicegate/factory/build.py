@@ -16,6 +16,7 @@ from airflow.sdk import TaskGroup
 from sluicegate.factory.arguments.coerce import Typist
 from sluicegate.factory.arguments.operators import dag_argument_diagnostics, typed_dag_arguments
 from sluicegate.factory.dag import dag_arguments, trigger_form
+from sluicegate.factory.deadline import deadline_of
 from sluicegate.factory.docs import doc_md, playbook_page, playbooks_folder
 from sluicegate.factory.steps import Made, Task, files_task, retry_arguments, task_of
 from sluicegate.factory.unplaced import BuildError, UnplacedDiagnostic
@@ -82,6 +83,8 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, An
         **further,
         "doc_md": doc_md(pipeline, playbooks),
     }
+    if (deadline := deadline_of(pipeline)) is not None:
+        arguments["deadline"] = deadline
     if (journal := journal_of(pipeline)) is not None:
         arguments["journal"] = journal
     if (page := playbook_page(pipeline, playbooks).stem) != pipeline.name:

@@ -14,6 +14,7 @@ import attrs
 from airflow.sdk import Asset, Param
 from airflow.sdk.bases.timetable import BaseTimetable
 from airflow.sdk.definitions._internal.types import NOTSET
+from airflow.sdk.definitions.callback import Callback
 from pydantic import BaseModel
 
 __all__ = ["Parts", "home_of", "parts_of"]
@@ -38,6 +39,8 @@ def parts_of(value: Any) -> Parts | None:
         if value.group != value.asset_type:
             further["group"] = value.group
         return Parts(kind, {"name": value.name}, {name: each for name, each in further.items() if each})
+    if isinstance(value, Callback):
+        return Parts(kind, {"callback_callable": value.path}, {"kwargs": value.kwargs} if value.kwargs else {})
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
         given = {name: getattr(value, name) for name in fields}

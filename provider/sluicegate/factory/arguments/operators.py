@@ -46,6 +46,7 @@ _OURS_IN_A_DAG = {
     "default_args": "`owner` and `retries` say it, and `with` for each step",
     "doc_md": "`description` and the playbook make it",
     "auto_register": "the file is the DAG",
+    "deadline": "`fresh_within` says when it is late",
     "task_group": "the steps make it",
 }
 

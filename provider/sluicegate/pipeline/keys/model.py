@@ -164,7 +164,8 @@ class Head(Defaults):
     tags: tuple[str, ...] = ()
     """What Airflow's list of DAGs can be filtered by. Example: `[daily]`."""
     fresh_within: Duration | None = None
-    """How old its data may become. Shown in the DAG's docs, not watched. Example: `30h`."""
+    """How old its data may become: the run of a window has to have succeeded so long after the window's start. Else the
+    pipeline is late, and its channels are notified. Example: `30h`."""
     max_active_runs: Positive | None = None
     """How many of its runs may be active at once. Default: 16. Example: `1`."""
     paused: Flag | None = None

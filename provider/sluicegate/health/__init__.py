@@ -1,0 +1,1 @@
+"""How pipelines are: facts in, findings out; what is late and what did not run at all is noticed here."""

@@ -1,0 +1,38 @@
+"""When data is older than promised. Values in, values out."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sluicegate.graph.window import Window
+
+__all__ = ["is_historic", "late_from"]
+
+
+def late_from(
+    fresh_within: timedelta, newest: Window | None, first: datetime | None, end: datetime | None = None
+) -> datetime | None:
+    """When the data becomes older than `fresh_within`; None when no further window is to come.
+
+    The run of a window has to have succeeded by the window's start and `fresh_within`: what is there until then is as
+    old as its start. The window that is waited for begins where the newest successful one ends.
+
+    :param newest: the newest window that has succeeded
+    :param first: where the first window begins, for when none has succeeded
+    :param end: no window begins then or later
+    """
+    begins = newest.end if newest is not None else first
+    if begins is None or (end is not None and begins >= end):
+        return None
+    return begins + fresh_within
+
+
+def is_historic(window: Window, fresh_within: timedelta, now: datetime, end: datetime | None = None) -> bool:
+    """Whether a later window is late as well, so that this one says nothing about how the data is now.
+
+    So it is for all but the newest windows of a catchup or a backfill.
+    """
+    following = window.end if window.end > window.start else window.start + fresh_within
+    if end is not None and following >= end:
+        return False
+    return following + fresh_within <= now

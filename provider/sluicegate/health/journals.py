@@ -1,0 +1,89 @@
+"""What a journal says of its pipelines: loads, open dead letters, circuits, alerts. It is read, and nothing else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.faults.redact import redact
+from sluicegate.health.facts import CircuitFacts, JournalFacts, LetterFacts, LoadFacts
+from sluicegate.health.usual import MOST
+
+if TYPE_CHECKING:
+    import psycopg
+
+__all__ = ["read_facts", "read_journal"]
+
+_CONNECT_TIMEOUT = 3
+_SETTINGS = "SET default_transaction_read_only = on; SET statement_timeout = '5s'"
+_NEWEST_LOADS = 50_000
+"""Only so many of the newest loads of all pipelines are looked at: an old ledger is large."""
+
+_LOADS = """
+SELECT pipeline, step, read, loaded_at
+FROM (SELECT pipeline, step, read, loaded_at, id,
+             row_number() OVER (PARTITION BY pipeline, step ORDER BY id DESC) AS age
+      FROM sluicegate.loads
+      WHERE id > (SELECT coalesce(max(id), 0) FROM sluicegate.loads) - %s AND status = 'loaded'
+        AND pipeline IS NOT NULL AND step IS NOT NULL AND source NOT LIKE 'dead-letters:%%') AS newest
+WHERE age <= %s ORDER BY pipeline, step, id DESC"""
+_LETTERS = """
+SELECT pipeline, coalesce(step, ''), count(*), min(first_seen) FROM sluicegate.dead_letters
+WHERE status = 'open' AND pipeline IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
+_CIRCUITS = """
+SELECT name, state, until, last_fault FROM sluicegate.circuits WHERE state <> 'closed' ORDER BY name"""
+
+
+def read_journal(connection_id: str) -> JournalFacts:
+    """What the Postgres of that Airflow connection says. Never raises: what keeps it from answering is in `unread`."""
+    try:
+        with _connect(connection_id) as connection:
+            return read_facts(connection, connection_id)
+    except Exception as error:
+        words = str(error).strip().splitlines()
+        return JournalFacts(connection_id, unread=redact(words[0] if words else type(error).__name__)[:300])
+
+
+def _connect(connection_id: str) -> psycopg.Connection[tuple[Any, ...]]:
+    import psycopg
+    from psycopg.conninfo import make_conninfo
+
+    from sluicegate.ledger.conninfo import conninfo_of
+
+    words = make_conninfo(
+        conninfo_of(connection_id), connect_timeout=_CONNECT_TIMEOUT, application_name="sluicegate health"
+    )
+    connection = psycopg.connect(words, autocommit=True, prepare_threshold=None)
+    connection.execute(_SETTINGS)
+    return connection
+
+
+def read_facts(connection: psycopg.Connection[tuple[Any, ...]], connection_id: str) -> JournalFacts:
+    """The same over a connection that is there. A table that no migration has made yet says nothing."""
+    tables = {
+        name
+        for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'sluicegate'").fetchall()
+    }
+
+    def rows(table: str, statement: str, values: tuple[Any, ...] | None = None) -> list[tuple[Any, ...]]:
+        return connection.execute(statement, values).fetchall() if table in tables else []
+
+    return JournalFacts(
+        connection_id,
+        loads=_loads(rows("loads", _LOADS, (_NEWEST_LOADS, MOST + 1))),
+        letters=tuple(LetterFacts(*row) for row in rows("dead_letters", _LETTERS)),
+        circuits=tuple(
+            CircuitFacts(name, state, until, fault or "") for name, state, until, fault in rows("circuits", _CIRCUITS)
+        ),
+    )
+
+
+def _loads(rows: Iterable[tuple[Any, ...]]) -> tuple[LoadFacts, ...]:
+    steps: dict[tuple[str, str], list[tuple[int, Any]]] = defaultdict(list)
+    for pipeline, step, read, at in rows:
+        steps[pipeline, step].append((read, at))
+    return tuple(
+        LoadFacts(pipeline, step, found[0][0], found[0][1], tuple(read for read, _ in found[1:]))
+        for (pipeline, step), found in steps.items()
+    )

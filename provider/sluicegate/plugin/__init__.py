@@ -1,0 +1,1 @@
+"""What Sluicegate adds to Airflow's own processes: the endpoint that says how pipelines are."""
