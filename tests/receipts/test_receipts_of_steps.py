@@ -16,9 +16,11 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from sluicegate.faults import FaultError, fault
+from sluicegate.graph.location import Location
 from sluicegate.graph.window import Window
 from sluicegate.ledger.postgres.receipts import PostgresReceipts
 from sluicegate.ledger.receipts import Attempt, Chosen, Receipt, Status
+from sluicegate.load.operator import LoadOperator
 from sluicegate.runtime import journal
 from sluicegate.runtime.dag import PipelineDAG
 from sluicegate.runtime.marks import RECOVERY_KEY
@@ -186,3 +188,34 @@ def test_a_row_of_a_later_version_is_read_as_far_as_it_is_understood(kept: Any) 
     kept.rows("UPDATE sluicegate.receipts SET version = 9, status = 'paused', document = '{\"facts\": 3}'")
     [receipt] = receipts(kept, step)
     assert (receipt.version, receipt.status, dict(receipt.counts), receipt.inputs) == (9, Status.FAILED, {}, ())
+
+
+def test_a_load_says_which_version_of_what_it_read_and_what_took_how_long(kept: Any) -> None:
+    file = kept.csv("orders.csv", ["id", "n"], [[1, 1], [2, 50], [3, "x"]])
+    words: dict[str, Any] = {"columns": {"n": {"type": "integer", "between": [0, 9]}}, "key": "id"}
+
+    def load(most: str) -> StepInstance:
+        with PipelineDAG("orders", schedule=None, journal="journal"):
+            operator = LoadOperator(
+                task_id="load", source=Location("raw", str(file)), into="table://journal/orders",
+                dead_letters={"max": most}, **words,
+            )  # fmt: skip
+            return StepInstance(operator, DAY)
+
+    step = load("100%")
+    step.execute()
+    [receipt] = receipts(kept, step)
+    [source] = receipt.inputs
+    assert (source["name"], source["uri"], source["rows"], source["bytes"]) == ("raw", str(file), 3, 22)
+    assert len(source["version"]) == 64
+    assert (receipt.counts["inserted"], receipt.counts["dead"]) == (1, 2)
+    assert receipt.facts["dead_letters"] == {"between:n": 1, "type:n": 1}
+    assert set(receipt.facts["seconds"]) == {"list", "look", "fetch", "stage", "check", "apply"}
+    again = load("0")
+    again.run = step.run
+    again.try_number = 2
+    with pytest.raises(FaultError):
+        again.execute()
+    failed = receipts(kept, step)[-1]
+    assert (failed.status, failed.fault, failed.facts["status"]) == (Status.FAILED, "TOO_MANY_DEAD_LETTERS", "failed")
+    assert failed.inputs[0]["version"] == source["version"]

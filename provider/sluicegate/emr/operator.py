@@ -22,6 +22,7 @@ from sluicegate.emr.record import another_try, generation
 from sluicegate.emr.request import cluster_request, not_after, plain_job, require_sound
 from sluicegate.emr.spread import spread_start
 from sluicegate.emr.tags import own_tags
+from sluicegate.faults.errors import FaultError
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.keys.model import Cluster, Job
 from sluicegate.runtime.operator import StepOperator
@@ -183,7 +184,7 @@ class SparkOperator(StepOperator):
         self.defer(trigger=DateTimeTrigger(moment=start), method_name="begin")
 
     def _go_on(self, engine: Engine, aws: Aws, way: Wait | Ended | None, until: datetime | None) -> StepResult:
-        from sluicegate.emr.outcome import outcome
+        from sluicegate.emr.outcome import cluster_facts, outcome
         from sluicegate.emr.task import Wait
 
         if way is None:
@@ -195,9 +196,12 @@ class SparkOperator(StepOperator):
             self._wait(way, until)
         self.links = addresses(aws, way.cluster.cluster_id, way.cluster.log_uri, way.steps)
         with engine.reporting(way):
-            return StepResult(
-                outcome(way.cluster, way.steps, aws=aws, max_runtime=self.max_runtime, log_wait=self.log_wait)
-            )
+            try:
+                found = outcome(way.cluster, way.steps, aws=aws, max_runtime=self.max_runtime, log_wait=self.log_wait)
+            except FaultError as failed:
+                self.facts = cluster_facts(way.cluster, way.steps, failed.facts.get("usage"))
+                raise
+            return StepResult(found, facts=cluster_facts(way.cluster, way.steps, found["usage"]))
 
     def _wait(self, way: Wait, until: datetime | None) -> NoReturn:
         from sluicegate.emr.trigger import ClusterTrigger

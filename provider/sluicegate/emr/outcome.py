@@ -13,7 +13,7 @@ from sluicegate.emr.usage import read_usage
 from sluicegate.emr.verdict import ClusterStatus, StepStatus, complete, failed_step, verdict
 from sluicegate.faults import FaultError, redact
 
-__all__ = ["outcome"]
+__all__ = ["cluster_facts", "outcome"]
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,14 @@ def outcome(
         log.info("%s failed: %s", cluster.name, usage)
         found.facts["usage"] = usage.as_json()
     raise found
+
+
+def cluster_facts(cluster: ClusterStatus, steps: Sequence[StepStatus], usage: object) -> dict[str, Any]:
+    """What a receipt and the metrics say of a cluster that has ended, in JSON values."""
+    found: dict[str, Any] = {"cluster_id": cluster.cluster_id, "name": cluster.name}
+    found["seconds"] = _rounded(cluster.seconds)
+    found["usage"] = usage
+    return {"clusters": [found], "jobs": {step.name: _rounded(step.seconds) for step in steps}}
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -130,6 +130,10 @@ class Loader:
         """Stop the load, whatever it does; before `run` it will not begin. What is committed stays."""
         self._stop.ask()
 
+    def facts(self, name: str) -> dict[str, Any]:
+        """See `Account.facts`."""
+        return self._account.facts(name)
+
     def _interrupt(self) -> None:
         if (duck := self._duck) is not None:
             duck.interrupt()
@@ -141,11 +145,14 @@ class Loader:
 
     def _run(self) -> LoadReport:
         request = self._request
-        parts = self._source.require_parts(request.sources)
+        account = self._account
+        with account.phase("list"):
+            account.parts = parts = self._source.require_parts(request.sources)
         for _ in range(_ATTEMPTS):
-            table = self._target.inspect()
+            with account.phase("look"):
+                table = self._target.inspect()
             if not request.force:
-                with self._target.ledger() as ledger:
+                with account.phase("look"), self._target.ledger() as ledger:
                     done = self._find(ledger, table, parts)
                 if done is not None:
                     return self._account.skipped(table, done)
@@ -171,7 +178,8 @@ class Loader:
         """None when the table has changed meanwhile, so that the plan may be wrong."""
         request = self._request
         bad = BadFiles(allowed=request.skip_bad_files)
-        readers = self._open(duck, folder, parts, table, bad)
+        with self._account.phase("fetch"):
+            readers = self._open(duck, folder, parts, table, bad)
         names = tuple(dict.fromkeys(name for reader in readers for name in reader.names))
         alike = match_case(table, names)
         if alike:
@@ -179,10 +187,11 @@ class Loader:
             log.info("columns of the source that %s has in another case: %s", table.name, shown)
         seen = table.seen_as(alike)
         allow_columns(duck, request.memory_limit, len(names))
-        columns = self._plan(duck, readers, names, seen)
-        stage = self._stage(duck, columns, readers, seen, bad)
-        for part in parts:
-            self._source.verify(part)
+        with self._account.phase("stage"):
+            columns = self._plan(duck, readers, names, seen)
+            stage = self._stage(duck, columns, readers, seen, bad)
+            for part in parts:
+                self._source.verify(part)
         self._stop.check()
         if not stage.read and not all(name in seen.columns or self._is_declared(name) for name in columns):
             columns = {}  # The first record will say of what types they are.
@@ -193,8 +202,9 @@ class Loader:
             log.warning("the columns of %s and of its source differ: %s", table.name, drift.line())
         self._account.drift = drift.as_dict()
         written = {name: type_ for name, type_ in columns.items() if name not in beside}
-        prepared = replace(self._prepare(stage, columns, beside), columns=written, called=called)
-        with self._target.session(table, dry_run=request.dry_run) as session:
+        with self._account.phase("check"):
+            prepared = replace(self._prepare(stage, columns, beside), columns=written, called=called)
+        with self._account.phase("apply"), self._target.session(table, dry_run=request.dry_run) as session:
             if not request.force:
                 done = self._find(session.ledger, table, parts)
                 if done is not None:

@@ -133,15 +133,17 @@ class LoadOperator(StepOperator):
         self._loader = loader_of(request, storage, target)
         if self._is_killed:
             self._loader.cancel()
+        loader, name = self._loader, next((place.dataset for place in self._reads), request.source)
         try:
-            report = self._loader.run()
+            report = loader.run()
         except FaultError as failed:
+            self.facts = loader.facts(name)
             if (facts := failed.facts.get("report")) is not None:
                 context["ti"].xcom_push(key="return_value", value=facts)
             raise
         finally:
             self._loader = None
-        return StepResult(report.as_dict(), report.line())
+        return StepResult(report.as_dict(), report.line(), loader.facts(name))
 
     def _results(self, step: StepContext, item: Mapping[str, Any]) -> str | None:
         if self.options.results is None:

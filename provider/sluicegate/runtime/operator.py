@@ -117,8 +117,11 @@ class StepOperator(BaseOperator):
 
     def subject(self, error: FaultError) -> str:
         """What `error` is about, as far as it is known: another pipeline's step, or the dataset that was read."""
-        reads = {place: place.uris(getattr(self, field)) for place, field in self._reads.items()}
-        return subject_of(error, self._pipeline_name(), reads)
+        return subject_of(error, self._pipeline_name(), self.read_places())
+
+    def read_places(self) -> dict[Place, tuple[str, ...]]:
+        """Where what it reads is in this run, once its templates are rendered."""
+        return {place: place.uris(getattr(self, field)) for place, field in self._reads.items()}
 
     def step_context(self, context: Context) -> StepContext:
         """The run as the step sees it.

@@ -83,9 +83,19 @@ def _ended(begun: Receipt, life: Life, end: End) -> Receipt:
             status = Status.DEFERRED
         case Interrupted():
             status, more = Status.FAILED, {"reason": "it was ended from outside"}
-    document = at_end(_known(life), begun.document, facts) | more
+    document = at_end(_known(life), begun.document, {"inputs": _places(life), **facts}) | more
     now = None if status is Status.DEFERRED else datetime.now(UTC)
     return replace(begun, status=status, ended_at=now, document=presentable(document, _mask()))
+
+
+def _places(life: Life) -> list[dict[str, Any]]:
+    """What the step reads, where its facts do not say more."""
+    places: Mapping[Any, tuple[str, ...]] = getattr(life.task, "read_places", dict)()
+    return [
+        {"name": place.dataset, "uri": uris[0]} | ({"uris": list(uris)} if len(uris) > 1 else {})
+        for place, uris in places.items()
+        if uris
+    ]
 
 
 def _known(life: Life) -> Known:

@@ -85,6 +85,13 @@ class FetchReport:
         found |= {"rows": self.rows, "parts": self.parts, "pages": self.pages, "resumed": self.resumed}
         return found | ({} if self.range is None else {"range": str(self.range)})
 
+    def facts(self) -> dict[str, object]:
+        """What a receipt and the metrics say of it."""
+        of_pages = {"pages": self.pages, "resumed": self.resumed} if self.pages else {}
+        found: dict[str, object] = {"status": "dry_run" if self.dry_run else "fetched", "counts": {"read": self.rows}}
+        found["outputs"] = [{"uri": self.folder, "parts": self.parts, "rows": self.rows}]
+        return found | of_pages | ({} if self.range is None else {"range": str(self.range)})
+
     def line(self) -> str:
         """`fetched 1,200 rows in 2 parts into s3://raw/orders/`."""
         of = f" of {self.pages:,} pages" if self.pages else ""

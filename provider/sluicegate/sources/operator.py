@@ -84,7 +84,7 @@ class FetchOperator(StepOperator):
             raise fault("WRONG_USE", f"fetch: {unrendered}") from unrendered
         finally:
             self._stop = None
-        return StepResult(report.as_dict(), report.line())
+        return StepResult(report.as_dict(), report.line(), report.facts())
 
     def _fetched(self, request: FetchRequest) -> FetchReport:
         from sluicegate.sources.fetch import fetch_api, fetch_sql

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-__all__ = ["MARKER", "Part", "is_part", "version"]
+__all__ = ["MARKER", "Part", "input_of", "is_part", "version"]
 
 MARKER = "_SUCCESS"
 """What Hadoop leaves in a folder that was written whole, also when nothing else is in it."""
+
+
+_LISTED = 20
+"""Parts that are named one by one in the facts of an input; of more there is their version together."""
 
 
 @dataclass(frozen=True)
@@ -49,3 +54,19 @@ def version(parts: Sequence[Part]) -> str:
     for each in sorted(part.version for part in parts):
         digest.update(each.encode() + b"\n")
     return digest.hexdigest()
+
+
+def input_of(name: str, uris: Sequence[str], parts: Sequence[Part], rows: int | None = None) -> Mapping[str, Any]:
+    """An input as the facts of a step have it, in JSON values: what it is, where, in which version, how much of it.
+
+    :param name: the dataset's, or the template of its URI: the same in each run
+    """
+    found: dict[str, Any] = {"name": name, "uri": uris[0] if uris else "", "version": version(parts)}
+    if len(uris) > 1:
+        found["uris"] = list(uris[:_LISTED])
+    found |= {"parts": len(parts), "bytes": sum(part.size for part in parts), "rows": rows}
+    if parts:
+        found["modified"] = max(part.last_modified for part in parts).isoformat()
+    if 1 < len(parts) <= _LISTED:
+        found["files"] = [{"uri": part.uri, "version": part.version, "bytes": part.size} for part in parts]
+    return found

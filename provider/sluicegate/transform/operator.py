@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -96,24 +97,46 @@ class TransformOperator(StepOperator):
             try:
                 written = self._call(function, sources, self.with_ | extra, targets, scratch)
             except Exception as error:
+                self.facts = self._facts(sources, parts, {})
                 broken = next((source.failure for source in sources.values() if source.failure), None)
                 if broken is None and is_meant(error):
                     raise
                 raise broken or failure_of(error, self.function, root) from error
-            for storage, part in parts:
+            for storage, part in chain.from_iterable(parts.values()):
                 storage.verify(part)
             self._put(step, targets, written)
+            facts = self._facts(sources, parts, written)
         report = {
             "read": {name: source.rows for name, source in sources.items()},
             "written": {name: rows for name, (_, rows) in written.items()},
         }
-        return StepResult(report, f"{'Dry run, nothing was written' if step.dry_run else 'Transformed'}: {report}")
+        line = f"{'Dry run, nothing was written' if step.dry_run else 'Transformed'}: {report}"
+        return StepResult(report, line, facts)
 
-    def _open_reads(self, step: StepContext, scratch: Path) -> tuple[dict[str, Source], list[tuple[Storage, Part]]]:
+    def _facts(
+        self,
+        sources: Mapping[str, Source],
+        parts: Mapping[str, Sequence[tuple[Storage, Part]]],
+        written: Mapping[str, tuple[Path, int]],
+    ) -> dict[str, Any]:
+        from sluicegate.storage.part import input_of
+
+        names = {place.binding: place.dataset for place in self._reads}
+        inputs = [
+            input_of(names.get(name, name), _uris(self.reads[name]), [part for _, part in own], sources[name].rows)
+            for name, own in parts.items()
+        ]
+        outputs = [{"name": name, "uri": str(self.writes[name]), "rows": rows} for name, (_, rows) in written.items()]
+        rows = {"read": sum(one["rows"] or 0 for one in inputs), "written": sum(rows for _, rows in written.values())}
+        return {"inputs": inputs, "outputs": outputs, "counts": rows}
+
+    def _open_reads(
+        self, step: StepContext, scratch: Path
+    ) -> tuple[dict[str, Source], dict[str, list[tuple[Storage, Part]]]]:
         from sluicegate.records.batches import open_source
 
         sources: dict[str, Source] = {}
-        read: list[tuple[Storage, Part]] = []
+        read: dict[str, list[tuple[Storage, Part]]] = {}
         for name, place in self.reads.items():
             storage = self._storage_of(name)
             uris = _uris(place)
@@ -130,7 +153,7 @@ class TransformOperator(StepOperator):
             kind = file_type(parts[0].uri, said) if parts else _FOLDER_DEFAULT
             paths = [storage.fetch(part, own) for part in parts]
             sources[name] = open_source(label, paths, kind, said, own)
-            read += [(storage, part) for part in parts]
+            read[name] = [(storage, part) for part in parts]
         return sources, read
 
     def _storage_of(self, name: str) -> Storage:
