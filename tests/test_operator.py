@@ -122,7 +122,9 @@ def test_what_a_step_reports_is_its_xcom_and_a_line_in_its_log(resumed: bool, ca
 
 @pytest.mark.parametrize(("page", "shown"), [("all_regions", "all_regions"), ("", "orders_eu")])
 def test_the_log_points_to_the_page_of_the_dag(page: str, shown: str, caplog: pytest.LogCaptureFixture) -> None:
-    with PipelineDAG("orders_eu", schedule=None, playbook=page):
+    with PipelineDAG(
+        "orders_eu", schedule=None, playbook=page, doc_md="The orders.\n\n## CODE_BROKEN\n\nAsk the shop."
+    ):
         step = Recording(task_id="load", act=lambda: 1 / 0)
     with pytest.raises(FaultError):
         execute(step, context())
@@ -263,13 +265,20 @@ def test_control_flow_passes(control: BaseException) -> None:
     assert surroundings["task_state_store"] == {}
 
 
-def test_a_timeout_stays_airflows_own_so_that_on_kill_is_called() -> None:
+def test_a_timeout_is_a_fault_and_what_the_step_has_started_is_ended() -> None:
     def act() -> None:
         raise AirflowTaskTimeout("Timeout")
 
+    class Starting(Recording):
+        ended = 0
+
+        def on_kill(self) -> None:
+            Starting.ended += 1
+
     surroundings = context()
-    with pytest.raises(AirflowTaskTimeout):
-        execute(Recording(task_id="load", act=act), surroundings)
+    with pytest.raises(FaultError) as caught:
+        execute(Starting(task_id="load", act=act), surroundings)
+    assert (caught.value.code, Starting.ended) == ("TIMED_OUT", 1)
     assert surroundings["task_state_store"][LAST_ERROR]["code"] == "TIMED_OUT"
 
 

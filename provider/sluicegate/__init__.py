@@ -30,6 +30,23 @@ def get_provider_info() -> dict[str, object]:
                         "example": "/srv/pipelines/playbooks",
                         "default": "",
                     },
+                    "docs_url": {
+                        "description": "Where Sluicegate's docs are published: logs and alerts link to the section\n"
+                        "on a fault there, unless the pipeline's playbook has one. The page's name follows, as\n"
+                        "``faults.md``, or takes the place of ``{page}``. Empty: ``docs/faults.md``.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "https://docs.example.com/sluicegate/{page}/",
+                        "default": "",
+                    },
+                    "tracebacks": {
+                        "description": "Whether the log of a failed step has the traceback of a foreseen fault too.\n"
+                        "That of a bug outside the author's code it always has.\n",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "True",
+                        "default": "False",
+                    },
                     "env_allowlist": {
                         "description": "Environment variables that pipeline files may read with ``${env:NAME}``,\n"
                         "separated by commas; those that begin with ``SLUICEGATE_`` need not be named. What is read\n"

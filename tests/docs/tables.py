@@ -11,7 +11,7 @@ import sluicegate
 from sluicegate.checks.compile import NEEDS_A_DATABASE, ROW_LEVEL
 from sluicegate.checks.tablewise import TABLEWISE
 from sluicegate.faults import CATALOGUE
-from sluicegate.faults.catalogue import Fault, StepKind
+from sluicegate.faults.catalogue import Fault, FaultClass, StepKind
 from sluicegate.faults.emr_codes import BY_ERROR_CODE, BY_STATE_REASON
 from sluicegate.pipeline.read.expectations import known_expectations
 
@@ -24,6 +24,16 @@ def fault_table() -> str:
         f"| {one.code} | {one.kind} | {_steps(one)} | {one.sentence} | {one.remedy} |" for one in CATALOGUE.values()
     ]
     return "\n".join(rows)
+
+
+def fault_sections() -> str:
+    return "\n\n".join(_section(one) for one in CATALOGUE.values())
+
+
+def _section(one: Fault) -> str:
+    again = "tried again" if one.kind is FaultClass.TRANSIENT else "not tried again"
+    raised = "all kinds of steps" if _steps(one) == "all" else f"`{_steps(one).replace(', ', '`, `')}`"
+    return f"## {one.code}\n\n**{one.sentence}**\n\n{one.remedy}\n\nClass `{one.kind}`: {again}. Met in {raised}."
 
 
 def _steps(one: Fault) -> str:
@@ -63,6 +73,7 @@ TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("checks.md", "expectations"): expectations_table,
     ("clusters.md", "error-codes"): lambda: reasons_table("`ErrorCode`", BY_ERROR_CODE),
     ("clusters.md", "state-reasons"): lambda: reasons_table("`StateChangeReason.Code`", BY_STATE_REASON),
+    ("faults.md", "sections"): fault_sections,
     ("operator.md", "faults"): fault_table,
     ("platform.md", "settings"): settings_table,
 }

@@ -27,7 +27,8 @@ from sluicegate.cli import app
 from sluicegate.factory.attempt import build_diagnostics
 from sluicegate.faults import CATALOGUE, FaultError, fault
 from sluicegate.faults.emr_codes import BY_ERROR_CODE, BY_STATE_REASON
-from sluicegate.faults.report import describe, playbook_section
+from sluicegate.faults.report import describe
+from sluicegate.faults.section import Playbook, playbook_section
 from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin
 from sluicegate.ledger.postgres import PostgresLedger, migrate
 from sluicegate.load.load import load
@@ -276,9 +277,14 @@ def test_a_table_is_what_the_code_says(name: str, mark: str) -> None:
 
 def test_the_log_block_is_the_one_that_is_logged() -> None:
     [block] = page("operator.md").blocks("text")
-    detail = re.search(r"what happened: (.*)", block.text)
-    assert detail is not None
-    assert block.text == describe(fault("TOO_MANY_DEAD_LETTERS", detail[1]), playbook="orders") + "\n"
+    error = fault(
+        "TOO_MANY_DEAD_LETTERS",
+        "120 of 900 records (13.33%) were set aside, and dead_letters.max is 5%: required:amount 119, type:amount 1",
+    )
+    places = re.findall(r"s3://landing/orders/.*", block.text)
+    error.where = tuple(places)
+    assert len(places) == 2
+    assert block.text == describe(error, playbook=Playbook("orders", "## TOO_MANY_DEAD_LETTERS")) + "\n"
 
 
 @pytest.mark.parametrize("of", GUIDES, ids=named)

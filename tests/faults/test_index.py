@@ -14,6 +14,7 @@ import pytest
 from sluicegate.faults import FaultError, fault
 from sluicegate.faults.index import FAULT_XCOM_PREFIX, FaultKey
 from sluicegate.faults.report import reported
+from sluicegate.faults.section import Playbook
 
 
 @pytest.mark.parametrize("subject", ["", "flights.raw", "s3://landing/a-b/{{ds}}.csv", "table://wh/a.b", "größe"])
@@ -55,7 +56,8 @@ def test_reading_keys_imports_no_airflow() -> None:
 def test_a_fault_that_leaves_a_step_is_left_as_an_xcom() -> None:
     left: dict[str, Any] = {}
     ti = SimpleNamespace(try_number=1, xcom_push=lambda key, value: left.update({key: json.loads(json.dumps(value))}))
-    with pytest.raises(FaultError), reported({"ti": ti}, playbook="p", subject=lambda error: f"about {error.code}"):
+    subject = "about {0.code}".format
+    with pytest.raises(FaultError), reported({"ti": ti}, playbook=Playbook("p"), subject=subject):
         raise fault("SOURCE_MISSING")
     assert left == {"sluicegate_fault:SOURCE_MISSING:aboutSOURCE_MISSING": {"code": "SOURCE_MISSING", "class": "data"}}
 
@@ -65,7 +67,7 @@ def test_an_xcom_that_cannot_be_left_does_not_hide_the_error(caplog: pytest.LogC
         raise ConnectionError("the server is away")
 
     ti = SimpleNamespace(try_number=1, xcom_push=push)
-    with pytest.raises(FaultError) as caught, reported({"ti": ti}, playbook="p"):
+    with pytest.raises(FaultError) as caught, reported({"ti": ti}, playbook=Playbook("p")):
         raise fault("DISK_FULL")
     assert caught.value.code == "DISK_FULL"
     assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING]

@@ -13,7 +13,8 @@ __all__ = ["DataFault", "FatalFault", "FaultError", "TransientFault", "fault"]
 class FaultError(Exception):
     """One fault that happened. Made by `fault()`, which picks the subclass.
 
-    `facts` are JSON values for machines (counts, names, ids); never secrets.
+    `facts` are JSON values for machines (counts, names, ids); never secrets. `where` is for the log alone: the places
+    at which to look first, such as `s3://landing/orders.csv line 5: type:amount 'x'`, which may show values.
     """
 
     def __init__(self, kind: Fault, detail: str, facts: Mapping[str, object]) -> None:
@@ -21,6 +22,7 @@ class FaultError(Exception):
         self.fault = kind
         self.detail = detail
         self.facts = dict(facts)
+        self.where: tuple[str, ...] = ()
         self.reported = False
         """Whether it is in the log and the state store already."""
 

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from sluicegate.faults.classify import classify
-from sluicegate.faults.errors import FaultError
+from sluicegate.faults.errors import FaultError, fault
+from sluicegate.faults.frames import own_code
 from sluicegate.faults.index import FaultKey
+from sluicegate.faults.layout import block
+from sluicegate.faults.leaving import leaving
 from sluicegate.faults.redact import redact, redact_facts, secrets_in
+from sluicegate.faults.section import Playbook, section
 from sluicegate.faults.shape import chain, summary
 
-__all__ = ["LAST_ERROR", "describe", "forget", "last_error", "playbook_section", "report", "reported"]
+__all__ = ["LAST_ERROR", "describe", "forget", "last_error", "report", "reported"]
 
 LAST_ERROR = "last_error"
 """Key in the task state store. REST shows no exception's text, so a recovery reads it there."""
@@ -29,19 +33,28 @@ _FACTS_BYTES = 4096
 log = logging.getLogger(__name__)
 
 
-def playbook_section(playbook: str, code: str) -> str:
-    """Where the page `playbook` treats `code`: `playbooks/orders.md#source_missing`."""
-    return f"playbooks/{playbook}.md#{code.lower()}"
+def describe(error: FaultError, *, playbook: Playbook, cause: BaseException | None = None) -> str:
+    """The block for the task's log; `cause` is what `error` was made of."""
+    code = own_code(cause or error)
+    entries = [
+        ("where", "\n".join(_where(error, code))),
+        ("what happened", error.detail),
+        ("what to do", error.fault.remedy),
+        ("read on", section(error.code, playbook)),
+        ("your code", "\n".join(code)),
+    ]
+    title = f"{error.code} ({error.fault.kind}): {error.fault.sentence}"
+    return block(title, ((label, redact(text)) for label, text in entries))
 
 
-def describe(error: FaultError, *, playbook: str) -> str:
-    """The block for the task's log."""
-    lines = [f"{error.code} ({error.fault.kind}): {error.fault.sentence}"]
-    if error.detail:
-        lines.append("  what happened: " + redact(error.detail).replace("\n", "\n    "))
-    lines.append(f"  what to do:    {error.fault.remedy}")
-    lines.append(f"  playbook:      {playbook_section(playbook, error.code)}")
-    return "\n".join(lines)
+def _where(error: FaultError, code: Sequence[str]) -> Sequence[str]:
+    """The places at which to look first."""
+    if error.where:
+        return error.where
+    if code:
+        return [code[-1].partition("\n")[0]]
+    place = error.facts.get("uri") or error.facts.get("upstream")
+    return [place] if isinstance(place, str) and place not in error.detail else []
 
 
 def last_error(error: FaultError, *, try_number: int, at: datetime) -> dict[str, Any]:
@@ -59,9 +72,16 @@ def last_error(error: FaultError, *, try_number: int, at: datetime) -> dict[str,
     }
 
 
-def report(error: FaultError, context: Mapping[str, Any], *, playbook: str, subject: str = "") -> None:
+def report(
+    error: FaultError,
+    context: Mapping[str, Any],
+    *,
+    playbook: Playbook,
+    subject: str = "",
+    cause: BaseException | None = None,
+) -> None:
     """Log `error` with its remedy, keep it under `LAST_ERROR` in the task's state store, and leave its `FaultKey`."""
-    log.error("%s", describe(error, playbook=playbook))
+    log.error("%s", describe(error, playbook=playbook, cause=cause))
     _keep(error, context)
     _index(error, context, subject)
 
@@ -100,40 +120,64 @@ def forget(context: Mapping[str, Any]) -> None:
 
 @contextmanager
 def reported(
-    context: Mapping[str, Any], *, playbook: str, subject: Callable[[FaultError], str] = lambda _: ""
+    context: Mapping[str, Any],
+    *,
+    playbook: Playbook,
+    subject: Callable[[FaultError], str] = lambda _: "",
+    on_timeout: Callable[[], None] | None = None,
 ) -> Iterator[None]:
     """Around what a step does: whatever comes out is a `FaultError`, reported once, from the original.
 
-    `playbook` is the name of the page that the log points to, the pipeline's own or one for several; `subject` says
-    what a fault is about.
+    `playbook` is the page that the log points to; `subject` says what a fault is about. A fault that was foreseen
+    leaves in a way in which Airflow logs no traceback of it (`leaving`).
 
-    Airflow's control flow (deferred, skipped, rescheduled, ...) and exits of the process pass untouched.
-    Timeouts are reported, but stay what they are: Airflow calls `on_kill` only when it sees its own.
+    Airflow's control flow (deferred, skipped, rescheduled, ...) and exits of the process pass untouched. With
+    `on_timeout`, which is called, the task's own timeout is a fault too; without it, it stays what it is: Airflow
+    calls `on_kill` only when it sees its own.
     """
     from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowTaskTimeout
 
-    def told(error: FaultError) -> None:
-        report(error, context, playbook=playbook, subject=subject(error))
+    def told(error: FaultError, cause: BaseException | None = None) -> None:
+        _mask_traceback(cause or error)
+        if not error.reported:
+            report(error, context, playbook=playbook, subject=subject(error), cause=cause)
+            error.reported = True
 
     try:
         yield
-    except (AirflowTaskTimeout, AirflowSensorTimeout) as timeout:
+    except AirflowTaskTimeout as timeout:
+        found = fault("TIMED_OUT", _limit(context) or summary(timeout))
+        told(found, timeout)
+        if on_timeout is None:
+            raise
+        _done(on_timeout)
+        raise leaving(found, timeout) from timeout
+    except AirflowSensorTimeout as timeout:
         told(classify(timeout))
         raise
     except FaultError as error:
-        _mask_traceback(error)
-        if not error.reported:
-            told(error)
-            error.reported = True
-        raise
+        told(error, error.__cause__)
+        if (left := leaving(error, error.__cause__)) is error:
+            raise
+        raise left from error.__cause__
     except Exception as error:
         if isinstance(error, _control_flow()):
             raise
-        _mask_traceback(error)
         found = classify(error)
-        told(found)
-        found.reported = True
-        raise found from error
+        told(found, error)
+        raise leaving(found, error) from error
+
+
+def _limit(context: Mapping[str, Any]) -> str:
+    limit = getattr(context.get("task"), "execution_timeout", None)
+    return f"not done within {limit}, the `timeout` of the step" if limit is not None else ""
+
+
+def _done(on_timeout: Callable[[], None]) -> None:
+    try:
+        on_timeout()
+    except Exception as unended:
+        log.warning("What the step had started could not be ended: %s", redact(summary(unended)))
 
 
 def _control_flow() -> tuple[type[BaseException], ...]:

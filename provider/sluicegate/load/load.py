@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -55,7 +54,6 @@ log = logging.getLogger("sluicegate.load")
 
 _ATTEMPTS = 5
 """How often a load starts anew because the target table was created or changed while it read."""
-_SAMPLES = 3
 LETTERS_OF_FAILED = 10_000
 """So many of its dead letters a load keeps that fails as a whole: they say why, and the next load reads all again."""
 _FORGOTTEN = 10_000
@@ -366,19 +364,16 @@ class Loader:
 
     def _too_many(self, stage: Stage, reasons: Mapping[str, int]) -> FaultError:
         share = 100 * stage.dead / stage.read
-        samples = [
-            f"{letter.source} line {letter.line} ({', '.join(str(failure['rule']) for failure in letter.failures)})"
-            for letter in islice(stage.dead_letters(_SAMPLES), _SAMPLES)
-        ]
-        return fault(
+        error = fault(
             "TOO_MANY_DEAD_LETTERS",
             f"{stage.dead:,} of {stage.read:,} records ({share:.2f}%) were set aside, and dead_letters.max is "
-            f"{self._request.dead_letters.max}: {reasons_text(reasons)}; for instance {'; '.join(samples)}"
-            f"{self._bounds(stage)}",
+            f"{self._request.dead_letters.max}: {reasons_text(reasons)}{self._bounds(stage)}",
             dead=stage.dead,
             read=stage.read,
             reasons=dict(reasons),
         )
+        error.where = tuple(sample_letters(stage.dead_letters(LOGGED_OF), LOGGED))
+        return error
 
     def _bounds(self, stage: Stage) -> str:
         """What is not read or not kept of a load that fails, in words."""
@@ -480,8 +475,9 @@ class Loader:
         # A window that is replaced loses what was replayed into it.
         anew = failure is None and self._request.mode is Mode.REPLACE_WINDOW
         session.ledger.set_aside(table.name, self._digest, self._request.origin, letters, anew=anew)
-        for sample in sample_letters(stage.dead_letters(LOGGED_OF), LOGGED):
-            log.warning("set aside: %s", sample)
+        if failure != "TOO_MANY_DEAD_LETTERS":  # which says where they are by itself
+            for sample in sample_letters(stage.dead_letters(LOGGED_OF), LOGGED):
+                log.warning("set aside: %s", sample)
 
     def _resolve(self, session: Session, table: Table, stage: Stage, parts: Sequence[Part]) -> int:
         """Close the dead letters whose record came in now: by its line of the same file, or by its key; and those of

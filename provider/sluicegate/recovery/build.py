@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from sluicegate.faults.report import playbook_section
+from sluicegate.faults.section import playbook_section
 from sluicegate.recovery.chosen import Choice, Chosen, by_run, choose, why_nothing_runs
 from sluicegate.recovery.definition import (
     Action,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluicegate.api.errors import ApiError
-from sluicegate.faults.report import playbook_section
+from sluicegate.faults.section import playbook_section
 from sluicegate.recovery.definition import InstanceKey, Plan
 from sluicegate.recovery.progress import Finding, Outcome
 

@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from sluicegate.faults.errors import FaultError, fault
 from sluicegate.faults.report import forget, reported
 from sluicegate.faults.retry import FaultRetryPolicy
+from sluicegate.faults.section import Playbook
 from sluicegate.graph.location import Location
 from sluicegate.graph.window import Window
 from sluicegate.runtime.lifecycle import Life, living, unbegun
@@ -88,8 +89,12 @@ class StepOperator(BaseOperator):
 
     def reported(self, context: Context) -> AbstractContextManager[None]:
         """Around work outside `run` and resumed methods: the same treatment of its errors."""
-        page = getattr(self.get_dag(), "playbook", "") or self._pipeline_name()
-        return reported(cast("Mapping[str, Any]", context), playbook=page, subject=self.subject)
+        return reported(
+            cast("Mapping[str, Any]", context),
+            playbook=Playbook.of(self.get_dag(), self._pipeline_name()),
+            subject=self.subject,
+            on_timeout=self.on_kill,
+        )
 
     @contextmanager
     def _living(self, context: Context, *, resumed: bool = False) -> Iterator[tuple[StepContext, list[StepResult]]]:
