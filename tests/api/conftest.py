@@ -61,6 +61,7 @@ def serve(server: Server) -> ThreadingHTTPServer:
             data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Type", "text/html" if isinstance(content, str) else "application/json")
             self.end_headers()
             self.wfile.write(data)
 

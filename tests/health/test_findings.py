@@ -65,7 +65,7 @@ def test_a_failed_newest_run_is_failing_and_points_at_the_recovery() -> None:
     assert found.state is State.FAILING
     assert whats(found) == [What.FAILING, What.LATE]
     assert found.findings[0].step == "load_orders"
-    assert found.findings[0].remedy.endswith("sluicegate recover plan orders")
+    assert found.findings[0].remedy.endswith("sluicegate recover plan --pipeline orders")
 
 
 def test_a_run_that_nobody_made_is_stalled_after_some_patience() -> None:
@@ -73,6 +73,7 @@ def test_a_run_that_nobody_made_is_stalled_after_some_patience() -> None:
     found = health(next_due=NOW - HOUR)
     assert (found.state, whats(found)) == (State.STALLED, [What.STALLED])
     assert found.findings[0].numbers == {"missing_seconds": 3600}
+    assert not health(next_due=NOW - HOUR, active_runs=3).findings
 
 
 def test_paused_is_a_warning_that_says_whether_the_data_is_old() -> None:

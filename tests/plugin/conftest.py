@@ -21,7 +21,7 @@ from airflow.models.errors import ParseImportError
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, insert
 from starlette.testclient import TestClient
 
 from sluicegate.health.late import LATE
@@ -48,9 +48,23 @@ class Metadata:
         }  # fmt: skip
         with create_session() as session:
             session.execute(insert(DagModel.__table__).values(**usual | fields))
-            if fresh_within is not None:
-                key = self._promise(session, name, {"fresh_within": fresh_within.total_seconds(), **(said or {})})
-                session.execute(update(DagModel.__table__).where(DagModel.dag_id == name).values(deadline=[str(key)]))
+        if fresh_within is not None:
+            arguments = {"fresh_within": fresh_within.total_seconds(), **(said or {})}
+            self.promise(name, self.version(name, 1, ["a deadline"]), arguments)
+
+    def version(self, name: str, number: int, deadline: Any = None) -> Any:
+        """A stored version of the DAG; the id of its row."""
+        version, stored = uuid4(), uuid4()
+        with create_session() as session:
+            session.execute(insert(DagVersion.__table__).values(
+                id=version, dag_id=name, version_number=number, bundle_name="dags", created_at=START,
+                last_updated=START,
+            ))  # fmt: skip
+            session.execute(insert(SerializedDagModel.__table__).values(
+                id=stored, dag_id=name, dag_version_id=version, dag_hash="x", created_at=START, last_updated=START,
+                data={"dag": {"dag_id": name, "deadline": deadline}},
+            ))  # fmt: skip
+        return stored
 
     @property
     def today(self) -> datetime:
@@ -78,19 +92,14 @@ class Metadata:
                 pool_slots=1, try_number=1, max_tries=0, span_status="not_started",
             ))  # fmt: skip
 
-    def _promise(self, session: Any, name: str, said: dict[str, Any]) -> Any:
-        version, serialized, key = uuid4(), uuid4(), uuid4()
-        session.execute(insert(DagVersion.__table__).values(
-            id=version, dag_id=name, version_number=1, bundle_name="dags", created_at=START, last_updated=START,
-        ))  # fmt: skip
-        session.execute(insert(SerializedDagModel.__table__).values(
-            id=serialized, dag_id=name, dag_version_id=version, dag_hash="x", created_at=START, last_updated=START,
-        ))  # fmt: skip
+    def promise(self, name: str, stored: Any, said: Any) -> None:
+        """The row of a deadline, of that version."""
         callback = {"__classname__": "x", "__version__": 0, "__data__": {"path": LATE, "kwargs": said}}
-        session.execute(insert(DeadlineAlert.__table__).values(
-            id=key, created_at=START, serialized_dag_id=serialized, reference={}, interval={}, callback_def=callback,
-        ))  # fmt: skip
-        return key
+        with create_session() as session:
+            session.execute(insert(DeadlineAlert.__table__).values(
+                id=uuid4(), created_at=START, serialized_dag_id=stored, reference={}, interval={},
+                callback_def=callback,
+            ))  # fmt: skip
 
     def run(self, name: str, day: datetime | None, state: str = "success", *, kind: str = "scheduled",
             failed: Sequence[str] = (), **fields: Any) -> None:  # fmt: skip

@@ -93,3 +93,17 @@ def test_the_number_of_statements_does_not_grow_with_the_pipelines(metadata: Met
     finally:
         event.remove(engine, "before_cursor_execute", count)
     assert len(statements) <= 9
+
+
+def test_a_promise_that_was_taken_out_of_the_file_is_gone(metadata: Metadata) -> None:
+    metadata.pipeline("orders", fresh_within=timedelta(hours=30))
+    assert the_one().promise is not None
+    metadata.version("orders", 2)
+    assert the_one().promise is None
+
+
+def test_the_row_that_airflow_leaves_of_a_deadline_is_not_believed(metadata: Metadata) -> None:
+    """Of a version that has not run yet, which Airflow changes in place."""
+    metadata.pipeline("orders")
+    metadata.promise("orders", metadata.version("orders", 1, deadline=None), {"fresh_within": 60})
+    assert the_one().promise is None

@@ -96,6 +96,10 @@ class Client:
         """As `get`, of what Airflow's own pages read (`/ui/…`): it may change with any version of Airflow."""
         return self._call("GET", where, query=query, root="/ui")
 
+    def get_plugin(self, where: str, meant: frozenset[int] = frozenset()) -> object:
+        """As `get`, of Sluicegate's own app in the api-server. A status of `meant` with JSON is an answer, no error."""
+        return self._call("GET", where, root="/sluicegate", meant=meant)
+
     def post(self, where: str, body: Mapping[str, object], *, repeatable: bool = False) -> object:
         """`repeatable`: whether doing it twice does what doing it once does, as with a search."""
         return self._call("POST", where, body=body, repeatable=repeatable)
@@ -127,6 +131,7 @@ class Client:
         body: Mapping[str, object] | None = None,
         repeatable: bool = False,
         root: str = "/api/v2",
+        meant: frozenset[int] = frozenset(),
     ) -> object:
         def signed_in() -> httpx.Response:
             headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
@@ -136,7 +141,7 @@ class Client:
                     method, f"{self.url}{root}{where}", params=query, json=body, headers=headers, timeout=timeout
                 )
 
-            return self._repeated(once, repeatable or method in _REPEATABLE)
+            return self._repeated(once, repeatable or method in _REPEATABLE, meant)
 
         answer = signed_in()
         if _is_unknown_token(answer):
@@ -144,7 +149,7 @@ class Client:
             answer = signed_in()
         if _is_unknown_token(answer):
             raise NotSignedIn(f"Airflow at {self.url} does not accept the token.", "Give a token of this Airflow.")
-        return _content(answer)
+        return answer.json() if _is_meant(answer, meant) else _content(answer)
 
     def _sign_in(self, user: str, password: str) -> str:
         def once(timeout: float) -> httpx.Response:
@@ -165,7 +170,9 @@ class Client:
             )
         return token
 
-    def _repeated(self, once: Callable[[float], httpx.Response], repeatable: bool) -> httpx.Response:
+    def _repeated(
+        self, once: Callable[[float], httpx.Response], repeatable: bool, meant: frozenset[int] = frozenset()
+    ) -> httpx.Response:
         """The first answer that is worth keeping, or the last one before the deadline.
 
         :raises NotReachable: when there is no answer by then
@@ -178,7 +185,7 @@ class Client:
             answer, trouble = None, ""
             try:
                 answer = once(max(0.1, min(self._timeout, until - time.monotonic())))
-                if not _is_worth_repeating(answer, repeatable):
+                if _is_meant(answer, meant) or not _is_worth_repeating(answer, repeatable):
                     return answer
             except TransportError as error:
                 if not repeatable and not isinstance(error, ConnectError | ConnectTimeout):
@@ -219,6 +226,11 @@ def _pauses() -> Iterator[float]:
 
 def _is_worth_repeating(answer: httpx.Response, repeatable: bool) -> bool:
     return answer.status_code == _TOO_MANY or (repeatable and answer.status_code >= _SERVER_ERROR)
+
+
+def _is_meant(answer: httpx.Response, meant: frozenset[int]) -> bool:
+    """A proxy in front of an Airflow that is away answers 503 too, but no JSON."""
+    return answer.status_code in meant and answer.headers.get("Content-Type", "").startswith("application/json")
 
 
 def _is_unknown_token(answer: httpx.Response) -> bool:

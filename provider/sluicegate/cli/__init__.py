@@ -23,6 +23,7 @@ _COMMANDS = {
     "clusters": Entry("clusters", "app", "List the EMR clusters that run; end those that no task needs any more."),
     "doctor": Entry("doctor", "doctor", "Look at what pipelines need of Airflow and AWS, before they run."),
     "dead-letters": Entry("dead_letters", "app", "List, show, replay or close the records that loads have set aside."),
+    "health": Entry("health", "health", "Show what is late, failing or stalled, and what to do about it."),
     "import": Entry("migrate", "app", "Turn the files of another DAG factory into pipeline files."),
     "schema": Entry("schema", "schema", "Print the JSON Schema of a pipeline file, for editors."),
     "graph": Entry("graph", "graph", "Draw the pipelines with their steps and datasets: SVG, PNG, Mermaid."),

@@ -136,7 +136,7 @@ def _failing(pipeline: PipelineFacts) -> list[Finding]:
             What.FAILING,
             Severity.PROBLEM,
             f"its newest run{when} failed{steps}{again}",
-            f"The step's log says why and what to do; then: sluicegate recover plan {pipeline.name}",
+            f"The step's log says why and what to do; then: sluicegate recover plan --pipeline {pipeline.name}",
             pipeline.name,
             run.failed_steps[0] if len(run.failed_steps) == 1 else None,
             run.ended,
@@ -153,7 +153,7 @@ def _late(pipeline: PipelineFacts, since: datetime | None, now: datetime) -> lis
     remedy = (
         "See what the active runs wait for, in Airflow's grid of the pipeline."
         if pipeline.active_runs
-        else f"sluicegate recover plan {pipeline.name} shows what failed; nothing failed: is the scheduler alive?"
+        else f"What failed shows: sluicegate recover plan --pipeline {pipeline.name}. Nothing? Look at the scheduler."
     )
     return [
         Finding(
@@ -169,8 +169,9 @@ def _late(pipeline: PipelineFacts, since: datetime | None, now: datetime) -> lis
 
 
 def _stalled(pipeline: PipelineFacts, now: datetime) -> list[Finding]:
+    """What has no run at all. One that catches up is behind too, but has runs under way."""
     due = pipeline.next_due
-    if due is None or pipeline.paused or due + _PATIENCE > now:
+    if due is None or pipeline.paused or pipeline.active_runs or due + _PATIENCE > now:
         return []
     return [
         Finding(

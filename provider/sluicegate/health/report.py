@@ -65,7 +65,7 @@ def _of_the_site(site: SiteFacts) -> Iterator[Finding]:
         yield Finding(
             What.BROKEN_FILE,
             Severity.PROBLEM,
-            f"{file.file} is broken: {file.message}",
+            file.message if file.message.startswith(file.file) else f"{file.file}: {file.message}",
             "sluicegate check shows every error of the file, with its place.",
             since=file.since,
         )
@@ -121,7 +121,7 @@ def _of_journals(journals: Iterable[JournalFacts]) -> Iterator[Finding]:
                 What.DEAD_LETTERS,
                 Severity.WARNING,
                 f"{letters.count:,} dead letters are open, the oldest since {_time(letters.oldest)}",
-                f"sluicegate dead-letters list {letters.pipeline} --step {letters.step}",
+                f"sluicegate dead-letters list --pipeline {letters.pipeline} --step {letters.step}",
                 letters.pipeline,
                 letters.step,
                 letters.oldest,

@@ -79,7 +79,7 @@ async def _answer(looker: _Looker, request: Request, pipeline: str | None) -> JS
     except HTTPException as refusal:
         return _refused(str(refusal.detail), refusal.status_code)
     except Exception:
-        # The caller may not have been identified, as that needs the database: the reason is in the log alone.
+        # That database may be what identifies the caller: the reason is in the log alone.
         log.exception("Airflow's database could not be read for /sluicegate/health")
         return _json(_UNWELL, unknown(datetime.now(UTC)))
     found = report(site, may_read=lambda name: allowed is None or name in allowed.pipelines, only=pipeline)

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
 from airflow.models.dag import DagModel
+from airflow.models.dag_version import DagVersion
 from airflow.models.dagrun import DagRun
 from airflow.models.deadline_alert import DeadlineAlert
 from airflow.models.errors import ParseImportError
 from airflow.models.pool import Pool
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
-from sqlalchemy import ScalarSelect, and_, func, or_, select
+from sqlalchemy import ScalarSelect, and_, func, null, or_, select
 from sqlalchemy.orm import aliased
 
 from sluicegate.graph.window import Window
@@ -57,7 +59,7 @@ def read_site() -> SiteFacts:
     """
     with create_session() as session:
         dags = _dags(session)
-        promises = _promises(session, dags)
+        promises = _promises(session)
         ours = [dag for dag in dags if dag.dag_id in promises or _is_of_a_file(dag.fileloc)]
         runs = _runs(session, {key for dag in ours for key in (dag.success, dag.ended, dag.by_hand) if key is not None})
         active = _active(session)
@@ -87,7 +89,6 @@ def _dags(session: Session) -> Sequence[Any]:
             DagModel.fileloc,
             DagModel.is_paused,
             DagModel.timetable_summary,
-            DagModel._deadline.label("deadline"),
             DagModel.exceeds_max_non_backfill,
             DagModel.next_dagrun,
             DagModel.next_dagrun_create_after,
@@ -105,23 +106,23 @@ def _newest(what: Any, *conditions: Any, by: Any = DagRun.logical_date, oldest: 
     return chosen.correlate(DagModel).scalar_subquery()
 
 
-def _promises(session: Session, dags: Iterable[Any]) -> dict[str, Promise]:
-    """By pipeline, what its deadline says: the arguments of our callback are in the database."""
-    wanted = {str(each): dag.dag_id for dag in dags for each in dag.deadline or () if isinstance(each, str)}
-    found: dict[str, Promise] = {}
-    for some in _chunks(sorted(wanted)):
-        rows = session.execute(select(DeadlineAlert.id, DeadlineAlert.callback_def).where(_has_id(some))).all()
-        for key, callback in rows:
-            said = _arguments(callback)
-            if said is not None and str(key) in wanted:
-                found[wanted[str(key)]] = _promise(said)
-    return found
+def _promises(session: Session) -> dict[str, Promise]:
+    """By pipeline, what its deadline says: the arguments of our callback are in the database.
 
-
-def _has_id(keys: Collection[str]) -> Any:
-    from uuid import UUID
-
-    return DeadlineAlert.id.in_([UUID(key) for key in keys])
+    Those of its newest version. Airflow leaves the row of a deadline that was taken out of a DAG which has not run
+    since, so that the version itself is asked as well, unless it is compressed.
+    """
+    alert, stored, version, newer = DeadlineAlert, SerializedDagModel, DagVersion, aliased(DagVersion)
+    newest = select(func.max(newer.version_number)).where(newer.dag_id == stored.dag_id).correlate(stored)
+    rows = session.execute(
+        select(stored.dag_id, alert.callback_def)
+        .join(stored, alert.serialized_dag_id == stored.id)
+        .join(version, stored.dag_version_id == version.id)
+        .where(version.version_number == newest.scalar_subquery())
+        .where(or_(stored._data.is_(null()), stored._data["dag"]["deadline"].as_string().is_not(None)))
+    ).all()
+    said = {dag_id: _arguments(callback) for dag_id, callback in rows}
+    return {dag_id: _promise(arguments) for dag_id, arguments in said.items() if arguments is not None}
 
 
 def _arguments(callback: Any) -> Mapping[str, Any] | None:
@@ -248,7 +249,13 @@ def _components(session: Session) -> list[ComponentFacts]:
 
 def _broken(session: Session) -> list[BrokenFile]:
     errors = session.scalars(select(ParseImportError).order_by(ParseImportError.filename)).all()
-    return [BrokenFile(each.filename or "", _said(each.stacktrace or ""), each.timestamp) for each in errors]
+    return [BrokenFile(_file(each.filename or ""), _said(each.stacktrace or ""), each.timestamp) for each in errors]
+
+
+def _file(name: str) -> str:
+    """The pipeline's file, where Airflow names the stub of one."""
+    bare = name.removesuffix(".py")
+    return bare if bare.endswith((".yaml", ".yml")) else name
 
 
 def _said(stacktrace: str) -> str:
