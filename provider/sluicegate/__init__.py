@@ -30,6 +30,14 @@ def get_provider_info() -> dict[str, object]:
                         "example": "/srv/pipelines/playbooks",
                         "default": "",
                     },
+                    "playbooks_url": {
+                        "description": "Where the playbooks are on the web: alerts link to a fault's section there,\n"
+                        "``<url>/<page>.md#<fault>``. Empty: alerts name page and section.\n",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "https://git.example.com/data/pipelines/blob/main/playbooks",
+                        "default": "",
+                    },
                     "docs_url": {
                         "description": "Where Sluicegate's docs are published: logs and alerts link to the section\n"
                         "on a fault there, unless the pipeline's playbook has one. The page's name follows, as\n"

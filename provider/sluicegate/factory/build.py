@@ -15,6 +15,7 @@ from airflow.sdk import TaskGroup
 
 from sluicegate.factory.arguments.coerce import Typist
 from sluicegate.factory.arguments.operators import dag_argument_diagnostics, typed_dag_arguments
+from sluicegate.factory.callbacks import call_back
 from sluicegate.factory.dag import dag_arguments, trigger_form
 from sluicegate.factory.deadline import deadline_of
 from sluicegate.factory.docs import doc_md, playbook_page, playbooks_folder
@@ -65,6 +66,7 @@ def build(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: Path
     tasks = steps | sensors
     _join(task_edges(pipeline, awaited), tasks)
     _undo(pipeline, steps)
+    call_back(pipeline, (made.task for made in tasks.values()))
     return BuiltDag(dag, arguments, {name: made.arguments for name, made in tasks.items()})
 
 

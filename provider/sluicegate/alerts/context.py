@@ -1,0 +1,182 @@
+"""The alert of a task that has failed, made of Airflow's context: the worker's, or the dag processor's if that died."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sluicegate.alerts.message import Alert
+from sluicegate.alerts.written import what_was_written
+from sluicegate.faults import FaultError, classify, fault, redact
+from sluicegate.faults.redact import redact_facts
+from sluicegate.faults.section import Playbook, section
+from sluicegate.runtime.operator import run_window
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["airflow_address", "alert_of", "masked", "playbook_address"]
+
+Value = TypeVar("Value")
+
+_MASK = "***"
+_SETTLED = frozenset({"failed", "success", "skipped", "upstream_failed", "removed", "restarting"})
+"""States that a task which runs is in only where somebody else has put it there."""
+_OURS = frozenset({"dry_run", "force"})
+_ABOUT = ("upstream", "connection", "host", "circuit")
+
+log = logging.getLogger(__name__)
+
+
+def alert_of(context: Context, *, pipeline: str, owner: str = "") -> Alert | None:
+    """The alert of the task with this context; None for one that a person has ended."""
+    if _is_interrupted(context):
+        return None
+    ti, task, dag = context["ti"], context["task"], context.get("dag")
+    error = _error(context)
+    secrets = _hide_params(context)
+
+    def clean(words: str) -> str:
+        return masked(words, secrets)
+
+    return Alert(
+        pipeline,
+        error.fault,
+        detail=clean(error.detail),
+        step=task.task_id,
+        run_id=str(context["run_id"]),
+        map_index=-1 if ti.map_index is None else int(ti.map_index),
+        window=_or_none(lambda: run_window(context).in_zone(getattr(dag, "window_timezone", "UTC"))),
+        subject=clean(_subject(task, error)),
+        params=_params(context, secrets),
+        written=tuple(map(clean, what_was_written(task.task_type, error, _into(task), _after(task)))),
+        log=_or_none(lambda: str(ti.log_url)) or "",
+        playbook=playbook_address(Playbook.of(dag, pipeline), error.code),
+        owner=owner,
+        tries=int(getattr(ti, "try_number", 0) or 0),
+        round=max(0, int(getattr(ti, "max_tries", 0) or 0) - int(getattr(task, "retries", 0) or 0)),
+        airflow=airflow_address(),
+    )
+
+
+def masked(words: str, secrets: frozenset[str] = frozenset()) -> str:
+    """`words` without what looks like a secret, what Airflow knows as one, and `secrets`."""
+    from airflow.sdk._shared.secrets_masker import redact as redact_known
+
+    for secret in sorted(secrets, key=len, reverse=True):
+        words = words.replace(secret, _MASK)
+    return str(redact_known(redact(words)))
+
+
+def playbook_address(playbook: Playbook, code: str) -> str:
+    """The section that treats a fault: of the playbook, below `[sluicegate] playbooks_url` where that is set; or of the
+    docs, where the playbook has none.
+    """
+    found = section(code, playbook)
+    base = _setting("sluicegate", "playbooks_url")
+    is_own = base and found.startswith("playbooks/")
+    return f"{base.rstrip('/')}/{found.removeprefix('playbooks/')}" if is_own else found
+
+
+def airflow_address() -> str:
+    """Airflow's address where a command has to name it; empty on this machine, whose stack is found without."""
+    address = _setting("api", "base_url").rstrip("/")
+    is_here = address.partition("://")[2].partition("/")[0].partition(":")[0] in ("localhost", "127.0.0.1", "")
+    return "" if is_here else address
+
+
+def _setting(section: str, key: str) -> str:
+    from airflow.sdk.configuration import conf
+
+    return str(conf.get(section, key, fallback="") or "")
+
+
+def _is_interrupted(context: Context) -> bool:
+    """Whether a person, or the scheduler for one, has ended the task: it is in another state than a task that runs."""
+    from airflow.sdk.exceptions import AirflowTaskTerminated
+
+    error = context.get("exception")
+    if isinstance(error, AirflowTaskTerminated | KeyboardInterrupt):
+        return True
+    if error is None:  # in the dag processor, which is asked for tasks that died
+        return False
+    state = _or_none(lambda: _state(context))
+    return state in _SETTLED
+
+
+def _state(context: Context) -> str | None:
+    ti = context["ti"]
+    index = -1 if ti.map_index is None else int(ti.map_index)
+    found = ti.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=index)
+    of_run = found.get(ti.run_id, {})
+    state = of_run.get(ti.task_id if index < 0 else f"{ti.task_id}_{index}")
+    return None if state is None else str(getattr(state, "value", state))
+
+
+def _error(context: Context) -> FaultError:
+    error = context.get("exception")
+    if isinstance(error, BaseException):
+        return classify(error)
+    if error is not None:
+        return fault("UNKNOWN", str(error))
+    host = getattr(context["ti"], "hostname", None)
+    where = f"its process on {host} is gone" if host else "it has not begun on any worker, or its worker is gone"
+    return fault("WORKER_LOST", f"{where}: Airflow has had no sign of life from it", host=host or None)
+
+
+def _subject(task: Any, error: FaultError) -> str:
+    for name in _ABOUT:
+        if error.facts.get(name):
+            return str(error.facts[name])
+    subject = getattr(task, "subject", None)
+    return (_or_none(lambda: str(subject(error))) or "") if callable(subject) else ""
+
+
+def _hide_params(context: Context) -> frozenset[str]:
+    """The values of the params whose schema says that they are passwords, hidden in Airflow's logs as well."""
+    from airflow.sdk.log import mask_secret
+
+    secrets = {str(value) for name, value in _given(context).items() if value and _is_password(context, name)}
+    for secret in secrets:
+        with suppress(Exception):
+            mask_secret(secret)
+    return frozenset(secrets)
+
+
+def _params(context: Context, secrets: frozenset[str]) -> dict[str, Any]:
+    given = {name: value for name, value in _given(context).items() if name not in _OURS or value}
+    hidden = {name: _MASK if value and _is_password(context, name) else value for name, value in given.items()}
+    clean = redact_facts(hidden)
+    assert isinstance(clean, dict)
+    return {name: masked(value, secrets) if isinstance(value, str) else value for name, value in clean.items()}
+
+
+def _given(context: Context) -> Mapping[str, Any]:
+    return _or_none(lambda: dict(context.get("params") or {})) or {}
+
+
+def _is_password(context: Context, name: str) -> bool:
+    dag: Any = context.get("dag")
+    schema = _or_none(lambda: dag.params.get_param(name).schema) or {}
+    return schema.get("format") == "password" or bool(schema.get("writeOnly"))
+
+
+def _into(task: Any) -> str:
+    """The target of a load, as it was rendered, or as the file says it."""
+    into = getattr(task, "into", "")
+    return redact(str(getattr(into, "template", into) or ""))
+
+
+def _after(task: Any) -> list[str]:
+    return _or_none(lambda: sorted(task.get_flat_relative_ids(upstream=False))) or []
+
+
+def _or_none(read: Callable[[], Value]) -> Value | None:
+    """What `read` returns; None where Airflow's context does not have it here."""
+    try:
+        return read()
+    except Exception as error:
+        log.debug("Not known of the task: %s", type(error).__name__)
+        return None

@@ -1,0 +1,232 @@
+"""An alert goes out once, by real servers on loopback, whatever a channel does."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sluicegate.alerts.claims import FileClaims
+from sluicegate.alerts.send import send
+from sluicegate.pipeline.keys.alerts import Channel
+from tests.alerts.servers import Http, Smtp
+from tests.alerts.test_message import ALERT
+
+HOOK = Channel(notifier="sluicegate.alerts.webhook.WebhookNotifier", with_={"http_conn_id": "hook"})
+MAIL = Channel(
+    notifier="airflow.providers.smtp.notifications.smtp.SmtpNotifier",
+    with_={"to": ["on-call@example.com"], "smtp_conn_id": "mail"},
+)
+BROKEN = Channel(notifier="tests.alerts.notifiers.Raising")
+
+
+def outcomes(*channels: Channel, **more: Any) -> list[str | None]:
+    named = {f"c{number}": channel for number, channel in enumerate(channels)}
+    return [one.reason for one in send(ALERT, named, **more)]
+
+
+def of_form(form: str, **more: Any) -> Channel:
+    return Channel(notifier=HOOK.notifier, with_={"http_conn_id": "hook", "form": form, **more})
+
+
+def test_a_webhook_gets_the_alert_as_json(http: Http) -> None:
+    assert outcomes(HOOK) == [None]
+    assert http.bodies == [ALERT.as_dict()]
+
+
+def test_a_mail_has_the_title_as_its_subject_and_all_the_facts(smtp: Smtp) -> None:
+    assert outcomes(MAIL) == [None]
+    [mail] = smtp.mails
+    assert mail["Subject"] == ALERT.title
+    assert mail["To"] == "on-call@example.com"
+    [words] = smtp.bodies
+    assert "sluicegate recover plan" in words
+    assert "&lt;required:id&gt;" in words
+
+
+def test_pagerduty_gets_an_event_with_the_key_of_the_connection(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_HOOK", http.connection(password="routing"))
+    assert outcomes(of_form("pagerduty")) == [None]
+    [request] = http.requests
+    assert request.path == "/v2/enqueue"
+    assert "Authorization" not in request.headers
+    assert (request.body["routing_key"], request.body["event_action"]) == ("routing", "trigger")
+    assert request.body["dedup_key"] == ALERT.dedupe_key
+    assert request.body["payload"]["severity"] == "error"
+    assert request.body["payload"]["custom_details"]["recover"] == ALERT.recovery
+    assert [link["text"] for link in request.body["links"]] == ["Log"]
+
+
+def test_alertmanager_gets_labels_to_group_by(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_HOOK", http.connection(login="me", password="word"))
+    assert outcomes(of_form("alertmanager")) == [None]
+    [request] = http.requests
+    assert request.path == "/api/v2/alerts"
+    assert request.headers["Authorization"].startswith("Basic ")
+    [alert] = request.body
+    assert alert["labels"]["alertname"] == "TOO_MANY_DEAD_LETTERS"
+    assert alert["labels"]["group"] == ALERT.group_key
+    assert alert["annotations"]["summary"] == ALERT.title
+    assert alert["startsAt"] < alert["endsAt"]
+
+
+def test_slack_s_webhook_is_the_host_and_the_password(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = f"http://127.0.0.1:{http.port}/services"
+    monkeypatch.setenv("AIRFLOW_CONN_HOOK", json.dumps({"conn_type": "http", "host": host, "password": "T0/B0/x"}))
+    assert outcomes(of_form("slack")) == [None]
+    [request] = http.requests
+    assert request.path == "/services/T0/B0/x"
+    assert request.body == {"text": ALERT.slack()}
+
+
+def test_what_is_posted_may_be_said_with_templates(http: Http) -> None:
+    said = {"what": "{{ alert.title }}", "run": "{{ run_id }}", "list": ["{{ alert.code }}"]}
+    channel = Channel(notifier=HOOK.notifier, with_={"http_conn_id": "hook", "payload": said})
+    assert outcomes(channel, context={"run_id": "r1"}) == [None]
+    assert http.bodies == [{"what": ALERT.title, "run": "r1", "list": [ALERT.code]}]
+
+
+@pytest.mark.parametrize("name", ["SlackWebhookNotifier", "PagerdutyNotifier"])
+def test_a_provider_s_notifier_gets_the_words_by_the_names_that_it_takes(http: Http, name: str) -> None:
+    connection = "slack_webhook_conn_id" if name.startswith("Slack") else "pagerduty_events_conn_id"
+    channel = Channel(notifier=f"tests.alerts.notifiers.{name}", with_={connection: "hook"})
+    assert outcomes(channel) == [None]
+    [body] = http.bodies
+    if name.startswith("Slack"):
+        assert body["text"] == ALERT.text()
+    else:
+        assert (body["summary"], body["dedup_key"]) == (ALERT.title, ALERT.dedupe_key)
+        assert body["custom_details"]["run_id"] == ALERT.run_id
+
+
+def test_airflow_s_own_http_notifier_gets_the_dictionary(http: Http) -> None:
+    pytest.importorskip("airflow.providers.http.notifications.http")
+    channel = Channel(
+        notifier="airflow.providers.http.notifications.http.HttpNotifier",
+        with_={"http_conn_id": "hook", "endpoint": "alerts"},
+    )
+    assert outcomes(channel) == [None]
+    assert [(request.path, request.body) for request in http.requests] == [("/alerts", ALERT.as_dict())]
+
+
+def test_the_words_of_an_error_are_no_template(http: Http, smtp: Smtp) -> None:
+    alert = replace(ALERT, detail="{{ 7 * 7 }} {% raise %} {{ conn.warehouse.password }}")
+    slack = Channel(notifier="tests.alerts.notifiers.SlackWebhookNotifier", with_={"slack_webhook_conn_id": "hook"})
+    assert [one.reason for one in send(alert, {"mail": MAIL, "slack": slack})] == [None, None]
+    assert "{{ 7 * 7 }} {% raise %}" in http.bodies[0]["text"]
+    assert "{{ 7 * 7 }} {% raise %}" in smtp.bodies[0]
+
+
+# --- channels that fail ------------------------------------------------------------------------------------------
+
+
+def test_a_channel_that_recovers_within_three_tries_has_it_once(http: Http) -> None:
+    http.statuses = [500, 503, 200]
+    assert outcomes(HOOK) == [None]
+    assert len(http.requests) == 3
+
+
+def test_a_channel_that_fails_is_reported_by_the_others_and_in_the_log(
+    http: Http, smtp: Smtp, caplog: pytest.LogCaptureFixture
+) -> None:
+    http.statuses = [500]
+    [webhook, mail] = send(ALERT, {"hook": HOOK, "mail": MAIL})
+    assert mail.is_sent
+    assert "answered 500" in (webhook.reason or "")
+    assert len(http.requests) == 3
+    about = "orders.load_orders could not send an alert for 2026-01-02: ALERT_UNDELIVERED"
+    assert [mail["Subject"] for mail in smtp.mails] == [ALERT.title, about]
+    assert "ALERT_UNDELIVERED: hook does not have" in caplog.text
+    assert "hunter2" not in caplog.text + "".join(smtp.bodies)
+
+
+def test_the_reason_of_a_failure_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    [reason] = outcomes(BROKEN)
+    assert reason is not None
+    assert "hunter2" not in reason
+    assert "hunter2" not in caplog.text
+
+
+def test_a_channel_that_hangs_keeps_no_one_waiting(http: Http, smtp: Smtp) -> None:
+    http.hangs = 3.0
+    begun = time.monotonic()
+    webhook, mail = send(ALERT, {"hook": HOOK, "mail": MAIL}, deadline=0.5)
+    assert time.monotonic() - begun < 2.5
+    assert webhook.reason == "no answer in time"
+    assert mail.is_sent
+    assert len(smtp.mails) == 2
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        Channel(notifier="tests.alerts.nowhere.Notifier"),
+        Channel(notifier="tests.alerts.notifiers.Nothing"),
+        Channel(notifier=HOOK.notifier, with_={"no_such": 1}),
+        Channel(notifier=HOOK.notifier, with_={"http_conn_id": "no_such_connection"}),
+        Channel(notifier=None),
+    ],
+    ids=["module", "name", "argument", "connection", "none"],
+)
+def test_nothing_that_is_wrong_with_a_channel_is_an_exception(channel: Channel) -> None:
+    [reason] = outcomes(channel)
+    assert reason
+
+
+def test_an_alert_that_no_channel_is_for_goes_nowhere(http: Http) -> None:
+    assert send(ALERT, {"hook": HOOK.model_copy(update={"faults": ("fatal",)}), "off": None}) == ()
+    assert http.requests == []
+
+
+# --- once --------------------------------------------------------------------------------------------------------
+
+
+def test_one_fault_of_a_run_is_one_message_whichever_step_or_item_has_it(http: Http) -> None:
+    for index in range(5):
+        send(replace(ALERT, map_index=index, step=f"s{index % 2}"), {"hook": HOOK})
+    assert len(http.requests) == 1
+
+
+@pytest.mark.parametrize("other", [{"run_id": "another"}, {"round": 4}, {"pipeline": "other"}])
+def test_another_run_and_a_failure_after_a_clear_are_messages_of_their_own(http: Http, other: dict[str, Any]) -> None:
+    send(ALERT, {"hook": HOOK})
+    send(replace(ALERT, **other), {"hook": HOOK})
+    assert len(http.requests) == 2
+
+
+def test_a_channel_that_did_not_get_it_gets_it_from_the_next_that_fails_later(http: Http) -> None:
+    http.statuses = [500, 500, 500, 200]
+    send(ALERT, {"hook": HOOK})
+    send(ALERT, {"hook": HOOK})
+    assert len(http.requests) == 3
+    _age(400)
+    send(ALERT, {"hook": HOOK})
+    assert len(http.requests) == 4
+    _age(400)
+    send(ALERT, {"hook": HOOK})
+    assert len(http.requests) == 4
+
+
+def test_old_claims_are_swept_away(http: Http) -> None:
+    send(ALERT, {"hook": HOOK})
+    _age(8 * 86400)
+    send(replace(ALERT, run_id="another"), {"hook": HOOK})
+    assert len([file for file in FileClaims().folder.iterdir() if file.name != "lock"]) == 1
+
+
+def test_where_nothing_can_be_kept_it_is_sent_all_the_same(http: Http, caplog: pytest.LogCaptureFixture) -> None:
+    FileClaims().folder.write_text("not a folder")
+    assert outcomes(HOOK) == [None]
+    assert outcomes(HOOK) == [None]
+    assert len(http.requests) == 2
+    assert "Not known here who else sends" in caplog.text
+
+
+def _age(seconds: float) -> None:
+    for file in FileClaims().folder.iterdir():
+        moment = file.stat().st_mtime - seconds
+        os.utime(file, (moment, moment))
