@@ -99,7 +99,10 @@ SKIPPED = (
     + """\
 steps:
   follows: {python: "reach_code:tell", reads: {n: reach_skips.nothing}}
-  goes_on: {python: "reach_code:tell", reads: {n: {dataset: reach_skips.nothing, on_upstream_skipped: run}}}
+  goes_on:
+    python: "reach_code:tell"
+    reads: {n: {dataset: reach_skips.nothing, on_upstream_skipped: run}}
+    pool: reach
 """
 )
 ROW = (
@@ -199,3 +202,5 @@ def test_a_reader_of_a_skipped_step_is_skipped_or_goes_on_at_once(airflow: Airfl
     seen = airflow.states("reach_skipped", reader)
     assert (seen["wait_for__reach_skips__bring"], seen["follows"]) == (["skipped"], ["skipped"])
     assert (seen["wait_for__reach_skips__bring_2"], seen["goes_on"]) == (["success"], ["success"])
+    # Airflow starts no task in a pool that is not there: the stack has made it, because a file names it.
+    assert airflow.get("/pools/reach")["slots"] == 8

@@ -35,6 +35,7 @@ from sluicegate.pipeline.keys.cluster import (
     Volume,
 )
 from sluicegate.pipeline.keys.fetch import Fetched, Pages
+from sluicegate.pipeline.keys.limits import Pools, Trigger
 from sluicegate.pipeline.keys.model import (
     After,
     Column,
@@ -147,6 +148,8 @@ MODELS: Mapping[str, type[Model]] = {
     "retries": Retries,
     "format": Format,
     "connections": Connections,
+    "pools": Pools,
+    "trigger": Trigger,
     "cluster": Cluster,
     "instances": Instances,
     "primary_instance": PrimaryInstance,
@@ -309,6 +312,8 @@ BESIDE: Mapping[tuple[str, str], Mapping[str, str]] = {
 PLACES: Mapping[str, Callable[[str], str]] = {
     "schedule": lambda said: in_a_file("schedule", said),
     "receipts": lambda said: in_a_file("receipts", said),
+    "pools": lambda said: in_a_file("pools", said),
+    "trigger": lambda said: in_a_file("trigger", said),
     "retries": lambda said: in_a_file("retries", said),
     "channel": lambda said: in_a_file("alerts", f"{{on_call: {said}}}"),
     "dataset": lambda said: in_a_file("datasets", f"{{x: {said}}}"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
@@ -12,6 +12,7 @@ from sluicegate.doctor.finding import Finding, Status, fail, looked, ok, skipped
 from sluicegate.doctor.needs import Needs
 from sluicegate.emr.names import DEFAULT_DEPLOYMENT
 from sluicegate.faults import redact
+from sluicegate.graph.pools import Use
 from sluicegate.pipeline.tree import Tree
 
 __all__ = ["Ask", "files", "installation", "running_airflow"]
@@ -132,14 +133,25 @@ def _pools(needs: Needs, ask: Ask) -> Iterator[Finding]:
         return
     there = {str(pool["name"]): pool for pool in _all_pools(ask)}
     for name, pipelines in needs.pools.items():
-        remedy = f'airflow pools set {name} 20 "Live clusters at most" --include-deferred'
+        uses = needs.pool_uses.get(name, frozenset())
+        remedy, named = _set_pool(name, uses), f"named by {', '.join(sorted(pipelines))}"
         if (pool := there.get(name)) is None:
-            named = f"there is none; named by {', '.join(sorted(pipelines))}"
-            yield fail(f"pool {name}", f"{named}: Airflow starts no task that is in it", remedy)
-        elif name in needs.caps and not pool["include_deferred"]:
+            yield fail(f"pool {name}", f"there is none; {named}: Airflow starts no task that is in it", remedy)
+        elif pool["slots"] == 0:
+            yield fail(f"pool {name}", f"it has no slots; {named}: Airflow starts no task that is in it", remedy)
+        elif Use.CLUSTER in uses and not pool["include_deferred"]:
             yield warn(f"pool {name}", "it does not count deferred tasks, and so caps no clusters", remedy)
         else:
-            yield ok(f"pool {name}", f"{pool['slots']} slots")
+            yield ok(f"pool {name}", f"{'any number of' if pool['slots'] < 0 else pool['slots']} slots")
+
+
+def _set_pool(name: str, uses: Collection[Use]) -> str:
+    """The command that makes the pool, or sets it right."""
+    if Use.CLUSTER in uses:
+        return f'airflow pools set {name} 20 "Live clusters at most" --include-deferred'
+    words = {Use.WAREHOUSE: "Loads at once", Use.SOURCE: "Requests of a source at once"}
+    said = next((words[use] for use in words if use in uses), "Tasks at once")
+    return f'airflow pools set {name} 8 "{said}"'
 
 
 def _all_pools(ask: Ask) -> list[Mapping[str, Any]]:

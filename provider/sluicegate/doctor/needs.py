@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from sluicegate.graph.pools import Use, pools_of, uses_of
 from sluicegate.pipeline.keys.cluster import Cluster
 from sluicegate.pipeline.keys.model import Pipeline
-from sluicegate.pipeline.keys.steps import SparkStep, Step
+from sluicegate.pipeline.keys.steps import SparkStep
 
 __all__ = ["Needs", "bucket_of", "needs_of"]
 
@@ -23,8 +24,8 @@ class Needs:
     connections: Mapping[str, frozenset[str]] = field(default_factory=dict)
     aws: Mapping[str, frozenset[str]] = field(default_factory=dict)
     pools: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    caps: frozenset[str] = frozenset()
-    """Those pools that cap live clusters."""
+    pool_uses: Mapping[str, frozenset[Use]] = field(default_factory=dict)
+    """By pool, what it bounds."""
     clusters: Mapping[str, tuple[Cluster, ...]] = field(default_factory=dict)
     artifacts: frozenset[str] = frozenset()
     """Folders of S3."""
@@ -43,7 +44,6 @@ def needs_of(pipelines: Iterable[Pipeline]) -> Needs:
     pools: dict[str, set[str]] = {}
     clusters: dict[str, list[Cluster]] = {}
     artifacts: set[str] = set()
-    caps: set[str] = set()
     every = list(pipelines)
     places = {f"{one.name}.{name}": dataset.uri for one in every for name, dataset in one.datasets.items()}
     measured: set[str] = set()
@@ -53,11 +53,10 @@ def needs_of(pipelines: Iterable[Pipeline]) -> Needs:
         if _uses_aws(pipeline):
             aws.setdefault(pipeline.connections.aws, set()).add(pipeline.name)
         for step in pipeline.steps.values():
-            for pool in _pools(step):
-                pools.setdefault(pool, set()).add(pipeline.name)
+            for use in uses_of(step, pipeline):
+                pools.setdefault(use.pool, set()).add(pipeline.name)
             if isinstance(step, SparkStep):
                 artifacts.add(pipeline.artifacts)
-                caps |= {step.cluster.pool} if step.cluster.pool else set()
                 known = clusters.setdefault(pipeline.connections.aws, [])
                 known += [step.cluster] if step.cluster not in known else []
                 measured |= _measured(pipeline, step, places)
@@ -65,7 +64,7 @@ def needs_of(pipelines: Iterable[Pipeline]) -> Needs:
         connections=_frozen(connections),
         aws=_frozen(aws),
         pools=_frozen(pools),
-        caps=frozenset(caps),
+        pool_uses=pools_of(every),
         clusters={name: tuple(found) for name, found in clusters.items()},
         artifacts=frozenset(artifacts),
         measured=frozenset(measured),
@@ -91,10 +90,6 @@ def _connections(pipeline: Pipeline) -> Iterator[str]:
     yield from (dataset.connection for dataset in pipeline.datasets.values() if dataset.connection)
     if pipeline.connections.ledger:
         yield pipeline.connections.ledger
-
-
-def _pools(step: Step) -> set[str]:
-    return {pool for pool in (step.pool, step.cluster.pool if isinstance(step, SparkStep) else None) if pool}
 
 
 def _measured(pipeline: Pipeline, step: SparkStep, places: Mapping[str, str]) -> set[str]:

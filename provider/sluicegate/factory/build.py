@@ -103,7 +103,7 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, An
             [UnplacedDiagnostic(where, "dag", message, key=True)],
         )
     # Their defaults were checked when the file was read: the DAG would check them by JSON Schema at every parse.
-    dag.params.update(trigger_form(pipeline.params))
+    dag.params.update(trigger_form(pipeline.params, pipeline.trigger.at_most))
     dag.pipeline = pipeline
     return dag, arguments, []
 

@@ -11,6 +11,8 @@ from airflow.sdk import CronDataIntervalTimetable, Param
 
 from sluicegate.pipeline.keys.model import Param as PipelineParam
 from sluicegate.pipeline.keys.model import Pipeline, Schedule
+from sluicegate.pipeline.text.quantities import Rate
+from sluicegate.runtime.marks import AT_MOST
 
 __all__ = ["MAX_ACTIVE_RUNS", "dag_arguments", "schedule_arguments", "trigger_form"]
 
@@ -58,8 +60,11 @@ def schedule_arguments(schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def trigger_form(params: Mapping[str, PipelineParam]) -> dict[str, Param]:
-    """The typed fields of the form that starts a run, and our two switches behind them."""
+def trigger_form(params: Mapping[str, PipelineParam], at_most: Rate | None = None) -> dict[str, Param]:
+    """The typed fields of the form that starts a run, and our two switches behind them.
+
+    :param at_most: kept beside the switch `force`, where `sluicegate trigger` finds it over REST
+    """
     form = {name: Param(each.default, each.description, schema=_schema(each)) for name, each in params.items()}
     form["dry_run"] = Param(
         default=False,
@@ -69,7 +74,7 @@ def trigger_form(params: Mapping[str, PipelineParam]) -> dict[str, Param]:
     form["force"] = Param(
         default=False,
         description="Load again what was loaded already.",
-        schema={"type": "boolean"},
+        schema={"type": "boolean"} | ({AT_MOST: str(at_most)} if at_most is not None else {}),
     )
     return form
 

@@ -19,6 +19,7 @@ from sluicegate.factory.arguments.operators import argument_diagnostics, operato
 from sluicegate.factory.unplaced import BuildError, UnplacedDiagnostic
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.graph.datasets import files_location, folders_of, read_locations, write_locations
+from sluicegate.graph.pools import pool_of
 from sluicegate.graph.template import needs_item
 from sluicegate.pipeline.keys.load import CheckOn
 from sluicegate.pipeline.keys.model import (
@@ -172,8 +173,6 @@ def _spark(step: SparkStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) 
         artifacts=pipeline.artifacts,
         aws_conn_id=pipeline.connections.aws,
     )
-    if step.pool is None and step.cluster.pool is not None:
-        arguments["pool"] = step.cluster.pool
     if checks := _checks(step, pipeline):
         arguments["checks"] = checks
     return SparkOperator, arguments
@@ -284,11 +283,12 @@ def _unfilled(step: OperatorStep, operator: type[BaseOperator]) -> Iterator[Unpl
 def _common(step: StepBase, pipeline: Pipeline) -> dict[str, Any]:
     """What every operator takes, ours and foreign ones."""
     arguments: dict[str, Any] = {"task_id": step.name, **retry_arguments(step.retries)}
+    use = pool_of(step, pipeline)
     optional = {
         "owner": pipeline.owner,
         "doc": step.description,
         "execution_timeout": step.timeout,
-        "pool": step.pool,
+        "pool": use.pool if use is not None else None,
         "trigger_rule": step.trigger_rule,
         "inlets": _assets((read.dataset for read in step.reads.values()), pipeline),
         "outlets": _assets((*step.writes.values(), *folders_of(pipeline, step)), pipeline),

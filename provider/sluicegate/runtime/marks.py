@@ -7,7 +7,10 @@ from datetime import datetime
 
 from sluicegate.graph.window import Window
 
-__all__ = ["RECOVERY_KEY", "RUN_XCOM_KEY", "RunMark", "is_forced", "plan_of"]
+__all__ = ["AT_MOST", "RECOVERY_KEY", "RUN_XCOM_KEY", "RunMark", "is_forced", "plan_of"]
+
+AT_MOST = "sluicegate_at_most"
+"""A keyword of our own in the JSON Schema of a pipeline's param `force`: how often `sluicegate trigger` starts it."""
 
 RUN_XCOM_KEY = "sluicegate_run"
 """The XCom of every step that has `RunMark.value`."""

@@ -26,6 +26,7 @@ from sluicegate.local.stack.errors import AlreadyRunning, StackError
 from sluicegate.local.stack.events import Event
 from sluicegate.local.stack.extra import require_extra
 from sluicegate.local.stack.fork_server import ForkServer
+from sluicegate.local.stack.pools import PoolKeeper
 from sluicegate.local.stack.settings import Settings
 from sluicegate.local.stack.state import Lock, Ports, ProcessId, Run, Secrets, State, airflow_url
 from sluicegate.local.stack.supervise import Loop, StopRequested, environment
@@ -41,6 +42,7 @@ class Supervisor:
         self._loop = Loop(self._state.logs, self._say, self._note_process, settings.holder)
         self._begun = time.monotonic()
         self._run: Run
+        self._pools: PoolKeeper | None = None
 
     # ---- the whole life ----
 
@@ -62,6 +64,8 @@ class Supervisor:
             return self._fail(error)
         finally:
             if lock is not None:
+                if self._pools is not None:
+                    self._pools.stop()
                 self._say(Event("stopping", "stopping"))
                 self._loop.stop(STOP_ORDER)
                 self._state.run.unlink(missing_ok=True)
@@ -115,6 +119,10 @@ class Supervisor:
         self._start_airflow(env, chosen, secrets, fork_server)
         fork_server.close()
         self._loop.wait_for_all(self._settings.start_timeout)
+        self._pools = PoolKeeper(
+            self._settings.dags, functools.partial(databases.connect, chosen, secrets, databases.AIRFLOW), self._say
+        )
+        self._pools.start()
         self._run = replace(self._run, healthy=True)
         self._run.save(self._state)
         seconds = time.monotonic() - self._begun

@@ -32,7 +32,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from sluicegate.pipeline.text.quantities import Duration, Limit
+from sluicegate.pipeline.text.quantities import Duration, Limit, Rate
 
 __all__ = [
     "Arguments",
@@ -47,6 +47,7 @@ __all__ = [
     "Named",
     "Part",
     "Positive",
+    "RateField",
     "SomeOf",
     "StepName",
     "Uri",
@@ -103,6 +104,7 @@ class Mark(Enum):
     SCHEDULE = auto()
     SCOPE = auto()
     BYTES = auto()
+    RATE = auto()
     CONFIGURATIONS = auto()
     PROPERTIES = auto()
 
@@ -118,6 +120,7 @@ def _says_something(value: str) -> str:
     return value
 
 
+RateField = Annotated[Rate, Mark.RATE, PlainValidator(Rate.parse), PlainSerializer(str)]
 LimitField = Annotated[Limit, PlainValidator(Limit.parse), PlainSerializer(str)]
 Flag = StrictBool
 Count = Annotated[int, Field(ge=0, strict=True)]

@@ -15,6 +15,7 @@ from pydantic import Field
 from sluicegate.pipeline.keys.alerts import Channel
 from sluicegate.pipeline.keys.base import Arguments, Duration, Flag, Mark, Model, Name, Named, Part, Positive, Uri
 from sluicegate.pipeline.keys.cluster import Cluster
+from sluicegate.pipeline.keys.limits import Pools, Trigger
 from sluicegate.pipeline.keys.load import (
     REFERENCED,
     Check,
@@ -176,6 +177,11 @@ class Head(Defaults):
     retries: Retries = Retries.model_construct()
     """How often and how soon a failed step is tried again, if its fault is one that may pass. Default: 3 times, after
     30s, at most 10m. Examples: `{count: 5, delay: 1m}`, `2`."""
+    pools: Pools = Pools.model_construct()
+    """The Airflow pools that bound its clusters, its loads and what it asks of its sources. Example:
+    `{cluster: clusters, warehouse: warehouse, source: partner_api}`."""
+    trigger: Trigger = Trigger.model_construct()
+    """How often a person may start it by `sluicegate trigger`. Example: `{at_most: 10/h}`."""
     receipts: Receipts = Receipts.model_construct()
     """How long the receipts of its runs are kept. Example: `{keep: 90d}`."""
     dag: Arguments = Field(default_factory=dict)

@@ -99,6 +99,7 @@ LIMIT = Shape(
     "number of records, or share",
     {"anyOf": [{"type": "integer", "minimum": 0}, *_written("", r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$").schema["anyOf"]]},
 )
+RATE = _written("number/duration", r"^\s*[1-9][0-9]*\s*/\s*([0-9]+[smhdw])*[smhdw]?\s*$")
 INSTANT = _written("day or moment", "^[0-9]{4}")
 URI = _written("URI", r"^(s3|gs|file|https?)://.*[^/\s]|^(table|iceberg)://[^/]+/[^/]+$|^\s*\{\{")
 GROUP = _written("group", r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$")

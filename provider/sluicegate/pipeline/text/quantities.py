@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
 
-__all__ = ["Duration", "Limit", "format_bytes", "format_duration", "parse_bytes", "parse_duration"]
+__all__ = ["Duration", "Limit", "Rate", "format_bytes", "format_duration", "parse_bytes", "parse_duration"]
 
 _DURATION = re.compile(r"([0-9]+)(s|m|h|d|w)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -69,6 +69,31 @@ def format_bytes(size: int) -> str:
     """The shortest text that `parse_bytes` reads back as the same bytes: `50GB`; a plain number below."""
     power = max(power for power in range(len(_PREFIXES)) if size % 1000**power == 0 and (size or not power))
     return f"{size // 1000**power}{_PREFIXES[power]}B" if size else "0"
+
+
+@dataclass(frozen=True)
+class Rate:
+    """At most `count` in any stretch of time as long as `per`."""
+
+    count: int
+    per: timedelta
+
+    @classmethod
+    def parse(cls, value: object) -> Rate:
+        """`10/h`, `3/15m`, `1/d`.
+
+        :raises ValueError: for anything else.
+        """
+        if isinstance(value, Rate):
+            return value
+        count, slash, per = str(value).strip().partition("/")
+        if not slash or not count.strip().isascii() or not count.strip().isdigit() or int(count) < 1:
+            raise ValueError(f"expected a rate such as 10/h or 3/15m, not {value!r}")
+        unit = per.strip()
+        return cls(int(count), parse_duration(unit if unit[:1].isdigit() else f"1{unit}"))
+
+    def __str__(self) -> str:
+        return f"{self.count}/{format_duration(self.per)}"
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
