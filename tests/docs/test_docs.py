@@ -292,6 +292,7 @@ def test_every_fault_that_is_named_is_in_the_catalogue(of: Page) -> None:
     words = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", re.sub(r"```.*?```", "", of.text, flags=re.DOTALL)))
     others = {
         "AIRFLOW_CONN_WAREHOUSE", "XDG_CACHE_HOME", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE",
+        "EXCHANGE_CLOSED",
         "AIRFLOW_HOME", "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", "DAGS_ROOT", "RUN_ID", "TERMINATE_CLUSTER",
     }  # fmt: skip
     others |= {*BY_ERROR_CODE, *BY_STATE_REASON}

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sluicegate.faults import FaultError, fault
-from sluicegate.faults.index import FAULT_XCOM_PREFIX, FaultKey
+from sluicegate.faults import CATALOGUE, Fault, FaultClass, FaultError, fault
+from sluicegate.faults.index import FAULT_XCOM_PREFIX, OWN_FAULTS, FaultKey
 from sluicegate.faults.report import reported
 from sluicegate.faults.section import Playbook
 
@@ -40,6 +40,15 @@ def test_other_keys_are_no_faults(key: str) -> None:
 )
 def test_a_key_passes_through_the_path_of_a_url(subject: str, shown: str) -> None:
     assert FaultKey("UNKNOWN", subject).key == f"sluicegate_fault:UNKNOWN:{shown}"
+
+
+def test_the_key_of_a_pipelines_own_fault_says_its_class_too() -> None:
+    own = Fault("PARTNER_CLOSED", FaultClass.DATA, "It is closed.", "Wait.", frozenset())
+    key = FaultKey.to(own, "flights.raw").key
+    assert key == "sluicegate_fault:own-data.PARTNER_CLOSED:flights.raw"
+    assert key.startswith(OWN_FAULTS)
+    assert FaultKey.of(key) == FaultKey("PARTNER_CLOSED", "flights.raw", "data")
+    assert FaultKey.to(CATALOGUE["NETWORK"], "") == FaultKey("NETWORK")
 
 
 def test_a_key_is_short_and_shows_no_secret() -> None:

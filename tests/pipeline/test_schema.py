@@ -34,6 +34,7 @@ from sluicegate.pipeline.keys.cluster import (
     TaskInstances,
     Volume,
 )
+from sluicegate.pipeline.keys.faults import FaultRule, OwnFault
 from sluicegate.pipeline.keys.fetch import Fetched, Pages
 from sluicegate.pipeline.keys.limits import Pools, Trigger
 from sluicegate.pipeline.keys.model import (
@@ -145,6 +146,8 @@ def test_every_key_of_the_reader_has_its_words_and_no_other_has() -> None:
 MODELS: Mapping[str, type[Model]] = {
     "receipts": Receipts,
     "channel": Channel,
+    "fault_rule": FaultRule,
+    "own_fault": OwnFault,
     "retries": Retries,
     "format": Format,
     "connections": Connections,
@@ -298,6 +301,8 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
     "channel": {"notifier": "airflow.providers.smtp.notifications.smtp.SmtpNotifier"},
     "for_each": {"items": "[{region: eu}]"},
     "teardown_of": {"steps": "first"},
+    "fault_rule": {"matches": "closed", "status": "409", "is": "NETWORK", "severity": "warning"},
+    "own_fault": {"code": "PARTNER_CLOSED"},
 }
 """By section, what has to stand beside a key."""
 BESIDE: Mapping[tuple[str, str], Mapping[str, str]] = {
@@ -316,6 +321,8 @@ PLACES: Mapping[str, Callable[[str], str]] = {
     "trigger": lambda said: in_a_file("trigger", said),
     "retries": lambda said: in_a_file("retries", said),
     "channel": lambda said: in_a_file("alerts", f"{{on_call: {said}}}"),
+    "fault_rule": lambda said: in_a_file("faults", f"[{said}]"),
+    "own_fault": lambda said: in_a_file("faults", f"[{{matches: closed, is: {said}}}]"),
     "dataset": lambda said: in_a_file("datasets", f"{{x: {said}}}"),
     "param": lambda said: in_a_file("params", f"{{x: {said}}}"),
     "cluster": lambda said: in_a_step("spark", "cluster", said).replace("cluster:", "reads: flights.raw\n    cluster:"),

@@ -83,7 +83,7 @@ def test_the_faults_of_waits_are_only_counted_where_there_are_thousands(monkeypa
     client = RestOf(made)
     counted = plan(client)
     assert counted.causes == listed.causes
-    assert sum("xcomEntries" in call for call in client.calls) == len(CATALOGUE) - 1 + 2
+    assert sum("xcomEntries" in call for call in client.calls) == len(CATALOGUE) - 1 + 1 + 2
 
 
 def test_a_wait_that_has_left_no_fault_is_not_said_to_be_late(monkeypatch: pytest.MonkeyPatch) -> None:

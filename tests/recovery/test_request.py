@@ -69,6 +69,12 @@ def test_a_run_is_a_dag_and_a_run_id() -> None:
         run_key("flights")
 
 
+def test_a_fault_of_a_pipelines_own_may_be_asked_for() -> None:
+    assert Request(faults=("PARTNER_CLOSED", "fatal")).faults == ("PARTNER_CLOSED", "fatal")
+    with pytest.raises(WrongRequest, match="no fault closed"):
+        Request(faults=("closed",))
+
+
 def test_a_fault_or_kind_that_there_is_not_is_an_error_and_not_an_empty_plan() -> None:
     with pytest.raises(WrongRequest, match="no fault SOURCE_MISING") as error:
         Request(faults=("SOURCE_MISING",))

@@ -15,7 +15,9 @@ _UNDELIVERED = "ALERT_UNDELIVERED"
 
 
 def severity_of(fault: Fault) -> Severity:
-    """How bad `fault` is where nothing else is said: its class says it."""
+    """How bad `fault` is: as a pipeline's `faults:` says, else its class."""
+    if fault.severity is not None:
+        return Severity(fault.severity)
     if fault.code in LATE:
         return Severity.WARNING
     return Severity.CRITICAL if fault.kind is FaultClass.FATAL else Severity.ERROR

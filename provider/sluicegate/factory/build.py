@@ -19,6 +19,7 @@ from sluicegate.factory.callbacks import call_back
 from sluicegate.factory.dag import dag_arguments, trigger_form
 from sluicegate.factory.deadline import deadline_of
 from sluicegate.factory.docs import doc_md, playbook_page, playbooks_folder
+from sluicegate.factory.fault_rules import fault_rules
 from sluicegate.factory.steps import Made, Task, files_task, retry_arguments, task_of
 from sluicegate.factory.unplaced import BuildError, UnplacedDiagnostic
 from sluicegate.graph.groups import around, group_id
@@ -89,6 +90,8 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, An
         arguments["deadline"] = deadline
     if (journal := journal_of(pipeline)) is not None:
         arguments["journal"] = journal
+    if pipeline.faults:
+        arguments["fault_rules"] = fault_rules(pipeline)
     if (page := playbook_page(pipeline, playbooks).stem) != pipeline.name:
         arguments["playbook"] = page
     try:

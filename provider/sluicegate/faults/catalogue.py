@@ -24,6 +24,7 @@ class Fault:
     """One named kind of failure. `sentence` says what happened, `remedy` what a person does about it.
 
     `raised_by`: the kinds of steps that can end with it; none for what is wrong with a pipeline as a whole.
+    `severity` is for alerts, `warning`, `error` or `critical`; without one the class decides.
     """
 
     code: str
@@ -31,6 +32,7 @@ class Fault:
     sentence: str
     remedy: str
     raised_by: frozenset[StepKind]
+    severity: str | None = None
 
 
 StepKind = Literal["load", "fetch", "spark", "transform", "python", "wait"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sluicegate.faults import airflow, aws, database, files, google, gx, http, mail, system
-from sluicegate.faults.errors import FaultError, fault
+from sluicegate.faults.errors import FaultError, fault, fault_of
+from sluicegate.faults.rules import FaultRule, ruled
 from sluicegate.faults.shape import Match, chain, summary, type_names
 
 __all__ = ["classify"]
@@ -27,19 +28,26 @@ _WRAPPERS: tuple[Rule, ...] = (gx.match,)
 """Of libraries that wrap what others raise: asked where nothing that they wrap is known."""
 
 
-def classify(error: BaseException) -> FaultError:
+def classify(error: BaseException, own: Sequence[FaultRule] = ()) -> FaultError:
     """The fault that `error` is: CODE_BROKEN for a bug, UNKNOWN when no rule matches. Never raises.
 
     A `FaultError` is returned as it is. Where an error says nothing by itself (`RuntimeError`), what it
     was raised from, or while handling, decides.
+
+    :param own: a pipeline's own rules, which come first; also of a `FaultError` that none of them has made
     """
+    found = _classified(error)
+    return ruled(error, found, own) or found if own else found
+
+
+def _classified(error: BaseException) -> FaultError:
     if isinstance(error, FaultError):
         return error
     for rules in (_RULES, _WRAPPERS):
         for link in chain(error):
             if isinstance(link, FaultError):
                 # Not the same object: it would be raised from an error that was raised from it.
-                return fault(link.code, link.detail, **link.facts)
+                return fault_of(link.fault, link.detail, link.facts)
             if (found := _matched(link, rules)) is not None:
                 detail = found.detail if found.detail is not None else summary(link)
                 return fault(found.code, detail, **{"type": type_names(link)[0], **found.facts})

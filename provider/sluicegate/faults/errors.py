@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from sluicegate.faults.catalogue import CATALOGUE, Fault, FaultClass
 from sluicegate.faults.redact import redact
 
-__all__ = ["DataFault", "FatalFault", "FaultError", "TransientFault", "fault"]
+__all__ = ["DataFault", "FatalFault", "FaultError", "TransientFault", "fault", "fault_of"]
 
 
 class FaultError(Exception):
-    """One fault that happened. Made by `fault()`, which picks the subclass.
+    """One fault that happened. Made by `fault()` or `fault_of()`, which pick the subclass.
 
     `facts` are JSON values for machines (counts, names, ids); never secrets. `where` is for the log alone: the places
     at which to look first, such as `s3://landing/orders.csv line 5: type:amount 'x'`, which may show values.
@@ -34,7 +35,7 @@ class FaultError(Exception):
         return f"{self.fault.code} ({self.fault.kind}): {self.detail or self.fault.sentence}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (fault, (self.fault.code, self.detail), {"facts": self.facts})
+        return (fault_of, (self.fault, self.detail), {"facts": self.facts})
 
 
 class TransientFault(FaultError):  # noqa: N818 - a fault is the word here
@@ -57,5 +58,9 @@ def fault(code: str, detail: str = "", **facts: object) -> FaultError:
 
     :raises KeyError: when there is no such code.
     """
-    kind = CATALOGUE[code]
+    return fault_of(CATALOGUE[code], detail, facts)
+
+
+def fault_of(kind: Fault, detail: str = "", facts: Mapping[str, object] = MappingProxyType({})) -> FaultError:
+    """The exception for a fault that need not be in the catalogue: a pipeline may have its own."""
     return _TYPES[kind.kind](kind, redact(detail), facts)

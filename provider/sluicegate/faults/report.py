@@ -102,7 +102,7 @@ def _index(error: FaultError, context: Mapping[str, Any], subject: str) -> None:
     if push is None:
         return
     try:
-        push(key=FaultKey(error.code, subject).key, value={"code": error.code, "class": str(error.fault.kind)})
+        push(key=FaultKey.to(error.fault, subject).key, value={"code": error.code, "class": str(error.fault.kind)})
     except Exception as unlisted:
         log.warning("The fault could not be left as an XCom: %s", redact(repr(unlisted)))
 

@@ -16,6 +16,7 @@ from airflow.sdk.definitions.retry_policy import RetryDecision
 
 from sluicegate.faults.catalogue import FaultClass
 from sluicegate.faults.classify import classify
+from sluicegate.faults.rules import own_rules
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -38,7 +39,8 @@ def retry_delay(attempt: int, *, delay: timedelta, max_delay: timedelta, share: 
 class FaultRetryPolicy(RetryPolicy):
     """Retries transient faults with a growing pause; data and fatal faults fail with the reason.
 
-    With `bugs` what a bug in code raises (CODE_BROKEN) is tried again too.
+    The rules of the task's DAG (`PipelineDAG.fault_rules`) come first. With `bugs` what a bug in code raises
+    (CODE_BROKEN) is tried again too.
     """
 
     delay: timedelta = timedelta(seconds=30)
@@ -52,7 +54,7 @@ class FaultRetryPolicy(RetryPolicy):
         max_tries: int,
         context: Context | None = None,
     ) -> RetryDecision:
-        found = classify(exception)
+        found = classify(exception, own_rules(context))
         reason = f"{found.code} ({found.fault.kind}): {found.fault.sentence}"
         if found.fault.kind is not FaultClass.TRANSIENT and not (self.bugs and found.code == "CODE_BROKEN"):
             return RetryDecision.fail(reason)

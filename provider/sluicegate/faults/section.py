@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from sluicegate.faults.catalogue import CATALOGUE
+
 __all__ = ["Playbook", "docs_section", "playbook_section", "section"]
 
 
@@ -30,8 +32,13 @@ class Playbook:
 
 
 def section(code: str, playbook: Playbook) -> str:
-    """`playbooks/orders.md#source_missing`, or the section of the docs where the playbook has none."""
-    return playbook_section(playbook.name, code) if playbook.treats(code) else docs_section(code)
+    """`playbooks/orders.md#source_missing`, or the section of the docs where the playbook has none.
+
+    Nothing for a fault of the pipeline's own that its playbook does not treat: the docs do not know it.
+    """
+    if playbook.treats(code):
+        return playbook_section(playbook.name, code)
+    return docs_section(code) if code in CATALOGUE else ""
 
 
 def playbook_section(playbook: str, code: str) -> str:

@@ -64,7 +64,14 @@ def _as_read(upstream: Pipeline, reader: Pipeline) -> Pipeline:
     }
     known = read.union(*(step.writes.values() for step in steps.values()))
     datasets = {key: dataset for key, dataset in upstream.datasets.items() if key in known}
-    blank: dict[str, object] = {"params": {}, "alerts": {}, "dag": {}, "description": None, "unfinished": {}}
+    blank: dict[str, object] = {
+        "params": {},
+        "alerts": {},
+        "faults": (),
+        "dag": {},
+        "description": None,
+        "unfinished": {},
+    }
     return upstream.model_copy(update={**blank, "datasets": datasets, "steps": steps})
 
 

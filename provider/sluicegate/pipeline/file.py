@@ -17,6 +17,7 @@ from sluicegate.pipeline.read.alerts import read_alerts
 from sluicegate.pipeline.read.context import Site
 from sluicegate.pipeline.read.datasets import Datasets
 from sluicegate.pipeline.read.draft import Draft, Variant
+from sluicegate.pipeline.read.faults import read_faults
 from sluicegate.pipeline.read.matrix import combined_name, merged, read_matrix, sources_of
 from sluicegate.pipeline.read.params import read_params
 from sluicegate.pipeline.read.schedule import read_schedule
@@ -31,7 +32,7 @@ __all__ = ["DEFAULTS_KEYS", "KEYS", "read_draft"]
 KEYS = tuple(key for key in keys_of(Pipeline) if key not in keys_of(Defaults))
 DEFAULTS_KEYS = tuple(key for key in keys_of(Pipeline) if Mark.FILE_ONLY not in marks_of(Pipeline, key))
 
-_READ_APART = frozenset({"alerts"})
+_READ_APART = frozenset({"alerts", "faults"})
 """The plain keys that have a reader of their own."""
 
 
@@ -97,6 +98,7 @@ def _pipeline(source: Source, report: Report) -> tuple[Pipeline, tuple[tuple[Whe
         "schedule": schedule,
         "params": params,
         "alerts": read_alerts(value.get("alerts"), report),
+        "faults": read_faults(value.get("faults"), report),
         "datasets": datasets.known,
         "steps": steps,
         "unfinished": unfinished,

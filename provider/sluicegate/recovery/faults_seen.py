@@ -12,7 +12,7 @@ from sluicegate.api.answers import Fields
 from sluicegate.api.client import Client, Query
 from sluicegate.api.paging import by_offset
 from sluicegate.faults.catalogue import CATALOGUE
-from sluicegate.faults.index import FAULT_XCOM_PREFIX, FaultKey
+from sluicegate.faults.index import FAULT_XCOM_PREFIX, OWN_FAULTS, FaultKey
 from sluicegate.recovery.definition import InstanceKey
 from sluicegate.recovery.night import FaultSeen, Instance
 
@@ -50,6 +50,7 @@ def _but_for_late_waits(
     for code in CATALOGUE:
         if code != _LATE:
             found.update(_listed(client, f":{code}:", span))
+    found.update(_listed(client, OWN_FAULTS.removeprefix(FAULT_XCOM_PREFIX), span))
     late = {
         key: FaultSeen(_LATE, str(CATALOGUE[_LATE].kind), _subject(each))
         for key, each in instances.items()
@@ -79,7 +80,7 @@ def _listed(client: Client, after_prefix: str, span: Query) -> Iterator[tuple[In
                 entry.text("dag_id"), entry.text("run_id"), entry.text("task_id"), entry.number("map_index")
             )
             known = CATALOGUE.get(fault.code)
-            yield key, FaultSeen(fault.code, str(known.kind) if known else "", fault.subject)
+            yield key, FaultSeen(fault.code, fault.kind or (str(known.kind) if known else ""), fault.subject)
 
 
 def _count(client: Client, after_prefix: str, span: Query) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
@@ -9,6 +10,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from sluicegate.faults.catalogue import CATALOGUE, FaultClass
+from sluicegate.pipeline.diagnostics import did_you_mean
 from sluicegate.recovery.definition import RunKey
 from sluicegate.recovery.errors import WrongRequest
 from sluicegate.recovery.night import OURS
@@ -65,7 +67,10 @@ class Request:
     def __post_init__(self) -> None:
         """:raises WrongRequest: for a fault, a class or a kind of step that there is not"""
         classes = {str(each) for each in FaultClass}
-        _check_words("fault", self.faults, CATALOGUE.keys() | classes)
+        known = CATALOGUE.keys() | classes
+        # A pipeline may have faults of its own, which are not known here: what looks like a slip is one.
+        strange = (each for each in self.faults if not _OWN_FAULT.fullmatch(each) or did_you_mean(each, known))
+        _check_words("fault", strange, known)
         _check_words("kind of step", self.kinds, set(OURS.values()))
 
     def words(self) -> Mapping[str, object]:
@@ -94,6 +99,9 @@ class Request:
     def names(self, dag: str) -> bool:
         """Whether the pipelines that are asked for contain `dag`."""
         return not self.pipelines or any(fnmatchcase(dag, each) for each in self.pipelines)
+
+
+_OWN_FAULT = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
 def _check_words(what: str, words: Iterable[str], known: Collection[str]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG
 from jinja2.runtime import Context as TemplateContext
 
+from sluicegate.faults.rules import FaultRule
 from sluicegate.runtime.operator import run_window
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class PipelineDAG(DAG):
     :param source: the file to show in Airflow's Code tab, where that is not the one that makes the DAG
     :param playbook: the page that a failed task's log points to, where it is not called like the pipeline
     :param journal: the Airflow connection of the Postgres in which steps keep what they did
+    :param fault_rules: which errors of its tasks are which fault, in place of what the catalogue says
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class PipelineDAG(DAG):
         source: str = "",
         playbook: str = "",
         journal: str | None = None,
+        fault_rules: Sequence[FaultRule] = (),
         **arguments: Any,
     ) -> None:
         super().__init__(dag_id, **arguments)
@@ -55,6 +59,7 @@ class PipelineDAG(DAG):
         self.source = source
         self.playbook = playbook
         self.journal = journal
+        self.fault_rules = tuple(fault_rules)
         self.pipeline: Pipeline | None = None
         """What the DAG was made of, for the receipts of its steps; None in one that was written by hand."""
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
+from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError, fault
 from sluicegate.faults.report import forget, reported
 from sluicegate.faults.retry import FaultRetryPolicy
+from sluicegate.faults.rules import own_rules, ruled
 from sluicegate.faults.section import Playbook
 from sluicegate.graph.location import Location
 from sluicegate.graph.window import Window
@@ -101,7 +103,7 @@ class StepOperator(BaseOperator):
         """Around the work of a try: its end is reported, and observed."""
         with self._preparing(context):
             step = self.step_context(context)
-        with living(Life(self, context, step, resumed)) as results, self.reported(context):
+        with living(Life(self, context, step, resumed)) as results, self.reported(context), by_own_rules(context):
             try:
                 yield step, results
             except AirflowSkipException:
@@ -287,11 +289,11 @@ def as_step(operator: type[BaseOperator]) -> type[BaseOperator]:
             super().pre_execute(context)
 
         def execute(self, context: Context) -> Any:
-            with living(Life(self, context, _step_of(self, context))):
+            with living(Life(self, context, _step_of(self, context))), by_own_rules(context):
                 return super().execute(context)
 
         def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-            with living(Life(self, context, _step_of(self, context), resumed=True)):
+            with living(Life(self, context, _step_of(self, context), resumed=True)), by_own_rules(context):
                 return super().resume_execution(next_method, next_kwargs, context)
 
     return _called_as(operator, Step)
@@ -309,6 +311,18 @@ def _step_of(task: BaseOperator, context: Context) -> StepContext:
         window=run_window(context).in_zone(zone),
         params=dict(context.get("params") or {}),
     )
+
+
+@contextmanager
+def by_own_rules(context: Context) -> Iterator[None]:
+    """Around work whose errors the rules of its DAG (`PipelineDAG.fault_rules`) may make another fault."""
+    try:
+        yield
+    except Exception as error:
+        own = own_rules(cast("Mapping[str, object]", context))
+        if not own or (found := ruled(error, classify(error), own)) is None:
+            raise
+        raise found from error
 
 
 def _called_as(operator: type[BaseOperator], kind: type[BaseOperator]) -> type[BaseOperator]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from sluicegate.factory.preflight.alerts import alert_diagnostics
 from sluicegate.factory.preflight.cluster import cluster_diagnostics, is_checked
 from sluicegate.factory.preflight.contract import contract_diagnostics
+from sluicegate.factory.preflight.faults import fault_diagnostics
 from sluicegate.factory.unplaced import UnplacedDiagnostic
 from sluicegate.faults import FaultError
 from sluicegate.graph.datasets import read_locations, write_locations
@@ -39,7 +40,7 @@ def unsupported(pipeline: Pipeline, others: Mapping[str, Pipeline]) -> tuple[Unp
 
     :param others: the pipelines that it reads from, by name
     """
-    found = list(alert_diagnostics(pipeline))
+    found = [*alert_diagnostics(pipeline), *fault_diagnostics(pipeline)]
     for step in (*pipeline.steps.values(), *pipeline.unfinished.values()):
         match step:
             case LoadStep():

@@ -4,14 +4,15 @@ that there are not. A notifier is imported here, never where a DAG is parsed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from sluicegate.alerts.words import given_words
 from sluicegate.factory.arguments.coerce import Typist
 from sluicegate.factory.arguments.imports import imported
+from sluicegate.factory.fault_rules import known_faults
 from sluicegate.factory.unplaced import BuildError, UnplacedDiagnostic
-from sluicegate.faults import CATALOGUE, FaultClass
+from sluicegate.faults import FaultClass
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
 from sluicegate.pipeline.keys.alerts import Channel, channels_of
 from sluicegate.pipeline.keys.model import Pipeline
@@ -23,16 +24,16 @@ __all__ = ["alert_diagnostics"]
 def alert_diagnostics(pipeline: Pipeline) -> Iterator[UnplacedDiagnostic]:
     for name, channel in channels_of(pipeline.alerts).items():
         at: Where = ("alerts", name)
-        yield from _faults(channel, at)
+        yield from _faults(channel, known_faults(pipeline), at)
         yield from _notifier(channel, pipeline, at)
 
 
-def _faults(channel: Channel, at: Where) -> Iterator[UnplacedDiagnostic]:
+def _faults(channel: Channel, known: Collection[str], at: Where) -> Iterator[UnplacedDiagnostic]:
     classes = [kind.value for kind in FaultClass]
     for index, fault in enumerate(channel.faults):
-        if fault in CATALOGUE or fault in classes:
+        if fault in known or fault in classes:
             continue
-        meant = did_you_mean(fault.upper(), CATALOGUE) or did_you_mean(fault.lower(), classes)
+        meant = did_you_mean(fault.upper(), known) or did_you_mean(fault.lower(), classes)
         message = f"`{fault}` is neither the code of a fault nor a class ({', '.join(classes)})"
         yield UnplacedDiagnostic((*at, "faults", index), "fault", message, suggestion=meant)
 

@@ -15,6 +15,7 @@ from pydantic import Field
 from sluicegate.pipeline.keys.alerts import Channel
 from sluicegate.pipeline.keys.base import Arguments, Duration, Flag, Mark, Model, Name, Named, Part, Positive, Uri
 from sluicegate.pipeline.keys.cluster import Cluster
+from sluicegate.pipeline.keys.faults import FaultRule
 from sluicegate.pipeline.keys.limits import Pools, Trigger
 from sluicegate.pipeline.keys.load import (
     REFERENCED,
@@ -174,6 +175,9 @@ class Head(Defaults):
     alerts: Named[Channel | None] = Field(default_factory=dict)
     """Who is notified when a step fails for good, or the pipeline is late: channels by name. Example:
     `{on_call: {notifier: airflow.providers.smtp.notifications.smtp.SmtpNotifier, with: {to: on-call@example.com}}}`."""
+    faults: tuple[FaultRule, ...] = ()
+    """Which errors are which fault, in place of what the catalogue says: the first rule that an error meets counts.
+    Example: `[{error: requests.exceptions.HTTPError, status: 409, is: SOURCE_UNAVAILABLE}]`."""
     retries: Retries = Retries.model_construct()
     """How often and how soon a failed step is tried again, if its fault is one that may pass. Default: 3 times, after
     30s, at most 10m. Examples: `{count: 5, delay: 1m}`, `2`."""

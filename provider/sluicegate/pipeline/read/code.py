@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sluicegate.pipeline.diagnostics import did_you_mean
 
-__all__ = ["CodeError", "Signature", "find_attribute", "find_function"]
+__all__ = ["CodeError", "Signature", "find_attribute", "find_exception", "find_function"]
 
 _REFERENCE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 _IMPORT_PATH = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\.([A-Za-z_]\w*)")
@@ -80,6 +80,31 @@ def find_attribute(path: str, root: Path) -> None:
         return
     meant = did_you_mean(name, _CLASS.findall(source))
     raise CodeError(f"`{module}` has no `{name}`", f"{module}.{meant}" if meant else None)
+
+
+def find_exception(path: str, root: Path) -> None:
+    """Check that `package.module.Name` is there and, as far as its module's own source shows, an exception.
+
+    :raises CodeError: as `find_attribute`, or when it is a function, or a class that derives from nothing.
+    """
+    find_attribute(path, root)
+    module, _, name = path.rpartition(".")
+    file = _own_or_installed(module, root)
+    if file is None:
+        return
+    try:
+        tree = ast.parse(file.read_bytes(), str(file))
+    except (SyntaxError, ValueError):
+        return
+    defined = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    kind = defined.get(name)
+    while isinstance(kind, ast.ClassDef) and len(kind.bases) == 1 and isinstance(kind.bases[0], ast.Name):
+        base = kind.bases[0].id
+        if base == kind.name or base not in defined:
+            return
+        kind = defined[base]
+    if isinstance(kind, ast.FunctionDef) or (kind is not None and not kind.bases and not kind.decorator_list):
+        raise CodeError(f"`{path}` is not an exception: expected a class that derives from one")
 
 
 def _own_or_installed(module: str, root: Path) -> Path | None:
