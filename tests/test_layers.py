@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "factory": _BUILT_WITH | {"alerts"},
     "discovery": _FACTORY,
     "local": _DISCOVERY | {"api"},
-    "health": _DISCOVERY | {"api", "emr"},
+    "health": _DISCOVERY | {"alerts", "api"},
     "plugin": _DISCOVERY | {"health"},
     "doctor": _BASE | {"emr", "local"},
     "migrate": _BASE,

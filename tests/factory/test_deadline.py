@@ -24,7 +24,8 @@ def deadlines(root: Path, text: str) -> list[DeadlineAlert]:
 
 
 def test_fresh_within_is_a_deadline_counted_from_the_start_of_the_window(root: Path) -> None:
-    (deadline,) = deadlines(root, DAILY + "fresh_within: 30h\nowner: sales\n")
+    alerts = "alerts: {chat: {notifier: sluicegate.alerts.webhook.WebhookNotifier, with: {http_conn_id: chat}}}\n"
+    (deadline,) = deadlines(root, DAILY + "fresh_within: 30h\nowner: sales\n" + alerts)
     encoded = encode_deadline_alert(deadline)
     assert deadline.interval == timedelta(hours=30)
     assert encoded["reference"] == {"reference_type": "DagRunLogicalDateDeadline"}
@@ -38,6 +39,9 @@ def test_fresh_within_is_a_deadline_counted_from_the_start_of_the_window(root: P
             "end": "2026-12-31T23:00:00+00:00",
             "owner": "sales",
             "journal": "warehouse",
+            "alerts": {
+                "chat": {"notifier": "sluicegate.alerts.webhook.WebhookNotifier", "with": {"http_conn_id": "chat"}}
+            },
         },
     }
 
@@ -57,3 +61,11 @@ def test_it_is_the_same_at_every_parse(root: Path) -> None:
     text = DAILY + "fresh_within: 30h\n"
     first, again = (encode_deadline_alert(deadlines(root, text)[0]) for _ in range(2))
     assert first == again
+
+
+def test_a_channel_that_is_not_for_what_is_late_is_left_out(root: Path) -> None:
+    alerts = (
+        "alerts: {chat: {notifier: sluicegate.alerts.webhook.WebhookNotifier, late: false, with: {http_conn_id: c}}}\n"
+    )
+    (deadline,) = deadlines(root, DAILY + "fresh_within: 30h\n" + alerts)
+    assert "alerts" not in deadline.callback.kwargs

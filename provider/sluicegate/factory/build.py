@@ -22,6 +22,7 @@ from sluicegate.factory.docs import doc_md, playbook_page, playbooks_folder
 from sluicegate.factory.fault_rules import fault_rules
 from sluicegate.factory.steps import Made, Task, files_task, retry_arguments, task_of
 from sluicegate.factory.unplaced import BuildError, UnplacedDiagnostic
+from sluicegate.faults.section import Playbook
 from sluicegate.graph.groups import around, group_id
 from sluicegate.graph.journal import journal_of
 from sluicegate.graph.order import waves
@@ -79,20 +80,21 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, An
         further["schedule"] = _timetable(pipeline.schedule, typist)
     if typist.diagnostics:
         return PipelineDAG(pipeline.name, auto_register=False), {}, typist.diagnostics
-    arguments = {
+    arguments: dict[str, Any] = {
         "source": str(pipeline.file),
         "window_timezone": pipeline.schedule.timezone,
         **dag_arguments(pipeline),
         **further,
         "doc_md": doc_md(pipeline, playbooks),
     }
-    if (deadline := deadline_of(pipeline)) is not None:
+    page = playbook_page(pipeline, playbooks).stem
+    if (deadline := deadline_of(pipeline, Playbook(page, arguments["doc_md"]))) is not None:
         arguments["deadline"] = deadline
     if (journal := journal_of(pipeline)) is not None:
         arguments["journal"] = journal
     if pipeline.faults:
         arguments["fault_rules"] = fault_rules(pipeline)
-    if (page := playbook_page(pipeline, playbooks).stem) != pipeline.name:
+    if page != pipeline.name:
         arguments["playbook"] = page
     try:
         dag = PipelineDAG(pipeline.name, **arguments)

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from sluicegate.alerts.claims import TAKEN_OVER_AFTER
 from sluicegate.faults.redact import redact
-from sluicegate.health.facts import CircuitFacts, JournalFacts, LetterFacts, LoadFacts
+from sluicegate.health.facts import AlertFacts, CircuitFacts, JournalFacts, LetterFacts, LoadFacts
 from sluicegate.health.usual import MOST
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ SELECT pipeline, coalesce(step, ''), count(*), min(first_seen) FROM sluicegate.d
 WHERE status = 'open' AND pipeline IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
 _CIRCUITS = """
 SELECT name, state, until, last_fault FROM sluicegate.circuits WHERE state <> 'closed' ORDER BY name"""
+_ALERTS = """
+SELECT pipeline, channel, count(*), min(claimed_at), (array_agg(reason ORDER BY claimed_at DESC))[1]
+FROM sluicegate.alerts
+WHERE sent_at IS NULL AND claimed_at < clock_timestamp() - %s * interval '1 second'
+  AND claimed_at > clock_timestamp() - interval '3 days'
+GROUP BY 1, 2 ORDER BY 1, 2"""
+"""A claim that is younger may still lead to a message; an alert that is older than three days is out of date."""
 
 
 def read_journal(connection_id: str) -> JournalFacts:
@@ -73,6 +81,10 @@ def read_facts(connection: psycopg.Connection[tuple[Any, ...]], connection_id: s
         connection_id,
         loads=_loads(rows("loads", _LOADS, (_NEWEST_LOADS, MOST + 1))),
         letters=tuple(LetterFacts(*row) for row in rows("dead_letters", _LETTERS)),
+        alerts=tuple(
+            AlertFacts(pipeline, channel, count, oldest, reason or "")
+            for pipeline, channel, count, oldest, reason in rows("alerts", _ALERTS, (TAKEN_OVER_AFTER,))
+        ),
         circuits=tuple(
             CircuitFacts(name, state, until, fault or "") for name, state, until, fault in rows("circuits", _CIRCUITS)
         ),

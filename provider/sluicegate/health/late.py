@@ -60,7 +60,22 @@ def _late(context: Mapping[str, Any], said: Mapping[str, Any]) -> str:
         log.info("%s is not reported as late for %s: %s", deadline.pipeline, deadline.window, silent)
         return silent
     log.warning("%s is late: its run for %s has not succeeded", deadline.pipeline, deadline.window)
+    _alert(deadline, said)
     return "late"
+
+
+def _alert(deadline: Deadline, said: Mapping[str, Any]) -> None:
+    from sluicegate.alerts.send import send
+    from sluicegate.health.alerts import late_alert
+    from sluicegate.pipeline.keys.alerts import Channel
+
+    window = deadline.window.in_zone(said.get("timezone", "UTC"))
+    alert = late_alert(
+        deadline.pipeline, window, deadline.fresh_within, run_id=deadline.run_id, owner=said.get("owner", ""),
+        page=said.get("page", ""),
+    )  # fmt: skip
+    channels = {name: Channel.model_validate(each) for name, each in said.get("alerts", {}).items()}
+    send(alert, channels, said.get("journal"))
 
 
 def verdict(deadline: Deadline, now: datetime) -> str | None:
