@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 _BASE = frozenset({"pipeline", "graph", "faults"})
 _RECORDS = _BASE | {"checks", "ledger", "storage", "records"}
-_SHARED = _RECORDS | {"receipts", "runtime", "targets"}
+_SHARED = _RECORDS | {"receipts", "runtime", "targets", "telemetry"}
 _WORK = _SHARED | {"load", "emr", "transform", "sources"}
 _BUILT_WITH = _WORK | {"wait"}
 _FACTORY = _BUILT_WITH | {"alerts", "factory"}
@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "storage": _BASE,
     "records": _BASE | {"checks", "storage"},
     "receipts": _BASE | {"ledger"},
-    "runtime": _BASE | {"ledger", "receipts"},
+    "telemetry": frozenset({"faults"}),
+    "runtime": _BASE | {"ledger", "receipts", "telemetry"},
     "targets": _RECORDS | {"runtime"},
     "load": _SHARED,
     "emr": _SHARED,
@@ -42,7 +43,7 @@ MAY_IMPORT = {
     "picture": _BASE,
     "wait": _BASE | {"ledger", "runtime", "storage", "targets"},
     "render": _BUILT_WITH,
-    "alerts": _BASE | {"ledger", "runtime"},
+    "alerts": _BASE | {"ledger", "runtime", "telemetry"},
     "factory": _BUILT_WITH | {"alerts"},
     "discovery": _FACTORY,
     "local": _DISCOVERY | {"api"},

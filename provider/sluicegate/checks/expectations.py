@@ -71,6 +71,8 @@ class ExpectationRunner:
 
     def __init__(self) -> None:
         os.environ["GX_ANALYTICS_ENABLED"] = "False"
+        logger = logging.getLogger("great_expectations")
+        logger.setLevel(logging.WARNING)  # its start alone logs 200 lines
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
 
@@ -82,7 +84,7 @@ class ExpectationRunner:
         context: Any = gx.get_context(mode="ephemeral")
         context.enable_analytics(False)
         context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-        logging.getLogger("great_expectations").setLevel(logging.WARNING)
+        logger.setLevel(logging.WARNING)  # `get_context` sets its own
         asset = context.data_sources.add_pandas("stage").add_dataframe_asset("records")
         self._definition: Any = asset.add_batch_definition_whole_dataframe("all")
 

@@ -101,8 +101,9 @@ class Observer(Protocol):
 def observers() -> tuple[Observer, ...]:
     """In the order in which they learn of a beginning; of an end in the reverse one."""
     from sluicegate.runtime.receipt import ReceiptObserver
+    from sluicegate.runtime.telemetry import TelemetryObserver
 
-    return (ReceiptObserver(),)
+    return (TelemetryObserver(), ReceiptObserver())
 
 
 @contextmanager
