@@ -14,8 +14,10 @@ from sluicegate.faults import CATALOGUE
 from sluicegate.faults.catalogue import Fault, FaultClass, StepKind
 from sluicegate.faults.emr_codes import BY_ERROR_CODE, BY_STATE_REASON
 from sluicegate.pipeline.read.expectations import known_expectations
+from sluicegate.telemetry.table import METRICS
 
 DOCS = Path(__file__).parents[2] / "docs"
+STATSD_MAPPING = DOCS.parent / "monitoring/statsd-mapping.yaml"
 
 
 def fault_table() -> str:
@@ -69,11 +71,32 @@ def expectations_table() -> str:
     return "\n".join(rows)
 
 
+def metrics_table() -> str:
+    rows = ["| in Prometheus | kind | labels | what it is |", "|---|---|---|---|"]
+    for one in METRICS.values():
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        rows.append(f"| `{one.in_prometheus}` | {one.kind} | {labels} | {one.meaning} |")
+    return "\n".join(rows)
+
+
+def statsd_mapping() -> str:
+    """The configuration of statsd_exporter: by names with the labels in them, and by those with tags."""
+    lines = ["# For statsd_exporter: labels of what is a part of the name where StatsD has no tags."]
+    lines += ["# Made of the table of metrics by `python tests/docs/tables.py`.", "mappings:"]
+    for one in METRICS.values():
+        labels = ", ".join(f'{label}: "${number}"' for number, label in enumerate(one.labels, 1))
+        lines += [f'  - match: "airflow.{one.sent_as}{".*" * len(one.labels)}"']
+        lines += [f"    name: {one.in_prometheus}", f"    labels: {{{labels}}}"]
+        lines += [f'  - match: "airflow.{one.sent_as}"', f"    name: {one.in_prometheus}"]
+    return "\n".join(lines) + "\n"
+
+
 TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("checks.md", "expectations"): expectations_table,
     ("clusters.md", "error-codes"): lambda: reasons_table("`ErrorCode`", BY_ERROR_CODE),
     ("clusters.md", "state-reasons"): lambda: reasons_table("`StateChangeReason.Code`", BY_STATE_REASON),
     ("faults.md", "sections"): fault_sections,
+    ("monitoring.md", "metrics"): metrics_table,
     ("operator.md", "faults"): fault_table,
     ("platform.md", "settings"): settings_table,
 }
@@ -92,6 +115,7 @@ def main() -> None:
         text = path.read_text(encoding="utf-8")
         found = between(text, name)
         path.write_text(text[: found.start()] + table() + text[found.end() :], encoding="utf-8")
+    STATSD_MAPPING.write_text(statsd_mapping(), encoding="utf-8")
 
 
 if __name__ == "__main__":
