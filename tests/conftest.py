@@ -53,7 +53,7 @@ _SYSTEM = (
     "emr/test_policy.py", "emr/test_simulation_long.py", "emr/test_spread.py", "emr/test_sweep.py",
     "emr/test_trigger.py", "ledger/test_postgres.py", "load/", "local/test_airflow.py", "local/test_aws_",
     "local/test_command.py", "local/test_fork_server.py", "local/test_postgres.py", "local/test_processes.py",
-    "local/test_stack.py", "receipts/test_receipts_of_steps.py",
+    "local/test_stack.py", "receipts/test_receipts_of_steps.py", "receipts/test_runs_command.py",
     "recovery/test_apply_crash.py", "recovery/test_night", "recovery/test_schedules.py",
     "samples/", "sources/test_killed.py", "sources/test_operator.py", "sources/test_sql.py", "storage/test_s3.py",
     "storage/test_unfinished.py", "targets/iceberg/", "targets/parquet/", "targets/redshift/",

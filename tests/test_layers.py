@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "migrate": _BASE,
     "recovery": _BASE | {"api", "picture", "runtime"},
     "testing": _DISCOVERY | {"api", "local"},
-    "cli": _DISCOVERY | {"api", "doctor", "health", "local", "migrate", "picture", "recovery", "render"},
+    "cli": _DISCOVERY | {"api", "doctor", "health", "local", "migrate", "picture", "receipts", "recovery", "render"},
 }
 """By layer, the layers that it may import beside itself."""
 

@@ -211,7 +211,7 @@ def test_a_load_says_which_version_of_what_it_read_and_what_took_how_long(kept: 
     assert (receipt.counts["inserted"], receipt.counts["dead"]) == (1, 2)
     assert receipt.facts["dead_letters"] == {"between:n": 1, "type:n": 1}
     assert set(receipt.facts["seconds"]) == {"list", "look", "fetch", "stage", "check", "apply"}
-    again = load("0")
+    again = load("0%")
     again.run = step.run
     again.try_number = 2
     with pytest.raises(FaultError):

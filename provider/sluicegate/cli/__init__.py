@@ -28,6 +28,7 @@ _COMMANDS = {
     "schema": Entry("schema", "schema", "Print the JSON Schema of a pipeline file, for editors."),
     "graph": Entry("graph", "graph", "Draw the pipelines with their steps and datasets: SVG, PNG, Mermaid."),
     "recover": Entry("recover", "app", "Run again what failed, in order: plan it, carry it out, see how far it is."),
+    "runs": Entry("runs", "app", "List runs, show what made one, say why a number changed between two."),
     "render": Entry("render", "render", "Show the DAGs that pipelines become, as JSON or as plain Python."),
 }
 

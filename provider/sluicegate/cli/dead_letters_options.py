@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sluicegate.pipeline.keys.model import Pipeline
 
 __all__ = [
-    "Chosen", "PipelineOption", "Place", "Where", "with_options",
+    "Chosen", "PipelineOption", "Place", "Where", "window_of", "with_options",
 ]  # fmt: skip
 
 PipelineOption = Annotated[str | None, typer.Option("--pipeline", "-p", help="Only those of this pipeline.")]
@@ -75,7 +75,7 @@ class Chosen:
         """
         from sluicegate.ledger.letters import LetterStatus, Selection
 
-        since, until = (None, None) if self.window is None else _window(self.window)
+        since, until = (None, None) if self.window is None else window_of(self.window)
         return Selection(
             self.table, pipeline, self.step, self.rule, self.column, self.source, since, until, tuple(self.ids or ()),
             (LetterStatus.OPEN,) if statuses is None else statuses,
@@ -121,7 +121,11 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _window(text: str) -> tuple[datetime, datetime]:
+def window_of(text: str) -> tuple[datetime, datetime]:
+    """Beginning and end of a day, or of all days from one to another.
+
+    :raises FaultError: WRONG_USE
+    """
     from sluicegate.faults import fault
 
     first, _, last = text.partition("..")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sluicegate.graph.window import Window
 from sluicegate.ledger.postgres.storable import storable
 from sluicegate.ledger.receipts import Attempt, Chosen, Receipt, Status
 
-__all__ = ["PostgresReceipts"]
+__all__ = ["PostgresReceipts", "open_receipts"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -21,7 +23,7 @@ _FORGOTTEN = 100
 """So many old receipts one step deletes at most."""
 _ROW = (
     "%(pipeline)s, %(run_id)s, %(step)s, %(map_index)s, %(try_number)s, %(status)s, %(started_at)s, %(ended_at)s, "
-    "%(window_start)s, %(window_end)s, %(version)s, %(configuration)s, %(document)s::jsonb"
+    "%(window_start)s, %(window_end)s, %(version)s, %(configuration)s, %(document)s::json"
 )
 _NAMES = (
     "pipeline, run_id, step, map_index, try_number, status, started_at, ended_at, window_start, window_end, version, "
@@ -32,7 +34,7 @@ _KEY = "pipeline, run_id, step, map_index, try_number"
 _BEGIN = f"""
 WITH said AS (
     INSERT INTO sluicegate.configurations (digest, document)
-    SELECT %(configuration)s::text, %(said)s::jsonb
+    SELECT %(configuration)s::text, %(said)s::json
     WHERE %(said)s::text IS NOT NULL AND NOT EXISTS (
         SELECT FROM sluicegate.configurations
         WHERE digest = %(configuration)s AND seen_at > clock_timestamp() - interval '1 day')
@@ -67,7 +69,7 @@ _CHOSEN = """
     AND (%(begun_after)s::timestamptz IS NULL OR started_at >= %(begun_after)s)
 """
 _LISTED = (
-    "jsonb_build_object('facts', jsonb_build_object('counts', document->'facts'->'counts', "
+    "json_build_object('facts', json_build_object('counts', document->'facts'->'counts', "
     "'dead_letters', document->'facts'->'dead_letters'), 'fault', document->'fault', "
     "'dry_run', document->'dry_run', 'trigger', document->'trigger')"
 )
@@ -84,6 +86,7 @@ _RUN = f"""
 SELECT {_NAMES} FROM sluicegate.receipts WHERE pipeline = %s AND run_id = %s
 ORDER BY started_at, step, map_index, try_number
 """  # noqa: S608
+_THERE = "SELECT to_regclass('sluicegate.receipts') IS NOT NULL"
 _SAID = "SELECT document FROM sluicegate.configurations WHERE digest = %s"
 
 
@@ -113,6 +116,17 @@ class PostgresReceipts:
     def configuration(self, digest: str) -> Mapping[str, Any] | None:
         row = self._connection.execute(_SAID, [digest]).fetchone()
         return None if row is None else dict(row[0])
+
+
+@contextmanager
+def open_receipts(conninfo: str, *, application: str) -> Iterator[PostgresReceipts | None]:
+    """The receipts of a database, to be read; None where none was ever written."""
+    given = {key: value for key, value in conninfo_to_dict(conninfo).items() if value is not None}
+    own = {"application_name": f"sluicegate {application}"[:63], "client_encoding": "UTF8"}
+    with psycopg.connect(make_conninfo("", **{"connect_timeout": "10", **given, **own})) as connection:
+        connection.read_only = True
+        row = connection.execute(_THERE).fetchone()
+        yield PostgresReceipts(connection) if row is not None and row[0] else None
 
 
 def _facts(receipt: Receipt) -> dict[str, object]:

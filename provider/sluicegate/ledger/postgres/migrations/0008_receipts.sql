@@ -1,4 +1,5 @@
--- Receipts: one row for each try of a step. It is `running` from the beginning, and completed at the end.
+-- Receipts: one row for each try of a step. It is `running` from the beginning, and completed at the end. `json`, which
+-- keeps the order of keys: counts and phases are shown in it.
 CREATE TABLE sluicegate.receipts (
     pipeline      text NOT NULL,
     run_id        text NOT NULL,
@@ -12,7 +13,7 @@ CREATE TABLE sluicegate.receipts (
     window_end    timestamptz,
     version       smallint NOT NULL,
     configuration text,
-    document      jsonb NOT NULL,
+    document      json NOT NULL,
     PRIMARY KEY (pipeline, run_id, step, map_index, try_number)
 );
 CREATE INDEX receipts_started ON sluicegate.receipts (pipeline, started_at);
@@ -20,7 +21,7 @@ CREATE INDEX receipts_started ON sluicegate.receipts (pipeline, started_at);
 -- What pipelines said, key by key. No foreign key: a row is forgotten once no try has seen it for long enough.
 CREATE TABLE sluicegate.configurations (
     digest   text PRIMARY KEY,
-    document jsonb NOT NULL,
+    document json NOT NULL,
     seen_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX configurations_seen ON sluicegate.configurations (seen_at);

@@ -1,0 +1,56 @@
+"""A run's receipt follows from those of its tries."""
+
+from __future__ import annotations
+
+from sluicegate.ledger.receipts import Status
+from sluicegate.receipts.page import page_of
+from sluicegate.receipts.run import summary
+from tests.receipts.runs import receipt, run
+
+
+def test_a_try_that_another_one_followed_did_not_end() -> None:
+    found = run(receipt(status=Status.RUNNING), receipt(try_number=2))
+    assert [one.status for one in found.instances[0].tries] == [Status.LOST, Status.SUCCEEDED]
+    assert found.status is Status.SUCCEEDED
+    assert any("began at 2026-01-02 00:01:00 and did not end" in line for line in page_of(found))
+
+
+def test_a_try_without_an_end_and_without_another_is_running() -> None:
+    found = run(receipt(status=Status.RUNNING))
+    assert (found.status, found.ended_at) == (Status.RUNNING, None)
+    assert "  status      running: load is running" in list(page_of(found))
+
+
+def test_the_last_try_decides_and_counts() -> None:
+    failed = receipt(status=Status.FAILED, fault={"code": "NETWORK", "detail": "away"}, facts={"counts": {"read": 5}})
+    again = run(failed, receipt(try_number=2))
+    assert (again.status, again.counts["read"]) == (Status.SUCCEEDED, 100)
+    assert run(failed).status is Status.FAILED
+    assert run(failed).faults == {"load": {"code": "NETWORK", "detail": "away"}}
+
+
+def test_mapped_steps_are_one_step_with_their_counts_together() -> None:
+    found = run(*(receipt(map_index=number) for number in range(30)))
+    assert list(found.steps) == ["load"]
+    assert found.counts["read"] == 3_000
+    assert "  load  30 instances: succeeded  3,000 read, 2,940 inserted, 60 dead" in list(page_of(found))
+
+
+def test_steps_of_the_pipeline_that_never_began_are_named() -> None:
+    found = run(receipt(status=Status.FAILED), said={"steps.load.key": "id", "steps.announce.python": "a:b"})
+    assert found.not_begun == ("announce",)
+    assert list(page_of(found))[-1] == "  not begun: announce"
+
+
+def test_hours_of_clusters_are_added_up_failed_tries_included() -> None:
+    usage = {"clusters": [{"cluster_id": "j-1", "usage": {"instance_hours": {"spot": 1.5, "on_demand": 0.25}}}]}
+    found = run(receipt(status=Status.FAILED, facts=usage), receipt(try_number=2, facts=usage))
+    assert found.instance_hours == {"spot": 3.0, "on_demand": 0.5}
+
+
+def test_the_summary_has_all_tries_and_facts() -> None:
+    found = summary(run(receipt(status=Status.FAILED, fault={"code": "NETWORK"}), receipt(try_number=2)))
+    assert (found["status"], found["counts"]["dead"], found["configuration"]["digest"]) == ("succeeded", 2, "c1")
+    [step] = found["steps"]
+    assert [(one["try_number"], one["status"]) for one in step["tries"]] == [(1, "failed"), (2, "succeeded")]
+    assert step["facts"]["inputs"][0]["version"] == "v1"
