@@ -1,0 +1,117 @@
+"""What the journal has to be alerted of: steps that failed without an alert, and alerts that a channel did not take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sluicegate.alerts.claims import TAKEN_OVER_AFTER
+from sluicegate.alerts.message import Alert
+from sluicegate.faults import CATALOGUE, Fault, FaultClass
+from sluicegate.graph.window import Window
+from sluicegate.pipeline.keys.alerts import Severity
+
+if TYPE_CHECKING:
+    import psycopg
+
+__all__ = ["Unsent", "unalerted", "undelivered"]
+
+_MOST = 50
+"""Alerts of one look: what sends them has little time."""
+_UNALERTED = """
+SELECT pipeline, run_id, step, map_index, try_number, window_start, window_end, document
+FROM (SELECT DISTINCT ON (pipeline, run_id, step, map_index) *
+      FROM sluicegate.receipts WHERE started_at > clock_timestamp() - interval '3 days'
+      ORDER BY pipeline, run_id, step, map_index, try_number DESC) AS newest
+WHERE status = 'failed' AND jsonb_typeof(document -> 'fault') = 'object'
+  AND ended_at BETWEEN clock_timestamp() - interval '1 day' AND clock_timestamp() - %s * interval '1 second'
+  AND NOT EXISTS (SELECT FROM sluicegate.alerts AS a WHERE a.pipeline = newest.pipeline AND a.run_id = newest.run_id)
+ORDER BY ended_at LIMIT %s"""
+"""Of a step that a person ended the receipt has no fault."""
+_UNDELIVERED = """
+SELECT dedupe_key, round, channel, message FROM sluicegate.alerts
+WHERE sent_at IS NULL AND claimed_at < clock_timestamp() - %s * interval '1 second'
+  AND (message ->> 'at')::timestamptz > clock_timestamp() - interval '1 day'
+ORDER BY claimed_at LIMIT %s"""
+
+
+@dataclass(frozen=True)
+class Unsent:
+    """An alert, and the channel that does not have it; None for all that it is for."""
+
+    alert: Alert
+    channel: str | None = None
+
+
+def unalerted(connection: psycopg.Connection[tuple[Any, ...]]) -> list[Unsent]:
+    """The first failed step of each run of the last day of which no channel knows: its worker died too early."""
+    if not _has(connection, "receipts", "alerts"):
+        return []
+    found: dict[tuple[str, str], Unsent] = {}
+    for pipeline, run_id, step, index, number, start, end, document in connection.execute(
+        _UNALERTED, (TAKEN_OVER_AFTER, _MOST)
+    ):
+        said = document["fault"]
+        alert = Alert(
+            pipeline, _fault(said), detail=str(said.get("detail") or ""), step=step, run_id=run_id, map_index=index,
+            window=Window(start, end) if start is not None and end is not None else None, tries=number,
+        )  # fmt: skip
+        found.setdefault((pipeline, run_id), Unsent(alert))
+    return list(found.values())
+
+
+def undelivered(connection: psycopg.Connection[tuple[Any, ...]]) -> list[Unsent]:
+    """The alerts of the last day that a channel did not take, the oldest first."""
+    if not _has(connection, "alerts"):
+        return []
+    rows = connection.execute(_UNDELIVERED, (TAKEN_OVER_AFTER, _MOST)).fetchall()
+    return [Unsent(_again(key, number, message), channel) for key, number, channel, message in rows]
+
+
+def _has(connection: psycopg.Connection[tuple[Any, ...]], *tables: str) -> bool:
+    names = [f"sluicegate.{table}" for table in tables]
+    found = connection.execute("SELECT count(to_regclass(name)) FROM unnest(%s::text[]) AS name", (names,)).fetchone()
+    return found is not None and found[0] == len(names)
+
+
+def _again(key: str, number: int, message: Mapping[str, Any]) -> Alert:
+    """The alert of which that was the message."""
+    fault, window, run_id = message["fault"], message["window"], message["run_id"] or ""
+    pipeline = message["pipeline"]
+    return Alert(
+        pipeline,
+        _fault(fault),
+        detail=fault["detail"],
+        step=message["step"] or "",
+        run_id=run_id,
+        map_index=-1 if message["map_index"] is None else message["map_index"],
+        window=None if window is None else Window(_moment(window["start"]), _moment(window["end"])),
+        occasion="" if run_id else key.removeprefix(f"{pipeline}/").removesuffix(f"/{fault['code']}"),
+        subject=fault["subject"] or "",
+        said=Severity(message["severity"]),
+        params=message["params"],
+        written=tuple(message["written"]),
+        log=message["log"] or "",
+        playbook=message["playbook"] or "",
+        owner=message["owner"] or "",
+        tries=message["tries"],
+        round=number,
+        at=_moment(message["at"]),
+    )
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _fault(said: Mapping[str, Any]) -> Fault:
+    """That of the catalogue, else what is kept of a fault that a team has defined."""
+    known = CATALOGUE.get(said["code"])
+    if known is not None:
+        return known
+    sentence = said.get("sentence") or "A fault of the pipeline's own."
+    return Fault(
+        said["code"], FaultClass(said["class"]), sentence, said.get("remedy") or "Read the step's log.", frozenset()
+    )

@@ -1,0 +1,130 @@
+"""What is read of a real journal: for the endpoint, and for the watch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from sluicegate.alerts.message import Alert
+from sluicegate.faults import CATALOGUE
+from sluicegate.graph.window import Window
+from sluicegate.health.alerts import late_alert
+from sluicegate.health.journals import read_facts, read_journal
+from sluicegate.health.unsent import unalerted, undelivered
+from sluicegate.ledger.postgres import migrate
+from sluicegate.testing.warehouse import Warehouse
+
+NOW = datetime.now(UTC)
+HOUR = timedelta(hours=1)
+WINDOW = Window(NOW - 24 * HOUR, NOW)
+
+
+@pytest.fixture
+def journal(warehouse: Warehouse) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(warehouse.conninfo, autocommit=True) as connection:
+        with connection.transaction():
+            migrate(connection)
+        yield connection
+
+
+def load(journal: psycopg.Connection[Any], read: int, source: str = "s3://in/a.csv", status: str = "loaded") -> None:
+    journal.execute(
+        "INSERT INTO sluicegate.loads (target, source, source_version, config_digest, status, pipeline, step, read,"
+        " inserted, updated, unchanged, stale, deduplicated, dead, rejected, seconds)"
+        " VALUES ('public.orders', %s, 'v', 'd', %s, 'orders', 'load', %s, %s, 0, 0, 0, 0, 0, 0, 1)",
+        (source, status, read, read),
+    )
+
+
+def alert(journal: psycopg.Connection[Any], sent: Alert, *, age: timedelta = HOUR, at: datetime | None = None) -> None:
+    journal.execute(
+        "INSERT INTO sluicegate.alerts (dedupe_key, channel, pipeline, run_id, fault, severity, group_key, steps,"
+        " message, claimed_by, claimed_at, sent_at, reason) VALUES (%s, 'chat', %s, %s, %s, %s, 'g', '{}', %s, 'x',"
+        " %s, %s, 'HTTP 404')",
+        (
+            sent.dedupe_key, sent.pipeline, sent.run_id or None, sent.code, sent.severity, Jsonb(sent.as_dict()),
+            NOW - age, at,
+        ),
+    )  # fmt: skip
+
+
+def receipt(
+    journal: psycopg.Connection[Any], run_id: str, status: str, *, number: int = 1, code: str | None = None
+) -> None:
+    fault = {} if code is None else {"fault": {"code": code, "class": "data", "detail": "bad"}}
+    journal.execute(
+        "INSERT INTO sluicegate.receipts (pipeline, run_id, step, map_index, try_number, status, started_at, ended_at,"
+        " window_start, window_end, version, document)"
+        " VALUES ('orders', %s, 'load', -1, %s, %s, %s, %s, %s, %s, 1, %s)",
+        (run_id, number, status, NOW - 2 * HOUR, NOW - HOUR, WINDOW.start, WINDOW.end, Jsonb(fault)),
+    )
+
+
+def test_a_journal_says_how_many_records_came_and_what_is_open(journal: psycopg.Connection[Any]) -> None:
+    for read in (100, 101, 99):
+        load(journal, read)
+    load(journal, 7, source="dead-letters:abc")
+    load(journal, 8, status="failed")
+    alert(journal, late_alert("orders", WINDOW, HOUR))
+    alert(journal, late_alert("orders", Window(NOW, NOW), HOUR), age=timedelta(minutes=1))
+    found = read_facts(journal, "warehouse")
+    (loads,), (unsent,) = found.loads, found.alerts
+    assert (loads.pipeline, loads.step, loads.read, loads.before) == ("orders", "load", 99, (101, 100))
+    assert (unsent.channel, unsent.count, unsent.reason) == ("chat", 1, "HTTP 404")
+    assert (found.letters, found.unread) == ((), "")
+
+
+def test_a_database_without_a_ledger_says_nothing(warehouse: Warehouse) -> None:
+    with psycopg.connect(warehouse.conninfo, autocommit=True) as connection:
+        found = read_facts(connection, "warehouse")
+        assert (found.loads, found.letters, found.circuits, found.alerts) == ((), (), (), ())
+        assert (unalerted(connection), undelivered(connection)) == ([], [])
+        assert connection.execute("SELECT to_regnamespace('sluicegate')").fetchone() == (None,)
+
+
+def test_reading_changes_nothing_and_goes_by_the_connection(
+    journal: psycopg.Connection[Any], warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(journal, 5)
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", warehouse.connection)
+    found = read_journal("warehouse")
+    assert found.unread == ""
+    assert [each.read for each in found.loads] == [5]
+
+
+def test_a_run_that_failed_without_an_alert_is_found_once(journal: psycopg.Connection[Any]) -> None:
+    receipt(journal, "alerted", "failed", code="BAD_RECORDS")
+    alert(journal, Alert("orders", CATALOGUE["SCHEMA_MISMATCH"], run_id="alerted"), at=NOW)
+    receipt(journal, "lost", "retrying", code="SCHEMA_MISMATCH")
+    receipt(journal, "lost", "failed", number=2, code="SCHEMA_MISMATCH")
+    receipt(journal, "mended", "failed", code="SCHEMA_MISMATCH")
+    receipt(journal, "mended", "succeeded", number=2)
+    receipt(journal, "ended_by_a_person", "failed")
+    (found,) = unalerted(journal)
+    assert (found.alert.run_id, found.alert.step, found.alert.code) == ("lost", "load", "SCHEMA_MISMATCH")
+    assert found.alert.window == WINDOW
+    assert (found.alert.tries, found.channel) == (2, None)
+
+
+def test_an_alert_that_is_sent_again_is_the_same_alert(journal: psycopg.Connection[Any]) -> None:
+    late = late_alert("orders", WINDOW, HOUR, owner="sales")
+    failed = Alert("orders", CATALOGUE["SCHEMA_MISMATCH"], detail="bad", step="load", run_id="r", window=WINDOW,
+                   params={"a": "b"}, written=("Nothing.",), tries=3)  # fmt: skip
+    alert(journal, late)
+    alert(journal, failed)
+    found = undelivered(journal)
+    assert [each.channel for each in found] == ["chat", "chat"]
+    again = {each.alert.dedupe_key: each.alert for each in found}
+    for before in (late, failed):
+        assert again[before.dedupe_key].as_dict() == before.as_dict()
+
+
+def test_what_is_a_day_old_is_not_sent_any_more(journal: psycopg.Connection[Any]) -> None:
+    alert(journal, replace(late_alert("orders", WINDOW, HOUR), at=NOW - 25 * HOUR))
+    assert undelivered(journal) == []
