@@ -65,6 +65,7 @@ def test_there_are_pipelines_to_check() -> None:
         "docs/checks.md",
         "docs/sources.md",
         "docs/clusters.md",
+        "docs/health.md",
     }
 
 

@@ -56,7 +56,6 @@ class What(StrEnum):
     COMPONENT_DOWN = "component_down"
     JOURNAL_UNREAD = "journal_unread"
     NO_WATCH = "no_watch"
-    CLUSTERS = "orphaned_clusters"
     METADATA_UNREAD = "metadata_unread"
 
 
