@@ -78,6 +78,7 @@ def test_the_store_keeps_the_fault_for_who_recovers() -> None:
         "try_number": 2,
     }
     assert kept["at"].endswith("+00:00")
+    assert kept["read_on"] == "docs/faults.md#too_many_dead_letters"
 
 
 def test_what_is_kept_stays_small_and_shows_its_end() -> None:

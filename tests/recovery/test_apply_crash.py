@@ -198,10 +198,11 @@ def test_a_new_failure_stops_it_and_is_named_with_its_playbook(server: ModelServ
     key = next(key for key in server.airflow.cells if (key.dag, key.task) == ("reader1", "load"))
     server.airflow.cells[key].fails = 1
     server.errors[key] = {"code": "SOURCE_MISSING", "class": "data", "detail": "s3://landing/x.csv is not there"}
+    server.errors[key] |= {"read_on": "docs/faults.md#source_missing"}
     code, said = end(begin(server, plan))
     assert code == 1
     assert "failed reader1.load r1: SOURCE_MISSING" in said
-    assert "playbooks/reader1.md#source_missing" in said
+    assert "-> docs/faults.md#source_missing" in said
     assert server.airflow.cells[next(k for k in server.airflow.cells if k.dag == "report")].state == "failed"
     server.airflow.clear("", key.of, {(key.task, -1)}, "")  # a person mends it
     code, said = end(begin(server, plan))

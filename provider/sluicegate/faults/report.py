@@ -57,7 +57,7 @@ def _where(error: FaultError, code: Sequence[str]) -> Sequence[str]:
     return [place] if isinstance(place, str) and place not in error.detail else []
 
 
-def last_error(error: FaultError, *, try_number: int, at: datetime) -> dict[str, Any]:
+def last_error(error: FaultError, *, read_on: str, try_number: int, at: datetime) -> dict[str, Any]:
     """What is kept of `error`: JSON, at most about 6 kB, without secrets."""
     facts = redact_facts(error.facts)
     if len(json.dumps(facts, default=str).encode()) > _FACTS_BYTES:
@@ -67,6 +67,7 @@ def last_error(error: FaultError, *, try_number: int, at: datetime) -> dict[str,
         "class": str(error.fault.kind),
         "detail": _shortened(redact(error.detail)),
         "facts": facts,
+        "read_on": read_on,
         "at": at.isoformat(timespec="seconds"),
         "try_number": try_number,
     }
@@ -82,17 +83,18 @@ def report(
 ) -> None:
     """Log `error` with its remedy, keep it under `LAST_ERROR` in the task's state store, and leave its `FaultKey`."""
     log.error("%s", describe(error, playbook=playbook, cause=cause))
-    _keep(error, context)
+    _keep(error, context, section(error.code, playbook))
     _index(error, context, subject)
 
 
-def _keep(error: FaultError, context: Mapping[str, Any]) -> None:
+def _keep(error: FaultError, context: Mapping[str, Any], read_on: str) -> None:
     store = context.get("task_state_store")
     if store is None:
         return
     try:
         try_number = int(getattr(context.get("ti"), "try_number", None) or 1)
-        store.set(LAST_ERROR, last_error(error, try_number=try_number, at=datetime.now(UTC)))
+        kept = last_error(error, read_on=read_on, try_number=try_number, at=datetime.now(UTC))
+        store.set(LAST_ERROR, kept)
     except Exception as unstored:
         log.warning("The fault could not be kept in the task's state store: %s", redact(repr(unstored)))
 

@@ -393,7 +393,8 @@ class Loader:
         if not request.dry_run:
             session.commit()
         report = self._account.report("failed", table, parts, prepared.counts, prepared.reasons)
-        log.error("%s", report.line())
+        if not prepared.failure.where:  # which says it with the places
+            log.error("%s", report.line())
         prepared.failure.facts["report"] = report.as_dict()
         raise prepared.failure
 

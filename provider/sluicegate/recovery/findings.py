@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluicegate.api.errors import ApiError
-from sluicegate.faults.section import playbook_section
 from sluicegate.recovery.definition import InstanceKey, Plan
 from sluicegate.recovery.progress import Finding, Outcome
 
@@ -100,7 +99,7 @@ def _failure(finding: Finding, last_error: LastError) -> Failure:
     if not code:
         return failure
     detail = str(found.get("detail") or "")
-    return Failure(finding.key, finding.state, code, detail, playbook_section(finding.key.dag, code))
+    return Failure(finding.key, finding.state, code, detail, str(found.get("read_on") or ""))
 
 
 def _count(number: int, words: str) -> list[str]:
