@@ -11,7 +11,7 @@ from sluicegate.api import Bearer, Client, Refused, Runs
 from sluicegate.api.answers import DagRun
 from sluicegate.api.errors import RunFailed, UnexpectedAnswer, WrongParam
 from sluicegate.api.paging import by_search
-from sluicegate.api.run_and_wait import params_of, run_pipeline, wait_until_finished
+from sluicegate.api.run_and_wait import run_pipeline, wait_until_finished
 from tests.api.conftest import Server
 
 RUN = {
@@ -138,27 +138,6 @@ def test_a_backfill_waits_for_the_one_before(server: Server, client: Client, mon
     assert len(server.paths("POST")) == 3
 
 
-def test_a_value_is_text_or_json_by_its_param() -> None:
-    schemas = {"file": {"type": "string"}, "days": {"type": "integer"}, "day": {"type": ["null", "string"]}}
-    assert params_of(["file=7", "days=7", "day=7"], schemas) == {"file": "7", "days": 7, "day": "7"}
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("file", "not name=value"),
-        ("fiel=a", "no param fiel.\nDid you mean file?"),
-        ("zzzzz=a", "It has days, file."),
-        ("days=seven", "'seven' is not a value of days, which is integer"),
-    ],
-)
-def test_a_param_that_cannot_be_meant_is_wrong_use(text: str, words: str) -> None:
-    with pytest.raises(WrongParam) as caught:
-        params_of([text], {"file": {"type": "string"}, "days": {"type": "integer"}})
-    assert words in str(caught.value)
-    assert caught.value.exit_code == 2
-
-
 def answers_of_a_run(server: Server, state: str, tasks: list[dict[str, object]]) -> None:
     """Whatever the id that the client chooses: the server repeats it."""
 
@@ -175,7 +154,9 @@ def answers_of_a_run(server: Server, state: str, tasks: list[dict[str, object]])
             return 200, {self._name: entries, "next_cursor": None}
 
     server.answers |= {
-        "GET /dags/a/details": [(200, {"params": {}})],
+        "GET /dags/a/details": [
+            (200, {"params": {}, "has_import_errors": False, "is_stale": False, "is_paused": False})
+        ],
         "POST /dags/a/dagRuns": [(200, RUN)],
         "POST /dags/~/dagRuns/list": Run("dag_runs", [RUN | {"state": state}]),
         "GET /dags/~/dagRuns/~/taskInstances": Run("task_instances", tasks),
@@ -209,7 +190,11 @@ def test_a_failed_run_shows_the_end_of_its_log_and_is_an_error(server: Server, c
 
 
 def test_a_pipeline_that_airflow_has_not_is_wrong_use(server: Server, client: Client) -> None:
-    server.answers["GET /dags/a/details"] = [(404, {"detail": "no"})]
+    server.answers |= {
+        "GET /dags/a/details": [(404, {"detail": "no"})],
+        "GET /importErrors": [(200, {"import_errors": [], "total_entries": 0})],
+        "GET /dags": [(200, {"dags": [], "total_entries": 0})],
+    }
     with pytest.raises(WrongParam, match="Airflow has no pipeline a"):
         list(run_pipeline(client, "a", []))
 

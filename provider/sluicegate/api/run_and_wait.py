@@ -1,18 +1,18 @@
-"""Starting a run and waiting for its end: its params from text, and what its tasks reported."""
+"""Starting a run and waiting for its end, with what its tasks reported."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 
 from sluicegate.api.answers import DagRun, TaskInstance
 from sluicegate.api.client import Client
-from sluicegate.api.errors import ApiError, RunFailed, WrongParam
+from sluicegate.api.errors import ApiError, RunFailed
+from sluicegate.api.params import given_params
 from sluicegate.api.runs import Runs
+from sluicegate.api.trigger import Trigger
 
-__all__ = ["params_of", "run_pipeline", "wait_until_finished"]
+__all__ = ["run_pipeline", "wait_until_finished"]
 
 
 def wait_until_finished(
@@ -43,40 +43,16 @@ def wait_until_finished(
         time.sleep(poll)
 
 
-def params_of(texts: Sequence[str], schemas: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
-    """`name=value` texts as a run's params. A value is text where the param may be a string, else JSON.
-
-    :raises WrongParam: for a text that is not such a pair, an unknown name, or a value that is not JSON.
-    """
-    params: dict[str, object] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise WrongParam(f"{text!r} is not name=value.", "Write for example -p file=people.csv")
-        if name not in schemas:
-            near = get_close_matches(name, schemas, n=1)
-            known = f"It has {', '.join(sorted(schemas))}." if schemas else "It has none."
-            raise WrongParam(f"The pipeline has no param {name}.", f"Did you mean {near[0]}?" if near else known)
-        kinds = schemas[name].get("type", "string")
-        try:
-            params[name] = value if "string" in (kinds if isinstance(kinds, list) else [kinds]) else json.loads(value)
-        except ValueError as error:
-            raise WrongParam(f"{value!r} is not a value of {name}, which is {kinds}.", "Write it as JSON.") from error
-    return params
-
-
 def run_pipeline(client: Client, pipeline: str, texts: Sequence[str], timeout: float = 600) -> Iterator[str]:
     """Start a run and wait for it; a line for every task that ended, with what a load reports.
 
-    :raises WrongParam: when there is no such pipeline or param.
+    :raises WrongParam: when there is no such pipeline, it is paused, or its params are wrong.
     :raises RunFailed: when a task fails.
     :raises ApiError: when it takes longer than `timeout` seconds, and as `Client` does.
     """
+    form = Trigger.of(client, pipeline).form
     runs = Runs(client, [pipeline])
-    schemas = runs.params(pipeline)
-    if schemas is None:
-        raise WrongParam(f"Airflow has no pipeline {pipeline}.", "`sluicegate check` may say why.")
-    run_id = runs.trigger(pipeline, params_of(texts, schemas))
+    run_id = runs.trigger(pipeline, form.checked(given_params(texts, {}, form)))
     try:
         [run] = wait_until_finished(runs, {pipeline: 1}, on_change=lambda *_: None, timeout=timeout, only=run_id)
     except TimeoutError as error:

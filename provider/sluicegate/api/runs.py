@@ -62,14 +62,6 @@ class Runs:
         events = [str(entry["event"]) if isinstance(entry, dict) else str(entry) for entry in content or []]
         return [line for event in events for line in event.splitlines()][-lines:]
 
-    def params(self, dag_id: str) -> dict[str, Mapping[str, object]] | None:
-        """The JSON Schemas of a DAG's params, or None where Airflow has no such DAG."""
-        answer = self._client.find(path("dags", dag_id, "details"))
-        if answer is None:
-            return None
-        params = Fields(answer).mapping("params")
-        return {name: Fields(param).mapping("schema") for name, param in params.items()}
-
     def trigger(self, dag_id: str, conf: Mapping[str, object]) -> str:
         """Start a run without a window; its id.
 

@@ -25,6 +25,7 @@ _COMMANDS = {
     "dead-letters": Entry("dead_letters", "app", "List, show, replay or close the records that loads have set aside."),
     "health": Entry("health", "health", "Show what is late, failing or stalled, and what to do about it."),
     "import": Entry("migrate", "app", "Turn the files of another DAG factory into pipeline files."),
+    "trigger": Entry("trigger", "trigger", "Start a run of a pipeline, once, with checked params; follow it."),
     "schema": Entry("schema", "schema", "Print the JSON Schema of a pipeline file, for editors."),
     "graph": Entry("graph", "graph", "Draw the pipelines with their steps and datasets: SVG, PNG, Mermaid."),
     "recover": Entry("recover", "app", "Run again what failed, in order: plan it, carry it out, see how far it is."),

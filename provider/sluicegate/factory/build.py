@@ -16,7 +16,7 @@ from airflow.sdk import TaskGroup
 from sluicegate.factory.arguments.coerce import Typist
 from sluicegate.factory.arguments.operators import dag_argument_diagnostics, typed_dag_arguments
 from sluicegate.factory.callbacks import call_back
-from sluicegate.factory.dag import dag_arguments, trigger_form
+from sluicegate.factory.dag import dag_arguments, trigger_facts, trigger_form
 from sluicegate.factory.deadline import deadline_of
 from sluicegate.factory.docs import doc_md, playbook_page, playbooks_folder
 from sluicegate.factory.fault_rules import fault_rules
@@ -108,7 +108,7 @@ def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, An
             [UnplacedDiagnostic(where, "dag", message, key=True)],
         )
     # Their defaults were checked when the file was read: the DAG would check them by JSON Schema at every parse.
-    dag.params.update(trigger_form(pipeline.params, pipeline.trigger.at_most))
+    dag.params.update(trigger_form(pipeline.params, trigger_facts(pipeline)))
     dag.pipeline = pipeline
     return dag, arguments, []
 

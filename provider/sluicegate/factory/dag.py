@@ -11,10 +11,9 @@ from airflow.sdk import CronDataIntervalTimetable, Param
 
 from sluicegate.pipeline.keys.model import Param as PipelineParam
 from sluicegate.pipeline.keys.model import Pipeline, Schedule
-from sluicegate.pipeline.text.quantities import Rate
-from sluicegate.runtime.marks import AT_MOST
+from sluicegate.runtime.marks import AT_MOST, WINDOW_TIMEZONE
 
-__all__ = ["MAX_ACTIVE_RUNS", "dag_arguments", "schedule_arguments", "trigger_form"]
+__all__ = ["MAX_ACTIVE_RUNS", "dag_arguments", "schedule_arguments", "trigger_facts", "trigger_form"]
 
 MAX_ACTIVE_RUNS = 16
 """Runs of one pipeline at once, unless it says otherwise. Airflow's own default, written out: a run that
@@ -60,10 +59,10 @@ def schedule_arguments(schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def trigger_form(params: Mapping[str, PipelineParam], at_most: Rate | None = None) -> dict[str, Param]:
+def trigger_form(params: Mapping[str, PipelineParam], facts: Mapping[str, str] | None = None) -> dict[str, Param]:
     """The typed fields of the form that starts a run, and our two switches behind them.
 
-    :param at_most: kept beside the switch `force`, where `sluicegate trigger` finds it over REST
+    :param facts: kept beside the switch `force`, where `sluicegate trigger` finds them over REST
     """
     form = {name: Param(each.default, each.description, schema=_schema(each)) for name, each in params.items()}
     form["dry_run"] = Param(
@@ -74,15 +73,24 @@ def trigger_form(params: Mapping[str, PipelineParam], at_most: Rate | None = Non
     form["force"] = Param(
         default=False,
         description="Load again what was loaded already.",
-        schema={"type": "boolean"} | ({AT_MOST: str(at_most)} if at_most is not None else {}),
+        schema={"type": "boolean", **(facts or {})},
     )
     return form
 
 
+def trigger_facts(pipeline: Pipeline) -> dict[str, str]:
+    """What `sluicegate trigger` has to know of a pipeline, and Airflow does not keep."""
+    facts = {} if pipeline.schedule.timezone == "UTC" else {WINDOW_TIMEZONE: pipeline.schedule.timezone}
+    at_most = pipeline.trigger.at_most
+    return facts if at_most is None else facts | {AT_MOST: str(at_most)}
+
+
 def _schema(param: PipelineParam) -> dict[str, Any]:
-    """JSON Schema; a default of null makes null a valid value, else a scheduled DAG would be refused."""
+    """JSON Schema; a default of null makes null a valid value, else a scheduled DAG would be refused. Without a default
+    null stays wrong: so Airflow refuses a run that does not say it.
+    """
     schema = dict(param.json_schema)
-    if param.default is not None:
+    if param.default is not None or param.required:
         return schema
     kind = schema.get("type")
     if kind is not None:

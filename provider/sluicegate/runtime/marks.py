@@ -7,10 +7,13 @@ from datetime import datetime
 
 from sluicegate.graph.window import Window
 
-__all__ = ["AT_MOST", "RECOVERY_KEY", "RUN_XCOM_KEY", "RunMark", "is_forced", "plan_of"]
+__all__ = ["AT_MOST", "RECOVERY_KEY", "RUN_XCOM_KEY", "WINDOW_TIMEZONE", "RunMark", "is_forced", "plan_of"]
 
 AT_MOST = "sluicegate_at_most"
 """A keyword of our own in the JSON Schema of a pipeline's param `force`: how often `sluicegate trigger` starts it."""
+
+WINDOW_TIMEZONE = "sluicegate_timezone"
+"""Another one there: the time zone of the pipeline's windows, where it is not UTC."""
 
 RUN_XCOM_KEY = "sluicegate_run"
 """The XCom of every step that has `RunMark.value`."""
