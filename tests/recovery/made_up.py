@@ -123,6 +123,9 @@ class MadeUp:
     def emitted(self, run: RunKey) -> Sequence[Emitted]:
         return self.events.get(run, [])
 
+    def read_on(self, failure: InstanceKey) -> str:
+        return f"playbooks/{failure.dag}.md#{self.faults[failure].code.lower()}"
+
     def starts(self, dag: str, assets: Collection[int]) -> bool:
         return self.needs.get(dag, frozenset()) <= set(assets)
 

@@ -60,13 +60,14 @@ def many(pipelines: int, days: int) -> MadeUp:
 
 @pytest.mark.parametrize(("pipelines", "days"), [(1, 1), (20, 1), (150, 1), (30, 4)])
 def test_the_number_of_calls_is_that_of_the_docs(pipelines: int, days: int) -> None:
-    """4 + ceil(D/100) + G + ceil(F/100), and a call for each DAG of which several runs failed."""
+    """4 + ceil(D/100) + G + ceil(F/100), a call for each DAG of which several runs failed, and one for each cause."""
     client = RestOf(many(pipelines, days))
     found = plan(client)
     assert len(found.runs) == pipelines * days
     groups, faults = 1, pipelines * days
     tasks = pipelines if days > 1 else 0
-    expected = 4 + math.ceil(pipelines / 100) + groups + math.ceil(faults / 100) + tasks
+    causes = min(20, len(found.causes))
+    expected = 4 + math.ceil(pipelines / 100) + groups + math.ceil(faults / 100) + tasks + causes
     assert len(client.calls) == expected
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from sluicegate.faults.section import playbook_section
 from sluicegate.recovery.chosen import Choice, Chosen, by_run, choose, why_nothing_runs
 from sluicegate.recovery.definition import (
     Action,
@@ -35,6 +34,10 @@ __all__ = ["build", "build_of"]
 
 Group = tuple[str, str, str]
 """What failures with one reason have in common: a fault and its subject, or a DAG and its task."""
+
+
+_LINKED = 20
+"""Of how many causes, the largest first, Airflow is asked where to read on: a call each."""
 
 
 def build(night: Night, request: Request, details: Details, *, server: Server, by: str, now: datetime) -> Plan:
@@ -67,7 +70,7 @@ def build_of(
     night, of_triggers = triggered_runs(chosen, night, details)
     of_assets, resets = asset_events(chosen, night, details)
     links, wave_of = ordered(chosen, night, details, [*links, *of_triggers, *of_assets])
-    causes, cause_of = _causes(chosen.choices, night, links)
+    causes, cause_of = _causes(chosen.choices, night, links, details)
     instances = _instances(chosen.choices, wave_of, cause_of)
     chosen.warnings += failures_outside(chosen, night, details)
     load = _load(instances, chosen.choices, night)
@@ -172,7 +175,7 @@ def _runs(instances: tuple[PlannedInstance, ...], night: Night) -> tuple[Planned
 
 
 def _causes(
-    choices: Mapping[InstanceKey, Choice], night: Night, links: list[Link]
+    choices: Mapping[InstanceKey, Choice], night: Night, links: list[Link], details: Details
 ) -> tuple[tuple[Cause, ...], dict[InstanceKey, int]]:
     """What failed, grouped by reason; the largest group first, those that follow from another after it."""
     groups: dict[Group, list[InstanceKey]] = {}
@@ -194,7 +197,8 @@ def _causes(
     for name in order:
         keys, parent = groups[name], because.get(name)
         fault = night.faults.get(keys[0])
-        causes.append(_cause(name, keys, fault, None if parent is None else place[parent]))
+        read_on = details.read_on(keys[0]) if fault is not None and place[name] < _LINKED else ""
+        causes.append(_cause(name, keys, fault, read_on, None if parent is None else place[parent]))
     return tuple(causes), {key: place[name] for name, keys in groups.items() for key in keys}
 
 
@@ -227,7 +231,7 @@ def _followed(groups: Mapping[Group, list[InstanceKey]], links: list[Link]) -> d
     return found
 
 
-def _cause(name: Group, keys: list[InstanceKey], fault: FaultSeen | None, because: int | None) -> Cause:
+def _cause(name: Group, keys: list[InstanceKey], fault: FaultSeen | None, read_on: str, because: int | None) -> Cause:
     runs = len({key.of for key in keys})
     first = keys[0]
     if fault is None:
@@ -237,7 +241,7 @@ def _cause(name: Group, keys: list[InstanceKey], fault: FaultSeen | None, becaus
         code=fault.code,
         kind=fault.kind,
         subject=fault.subject,
-        playbook=playbook_section(min(key.dag for key in keys), fault.code),
+        playbook=read_on,
         runs=runs,
         because=because,
     )

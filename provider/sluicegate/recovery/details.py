@@ -13,9 +13,10 @@ from sluicegate.api.client import Client, Query, path
 from sluicegate.api.errors import Refused
 from sluicegate.api.paging import by_offset
 from sluicegate.recovery.answers import instance_of, run_of
-from sluicegate.recovery.definition import RunKey
+from sluicegate.recovery.definition import InstanceKey, RunKey
 from sluicegate.recovery.night import Awaited, Emitted, Instance, Run, Task
 from sluicegate.recovery.read import all_instances
+from sluicegate.recovery.site_rest import last_error
 
 __all__ = ["RestDetails"]
 
@@ -114,6 +115,10 @@ class RestDetails:
                 for each in entries
             ]
         return self._emitted[run]
+
+    def read_on(self, failure: InstanceKey) -> str:
+        found = last_error(self._client, failure).get("read_on")
+        return found if isinstance(found, str) else ""
 
     def starts(self, dag: str, assets: Collection[int]) -> bool:
         if dag not in self._expressions:

@@ -174,6 +174,10 @@ class Details(Protocol):
         """The asset events of a run."""
         ...
 
+    def read_on(self, failure: InstanceKey) -> str:
+        """Where the log of the last failure says to read on; nothing where it is not known."""
+        ...
+
     def starts(self, dag: str, assets: Collection[int]) -> bool:
         """Whether these assets, by their ids, start a DAG without any other."""
         ...

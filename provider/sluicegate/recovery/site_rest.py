@@ -17,7 +17,7 @@ from sluicegate.recovery.definition import InstanceKey, PlannedRun, RunKey
 from sluicegate.recovery.site import Seen
 from sluicegate.runtime.marks import RECOVERY_KEY
 
-__all__ = ["RestSite"]
+__all__ = ["RestSite", "last_error"]
 
 _FORBIDDEN, _NOT_FOUND = 403, 404
 _FEW = 2
@@ -80,10 +80,8 @@ class RestSite:
         return {RunKey(each.text("dag_id"), each.text("dag_run_id")) for each in found} & set(runs)
 
     def last_error(self, key: InstanceKey) -> Mapping[str, object]:
-        """What a step of ours has left about its last failure; empty where there is nothing."""
-        answer = self._client.find(_store(key, "last_error"), {"map_index": key.index})
-        value = {} if answer is None else Fields(answer).value("value")
-        return value if isinstance(value, dict) else {}
+        """See the function of that name."""
+        return last_error(self._client, key)
 
     def _instances_of(self, run: RunKey) -> Iterator[Seen]:
         where = path("dags", run.dag, "dagRuns", run.run, "taskInstances")
@@ -192,6 +190,13 @@ def _seen(entry: object) -> Seen:
 
 def _of(key: InstanceKey) -> str:
     return path("dags", key.dag, "dagRuns", key.run, "taskInstances", key.task)
+
+
+def last_error(client: Client, key: InstanceKey) -> Mapping[str, object]:
+    """What a step of ours has left about its last failure; empty where there is nothing."""
+    answer = client.find(_store(key, "last_error"), {"map_index": key.index})
+    value = {} if answer is None else Fields(answer).value("value")
+    return value if isinstance(value, dict) else {}
 
 
 def _store(key: InstanceKey, name: str) -> str:
