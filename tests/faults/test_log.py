@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import BaseOperator
 from airflow.sdk.execution_time import comms, task_runner
 from airflow.sdk.execution_time.context import set_current_context
 
@@ -18,7 +19,7 @@ from sluicegate.faults import FaultError, fault
 from sluicegate.faults.layout import FIRST, WIDTH, block
 from sluicegate.graph.window import Window
 from sluicegate.runtime.dag import PipelineDAG
-from sluicegate.runtime.operator import StepOperator
+from sluicegate.runtime.operator import StepOperator, as_step
 from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.testing.step import StepInstance
 from sluicegate.testing.supervisor import Supervisor
@@ -236,6 +237,19 @@ def test_what_nobody_foresaw_keeps_its_traceback(error: Exception | None, monkey
     state, left, log = ended(in_dag(lambda: Raising(task_id="load", error=error or ValueError())))
     assert (state, left.code) == ("failed", "UNKNOWN" if error else "CODE_BROKEN")
     assert [event for event, _ in log.events("exception")] == ["Task failed with exception"]
+
+
+def test_an_operator_that_is_not_ours_is_described_and_keeps_its_error(caplog: pytest.LogCaptureFixture) -> None:
+    class Foreign(BaseOperator):
+        def execute(self, context: Any) -> None:
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    state, left, log = ended(in_dag(lambda: as_step(Foreign)(task_id="shout", retries=1)), retries_left=True)
+    assert (state, type(left)) == ("up_for_retry", ConnectionRefusedError)
+    assert [event for event, _ in log.events("exception")] == ["Task failed with exception"]
+    lines = report_in(caplog)
+    assert lines[0].startswith("NETWORK (transient): ")
+    assert labels(lines)[:4] == ["where", "what happened", "what to do", "read on"]
 
 
 def test_a_traceback_is_there_on_wish(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from sluicegate.faults.redact import redact, redact_facts, secrets_in
 from sluicegate.faults.section import Playbook, section
 from sluicegate.faults.shape import chain, summary
 
-__all__ = ["LAST_ERROR", "describe", "forget", "last_error", "report", "reported"]
+__all__ = ["LAST_ERROR", "describe", "described", "forget", "last_error", "report", "reported"]
 
 LAST_ERROR = "last_error"
 """Key in the task state store. REST shows no exception's text, so a recovery reads it there."""
@@ -168,6 +168,18 @@ def reported(
         found = classify(error)
         told(found, error)
         raise leaving(found, error) from error
+
+
+@contextmanager
+def described(*, playbook: Playbook) -> Iterator[None]:
+    """Around the work of an operator that is not ours: its error is in the log as a fault is, and stays what it is."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, _control_flow()):
+            _mask_traceback(error)
+            log.error("%s", describe(classify(error), playbook=playbook, cause=error))
+        raise
 
 
 def _limit(context: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError, fault
-from sluicegate.faults.report import forget, reported
+from sluicegate.faults.report import described, forget, reported
 from sluicegate.faults.retry import FaultRetryPolicy
 from sluicegate.faults.rules import own_rules, ruled
 from sluicegate.faults.section import Playbook
@@ -289,14 +289,26 @@ def as_step(operator: type[BaseOperator]) -> type[BaseOperator]:
             super().pre_execute(context)
 
         def execute(self, context: Context) -> Any:
-            with living(Life(self, context, _step_of(self, context))), by_own_rules(context):
+            with _observed(self, context):
                 return super().execute(context)
 
         def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-            with living(Life(self, context, _step_of(self, context), resumed=True)), by_own_rules(context):
+            with _observed(self, context, resumed=True):
                 return super().resume_execution(next_method, next_kwargs, context)
 
     return _called_as(operator, Step)
+
+
+@contextmanager
+def _observed(task: BaseOperator, context: Context, *, resumed: bool = False) -> Iterator[None]:
+    """Around the work of an `operator:` step."""
+    playbook = Playbook.of(task.get_dag(), task.dag_id)
+    with (
+        living(Life(task, context, _step_of(task, context), resumed)),
+        described(playbook=playbook),
+        by_own_rules(context),
+    ):
+        yield
 
 
 def _step_of(task: BaseOperator, context: Context) -> StepContext:
