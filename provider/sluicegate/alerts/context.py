@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sluicegate.alerts.message import Alert
@@ -13,6 +12,7 @@ from sluicegate.faults import FaultError, classify, fault, redact
 from sluicegate.faults.redact import redact_facts
 from sluicegate.faults.section import Playbook, section
 from sluicegate.runtime.operator import run_window
+from sluicegate.runtime.secrets import hide_params, secret_params
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -36,7 +36,7 @@ def alert_of(context: Context, *, pipeline: str, owner: str = "") -> Alert | Non
         return None
     ti, task, dag = context["ti"], context["task"], context.get("dag")
     error = _error(context)
-    secrets = _hide_params(context)
+    secrets = hide_params(context)
 
     def clean(words: str) -> str:
         return masked(words, secrets)
@@ -134,33 +134,12 @@ def _subject(task: Any, error: FaultError) -> str:
     return (_or_none(lambda: str(subject(error))) or "") if callable(subject) else ""
 
 
-def _hide_params(context: Context) -> frozenset[str]:
-    """The values of the params whose schema says that they are passwords, hidden in Airflow's logs as well."""
-    from airflow.sdk.log import mask_secret
-
-    secrets = {str(value) for name, value in _given(context).items() if value and _is_password(context, name)}
-    for secret in secrets:
-        with suppress(Exception):
-            mask_secret(secret)
-    return frozenset(secrets)
-
-
 def _params(context: Context, secrets: frozenset[str]) -> dict[str, Any]:
-    given = {name: value for name, value in _given(context).items() if name not in _OURS or value}
-    hidden = {name: _MASK if value and _is_password(context, name) else value for name, value in given.items()}
-    clean = redact_facts(hidden)
+    params = _or_none(lambda: dict(context.get("params") or {})) or {}
+    given = {name: value for name, value in params.items() if name not in _OURS or value}
+    clean = redact_facts(given | dict.fromkeys(secret_params(context), _MASK))
     assert isinstance(clean, dict)
     return {name: masked(value, secrets) if isinstance(value, str) else value for name, value in clean.items()}
-
-
-def _given(context: Context) -> Mapping[str, Any]:
-    return _or_none(lambda: dict(context.get("params") or {})) or {}
-
-
-def _is_password(context: Context, name: str) -> bool:
-    dag: Any = context.get("dag")
-    schema = _or_none(lambda: dag.params.get_param(name).schema) or {}
-    return schema.get("format") == "password" or bool(schema.get("writeOnly"))
 
 
 def _into(task: Any) -> str:

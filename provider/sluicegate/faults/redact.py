@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-__all__ = ["redact", "redact_facts", "secrets_in"]
+__all__ = ["MASK", "is_secret", "redact", "redact_facts", "secrets_in"]
 
 MASK = "***"
 _TELLING = "passw(?:or)?d|passphrase|secret|token|api_?key|access_?key|private_?key"
@@ -71,6 +71,11 @@ def redact_facts(value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     return redact(str(value))
+
+
+def is_secret(name: str, schema: Mapping[str, object]) -> bool:
+    """Whether the value of a param is a secret, by its JSON Schema (`format: password`, `writeOnly`) or its name."""
+    return schema.get("format") == "password" or schema.get("writeOnly") is True or _telling(name)
 
 
 def _telling(key: str) -> bool:

@@ -94,7 +94,7 @@ def _keep(error: FaultError, context: Mapping[str, Any], read_on: str) -> None:
     try:
         try_number = int(getattr(context.get("ti"), "try_number", None) or 1)
         kept = last_error(error, read_on=read_on, try_number=try_number, at=datetime.now(UTC))
-        store.set(LAST_ERROR, kept)
+        store.set(LAST_ERROR, _without_known_secrets(kept))
     except Exception as unstored:
         log.warning("The fault could not be kept in the task's state store: %s", redact(repr(unstored)))
 
@@ -104,7 +104,8 @@ def _index(error: FaultError, context: Mapping[str, Any], subject: str) -> None:
     if push is None:
         return
     try:
-        push(key=FaultKey.to(error.fault, subject).key, value={"code": error.code, "class": str(error.fault.kind)})
+        key = FaultKey.to(error.fault, str(_without_known_secrets(subject))).key
+        push(key=key, value={"code": error.code, "class": str(error.fault.kind)})
     except Exception as unlisted:
         log.warning("The fault could not be left as an XCom: %s", redact(repr(unlisted)))
 
@@ -223,6 +224,13 @@ def _mask_traceback(error: BaseException) -> None:
             mask_secret(secret)
     except Exception as unmasked:
         log.debug("Secrets of a traceback could not be masked: %s", type(unmasked).__name__)
+
+
+def _without_known_secrets(value: Any) -> Any:
+    """`value` without what Airflow knows for a secret in this process: passwords of connections, secret params."""
+    from airflow.sdk.log import redact as redact_known  # type: ignore[attr-defined]  # imported there for its own logs
+
+    return redact_known(value)
 
 
 def _shortened(text: str) -> str:

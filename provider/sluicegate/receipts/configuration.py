@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from sluicegate.faults.redact import redact_facts
+from sluicegate.faults.redact import MASK, is_secret, redact_facts
 from sluicegate.pipeline.keys.base import Mark
 from sluicegate.pipeline.keys.model import Pipeline
 from sluicegate.pipeline.text.quantities import format_duration
@@ -47,6 +47,7 @@ def configuration_of(pipeline: Pipeline, environment: Mapping[str, str]) -> dict
     leaves = {
         way: _kept(value, hidden) for name, each in sorted(said.items()) for way, value in _leaves(_plain(each), name)
     }
+    leaves |= dict.fromkeys(leaves.keys() & _secret_defaults(pipeline), MASK)
     masked = {way: _masked(way, value) for way, value in leaves.items()}
     return masked if len(masked) <= _MOST else _coarser(masked)
 
@@ -111,6 +112,10 @@ def _kept(value: Any, hidden: Iterable[tuple[str, str]]) -> Any:
     if len(text := json.dumps(value, ensure_ascii=False, default=str)) <= _LONGEST:
         return value
     return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]} ({len(text):,} characters)"
+
+
+def _secret_defaults(pipeline: Pipeline) -> set[str]:
+    return {f"params.{name}.default" for name, param in pipeline.params.items() if is_secret(name, param.json_schema)}
 
 
 def _masked(way: str, value: Any) -> Any:

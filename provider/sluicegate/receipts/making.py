@@ -13,7 +13,7 @@ from typing import Any
 
 import sluicegate
 from sluicegate.faults.errors import FaultError
-from sluicegate.faults.redact import redact, redact_facts
+from sluicegate.faults.redact import is_secret, redact, redact_facts
 from sluicegate.pipeline.keys.model import Pipeline
 from sluicegate.pipeline.text.digest import defaults_of, digest_of, texts_of
 from sluicegate.receipts.code import files_of, named_files, packages_of
@@ -93,16 +93,12 @@ def presentable(document: Mapping[str, Any], mask: Callable[[str], str]) -> dict
 def _params(known: Known) -> dict[str, Any]:
     """Those of the run but for the switches, which have places of their own."""
     said = {} if known.pipeline is None else known.pipeline.params
-    hidden = {name for name, param in said.items() if _is_secret(param.json_schema)}
+    hidden = {name for name, param in said.items() if is_secret(name, param.json_schema)}
     return {
         name: "***" if name in hidden and value is not None else value
         for name, value in known.params.items()
         if name not in {"dry_run", "force"}
     }
-
-
-def _is_secret(schema: Mapping[str, Any]) -> bool:
-    return schema.get("format") == "password" or schema.get("writeOnly") is True
 
 
 def _code(known: Known) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from sluicegate.graph.location import Location
 from sluicegate.graph.window import Window
 from sluicegate.runtime.lifecycle import Life, living, unbegun
 from sluicegate.runtime.marks import RECOVERY_KEY, RUN_XCOM_KEY, RunMark, is_forced, plan_of
+from sluicegate.runtime.secrets import hide_params
 from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.runtime.subject import Place, places, subject_of
 
@@ -188,6 +189,7 @@ class StepOperator(BaseOperator):
         if parent is not self:
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
             return
+        hide_params(context)
         self._reads = {place: field for field in self.sources for place in places(getattr(self, field))}
         with self._preparing(context):
             window = run_window(context).in_zone(self.timezone)
@@ -353,6 +355,7 @@ def before_operator_step(context: Context) -> None:
     """Before an operator that is not ours runs, as its `pre_execute`: mark the run as our own steps do, and leave
     the step out of a dry run (AirflowSkipException).
     """
+    hide_params(context)
     mark_run(context)
     if (context.get("params") or {}).get("dry_run"):
         raise AirflowSkipException("a dry run leaves `operator:` steps out: they cannot be taken back")
