@@ -12,7 +12,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTerminated
 from airflow.serialization.serialized_objects import DagSerialization
 
 from sluicegate.alerts.callback import AlertCallback
-from sluicegate.faults import fault
+from sluicegate.faults import Fault, FaultClass, fault
+from sluicegate.faults.rules import FaultRule
 from tests.alerts.servers import Http
 from tests.discovery.conftest import root
 from tests.factory.files import dags_of, write
@@ -156,6 +157,15 @@ def test_a_step_that_fails_by_decision_sends_one(dag: Any, http: Http) -> None:
     fail(dag, "own", AirflowFailException("the partner has closed"))
     [alert] = http.bodies
     assert "the partner has closed" in alert["fault"]["detail"]
+
+
+def test_a_pipeline_s_own_rule_says_which_fault_and_how_bad_it_is(dag: Any, http: Http) -> None:
+    closed = Fault("PARTNER_CLOSED", FaultClass.DATA, "The partner is closed.", "Ask them.", frozenset())
+    dag.fault_rules = (FaultRule(matches="at six", fault=closed, severity="critical"),)
+    fail(dag, "own", RuntimeError("come back at six"))
+    [alert] = http.bodies
+    assert (alert["fault"]["code"], alert["severity"]) == ("PARTNER_CLOSED", "critical")
+    assert alert["fault"]["remedy"] == "Ask them."
 
 
 def test_a_task_whose_worker_died_has_an_alert_from_the_dag_processor(dag: Any, http: Http) -> None:

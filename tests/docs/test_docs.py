@@ -58,6 +58,7 @@ def named(each: Page) -> str:
 
 def test_there_are_pipelines_to_check() -> None:
     assert {each.name for each in WITH_PIPELINES} == {
+        "docs/alerts.md",
         "docs/targets.md",
         "README.md",
         "docs/author.md",
@@ -244,7 +245,7 @@ def test_the_first_command_of_the_guide_finds_nothing_wrong_but_what_the_guide_s
     done = CliRunner().invoke(app, words[1:])
     assert done.exit_code == 0
     said = set(re.findall(r"^\| `(no-[a-z-]+)` \|", page("author.md").text, re.MULTILINE))
-    assert said == {"no-owner", "no-fresh-within", "no-checks", "no-playbook"}
+    assert said == {"no-owner", "no-alerts", "no-fresh-within", "no-checks", "no-playbook"}
     assert set(re.findall(r"(?:error|warning)\[([a-z-]+)\]", done.output)) == said - {"no-owner"}
 
 

@@ -76,7 +76,7 @@ def test_only_what_is_asked_for_is_told(shop: Dags) -> None:
 
 
 def test_a_file_in_a_subfolder_sees_all_of_the_dags_root(shop: Dags) -> None:
-    day = 'schedule: {cron: "@daily", start: 2026-01-01}\nfresh_within: 1d\nowner: me\n'
+    day = 'schedule: {cron: "@daily", start: 2026-01-01}\nfresh_within: 1d\nowner: me\nalerts: null\n'
     load = "load: LOAD, into: INTO, checks: []"
     steps = f"sluicegate: 1\n{day}steps: {{a: {{{load}}}}}\n"
     weather = steps.replace("LOAD", "s3://b/x").replace("INTO", "raw")
@@ -142,6 +142,7 @@ def test_what_a_good_pipeline_lacks_is_a_warning_apart_from_errors(shop: Dags) -
     assert found == [
         (1, 1, "warning", "no-owner", "owner"),
         (1, 1, "warning", "no-playbook", ""),
+        (2, 1, "warning", "no-alerts", "schedule"),
         (2, 1, "warning", "no-fresh-within", "schedule"),
         (4, 3, "warning", "no-checks", "steps.a"),
     ]  # fmt: skip
@@ -151,7 +152,7 @@ def test_what_a_good_pipeline_lacks_is_a_warning_apart_from_errors(shop: Dags) -
 
 
 def test_what_is_there_is_not_asked_for(shop: Dags) -> None:
-    shop.write("defaults.yaml", "owner: me\nfresh_within: 30h\n")
+    shop.write("defaults.yaml", "owner: me\nfresh_within: 30h\nalerts: null\n")
     shop.write("bare.yaml", BARE.replace("bare}", "bare, checks: []}"))
     (shop.root.parent / "playbooks" / "bare.md").touch()
     assert run("--strict").output == FINE
@@ -243,7 +244,7 @@ def test_without_pipeline_files_it_ends_with_2(shop: Dags) -> None:
 def test_every_run_ends_with_a_line_of_counts(shop: Dags) -> None:
     shop.write("bad.yaml", BAD)
     shop.write("bare.yaml", BARE)
-    counts = "2 pipeline files: 1 error, 4 warnings"
+    counts = "2 pipeline files: 1 error, 5 warnings"
     assert run().stdout.splitlines()[-1] == counts
     for form in ("json", "github"):
         assert run("--format", form).stderr.splitlines()[-1] == counts

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sluicegate.faults.redact import redact
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from sluicegate.alerts.message import Alert
     from sluicegate.pipeline.keys.alerts import Channel
 
-__all__ = ["AlertCallback"]
+__all__ = ["AlertCallback", "RunCallback"]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class AlertCallback:
-    """Sends an alert of the task's fault. Airflow calls it in the worker after the last try, in the dag processor for a
-    task whose worker died; it never raises anything.
-
-    For a DAG written by hand: `on_failure_callback=AlertCallback("orders", {"on_call": Channel(notifier=…)})`.
-
-    :param channels: by name, as `alerts:` of a pipeline has them
-    """
+class _Callback:
+    """:param channels: by name, as `alerts:` of a pipeline has them"""
 
     pipeline: str
     channels: Mapping[str, Channel]
@@ -43,14 +38,36 @@ class AlertCallback:
 
     def _send(self, context: Context) -> None:
         # What sending needs is imported when something has failed, not where DAGs are parsed.
-        from typing import cast
-
-        from sluicegate.alerts.context import alert_of
         from sluicegate.alerts.send import send
         from sluicegate.runtime.journal import journal_from
+
+        for alert in self._alerts(context):
+            send(alert, self.channels, journal_from(context), context=cast("Mapping[str, object]", context))
+
+    def _alerts(self, context: Context) -> Iterable[Alert]:
+        raise NotImplementedError
+
+
+class AlertCallback(_Callback):
+    """Sends an alert of a task's fault. Airflow calls it in the worker after the last try, in the dag processor for a
+    task whose worker died; it never raises anything.
+
+    For a DAG written by hand: `on_failure_callback=AlertCallback("orders", {"on_call": Channel(notifier=…)})`.
+    """
+
+    def _alerts(self, context: Context) -> Iterable[Alert]:
+        from sluicegate.alerts.context import alert_of
 
         alert = alert_of(context, pipeline=self.pipeline, owner=self.owner)
         if alert is None:
             log.info("No alert: the task was ended by a person")
-            return
-        send(alert, self.channels, journal_from(context), context=cast("Mapping[str, object]", context))
+        return () if alert is None else (alert,)
+
+
+class RunCallback(_Callback):
+    """Sends alerts of the steps whose processes were killed while the run went on: `on_failure_callback` of the DAG."""
+
+    def _alerts(self, context: Context) -> Iterable[Alert]:
+        from sluicegate.alerts.lost import alerts_of_lost
+
+        return alerts_of_lost(context, pipeline=self.pipeline, owner=self.owner)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sluicegate.alerts.message import Alert
 from sluicegate.alerts.written import what_was_written
 from sluicegate.faults import FaultError, classify, fault, redact
 from sluicegate.faults.redact import redact_facts
+from sluicegate.faults.rules import own_rules
 from sluicegate.faults.section import Playbook, section
+from sluicegate.runtime.interrupt import is_settled_by_another
 from sluicegate.runtime.operator import run_window
 from sluicegate.runtime.secrets import hide_params, secret_params
 
@@ -22,8 +24,6 @@ __all__ = ["airflow_address", "alert_of", "masked", "playbook_address"]
 Value = TypeVar("Value")
 
 _MASK = "***"
-_SETTLED = frozenset({"failed", "success", "skipped", "upstream_failed", "removed", "restarting"})
-"""States that a task which runs is in only where somebody else has put it there."""
 _OURS = frozenset({"dry_run", "force"})
 _ABOUT = ("upstream", "connection", "host", "circuit")
 
@@ -102,23 +102,13 @@ def _is_interrupted(context: Context) -> bool:
         return True
     if error is None:  # in the dag processor, which is asked for tasks that died
         return False
-    state = _or_none(lambda: _state(context))
-    return state in _SETTLED
-
-
-def _state(context: Context) -> str | None:
-    ti = context["ti"]
-    index = -1 if ti.map_index is None else int(ti.map_index)
-    found = ti.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=index)
-    of_run = found.get(ti.run_id, {})
-    state = of_run.get(ti.task_id if index < 0 else f"{ti.task_id}_{index}")
-    return None if state is None else str(getattr(state, "value", state))
+    return is_settled_by_another(context)
 
 
 def _error(context: Context) -> FaultError:
     error = context.get("exception")
     if isinstance(error, BaseException):
-        return classify(error)
+        return classify(error, own_rules(cast("dict[str, object]", context)))
     if error is not None:
         return fault("UNKNOWN", str(error))
     host = getattr(context["ti"], "hostname", None)

@@ -13,12 +13,21 @@ from html import escape
 from typing import Any
 
 from sluicegate.alerts.routing import LATE, severity_of
-from sluicegate.faults import Fault
+from sluicegate.faults import Fault, FaultClass
 from sluicegate.graph.window import Window
 from sluicegate.pipeline.keys.alerts import Severity
 
-__all__ = ["Alert"]
+__all__ = ["TEST", "Alert"]
 
+TEST = Fault("ALERT_TEST", FaultClass.DATA, "This is a test of a channel.", "Nothing.", frozenset())
+"""What a person sends to see whether a channel works. It is in no catalogue: nothing can fail by it."""
+
+_HAPPENED = {
+    "PIPELINE_LATE": "is late",
+    "PIPELINE_STALLED": "has not run",
+    "ALERT_UNDELIVERED": "could not send an alert",
+    TEST.code: "tests its alerts",
+}
 _DETAIL = 2000
 _TITLE = 200
 _VALUE = 200
@@ -93,14 +102,7 @@ class Alert:
     @property
     def title(self) -> str:
         """One line: a subject of a mail, a summary of an incident."""
-        if self.code == "PIPELINE_LATE":
-            happened = "is late"
-        elif self.code == "PIPELINE_STALLED":
-            happened = "has not run"
-        elif self.code == "ALERT_UNDELIVERED":
-            happened = "could not send an alert"
-        else:
-            happened = "failed"
+        happened = _HAPPENED.get(self.code, "failed")
         day = f" for {_moment(self.window.start)}" if self.window is not None else ""
         return " ".join(f"{self.place} {happened}{day}: {self.code}".split())[:_TITLE]
 
@@ -117,7 +119,7 @@ class Alert:
             "owner": self.owner,
             "log": self.log,
             "playbook": self.playbook,
-            "recover": self.recovery if self.code not in {"ALERT_UNDELIVERED"} else "",
+            "recover": "" if self.code in {"ALERT_UNDELIVERED", TEST.code} else self.recovery,
             "key": self.dedupe_key,
         }
         return {name: words for name, words in said.items() if words}

@@ -17,6 +17,7 @@ from sluicegate.alerts.routing import channels_for
 from sluicegate.faults import CATALOGUE, redact
 from sluicegate.faults.shape import summary
 from sluicegate.pipeline.keys.alerts import Channel, channels_of
+from sluicegate.telemetry.metrics import count
 
 __all__ = ["DEADLINE", "Delivery", "deliver", "send"]
 
@@ -80,6 +81,8 @@ def _send(
     for one in found:
         claims.settle(alert, one.channel, one.reason)
         _say(alert, one)
+        outcome = "sent" if one.is_sent else "undelivered"
+        count("alerts", {"pipeline": alert.pipeline, "channel": one.channel, "outcome": outcome})
     failed = {one.channel: one for one in found if not one.is_sent}
     rest = {name: channel for name, channel in channels.items() if name not in failed}
     if failed and rest and alert.code != _UNDELIVERED:

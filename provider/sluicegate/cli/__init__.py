@@ -19,6 +19,7 @@ _COMMANDS = {
     "put": Entry("stack", "put", "Put a file into the local S3, for a pipeline to load."),
     "exec": Entry("stack", "execute", "Run a command, such as `airflow`, as one of the stack.", whole=True),
     "demo": Entry("demo", "demo", "Run the sample pipelines on real data and show what was loaded."),
+    "alerts": Entry("alerts", "app", "List the alerts of pipelines, sent and undelivered; try their channels."),
     "check": Entry("check", "check", "Check pipeline files; every error with file:line:column."),
     "clusters": Entry("clusters", "app", "List the EMR clusters that run; end those that no task needs any more."),
     "doctor": Entry("doctor", "doctor", "Look at what pipelines need of Airflow and AWS, before they run."),

@@ -68,7 +68,7 @@ def build(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: Path
     tasks = steps | sensors
     _join(task_edges(pipeline, awaited), tasks)
     _undo(pipeline, steps)
-    call_back(pipeline, (made.task for made in tasks.values()))
+    call_back(pipeline, dag, (made.task for made in tasks.values()))
     return BuiltDag(dag, arguments, {name: made.arguments for name, made in tasks.items()})
 
 

@@ -100,10 +100,11 @@ class Observer(Protocol):
 
 def observers() -> tuple[Observer, ...]:
     """In the order in which they learn of a beginning; of an end in the reverse one."""
+    from sluicegate.runtime.interrupt import InterruptObserver
     from sluicegate.runtime.receipt import ReceiptObserver
     from sluicegate.runtime.telemetry import TelemetryObserver
 
-    return (TelemetryObserver(), ReceiptObserver())
+    return (TelemetryObserver(), ReceiptObserver(), InterruptObserver())
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def _notifier(channel: Channel, pipeline: Pipeline, at: Where) -> Iterator[Unpla
     if len(typist.diagnostics) == len(wrong):
         for name, value in made.items():
             if value != channel.with_[name]:
-                message = f"`{name}` of {kind.__name__} is not a plain value, and cannot be given here"
+                message = f"`{name}` of {kind.__name__} is not plain text, number or list, and cannot be given here"
                 yield UnplacedDiagnostic((*where, name), "argument", message)
 
 

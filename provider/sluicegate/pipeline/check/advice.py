@@ -1,4 +1,4 @@
-"""What a pipeline that works still lacks for the night when it fails: owner, freshness, checks, playbook.
+"""What a pipeline that works still lacks for the night when it fails: owner, alerts, freshness, checks, playbook.
 
 Warnings, and only `check` asks for them: they cost nothing where DAGs are parsed and are never import errors.
 """
@@ -39,6 +39,7 @@ def advice(
         return ()
     return (
         *_owner(source),
+        *_alerts(source),
         *_fresh_within(source),
         *_checks(source),
         *_playbooks(source, names, playbooks),
@@ -84,12 +85,21 @@ def _owner(source: Source) -> Iterator[Diagnostic]:
         yield _warning(source, ("owner",), "no-owner", message)
 
 
+def _alerts(source: Source) -> Iterator[Diagnostic]:
+    if _is_scheduled(source) and "alerts" not in source.value:
+        message = "no one is notified when this fails: `alerts` names a channel, here or in `defaults.yaml`"
+        yield _warning(source, ("schedule",), "no-alerts", f"{message}; `alerts: null` if that is meant")
+
+
 def _fresh_within(source: Source) -> Iterator[Diagnostic]:
-    schedule = source.value.get("schedule")
-    scheduled = isinstance(schedule, dict) and schedule.get("cron") is not None
-    if scheduled and source.value.get("fresh_within") is None:
+    if _is_scheduled(source) and source.value.get("fresh_within") is None:
         message = "nothing says when this is late: `fresh_within: 30h` says how old its data may be"
         yield _warning(source, ("schedule",), "no-fresh-within", message)
+
+
+def _is_scheduled(source: Source) -> bool:
+    schedule = source.value.get("schedule")
+    return isinstance(schedule, dict) and schedule.get("cron") is not None
 
 
 def _checks(source: Source) -> Iterator[Diagnostic]:

@@ -1,0 +1,110 @@
+"""Steps whose processes were killed: Airflow calls nothing of theirs, and the run's callback finds them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sluicegate.alerts.callback import RunCallback
+from sluicegate.ledger.postgres.receipts import PostgresReceipts
+from sluicegate.ledger.receipts import Attempt, Receipt, Status
+from sluicegate.runtime.dag import PipelineDAG
+from sluicegate.runtime.interrupt import InterruptObserver
+from sluicegate.runtime.journal import in_journal
+from sluicegate.runtime.lifecycle import Interrupted, Life
+from sluicegate.runtime.step import StepContext
+from tests.alerts.servers import Http
+from tests.alerts.test_callback import ORDERS, context_of, dag
+from tests.alerts.test_claims import kept
+from tests.alerts.test_message import WINDOW
+from tests.alerts.test_send import HOOK
+from tests.discovery.conftest import root
+from tests.load.conftest import warehouse
+
+__all__ = ["ORDERS", "dag", "kept", "root", "warehouse"]
+
+pytestmark = pytest.mark.system
+
+RUN = "scheduled__1"
+
+
+def begin(step: str, try_number: int = 1, status: Status = Status.RUNNING, map_index: int = -1) -> None:
+    attempt = Attempt("orders", RUN, step, map_index, try_number)
+    document = {
+        "operator": "sluicegate.load.operator.LoadOperator",
+        "params": {"carrier": "AA", "api_token": "***"},
+        "worker": {"host": "worker-1", "pid": 7},
+    }
+    receipt = Receipt(attempt, status, datetime.now(UTC), window=WINDOW, document=document)
+    in_journal("journal", "a receipt", lambda connection: PostgresReceipts(connection).begin(receipt, None))
+
+
+def run_fails() -> None:
+    context: Any = {"dag": PipelineDAG("orders", journal="journal"), "run_id": RUN, "reason": "task_failure"}
+    RunCallback("orders", {"hook": HOOK}, "sales-data")(context)
+
+
+def test_a_step_that_never_ended_has_an_alert_once_its_run_has_failed(kept: Any, http: Http) -> None:
+    begin("load")
+    run_fails()
+    [alert] = http.bodies
+    assert (alert["fault"]["code"], alert["step"], alert["owner"]) == ("WORKER_LOST", "load", "sales-data")
+    assert "7 on worker-1 was killed" in alert["fault"]["detail"]
+    assert alert["window"]["start"] == WINDOW.start.isoformat()
+    assert alert["params"] == {"carrier": "AA", "api_token": "***"}
+    assert "or nothing" in alert["written"][0]
+
+
+def test_several_are_one_message_and_what_ended_in_any_way_is_none(kept: Any, http: Http) -> None:
+    for index in range(3):
+        begin("each", map_index=index)
+    for step, status in (("a", Status.FAILED), ("b", Status.SUCCEEDED), ("c", Status.SKIPPED)):
+        begin(step, status=status)
+    begin("retried", 1)
+    begin("retried", 2, Status.SUCCEEDED)
+    run_fails()
+    assert [alert["step"] for alert in http.bodies] == ["each"]
+    assert kept.one("SELECT times FROM sluicegate.alerts") == 3
+
+
+def life(dag: Any, state: str) -> Iterator[Life]:
+    context: Any = context_of(dag, "load", states={"load": state})
+    context["dag"].journal = "journal"
+    step = StepContext("orders", "load", RUN, 1, -1, WINDOW)
+    yield Life(dag.get_task("load"), context, step)
+
+
+@pytest.mark.parametrize(("state", "alerts"), [("failed", 0), ("running", 1)])
+def test_a_kill_by_a_person_leaves_a_trace_and_that_of_a_worker_that_stops_does_not(
+    kept: Any, http: Http, dag: Any, state: str, alerts: int
+) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        begin("load")
+        observer = InterruptObserver()
+        [alive] = life(dag, state)
+        observer.began(alive)
+        os.kill(os.getpid(), signal.SIGTERM)
+        until = time.monotonic() + 5
+        while state == "failed" and status() == "running" and time.monotonic() < until:
+            time.sleep(0.02)
+        observer.ended(alive, Interrupted())
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert heard == [signal.SIGTERM] * 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    run_fails()
+    assert len(http.requests) == alerts
+
+
+def status() -> Any:
+    return in_journal(
+        "journal", "x", lambda connection: connection.execute("SELECT status FROM sluicegate.receipts").fetchone()
+    )[0]  # type: ignore[index]
