@@ -14,7 +14,7 @@ from sluicegate.faults import fault
 from sluicegate.graph.window import Window
 from sluicegate.runtime.step import StepResult
 from sluicegate.telemetry.events import FIELD, emit
-from tests.telemetry.test_metrics import FACTS, run
+from tests.telemetry.steps import FACTS, run
 
 DAY = Window(datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC))
 

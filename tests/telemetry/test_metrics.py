@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -16,15 +16,10 @@ from airflow.sdk._shared.observability.metrics.statsd_logger import SafeStatsdLo
 
 from sluicegate.faults import fault
 from sluicegate.graph.window import Window
-from sluicegate.runtime.dag import PipelineDAG
-from sluicegate.runtime.operator import StepOperator
-from sluicegate.runtime.step import StepContext, StepResult
+from sluicegate.runtime.step import StepResult
 from sluicegate.telemetry import metrics
 from sluicegate.telemetry.metrics import count, gauge
-from sluicegate.testing.step import StepInstance
-
-TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-DAY = Window(TODAY - timedelta(days=1), TODAY)
+from tests.telemetry.steps import DAY, FACTS, run
 
 
 class Listener:
@@ -104,6 +99,12 @@ def test_with_tags_they_are_tags(statsd: Callable[..., Listener]) -> None:
     listener = statsd(influxdb=True)
     count("alerts", {"pipeline": "orders", "channel": "on_call", "outcome": "sent"})
     assert listener.heard() == ["airflow.sluicegate.alerts,pipeline=orders,channel=on_call,outcome=sent:1|c"]
+
+
+def test_a_tag_for_which_airflow_would_drop_the_number_has_other_characters(statsd: Callable[..., Listener]) -> None:
+    listener = statsd(influxdb=True)
+    count("dead_letters", {"pipeline": "orders", "step": "eu.load", "rule": "unique:a,b=c"}, 2)
+    assert listener.heard() == ["airflow.sluicegate.dead_letters,pipeline=orders,step=eu.load,rule=unique_a_b_c:2|c"]
 
 
 def test_a_name_that_airflow_would_drop_is_sent_with_other_characters(statsd: Callable[..., Listener]) -> None:
@@ -197,43 +198,6 @@ def test_opentelemetry_gets_the_labels_as_attributes(monkeypatch: pytest.MonkeyP
     assert (point.as_int or point.as_double) == 12
     attributes = {each.key: each.value.string_value for each in point.attributes}
     assert attributes == {"pipeline": "orders", "step": "load", "outcome": "inserted"}
-
-
-class Told(StepOperator):
-    """Ends as it is told."""
-
-    def __init__(self, *, result: StepResult | None = None, error: Exception | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.result, self.error = result, error
-        self.facts: dict[str, Any] = {}
-
-    def run(self, context: Any, step: StepContext) -> StepResult:
-        if self.error is not None:
-            self.facts = {"counts": {"read": 5, "dead": 5}, "dead_letters": {"type:amount": 5}}
-            raise self.error
-        assert self.result is not None
-        return self.result
-
-
-def run(window: Window = DAY, **told: Any) -> None:
-    with PipelineDAG("orders", schedule=None):
-        step = Told(task_id="load", **told)
-    instance = StepInstance(step, window, params={"dry_run": False})
-    if "error" in told:
-        with pytest.raises(type(told["error"])):
-            instance.execute()
-    else:
-        instance.execute()
-
-
-FACTS = {
-    "status": "loaded",
-    "counts": {"read": 9, "inserted": 7, "updated": 0, "dead": 2},
-    "seconds": {"stage": 0.25, "apply": 1.5},
-    "dead_letters": {"required:tailnum": 2},
-    "clusters": [{"cluster_id": "j-1", "seconds": 61.4}],
-    "resolved": 1,
-}
 
 
 def numbers(heard: list[str]) -> dict[str, str]:

@@ -340,7 +340,8 @@ class Loader:
         self._publish(stage, verdicts, reasons)
         if failed:
             detail = "; ".join(f"{verdict.rule.name} does not hold: saw {verdict.observed}" for verdict in failed)
-            failure = fault("CHECK_FAILED", detail, rules=[verdict.rule.name for verdict in failed])
+            names = [verdict.rule.name for verdict in failed]
+            failure = fault("CHECK_FAILED", detail, uri=self._request.source, rules=names)
             return Ready(columns, None, counts, reasons, failure)
         counts = Counts(read=stage.read, dead=stage.dead, deduplicated=stage.deduplicated)
         return Ready(columns, stage.prepared(beside) if columns else None, counts, reasons, None)

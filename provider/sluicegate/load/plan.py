@@ -84,7 +84,8 @@ def plan_columns(
     if mismatches:
         who = "it" if mismatches[-1] == _NOTHING_OF_IT else "the source"
         shown = ", ".join(map(repr, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
-        raise fault("SCHEMA_MISMATCH", f"{'; '.join(dict.fromkeys(mismatches))}; {who} has {shown}")
+        detail = f"{'; '.join(dict.fromkeys(mismatches))}; {who} has {shown}"
+        raise fault("SCHEMA_MISMATCH", detail, uri=request.source)
     types = {name: parse_type(column.type) for name, column in request.columns.items() if column.type is not None}
     counted = [name for name, column in request.columns.items() if column.epoch and name not in table.columns]
     types |= {name: parse_type("timestamptz") for name in counted if name not in types}

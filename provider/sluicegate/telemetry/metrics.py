@@ -49,7 +49,7 @@ def _metric(name: str, kind: str, labels: Mapping[str, str]) -> Metric:
 
 @lru_cache(maxsize=1)
 def _backend() -> str:
-    """`tags`, `names` where there are none, or nothing: where Airflow's metrics are off."""
+    """`tags`, `influxdb` for tags within the name, `names` without any; nothing where Airflow's metrics are off."""
     from airflow.sdk.configuration import conf
 
     def on(option: str) -> bool:
@@ -59,24 +59,26 @@ def _backend() -> str:
     if on("statsd_datadog_enabled"):
         return "tags" if conf.getboolean("metrics", "statsd_datadog_metrics_tags", fallback=True) else "names"
     if on("statsd_on"):
-        return "tags" if on("statsd_influxdb_enabled") else "names"
+        return "influxdb" if on("statsd_influxdb_enabled") else "names"
     return "tags" if on("otel_on") else ""
 
 
 def _send(method: str, metric: Metric, labels: Mapping[str, str], **number: Any) -> None:
     try:
         call = getattr(_statistics(), method)
-        if _backend() == "tags":
-            call(metric.sent_as, **number, tags={label: labels[label] for label in metric.labels})
-        else:
-            call(".".join((metric.sent_as, *(_part(labels[label]) for label in metric.labels))), **number)
+        values = [labels[label] for label in metric.labels]
+        if _backend() == "names":
+            call(".".join((metric.sent_as, *(_safe(value.replace(".", "__")) for value in values))), **number)
+            return
+        tags = values if _backend() == "tags" else map(_safe, values)
+        call(metric.sent_as, **number, tags=dict(zip(metric.labels, tags, strict=True)))
     except Exception as unsent:
         log.debug("The metric %s was not sent: %s", metric.name, type(unsent).__name__)
 
 
-def _part(label: str) -> str:
-    """A label as a part of a name: StatsD splits names at dots, and Airflow drops a name with other characters."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", label.replace(".", "__"))[:60] or "none"
+def _safe(label: str) -> str:
+    """A label within a name: Airflow drops what has other characters, or is longer than 250 in all."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", label)[:50] or "none"
 
 
 def _statistics() -> Any:
