@@ -60,7 +60,8 @@ ROOMS: dict[str, set[str]] = {
 }
 """By room, the kinds of steps that its code runs in."""
 COMMANDS = {"cli", "doctor", "local", "migrate", "recovery", "render", "testing", "factory", "discovery", "faults"}
-"""Rooms whose faults end commands, or are found by rules."""
+COMMANDS |= {"alerts", "health"}
+"""Rooms whose faults end commands, are found by rules, or are told of what no step has raised."""
 PACKAGE = Path(sluicegate.__file__).parent
 
 
