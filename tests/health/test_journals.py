@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json, Jsonb
 
 from sluicegate.alerts.message import Alert
 from sluicegate.faults import CATALOGUE
@@ -62,7 +62,7 @@ def receipt(
         "INSERT INTO sluicegate.receipts (pipeline, run_id, step, map_index, try_number, status, started_at, ended_at,"
         " window_start, window_end, version, document)"
         " VALUES ('orders', %s, 'load', -1, %s, %s, %s, %s, %s, %s, 1, %s)",
-        (run_id, number, status, NOW - 2 * HOUR, NOW - HOUR, WINDOW.start, WINDOW.end, Jsonb(fault)),
+        (run_id, number, status, NOW - 2 * HOUR, NOW - HOUR, WINDOW.start, WINDOW.end, Json(fault)),
     )
 
 

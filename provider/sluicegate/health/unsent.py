@@ -25,7 +25,7 @@ SELECT pipeline, run_id, step, map_index, try_number, window_start, window_end, 
 FROM (SELECT DISTINCT ON (pipeline, run_id, step, map_index) *
       FROM sluicegate.receipts WHERE started_at > clock_timestamp() - interval '3 days'
       ORDER BY pipeline, run_id, step, map_index, try_number DESC) AS newest
-WHERE status = 'failed' AND jsonb_typeof(document -> 'fault') = 'object'
+WHERE status = 'failed' AND json_typeof(document -> 'fault') = 'object'
   AND ended_at BETWEEN clock_timestamp() - interval '1 day' AND clock_timestamp() - %s * interval '1 second'
   AND NOT EXISTS (SELECT FROM sluicegate.alerts AS a WHERE a.pipeline = newest.pipeline AND a.run_id = newest.run_id)
 ORDER BY ended_at LIMIT %s"""

@@ -1,0 +1,102 @@
+"""A pipeline that is late: the deadline's alert at a real server, the endpoint, and the command."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+from sluicegate.testing.airflow import wait_until
+from tests.airflow.conftest import Airflow
+
+LATE = """\
+sluicegate: 1
+owner: tests
+schedule: {{cron: "@hourly", start: {start}, catchup: true}}
+fresh_within: {promise}s
+alerts: {{health: {{notifier: sluicegate.alerts.webhook.WebhookNotifier, with: {{http_conn_id: health_hook}}}}}}
+retries: {{count: 0}}
+steps:
+  fail:
+    operator: airflow.providers.standard.operators.bash.BashOperator
+    with: {{bash_command: "exit 1"}}
+"""
+GOOD = """\
+sluicegate: 1
+owner: tests
+steps:
+  nothing: {operator: airflow.providers.standard.operators.empty.EmptyOperator}
+"""
+
+
+@pytest.fixture
+def hook(airflow: Airflow) -> Iterator[list[dict[str, Any]]]:
+    """What is posted to a server of the test's own, which is a connection of the Airflow."""
+    posted: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    connection = {
+        "connection_id": "health_hook", "conn_type": "http", "host": "http://127.0.0.1", "port": server.server_port,
+    }  # fmt: skip
+    airflow.api.post("/connections", json=connection).raise_for_status()
+    yield posted
+    airflow.api.delete("/connections/health_hook")
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_pipeline_that_is_late_is_alerted_once_and_the_endpoint_says_so(
+    airflow: Airflow, hook: list[dict[str, Any]]
+) -> None:
+    # Of the newest whole hours, the last one is just late, those before it are history.
+    now = datetime.now(UTC)
+    newest = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+    promise = int((now - newest).total_seconds()) - 20
+    airflow.write(
+        "health_late.yaml", LATE.format(start=f"{newest - timedelta(hours=3):%Y-%m-%dT%H:%M:%S}", promise=promise)
+    )
+    airflow.write("health_good.yaml", GOOD)
+    airflow.wait_for_dag("health_late")
+    airflow.wait_for_dag("health_good")
+
+    def late() -> list[dict[str, Any]]:
+        return [each for each in hook if each["fault"]["code"] == "PIPELINE_LATE"]
+
+    wait_until(lambda: late(), 60, "the alert of the deadline")
+    (alert,) = late()
+    assert datetime.fromisoformat(alert["window"]["start"]) == newest
+    assert alert["dedupe_key"] == f"health_late/{newest.isoformat()}/PIPELINE_LATE"
+    assert alert["owner"] == "tests"
+
+    wait_until(lambda: len([run for run in airflow.runs("health_late") if run["state"] == "failed"]) == 4, 60, "runs")
+    done = airflow.workspace.command(
+        "health", "health_late", "health_good", "--json", "--state", str(airflow.workspace.state)
+    )
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    assert {each["name"]: each["state"] for each in found["pipelines"]} == {
+        "health_late": "failing", "health_good": "never_ran",
+    }  # fmt: skip
+    assert [each["what"] for each in found["findings"]] == ["failing", "late"]
+    assert found["findings"][0]["step"] == "fail"
+    assert found["pipelines"][0]["fresh_within"] == promise
+
+    bare = httpx.get(f"{airflow.stack.api().url}/sluicegate/health")
+    assert (bare.status_code, "health_late" in bare.text) == (401, False)
+    assert len(late()) == 1
