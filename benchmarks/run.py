@@ -20,6 +20,7 @@ QUICK = {
     "load/small_files.py": ("--files", "300"),
     "load/parquet.py": ("--rows", "200000", "--rounds", "2"),
     "factory/against_peers.py": ("--sizes", "10", "100", "--rounds", "2"),
+    "overhead/steps.py": ("--rows", "200000", "--rounds", "3", "--tasks", "5"),
     "recovery/bad_night.py": ("--pipelines", "100", "--days", "5", "--task-seconds", "2"),
     "emr/against_stock.py": ("--clusters", "1", "10", "--burst", "5"),
     "factory/processor.py": ("--pipelines", "50", "--idle-minutes", "0.5", "--changes", "1"),

@@ -30,7 +30,8 @@ from sluicegate.faults.emr_codes import BY_ERROR_CODE, BY_STATE_REASON
 from sluicegate.faults.report import describe
 from sluicegate.faults.section import Playbook, playbook_section
 from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin
-from sluicegate.ledger.postgres import PostgresLedger, migrate
+from sluicegate.ledger.postgres.ledger import PostgresLedger
+from sluicegate.ledger.postgres.migrations import migrate
 from sluicegate.load.load import load
 from sluicegate.load.request import LoadRequest
 from sluicegate.local.stack.airflow import DAG_PROCESSOR

@@ -17,7 +17,7 @@ from sluicegate.graph.window import Window
 from sluicegate.health.alerts import late_alert
 from sluicegate.health.journals import read_facts, read_journal
 from sluicegate.health.unsent import unalerted, undelivered
-from sluicegate.ledger.postgres import migrate
+from sluicegate.ledger.postgres.migrations import migrate
 from sluicegate.testing.warehouse import Warehouse
 
 NOW = datetime.now(UTC)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.ledger import Counts, DeadLetter, dead_letter_id
+from sluicegate.ledger.entries import Counts, DeadLetter, dead_letter_id
 
 LETTER = DeadLetter("s3://b/k", "etag", 7, '{"id": "1"}', ({"rule": "required:n", "column": "n", "value": None},))
 

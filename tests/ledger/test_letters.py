@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from sluicegate.graph.window import Window
-from sluicegate.ledger import DeadLetter, Origin, Selection
-from sluicegate.ledger.letters import Closed, LetterStatus, Place
-from sluicegate.ledger.postgres import PostgresLedger, migrate
+from sluicegate.ledger.entries import DeadLetter, Origin
+from sluicegate.ledger.letters import Closed, LetterStatus, Place, Selection
+from sluicegate.ledger.postgres.ledger import PostgresLedger
+from sluicegate.ledger.postgres.migrations import migrate
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 

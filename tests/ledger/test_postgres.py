@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from sluicegate.faults import FaultError
-from sluicegate.ledger import Counts, DeadLetter, Load, Origin
-from sluicegate.ledger.postgres import PostgresLedger, migrate, require_known
-from sluicegate.ledger.postgres.migrations import Migration, known_migrations
+from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin
+from sluicegate.ledger.postgres.ledger import PostgresLedger
+from sluicegate.ledger.postgres.migrations import Migration, known_migrations, migrate, require_known
 
 FIRST = (
     resources.files("sluicegate.ledger.postgres.migrations")

@@ -21,7 +21,7 @@ import pyarrow as pa  # noqa: F401
 
 from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
-from sluicegate.ledger.postgres import PostgresLedger
+from sluicegate.ledger.postgres.ledger import PostgresLedger
 from sluicegate.load.load import Loader
 from sluicegate.load.request import LoadRequest
 from sluicegate.load.stage import Stage

@@ -14,7 +14,7 @@ from sluicegate.faults import FaultError
 from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
 from sluicegate.ledger.letters import Selection
-from sluicegate.ledger.postgres import PostgresLedger
+from sluicegate.ledger.postgres.ledger import PostgresLedger
 from sluicegate.load.replay.mend import Fixed, exported
 from sluicegate.load.scope import scope_of_letters
 

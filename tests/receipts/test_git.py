@@ -34,7 +34,7 @@ def dags(tmp_path: Path) -> Path:
 def test_a_clean_folder_has_its_commit(dags: Path) -> None:
     found = checkout_of(dags)
     assert found is not None
-    assert found.as_dict() == {"commit": git(dags, "rev-parse", "HEAD"), "dirty": False}
+    assert found._asdict() == {"commit": git(dags, "rev-parse", "HEAD"), "dirty": False}
 
 
 def test_packed_references_and_linked_work_trees_are_read(dags: Path, tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_packed_references_and_linked_work_trees_are_read(dags: Path, tmp_path: 
     for place in (dags, tmp_path / "linked" / "dags"):
         found = checkout_of(place)
         assert found is not None
-        assert found.as_dict() == {"commit": git(dags, "rev-parse", "HEAD"), "dirty": False}
+        assert found._asdict() == {"commit": git(dags, "rev-parse", "HEAD"), "dirty": False}
 
 
 def test_a_touched_file_is_not_a_change_and_an_edited_one_is(dags: Path) -> None:

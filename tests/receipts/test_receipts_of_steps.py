@@ -18,8 +18,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 from sluicegate.faults import FaultError, fault
 from sluicegate.graph.location import Location
 from sluicegate.graph.window import Window
-from sluicegate.ledger.postgres.receipts import PostgresReceipts
-from sluicegate.ledger.receipts import Attempt, Chosen, Receipt, Status
+from sluicegate.ledger.postgres.receipts import Chosen, PostgresReceipts
+from sluicegate.ledger.receipts import Attempt, Receipt, Status
 from sluicegate.load.operator import LoadOperator
 from sluicegate.runtime import journal
 from sluicegate.runtime.dag import PipelineDAG

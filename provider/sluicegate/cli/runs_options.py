@@ -64,7 +64,7 @@ def _journal(command: str, place: Place, pipeline: str | None) -> str:
 
 def find_run(command: str, receipts: PostgresReceipts | None, said: str, pipeline: str | None) -> RunReceipt:
     """The run that `said` names: its id or a part of it, the day of its window, or `latest`."""
-    from sluicegate.ledger.receipts import Chosen
+    from sluicegate.ledger.postgres.receipts import Chosen
 
     found: list[Sequence[Receipt]] = []
     if receipts is not None:

@@ -16,8 +16,7 @@ from sluicegate.cli.places import wrong_use
 from sluicegate.cli.runs_options import PipelineOption, find_run, open_journal
 
 if TYPE_CHECKING:
-    from sluicegate.ledger.postgres.receipts import PostgresReceipts
-    from sluicegate.ledger.receipts import Chosen
+    from sluicegate.ledger.postgres.receipts import Chosen, PostgresReceipts
     from sluicegate.receipts.run import RunReceipt
 
 __all__ = ["list_runs", "show"]
@@ -41,7 +40,7 @@ def list_runs(
     place: Place,
 ) -> None:
     """List the runs of which receipts are kept, the latest first."""
-    from sluicegate.ledger.receipts import Chosen
+    from sluicegate.ledger.postgres.receipts import Chosen
 
     command = "runs list"
     with failing_faults():

@@ -6,15 +6,15 @@ stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 from sluicegate.graph.window import Window
 
-__all__ = ["VERSION", "Attempt", "Chosen", "Receipt", "Receipts", "Status"]
+__all__ = ["VERSION", "Attempt", "Receipt", "Status"]
 
 VERSION = 1
 """Of the document; it goes up when a name in it changes its meaning."""
@@ -37,8 +37,7 @@ class Status(StrEnum):
         return self in {Status.RUNNING, Status.DEFERRED, Status.RETRYING}
 
 
-@dataclass(frozen=True, order=True)
-class Attempt:
+class Attempt(NamedTuple):
     """Which try of which step: the key of a receipt. `map_index` is -1 unless the step is mapped."""
 
     pipeline: str
@@ -98,33 +97,3 @@ class Receipt:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Which receipts are meant. `run` is a run's id, or a part of it; windows begin from `since` until `until`."""
-
-    pipeline: str | None = None
-    run: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    begun_after: datetime | None = None
-
-
-class Receipts(Protocol):
-    """The receipts of a journal."""
-
-    def begin(self, receipt: Receipt, configuration: Mapping[str, Any] | None) -> None:
-        """Write that a try runs, and keep what its pipeline says, unless that is known."""
-
-    def end(self, receipt: Receipt, keep: timedelta) -> None:
-        """Complete it, or write it whole where nothing of it was written; forget the oldest beyond `keep`."""
-
-    def runs(self, chosen: Chosen, most: int, skip: int = 0) -> Sequence[Sequence[Receipt]]:
-        """The latest runs first, each with its receipts; of their documents only what a list shows."""
-
-    def run(self, pipeline: str, run_id: str) -> Sequence[Receipt]:
-        """All receipts of one run."""
-
-    def configuration(self, digest: str) -> Mapping[str, Any] | None:
-        """What a pipeline said."""

@@ -6,8 +6,8 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -24,13 +24,24 @@ _MOST_BYTES = 4 << 20
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
-@cache
 def version_of(package: str) -> str | None:
-    """Of an installed package; None where there is none of that name. Each is looked up once in a process."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    """Of an installed package; None where there is none of that name."""
+    return _installed().get(_normal(package))
+
+
+@cache
+def _installed() -> dict[str, str]:
+    """All installed packages, by the names of their folders: to read what is in those takes milliseconds for each."""
+    found: dict[str, str] = {}
+    for place in reversed(sys.path):
+        with suppress(OSError), os.scandir(place) as entries:
+            names = (one.name.removesuffix(".dist-info") for one in entries if one.name.endswith(".dist-info"))
+            found |= {_normal(name): version for name, dash, version in (one.rpartition("-") for one in names) if dash}
+    return found
+
+
+def _normal(package: str) -> str:
+    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def named_files(step: Step | None) -> Iterator[str]:

@@ -10,8 +10,8 @@ import os
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = ["Checkout", "checkout_of"]
 
@@ -22,15 +22,11 @@ _CODE = (".yaml", ".yml", ".py", ".sql")
 """A file of such a kind that git does not know is a difference too."""
 
 
-@dataclass(frozen=True)
-class Checkout:
+class Checkout(NamedTuple):
     """`dirty`: whether files below the folder differ from `commit`; None where that is not known."""
 
     commit: str
     dirty: bool | None
-
-    def as_dict(self) -> dict[str, str | bool | None]:
-        return {"commit": self.commit, "dirty": self.dirty}
 
 
 def checkout_of(folder: Path) -> Checkout | None:
@@ -95,8 +91,7 @@ def _is_dirty(index: Path, tree: Path, folder: Path) -> bool | None:
     return False if _is_committed(data[end:]) else None
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     path: str
     modified: tuple[int, int]
     size: int

@@ -7,9 +7,9 @@ import os
 import platform
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import sluicegate
 from sluicegate.faults.errors import FaultError
@@ -26,8 +26,7 @@ _DETAIL = 1_000
 """Characters of what a fault says."""
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """What a task knows of its run, beside the key of its receipt.
 
     `pipeline` is None in a DAG written by hand; `bundle` is Airflow's name and version of where the code is from;
@@ -43,7 +42,7 @@ class Known:
     dry_run: bool = False
     force: bool = False
     bundle: tuple[str | None, str | None] = (None, None)
-    trigger: Mapping[str, Any] = field(default_factory=dict)
+    trigger: Mapping[str, Any] = MappingProxyType({})
 
 
 def at_beginning(known: Known) -> dict[str, Any]:
@@ -107,7 +106,7 @@ def _code(known: Known) -> dict[str, Any]:
     if name is not None:
         code |= {"bundle": name, "version": version}
     if version is None and known.root is not None and (checkout := checkout_of(known.root)) is not None:
-        code |= checkout.as_dict()
+        code |= checkout._asdict()
     return code
 
 

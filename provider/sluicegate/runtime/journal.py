@@ -111,7 +111,7 @@ def _open(connection_id: str) -> _Kept | None:
     from psycopg.conninfo import make_conninfo
 
     from sluicegate.ledger.conninfo import conninfo_from
-    from sluicegate.ledger.postgres import migrate
+    from sluicegate.ledger.postgres.migrations import migrate
 
     conninfo = conninfo_from(found, connection_id)
     connection = psycopg.connect(

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from sluicegate.ledger.entries import Origin
-from sluicegate.ledger.postgres import PostgresLedger, require_known
+from sluicegate.ledger.postgres.ledger import PostgresLedger
+from sluicegate.ledger.postgres.migrations import require_known
 from sluicegate.targets.parquet.switch import Switched, is_settled, settle
 from sluicegate.targets.postgres.connect import Connection, conninfo_for, new_connection
 from sluicegate.targets.postgres.overlap import alone_in_window

@@ -7,8 +7,8 @@ from typing import Any
 
 from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
-from sluicegate.ledger.postgres import PostgresLedger
 from sluicegate.ledger.postgres.intents import PostgresIntents
+from sluicegate.ledger.postgres.ledger import PostgresLedger
 from sluicegate.load.load import load
 from sluicegate.load.request import LoadRequest
 from sluicegate.storage import Storage

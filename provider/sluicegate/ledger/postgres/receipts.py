@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -13,9 +14,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sluicegate.graph.window import Window
 from sluicegate.ledger.postgres.storable import storable
-from sluicegate.ledger.receipts import Attempt, Chosen, Receipt, Status
+from sluicegate.ledger.receipts import Attempt, Receipt, Status
 
-__all__ = ["PostgresReceipts", "open_receipts"]
+__all__ = ["Chosen", "PostgresReceipts", "open_receipts"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -90,20 +91,34 @@ _THERE = "SELECT to_regclass('sluicegate.receipts') IS NOT NULL"
 _SAID = "SELECT document FROM sluicegate.configurations WHERE digest = %s"
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Which receipts are meant. `run` is a run's id, or a part of it; windows begin from `since` until `until`."""
+
+    pipeline: str | None = None
+    run: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    begun_after: datetime | None = None
+
+
 class PostgresReceipts:
-    """See `Receipts`. Speaks on `connection`, inside whatever transaction is open there."""
+    """The receipts of a journal. Speaks on `connection`, inside whatever transaction is open there."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def begin(self, receipt: Receipt, configuration: Mapping[str, Any] | None) -> None:
+        """Write that a try runs, and keep what its pipeline says, unless that is known."""
         said = None if configuration is None else _json(configuration)
         self._connection.execute(_BEGIN, _facts(receipt) | {"said": said})
 
     def end(self, receipt: Receipt, keep: timedelta) -> None:
+        """Complete it, or write it whole where nothing of it was written; forget the oldest beyond `keep`."""
         self._connection.execute(_END, _facts(receipt) | {"keep": keep})
 
     def runs(self, chosen: Chosen, most: int, skip: int = 0) -> Sequence[Sequence[Receipt]]:
+        """The latest runs first, each with its receipts; of their documents only what a list shows."""
         found: dict[tuple[str, str], list[Receipt]] = {}
         for row in self._connection.execute(_RUNS, vars(chosen) | {"most": most, "skip": skip}):
             receipt = _receipt(row)
@@ -111,9 +126,11 @@ class PostgresReceipts:
         return list(found.values())
 
     def run(self, pipeline: str, run_id: str) -> Sequence[Receipt]:
+        """All receipts of one run."""
         return [_receipt(row) for row in self._connection.execute(_RUN, [pipeline, run_id])]
 
     def configuration(self, digest: str) -> Mapping[str, Any] | None:
+        """What a pipeline said."""
         row = self._connection.execute(_SAID, [digest]).fetchone()
         return None if row is None else dict(row[0])
 
@@ -131,7 +148,7 @@ def open_receipts(conninfo: str, *, application: str) -> Iterator[PostgresReceip
 
 def _facts(receipt: Receipt) -> dict[str, object]:
     window = receipt.window
-    return vars(receipt.attempt) | {
+    return receipt.attempt._asdict() | {
         "status": str(receipt.status),
         "started_at": receipt.started_at,
         "ended_at": receipt.ended_at,

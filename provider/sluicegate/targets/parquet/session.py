@@ -14,8 +14,8 @@ import psycopg
 
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import Load
-from sluicegate.ledger.postgres import PostgresLedger
 from sluicegate.ledger.postgres.intents import PostgresIntents
+from sluicegate.ledger.postgres.ledger import PostgresLedger
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.casts import Cast
 from sluicegate.records.engine import open_duckdb

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from sluicegate.ledger.postgres import migrate
+from sluicegate.ledger.postgres.migrations import migrate
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.limits import MEMORY_LIMIT
 from sluicegate.runtime.folder import work_folder

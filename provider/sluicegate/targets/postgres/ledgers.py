@@ -9,8 +9,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sluicegate.ledger.letters import Closed, Selection
-from sluicegate.ledger.postgres import PostgresLedger, migrate
-from sluicegate.ledger.postgres.migrations import is_complete
+from sluicegate.ledger.postgres.ledger import PostgresLedger
+from sluicegate.ledger.postgres.migrations import is_complete, migrate
 
 __all__ = ["close_letters", "open_ledger"]
 

@@ -13,7 +13,7 @@ import psycopg
 
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import Origin
-from sluicegate.ledger.postgres import migrate
+from sluicegate.ledger.postgres.migrations import migrate
 from sluicegate.targets.postgres.connect import Connection, new_connection
 
 __all__ = ["alone_in_window"]

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import errors, sql
 
 from sluicegate.faults import fault
-from sluicegate.ledger.postgres import PostgresLedger
+from sluicegate.ledger.postgres.ledger import PostgresLedger
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.types import ColumnType
 from sluicegate.targets.postgres.changes import changes_of

@@ -13,7 +13,8 @@ from psycopg import sql
 
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import Origin
-from sluicegate.ledger.postgres import PostgresLedger, is_complete, migrate
+from sluicegate.ledger.postgres.ledger import PostgresLedger
+from sluicegate.ledger.postgres.migrations import is_complete, migrate
 from sluicegate.records.dialect import Dialect
 from sluicegate.targets.connection import split_table
 from sluicegate.targets.postgres import lend

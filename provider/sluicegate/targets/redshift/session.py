@@ -14,8 +14,8 @@ import psycopg
 
 from sluicegate.checks.sql import name_of
 from sluicegate.faults import FaultError, fault
-from sluicegate.ledger.postgres import PostgresLedger
 from sluicegate.ledger.postgres.intents import PostgresIntents
+from sluicegate.ledger.postgres.ledger import PostgresLedger
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.types import ColumnType
 from sluicegate.targets.parquet.switch import carry_out

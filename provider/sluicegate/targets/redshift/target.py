@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import psycopg
 
 from sluicegate.faults import FaultError
-from sluicegate.ledger.postgres import migrate
+from sluicegate.ledger.postgres.migrations import migrate
 from sluicegate.records.dialect import Dialect
 from sluicegate.runtime.folder import work_folder
 from sluicegate.storage import Storage
