@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -150,6 +151,8 @@ def test_a_foreseen_fault_is_a_report_that_fits_and_one_line_of_airflows(
     assert ("Task exited", {"exit_code": code}) in log.events("error")
     assert isinstance(left, type(error))
     assert isinstance(left, Exception)
+    assert type(left).__name__ == type(error).__name__
+    assert type(pickle.loads(pickle.dumps(left))) is type(error)
     assert (left.code, left.detail, left.facts) == (code, error.detail, facts)
     lines = report_in(caplog)
     assert lines[0].startswith(f"{code} ({error.fault.kind}): ")

@@ -16,22 +16,15 @@ __all__ = ["leaving"]
 _BUGS = frozenset({"CODE_BROKEN", "CODE_FAILED"})
 
 
-class _TransientExit(TransientFault, SystemExit):  # type: ignore[misc]
-    """`code`, which SystemExit has too, is the fault's."""
+def _exit(kind: type[FaultError]) -> type[FaultError]:
+    """`kind`, called the same, as an exit too. `code`, which SystemExit has as well, is the fault's."""
+    return type(kind.__name__, (kind, SystemExit), {"__module__": kind.__module__, "__doc__": kind.__doc__})
 
 
-class _DataExit(DataFault, SystemExit):  # type: ignore[misc]
-    """`code`, which SystemExit has too, is the fault's."""
-
-
-class _FatalExit(FatalFault, SystemExit):  # type: ignore[misc]
-    """`code`, which SystemExit has too, is the fault's."""
-
-
-_EXITS: dict[FaultClass, type[FaultError]] = {
-    FaultClass.TRANSIENT: _TransientExit,
-    FaultClass.DATA: _DataExit,
-    FaultClass.FATAL: _FatalExit,
+_EXITS = {
+    FaultClass.TRANSIENT: _exit(TransientFault),
+    FaultClass.DATA: _exit(DataFault),
+    FaultClass.FATAL: _exit(FatalFault),
 }
 
 
