@@ -24,6 +24,16 @@ from sluicegate.cli import app, pace
 from sluicegate.runtime.marks import AT_MOST, WINDOW_TIMEZONE
 from tests.api.started import FakeAirflow, fake_airflow, param
 
+IMPORT_ERROR = """\
+Traceback (most recent call last):
+  File "/stubs/orders.yaml.py", line 5, in <module>
+    refuse(errors)
+sluicegate.PipelineFileError:\x20
+orders.yaml:3:1: no such key
+ 3 | stesp: {}
+   | ^
+"""
+
 COMMAND = [str(Path(sys.executable).parent / "sluicegate"), "trigger", "orders"]
 
 
@@ -171,11 +181,23 @@ def test_a_pipeline_that_would_not_run_is_refused_with_what_to_do(
     airflow: FakeAirflow, details: dict[str, object], words: str
 ) -> None:
     airflow.details = details
-    airflow.import_errors = [{"filename": "stubs/orders.yaml.py", "stack_trace": "\nboom in line 3\n"}]
+    airflow.import_errors = [
+        {"filename": "stubs/orders.yaml.py", "stack_trace": "Traceback:\n  File x\nboom in line 3\n"}
+    ]
     done = trigger()
     assert done.exit_code == 2
     assert words in done.stderr
     assert airflow.writes() == []
+
+
+def test_a_pipeline_that_runs_in_its_last_good_version_says_so(airflow: FakeAirflow) -> None:
+    airflow.import_errors = [
+        {"filename": "sales/orders.yaml.py", "stack_trace": IMPORT_ERROR},
+        {"filename": "old_orders.yaml.py", "stack_trace": "not this one"},
+    ]
+    done = trigger()
+    assert done.exit_code == 0
+    assert "its last good version runs: orders.yaml:3:1: no such key" in done.stderr
 
 
 def test_an_unknown_pipeline_has_a_nearest_one_or_an_error_in_its_file(airflow: FakeAirflow) -> None:

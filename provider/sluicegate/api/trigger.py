@@ -22,6 +22,9 @@ __all__ = ["Rate", "Started", "TooMany", "Trigger", "run_id_of"]
 _BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _UNPROCESSABLE, _SERVER_ERROR = 400, 403, 404, 409, 422, 500
 _BACKFILL_PATIENCE = 90.0
 _TRIES = 3
+_FILE_ERROR = "PipelineFileError"
+"""The name of the exception by which Airflow files the errors of a pipeline file."""
+_LONGEST_REASON = 300
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~:+-]{1,150}")
 
 
@@ -88,6 +91,11 @@ class Trigger:
             {name: each.mapping("schema") for name, each in params.items()},
             {name: each.value("value") for name, each in params.items()},
         )
+
+    @property
+    def warning(self) -> str:
+        """What is wrong with the file of a DAG that runs in its last good version; empty where nothing is."""
+        return _import_error(self.client, self.dag_id)
 
     def url(self, run_id: str) -> str:
         return self.client.url + path("dags", self.dag_id, "runs", run_id)
@@ -282,15 +290,22 @@ def _unknown(client: Client, dag_id: str) -> WrongParam:
 
 
 def _import_error(client: Client, dag_id: str) -> str:
-    """The first line of what is wrong with a file of that name; empty where nothing is, or it must not be seen."""
+    """What is wrong with a file of that name, in a line; empty where nothing is, or it must not be seen."""
     try:
         entries = [Fields(each) for each in by_offset(client, "/importErrors", "import_errors", {})]
     except Refused:
         return ""
     name = re.compile(rf"(?:^|/){re.escape(dag_id)}(?:\.|$)")
     texts = (each.text("stack_trace") for each in entries if name.search(each.text("filename")))
-    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
-    return lines[0][:300] if lines else ""
+    return next(filter(None, map(_reason, texts)), "")
+
+
+def _reason(trace: str) -> str:
+    """Of a traceback, the line that says what is wrong: the first of a pipeline file's errors, else the exception."""
+    _, ours, errors = trace.partition(f"{_FILE_ERROR}:")
+    lines = [line for line in (errors if ours else trace).splitlines() if line.strip() and not line[0].isspace()]
+    found = (lines[0] if ours else lines[-1]) if lines else ""
+    return found.strip()[:_LONGEST_REASON]
 
 
 def _denied(error: ApiError, dag_id: str, what: str) -> ApiError:

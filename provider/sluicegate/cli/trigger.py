@@ -78,6 +78,8 @@ def _run(client: Client, pipeline: str, asked: _Asked, view: _View, *, wait: boo
     from sluicegate.api.trigger import Trigger
 
     found = Trigger.of(client, pipeline)
+    if error := found.warning:
+        view.warn(f"The file of {pipeline} has errors, and its last good version runs: {error}")
     started = _start(found, asked)
     link = found.url(started.run.run_id)
     view.started(started, link)
@@ -206,6 +208,9 @@ class _View:
     def say(self, line: str) -> None:
         self._out.print(line)
         self._out.file.flush()
+
+    def warn(self, words: str) -> None:
+        console(err=True).print(f"warning: {words}")
 
     def started(self, started: Started, link: str) -> None:
         if not self._as_json:

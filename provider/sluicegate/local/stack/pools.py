@@ -5,7 +5,7 @@ Made once, and again for files that come later. What a person has changed of a p
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,21 +32,29 @@ ON CONFLICT (pool) DO NOTHING
 
 
 class PoolKeeper:
-    """Makes missing pools beside the supervisor's loop, which has no time to read files."""
+    """Makes missing pools when files have changed. Called by the supervisor's loop, whose process has one thread."""
 
     def __init__(self, dags: Path, connect: Callable[[], psycopg.Connection], say: Progress) -> None:
         self._dags = dags
         self._connect = connect
         self._say = say
         self._seen: Collection[object] = ()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="pools", daemon=True)
+        self._next = 0.0
+        self._failed = ""
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._over.set()
+    def tick(self) -> None:
+        """Look, but seldom; what fails is said once, and tried again."""
+        if time.monotonic() < self._next:
+            return
+        try:
+            self.look()
+            self._failed = ""
+        except Exception as error:
+            # Postgres restarts, a folder is away: the next look may find them again.
+            if self._failed != (failed := f"the pools of the pipelines cannot be made: {error}"):
+                self._say(Event("note", failed))
+            self._failed = failed
+        self._next = time.monotonic() + _PAUSE
 
     def look(self) -> None:
         """Make the pools that are missing, if files have changed since the last look."""
@@ -58,18 +66,6 @@ class PoolKeeper:
                 for name, slots in make_pools(connection, named):
                     self._say(Event("note", f"made the pool {name} with {slots} slots"))
         self._seen = now
-
-    def _keep(self) -> None:
-        failed = ""
-        while not self._over.is_set():
-            try:
-                self.look()
-                failed = ""
-            except Exception as error:
-                # Postgres restarts, a folder is away: the next look may find them again.
-                if failed != (failed := f"the pools of the pipelines cannot be made: {error}"):
-                    self._say(Event("note", failed))
-            self._over.wait(_PAUSE)
 
 
 def make_pools(connection: psycopg.Connection, named: dict[str, frozenset[Use]]) -> Iterator[tuple[str, int]]:

@@ -42,7 +42,6 @@ class Supervisor:
         self._loop = Loop(self._state.logs, self._say, self._note_process, settings.holder)
         self._begun = time.monotonic()
         self._run: Run
-        self._pools: PoolKeeper | None = None
 
     # ---- the whole life ----
 
@@ -55,17 +54,16 @@ class Supervisor:
         lock = None
         try:
             lock = self._take_lock()
-            self._start()
+            pools = self._start()
             while True:
                 self._loop.tick()
+                pools.tick()
         except StopRequested:
             return 0
         except Exception as error:
             return self._fail(error)
         finally:
             if lock is not None:
-                if self._pools is not None:
-                    self._pools.stop()
                 self._say(Event("stopping", "stopping"))
                 self._loop.stop(STOP_ORDER)
                 self._state.run.unlink(missing_ok=True)
@@ -93,7 +91,7 @@ class Supervisor:
 
     # ---- starting ----
 
-    def _start(self) -> None:
+    def _start(self) -> PoolKeeper:
         require_extra()
         self._clean_up_survivors()
         for log in self._state.logs.glob("*.log"):
@@ -119,14 +117,12 @@ class Supervisor:
         self._start_airflow(env, chosen, secrets, fork_server)
         fork_server.close()
         self._loop.wait_for_all(self._settings.start_timeout)
-        self._pools = PoolKeeper(
-            self._settings.dags, functools.partial(databases.connect, chosen, secrets, databases.AIRFLOW), self._say
-        )
-        self._pools.start()
         self._run = replace(self._run, healthy=True)
         self._run.save(self._state)
         seconds = time.monotonic() - self._begun
         self._say(Event("healthy", f"up in {seconds:.0f} s", seconds=seconds))
+        to_airflow = functools.partial(databases.connect, chosen, secrets, databases.AIRFLOW)
+        return PoolKeeper(self._settings.dags, to_airflow, self._say)
 
     def _clean_up_survivors(self) -> None:
         count, left = clean_up(self._state)
