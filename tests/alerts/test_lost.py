@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -32,6 +33,12 @@ __all__ = ["ORDERS", "dag", "kept", "root", "warehouse"]
 pytestmark = pytest.mark.system
 
 RUN = "scheduled__1"
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluicegate.alerts.lost.SETTLES_WITHIN", 0.05)
+    monkeypatch.setattr("sluicegate.alerts.lost._heartbeat", lambda: 0.2)
 
 
 def begin(step: str, try_number: int = 1, status: Status = Status.RUNNING, map_index: int = -1) -> None:
@@ -71,6 +78,15 @@ def test_several_are_one_message_and_what_ended_in_any_way_is_none(kept: Any, ht
     run_fails()
     assert [alert["step"] for alert in http.bodies] == ["each"]
     assert kept.one("SELECT times FROM sluicegate.alerts") == 3
+
+
+def test_a_process_that_still_ends_in_order_was_not_killed(kept: Any, http: Http) -> None:
+    begin("load")
+    ends = threading.Timer(0.1, lambda: kept.rows("UPDATE sluicegate.receipts SET status = 'failed'"))
+    ends.start()
+    run_fails()
+    ends.join()
+    assert http.requests == []
 
 
 def life(dag: Any, state: str) -> Iterator[Life]:

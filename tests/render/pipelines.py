@@ -38,6 +38,8 @@ params:
   limit: {type: integer, default: 10, minimum: 1}
 max_active_runs: 3
 paused: true
+alerts:
+  on_call: {notifier: sluicegate.alerts.webhook.WebhookNotifier, with: {http_conn_id: pager}, faults: [data, fatal]}
 dag: {max_active_tasks: 4, render_template_as_native_obj: true, dag_display_name: "Kinds of steps"}
 datasets:
   root: s3://lake/kinds/{{ ds }}/

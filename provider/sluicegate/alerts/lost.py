@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,24 +22,44 @@ if TYPE_CHECKING:
 
 __all__ = ["alerts_of_lost"]
 
+SETTLES_WITHIN = 5.0
+"""Seconds from a heartbeat until a process that a person has ended has left its trace."""
+
 
 def alerts_of_lost(context: Context, *, pipeline: str, owner: str = "") -> Iterator[Alert]:
     """One alert for each step of a failed run that has begun and not ended, by its receipts. Nothing without a journal.
 
     :param context: that of the run's callback
     """
-    run_id = str(context["run_id"])
+    lost = _lost(journal_from(context), pipeline, str(context["run_id"]))
+    if not lost:
+        return
+    # A step that a person has marked fails its run at once, and its process learns of it by its next heartbeat.
+    until = time.monotonic() + _heartbeat() + SETTLES_WITHIN
+    while lost and time.monotonic() < until:
+        time.sleep(min(1.0, SETTLES_WITHIN))
+        lost = _lost(journal_from(context), pipeline, str(context["run_id"]))
+    for receipt in lost:
+        yield _alert(receipt, context.get("dag"), owner)
+
+
+def _lost(journal: str | None, pipeline: str, run_id: str) -> list[Receipt]:
+    """The last try of each step of the run that has begun and not ended."""
 
     def work(connection: psycopg.Connection[tuple[Any, ...]]) -> Sequence[Receipt]:
         from sluicegate.ledger.postgres.receipts import PostgresReceipts
 
         return PostgresReceipts(connection).run(pipeline, run_id)
 
-    receipts = in_journal(journal_from(context), "which steps were killed", work) or ()
+    receipts = in_journal(journal, "which steps were killed", work) or ()
     last = {(each.attempt.step, each.attempt.map_index): each for each in sorted(receipts, key=lambda one: one.attempt)}
-    for receipt in last.values():
-        if receipt.status is Status.RUNNING:
-            yield _alert(receipt, context.get("dag"), owner)
+    return [receipt for receipt in last.values() if receipt.status is Status.RUNNING]
+
+
+def _heartbeat() -> float:
+    from airflow.sdk.configuration import conf
+
+    return float(conf.getint("workers", "min_heartbeat_interval", fallback=5))
 
 
 def _alert(receipt: Receipt, dag: Any, owner: str) -> Alert:

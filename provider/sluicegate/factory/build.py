@@ -68,8 +68,14 @@ def build(pipeline: Pipeline, others: Mapping[str, Pipeline], *, playbooks: Path
     tasks = steps | sensors
     _join(task_edges(pipeline, awaited), tasks)
     _undo(pipeline, steps)
-    call_back(pipeline, dag, (made.task for made in tasks.values()))
-    return BuiltDag(dag, arguments, {name: made.arguments for name, made in tasks.items()})
+    called = {name: made.arguments for name, made in tasks.items()}
+    if call_back(pipeline, dag, (made.task for made in tasks.values())):
+        arguments["on_failure_callback"] = dag.on_failure_callback
+        called = {
+            name: {**given, "on_failure_callback": tasks[name].task.on_failure_callback}
+            for name, given in called.items()
+        }
+    return BuiltDag(dag, arguments, called)
 
 
 def _dag(pipeline: Pipeline, playbooks: Path) -> tuple[PipelineDAG, dict[str, Any], list[UnplacedDiagnostic]]:

@@ -14,16 +14,20 @@ from sluicegate.runtime.dag import PipelineDAG
 __all__ = ["call_back"]
 
 
-def call_back(pipeline: Pipeline, dag: PipelineDAG, tasks: Iterable[Task]) -> None:
-    """Have `dag` and its `tasks` send the pipeline's alerts, after what callbacks they have of their own."""
+def call_back(pipeline: Pipeline, dag: PipelineDAG, tasks: Iterable[Task]) -> bool:
+    """Have `dag` and its `tasks` send the pipeline's alerts, after what callbacks they have of their own.
+
+    Whether the pipeline has channels.
+    """
     channels = channels_of(pipeline.alerts)
     if not channels:
-        return
+        return False
     callback = AlertCallback(pipeline.name, channels, pipeline.owner or "")
     for task in tasks:
         task.on_failure_callback = _with(task.on_failure_callback, callback)
     dag.on_failure_callback = _with(dag.on_failure_callback, RunCallback(pipeline.name, channels, pipeline.owner or ""))
     dag.has_on_failure_callback = True
+    return True
 
 
 def _with(own: Any, callback: Any) -> list[Any]:

@@ -26,7 +26,7 @@ _SETTLED = frozenset({"failed", "success", "skipped", "upstream_failed", "remove
 _NOTE = """
 UPDATE sluicegate.receipts
 SET status = %(failed)s, ended_at = clock_timestamp(),
-    document = document || '{"reason": "it was ended from outside"}'::jsonb
+    document = (document::jsonb || '{"reason": "it was ended from outside"}')::json
 WHERE (pipeline, run_id, step, map_index, try_number)
     = (%(pipeline)s, %(run_id)s, %(step)s, %(map_index)s, %(try_number)s) AND status = %(running)s
 """
