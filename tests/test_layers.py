@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 _BASE = frozenset({"pipeline", "graph", "faults"})
 _RECORDS = _BASE | {"checks", "ledger", "storage", "records"}
-_SHARED = _RECORDS | {"receipts", "runtime", "targets", "telemetry"}
+_SHARED = _RECORDS | {"circuits", "receipts", "runtime", "targets", "telemetry"}
 _WORK = _SHARED | {"load", "emr", "transform", "sources"}
 _BUILT_WITH = _WORK | {"wait"}
 _FACTORY = _BUILT_WITH | {"alerts", "factory"}
@@ -34,7 +34,8 @@ MAY_IMPORT = {
     "records": _BASE | {"checks", "storage"},
     "receipts": _BASE | {"ledger"},
     "telemetry": frozenset({"faults"}),
-    "runtime": _BASE | {"ledger", "receipts", "telemetry"},
+    "circuits": frozenset({"faults"}),
+    "runtime": _BASE | {"circuits", "ledger", "receipts", "telemetry"},
     "targets": _RECORDS | {"runtime"},
     "load": _SHARED,
     "emr": _SHARED,

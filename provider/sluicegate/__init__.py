@@ -55,6 +55,30 @@ def get_provider_info() -> dict[str, object]:
                         "example": "True",
                         "default": "False",
                     },
+                    "circuit_failures": {
+                        "description": "So many faults in a row of what needs one connection or host open its\n"
+                        "circuit: tasks that need it wait in the triggerer instead of asking. 0: none ever does.\n",
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": "10",
+                        "default": "5",
+                    },
+                    "circuit_pause": {
+                        "description": "Seconds for which a circuit is open before one task may try again. Each\n"
+                        "try that fails doubles them.\n",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "60",
+                        "default": "30",
+                    },
+                    "circuit_longest": {
+                        "description": "The longest of these pauses, in seconds; after that long a try without an\n"
+                        "end, whose worker may have died, lets the next one through.\n",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "1800",
+                        "default": "600",
+                    },
                     "env_allowlist": {
                         "description": "Environment variables that pipeline files may read with ``${env:NAME}``,\n"
                         "separated by commas; those that begin with ``SLUICEGATE_`` need not be named. What is read\n"

@@ -21,6 +21,7 @@ _COMMANDS = {
     "demo": Entry("demo", "demo", "Run the sample pipelines on real data and show what was loaded."),
     "alerts": Entry("alerts", "app", "List the alerts of pipelines, sent and undelivered; try their channels."),
     "check": Entry("check", "check", "Check pipeline files; every error with file:line:column."),
+    "circuits": Entry("circuits", "app", "List what tasks wait for because it failed; let them all through again."),
     "clusters": Entry("clusters", "app", "List the EMR clusters that run; end those that no task needs any more."),
     "doctor": Entry("doctor", "doctor", "Look at what pipelines need of Airflow and AWS, before they run."),
     "dead-letters": Entry("dead_letters", "app", "List, show, replay or close the records that loads have set aside."),

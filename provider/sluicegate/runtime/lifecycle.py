@@ -75,12 +75,16 @@ End = Succeeded | Failed | Deferred | Skipped | Interrupted
 
 @dataclass(frozen=True)
 class Life:
-    """One try of a step, or a part of one: what deferred comes back as another `Life` with `resumed`."""
+    """One try of a step, or a part of one: what deferred comes back as another `Life` with `resumed`.
+
+    `waited`: it comes back from an open circuit, and its work is still to begin.
+    """
 
     task: BaseOperator
     context: Context
     step: StepContext
     resumed: bool = False
+    waited: bool = False
 
     @cached_property
     def journal(self) -> str | None:
@@ -100,11 +104,12 @@ class Observer(Protocol):
 
 def observers() -> tuple[Observer, ...]:
     """In the order in which they learn of a beginning; of an end in the reverse one."""
+    from sluicegate.runtime.circuit import CircuitGate
     from sluicegate.runtime.interrupt import InterruptObserver
     from sluicegate.runtime.receipt import ReceiptObserver
     from sluicegate.runtime.telemetry import TelemetryObserver
 
-    return (TelemetryObserver(), ReceiptObserver(), InterruptObserver())
+    return (TelemetryObserver(), ReceiptObserver(), InterruptObserver(), CircuitGate())
 
 
 @contextmanager

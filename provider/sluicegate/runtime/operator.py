@@ -22,6 +22,7 @@ from sluicegate.faults.rules import own_rules, ruled
 from sluicegate.faults.section import Playbook
 from sluicegate.graph.location import Location
 from sluicegate.graph.window import Window
+from sluicegate.runtime.circuit import AFTER_CIRCUIT, circuits_of_task
 from sluicegate.runtime.lifecycle import Life, living, unbegun
 from sluicegate.runtime.marks import RECOVERY_KEY, RUN_XCOM_KEY, RunMark, is_forced, plan_of
 from sluicegate.runtime.secrets import hide_params
@@ -86,9 +87,15 @@ class StepOperator(BaseOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """What Airflow calls instead of `execute` once a trigger has fired, failed or timed out."""
-        with self._living(context, resumed=True) as (_, results):
-            results.append(super().resume_execution(next_method, next_kwargs, context))
+        waited = next_method == AFTER_CIRCUIT
+        with self._living(context, resumed=True, waited=waited) as (step, results):
+            work = super().resume_execution
+            results.append(self.run(context, step) if waited else work(next_method, next_kwargs, context))
             return self._succeeded(context, results[-1])
+
+    def circuits(self) -> tuple[str, ...]:
+        """The circuit breakers of what it needs, once its templates are rendered."""
+        return circuits_of_task(self)
 
     def reported(self, context: Context) -> AbstractContextManager[None]:
         """Around work outside `run` and resumed methods: the same treatment of its errors."""
@@ -100,11 +107,17 @@ class StepOperator(BaseOperator):
         )
 
     @contextmanager
-    def _living(self, context: Context, *, resumed: bool = False) -> Iterator[tuple[StepContext, list[StepResult]]]:
+    def _living(
+        self, context: Context, *, resumed: bool = False, waited: bool = False
+    ) -> Iterator[tuple[StepContext, list[StepResult]]]:
         """Around the work of a try: its end is reported, and observed."""
         with self._preparing(context):
             step = self.step_context(context)
-        with living(Life(self, context, step, resumed)) as results, self.reported(context), by_own_rules(context):
+        with (
+            living(Life(self, context, step, resumed, waited)) as results,
+            self.reported(context),
+            by_own_rules(context),
+        ):
             try:
                 yield step, results
             except AirflowSkipException:
@@ -295,18 +308,21 @@ def as_step(operator: type[BaseOperator]) -> type[BaseOperator]:
                 return super().execute(context)
 
         def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-            with _observed(self, context, resumed=True):
+            waited = next_method == AFTER_CIRCUIT
+            with _observed(self, context, resumed=True, waited=waited):
+                if waited:
+                    return super().execute(context)
                 return super().resume_execution(next_method, next_kwargs, context)
 
     return _called_as(operator, Step)
 
 
 @contextmanager
-def _observed(task: BaseOperator, context: Context, *, resumed: bool = False) -> Iterator[None]:
+def _observed(task: BaseOperator, context: Context, *, resumed: bool = False, waited: bool = False) -> Iterator[None]:
     """Around the work of an `operator:` step."""
     playbook = Playbook.of(task.get_dag(), task.dag_id)
     with (
-        living(Life(task, context, _step_of(task, context), resumed)),
+        living(Life(task, context, _step_of(task, context), resumed, waited)),
         described(playbook=playbook),
         by_own_rules(context),
     ):

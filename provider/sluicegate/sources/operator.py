@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sluicegate.circuits.names import circuits_of
 from sluicegate.faults import fault
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.keys.fetch import Fetched
@@ -85,6 +86,11 @@ class FetchOperator(StepOperator):
         finally:
             self._stop = None
         return StepResult(report.as_dict(), report.line(), report.facts())
+
+    def circuits(self) -> tuple[str, ...]:
+        """Those of the folder, and of the database or the API that is asked."""
+        asked = f"table://{self.fetch.connection}/" if self.fetch.sql is not None else self.fetch.api
+        return circuits_of(vars(self), (self.into, asked))
 
     def _fetched(self, request: FetchRequest) -> FetchReport:
         from sluicegate.sources.fetch import fetch_api, fetch_sql

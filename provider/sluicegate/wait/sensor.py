@@ -54,6 +54,10 @@ class WaitSensor(StepOperator):
         super().__init__(**kwargs)
         self.wait = wait
 
+    def circuits(self) -> tuple[str, ...]:
+        """None: it waits anyway, and does not hurry."""
+        return ()
+
     @abstractmethod
     def sightings(self, step: StepContext) -> Sequence[Sighting]:
         """What is waited for, as it is now."""

@@ -1,0 +1,147 @@
+"""The gate before a step's work: a task whose circuit is open waits in the triggerer, and uses up none of its retries.
+
+What a step ends with is counted: faults that are about a connection or a host open its circuit, a success closes it.
+Where the journal cannot be reached nothing is known, and every task is let through.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import TaskDeferred
+
+from sluicegate.circuits.breaker import Settings, State, Wait
+from sluicegate.circuits.names import circuits_of, concerned
+from sluicegate.runtime.journal import in_journal
+from sluicegate.telemetry.metrics import count
+
+if TYPE_CHECKING:
+    import psycopg
+    from airflow.sdk import BaseOperator
+
+    from sluicegate.circuits.store import Change
+    from sluicegate.runtime.lifecycle import End, Life
+
+    Connection = psycopg.Connection[tuple[Any, ...]]
+
+__all__ = ["AFTER_CIRCUIT", "CircuitGate", "circuit_settings", "circuits_of_task"]
+
+AFTER_CIRCUIT = "after_circuit"
+"""The method by which Airflow resumes a task whose circuit has let it through: its work begins."""
+
+log = logging.getLogger(__name__)
+
+
+class CircuitGate:
+    """See `Observer`. One for each life."""
+
+    def __init__(self) -> None:
+        self._names: tuple[str, ...] = ()
+        self._put_off = False
+
+    def began(self, life: Life) -> None:
+        settings = circuit_settings()
+        if not settings.failures or life.journal is None or not (names := _circuits(life.task)):
+            return
+        self._names = names
+        if life.resumed and not life.waited:
+            return  # a cluster runs: its work goes on
+        who = _who(life)
+
+        def work(connection: Connection) -> Wait | None:
+            from sluicegate.circuits.store import admit
+
+            return admit(connection, names, who, settings)
+
+        wait = in_journal(life.journal, "whether its circuits are open", work)
+        if wait is not None:
+            self._put_off = True
+            self._wait(life, wait, who)
+
+    def ended(self, life: Life, end: End) -> None:
+        from sluicegate.runtime.lifecycle import Deferred, Failed, Succeeded
+
+        if not self._names or self._put_off or isinstance(end, Deferred):
+            return
+        names, who, settings = self._names, _who(life), circuit_settings()
+
+        def work(connection: Connection) -> list[Change]:
+            from sluicegate.circuits.store import count_failure, count_success, release
+
+            if isinstance(end, Succeeded):
+                return count_success(connection, names)
+            about = concerned(names, end.error) if isinstance(end, Failed) else ()
+            pipeline = life.step.pipeline
+            changes = (
+                count_failure(connection, about, who, pipeline, end.error, settings)
+                if isinstance(end, Failed) and about
+                else []
+            )
+            release(connection, names, who)
+            return changes
+
+        _tell(in_journal(life.journal, "the state of its circuits", work) or ())
+
+    def _wait(self, life: Life, wait: Wait, who: str) -> None:
+        from sluicegate.runtime.circuit_trigger import CircuitTrigger
+
+        circuit = wait.circuit
+        count("circuits", {"circuit": circuit.name, "change": "waited"})
+        log.warning(
+            "%s is not asked now: %s. This task waits, asks again in %.0f s, and uses up no retry "
+            "(`sluicegate circuits reset %s` lets all through).",
+            circuit.name, circuit.last_fault or "it failed", wait.seconds, circuit.name,
+        )  # fmt: skip
+        trigger = CircuitTrigger(journal=life.journal or "", names=self._names, who=who, seconds=wait.seconds)
+        raise TaskDeferred(trigger=trigger, method_name=AFTER_CIRCUIT)
+
+
+def circuits_of_task(task: BaseOperator) -> tuple[str, ...]:
+    """The circuits of any operator, by its rendered template fields and the connections that it names."""
+    return circuits_of(vars(task), (getattr(task, name, None) for name in task.template_fields))
+
+
+@cache
+def circuit_settings() -> Settings:
+    """As `[sluicegate]` of Airflow's configuration says."""
+    from airflow.sdk.configuration import conf
+
+    usual = Settings()
+    seconds = {
+        name: conf.getfloat("sluicegate", f"circuit_{name}", fallback=getattr(usual, name).total_seconds())
+        for name in ("pause", "longest")
+    }
+    return Settings(
+        failures=max(0, conf.getint("sluicegate", "circuit_failures", fallback=usual.failures)),
+        pause=timedelta(seconds=max(1.0, seconds["pause"])),
+        longest=timedelta(seconds=max(1.0, seconds["pause"], seconds["longest"])),
+    )
+
+
+def _circuits(task: BaseOperator) -> tuple[str, ...]:
+    own = getattr(task, "circuits", None)
+    found: tuple[str, ...] = own() if callable(own) else circuits_of_task(task)
+    return found
+
+
+def _who(life: Life) -> str:
+    step = life.step
+    return f"{step.pipeline}.{step.step} {step.run_id} {step.map_index} {step.try_number}"
+
+
+def _tell(changes: Iterable[Change]) -> None:
+    for change in changes:
+        after = change.after
+        if after.state is State.OPEN:
+            count("circuits", {"circuit": after.name, "change": "opened"})
+            log.warning(
+                "The circuit of %s is open until %s: %s. Tasks that need it wait.",
+                after.name, after.until and after.until.isoformat(timespec="seconds"), after.last_fault,
+            )  # fmt: skip
+        elif after.state is State.CLOSED:
+            count("circuits", {"circuit": after.name, "change": "closed"})
+            log.info("The circuit of %s is closed again.", after.name)

@@ -1,0 +1,51 @@
+"""Which circuits a step needs, and which of them its fault is about."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.circuits.names import circuits_of, concerned
+from sluicegate.faults import fault
+
+LOAD = ("aws:aws_default", "connection:warehouse")
+WEB = ("connection:warehouse", "host:api.example.com")
+
+
+@pytest.mark.parametrize(
+    ("fields", "values", "expected"),
+    [
+        ({}, ["s3://landing/x.csv", "table://warehouse/public.orders"], LOAD),
+        ({"aws_conn_id": "lake"}, [["s3://a/1", "s3://a/2"]], ("aws:lake",)),
+        ({"aws_conn_id": "lake"}, ["file:///x"], ()),
+        ({}, [{"in": "https://u:p@API.example.com/v1?x=1"}, "table://warehouse/t"], WEB),
+        ({"postgres_conn_id": "erp", "retries": 3}, ["SELECT 'https://x'"], ("connection:erp",)),
+        ({"conn_id": None}, [None, 5], ()),
+    ],
+)  # fmt: skip
+def test_a_step_needs_what_its_fields_name(
+    fields: dict[str, object], values: list[object], expected: tuple[str, ...]
+) -> None:
+    assert circuits_of(fields, values) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "facts", "expected"),
+    [
+        (LOAD, "WAREHOUSE_UNREACHABLE", {}, ("connection:warehouse",)),
+        (LOAD, "AWS_THROTTLED", {}, ("aws:aws_default",)),
+        (LOAD, "WAREHOUSE_BUSY", {"sqlstate": "53300"}, ("connection:warehouse",)),
+        (LOAD, "WAREHOUSE_BUSY", {"sqlstate": "40P01"}, ()),  # a deadlock is no outage
+        (LOAD, "SCHEMA_MISMATCH", {}, ()),
+        (LOAD, "UNKNOWN", {}, ()),
+        (WEB, "SOURCE_UNAVAILABLE", {"uri": "https://api.example.com/v1"}, ("host:api.example.com",)),
+        (WEB, "NETWORK", {"uri": "https://api.example.com/v1"}, ("host:api.example.com",)),
+        (WEB, "NETWORK", {}, ()),  # the warehouse's, or the API's: not known
+        (WEB, "TIMED_OUT", {}, ()),  # the step's own limit
+        (("host:a", "host:b"), "SOURCE_UNAVAILABLE", {}, ()),
+        (("connection:erp",), "NETWORK", {}, ("connection:erp",)),
+    ],
+)
+def test_a_fault_counts_where_it_is_known_what_it_is_about(
+    names: tuple[str, ...], code: str, facts: dict[str, object], expected: tuple[str, ...]
+) -> None:
+    assert concerned(names, fault(code, **facts)) == expected

@@ -1,0 +1,175 @@
+"""A task whose circuit is open waits in the triggerer before its work; the ends of tasks open and close circuits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import TaskDeferred
+
+from sluicegate.circuits.breaker import Settings
+from sluicegate.faults import FaultError, fault
+from sluicegate.graph.window import Window
+from sluicegate.runtime import circuit, circuit_trigger, journal
+from sluicegate.runtime.circuit import AFTER_CIRCUIT
+from sluicegate.runtime.circuit_trigger import CircuitTrigger
+from sluicegate.runtime.dag import PipelineDAG
+from sluicegate.runtime.operator import StepOperator, as_step
+from sluicegate.runtime.step import StepContext, StepResult
+from sluicegate.testing.step import StepInstance
+from tests.load.conftest import warehouse
+
+__all__ = ["warehouse"]
+
+pytestmark = pytest.mark.system
+
+DAY = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+SETTINGS = Settings(failures=2, pause=timedelta(seconds=30))
+
+
+class Loading(StepOperator):
+    template_fields = ("into",)
+
+    def __init__(self, *, act: Callable[[], Any], into: str = "table://shop/orders", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.act, self.into = act, into
+
+    def run(self, context: Context, step: StepContext) -> StepResult:
+        return StepResult(self.act())
+
+    def resumed(self, context: Context) -> StepResult:
+        return StepResult(self.act())
+
+
+class Asking(BaseOperator):
+    """One that is not ours."""
+
+    def __init__(self, *, act: Callable[[], Any], shop_conn_id: str = "shop", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.act, self.shop_conn_id = act, shop_conn_id
+
+    def execute(self, context: Context) -> Any:
+        return self.act()
+
+
+def refuse() -> None:
+    raise fault("WAREHOUSE_UNREACHABLE", "connection refused")
+
+
+@pytest.fixture
+def kept(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("AIRFLOW_CONN_JOURNAL", warehouse.connection)
+    monkeypatch.setattr(circuit, "circuit_settings", lambda: SETTINGS)
+    monkeypatch.setattr(circuit_trigger, "circuit_settings", lambda: SETTINGS)
+    yield warehouse
+    journal._rests_until.clear()
+    journal._spare._drop()
+
+
+def one(act: Callable[[], Any] = lambda: 7, kind: Any = Loading, keeps: str | None = "journal") -> StepInstance:
+    with PipelineDAG("orders", schedule=None, journal=keeps):
+        return StepInstance(kind(task_id="do", act=act), DAY)
+
+
+def down(times: int = 2) -> None:
+    for _ in range(times):
+        with pytest.raises(FaultError):
+            one(refuse).execute()
+
+
+def state(kept: Any) -> str:
+    return str(kept.one("SELECT state FROM sluicegate.circuits WHERE name = 'connection:shop'"))
+
+
+def pause_is_over(kept: Any) -> None:
+    with psycopg.connect(kept.conninfo) as connection:
+        connection.execute("UPDATE sluicegate.circuits SET until = clock_timestamp() - interval '1 s'")
+
+
+@pytest.mark.parametrize("kind", [Loading, as_step(Asking)])
+def test_after_faults_in_a_row_a_task_waits_before_its_work_and_goes_on_once_let_through(kept: Any, kind: Any) -> None:
+    down()
+    assert state(kept) == "open"
+    waiting = one(kind=kind)
+    with pytest.raises(TaskDeferred) as deferred:
+        waiting.execute()
+    assert deferred.value.method_name == AFTER_CIRCUIT
+    trigger = deferred.value.trigger
+    assert isinstance(trigger, CircuitTrigger)
+    pause_is_over(kept)
+    path, arguments = trigger.serialize()
+    assert path == "sluicegate.runtime.circuit_trigger.CircuitTrigger"
+    fired = asyncio.run(first_event(CircuitTrigger(**{**arguments, "seconds": 0.0})))
+    assert state(kept) == "half_open"
+    assert waiting.resume(AFTER_CIRCUIT, {"event": fired.payload}) == 7
+    assert state(kept) == "closed"
+
+
+def test_of_those_who_wait_one_is_resumed_and_the_others_go_on_waiting(kept: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(circuit_trigger, "_SHORTEST", 0.01)
+    down()
+    pause_is_over(kept)
+    many = [CircuitTrigger(journal="journal", names=["connection:shop"], who=f"t{n}", seconds=0.0) for n in range(20)]
+
+    async def fired() -> int:
+        waiting = [asyncio.ensure_future(first_event(each)) for each in many]
+        done, pending = await asyncio.wait(waiting, timeout=1)
+        for each in pending:
+            each.cancel()
+        return len(done)
+
+    assert asyncio.run(fired()) == 1
+
+
+async def first_event(trigger: CircuitTrigger) -> Any:
+    return await anext(trigger.run())
+
+
+def test_a_probe_that_fails_opens_it_again(kept: Any) -> None:
+    down()
+    pause_is_over(kept)
+    with pytest.raises(FaultError):
+        one(refuse).execute()
+    assert state(kept) == "open"
+    assert kept.one("SELECT opens FROM sluicegate.circuits") == 2
+
+
+def test_a_probe_that_fails_for_another_reason_lets_the_next_one_through(kept: Any) -> None:
+    down()
+    pause_is_over(kept)
+    with pytest.raises(FaultError):
+        one(lambda: (_ for _ in ()).throw(fault("CHECK_FAILED"))).execute()
+    with pytest.raises(FaultError):
+        one(refuse).execute()
+
+
+def test_work_that_goes_on_after_a_deferral_of_its_own_is_never_held_up(kept: Any) -> None:
+    down()
+    assert one().resume("resumed", {}) == 7
+    assert state(kept) == "closed"
+
+
+def test_without_a_journal_or_where_it_is_away_every_task_is_let_through(kept: Any, monkeypatch: Any) -> None:
+    down()
+    assert one(keeps=None).execute() == 7
+    journal._spare._drop()
+    monkeypatch.setenv("AIRFLOW_CONN_JOURNAL", "postgresql://nobody@127.0.0.1:1/none")
+    assert one().execute() == 7
+
+
+def test_a_gate_costs_a_few_milliseconds(kept: Any) -> None:
+    def taken(keeps: str | None) -> float:
+        runs = [one(keeps=keeps) for _ in range(10)]
+        began = time.perf_counter()
+        for run in runs:
+            run.execute()
+        return (time.perf_counter() - began) / len(runs)
+
+    taken("journal")
+    assert taken("journal") - taken(None) < 0.05
