@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from sluicegate.cli import app
+from sluicegate.cli.clusters_options import Places
+from sluicegate.emr.orphans import Judged, Kind, LiveCluster
 from tests.api.conftest import Server, serve
 
 COUNTS = {"pipelines": 2, "problems": 1, "warnings": 1, "current": 1, "late": 1, "failing": 0, "stalled": 0,
@@ -112,3 +118,25 @@ def test_an_airflow_without_the_plugin_is_an_exit_of_3_with_the_remedy(server: S
 def test_a_proxy_that_says_503_is_not_an_answer(server: Server) -> None:
     server.answers["GET /sluicegate/health"] = [(503, "<h1>no backend</h1>")]
     assert health(server).exit_code == 3
+
+
+def test_clusters_that_no_task_needs_are_a_problem_where_aws_is_asked(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = datetime(2026, 3, 10, tzinfo=UTC)
+    cluster = LiveCluster("j-1", "sluicegate-orders", "WAITING", created, {})
+    judged = [
+        Judged(cluster, Kind.ORPHAN, "its task is over: failed"),
+        Judged(cluster, Kind.NEEDED, "its task goes on: deferred"),
+    ]
+
+    @contextmanager
+    def sweep(places: Places) -> Iterator[Any]:
+        yield SimpleNamespace(look=lambda: judged)
+
+    monkeypatch.setattr(Places, "sweep", sweep)
+    server.answers["GET /sluicegate/health"] = [(200, WELL)]
+    done = health(server, "--clusters")
+    assert done.exit_code == 1
+    assert "the cluster j-1 (sluicegate-orders) runs for no task: its task is over: failed" in done.stdout
+    assert "-> sluicegate clusters sweep" in done.stdout

@@ -76,7 +76,7 @@ def test_only_what_is_asked_for_is_told(shop: Dags) -> None:
 
 
 def test_a_file_in_a_subfolder_sees_all_of_the_dags_root(shop: Dags) -> None:
-    day = 'schedule: {cron: "@daily", start: 2026-01-01}\nfresh_within: 1d\nowner: me\nalerts: null\n'
+    day = 'schedule: {cron: "@daily", start: 2026-01-01}\nfresh_within: 2d\nowner: me\nalerts: null\n'
     load = "load: LOAD, into: INTO, checks: []"
     steps = f"sluicegate: 1\n{day}steps: {{a: {{{load}}}}}\n"
     weather = steps.replace("LOAD", "s3://b/x").replace("INTO", "raw")
@@ -160,6 +160,29 @@ def test_what_is_there_is_not_asked_for(shop: Dags) -> None:
     (shop.root.parent / "elsewhere").mkdir()
     (shop.root.parent / "elsewhere" / "bare.md").touch()
     assert run("--strict", "--playbooks", "elsewhere").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("cron", "fresh_within", "said"),
+    [
+        ("@daily", "25h", None),
+        ("@daily", "24h", "1d"),
+        ("@monthly", "31d", "31d"),
+        ("@monthly", "32d", None),
+        ("*/5 9-17 * * 1-5", "30h", "2d15h5m"),
+    ],
+)
+def test_a_promise_that_no_run_can_keep_is_a_warning(
+    shop: Dags, cron: str, fresh_within: str, said: str | None
+) -> None:
+    shop.write("defaults.yaml", "owner: me\nalerts: null\n")
+    (shop.root.parent / "playbooks" / "bare.md").touch()
+    text = BARE.replace("bare}", "bare, checks: []}").replace("@daily", cron)
+    assert cron in text
+    shop.write("bare.yaml", f"{text}fresh_within: {fresh_within}\n")
+    output = run().output
+    assert ("short-fresh-within" in output) is (said is not None)
+    assert said is None or f"takes up to {said}," in output
 
 
 def test_a_pipeline_without_a_cron_need_not_be_fresh(shop: Dags) -> None:

@@ -16,7 +16,9 @@ from sluicegate.cli.airflow_options import (
     UserOption,
     connected,
 )
+from sluicegate.cli.clusters_options import UNREACHED, Places
 from sluicegate.cli.console import console, failing
+from sluicegate.cli.faulting import failing_faults
 from sluicegate.cli.places import wrong_use
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ def health(
         list[str] | None, typer.Argument(metavar="[PIPELINE]...", help="Only these; else all, and Airflow itself.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="List the pipelines too with which all is well.")] = False,
+    clusters: Annotated[
+        bool, typer.Option("--clusters", help="Ask AWS too, for EMR clusters that no task needs any more.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what the endpoint answers.")] = False,
     url: UrlOption = None,
     token_file: TokenFileOption = None,
@@ -50,6 +55,9 @@ def health(
             found = (
                 _together([_asked(client, name) for name in dict.fromkeys(pipelines)]) if pipelines else _asked(client)
             )
+        if clusters:
+            with failing_faults(*UNREACHED):
+                found = _with_orphans(found, Places(url=url, token_file=token_file, user=user, state=state))
         if as_json:
             typer.echo(json.dumps(found, indent=2))
         else:
@@ -81,6 +89,36 @@ def _asked(client: Client, pipeline: str | None = None) -> dict[str, Any]:
     if not isinstance(answer, dict) or "version" not in answer:
         raise _no_plugin(client.url)
     return answer
+
+
+def _with_orphans(found: dict[str, Any], places: Places) -> dict[str, Any]:
+    """The answer with a problem for each orphaned cluster: it costs money, and the endpoint asks no AWS.
+
+    :raises FaultError: when AWS does not answer
+    """
+    from sluicegate.emr.orphans import Kind
+
+    with places.sweep() as sweep:
+        orphans = [each for each in sweep.look() if each.kind is Kind.ORPHAN]
+    findings = [
+        {
+            "what": "orphaned_cluster",
+            "severity": "problem",
+            "pipeline": None if each.owner is None else each.owner.pipeline,
+            "step": None if each.owner is None else each.owner.key.task_id,
+            "detail": f"the cluster {each.cluster.cluster_id} ({each.cluster.name}) runs for no task: {each.reason}",
+            "remedy": "sluicegate clusters sweep",
+            "since": each.cluster.created.isoformat(),
+        }
+        for each in orphans
+    ]
+    problems = found["counts"]["problems"] + len(findings)
+    return {
+        **found,
+        "status": "unwell" if findings else found["status"],
+        "counts": {**found["counts"], "problems": problems},
+        "findings": [*findings, *found["findings"]],
+    }
 
 
 def _no_plugin(url: str) -> Exception:

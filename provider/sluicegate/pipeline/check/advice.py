@@ -6,16 +6,26 @@ Warnings, and only `check` asks for them: they cost nothing where DAGs are parse
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from sluicegate.graph.cron import expand_cron
+from sluicegate.graph.window import windows
 from sluicegate.pipeline.diagnostics import Diagnostic, PipelineErrors, Where, did_you_mean
+from sluicegate.pipeline.keys.model import Schedule
 from sluicegate.pipeline.read.validate import leaves
 from sluicegate.pipeline.text.environment import Environment
+from sluicegate.pipeline.text.quantities import format_duration, parse_duration
 from sluicegate.pipeline.text.source import Source
 
 __all__ = ["advice", "unused_clusters"]
 
+_MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
+_WINDOWS = 400
+"""So many windows are looked at, for the longest one: a weekend, a February."""
 _TABLE = re.compile(r"table://([\w.-]+)/")
 
 
@@ -95,6 +105,25 @@ def _fresh_within(source: Source) -> Iterator[Diagnostic]:
     if _is_scheduled(source) and source.value.get("fresh_within") is None:
         message = "nothing says when this is late: `fresh_within: 30h` says how old its data may be"
         yield _warning(source, ("schedule",), "no-fresh-within", message)
+    if _is_scheduled(source):
+        yield from _too_short(source, source.value["schedule"])
+
+
+def _too_short(source: Source, schedule: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """A promise that no run can keep: a window is not over before that time has passed since its start."""
+    try:
+        promise = parse_duration(source.value.get("fresh_within"))
+        zone = str(schedule.get("timezone") or "UTC")
+        every = Schedule(kind="cron", cron=expand_cron(str(schedule["cron"])), timezone=zone)
+        longest = max(each.end - each.start for each in islice(windows(every, _MONDAY), _WINDOWS))
+    except ValueError:
+        return  # an error of the file, which has its own diagnostic
+    if promise <= longest:
+        message = (
+            f"the data would always be late: a window of `{schedule['cron']}` takes up to {format_duration(longest)}, "
+            f"and its run has to succeed {format_duration(promise)} after the window's start"
+        )
+        yield _warning(source, ("fresh_within",), "short-fresh-within", message)
 
 
 def _is_scheduled(source: Source) -> bool:
