@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTerminated
 from airflow.serialization.serialized_objects import DagSerialization
 
 from sluicegate.alerts.callback import AlertCallback
-from sluicegate.faults import Fault, FaultClass, fault
+from sluicegate.faults import Fault, FaultClass, FaultError, fault
 from sluicegate.faults.rules import FaultRule
 from tests.alerts.servers import Http
 from tests.discovery.conftest import root
@@ -176,6 +176,21 @@ def test_a_task_whose_worker_died_has_an_alert_from_the_dag_processor(dag: Any, 
     assert "or nothing" in alert["written"][0]
 
 
+@pytest.mark.parametrize(
+    ("error", "group"),
+    [
+        (fault("WAREHOUSE_UNREACHABLE", "x"), "WAREHOUSE_UNREACHABLE:warehouse"),
+        (fault("AWS_DENIED", "x"), "AWS_DENIED:aws_default"),
+        (fault("SOURCE_UNAVAILABLE", "x", uri="https://api.example.com/a?b"), "SOURCE_UNAVAILABLE:api.example.com"),
+        (fault("UPSTREAM_LATE", "x", upstream="flights.land"), "UPSTREAM_LATE:flights.land"),
+        (fault("DISK_FULL", "x"), "DISK_FULL"),
+    ],
+)
+def test_alerts_are_grouped_by_what_they_are_about(dag: Any, http: Http, error: FaultError, group: str) -> None:
+    fail(dag, "load", error)
+    assert [alert["group_key"] for alert in http.bodies] == [group]
+
+
 def test_items_of_a_mapped_step_send_one_message_that_says_which_was_first(dag: Any, http: Http) -> None:
     for index in (3, 1, 2):
         fail(dag, "each", RuntimeError("no"), map_index=index, states={f"each_{index}": "running"})
@@ -199,3 +214,16 @@ def test_whatever_goes_wrong_in_it_is_in_the_log_alone(
     [callback] = dag.get_task("load").on_failure_callback
     callback(context)
     assert "No alert was sent" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("reason", "codes"), [("timed_out", ["TIMED_OUT"]), ("all_tasks_deadlocked", ["UNKNOWN"]), ("task_failure", [])]
+)
+def test_a_run_that_fails_as_a_whole_has_an_alert_and_one_whose_tasks_have_theirs_none(
+    dag: Any, http: Http, reason: str, codes: list[str]
+) -> None:
+    [callback] = dag.on_failure_callback
+    assert dag.has_on_failure_callback
+    callback({"dag": dag, "run_id": RUN, "reason": reason})
+    assert [alert["fault"]["code"] for alert in http.bodies] == codes
+    assert [(alert["step"], alert["run_id"]) for alert in http.bodies] == [(None, RUN) for _ in codes]

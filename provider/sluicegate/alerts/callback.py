@@ -65,9 +65,11 @@ class AlertCallback(_Callback):
 
 
 class RunCallback(_Callback):
-    """Sends alerts of the steps whose processes were killed while the run went on: `on_failure_callback` of the DAG."""
+    """Sends alerts of a failed run that no task sends: it took too long, or the process of a step was killed. The DAG's
+    `on_failure_callback`.
+    """
 
     def _alerts(self, context: Context) -> Iterable[Alert]:
-        from sluicegate.alerts.lost import alerts_of_lost
+        from sluicegate.alerts.of_run import alerts_of_run
 
-        return alerts_of_lost(context, pipeline=self.pipeline, owner=self.owner)
+        return alerts_of_run(context, pipeline=self.pipeline, owner=self.owner)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sluicegate.alerts.message import Alert
+from sluicegate.alerts.subject import subject_of
 from sluicegate.alerts.written import what_was_written
 from sluicegate.faults import FaultError, classify, fault, redact
 from sluicegate.faults.redact import redact_facts
@@ -25,7 +26,6 @@ Value = TypeVar("Value")
 
 _MASK = "***"
 _OURS = frozenset({"dry_run", "force"})
-_ABOUT = ("upstream", "connection", "host", "circuit")
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def alert_of(context: Context, *, pipeline: str, owner: str = "") -> Alert | Non
         run_id=str(context["run_id"]),
         map_index=-1 if ti.map_index is None else int(ti.map_index),
         window=_or_none(lambda: run_window(context).in_zone(getattr(dag, "window_timezone", "UTC"))),
-        subject=clean(_subject(task, error)),
+        subject=clean(subject_of(task, error)),
         params=_params(context, secrets),
         written=tuple(map(clean, what_was_written(task.task_type, error, _into(task), _after(task)))),
         log=_or_none(lambda: str(ti.log_url)) or "",
@@ -114,14 +114,6 @@ def _error(context: Context) -> FaultError:
     host = getattr(context["ti"], "hostname", None)
     where = f"its process on {host} is gone" if host else "it has not begun on any worker, or its worker is gone"
     return fault("WORKER_LOST", f"{where}: Airflow has had no sign of life from it", host=host or None)
-
-
-def _subject(task: Any, error: FaultError) -> str:
-    for name in _ABOUT:
-        if error.facts.get(name):
-            return str(error.facts[name])
-    subject = getattr(task, "subject", None)
-    return (_or_none(lambda: str(subject(error))) or "") if callable(subject) else ""
 
 
 def _params(context: Context, secrets: frozenset[str]) -> dict[str, Any]:

@@ -1,18 +1,22 @@
-"""The steps of a run whose processes were killed: Airflow calls no callback of theirs, only that of the run."""
+"""What only the callback of a run knows: that the run took too long, and which steps' processes were killed. Airflow
+calls nothing of these steps.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.alerts.context import airflow_address, masked, playbook_address
 from sluicegate.alerts.message import Alert
 from sluicegate.alerts.written import what_was_written
-from sluicegate.faults import fault
+from sluicegate.faults import FaultError, fault
 from sluicegate.faults.section import Playbook
 from sluicegate.ledger.receipts import Receipt, Status
 from sluicegate.runtime.journal import in_journal, journal_from
+from sluicegate.runtime.operator import run_window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,17 +24,28 @@ if TYPE_CHECKING:
     import psycopg
     from airflow.sdk import Context
 
-__all__ = ["alerts_of_lost"]
+__all__ = ["alerts_of_run"]
 
 SETTLES_WITHIN = 5.0
 """Seconds from a heartbeat until a process that a person has ended has left its trace."""
 
 
-def alerts_of_lost(context: Context, *, pipeline: str, owner: str = "") -> Iterator[Alert]:
-    """One alert for each step of a failed run that has begun and not ended, by its receipts. Nothing without a journal.
+_OF_THE_RUN = {
+    "timed_out": ("TIMED_OUT", "the run took longer than `dagrun_timeout`; what ran was stopped"),
+    "all_tasks_deadlocked": ("UNKNOWN", "no task of the run can go on: each waits for one that will not run"),
+}
+"""Why a run fails although none of its tasks does, in Airflow's word for it."""
+
+
+def alerts_of_run(context: Context, *, pipeline: str, owner: str = "") -> Iterator[Alert]:
+    """The alert of a failed run that is not one of a step's, and one for each step that has begun and not ended: by its
+    receipt, so without a journal none.
 
     :param context: that of the run's callback
     """
+    if (known := _OF_THE_RUN.get(str(context.get("reason")))) is not None:
+        yield _alert_of_all(context, fault(*known), pipeline, owner)
+        return
     lost = _lost(journal_from(context), pipeline, str(context["run_id"]))
     if not lost:
         return
@@ -54,6 +69,23 @@ def _lost(journal: str | None, pipeline: str, run_id: str) -> list[Receipt]:
     receipts = in_journal(journal, "which steps were killed", work) or ()
     last = {(each.attempt.step, each.attempt.map_index): each for each in sorted(receipts, key=lambda one: one.attempt)}
     return [receipt for receipt in last.values() if receipt.status is Status.RUNNING]
+
+
+def _alert_of_all(context: Context, error: FaultError, pipeline: str, owner: str) -> Alert:
+    zone = getattr(context.get("dag"), "window_timezone", "UTC")
+    window = None
+    with suppress(Exception):  # Airflow gives a task's context, or next to nothing
+        window = run_window(context).in_zone(zone)
+    return Alert(
+        pipeline,
+        error.fault,
+        detail=error.detail,
+        run_id=str(context["run_id"]),
+        window=window,
+        playbook=playbook_address(Playbook.of(context.get("dag"), pipeline), error.code),
+        owner=owner,
+        airflow=airflow_address(),
+    )
 
 
 def _heartbeat() -> float:

@@ -37,8 +37,8 @@ RUN = "scheduled__1"
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluicegate.alerts.lost.SETTLES_WITHIN", 0.05)
-    monkeypatch.setattr("sluicegate.alerts.lost._heartbeat", lambda: 0.2)
+    monkeypatch.setattr("sluicegate.alerts.of_run.SETTLES_WITHIN", 0.05)
+    monkeypatch.setattr("sluicegate.alerts.of_run._heartbeat", lambda: 0.2)
 
 
 def begin(step: str, try_number: int = 1, status: Status = Status.RUNNING, map_index: int = -1) -> None:
