@@ -120,6 +120,22 @@ def test_a_kill_by_a_person_leaves_a_trace_and_that_of_a_worker_that_stops_does_
     assert len(http.requests) == alerts
 
 
+def test_what_cancelled_work_fails_with_after_a_person_s_mark_is_not_kept_as_a_fault(kept: Any, dag: Any) -> None:
+    begin("load")
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        [alive] = life(dag, "failed")
+        observer = InterruptObserver()
+        observer.began(alive)
+        os.kill(os.getpid(), signal.SIGTERM)
+        kept.rows("""UPDATE sluicegate.receipts SET status = 'failed', document = '{"fault": {"code": "TIMED_OUT"}}'""")
+        observer.ended(alive, Interrupted())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert kept.one("SELECT document ->> 'fault' FROM sluicegate.receipts") is None
+    assert kept.one("SELECT document ->> 'reason' FROM sluicegate.receipts") == "it was ended from outside"
+
+
 def status() -> Any:
     return in_journal(
         "journal", "x", lambda connection: connection.execute("SELECT status FROM sluicegate.receipts").fetchone()

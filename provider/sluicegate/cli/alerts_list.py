@@ -11,7 +11,7 @@ import typer
 from sluicegate.cli.console import console
 from sluicegate.cli.dead_letters_options import Place, with_options
 from sluicegate.cli.faulting import failing_faults
-from sluicegate.cli.places import wrong_use
+from sluicegate.cli.journal_options import journal_conninfo
 
 if TYPE_CHECKING:
     from sluicegate.alerts.listing import AlertRow
@@ -39,7 +39,8 @@ def list_alerts(
     with failing_faults():
         moment_ = None if since is None else moment(since, datetime.now(UTC))
         chosen = Chosen(pipeline, run, moment_, undelivered, limit or None)
-        with table_of_alerts(_conninfo(place, pipeline), application=f"sluicegate {_COMMAND}") as connection:
+        conninfo = journal_conninfo(_COMMAND, place, pipeline, without="the logs of its tasks say what was sent")
+        with table_of_alerts(conninfo, application=f"sluicegate {_COMMAND}") as connection:
             found = [] if connection is None else rows_of(connection, chosen)
     if as_json:
         typer.echo(json.dumps([row.as_dict() for row in found], indent=2))
@@ -57,22 +58,3 @@ def _line(row: AlertRow) -> str:
     others = f" (and {row.times - 1:,} more)" if row.times > 1 else ""
     when = row.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
     return f"{when}  {row.state:<11}  {row.channel:<12}  {row.message.get('title', row.dedupe_key)}{others}"
-
-
-def _conninfo(place: Place, pipeline: str | None) -> str:
-    """Libpq's words for the journal: of the pipeline that is named, unless the options say another database."""
-    from sluicegate.graph.journal import journal_of
-
-    where = place.where(_COMMAND, pipeline)
-    if place.url_env is not None or place.connection is not None:
-        return where.conninfo()
-    if pipeline is None:
-        wrong_use(_COMMAND, "say whose alerts: -p PIPELINE, --connection ID or --url-env NAME")
-    journal = journal_of(where.read()[0])
-    if journal is None:
-        wrong_use(
-            _COMMAND,
-            f"{pipeline} has no journal: it loads into no table, and `connections.ledger` is not said; the logs of "
-            "its tasks say what was sent",
-        )
-    return where.of_connection(journal)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sluicegate.cli.dead_letters_options import Place
+from sluicegate.cli.journal_options import journal_conninfo
 from sluicegate.cli.places import wrong_use
 
 if TYPE_CHECKING:
@@ -30,36 +31,10 @@ def open_journal(command: str, place: Place, pipeline: str | None) -> Iterator[P
     """The receipts in the pipeline's journal, or in that which all pipelines have in common."""
     from sluicegate.ledger.postgres.receipts import open_receipts
 
-    where = place.where(command, pipeline)
-    if place.url_env is not None or place.connection is not None:
-        conninfo = where.conninfo()
-    else:
-        conninfo = where.of_connection(_journal(command, place, pipeline))
+    without = "what its steps did is in their XCom sluicegate_receipt"
+    conninfo = journal_conninfo(command, place, pipeline, without=without)
     with open_receipts(conninfo, application=command) as receipts:
         yield receipts
-
-
-def _journal(command: str, place: Place, pipeline: str | None) -> str:
-    """The Airflow connection of the journal."""
-    from sluicegate.graph.journal import journal_of
-    from sluicegate.pipeline.tree import read_tree
-
-    if pipeline is not None:
-        journal = journal_of(place.where(command, pipeline).read()[0])
-        if journal is None:
-            wrong_use(
-                command,
-                f"{pipeline} has no journal: it loads into no table, and `connections.ledger` is not said; what its "
-                "steps did is in their XCom sluicegate_receipt",
-            )
-        return journal
-    if not place.dags.is_dir():
-        wrong_use(command, f"there is no folder {place.dags}: say --dags, --connection ID or --url-env NAME")
-    journals = {journal_of(each) for each in read_tree(place.dags).readable.values()} - {None}
-    if len(journals) != 1:
-        found = f"have {len(journals)} journals ({', '.join(sorted(map(str, journals)))})" if journals else "have none"
-        wrong_use(command, f"the pipelines below {place.dags} {found}: say -p PIPELINE or --connection ID")
-    return str(journals.pop())
 
 
 def find_run(command: str, receipts: PostgresReceipts | None, said: str, pipeline: str | None) -> RunReceipt:

@@ -26,10 +26,11 @@ _SETTLED = frozenset({"failed", "success", "skipped", "upstream_failed", "remove
 _NOTE = """
 UPDATE sluicegate.receipts
 SET status = %(failed)s, ended_at = clock_timestamp(),
-    document = (document::jsonb || '{"reason": "it was ended from outside"}')::json
+    document = (document::jsonb - 'fault' || '{"reason": "it was ended from outside"}')::json
 WHERE (pipeline, run_id, step, map_index, try_number)
-    = (%(pipeline)s, %(run_id)s, %(step)s, %(map_index)s, %(try_number)s) AND status = %(running)s
+    = (%(pipeline)s, %(run_id)s, %(step)s, %(map_index)s, %(try_number)s) AND status = ANY(%(not_done)s)
 """
+_NOT_DONE = [Status.RUNNING.value, Status.RETRYING.value, Status.FAILED.value]
 _Handler = Callable[[int, Any], Any] | int | None
 
 log = logging.getLogger(__name__)
@@ -49,10 +50,13 @@ def is_settled_by_another(context: Context) -> bool:
 
 
 class InterruptObserver:
-    """See `Observer`. Listens for SIGTERM while a step works, and hands it on."""
+    """See `Observer`. Listens for SIGTERM while a step works, and hands it on. The last to learn of an end: what the
+    step's cancelled work has failed with is not a fault then.
+    """
 
     def __init__(self) -> None:
         self._before: _Handler = None
+        self._is_interrupted = False
 
     def began(self, life: Life) -> None:
         if life.journal is None or threading.current_thread() is not threading.main_thread():
@@ -60,6 +64,7 @@ class InterruptObserver:
         before = self._before = signal.getsignal(signal.SIGTERM)
 
         def interrupted(number: int, frame: Any) -> None:
+            self._is_interrupted = True
             # In a thread: the signal may have come in the middle of a statement of the journal's.
             threading.Thread(target=_note, args=(life,), name="interrupt", daemon=True).start()
             if callable(before):
@@ -74,6 +79,8 @@ class InterruptObserver:
         if self._before is not None:
             with suppress(ValueError):
                 signal.signal(signal.SIGTERM, self._before)
+        if self._is_interrupted:
+            _note(life)
 
 
 def _note(life: Life) -> None:
@@ -82,7 +89,7 @@ def _note(life: Life) -> None:
     step = life.step
     facts = {
         "pipeline": step.pipeline, "run_id": step.run_id, "step": step.step, "map_index": step.map_index,
-        "try_number": step.try_number, "failed": Status.FAILED.value, "running": Status.RUNNING.value,
+        "try_number": step.try_number, "failed": Status.FAILED.value, "not_done": _NOT_DONE,
     }  # fmt: skip
 
     def work(connection: psycopg.Connection[tuple[Any, ...]]) -> int:

@@ -109,7 +109,7 @@ def observers() -> tuple[Observer, ...]:
     from sluicegate.runtime.receipt import ReceiptObserver
     from sluicegate.runtime.telemetry import TelemetryObserver
 
-    return (TelemetryObserver(), ReceiptObserver(), InterruptObserver(), CircuitGate())
+    return (InterruptObserver(), TelemetryObserver(), ReceiptObserver(), CircuitGate())
 
 
 @contextmanager
