@@ -13,7 +13,7 @@ from sluicegate.circuits.breaker import Settings
 from sluicegate.circuits.store import admit, count_failure
 from sluicegate.cli import app
 from sluicegate.faults import fault
-from sluicegate.ledger.postgres import migrate
+from sluicegate.ledger.postgres.migrations import migrate
 from tests.load.conftest import warehouse
 
 __all__ = ["warehouse"]

@@ -39,13 +39,20 @@ def test_a_step_needs_what_its_fields_name(
         (LOAD, "UNKNOWN", {}, ()),
         (WEB, "SOURCE_UNAVAILABLE", {"uri": "https://api.example.com/v1"}, ("host:api.example.com",)),
         (WEB, "NETWORK", {"uri": "https://api.example.com/v1"}, ("host:api.example.com",)),
-        (WEB, "NETWORK", {}, ()),  # the warehouse's, or the API's: not known
+        (WEB, "NETWORK", {}, ("host:api.example.com",)),  # the warehouse's has another code
         (WEB, "TIMED_OUT", {}, ()),  # the step's own limit
         (("host:a", "host:b"), "SOURCE_UNAVAILABLE", {}, ()),
-        (("connection:erp",), "NETWORK", {}, ("connection:erp",)),
+        (("connection:erp",), "NETWORK", {}, ()),  # code that writes a table may ask any server besides
     ],
 )
 def test_a_fault_counts_where_it_is_known_what_it_is_about(
     names: tuple[str, ...], code: str, facts: dict[str, object], expected: tuple[str, ...]
 ) -> None:
     assert concerned(names, fault(code, **facts)) == expected
+
+
+def test_a_connection_that_an_operator_of_others_names_may_be_any_server() -> None:
+    assert concerned(("connection:shop",), fault("SOURCE_UNAVAILABLE", status=503), foreign=True) == (
+        "connection:shop",
+    )
+    assert concerned(("connection:a", "connection:b"), fault("NETWORK"), foreign=True) == ()

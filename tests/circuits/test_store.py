@@ -15,7 +15,7 @@ import pytest
 from sluicegate.circuits.breaker import Settings, State, Wait
 from sluicegate.circuits.store import admit, count_failure, count_success, known_circuits, release, reset
 from sluicegate.faults import fault
-from sluicegate.ledger.postgres import migrate
+from sluicegate.ledger.postgres.migrations import migrate
 from tests.load.conftest import warehouse
 
 __all__ = ["warehouse"]

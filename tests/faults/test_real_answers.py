@@ -138,7 +138,9 @@ def test_an_answer_or_none_to_a_client_of_http(work: Callable[[str], object], co
 
 
 def test_the_status_of_an_answer_is_kept_for_rules_and_receipts(server: str) -> None:
-    assert classify(raised_by(lambda: of_requests("429")(server))).facts["status"] == 429
+    refused = classify(raised_by(lambda: of_requests("429")(server)))
+    assert (refused.facts["status"], refused.facts["retry_after"]) == (429, 7.0)
+    assert "retry_after" not in classify(raised_by(lambda: of_requests("500")(server))).facts
     assert classify(raised_by(lambda: of_httpx("503")(server))).facts["status"] == 503
 
 

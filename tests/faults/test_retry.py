@@ -74,6 +74,14 @@ def test_a_pause_is_always_between_the_two_ends(attempt: int, delay: int, max_de
     assert timedelta(seconds=low) <= pause <= timedelta(seconds=high)
 
 
+@pytest.mark.parametrize(("asked", "least", "most"), [(300.0, 300, 300), (5.0, 30, 60), (86_400.0, 3600, 3600)])
+def test_a_server_is_asked_again_when_it_said(asked: float, least: int, most: int) -> None:
+    busy = fault("SOURCE_UNAVAILABLE", "HTTP 429", status=429, retry_after=asked)
+    decision = POLICY.evaluate(busy, 1, 3)
+    assert decision.retry_delay is not None
+    assert timedelta(seconds=least) <= decision.retry_delay <= timedelta(seconds=most)
+
+
 def test_it_survives_serialization() -> None:
     assert FaultRetryPolicy.deserialize(POLICY.serialize()) == POLICY
 

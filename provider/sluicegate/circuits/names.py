@@ -48,8 +48,12 @@ def places_in(values: Iterable[object]) -> Iterator[tuple[str, str]]:
             yield found[1], found[2]
 
 
-def concerned(names: Iterable[str], error: FaultError) -> tuple[str, ...]:
-    """The circuits of a step that such a fault counts for; none where it is not known which of several it is about."""
+def concerned(names: Iterable[str], error: FaultError, *, foreign: bool = False) -> tuple[str, ...]:
+    """The circuits of a step that such a fault counts for; none where it is not known which of several it is about.
+
+    :param foreign: of an operator that is not ours: a connection that it names may be any server. Of a step of ours
+        that is a database, whose faults have codes of their own: code that writes a table may ask any server besides.
+    """
     if error.code in _OF_AWS:
         return _only(names, "aws:")
     if error.code == "WAREHOUSE_UNREACHABLE":
@@ -59,7 +63,8 @@ def concerned(names: Iterable[str], error: FaultError) -> tuple[str, ...]:
     if error.code in _OF_SERVERS:
         for _, host in places_in([error.facts.get("uri")]):
             return tuple(name for name in names if name == f"host:{host.lower()}")
-        return _only(names, "host:", "connection:") if error.code != "TIMED_OUT" else ()
+        servers = ("host:", "connection:") if foreign else ("host:",)
+        return _only(names, *servers) if error.code != "TIMED_OUT" else ()
     return ()
 
 

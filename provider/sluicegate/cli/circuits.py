@@ -14,6 +14,7 @@ import typer
 from sluicegate.cli.console import console
 from sluicegate.cli.dead_letters_options import Place, with_options
 from sluicegate.cli.faulting import failing_faults
+from sluicegate.cli.journal_options import journal_conninfo
 from sluicegate.cli.places import wrong_use
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ __all__ = ["app"]
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 PipelineOption = Annotated[
-    str | None, typer.Option("--pipeline", "-p", help="Those in the journal of this pipeline; else of all pipelines.")
+    str | None, typer.Option("--pipeline", "-p", help="Those in the journal of this pipeline; else in that of all.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _THERE = "SELECT to_regclass('sluicegate.circuits') IS NOT NULL"
@@ -44,13 +45,8 @@ def list_circuits(*, pipeline: PipelineOption = None, as_json: JsonOption = Fals
     """List all circuits that ever had a fault, the open ones first."""
     from sluicegate.circuits.store import known_circuits
 
-    command = "circuits list"
-    with failing_faults():
-        found = [
-            each
-            for conninfo in _journals(command, place, pipeline)
-            for each in _with(command, conninfo, known_circuits) or ()
-        ]
+    with failing_faults(), _journal("circuits list", place, pipeline) as journal:
+        found = known_circuits(journal) if journal is not None else []
         if as_json:
             typer.echo(json.dumps([_as_dict(each) for each in found], indent=2))
         elif not found:
@@ -69,63 +65,32 @@ def reset_circuit(
     place: Place,
 ) -> None:
     """Close a circuit: what waits for it goes on within a minute."""
-    from sluicegate.circuits.store import reset
+    from sluicegate.circuits.store import known_circuits, reset
     from sluicegate.pipeline.diagnostics import hint
 
     command = "circuits reset"
-    with failing_faults():
-        from sluicegate.circuits.store import known_circuits
-
-        journals = _journals(command, place, pipeline)
-        changes = [_with(command, conninfo, lambda connection: reset(connection, name)) for conninfo in journals]
-        done = [change for change in changes if change is not None]
-        if not done:
-            known = [
-                each.circuit.name for conninfo in journals for each in _with(command, conninfo, known_circuits) or ()
-            ]
+    with failing_faults(), _journal(command, place, pipeline) as journal:
+        change = reset(journal, name) if journal is not None else None
+        if change is None:
+            known = [each.circuit.name for each in known_circuits(journal)] if journal is not None else []
             wrong_use(command, f"there is no circuit {name}{hint(name, known)}")
         if as_json:
-            typer.echo(json.dumps({"circuit": name, "before": [change.before.state for change in done]}))
+            typer.echo(json.dumps({"circuit": name, "before": change.before.state}))
         else:
-            typer.echo(f"{name} is closed; it was {', '.join(change.before.state for change in done)}.")
-
-
-def _journals(command: str, place: Place, pipeline: str | None) -> list[str]:
-    """Libpq's words for each database with circuits. They hold passwords: never to be shown."""
-    from sluicegate.graph.journal import journal_of
-    from sluicegate.pipeline.tree import read_tree
-
-    where = place.where(command, pipeline)
-    if place.url_env is not None or place.connection is not None:
-        return [where.conninfo()]
-    if pipeline is not None:
-        meant = [where.read()[0]]
-    elif not place.dags.is_dir():
-        wrong_use(command, f"there is no folder {place.dags}: say --dags, --connection ID or --url-env NAME")
-    else:
-        meant = list(read_tree(place.dags).readable.values())
-    journals = dict.fromkeys(journal for each in meant if (journal := journal_of(each)) is not None)
-    if not journals:
-        whose = pipeline or f"the pipelines below {place.dags}"
-        wrong_use(command, f"{whose} load into no table, and `connections.ledger` is not said: no circuits are kept")
-    return [where.of_connection(journal) for journal in journals]
-
-
-def _with(command: str, conninfo: str, work: Any) -> Any:
-    """What `work` returns, done in a transaction; None where no circuit was ever kept."""
-    with _connected(command, conninfo) as connection:
-        there = connection.execute(_THERE).fetchone()
-        return work(connection) if there and there[0] else None
+            typer.echo(f"{name} is closed; it was {change.before.state}.")
 
 
 @contextmanager
-def _connected(command: str, conninfo: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+def _journal(command: str, place: Place, pipeline: str | None) -> Iterator[psycopg.Connection[tuple[Any, ...]] | None]:
+    """The journal in one transaction; None where no circuit was ever kept."""
     import psycopg
     from psycopg.conninfo import make_conninfo
 
+    conninfo = journal_conninfo(command, place, pipeline, without="no circuits are kept")
     application = f"sluicegate {command}"
     with psycopg.connect(make_conninfo(conninfo, connect_timeout=10, application_name=application)) as connection:
-        yield connection
+        there = connection.execute(_THERE).fetchone()
+        yield connection if there and there[0] else None
 
 
 def _print(found: list[Known]) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
+from email.utils import parsedate_to_datetime
+from typing import Any
 
 from sluicegate.faults.shape import Match, starts_with
 
-__all__ = ["LATER", "code_of_status", "match", "of_status", "untrusted"]
+__all__ = ["LATER", "code_of_status", "match", "of_status", "seconds_asked", "untrusted"]
 
 LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses of a server that may answer the same request otherwise a little later."""
@@ -84,7 +87,7 @@ def match(error: BaseException, names: tuple[str, ...]) -> Match | None:
         return None
     by_name = next((code for name in names if (code := _BY_NAME.get(name))), None)
     if by_name is None and starts_with(names, *_ANSWERED):
-        return of_status(_status(error))
+        return of_status(_status(error), _asked(error))
     if untrusted(error):
         return Match("CERTIFICATE_REFUSED")
     if status := _status_in_words(error):
@@ -92,8 +95,20 @@ def match(error: BaseException, names: tuple[str, ...]) -> Match | None:
     return None if by_name is None else Match(by_name)
 
 
-def of_status(status: int) -> Match:
-    return Match(code_of_status(status), None, {"status": status})
+def of_status(status: int, wait: float | None = None) -> Match:
+    facts: dict[str, object] = {"status": status}
+    return Match(code_of_status(status), None, facts if wait is None else {**facts, "retry_after": wait})
+
+
+def seconds_asked(header: str) -> float | None:
+    """The seconds that a server asks to wait, by `Retry-After` as a number or a date; None where it does not."""
+    said = header.strip()
+    if said.isdigit():
+        return float(said)
+    try:
+        return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
 
 
 def _status(error: BaseException) -> int:
@@ -102,6 +117,13 @@ def _status(error: BaseException) -> int:
         if isinstance(value, int):
             return value
     return _status_in_words(error)
+
+
+def _asked(error: BaseException) -> float | None:
+    answer = getattr(error, "response", None)
+    headers: Any = getattr(error if answer is None else answer, "headers", None)
+    said = headers.get("Retry-After") if headers is not None else None
+    return seconds_asked(said) if isinstance(said, str) else None
 
 
 def _status_in_words(error: BaseException) -> int:

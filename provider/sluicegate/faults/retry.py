@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FaultRetryPolicy", "retry_delay"]
 
+_LONGEST_ASKED = timedelta(hours=1)
+"""A server may ask to wait for so long; beyond that the policy's own pauses will do."""
+
 
 def retry_delay(attempt: int, *, delay: timedelta, max_delay: timedelta, share: float) -> timedelta:
     """The pause after the `attempt`-th failure (from 1): it doubles from `delay` up to `max_delay`.
@@ -37,7 +40,9 @@ def retry_delay(attempt: int, *, delay: timedelta, max_delay: timedelta, share: 
 
 @dataclass(frozen=True)
 class FaultRetryPolicy(RetryPolicy):
-    """Retries transient faults with a growing pause; data and fatal faults fail with the reason.
+    """Retries transient faults with a growing pause, or with that which a server asked for if it is longer.
+
+    Data and fatal faults fail with the reason.
 
     The rules of the task's DAG (`PipelineDAG.fault_rules`) come first. With `bugs` what a bug in code raises
     (CODE_BROKEN) is tried again too.
@@ -61,6 +66,7 @@ class FaultRetryPolicy(RetryPolicy):
         attempt = _attempt(try_number, max_tries, context)
         share = random.random()  # noqa: S311 - jitter, no secret
         pause = retry_delay(attempt, delay=self.delay, max_delay=self.max_delay, share=share)
+        pause = max(pause, _asked(found.facts.get("retry_after")))
         return RetryDecision.retry(delay=pause, reason=reason)
 
     def serialize(self) -> dict[str, Any]:
@@ -70,6 +76,12 @@ class FaultRetryPolicy(RetryPolicy):
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> FaultRetryPolicy:
         return cls(timedelta(seconds=data["delay"]), timedelta(seconds=data["max_delay"]), data["bugs"])
+
+
+def _asked(seconds: object) -> timedelta:
+    """What the server itself asked for (`Retry-After`), within reason."""
+    known = isinstance(seconds, int | float) and seconds > 0
+    return min(timedelta(seconds=seconds), _LONGEST_ASKED) if known else timedelta()  # type: ignore[arg-type]
 
 
 def _attempt(try_number: int, max_tries: int, context: Context | None) -> int:

@@ -74,13 +74,10 @@ class CircuitGate:
 
             if isinstance(end, Succeeded):
                 return count_success(connection, names)
-            about = concerned(names, end.error) if isinstance(end, Failed) else ()
-            pipeline = life.step.pipeline
-            changes = (
-                count_failure(connection, about, who, pipeline, end.error, settings)
-                if isinstance(end, Failed) and about
-                else []
-            )
+            changes: list[Change] = []
+            foreign = not hasattr(life.task, "circuits")
+            if isinstance(end, Failed) and (about := concerned(names, end.error, foreign=foreign)):
+                changes = count_failure(connection, about, who, life.step.pipeline, end.error, settings)
             release(connection, names, who)
             return changes
 

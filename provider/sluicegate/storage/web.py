@@ -11,13 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError, fault
-from sluicegate.faults.http import LATER, code_of_status
+from sluicegate.faults.http import LATER, code_of_status, seconds_asked
 from sluicegate.storage.credentials import ANONYMOUS, Credentials
 
 if TYPE_CHECKING:
@@ -154,19 +152,15 @@ def refusal(answer: httpx.Response, url: str, credentials: Credentials = ANONYMO
     answer.close()
     detail = f"{shown_url(url)}: HTTP {status} {answer.reason_phrase}".rstrip()
     detail += "" if later is None else f", to be asked again in {later:.0f} s"
-    return fault(code_of_status(status), detail + (f": {words}" if words else ""), uri=url, status=status)
+    facts: dict[str, object] = {"uri": url, "status": status}
+    if later is not None:
+        facts["retry_after"] = later
+    return fault(code_of_status(status), detail + (f": {words}" if words else ""), **facts)
 
 
 def retry_after(answer: httpx.Response) -> float | None:
     """The seconds that a server asks to wait, by a number or a date; None where it does not."""
-    said: str = answer.headers.get("Retry-After", "").strip()
-    if said.isdigit():
-        return float(said)
-    try:
-        until: datetime = parsedate_to_datetime(said)
-        return max(0.0, float(until.timestamp()) - time.time())
-    except (TypeError, ValueError):
-        return None
+    return seconds_asked(answer.headers.get("Retry-After", ""))
 
 
 def shown_url(url: str) -> str:
