@@ -163,6 +163,23 @@ def test_without_a_journal_or_where_it_is_away_every_task_is_let_through(kept: A
     assert one().execute() == 7
 
 
+def test_changes_and_waits_are_events_and_counted(kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+    said: list[str] = []
+    monkeypatch.setattr(circuit, "count", lambda name, labels: counted.append(labels["change"]))
+    monkeypatch.setattr(circuit, "emit", lambda event, line, **fields: said.append(f"{event} {fields['circuit']}"))
+    down()
+    with pytest.raises(TaskDeferred):
+        one().execute()
+    assert one().resume("resumed", {}) == 7
+    assert counted == ["opened", "waited", "closed"]
+    assert said == [
+        "circuit.opened connection:shop",
+        "circuit.waited connection:shop",
+        "circuit.closed connection:shop",
+    ]
+
+
 def test_a_gate_costs_a_few_milliseconds(kept: Any) -> None:
     def taken(keeps: str | None) -> float:
         runs = [one(keeps=keeps) for _ in range(10)]

@@ -59,7 +59,7 @@ class _Wanted:
 def accounts(needs: Needs, state: Path, deployment: str) -> Iterator[Finding]:
     """What is found in the accounts behind the connections to AWS, one after the other."""
     from sluicegate.doctor.aws import account
-    from sluicegate.faults import CATALOGUE, classify
+    from sluicegate.faults import classify
 
     for name in needs.aws or {"aws_default": frozenset[str]()}:
         clusters = needs.clusters.get(name, ())
@@ -70,7 +70,7 @@ def accounts(needs: Needs, state: Path, deployment: str) -> Iterator[Finding]:
             aws = aws_of(name, state)
         except Exception as unusable:
             found = classify(unusable)
-            yield fail(f"connection {name}", found.detail or str(found), CATALOGUE[found.code].remedy)
+            yield fail(f"connection {name}", found.detail or str(found), found.fault.remedy)
             continue
         there = Places(deployment, tuple(clusters), needs.artifacts if clusters else frozenset(), logs, needs.measured)
         # What no look of it expects, such as a connection that names no region, is one more finding.

@@ -21,7 +21,7 @@ def failing_faults(*unreached: str) -> Iterator[None]:
     :param unreached: further codes that say so
     """
     from sluicegate.cli.console import failing, print_error
-    from sluicegate.faults import CATALOGUE, FaultError
+    from sluicegate.faults import FaultError
     from sluicegate.faults.classify import classify
 
     with failing():
@@ -36,6 +36,6 @@ def failing_faults(*unreached: str) -> Iterator[None]:
             if found.code == "WRONG_USE":
                 print_error(found.detail, "")
                 raise typer.Exit(WRONG_USE) from error
-            known = CATALOGUE[found.code]
+            known = found.fault
             print_error(f"{known.sentence[:-1]}: {found.detail}", known.remedy)
             raise typer.Exit(3 if found.code in _UNREACHED.union(unreached) else 1) from error

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from sluicegate.faults import CATALOGUE, FaultError, classify
+from sluicegate.faults import FaultError, classify
 
 __all__ = ["Finding", "Look", "Status", "as_json", "exit_code", "fail", "looked", "ok", "skipped", "warn"]
 
@@ -72,7 +72,7 @@ def looked(check: str, look: Look) -> Iterator[Finding]:
 
 def _failed(check: str, found: FaultError) -> Finding:
     bug = found.code in ("UNKNOWN", "CODE_BROKEN")
-    remedy = "This look itself failed: please report it." if bug else CATALOGUE[found.code].remedy
+    remedy = "This look itself failed: please report it." if bug else found.fault.remedy
     return Finding(check, Status.FAIL, found.detail or str(found), remedy, reached=found.code not in _UNREACHED)
 
 

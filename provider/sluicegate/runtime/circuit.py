@@ -6,7 +6,6 @@ Where the journal cannot be reached nothing is known, and every task is let thro
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import cache
@@ -17,6 +16,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from sluicegate.circuits.breaker import Settings, State, Wait
 from sluicegate.circuits.names import circuits_of, concerned
 from sluicegate.runtime.journal import in_journal
+from sluicegate.telemetry.events import emit
 from sluicegate.telemetry.metrics import count
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ __all__ = ["AFTER_CIRCUIT", "CircuitGate", "circuit_settings", "circuits_of_task
 
 AFTER_CIRCUIT = "after_circuit"
 """The method by which Airflow resumes a task whose circuit has let it through: its work begins."""
-
-log = logging.getLogger(__name__)
 
 
 class CircuitGate:
@@ -88,11 +86,11 @@ class CircuitGate:
 
         circuit = wait.circuit
         count("circuits", {"circuit": circuit.name, "change": "waited"})
-        log.warning(
-            "%s is not asked now: %s. This task waits, asks again in %.0f s, and uses up no retry "
-            "(`sluicegate circuits reset %s` lets all through).",
-            circuit.name, circuit.last_fault or "it failed", wait.seconds, circuit.name,
-        )  # fmt: skip
+        line = (
+            f"{circuit.name} is not asked now: {circuit.last_fault or 'it failed'}. This task waits, asks again in "
+            f"{wait.seconds:.0f} s, and uses up no retry (`sluicegate circuits reset {circuit.name}` lets all through)."
+        )
+        emit("circuit.waited", line, level="warning", circuit=circuit.name, seconds=round(wait.seconds, 1))
         trigger = CircuitTrigger(journal=life.journal or "", names=self._names, who=who, seconds=wait.seconds)
         raise TaskDeferred(trigger=trigger, method_name=AFTER_CIRCUIT)
 
@@ -133,12 +131,11 @@ def _who(life: Life) -> str:
 def _tell(changes: Iterable[Change]) -> None:
     for change in changes:
         after = change.after
-        if after.state is State.OPEN:
+        if after.state is State.OPEN and after.until is not None:
+            until = after.until.isoformat(timespec="seconds")
+            line = f"The circuit of {after.name} is open until {until}: {after.last_fault}. Tasks that need it wait."
             count("circuits", {"circuit": after.name, "change": "opened"})
-            log.warning(
-                "The circuit of %s is open until %s: %s. Tasks that need it wait.",
-                after.name, after.until and after.until.isoformat(timespec="seconds"), after.last_fault,
-            )  # fmt: skip
+            emit("circuit.opened", line, level="warning", circuit=after.name, until=until, fault=after.last_fault)
         elif after.state is State.CLOSED:
             count("circuits", {"circuit": after.name, "change": "closed"})
-            log.info("The circuit of %s is closed again.", after.name)
+            emit("circuit.closed", f"The circuit of {after.name} is closed again.", circuit=after.name)
