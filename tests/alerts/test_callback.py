@@ -140,9 +140,12 @@ def test_a_task_that_a_person_has_marked_or_cleared_sends_nothing(dag: Any, http
     assert http.requests == []
 
 
-def test_an_interrupt_sends_nothing(dag: Any, http: Http) -> None:
-    fail(dag, "own", AirflowTaskTerminated("Task received SIGTERM"))
-    assert http.requests == []
+@pytest.mark.parametrize(("state", "codes"), [("failed", []), ("running", ["WORKER_LOST"])])
+def test_an_interrupt_by_a_person_sends_nothing_and_a_worker_that_stops_does(
+    dag: Any, http: Http, state: str, codes: list[str]
+) -> None:
+    fail(dag, "own", AirflowTaskTerminated("Task received SIGTERM"), states={"own": state})
+    assert [alert["fault"]["code"] for alert in http.bodies] == codes
 
 
 def test_a_state_that_cannot_be_asked_for_keeps_no_alert_back(dag: Any, http: Http) -> None:

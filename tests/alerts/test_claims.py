@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -112,6 +113,17 @@ def test_a_claim_whose_answer_was_lost_is_still_ours(kept: Any) -> None:
     assert rows(kept)[0][2] == 1
     claims.settle(ALERT, "hook", None)
     assert claims.take(ALERT, ["hook"]) == ()
+
+
+def test_a_process_that_holds_the_lock_and_does_nothing_holds_no_alert_back(
+    http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluicegate.alerts.claims._LOCKED_FOR", 0.1)
+    FileClaims().folder.mkdir(mode=0o700)
+    with (FileClaims().folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        send(ALERT, {"hook": HOOK})
+    assert len(http.requests) == 1
 
 
 def test_a_journal_that_is_not_reached_leaves_it_to_the_machine(

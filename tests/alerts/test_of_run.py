@@ -38,6 +38,7 @@ RUN = "scheduled__1"
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sluicegate.alerts.of_run.SETTLES_WITHIN", 0.05)
+    monkeypatch.setattr("sluicegate.alerts.of_run._begun", {})
     monkeypatch.setattr("sluicegate.alerts.of_run._heartbeat", lambda: 0.2)
 
 
@@ -87,6 +88,16 @@ def test_a_process_that_still_ends_in_order_was_not_killed(kept: Any, http: Http
     run_fails()
     ends.join()
     assert http.requests == []
+
+
+def test_runs_that_fail_together_are_waited_for_once(kept: Any, http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluicegate.alerts.of_run._heartbeat", lambda: 1.0)
+    begin("load")
+    begun = time.monotonic()
+    for _ in range(5):
+        run_fails()
+    assert time.monotonic() - begun < 2.5
+    assert len(http.requests) == 1
 
 
 def life(dag: Any, state: str) -> Iterator[Life]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from sluicegate.alerts.message import Alert
 from sluicegate.runtime.journal import in_journal
@@ -29,6 +29,8 @@ __all__ = ["Claims", "FileClaims", "JournalClaims", "claims_in"]
 TAKEN_OVER_AFTER = 300
 """Seconds after which a claim that was not followed by a message is given up: who made it has died, or failed."""
 _KEPT_FOR = 7 * 86400
+_LOCKED_FOR = 2.0
+"""Seconds to wait for the lock: a process that holds it and is stopped must not hold back alerts."""
 
 # One statement, so that of fifty at once one gets the row. A repeated call of the one that has it changes nothing.
 _CLAIM = """
@@ -132,13 +134,25 @@ class FileClaims:
         if self.folder.stat().st_uid != os.getuid():
             raise PermissionError(f"{self.folder} belongs to somebody else")
         with (self.folder / "lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            until = time.monotonic() + _LOCKED_FOR
+            while not _lock(lock):
+                if time.monotonic() > until:
+                    raise TimeoutError(f"another process holds {lock.name}")
+                time.sleep(0.01)
             yield
 
     def _sweep(self) -> None:
         for file in self.folder.iterdir():
             if file.name != "lock" and time.time() - file.stat().st_mtime > _KEPT_FOR:
                 file.unlink()
+
+
+def _lock(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _make(file: Path) -> bool:

@@ -95,18 +95,16 @@ def _setting(section: str, key: str) -> str:
 
 def _is_interrupted(context: Context) -> bool:
     """Whether a person, or the scheduler for one, has ended the task: it is in another state than a task that runs."""
+    # Without an error this is the dag processor, which is asked for tasks that died.
+    return context.get("exception") is not None and is_settled_by_another(context)
+
+
+def _error(context: Context) -> FaultError:
     from airflow.sdk.exceptions import AirflowTaskTerminated
 
     error = context.get("exception")
     if isinstance(error, AirflowTaskTerminated | KeyboardInterrupt):
-        return True
-    if error is None:  # in the dag processor, which is asked for tasks that died
-        return False
-    return is_settled_by_another(context)
-
-
-def _error(context: Context) -> FaultError:
-    error = context.get("exception")
+        return fault("WORKER_LOST", "its process was told to end, and no person has marked or cleared the task")
     if isinstance(error, BaseException):
         return classify(error, own_rules(cast("dict[str, object]", context)))
     if error is not None:

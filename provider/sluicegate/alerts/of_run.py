@@ -4,6 +4,7 @@ calls nothing of these steps.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -30,6 +31,8 @@ SETTLES_WITHIN = 5.0
 """Seconds from a heartbeat until a process that a person has ended has left its trace."""
 
 
+_begun: dict[int, float] = {}
+"""By process, when it was first asked."""
 _OF_THE_RUN = {
     "timed_out": ("TIMED_OUT", "the run took longer than `dagrun_timeout`; what ran was stopped"),
     "all_tasks_deadlocked": ("UNKNOWN", "no task of the run can go on: each waits for one that will not run"),
@@ -49,8 +52,9 @@ def alerts_of_run(context: Context, *, pipeline: str, owner: str = "") -> Iterat
     lost = _lost(journal_from(context), pipeline, str(context["run_id"]))
     if not lost:
         return
-    # A step that a person has marked fails its run at once, and its process learns of it by its next heartbeat.
-    until = time.monotonic() + _heartbeat() + SETTLES_WITHIN
+    # A step that a person has marked fails its run at once, and its process learns of it by its next heartbeat. All
+    # runs whose callbacks one process of Airflow's calls had failed when it began: it waits once.
+    until = _begun.setdefault(os.getpid(), time.monotonic()) + _heartbeat() + SETTLES_WITHIN
     while lost and time.monotonic() < until:
         time.sleep(min(1.0, SETTLES_WITHIN))
         lost = _lost(journal_from(context), pipeline, str(context["run_id"]))
