@@ -104,7 +104,7 @@ def _error(context: Context) -> FaultError:
 
     error = context.get("exception")
     if isinstance(error, AirflowTaskTerminated | KeyboardInterrupt):
-        return fault("WORKER_LOST", "its process was told to end, and no person has marked or cleared the task")
+        return fault("WORKER_LOST", "its process was ended from outside, and no person has marked or cleared the task")
     if isinstance(error, BaseException):
         return classify(error, own_rules(cast("dict[str, object]", context)))
     if error is not None:
