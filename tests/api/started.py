@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,8 +25,8 @@ def param(value: object, **schema: object) -> dict[str, object]:
 class FakeAirflow:
     """One DAG, `orders`, with a window a day since 2026-01-01.
 
-    `accidents`: what happens to the next writes, one after the other: `500` does nothing, `lost` does it and breaks the
-    connection, a number answers so.
+    `accidents`: what happens to the next writes, one after the other: a number is answered and nothing is done, `lost`
+    does it and breaks the connection, `late` does it and answers after a while.
     """
 
     url: str = ""
@@ -72,7 +73,9 @@ class FakeAirflow:
             if isinstance(accident, int):
                 return accident, {"detail": "an accident"}
             done = self._post(where, body) if method != "GET" else self._get(where, query)
-            return None if accident == "lost" else done
+        if accident == "late":
+            time.sleep(5)
+        return None if accident == "lost" else done
 
     def _get(self, where: str, query: dict[str, list[str]]) -> Answer:
         if where == "/dags/orders/details":
