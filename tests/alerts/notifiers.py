@@ -11,7 +11,7 @@ from airflow.sdk.bases.notifier import BaseNotifier
 
 
 class SlackWebhookNotifier(BaseNotifier):
-    """As apache-airflow-providers-slack 9.10 has it: signature, template fields and call."""
+    """Signature and template fields of the one in apache-airflow-providers-slack."""
 
     template_fields = ("slack_webhook_conn_id", "text", "attachments", "blocks", "proxy", "timeout")
 
@@ -27,9 +27,8 @@ class SlackWebhookNotifier(BaseNotifier):
         attachments: Sequence[dict[str, Any]] | None = None,
         timeout: int | None = None,
         retry_handlers: list[Any] | None = None,
-        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__()
         self.slack_webhook_conn_id = slack_webhook_conn_id
         self.text = text
         self.attachments = attachments
@@ -46,9 +45,12 @@ class SlackWebhookNotifier(BaseNotifier):
 
 
 class PagerdutyNotifier(BaseNotifier):
-    """As apache-airflow-providers-pagerduty has it."""
+    """Signature and template fields of the one in apache-airflow-providers-pagerduty."""
 
-    template_fields = ("summary", "severity", "source", "dedup_key", "custom_details", "group", "component")
+    template_fields = (
+        "summary", "severity", "source", "action", "dedup_key", "custom_details", "group", "component", "class_type",
+        "images", "links",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -65,9 +67,10 @@ class PagerdutyNotifier(BaseNotifier):
         class_type: str | None = None,
         images: list[Any] | None = None,
         links: list[Any] | None = None,
-        **kwargs: Any,
+        integration_key: str | None = None,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__()
+        self.integration_key = integration_key
         self.pagerduty_events_conn_id = pagerduty_events_conn_id
         self.summary = summary
         self.severity = severity
@@ -83,7 +86,8 @@ class PagerdutyNotifier(BaseNotifier):
 
     def notify(self, context: Any) -> None:
         connection = BaseHook.get_connection(self.pagerduty_events_conn_id)
-        event = {name: getattr(self, name) for name in ("summary", "severity", "source", "dedup_key", "custom_details")}
+        names = ("summary", "severity", "source", "dedup_key", "custom_details", "group", "component", "class_type")
+        event = {name: getattr(self, name) for name in names}
         httpx.post(f"{connection.host}/events", json=event).raise_for_status()
 
 

@@ -9,10 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from airflow.sdk.bases.notifier import BaseNotifier
 
 from sluicegate.alerts.claims import FileClaims
 from sluicegate.alerts.send import send
+from sluicegate.alerts.words import words_for
 from sluicegate.pipeline.keys.alerts import Channel
+from tests.alerts.notifiers import SlackWebhookNotifier
 from tests.alerts.servers import Http, Smtp
 from tests.alerts.test_message import ALERT
 
@@ -101,6 +104,22 @@ def test_a_provider_s_notifier_gets_the_words_by_the_names_that_it_takes(http: H
     else:
         assert (body["summary"], body["dedup_key"]) == (ALERT.title, ALERT.dedupe_key)
         assert body["custom_details"]["run_id"] == ALERT.run_id
+        assert (body["source"], body["component"], body["class_type"]) == ("orders", "load_orders", ALERT.code)
+        assert body["group"] == ALERT.group_key
+
+
+def test_slack_s_notifier_gets_slack_s_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SlackWebhookNotifier, "__module__", "airflow.providers.slack.notifications.slack_webhook")
+    assert words_for(SlackWebhookNotifier, {}, ALERT) == {"text": ALERT.slack()}
+
+
+def test_a_name_that_may_mean_anything_is_left_alone() -> None:
+    class Odd(BaseNotifier):
+        def __init__(self, *, source: str = "", group: str = "", message: str) -> None:
+            super().__init__()
+
+    assert words_for(Odd, {}, ALERT) == {"message": ALERT.text()}
+    assert words_for(Odd, {"message": "x"}, ALERT) == {}
 
 
 def test_airflow_s_own_http_notifier_gets_the_dictionary(http: Http) -> None:

@@ -26,17 +26,23 @@ _TEXTS: Mapping[str, Callable[[Alert], Any]] = {
     "dedupe_key": lambda alert: alert.dedupe_key,
     "alias": lambda alert: alert.dedupe_key,
     "group": lambda alert: alert.group_key,
+    "component": lambda alert: alert.step or alert.pipeline,
+    "class_type": lambda alert: alert.code,
     "custom_details": Alert.as_dict,
     "details": Alert.as_dict,
     "json": Alert.as_dict,
 }
+_OF_INCIDENTS = frozenset({"source", "group", "component", "class_type"})
+"""Names that mean this beside a key alone: elsewhere they may be anything."""
+_KEYS = frozenset({"dedup_key", "dedupe_key", "alias"})
 _INSTEAD = {"json": ("data",), "details": ("custom_details",)}
 """What takes the place of a name, where the file says that."""
 
 
 def given_words(kind: type, said: Mapping[str, Any]) -> frozenset[str]:
     """The arguments of the notifier `kind` that an alert fills in where the file says only `said`."""
-    taken = arguments_of(kind) - said.keys()
+    takes = arguments_of(kind)
+    taken = takes - said.keys() - (frozenset() if takes & _KEYS else _OF_INCIDENTS)
     return frozenset(
         name for name in _TEXTS if name in taken and not any(other in said for other in _INSTEAD.get(name, ()))
     )
