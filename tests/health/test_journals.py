@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,10 +18,12 @@ from psycopg.types.json import Json, Jsonb
 from sluicegate.alerts.message import Alert
 from sluicegate.faults import CATALOGUE
 from sluicegate.graph.window import Window
+from sluicegate.health import WatchOperator
 from sluicegate.health.alerts import late_alert
 from sluicegate.health.journals import read_facts, read_journal
 from sluicegate.health.unsent import unalerted, undelivered
 from sluicegate.ledger.postgres.migrations import migrate
+from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.testing.warehouse import Warehouse
 
 NOW = datetime.now(UTC)
@@ -77,7 +83,20 @@ def test_a_journal_says_how_many_records_came_and_what_is_open(journal: psycopg.
     (loads,), (unsent,) = found.loads, found.alerts
     assert (loads.pipeline, loads.step, loads.read, loads.before) == ("orders", "load", 99, (101, 100))
     assert (unsent.channel, unsent.count, unsent.reason) == ("chat", 1, "HTTP 404")
-    assert (found.letters, found.unread) == ((), "")
+    assert (found.letters, found.circuits, found.unread) == ((), (), "")
+
+
+def test_circuits_that_are_open_are_said_with_their_reason_until_they_are_out_of_date(
+    journal: psycopg.Connection[Any],
+) -> None:
+    for name, state, until in (("host:a", "open", HOUR), ("host:b", "closed", HOUR), ("host:c", "open", -30 * HOUR)):
+        journal.execute(
+            "INSERT INTO sluicegate.circuits (name, state, until, last_fault, last_detail)"
+            " VALUES (%s, %s, %s, 'F', 'x')",
+            (name, state, NOW + until),
+        )
+    (circuit,) = read_facts(journal, "warehouse").circuits
+    assert (circuit.name, circuit.state, circuit.fault) == ("host:a", "open", "F: x")
 
 
 def test_a_database_without_a_ledger_says_nothing(warehouse: Warehouse) -> None:
@@ -128,3 +147,56 @@ def test_an_alert_that_is_sent_again_is_the_same_alert(journal: psycopg.Connecti
 def test_what_is_a_day_old_is_not_sent_any_more(journal: psycopg.Connection[Any]) -> None:
     alert(journal, replace(late_alert("orders", WINDOW, HOUR), at=NOW - 25 * HOUR))
     assert undelivered(journal) == []
+
+
+def test_the_watch_sends_again_what_a_channel_did_not_take_and_then_has_nothing_to_send(
+    journal: psycopg.Connection[Any], warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posted: list[dict[str, Any]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    chat = {"conn_type": "http", "host": "http://127.0.0.1", "port": server.server_port}
+    monkeypatch.setenv("AIRFLOW_CONN_CHAT", json.dumps(chat))
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", warehouse.connection)
+    monkeypatch.setattr("sluicegate.health.own_airflow.OwnAirflow", AllIsWell)
+    (tmp_path / "orders.yaml").write_text(ORDERS)
+    receipt(journal, "lost", "failed", code="SCHEMA_MISMATCH")
+    late = late_alert("orders", WINDOW, HOUR)
+    alert(journal, late)
+    first, again = (watch(tmp_path) for _ in range(2))
+    server.shutdown()
+    server.server_close()
+    assert {each["dedupe_key"] for each in posted} == {late.dedupe_key, "orders/lost/SCHEMA_MISMATCH"}
+    assert len(posted) == 2
+    assert (first.value["unalerted"], first.value["sent_again"]) == (["lost"], [late.dedupe_key])
+    assert (again.value["unalerted"], again.value["sent_again"]) == ([], [])
+    assert read_facts(journal, "warehouse").alerts == ()
+
+
+ORDERS = """\
+sluicegate: 1
+schedule: {cron: '@daily', start: 2026-01-01}
+alerts: {chat: {notifier: sluicegate.alerts.webhook.WebhookNotifier, with: {http_conn_id: chat}}}
+steps: {load: {load: "s3://in/{{ ds }}.csv", into: table://warehouse/public.orders, key: id}}
+"""
+
+
+class AllIsWell:
+    def count(self, *_: object) -> int:
+        return 1
+
+
+def watch(root: Path) -> StepResult:
+    step = StepContext("watch", "watch", "r", 1, -1, Window(NOW, NOW), {}, False, False, None, None)
+    operator = WatchOperator(task_id="watch", root=str(root), patience=timedelta())
+    return operator.run({}, step)  # type: ignore[typeddict-item]

@@ -33,7 +33,9 @@ _LETTERS = """
 SELECT pipeline, coalesce(step, ''), count(*), min(first_seen) FROM sluicegate.dead_letters
 WHERE status = 'open' AND pipeline IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
 _CIRCUITS = """
-SELECT name, state, until, last_fault FROM sluicegate.circuits WHERE state <> 'closed' ORDER BY name"""
+SELECT name, state, until, concat_ws(': ', last_fault, last_detail) FROM sluicegate.circuits
+WHERE state <> 'closed' AND (until IS NULL OR until > clock_timestamp() - interval '1 day') ORDER BY name"""
+"""One that has been due for a day is needed by no task: the next one that does finds out how it is."""
 _ALERTS = """
 SELECT pipeline, channel, count(*), min(claimed_at), (array_agg(reason ORDER BY claimed_at DESC))[1]
 FROM sluicegate.alerts

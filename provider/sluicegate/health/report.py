@@ -95,7 +95,7 @@ def _of_a_journal(journal: JournalFacts) -> Iterator[Finding]:
         yield Finding(
             What.CIRCUIT,
             Severity.WARNING,
-            f"{circuit.name} is {circuit.state}{until}: {circuit.fault or 'it failed several times in a row'}",
+            f"{circuit.name} is {circuit.state.replace('_', ' ')}{until}: {circuit.fault or 'it failed repeatedly'}",
             f"Tasks that need it wait. Once it works again: sluicegate circuits reset {circuit.name}",
         )
 
