@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTerminated
@@ -223,10 +224,12 @@ def test_whatever_goes_wrong_in_it_is_in_the_log_alone(
     ("reason", "codes"), [("timed_out", ["TIMED_OUT"]), ("all_tasks_deadlocked", ["UNKNOWN"]), ("task_failure", [])]
 )
 def test_a_run_that_fails_as_a_whole_has_an_alert_and_one_whose_tasks_have_theirs_none(
-    dag: Any, http: Http, reason: str, codes: list[str]
+    dag: Any, http: Http, reason: str, codes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/")
     [callback] = dag.on_failure_callback
     assert dag.has_on_failure_callback
     callback({"dag": dag, "run_id": RUN, "reason": reason})
     assert [alert["fault"]["code"] for alert in http.bodies] == codes
     assert [(alert["step"], alert["run_id"]) for alert in http.bodies] == [(None, RUN) for _ in codes]
+    assert {alert["log"] for alert in http.bodies} <= {"https://airflow.example.com/dags/orders/runs/" + quote(RUN)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import quote
 
 from sluicegate.alerts.message import Alert
 from sluicegate.alerts.subject import subject_of
@@ -20,7 +21,7 @@ from sluicegate.runtime.secrets import hide_params, secret_params
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["airflow_address", "alert_of", "masked", "playbook_address"]
+__all__ = ["airflow_address", "alert_of", "masked", "playbook_address", "run_address"]
 
 Value = TypeVar("Value")
 
@@ -85,6 +86,16 @@ def airflow_address() -> str:
     address = _setting("api", "base_url").rstrip("/")
     is_here = address.partition("://")[2].partition("/")[0].partition(":")[0] in ("localhost", "127.0.0.1", "")
     return "" if is_here else address
+
+
+def run_address(dag_id: str, run_id: str, step: str = "", map_index: int = -1, try_number: int = 0) -> str:
+    """The page of a run in Airflow, or of a step's log; empty where Airflow's address is not known."""
+    base = _setting("api", "base_url").rstrip("/")
+    if not base:
+        return ""
+    task = f"/tasks/{step}" + (f"/mapped/{map_index}" if map_index >= 0 else "") if step else ""
+    number = f"?try_number={try_number}" if step and try_number > 0 else ""
+    return f"{base}/dags/{dag_id}/runs/{quote(run_id)}{task}{number}"
 
 
 def _setting(section: str, key: str) -> str:

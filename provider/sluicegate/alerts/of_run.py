@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sluicegate.alerts.context import airflow_address, masked, playbook_address
+from sluicegate.alerts.context import airflow_address, masked, playbook_address, run_address
 from sluicegate.alerts.message import Alert
 from sluicegate.alerts.written import what_was_written
 from sluicegate.faults import FaultError, fault
@@ -86,6 +86,7 @@ def _alert_of_all(context: Context, error: FaultError, pipeline: str, owner: str
         detail=error.detail,
         run_id=str(context["run_id"]),
         window=window,
+        log=run_address(pipeline, str(context["run_id"])),
         playbook=playbook_address(Playbook.of(context.get("dag"), pipeline), error.code),
         owner=owner,
         airflow=airflow_address(),
@@ -114,6 +115,7 @@ def _alert(receipt: Receipt, dag: Any, owner: str) -> Alert:
         window=receipt.window,
         params={name: masked(str(value)) for name, value in (document.get("params") or {}).items()},
         written=what_was_written(kind, error),
+        log=run_address(attempt.pipeline, attempt.run_id, attempt.step, attempt.map_index, attempt.try_number),
         playbook=playbook_address(Playbook.of(dag, attempt.pipeline), error.code),
         owner=owner,
         tries=attempt.try_number,
