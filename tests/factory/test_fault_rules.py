@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from sluicegate.factory.attempt import build_diagnostics
 from sluicegate.factory.build import build_dag
@@ -89,3 +90,18 @@ def test_a_step_ends_with_the_fault_of_the_rule(tmp_path: Path, step: str, monke
     with pytest.raises(FaultError) as raised:
         StepInstance(dag.get_task(step), DAY).execute()
     assert (raised.value.code, raised.value.fault.remedy) == ("PARTNER_CLOSED", "Wait.")
+
+
+def test_how_bad_a_sensors_timeout_is_does_not_make_airflow_try_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    rules = "faults: [{error: TIMED_OUT, severity: warning}]\n"
+    (tmp_path / "late.py").write_text(
+        "from airflow.sdk import BaseOperator\nfrom airflow.sdk.exceptions import AirflowSensorTimeout\n\n\n"
+        "class Sensor(BaseOperator):\n    def execute(self, context):\n        raise AirflowSensorTimeout('no file')\n"
+    )
+    together = written(tmp_path, rules, "steps:\n  b: {operator: late.Sensor}\n")
+    step = build_dag(together.pipeline, together.upstreams).get_task("b")
+    with pytest.raises(AirflowSensorTimeout):
+        StepInstance(step, DAY).execute()

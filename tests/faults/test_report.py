@@ -18,8 +18,9 @@ from airflow.sdk.exceptions import (
     DownstreamTasksSkipped,
 )
 
-from sluicegate.faults import FaultError, fault
+from sluicegate.faults import Fault, FaultClass, FaultError, fault
 from sluicegate.faults.report import LAST_ERROR, describe, forget, reported
+from sluicegate.faults.rules import FaultRule
 from sluicegate.faults.section import Playbook, _docs_url, docs_section, playbook_section
 
 
@@ -202,3 +203,11 @@ def test_the_docs_are_where_airflows_configuration_says(docs: str, found: str, m
     assert docs_section("UNKNOWN") == found
     monkeypatch.undo()
     _docs_url.cache_clear()
+
+
+def test_the_tasks_timeout_is_what_the_pipelines_rule_says() -> None:
+    slow = Fault("TOO_SLOW", FaultClass.FATAL, "It is too slow.", "Ask for less.", frozenset())
+    ours = {**context(), "dag": SimpleNamespace(fault_rules=(FaultRule(slow, error="TIMED_OUT"),))}
+    with pytest.raises(FaultError) as caught, reported(ours, playbook=Playbook("orders"), on_timeout=lambda: None):
+        raise AirflowTaskTimeout("after an hour")
+    assert caught.value.code == "TOO_SLOW"

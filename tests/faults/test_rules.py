@@ -133,3 +133,12 @@ def test_a_rule_cannot_break_the_handling_of_an_error() -> None:
 
     assert isinstance(classify(MuteError(), [FaultRule(LATER, matches="x")]), FaultError)
     assert isinstance(classify(MuteError(), [FaultRule(LATER, matches="shown")]), TransientFault)
+
+
+def test_a_rule_keeps_the_place_at_which_to_look_first() -> None:
+    refused = fault("TOO_MANY_DEAD_LETTERS", "12 of 100")
+    refused.where = ("s3://landing/orders.csv line 5",)
+    wrapped = RuntimeError("in a hook")
+    wrapped.__cause__ = refused
+    assert classify(refused, [FaultRule(severity="warning", matches="12 of")]).where == refused.where
+    assert classify(wrapped).where == refused.where

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,6 +69,26 @@ def test_a_journal_that_is_not_reached_is_asked_once(
     for _ in range(5):
         assert in_journal("journal", "a note", backend) is None
     assert caplog.text.count("Not kept in the journal") == 1
+
+
+def test_a_server_that_does_not_answer_any_more_is_left_after_a_while(
+    kept: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def frozen(connection: Any) -> None:
+        connection.execute("SET LOCAL statement_timeout = 0; SELECT pg_sleep(60)")
+
+    monkeypatch.setattr(journal, "_LONGEST", 0.3)
+    began = time.monotonic()
+    assert in_journal("journal", "the receipt", frozen) is None
+    assert in_journal("journal", "the receipt", frozen) is None
+    assert time.monotonic() - began < 5
+    assert caplog.text.count("no answer within") == 1
+
+
+def test_what_is_sent_into_a_connection_that_a_firewall_forgot_is_soon_lost(kept: Any) -> None:
+    options = in_journal("journal", "a note", lambda c: c.info.get_parameters())
+    assert options is not None
+    assert options["tcp_user_timeout"] == "3000"
 
 
 @pytest.mark.parametrize("connection", ["", "redshift://nobody@127.0.0.1:1/none"])

@@ -10,14 +10,19 @@ from typing import Any
 import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context
+from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTerminated,
+    AirflowTaskTimeout,
     DownstreamTasksSkipped,
     TaskDeferred,
 )
 
-from sluicegate.faults import fault
+from sluicegate.faults import Fault, FaultClass, FaultRetryPolicy, fault
+from sluicegate.faults.rules import FaultRule
 from sluicegate.graph.window import Window
 from sluicegate.runtime import lifecycle
 from sluicegate.runtime.dag import PipelineDAG
@@ -126,12 +131,57 @@ def test_a_failure_is_observed_as_its_fault(watching: Watching) -> None:
     ],
 )
 def test_a_failure_says_whether_airflow_tries_again(error: Exception, should_retry: bool, again: bool) -> None:
-    server = SimpleNamespace(should_retry=should_retry)
-    context: Any = {"ti": SimpleNamespace(_ti_context_from_server=server)}
-    step = StepContext("orders", "do", "run", 1, -1, DAY)
-    end = lifecycle.end_of(error, Life(Doing(task_id="do"), context, step))
-    assert isinstance(end, Failed)
+    end = end_of(error, should_retry=should_retry)
     assert end.will_retry is again
+
+
+def end_of(error: BaseException, *, should_retry: bool = True, task: Any = None, dag: Any = None) -> Failed:
+    server = SimpleNamespace(should_retry=should_retry, max_tries=2)
+    task = task or Doing(task_id="do")
+    context: Any = {"ti": SimpleNamespace(_ti_context_from_server=server), "task": task, "dag": dag}
+    end = lifecycle.end_of(error, Life(task, context, StepContext("orders", "do", "run", 1, -1, DAY)))
+    assert isinstance(end, Failed)
+    return end
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "again"),
+    [
+        (AirflowTaskTimeout("after an hour"), "TIMED_OUT", True),
+        (AirflowSensorTimeout("nothing came"), "TIMED_OUT", False),
+        (AirflowFailException("no"), "UNKNOWN", False),
+        (SystemExit(3), "UNKNOWN", True),
+    ],
+)
+def test_what_ends_a_step_is_what_airflow_makes_of_it(error: BaseException, code: str, again: bool) -> None:
+    end = end_of(error)
+    assert (end.error.code, end.will_retry) == (code, again)
+
+
+def test_a_step_with_a_policy_of_its_own_is_tried_again_as_that_says() -> None:
+    always = SimpleNamespace(evaluate=lambda *_: SimpleNamespace(action=RetryAction.RETRY))
+    broken = SimpleNamespace(evaluate=lambda *_: 1 / 0)
+    for policy in (None, always, broken):
+        task = Doing(task_id="do")
+        task.retry_policy = policy
+        assert end_of(fault("SCHEMA_MISMATCH"), task=task).will_retry is True
+
+
+def test_a_rule_of_the_pipeline_decides_on_a_timeout_as_in_the_retry_policy() -> None:
+    slow = Fault("TOO_SLOW", FaultClass.FATAL, "It is too slow.", "Ask for less.", frozenset())
+    dag = SimpleNamespace(fault_rules=(FaultRule(slow, error="TIMED_OUT"),))
+    end = end_of(fault("TIMED_OUT", "not done within an hour"), dag=dag)
+    decided = FaultRetryPolicy().evaluate(fault("TIMED_OUT"), 1, 2, {"dag": dag})  # type: ignore[typeddict-item]
+    assert (end.error.code, end.will_retry, decided.action) == ("TOO_SLOW", False, RetryAction.FAIL)
+
+
+def test_a_timeout_while_the_end_is_kept_does_not_undo_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    last = Watching()
+    slow = Watching(raises=AirflowTaskTimeout("while the receipt was written"))
+    slow.began = lambda life: None  # type: ignore[method-assign]
+    monkeypatch.setattr(lifecycle, "observers", lambda: (last, slow))
+    assert one(act=lambda: 7).execute() == 7
+    assert isinstance(last.seen[-1], Succeeded)
 
 
 def test_a_template_that_cannot_be_rendered_ends_the_try(watching: Watching) -> None:

@@ -47,7 +47,9 @@ def _classified(error: BaseException) -> FaultError:
         for link in chain(error):
             if isinstance(link, FaultError):
                 # Not the same object: it would be raised from an error that was raised from it.
-                return fault_of(link.fault, link.detail, link.facts)
+                found_there = fault_of(link.fault, link.detail, link.facts)
+                found_there.where = link.where
+                return found_there
             if (found := _matched(link, rules)) is not None:
                 detail = found.detail if found.detail is not None else summary(link)
                 return fault(found.code, detail, **{"type": type_names(link)[0], **found.facts})

@@ -19,6 +19,7 @@ from sluicegate.faults.index import FaultKey
 from sluicegate.faults.layout import block
 from sluicegate.faults.leaving import leaving
 from sluicegate.faults.redact import redact, redact_facts, secrets_in
+from sluicegate.faults.rules import own_rules
 from sluicegate.faults.section import Playbook, section
 from sluicegate.faults.shape import chain, summary
 
@@ -146,17 +147,18 @@ def reported(
             report(error, context, playbook=playbook, subject=subject(error), cause=cause)
             error.reported = True
 
+    own = own_rules(context)
     try:
         yield
     except AirflowTaskTimeout as timeout:
-        found = fault("TIMED_OUT", _limit(context) or summary(timeout))
+        found = classify(fault("TIMED_OUT", _limit(context) or summary(timeout)), own)
         told(found, timeout)
         if on_timeout is None:
             raise
         _done(on_timeout)
         raise leaving(found, timeout) from timeout
     except AirflowSensorTimeout as timeout:
-        told(classify(timeout))
+        told(classify(timeout, own))
         raise
     except FaultError as error:
         told(error, error.__cause__)

@@ -51,7 +51,9 @@ class FaultRule:
         kind = self.fault or found.fault
         if self.severity is not None:
             kind = Fault(kind.code, kind.kind, kind.sentence, kind.remedy, kind.raised_by, self.severity)
-        return fault_of(kind, found.detail, {**found.facts, "was": found.code})
+        made = fault_of(kind, found.detail, {**found.facts, "was": found.code})
+        made.where = found.where
+        return made
 
     @cached_property
     def _pattern(self) -> re.Pattern[str] | None:

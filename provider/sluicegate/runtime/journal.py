@@ -6,8 +6,12 @@ What is written there (receipts, alerts, circuits) has transactions of its own; 
 from __future__ import annotations
 
 import logging
+import os
+import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +26,10 @@ __all__ = ["in_journal", "journal_from"]
 Result = TypeVar("Result")
 
 _CONNECT_TIMEOUT = 3
+_UNACKNOWLEDGED = 3000
+"""Milliseconds after which what was sent and never acknowledged is lost: a firewall forgets an idle connection."""
+_LONGEST = 8.0
+"""Seconds for one work: the server's own limits do not help where it is frozen, or a pooler has no server to give."""
 _SETTINGS = "SET statement_timeout = '5s'; SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '30s'"
 _REST = 30.0
 """Seconds for which a journal that was not reached is left alone: a step asks it several times."""
@@ -68,8 +76,12 @@ def _done(
     if kept is None and (kept := _reached(connection_id)) is None:
         return None
     try:
-        with kept.connection.transaction():
+        with _bounded(kept.connection), kept.connection.transaction():
             done = work(kept.connection)
+    except TimeoutError:
+        _rests_until[connection_id] = time.monotonic() + _REST
+        kept.close()
+        raise
     except BaseException:
         is_lost = kept.connection.broken
         kept.close()
@@ -115,18 +127,50 @@ def _open(connection_id: str) -> _Kept | None:
 
     conninfo = conninfo_from(found, connection_id)
     connection = psycopg.connect(
-        make_conninfo(conninfo, connect_timeout=_CONNECT_TIMEOUT, application_name="sluicegate journal"),
+        make_conninfo(
+            conninfo,
+            connect_timeout=_CONNECT_TIMEOUT,
+            tcp_user_timeout=_UNACKNOWLEDGED,
+            application_name="sluicegate journal",
+        ),
         autocommit=True,
         prepare_threshold=None,
     )
     try:
-        connection.execute(_SETTINGS)
-        with connection.transaction():
-            migrate(connection)
+        with _bounded(connection):
+            connection.execute(_SETTINGS)
+            with connection.transaction():
+                migrate(connection)
     except BaseException:
         connection.close()
         raise
     return _Kept(connection_id, connection)
+
+
+@contextmanager
+def _bounded(connection: psycopg.Connection[tuple[Any, ...]]) -> Iterator[None]:
+    """Around what is asked of `connection`, which is broken off where there is no answer.
+
+    :raises TimeoutError: when that took longer than `_LONGEST`.
+    """
+    is_over = threading.Event()
+
+    def break_off() -> None:
+        is_over.set()
+        with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as one:
+            one.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(_LONGEST, break_off)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Exception as error:
+        if is_over.is_set():
+            raise TimeoutError(f"no answer within {_LONGEST:.0f} s") from error
+        raise
+    finally:
+        timer.cancel()
 
 
 def _reason(error: Exception) -> str:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
+from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowRescheduleException,
+    AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTerminated,
+    AirflowTaskTimeout,
     DagRunTriggerException,
     DownstreamTasksSkipped,
     TaskAwaitingInput,
     TaskDeferred,
 )
 
-from sluicegate.faults.catalogue import FaultClass
 from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError
 from sluicegate.faults.redact import redact
+from sluicegate.faults.rules import own_rules
 from sluicegate.runtime.journal import journal_from
 from sluicegate.runtime.step import StepContext, StepResult
 
@@ -143,23 +146,36 @@ def end_of(raised: BaseException, life: Life) -> End:
             return Succeeded(StepResult())
         case AirflowTaskTerminated():
             return Interrupted()
-        case Exception():
-            error = classify(raised)
-            return Failed(error, not isinstance(raised, AirflowFailException) and _will_retry(error, life))
+        case Exception() | AirflowTaskTimeout() | SystemExit():  # Airflow tries after each of them again
+            error = classify(raised, own_rules(cast("Mapping[str, object]", life.context)))
+            return Failed(error, _will_retry(raised, life))
         case _:
             return Interrupted()
 
 
-def _will_retry(error: FaultError, life: Life) -> bool:
+def _will_retry(raised: BaseException, life: Life) -> bool:
     """Whether Airflow will try again: as its task runner decides, by the task's policy and what is left of tries."""
-    allowed = getattr(getattr(life.context["ti"], "_ti_context_from_server", None), "should_retry", False)
-    bugs = getattr(life.task.retry_policy, "bugs", False)
-    return bool(allowed) and (error.fault.kind is FaultClass.TRANSIENT or (bugs and error.code == "CODE_BROKEN"))
+    ti = life.context["ti"]
+    server = getattr(ti, "_ti_context_from_server", None)
+    if not getattr(server, "should_retry", False) or isinstance(raised, AirflowFailException | AirflowSensorTimeout):
+        return False
+    policy = life.task.retry_policy
+    if policy is None:
+        return True
+    try:
+        max_tries = int(getattr(server, "max_tries", 0) or 0)
+        decision = policy.evaluate(raised, life.step.try_number, max_tries, life.context)
+    except Exception:  # so does Airflow
+        return True
+    return decision.action is not RetryAction.FAIL
 
 
 def _end(watching: tuple[Observer, ...], life: Life, end: End) -> None:
     for each in reversed(watching):
-        _tell(partial(each.ended, life, end))
+        try:
+            _tell(partial(each.ended, life, end))
+        except AirflowTaskTimeout:  # the work was done in time
+            log.warning("What the step did was not all kept: its `timeout` was over meanwhile")
 
 
 def _tell(call: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError, fault
@@ -129,7 +129,7 @@ class StepOperator(BaseOperator):
     def _preparing(self, context: Context) -> Iterator[None]:
         """Around what comes before the work: a failure there is the try's end."""
         try:
-            with self.reported(context):
+            with self.reported(context), by_own_rules(context):
                 yield
         except FaultError as error:
             with suppress(Exception):  # without a window there is no life of a step, and `error` is what matters
@@ -348,6 +348,8 @@ def by_own_rules(context: Context) -> Iterator[None]:
     """Around work whose errors the rules of its DAG (`PipelineDAG.fault_rules`) may make another fault."""
     try:
         yield
+    except AirflowSensorTimeout:  # after which Airflow does not try again, whatever it is called
+        raise
     except Exception as error:
         own = own_rules(cast("Mapping[str, object]", context))
         if not own or (found := ruled(error, classify(error), own)) is None:
