@@ -125,6 +125,8 @@ def test_a_run_that_failed_without_an_alert_is_found_once(journal: psycopg.Conne
     receipt(journal, "mended", "failed", code="SCHEMA_MISMATCH")
     receipt(journal, "mended", "succeeded", number=2)
     receipt(journal, "ended_by_a_person", "failed")
+    failures = {(each.run_id, each.code) for each in read_facts(journal, "warehouse").failures}
+    assert failures == {("alerted", "BAD_RECORDS"), ("lost", "SCHEMA_MISMATCH"), ("mended", "SCHEMA_MISMATCH")}
     (found,) = unalerted(journal)
     assert (found.alert.run_id, found.alert.step, found.alert.code) == ("lost", "load", "SCHEMA_MISMATCH")
     assert found.alert.window == WINDOW

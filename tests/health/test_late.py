@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -82,6 +83,23 @@ def test_it_is_late_only_while_no_run_has_brought_newer_data(
     for name in ("get_dagrun_state", "get_dr_count"):
         monkeypatch.setattr(RuntimeTaskInstance, name, staticmethod(getattr(fake, name)))
     assert asyncio.run(late(context=context, **SAID)) == said
+
+
+def test_channels_that_hang_hold_up_nothing_else_in_the_triggerer(
+    context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hang = threading.Event()
+    monkeypatch.setattr("sluicegate.health.late._late", lambda *_: str(hang.wait(30)))
+
+    async def others() -> bool:
+        late_ones = [asyncio.create_task(late(context=context, **SAID)) for _ in range(50)]
+        await asyncio.sleep(0)
+        done = await asyncio.wait_for(asyncio.to_thread(lambda: True), 5)
+        hang.set()
+        assert set(await asyncio.gather(*late_ones)) == {"True"}
+        return done
+
+    assert asyncio.run(others())
 
 
 def test_it_never_raises_into_the_triggerer() -> None:

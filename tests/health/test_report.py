@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sluicegate.graph.window import Window
 from sluicegate.health.facts import (
     AlertFacts,
     CircuitFacts,
+    FailureFacts,
     JournalFacts,
     LetterFacts,
     LoadFacts,
@@ -57,6 +59,15 @@ def test_what_the_journal_says_is_said_of_its_pipelines_with_both_numbers() -> N
     assert "3 records" in rows["detail"]
     assert "about 100" in rows["detail"]
     assert json.loads(json.dumps(found)) == found
+
+
+def test_a_failed_run_is_said_with_the_fault_of_its_step() -> None:
+    failed = replace(pipeline("orders"), newest=RunFacts("r", False, WINDOW, failed_steps=("load",)))
+    other = FailureFacts("orders", "earlier", "load", "NETWORK")
+    journal = JournalFacts("warehouse", failures=(other, FailureFacts("orders", "r", "load", "BAD", "no\ncolumn x")))
+    found = document(report(SiteFacts(NOW, (failed,), journals={"warehouse": journal}), may_read=lambda _: True))
+    assert found["findings"][0]["fault"] == "BAD"
+    assert found["findings"][0]["detail"].endswith(" failed in load; load: BAD: no column x")
 
 
 def test_a_reader_of_one_pipeline_sees_nothing_of_another() -> None:

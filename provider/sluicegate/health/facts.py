@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from sluicegate.graph.window import Window
 
 __all__ = [
-    "AlertFacts", "BrokenFile", "CircuitFacts", "ComponentFacts", "JournalFacts", "LetterFacts", "LoadFacts",
-    "MissingPool", "PipelineFacts", "Promise", "RunFacts", "SiteFacts",
+    "AlertFacts", "BrokenFile", "CircuitFacts", "ComponentFacts", "FailureFacts", "JournalFacts", "LetterFacts",
+    "LoadFacts", "MissingPool", "PipelineFacts", "Promise", "RunFacts", "SiteFacts",
 ]  # fmt: skip
 
 
@@ -84,6 +84,17 @@ class LetterFacts:
 
 
 @dataclass(frozen=True)
+class FailureFacts:
+    """The fault of a step of a run."""
+
+    pipeline: str
+    run_id: str
+    step: str
+    code: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
 class CircuitFacts:
     """A circuit that is not closed."""
 
@@ -111,6 +122,7 @@ class JournalFacts:
     connection: str
     loads: tuple[LoadFacts, ...] = ()
     letters: tuple[LetterFacts, ...] = ()
+    failures: tuple[FailureFacts, ...] = ()
     circuits: tuple[CircuitFacts, ...] = ()
     alerts: tuple[AlertFacts, ...] = ()
     unread: str = ""

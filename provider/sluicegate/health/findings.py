@@ -71,6 +71,8 @@ class Finding:
     step: str | None = None
     since: datetime | None = None
     numbers: Mapping[str, int] = field(default_factory=dict)
+    fault: str | None = None
+    """The code of the fault of a run that failed, where it is known."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def _failing(pipeline: PipelineFacts) -> list[Finding]:
     run = pipeline.newest
     if run is None or run.succeeded:
         return []
-    steps = f": {', '.join(run.failed_steps)} failed" if run.failed_steps else ""
+    steps = f" in {', '.join(run.failed_steps)}" if run.failed_steps else ""
     when = f" for {_window(run.window)}" if run.window is not None else ""
     again = "; a run is active" if pipeline.active_runs else ""
     return [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.alerts.claims import TAKEN_OVER_AFTER
 from sluicegate.faults.redact import redact
-from sluicegate.health.facts import AlertFacts, CircuitFacts, JournalFacts, LetterFacts, LoadFacts
+from sluicegate.health.facts import AlertFacts, CircuitFacts, FailureFacts, JournalFacts, LetterFacts, LoadFacts
 from sluicegate.health.usual import MOST
 
 if TYPE_CHECKING:
@@ -32,6 +32,13 @@ WHERE age <= %s ORDER BY pipeline, step, id DESC"""
 _LETTERS = """
 SELECT pipeline, coalesce(step, ''), count(*), min(first_seen) FROM sluicegate.dead_letters
 WHERE status = 'open' AND pipeline IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
+_FAILURES = """
+SELECT DISTINCT ON (pipeline, run_id, step) pipeline, run_id, step, document -> 'fault' ->> 'code',
+       coalesce(document -> 'fault' ->> 'detail', '')
+FROM sluicegate.receipts
+WHERE status = 'failed' AND started_at > clock_timestamp() - interval '7 days'
+  AND document -> 'fault' ->> 'code' IS NOT NULL
+ORDER BY pipeline, run_id, step, try_number DESC LIMIT 1000"""
 _CIRCUITS = """
 SELECT name, state, until, concat_ws(': ', last_fault, last_detail) FROM sluicegate.circuits
 WHERE state <> 'closed' AND (until IS NULL OR until > clock_timestamp() - interval '1 day') ORDER BY name"""
@@ -87,6 +94,7 @@ def read_facts(connection: psycopg.Connection[tuple[Any, ...]], connection_id: s
             AlertFacts(pipeline, channel, count, oldest, reason or "")
             for pipeline, channel, count, oldest, reason in rows("alerts", _ALERTS, (TAKEN_OVER_AFTER,))
         ),
+        failures=tuple(FailureFacts(*row) for row in rows("receipts", _FAILURES)),
         circuits=tuple(
             CircuitFacts(name, state, until, fault or "") for name, state, until, fault in rows("circuits", _CIRCUITS)
         ),

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ LATE = f"{__name__}.late"
 _MOST = 500
 """Windows after the one that is late of which is asked whether one has succeeded."""
 _AT_ONCE = 100
+_THREADS = 4
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +49,16 @@ async def late(context: Mapping[str, Any] | None = None, **said: Any) -> str:
     :param said: what the factory wrote about the pipeline
     """
     try:
-        return await asyncio.to_thread(_late, dict(context or {}), said)
+        return await asyncio.get_running_loop().run_in_executor(_threads(), _late, dict(context or {}), said)
     except Exception:
         log.exception("No channel was alerted that %s is late", said.get("pipeline"))
         return "failed"
+
+
+@lru_cache(maxsize=1)
+def _threads() -> ThreadPoolExecutor:
+    """Threads of its own: a channel that hangs must not hold up what waits in the same triggerer."""
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="late")
 
 
 def _late(context: Mapping[str, Any], said: Mapping[str, Any]) -> str:

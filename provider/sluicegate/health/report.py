@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sluicegate.health.facts import ComponentFacts, JournalFacts, SiteFacts
+from sluicegate.health.facts import ComponentFacts, FailureFacts, JournalFacts, SiteFacts
 from sluicegate.health.findings import Finding, PipelineHealth, Severity, State, What, health_of
 from sluicegate.health.usual import unusual
 
 __all__ = ["VERSION", "Report", "document", "names_only", "report", "unknown"]
 
+_LONGEST = 300
 VERSION = 1
 """Of the JSON. Fields and words may be added to it; what is there keeps its meaning."""
 
@@ -48,13 +49,29 @@ def report(site: SiteFacts, *, may_read: Callable[[str], bool], only: str | None
     """What is to be said of the pipelines that `may_read` allows; of `only` one, without what concerns all."""
     seen = [health_of(each, site.at) for each in site.pipelines if may_read(each.name) and only in (None, each.name)]
     names = {each.facts.name for each in seen}
-    found = [finding for each in seen for finding in each.findings]
+    faults = {(each.pipeline, each.run_id, each.step): each for one in site.journals.values() for each in one.failures}
+    found = [_with_fault(finding, each, faults) for each in seen for finding in each.findings]
     found += [each for each in _of_journals(site.journals.values()) if each.pipeline in names]
     found += [_pool_missing(each.pipeline, each.step, each.pool) for each in site.pools if each.pipeline in names]
     if only is None:
         found += _of_the_site(site)
     ordered = sorted(found, key=lambda each: (each.severity is not Severity.PROBLEM, each.pipeline or ""))
     return Report(site.at, tuple(seen), tuple(ordered), site.components, tuple(site.journals.values()))
+
+
+def _with_fault(
+    finding: Finding, health: PipelineHealth, faults: Mapping[tuple[str, str, str], FailureFacts]
+) -> Finding:
+    """A failed run with what its first failed step said, as far as a journal has it."""
+    run = health.facts.newest
+    if finding.what is not What.FAILING or run is None:
+        return finding
+    keys = [(health.facts.name, run.run_id, step) for step in run.failed_steps]
+    known = next((faults[key] for key in keys if key in faults), None)
+    if known is None:
+        return finding
+    said = " ".join(f"{known.code}: {known.detail}".split())
+    return replace(finding, detail=f"{finding.detail}; {known.step}: {said[:_LONGEST]}", fault=known.code)
 
 
 def _of_the_site(site: SiteFacts) -> Iterator[Finding]:
@@ -241,6 +258,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "detail": finding.detail,
         "remedy": finding.remedy,
         "since": _iso(finding.since),
+        "fault": finding.fault,
         **finding.numbers,
     }
 
