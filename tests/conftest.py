@@ -47,7 +47,8 @@ os.environ |= {
 # These start servers, Spark or a whole Airflow, or kill processes. `make unit` leaves them out.
 _SYSTEM = (
     "airflow/", "airflow34/", "checks/test_against_great_expectations.py", "checks/test_compile.py",
-    "checks/test_spark.py", "cli/test_clusters.py", "cli/test_doctor.py", "deploy/test_container.py", "docs/",
+    "checks/test_spark.py", "cli/test_clusters.py", "cli/test_doctor.py", "cli/test_trigger.py",
+    "deploy/test_container.py", "docs/",
     "doctor/", "emr/test_accidents.py", "emr/test_beside.py", "emr/test_crash.py", "emr/test_janitor.py",
     "emr/test_local_emr.py", "emr/test_operator.py", "emr/test_outcome.py", "emr/test_placement.py",
     "emr/test_policy.py", "emr/test_simulation_long.py", "emr/test_spread.py", "emr/test_sweep.py",

@@ -72,3 +72,4 @@ def test_a_document_that_is_no_object_of_json_is_wrong_use(text: str) -> None:
 def test_params_differ_by_value_and_by_being_said() -> None:
     assert differences({"a": 1, "b": None}, {"a": 1}) == ["b"]
     assert differences({"a": 1}, {"a": 2, "c": 3}) == ["a", "c"]
+    assert differences({"a": 1, "b": 1}, {"a": True, "b": 1.0}) == ["a"]

@@ -195,6 +195,13 @@ def test_a_pipeline_that_would_not_run_is_refused_with_what_to_do(
     assert airflow.writes() == []
 
 
+def test_the_run_of_a_key_is_found_although_its_pipeline_is_paused_by_now(airflow: FakeAirflow) -> None:
+    trigger("--key", "k")
+    airflow.details = {"is_paused": True}
+    assert trigger("--key", "k", "--wait").exit_code == 0
+    assert trigger("--key", "another").exit_code == 2
+
+
 def test_a_pipeline_that_runs_in_its_last_good_version_says_so(airflow: FakeAirflow) -> None:
     airflow.import_errors = [
         {"filename": "sales/orders.yaml.py", "stack_trace": IMPORT_ERROR},

@@ -12,6 +12,9 @@ from sluicegate.api.errors import WrongParam
 __all__ = ["Form", "differences", "from_json", "given_params"]
 
 
+_MISSING = object()
+
+
 @dataclass(frozen=True)
 class Form:
     """What may be said of a run: by param, its JSON Schema, and its default."""
@@ -84,8 +87,12 @@ def from_json(text: str, where: str) -> dict[str, object]:
 
 def differences(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
     """The names of the params that the two do not say alike."""
-    missing = object()
-    return [name for name in sorted({*one, *other}) if one.get(name, missing) != other.get(name, missing)]
+    return [name for name in sorted({*one, *other}) if not _same(one.get(name, _MISSING), other.get(name, _MISSING))]
+
+
+def _same(one: object, other: object) -> bool:
+    """As in JSON, where 1 is not true."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _value(name: str, words: str, schema: Mapping[str, object]) -> object:

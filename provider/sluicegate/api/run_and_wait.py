@@ -50,7 +50,9 @@ def run_pipeline(client: Client, pipeline: str, texts: Sequence[str], timeout: f
     :raises RunFailed: when a task fails.
     :raises ApiError: when it takes longer than `timeout` seconds, and as `Client` does.
     """
-    form = Trigger.of(client, pipeline).form
+    trigger = Trigger.of(client, pipeline)
+    trigger.can_start()
+    form = trigger.form
     runs = Runs(client, [pipeline])
     run_id = runs.trigger(pipeline, form.checked(given_params(texts, {}, form)))
     try:

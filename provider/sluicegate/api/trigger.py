@@ -1,10 +1,9 @@
-"""Starting one run of a DAG, once, whatever becomes of the answers: by an id that is chosen here, or for a window."""
+"""Starting one run of a DAG, once, whatever becomes of the answers: by an id that is chosen here."""
 
 from __future__ import annotations
 
 import re
 import secrets
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,14 +12,13 @@ from itertools import islice, takewhile
 
 from sluicegate.api.answers import DagRun, Fields
 from sluicegate.api.client import Client, Query, path
-from sluicegate.api.errors import ApiError, NotReachable, Refused, WrongParam
+from sluicegate.api.errors import ApiError, Refused, WrongParam
 from sluicegate.api.paging import by_offset
 from sluicegate.api.params import Form, differences
 
-__all__ = ["Rate", "Started", "TooMany", "Trigger", "run_id_of"]
+__all__ = ["Rate", "Started", "TooMany", "Trigger", "denied", "run_id_of"]
 
-_BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _UNPROCESSABLE, _SERVER_ERROR = 400, 403, 404, 409, 422, 500
-_BACKFILL_PATIENCE = 90.0
+_BAD_REQUEST, _FORBIDDEN, _CONFLICT, _UNPROCESSABLE, _SERVER_ERROR = 400, 403, 409, 422, 500
 _TRIES = 3
 _FILE_ERROR = "PipelineFileError"
 """The name of the exception by which Airflow files the errors of a pipeline file."""
@@ -72,17 +70,15 @@ class Trigger:
     def of(cls, client: Client, dag_id: str) -> Trigger:
         """Ask Airflow for the DAG.
 
-        :raises WrongParam: when there is none that can be started, with its nearest name or the error in its file.
+        :raises WrongParam: when there is none, with the nearest name or the error in its file.
         """
         try:
             found = client.find(path("dags", dag_id, "details"))
         except Refused as refusal:
-            raise _denied(refusal, dag_id, "see") from refusal
+            raise denied(refusal, dag_id, "see") from refusal
         if found is None:
             raise _unknown(client, dag_id)
-        trigger = cls(client, dag_id, Fields(found))
-        trigger._can_start()
-        return trigger
+        return cls(client, dag_id, Fields(found))
 
     @property
     def form(self) -> Form:
@@ -130,7 +126,7 @@ class Trigger:
                 return Started(DagRun.read(made), new=True)
             except Refused as refusal:
                 if refusal.status < _SERVER_ERROR and refusal.status != _CONFLICT:
-                    raise _denied(refusal, self.dag_id, "start a run of") from refusal
+                    raise denied(refusal, self.dag_id, "start a run of") from refusal
                 # The answer of a request that was repeated: it was the first one that made the run.
                 if (found := self.existing(run_id, conf)) is not None:
                     return Started(found.run, new=not keyed)
@@ -146,7 +142,7 @@ class Trigger:
         query: Query = {"run_type": ["manual"], "run_after_gte": since.isoformat(), "order_by": "-run_after"}
         runs = by_offset(self.client, path("dags", self.dag_id, "dagRuns"), "dag_runs", query)
         newest = [Fields(each).moment("run_after") for each in islice(runs, rate.count)]
-        newest = sorted((*newest, *(each.moment("created_at") for each in self._backfills(since))), reverse=True)
+        newest = sorted((*newest, *(each.moment("created_at") for each in self.backfills(since))), reverse=True)
         if len(newest) < rate.count:
             return
         free = newest[rate.count - 1] + rate.per
@@ -156,111 +152,19 @@ class Trigger:
             f"One more may start at {free:%Y-%m-%d %H:%M:%S} UTC; `trigger: {{at_most: …}}` in the file says how many.",
         )
 
-    # ---- windows ----
-
-    def window_at(self, first: datetime, last: datetime) -> datetime:
-        """The start of the one window that is over and begins between the two moments.
-
-        :raises WrongParam: for none, or several.
-        """
-        body = self._backfill(first, last, {}, again=True) | {"reprocess_behavior": "completed"}
-        try:
-            answer = Fields(self.client.post("/backfills/dry_run", body, repeatable=True))
-        except Refused as refusal:
-            if refusal.status in (_BAD_REQUEST, _UNPROCESSABLE):
-                raise WrongParam(f"{self.dag_id} has no windows: {refusal.message}", "Leave --window out.") from refusal
-            raise _denied(refusal, self.dag_id, "run a window of") from refusal
-        found = [Fields(each).moment("logical_date") for each in answer.entries("backfills")]
-        found += [run.start for run in self._runs_between(first, last) if not run.finished]
-        dates = sorted(set(found))
-        if len(dates) != 1:
-            few = ", ".join(date.isoformat() for date in dates[:3])
-            said = f"{len(dates)} windows begin then: {few}, …" if dates else "no window that is over begins then"
-            raise WrongParam(f"{self.dag_id}: {said}.", "Give the start of one window: --window 2026-01-31T06:00")
-        return dates[0]
-
-    def run_at(self, date: datetime) -> DagRun | None:
-        return next((run for run in self._runs_between(date, date) if run.logical_date == date), None)
-
-    def restart(self, date: datetime, conf: Mapping[str, object], *, again: bool) -> Started:
-        """The window at `date` by a backfill; with `again` the run that it has runs once more, with other params.
-
-        :raises WrongParam: when it has a run, which goes on or is not to run again.
-        """
-        before = self.run_at(date)
-        if before is not None and not before.finished:
-            raise WrongParam(
-                f"The run of this window is {before.state}.", f"Wait for its end: {self.url(before.run_id)}"
-            )
-        if before is not None and not again:
-            raise WrongParam(
-                f"This window has a run, which is {before.state}: {self.url(before.run_id)}",
-                "Run it again, with these params, with --force.",
-            )
-        self._send(self._backfill(date, date, conf, again=again))
-        found = self.run_at(date)
-        if found is None:
-            raise ApiError(
-                f"Airflow has taken the window at {date.isoformat()} and made no run of it.",
-                f"Look at {self.client.url}{path('dags', self.dag_id, 'backfills')}",
-            )
-        return Started(found, new=True)
-
     def note(self, run: DagRun, words: str | None) -> None:
         """Put a note at the run, if there is one."""
         if words:
             self.client.patch(path("dags", self.dag_id, "dagRuns", run.run_id), {"note": words}, repeatable=True)
 
-    def _backfill(
-        self, first: datetime, last: datetime, conf: Mapping[str, object], *, again: bool
-    ) -> dict[str, object]:
-        return {
-            "dag_id": self.dag_id,
-            "from_date": first.isoformat(),
-            "to_date": last.isoformat(),
-            "reprocess_behavior": "completed" if again else "none",
-            "dag_run_conf": dict(conf),
-        }
-
-    def _send(self, body: Mapping[str, object]) -> None:
-        """Make the backfill, once: a lost answer is looked for before anything is asked again."""
-        deadline = time.monotonic() + _BACKFILL_PATIENCE
-        begun = datetime.now(UTC) - timedelta(seconds=5)
-        while True:
-            try:
-                self.client.post("/backfills", body)
-                return
-            except (NotReachable, Refused) as error:
-                status = error.status if isinstance(error, Refused) else _SERVER_ERROR
-                if status >= _SERVER_ERROR and self._was_made(body, begun):
-                    return
-                if status != _CONFLICT:
-                    raise _denied(error, self.dag_id, "run a window of") from error
-                if time.monotonic() > deadline:
-                    raise WrongParam(
-                        f"Another backfill of {self.dag_id} still runs.", "Wait for it, or cancel it in Airflow."
-                    ) from error
-                time.sleep(1)
-
-    def _was_made(self, body: Mapping[str, object], begun: datetime) -> bool:
-        return any(
-            each.moment("from_date") == datetime.fromisoformat(str(body["from_date"]))
-            and each.mapping("dag_run_conf") == body["dag_run_conf"]
-            for each in self._backfills(begun)
-        )
-
-    def _backfills(self, since: datetime) -> Iterator[Fields]:
+    def backfills(self, since: datetime) -> Iterator[Fields]:
         """Those that were made since then."""
         query = {"dag_id": self.dag_id, "order_by": "-id"}
         newest = (Fields(each) for each in by_offset(self.client, "/backfills", "backfills", query))
         return takewhile(lambda each: each.moment("created_at") >= since, newest)
 
-    def _runs_between(self, first: datetime, last: datetime) -> list[DagRun]:
-        query = {"logical_date_gte": first.isoformat(), "logical_date_lte": last.isoformat()}
-        entries = by_offset(self.client, path("dags", self.dag_id, "dagRuns"), "dag_runs", query)
-        return [DagRun.read(each) for each in entries]
-
-    def _can_start(self) -> None:
+    def can_start(self) -> None:
+        """:raises WrongParam: when a run would not start, with what to do."""
         if self.details.value("has_import_errors"):
             raise WrongParam(
                 f"The file of {self.dag_id} has errors: {_import_error(self.client, self.dag_id) or 'see its page'}",
@@ -308,7 +212,7 @@ def _reason(trace: str) -> str:
     return found.strip()[:_LONGEST_REASON]
 
 
-def _denied(error: ApiError, dag_id: str, what: str) -> ApiError:
+def denied(error: ApiError, dag_id: str, what: str) -> ApiError:
     """In words, what Airflow refuses a user, or a request; other errors stay."""
     status = error.status if isinstance(error, Refused) else None
     if status == _FORBIDDEN:

@@ -92,6 +92,7 @@ def _run(client: Client, pipeline: str, asked: _Asked, view: _View, *, wait: boo
 def _start(found: Trigger, asked: _Asked) -> Started:
     from sluicegate.api.params import given_params
     from sluicegate.api.trigger import run_id_of
+    from sluicegate.api.windows import Windows
     from sluicegate.cli.pace import paced
 
     form = found.form
@@ -100,12 +101,13 @@ def _start(found: Trigger, asked: _Asked) -> Started:
     with paced(found.client.url):
         if run_id is not None and (started := found.existing(run_id, conf)) is not None:
             return started
+        found.can_start()
         if (rate := _rate(form.schemas)) is not None:
             found.hold(rate)
         if asked.window is None:
             return found.start(run_id, conf, asked.note)
-        date = found.window_at(*_span(asked.window, _timezone(found)))
-        started = found.restart(date, conf, again=asked.force)
+        windows = Windows(found)
+        started = windows.restart(windows.at(*_span(asked.window, _timezone(found))), conf, again=asked.force)
         found.note(started.run, asked.note)
         return started
 
