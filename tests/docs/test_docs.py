@@ -64,6 +64,7 @@ def test_there_are_pipelines_to_check() -> None:
         "README.md",
         "docs/author.md",
         "docs/dead-letters.md",
+        "docs/receipts.md",
         "docs/checks.md",
         "docs/sources.md",
         "docs/clusters.md",

@@ -167,7 +167,7 @@ def test_the_oldest_are_forgotten_by_a_later_end_of_the_same_pipeline(kept: Any)
     with psycopg.connect(kept.conninfo) as connection:
         store = PostgresReceipts(connection)
         store.begin(replace(old, configuration="c1"), {"owner": "shop"})
-        store.begin(replace(old, attempt=replace(old.attempt, pipeline="others")), None)
+        store.begin(replace(old, attempt=old.attempt._replace(pipeline="others")), None)
         connection.execute("UPDATE sluicegate.configurations SET seen_at = seen_at - interval '403 days'")
     for _ in range(2):
         instance().execute()

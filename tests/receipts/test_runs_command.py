@@ -134,6 +134,14 @@ def test_diff_of_a_run_with_itself_finds_nothing(shop: Shop) -> None:
     assert "Nothing that was recorded differs between the two runs." in shop.run("diff", "latest", "latest")
 
 
+def test_runs_of_two_pipelines_are_not_compared(shop: Shop, warehouse: Any) -> None:
+    one = shop.day(1, [[1, 1]])
+    warehouse.rows("INSERT INTO sluicegate.receipts SELECT 'others', 'r2', step, map_index, try_number, status,"
+                   " started_at, ended_at, window_start, window_end, version, configuration, document"
+                   " FROM sluicegate.receipts")  # fmt: skip
+    assert "the runs are of orders and others" in shop.run("diff", one, "r2", code=2)
+
+
 def test_what_names_several_runs_is_asked_about(shop: Shop) -> None:
     shop.day(1, [[1, 1]])
     shop.day(2, [[2, 1]])

@@ -10,6 +10,7 @@ import typer
 from sluicegate.cli.console import console
 from sluicegate.cli.dead_letters_options import Place, with_options
 from sluicegate.cli.faulting import failing_faults
+from sluicegate.cli.places import wrong_use
 from sluicegate.cli.runs_options import PipelineOption, find_run, open_journal
 
 __all__ = ["diff"]
@@ -35,12 +36,14 @@ def diff(
     with failing_faults():
         with open_journal(command, place, pipeline) as receipts:
             runs = [find_run(command, receipts, said, pipeline) for said in (before, after)]
+        if len(names := sorted({run.pipeline for run in runs})) > 1:
+            wrong_use(command, f"the runs are of {' and '.join(names)}: runs of one pipeline are compared, say -p")
         found = difference(*runs)
         if as_json:
-            names = {
+            both = {
                 name: {"pipeline": run.pipeline, "run_id": run.run_id} for name, run in zip("ab", runs, strict=True)
             }
-            typer.echo(json.dumps({**names, **found.as_dict()}, indent=1, ensure_ascii=False))
+            typer.echo(json.dumps({**both, **found.as_dict()}, indent=1, ensure_ascii=False))
         else:
             out = console()
             for name, run in zip("AB", runs, strict=True):

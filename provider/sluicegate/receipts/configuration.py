@@ -21,13 +21,15 @@ from sluicegate.faults.redact import MASK, is_secret, redact_facts
 from sluicegate.pipeline.keys.base import Mark
 from sluicegate.pipeline.keys.model import Pipeline
 from sluicegate.pipeline.text.quantities import format_duration
+from sluicegate.receipts.document import size_of
 
 __all__ = ["configuration_of", "digest_of", "is_digest"]
 
 _LONGEST = 300
 """Characters of a value that is kept as it is."""
 _MOST = 1_000
-"""Keys; of what is beyond, a digest for each step is kept."""
+_MOST_BYTES = 48_000
+"""Keys, and bytes of all; of what is beyond, a digest for each step is kept."""
 _SHORTEST_ENV = 4
 """Characters: what is shorter is in many values by accident, and no secret."""
 _NOT_SAID = frozenset({"name", "file", "root", "digest", "digests", "env", "unfinished", "sluicegate"})
@@ -49,7 +51,7 @@ def configuration_of(pipeline: Pipeline, environment: Mapping[str, str]) -> dict
     }
     leaves |= dict.fromkeys(leaves.keys() & _secret_defaults(pipeline), MASK)
     masked = {way: _masked(way, value) for way, value in leaves.items()}
-    return masked if len(masked) <= _MOST else _coarser(masked)
+    return masked if len(masked) <= _MOST and size_of(masked) <= _MOST_BYTES else _coarser(masked)
 
 
 def digest_of(configuration: Mapping[str, Any]) -> str:

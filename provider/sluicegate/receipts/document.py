@@ -24,13 +24,17 @@ def bounded(document: Mapping[str, Any], most: int = MOST_BYTES) -> dict[str, An
         return dict(document)
     omitted: list[str] = []
     found: dict[str, Any] = _shortened(document, "", omitted)
-    found["omitted"] = []
-    while size_of(found) + size_of(omitted) > most:
-        holders = [("facts.", found["facts"])] if isinstance(found.get("facts"), dict) and found["facts"] else []
-        prefix, holder = (holders or [("", found)])[0]
-        largest = max((name for name in holder if name != "omitted"), key=lambda name: size_of(holder[name]))
-        omitted = [one for one in omitted if not one.startswith(f"{prefix}{largest}")]
-        omitted.append(f"{prefix}{largest} ({size_of(holder.pop(largest)):,} bytes)")
+    left = found.get("facts")
+    for prefix, holder in (("facts.", left if isinstance(left, dict) else {}), ("", found)):
+        total = size_of(found) + size_of(omitted)
+        sizes = sorted(((size_of(value), name) for name, value in holder.items()), reverse=True)
+        for size, name in sizes if total > most else ():
+            del holder[name]
+            omitted = [one for one in omitted if not one.startswith(f"{prefix}{name}")]
+            omitted.append(f"{prefix}{name} ({size:,} bytes)")
+            total -= size
+            if total <= most:
+                break
     found["omitted"] = omitted[:_LONGEST_LIST]
     return found
 

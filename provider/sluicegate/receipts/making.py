@@ -22,6 +22,7 @@ from sluicegate.receipts.git import checkout_of
 
 __all__ = ["Known", "at_beginning", "at_end", "fault_of", "presentable"]
 
+_GIVEN = ("params", "item", "trigger")
 _DETAIL = 1_000
 """Characters of what a fault says."""
 
@@ -84,7 +85,9 @@ def presentable(document: Mapping[str, Any], mask: Callable[[str], str]) -> dict
 
     :param mask: takes out of a text the secrets that this process knows
     """
-    plain = _plain(redact_facts(document), mask)
+    # Under which names a person keeps secrets is known of what a person has given. Rules and files are called freely.
+    given = {name: redact_facts(document[name]) for name in _GIVEN if name in document}
+    plain = _plain({**document, **given}, lambda text: mask(redact(text)))
     assert isinstance(plain, dict)
     return bounded(plain)
 
@@ -138,10 +141,10 @@ def _too_short_to_guess(name: str, value: str | None) -> str | None:
 def _plain(value: Any, mask: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return mask(value)
-    if isinstance(value, dict):
-        return {name: _plain(each, mask) for name, each in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each, mask) for name, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
         return [_plain(each, mask) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return value
+    return value if value is None or isinstance(value, bool | int | float) else mask(str(value))
