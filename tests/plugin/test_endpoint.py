@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 
 from sluicegate.health.facts import JournalFacts
 from sluicegate.health.report import VERSION
+from sluicegate.plugin.users import Allowed
 from tests.plugin.conftest import DAY, Metadata, signed_in
 
 
@@ -59,12 +60,29 @@ def test_a_token_that_airflow_does_not_know_is_refused(client: TestClient) -> No
     assert (answer.status_code, answer.json()) == (403, {"detail": "Invalid JWT token"})
 
 
-def test_a_user_who_may_read_no_pipeline_sees_none(client: TestClient, metadata: Metadata) -> None:
+def test_a_user_who_may_read_no_dag_sees_nothing_not_even_of_the_site(client: TestClient, metadata: Metadata) -> None:
     metadata.pipeline("orders")
     metadata.run("orders", metadata.today - DAY, "failed")
-    answer = client.get("/health", headers=signed_in(None))
-    assert (answer.status_code, answer.json()["pipelines"], answer.json()["findings"]) == (200, [], [])
-    assert client.get("/health/orders", headers=signed_in(None)).status_code == 404
+    metadata.import_error("secret_project.py", "Traceback")
+    for where in ("/health", "/health/orders"):
+        answer = client.get(where, headers=signed_in(None))
+        assert (answer.status_code, answer.json()) == (403, {"detail": "You may read no DAG of this Airflow."})
+
+
+def test_a_pipeline_that_a_user_may_not_read_does_not_exist_for_them(
+    client: TestClient, metadata: Metadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("orders", "secret_project"):
+        metadata.pipeline(name)
+        metadata.run(name, metadata.today - DAY, "failed")
+    monkeypatch.setattr(
+        "sluicegate.plugin.users.may_read", lambda _: Allowed(frozenset({"orders"}), import_errors=False)
+    )
+    metadata.import_error("secret_project.py", "Traceback: the secret")
+    answer = client.get("/health", headers=signed_in("viewer"))
+    assert [each["name"] for each in answer.json()["pipelines"]] == ["orders"]
+    assert "secret" not in answer.text
+    assert client.get("/health/secret_project", headers=signed_in("viewer")).status_code == 404
 
 
 def test_open_it_says_counts_and_names_and_no_more(

@@ -22,7 +22,7 @@ __all__ = ["make_app"]
 
 log = logging.getLogger(__name__)
 
-_WELL, _UNAUTHORIZED, _NOT_FOUND, _UNWELL = 200, 401, 404, 503
+_WELL, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _UNWELL = 200, 401, 403, 404, 503
 _KEPT = 10.0
 """Seconds for which one look at Airflow's database serves all who ask."""
 _KEPT_JOURNAL = 30.0
@@ -82,6 +82,8 @@ async def _answer(looker: _Looker, request: Request, pipeline: str | None) -> JS
         # That database may be what identifies the caller: the reason is in the log alone.
         log.exception("Airflow's database could not be read for /sluicegate/health")
         return _json(_UNWELL, unknown(datetime.now(UTC)))
+    if allowed is not None and site.pipelines and not allowed.pipelines:
+        return _refused("You may read no DAG of this Airflow.", _FORBIDDEN)
     found = report(site, may_read=lambda name: allowed is None or name in allowed.pipelines, only=pipeline)
     if pipeline is not None and not found.pipelines:
         return _json(_NOT_FOUND, {"detail": f"There is no pipeline {pipeline} that you may read."})
