@@ -65,6 +65,7 @@ def test_an_error_that_meets_all_conditions_is_the_rules_fault(rule: FaultRule, 
         FaultRule(CLOSED, error="httpx.HTTPStatusError", matches="maintenance"),
         FaultRule(CLOSED, error="requests.exceptions.HTTPError"),
         FaultRule(CLOSED, error="NETWORK"),
+        FaultRule(CLOSED, matches="fatal|refused the request"),
     ],
 )
 def test_one_condition_that_is_not_met_is_enough_to_leave_an_error_alone(rule: FaultRule) -> None:
@@ -98,8 +99,11 @@ def test_how_a_task_says_that_it_ends_is_not_an_error_to_be_judged(error: Except
 
 
 def test_a_rule_may_change_how_bad_a_fault_is_and_nothing_else() -> None:
-    found = classify(fault("SOURCE_MISSING", "orders.csv"), [FaultRule(error="SOURCE_MISSING", severity="warning")])
+    missing = fault("SOURCE_MISSING", "orders.csv")
+    missing.where = ("s3://landing/orders.csv",)
+    found = classify(missing, [FaultRule(error="SOURCE_MISSING", severity="warning")])
     assert (found.code, found.detail, found.fault.severity) == ("SOURCE_MISSING", "orders.csv", "warning")
+    assert found.where == missing.where
 
 
 def test_a_fault_of_a_pipelines_own_survives_the_way_between_processes_and_a_wrapper() -> None:

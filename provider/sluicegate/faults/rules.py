@@ -45,7 +45,9 @@ class FaultRule:
             return False
         if self.status and found.facts.get("status") not in self.status:
             return False
-        return self._pattern is None or self._pattern.search(summary(link)) is not None
+        # Of a fault what happened alone: its class and its sentence are the catalogue's words.
+        words = f"{link.code}: {link.detail}" if isinstance(link, FaultError) else summary(link)
+        return self._pattern is None or self._pattern.search(words) is not None
 
     def of(self, found: FaultError) -> FaultError:
         kind = self.fault or found.fault
