@@ -53,8 +53,9 @@ def begin(step: str, try_number: int = 1, status: Status = Status.RUNNING, map_i
     in_journal("journal", "a receipt", lambda connection: PostgresReceipts(connection).begin(receipt, None))
 
 
-def run_fails() -> None:
-    context: Any = {"dag": PipelineDAG("orders", journal="journal"), "run_id": RUN, "reason": "task_failure"}
+def run_fails(dag: Any = None) -> None:
+    dag = dag or PipelineDAG("orders", journal="journal")
+    context: Any = {"dag": dag, "run_id": RUN, "reason": "task_failure"}
     RunCallback("orders", {"hook": HOOK}, "sales-data")(context)
 
 
@@ -79,6 +80,16 @@ def test_several_are_one_message_and_what_ended_in_any_way_is_none(kept: Any, ht
     run_fails()
     assert [alert["step"] for alert in http.bodies] == ["each"]
     assert kept.one("SELECT times FROM sluicegate.alerts") == 3
+
+
+def test_a_step_that_is_killed_again_after_a_clear_is_said_again(kept: Any, http: Http, dag: Any) -> None:
+    dag.journal = "journal"
+    tries = dag.get_task("load").retries + 1
+    for number in (tries, tries + 1, 2 * tries):
+        begin("load", number)
+        run_fails(dag)
+    assert len(http.requests) == 2
+    assert kept.rows("SELECT round FROM sluicegate.alerts ORDER BY round") == [(0,), (tries,)]
 
 
 def test_a_process_that_still_ends_in_order_was_not_killed(kept: Any, http: Http) -> None:

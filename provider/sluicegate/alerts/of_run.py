@@ -15,7 +15,7 @@ from sluicegate.alerts.message import Alert
 from sluicegate.alerts.written import what_was_written
 from sluicegate.faults import FaultError, fault
 from sluicegate.faults.section import Playbook
-from sluicegate.ledger.receipts import Receipt, Status
+from sluicegate.ledger.receipts import Attempt, Receipt, Status
 from sluicegate.runtime.journal import in_journal, journal_from
 from sluicegate.runtime.operator import run_window
 
@@ -75,6 +75,14 @@ def _lost(journal: str | None, pipeline: str, run_id: str) -> list[Receipt]:
     return [receipt for receipt in last.values() if receipt.status is Status.RUNNING]
 
 
+def _round(dag: Any, attempt: Attempt) -> int:
+    """How many tries there were before the step was last cleared, as far as a process that is killed uses up all."""
+    with suppress(Exception):
+        tries = int(dag.get_task(attempt.step).retries) + 1
+        return (attempt.try_number - 1) // tries * tries
+    return 0
+
+
 def _alert_of_all(context: Context, error: FaultError, pipeline: str, owner: str) -> Alert:
     zone = getattr(context.get("dag"), "window_timezone", "UTC")
     window = None
@@ -119,5 +127,6 @@ def _alert(receipt: Receipt, dag: Any, owner: str) -> Alert:
         playbook=playbook_address(Playbook.of(dag, attempt.pipeline), error.code),
         owner=owner,
         tries=attempt.try_number,
+        round=_round(dag, attempt),
         airflow=airflow_address(),
     )
