@@ -21,7 +21,7 @@ steps:
     load: raw
     into: orders
     key: id
-    dead_letters: {max: 5%, keep: 90d}
+    dead_letters: {max: 7%, keep: 90d}
     columns: {amount: {type: "numeric(12,2)", between: [0, 100]}}
   announce:
     python: announce:post
@@ -41,11 +41,21 @@ def said(folder: Path, text: str = ORDERS, **environment: str) -> dict[str, Any]
 def test_each_key_that_is_said_has_its_value_and_no_other_has(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("SLUICEGATE_BUCKET", "landing")
     found = said(tmp_path)
-    assert found["steps.load_orders.dead_letters.max"] == "5%"
+    assert found["steps.load_orders.dead_letters.max"] == "7%"
     assert found["steps.load_orders.dead_letters.keep"] == "90d"
     assert found["steps.load_orders.columns.amount.between"] == [0, 100]
     assert found["schedule.cron"] == "0 0 * * *"
-    assert not any("newest_by" in key or "root" in key for key in found)
+    assert not any("newest_by" in key or "root" in key or "after" in key for key in found)
+    assert [key for key in found if key.startswith("steps.load_orders.")] == [
+        "steps.load_orders.key",
+        "steps.load_orders.mode",
+        "steps.load_orders.columns.amount.type",
+        "steps.load_orders.columns.amount.between",
+        "steps.load_orders.dead_letters.max",
+        "steps.load_orders.dead_letters.keep",
+        "steps.load_orders.load.dataset",
+        "steps.load_orders.into",
+    ]
     assert digest_of(found) == digest_of(dict(reversed(found.items())))
 
 

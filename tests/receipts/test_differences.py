@@ -55,10 +55,13 @@ def test_numbers_that_differ_without_a_reason_are_not_explained_away() -> None:
             run(said={**SAID, "steps.load.columns.n.between": [0, 5]}),
             "`steps.load.columns.n.between` of the pipeline was [0, 9] and is [0, 5]",
         ),
-        (run(said={**SAID, "steps.load.newest_by": "at"}), "the pipeline's file says `steps.load.newest_by` now: 'at'"),
+        (
+            run(said={**SAID, "steps.load.newest_by": "at"}),
+            "`steps.load.newest_by` of the pipeline is 'at'; before, it was not there or had its default",
+        ),
         (
             run(said={key: value for key, value in SAID.items() if key != "owner"}),
-            "the pipeline's file says `owner` no more; it was 'shop'",
+            "`owner` of the pipeline was 'shop'; now it is not there or has its default",
         ),
         (
             loaded(inputs=[{**RAW, "version": "v2", "rows": 90, "bytes": 1_500}]),

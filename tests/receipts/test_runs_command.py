@@ -18,6 +18,7 @@ from sluicegate.graph.window import Window
 from sluicegate.pipeline import read_together
 from sluicegate.runtime import journal
 from sluicegate.testing.step import StepInstance
+from sluicegate.testing.supervisor import Run
 from tests.load.conftest import warehouse
 
 __all__ = ["warehouse"]
@@ -58,7 +59,11 @@ class Shop:
         file = self.dags / "orders.yaml"
         together = read_together(file, self.dags)
         dag = build_dag(together.pipelines[0], together.upstreams)
-        step = StepInstance(dag.get_task("load_orders"), Window(start, start + timedelta(days=1)))
+        window = Window(start, start + timedelta(days=1))
+        # As Airflow does, the id has the end of the window.
+        step = StepInstance(
+            dag.get_task("load_orders"), window, run=Run("orders", f"scheduled__{window.end:%Y-%m-%dT%X}", start)
+        )
         with suppress(FaultError):  # its receipt says it
             step.execute()
         return step.run.run_id

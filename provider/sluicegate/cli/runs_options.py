@@ -45,12 +45,12 @@ def find_run(command: str, receipts: PostgresReceipts | None, said: str, pipelin
     if receipts is not None:
         if said == "latest":
             found = list(receipts.runs(Chosen(pipeline), 1))
-        else:
-            found = list(receipts.runs(Chosen(pipeline, run=said), _MOST))
-            found = [run for run in found if run[0].attempt.run_id == said] or found
-        if not found and _DAY.fullmatch(said):
+        elif _DAY.fullmatch(said):  # before ids: Airflow puts the day into them after which a run began
             day = datetime.fromisoformat(said).replace(tzinfo=UTC)
             found = list(receipts.runs(Chosen(pipeline, since=day, until=day + timedelta(days=1)), _MOST))
+        if not found:
+            found = list(receipts.runs(Chosen(pipeline, run=said), _MOST))
+            found = [run for run in found if run[0].attempt.run_id == said] or found
     if receipts is None or not found:
         wrong_use(command, f"there is no run {said}{f' of {pipeline}' if pipeline else ''} in the journal")
     if len(found) > 1:

@@ -1,8 +1,8 @@
 """What a pipeline says, key by key, so that two versions of it can be compared in words. Pure.
 
-`steps.load_orders.columns.amount.between` is `[0, 100000]`. Only what a file says is in it, with its defaults: a key
-that no file says has no entry. A value that is long is a digest; what came out of the environment has its name for a
-value, and what looks like a secret is masked.
+`steps.load_orders.columns.amount.between` is `[0, 100000]`. What is as it would be without the file is not in it. A
+value that is long is a digest; what came out of the environment has its name for a value, and what looks like a secret
+is masked.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def configuration_of(pipeline: Pipeline, environment: Mapping[str, str]) -> dict
         way: _kept(value, hidden) for name, each in sorted(said.items()) for way, value in _leaves(_plain(each), name)
     }
     leaves |= dict.fromkeys(leaves.keys() & _secret_defaults(pipeline), MASK)
-    masked = {way: _masked(way, value) for way, value in leaves.items()}
+    twice = tuple(_twice(pipeline))
+    masked = {way: _masked(way, value) for way, value in leaves.items() if not way.startswith(twice)}
     return masked if len(masked) <= _MOST and size_of(masked) <= _MOST_BYTES else _coarser(masked)
 
 
@@ -66,13 +67,21 @@ def is_digest(value: object) -> bool:
 
 
 def _said(model: BaseModel) -> Iterator[tuple[str, Any]]:
-    """What was given to `model`, by its key."""
+    """What has another value in `model` than it has anyway, by its key."""
     fields = type(model).model_fields
     for name in fields:
         value = getattr(model, name)
         made = Mark.MADE in fields[name].metadata and name not in {"kind", "cluster_name"}
-        if not made and (name in model.model_fields_set or isinstance(value, BaseModel)):
+        if not made and value != fields[name].default:
             yield fields[name].alias or name, value
+
+
+def _twice(pipeline: Pipeline) -> Iterator[str]:
+    """Where the reader has put what a key of its own says: `load` is also among the `reads`."""
+    for step in pipeline.steps.values():
+        for name, field in type(step).model_fields.items():
+            if Mark.READS in field.metadata or Mark.WRITES in field.metadata:
+                yield f"steps.{step.name}.{'reads' if Mark.READS in field.metadata else 'writes'}.{name}"
 
 
 def _plain(value: Any) -> Any:

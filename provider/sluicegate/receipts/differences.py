@@ -142,9 +142,9 @@ def _of_configuration(before: RunReceipt, after: RunReceipt) -> Iterator[Reason]
 
 def _key_words(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     if key not in old:
-        return f"the pipeline's file says `{key}` now: {shown(new[key])}"
+        return f"`{key}` of the pipeline is {shown(new[key])}; before, it was not there or had its default"
     if key not in new:
-        return f"the pipeline's file says `{key}` no more; it was {shown(old[key])}"
+        return f"`{key}` of the pipeline was {shown(old[key])}; now it is not there or has its default"
     return f"`{key}` of the pipeline was {shown(old[key])} and is {shown(new[key])}"
 
 

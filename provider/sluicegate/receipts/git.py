@@ -71,10 +71,12 @@ def _packed(common: Path) -> Mapping[str, str]:
 
 
 def _is_dirty(index: Path, tree: Path, folder: Path) -> bool | None:
-    data = index.read_bytes()
-    signature, version, count = struct.unpack(">4sII", data[:12])
-    if signature != b"DIRC" or version not in {2, 3} or count > _MOST_FILES:
-        return None
+    with index.open("rb") as file:
+        data = file.read(12)
+        signature, version, count = struct.unpack(">4sII", data)
+        if signature != b"DIRC" or version not in {2, 3} or count > _MOST_FILES:
+            return None
+        data += file.read()
     below = folder.relative_to(tree).as_posix()
     prefix = "" if below == "." else f"{below}/"
     known: set[str] = set()
