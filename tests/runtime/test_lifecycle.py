@@ -28,6 +28,7 @@ from sluicegate.runtime import lifecycle
 from sluicegate.runtime.dag import PipelineDAG
 from sluicegate.runtime.lifecycle import Deferred, Failed, Interrupted, Life, Skipped, Succeeded
 from sluicegate.runtime.operator import StepOperator, as_step
+from sluicegate.runtime.receipt import RECEIPT_XCOM_KEY
 from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.testing.step import StepInstance
 
@@ -213,3 +214,17 @@ def test_an_operator_of_others_is_observed_too(watching: Watching) -> None:
     one(as_step(EmptyOperator)).execute()
     assert watching.seen[0] == ("began", "do", False)
     assert isinstance(watching.seen[1], Succeeded)
+
+
+def test_an_operator_that_is_not_ours_may_have_facts_of_its_own() -> None:
+    class Foreign(EmptyOperator):
+        facts = "many"
+
+        def execute(self, context: Context) -> None:
+            raise ValueError("no")
+
+    with PipelineDAG("orders", schedule=None):
+        step = StepInstance(as_step(Foreign)(task_id="empty"), DAY)
+    with pytest.raises(ValueError, match="no"):
+        step.execute()
+    assert step.xcoms[RECEIPT_XCOM_KEY]["facts"] == {"inputs": []}

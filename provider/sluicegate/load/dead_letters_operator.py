@@ -166,7 +166,7 @@ class DeadLettersOperator(StepOperator):
                 )
             finally:
                 self._replay = None
-        return StepResult(report.as_dict(), report.line())
+        return StepResult(report.as_dict(), report.line(), report.facts())
 
     def _narrowed(self, step: StepContext) -> Callable[[LoadRequest, Window | None], LoadRequest] | None:
         """How a request gets the scope for letters of a window; None without a scope."""

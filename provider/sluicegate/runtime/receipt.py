@@ -70,7 +70,8 @@ def _begun(life: Life) -> Receipt:
 
 
 def _ended(begun: Receipt, life: Life, end: End) -> Receipt:
-    facts: Mapping[str, Any] = getattr(life.task, "facts", {})
+    left = getattr(life.task, "facts", None)  # an operator that is not ours may call anything so
+    facts: Mapping[str, Any] = left if isinstance(left, Mapping) else {}
     more: dict[str, Any] = {}
     match end:
         case Succeeded(result):

@@ -67,6 +67,14 @@ class ReplayReport:
             "dry_run": self.dry_run,
         }
 
+    def facts(self) -> dict[str, object]:
+        """What a receipt and the metrics say of it."""
+        found: dict[str, object] = {
+            "status": "dry_run" if self.dry_run else "replayed",
+            "counts": self.counts.as_dict(),
+        }
+        return found | {"dead_letters": dict(self.reasons), "resolved": self.resolved, "left": dict(self.left)}
+
     def line(self) -> str:
         """`replayed 2 of 3 dead letters: 1 inserted, 1 updated, 1 still bad (required:n 1)`."""
         tried = self.counts.read
