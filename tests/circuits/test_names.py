@@ -51,6 +51,11 @@ def test_a_fault_counts_where_it_is_known_what_it_is_about(
     assert concerned(names, fault(code, **facts)) == expected
 
 
+def test_what_calls_aws_needs_it_though_none_of_its_values_is_in_s3() -> None:
+    assert circuits_of({"aws_conn_id": "lake"}, [], needs_aws=True) == ("aws:lake",)
+    assert circuits_of({"aws_conn_id": None}, [], needs_aws=True) == ("aws:aws_default",)
+
+
 def test_a_connection_that_an_operator_of_others_names_may_be_any_server() -> None:
     assert concerned(("connection:shop",), fault("SOURCE_UNAVAILABLE", status=503), foreign=True) == (
         "connection:shop",

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from sluicegate.circuits.breaker import Settings, State, Wait
-from sluicegate.circuits.store import admit, count_failure, count_success, known_circuits, release, reset
+from sluicegate.circuits.store import admit, count_failure, count_success, known_circuits, lasting, release, reset
 from sluicegate.faults import fault
 from sluicegate.ledger.postgres.migrations import migrate
 from tests.load.conftest import warehouse
@@ -89,6 +89,19 @@ def test_what_a_person_sees_shows_pipelines_and_no_secret(circuits: Any) -> None
     assert do(circuits, lambda c: reset(c, "connection:w")).after.state is State.CLOSED
     assert do(circuits, lambda c: reset(c, "connection:none")) is None
     assert let(circuits, "a") is None
+
+
+def test_one_that_stays_open_is_known_with_all_that_wait_until_it_closes(circuits: Any) -> None:
+    opened(circuits)
+    do(circuits, lambda c: admit(c, W, "a", SETTINGS, "stock"))
+    assert do(circuits, lambda c: lasting(c, timedelta(minutes=15))) == []
+    with psycopg.connect(circuits.conninfo) as connection:
+        connection.execute("UPDATE sluicegate.circuits SET opened_at = opened_at - interval '20 minutes'")
+    [known] = do(circuits, lambda c: lasting(c, timedelta(minutes=15)))
+    assert (known.circuit.name, set(known.pipelines)) == ("connection:w", {"orders", "stock"})
+    do(circuits, lambda c: count_success(c, W))
+    assert do(circuits, lambda c: lasting(c, timedelta(0))) == []
+    assert circuits.one("SELECT pipelines FROM sluicegate.circuits") == []
 
 
 def test_who_waits_for_one_circuit_probes_none_of_the_others(circuits: Any) -> None:

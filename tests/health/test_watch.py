@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from sluicegate.alerts.message import Alert
+from sluicegate.circuits.breaker import Circuit, State
+from sluicegate.circuits.store import Known
 from sluicegate.factory.deadline import WATCH
 from sluicegate.faults import CATALOGUE
 from sluicegate.graph.window import Window
@@ -109,7 +111,7 @@ def test_an_alert_goes_again_to_the_channel_that_lacks_it_and_to_no_other(
         "unalerted": [Unsent(late), Unsent(gone)],
         "undelivered": [Unsent(late, "pager"), Unsent(late, "no_longer_there")],
     }
-    monkeypatch.setattr("sluicegate.runtime.journal.in_journal", lambda _, __, read: unsent[read.__name__])
+    monkeypatch.setattr("sluicegate.runtime.journal.in_journal", lambda _, __, read: unsent.get(read.__name__))
     result = watch(root)
     key = "stock/r/SCHEMA_MISMATCH"
     assert sent == [(key, ["chat", "pager"], "warehouse"), (key, ["pager"], "warehouse")]
@@ -118,3 +120,21 @@ def test_an_alert_goes_again_to_the_channel_that_lacks_it_and_to_no_other(
 
 def test_the_factory_knows_the_operator_by_its_name() -> None:
     assert f"{WatchOperator.__module__.rpartition('.')[0]}.{WatchOperator.__name__}" == WATCH
+
+
+def test_a_circuit_that_stays_open_is_alerted_once_for_all_pipelines_with_the_same_channels(
+    root: Path, sent: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeAirflow, "missing", "")
+    other = root / "other.yaml"
+    other.write_text(PIPELINE.replace("NAME", "other").replace("pager", "night"))
+    os.utime(other, (0, 0))
+    circuit = Circuit("connection:shop", State.OPEN, opened_at=NOW, last_fault="WAREHOUSE_UNREACHABLE")
+    known = Known(circuit, ("orders", "stock", "other", "gone"), NOW)
+    monkeypatch.setattr(
+        "sluicegate.runtime.journal.in_journal", lambda _, what, work: [known] if "circuits" in what else []
+    )
+    assert watch(root).value["circuits"] == ["connection:shop"]
+    assert sorted(channels for _, channels, _ in sent) == [["chat", "night"], ["chat", "pager"]]
+    assert len({key for key, _, _ in sent}) == 2
+    assert all(key.startswith("connection:shop/") and key.endswith("/CIRCUIT_OPEN") for key, _, _ in sent)

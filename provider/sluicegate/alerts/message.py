@@ -26,6 +26,7 @@ _HAPPENED = {
     "PIPELINE_LATE": "is late",
     "PIPELINE_STALLED": "has not run",
     "ALERT_UNDELIVERED": "could not send an alert",
+    "CIRCUIT_OPEN": "does not work",
     TEST.code: "tests its alerts",
 }
 _DETAIL = 2000
@@ -119,7 +120,7 @@ class Alert:
             "owner": self.owner,
             "log": self.log,
             "playbook": self.playbook,
-            "recover": "" if self.code in {"ALERT_UNDELIVERED", TEST.code} else self.recovery,
+            "recover": "" if self.code in {"ALERT_UNDELIVERED", "CIRCUIT_OPEN", TEST.code} else self.recovery,
             "key": self.dedupe_key,
         }
         return {name: words for name, words in said.items() if words}

@@ -20,16 +20,19 @@ _NO_MORE_SESSIONS = "53"
 """The class of SQLSTATEs by which a server says that it has no resources left; a lock is one table's affair."""
 
 
-def circuits_of(fields: Mapping[str, object], values: Iterable[object]) -> tuple[str, ...]:
+def circuits_of(fields: Mapping[str, object], values: Iterable[object], *, needs_aws: bool = False) -> tuple[str, ...]:
     """`connection:warehouse`, `host:api.example.com`, `aws:aws_default`, in alphabetical order.
 
     :param fields: attributes of the task by name: those that end in `conn_id` name connections
     :param values: what its template fields are, once they are rendered
+    :param needs_aws: whether it calls AWS also where no value is in S3
     """
     texts = {name: each for name, each in fields.items() if isinstance(each, str)}
     connections = {name: each for name, each in texts.items() if name.endswith("conn_id")}
     aws = connections.pop("aws_conn_id", "aws_default")
     found = {f"connection:{each}" for each in connections.values() if each}
+    if needs_aws:
+        found.add(f"aws:{aws}")
     for scheme, place in places_in(values):
         match scheme:
             case "table" | "iceberg":

@@ -31,6 +31,7 @@ PipelineOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _THERE = "SELECT to_regclass('sluicegate.circuits') IS NOT NULL"
+_PIPELINES = 5
 _COLUMNS = ("circuit", "state", "until", "fault", "pipelines")
 
 
@@ -114,7 +115,8 @@ def _row(known: Known) -> tuple[str, ...]:
     state = f"closed ({circuit.failures} faults)" if circuit.failures else circuit.state.replace("_", " ")
     until = circuit.probe_until if circuit.state == "half_open" else circuit.until
     fault = " ".join(part for part in (circuit.last_fault, (circuit.last_detail or "")[:80]) if part)
-    return circuit.name, state, _time(until) or "", fault, ", ".join(known.pipelines)
+    more = f" and {len(known.pipelines) - _PIPELINES} more" if len(known.pipelines) > _PIPELINES else ""
+    return circuit.name, state, _time(until) or "", fault, ", ".join(known.pipelines[:_PIPELINES]) + more
 
 
 def _as_dict(known: Known) -> dict[str, object]:

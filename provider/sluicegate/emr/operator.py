@@ -25,6 +25,7 @@ from sluicegate.emr.tags import own_tags
 from sluicegate.faults.errors import FaultError
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.keys.model import Cluster, Job
+from sluicegate.runtime.circuit import circuits_of_task
 from sluicegate.runtime.operator import StepOperator
 from sluicegate.runtime.step import StepContext, StepResult
 
@@ -119,6 +120,10 @@ class SparkOperator(StepOperator):
             raise ValueError(f"{self.task_id}: checks of what is not in `writes`: {', '.join(unbound)}")
         if both := sorted(self.reads.keys() & self.writes.keys()):
             raise ValueError(f"{self.task_id}: bound in `reads` and in `writes`: {', '.join(both)}")
+
+    def circuits(self) -> tuple[str, ...]:
+        """Those of what its jobs read and write, and AWS, whose clusters it starts."""
+        return circuits_of_task(self, needs_aws=True)
 
     def run(self, context: Context, step: StepContext) -> StepResult:
         if step.dry_run:

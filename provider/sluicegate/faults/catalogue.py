@@ -242,6 +242,10 @@ _FAULTS = (
     Fault("PIPELINE_STALLED", _D, "A pipeline has not run when it should have.",
           "Is it paused, is its file broken, does the scheduler run? Start it, or clear what it waits for.",
           frozenset()),
+    Fault("CIRCUIT_OPEN", _T, "What pipelines need has failed for a while, and their tasks wait for it.",
+          "See to what it names. The tasks go on by themselves once it works; "
+          "`sluicegate circuits reset` lets them through at once.",
+          frozenset()),
     Fault("ALERT_UNDELIVERED", _F, "An alert could not be delivered.",
           "Read in the log what the channel answered; correct its connection or its arguments, and try it with "
           "`sluicegate alerts test`.",

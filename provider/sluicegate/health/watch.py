@@ -31,10 +31,10 @@ _PATIENCE = timedelta(minutes=15)
 
 class WatchOperator(StepOperator):
     """Alerts the channels of pipelines that did not run at all, are late, are paused with old data, or failed without
-    an alert; and sends again what a channel did not take.
+    an alert, or whose tasks wait for a circuit that stays open; and sends again what a channel did not take.
 
     Each of them once: what has been sent is in the journal of the pipeline. Returns `{"pipelines", "overdue":
-    [{"pipeline", "kind", "window"}], "unalerted": [run ids], "sent_again": [dedupe keys]}`.
+    [{"pipeline", "kind", "window"}], "unalerted": [run ids], "sent_again": [dedupe keys], "circuits": [names]}`.
 
     :param root: the dags root; that of the pipeline which has this step unless given
     :param patience: how long a run may be missing before that is reported, and how long a file may be new
@@ -59,6 +59,7 @@ class WatchOperator(StepOperator):
         journals = sorted({name for each in pipelines.values() if (name := journal_of(each)) is not None})
         failed = [each for name in journals for each in self._send(name, unalerted, pipelines, step)]
         again = [each for name in journals for each in self._send(name, undelivered, pipelines, step)]
+        circuits = [each for name in journals for each in self._circuits(name, pipelines, step)]
         if unanswered is not None:
             raise unanswered
         value = {
@@ -68,8 +69,10 @@ class WatchOperator(StepOperator):
             ],
             "unalerted": [each.run_id for each in failed],
             "sent_again": [each.dedupe_key for each in again],
+            "circuits": circuits,
         }
         found = f"{len(late)} overdue, {len(failed)} failed without an alert, {len(again)} alerts sent again"
+        found += f", {len(circuits)} circuits stay open" if circuits else ""
         return StepResult(value, f"{len(pipelines)} pipelines watched: {found}")
 
     def _root(self, context: Context) -> Path:
@@ -109,6 +112,20 @@ class WatchOperator(StepOperator):
         self.log.warning("%s is %s for %s", found.pipeline.name, found.kind, found.window)
         if not step.dry_run:
             send(alert_of(found), found.pipeline.alerts, journal_of(found.pipeline))
+
+    def _circuits(self, journal: str, pipelines: Mapping[str, Pipeline], step: StepContext) -> list[str]:
+        """Report those that have been open for longer than `patience`; their names."""
+        from sluicegate.alerts.send import send
+        from sluicegate.circuits.store import lasting
+        from sluicegate.health.open_circuits import circuit_alerts
+        from sluicegate.runtime.journal import in_journal
+
+        found = in_journal(journal, "which circuits stay open", lambda each: lasting(each, self.patience)) or []
+        for known in found:
+            self.log.warning("%s is open since %s", known.circuit.name, known.circuit.opened_at)
+            for alert, channels in circuit_alerts(known, pipelines) if not step.dry_run else ():
+                send(alert, channels, journal)
+        return [known.circuit.name for known in found]
 
     def _send(
         self,

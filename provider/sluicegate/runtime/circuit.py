@@ -53,7 +53,7 @@ class CircuitGate:
         def work(connection: Connection) -> Wait | None:
             from sluicegate.circuits.store import admit
 
-            return admit(connection, names, who, settings)
+            return admit(connection, names, who, settings, life.step.pipeline)
 
         wait = in_journal(life.journal, "whether its circuits are open", work)
         if wait is not None:
@@ -95,9 +95,10 @@ class CircuitGate:
         raise TaskDeferred(trigger=trigger, method_name=AFTER_CIRCUIT)
 
 
-def circuits_of_task(task: BaseOperator) -> tuple[str, ...]:
+def circuits_of_task(task: BaseOperator, *, needs_aws: bool = False) -> tuple[str, ...]:
     """The circuits of any operator, by its rendered template fields and the connections that it names."""
-    return circuits_of(vars(task), (getattr(task, name, None) for name in task.template_fields))
+    values = (getattr(task, name, None) for name in task.template_fields)
+    return circuits_of(vars(task), values, needs_aws=needs_aws)
 
 
 @cache
@@ -119,8 +120,10 @@ def circuit_settings() -> Settings:
 
 def _circuits(task: BaseOperator) -> tuple[str, ...]:
     own = getattr(task, "circuits", None)
-    found: tuple[str, ...] = own() if callable(own) else circuits_of_task(task)
-    return found
+    if callable(own):
+        found: tuple[str, ...] = own()
+        return found
+    return circuits_of_task(task, needs_aws=getattr(task, "aws_conn_id", None) is not None)
 
 
 def _who(life: Life) -> str:
