@@ -61,7 +61,9 @@ PIPELINES = {
     "denied": load("denied", "raw", more=", columns: {id: integer}").replace(
         "steps:", "datasets: {raw: {uri: URL/denied.csv, connection: faults_source}}\nsteps:"
     ),
-    "down": load("down", into="faults_down").replace("count: 3, delay: 1s, max_delay: 2s", "count: 9, delay: 5s"),
+    "down": load("down", into="faults_down", more=", columns: {id: integer}, for_each: [1, 2, 3, 4, 5, 6]").replace(
+        "count: 3, delay: 1s, max_delay: 2s", "count: 3, delay: 4s"
+    ),
     "cut": load("cut", into="faults_cut"),
     "few_bad": load("few_bad"),
     "many_bad": load("many_bad"),
@@ -274,6 +276,13 @@ def test_what_fails_is_reported_once_on_each_channel(night: Night, name: str) ->
 
 def test_a_server_that_is_busy_is_asked_when_it_said(night: Night) -> None:
     assert night.sources.asked["limited"] >= 3
+
+
+def test_a_warehouse_that_is_away_is_left_alone_until_one_probe_comes_through(night: Night) -> None:
+    """Six loads with three retries each would use them up within 30 s."""
+    found = night.airflow.sql("SELECT state, pipelines FROM sluicegate.circuits WHERE name = 'connection:faults_down'")
+    assert found == [("closed", ["f_down"])]
+    assert night.airflow.states("f_down", night.runs["down"]) == {"load": ["success"] * 6}
 
 
 def test_a_worker_that_is_killed_is_reported_too(night: Night) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from sluicegate.circuits.names import circuits_of, concerned
 from sluicegate.faults import fault
+from sluicegate.load.operator import LoadOperator
 
 LOAD = ("aws:aws_default", "connection:warehouse")
 WEB = ("connection:warehouse", "host:api.example.com")
@@ -61,3 +62,16 @@ def test_a_connection_that_an_operator_of_others_names_may_be_any_server() -> No
         "connection:shop",
     )
     assert concerned(("connection:a", "connection:b"), fault("NETWORK"), foreign=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("into", "expected"),
+    [
+        ("table://warehouse/public.orders", ("aws:aws_default", "connection:warehouse")),
+        ("s3://lake/orders/", ("aws:aws_default", "connection:books")),
+        ("iceberg://catalog/shop.orders", ("aws:aws_default", "connection:books", "connection:catalog")),
+    ],
+)
+def test_a_load_needs_its_ledger_where_that_is_beside_the_target(into: str, expected: tuple[str, ...]) -> None:
+    load = LoadOperator(task_id="load", source="s3://landing/x.csv", into=into, key="id", ledger_conn_id="books")
+    assert load.circuits() == expected

@@ -32,10 +32,13 @@ class Leaking(StepOperator):
         ("carrier", {"type": "string"}, True),
     ],
 )
-def test_a_secret_param_is_not_kept_of_a_failure(name: str, schema: dict[str, object], is_kept: bool) -> None:
+def test_a_secret_param_is_not_kept_of_a_failure(
+    name: str, schema: dict[str, object], is_kept: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     value = f"canary-{name}-{len(schema)}-{'writeOnly' in schema}"  # what is hidden stays hidden in this process
     with PipelineDAG("orders", schedule=None, params={name: Param(value, schema=schema)}):
         instance = StepInstance(Leaking(task_id="do"), DAY, params={name: value})
     with pytest.raises(FaultError):
         instance.execute()
     assert (value in json.dumps([instance.store, instance.xcoms])) is is_kept
+    assert (value in caplog.text) is is_kept

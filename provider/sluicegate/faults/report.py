@@ -83,7 +83,7 @@ def report(
     cause: BaseException | None = None,
 ) -> None:
     """Log `error` with its remedy, keep it under `LAST_ERROR` in the task's state store, and leave its `FaultKey`."""
-    log.error("%s", describe(error, playbook=playbook, cause=cause))
+    log.error("%s", _without_known_secrets(describe(error, playbook=playbook, cause=cause)))
     _keep(error, context, section(error.code, playbook))
     _index(error, context, subject)
 
@@ -181,7 +181,7 @@ def described(*, playbook: Playbook) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, _control_flow()):
             _mask_traceback(error)
-            log.error("%s", describe(classify(error), playbook=playbook, cause=error))
+            log.error("%s", _without_known_secrets(describe(classify(error), playbook=playbook, cause=error)))
         raise
 
 

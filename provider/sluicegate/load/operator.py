@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sluicegate.circuits.names import circuits_of
 from sluicegate.faults import FaultError, fault
 from sluicegate.graph.location import Location, render
 from sluicegate.pipeline.keys.load import Format, LoadOptions
@@ -144,6 +145,14 @@ class LoadOperator(StepOperator):
         finally:
             self._loader = None
         return StepResult(report.as_dict(), report.line(), loader.facts(name))
+
+    def circuits(self) -> tuple[str, ...]:
+        """Of its source and its target; that of the ledger where it is beside the target, and not in its database."""
+        into = str(self.into)
+        is_beside = not into.startswith("table://")
+        return circuits_of(
+            vars(self) if is_beside else {"aws_conn_id": self.aws_conn_id}, (self.source, into, self.references)
+        )
 
     def _results(self, step: StepContext, item: Mapping[str, Any]) -> str | None:
         if self.options.results is None:
