@@ -59,14 +59,13 @@ def context_of(dag: Any, step: str, error: object = None, **ti: Any) -> dict[str
     """As much of Airflow's context as both the worker and the dag processor have."""
     task = dag.get_task(step)
     states = ti.pop("states", {step: "running"})
+    clears = ti.pop("clear_number", 0)
     known = {
         "dag_id": dag.dag_id, "task_id": step, "run_id": RUN, "map_index": -1, "try_number": 2,
         "max_tries": task.retries, "log_url": "http://airflow/log", "hostname": "worker-1", **ti,
     }  # fmt: skip
     instance = SimpleNamespace(**known, get_task_states=lambda **_: {RUN: states})
-    run = SimpleNamespace(
-        data_interval_start=dag.start_date, data_interval_end=dag.start_date + (dag.start_date - dag.start_date)
-    )
+    run = SimpleNamespace(data_interval_start=dag.start_date, data_interval_end=dag.start_date, clear_number=clears)
     params = {name: dag.params[name] for name in dag.params}
     made = {"ti": instance, "task": task, "dag": dag, "run_id": RUN, "params": params, "dag_run": run}
     return made if error is None else {**made, "exception": error}
@@ -204,11 +203,23 @@ def test_items_of_a_mapped_step_send_one_message_that_says_which_was_first(dag: 
 
 
 def test_what_fails_again_after_a_clear_is_said_again(dag: Any, http: Http) -> None:
-    retries = dag.get_task("load").retries
     fail(dag, "load", fault("DISK_FULL", "x"))
-    fail(dag, "load", fault("DISK_FULL", "x"), max_tries=retries + 1)
+    fail(dag, "load", fault("DISK_FULL", "x"), clear_number=1)
     assert len(http.requests) == 2
     assert http.bodies[0]["dedupe_key"] == http.bodies[1]["dedupe_key"]
+
+
+def test_a_step_that_had_not_run_before_the_clear_is_not_silent_after_it(dag: Any, http: Http) -> None:
+    fail(dag, "load", fault("NETWORK", "x"))
+    fail(dag, "own", ConnectionResetError("x"), clear_number=1)
+    assert [alert["step"] for alert in http.bodies] == ["load", "own"]
+
+
+def test_items_whose_numbers_of_tries_differ_are_one_message_after_a_clear_too(dag: Any, http: Http) -> None:
+    for index in range(3):
+        ti = {"map_index": index, "try_number": index + 4, "max_tries": index + 4}
+        fail(dag, "each", RuntimeError("no"), states={f"each_{index}": "running"}, clear_number=1, **ti)
+    assert len(http.requests) == 1
 
 
 @pytest.mark.parametrize("context", [{}, {"ti": None, "task": None, "run_id": "x"}])

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -53,9 +54,10 @@ def begin(step: str, try_number: int = 1, status: Status = Status.RUNNING, map_i
     in_journal("journal", "a receipt", lambda connection: PostgresReceipts(connection).begin(receipt, None))
 
 
-def run_fails(dag: Any = None) -> None:
-    dag = dag or PipelineDAG("orders", journal="journal")
-    context: Any = {"dag": dag, "run_id": RUN, "reason": "task_failure"}
+def run_fails(clear_number: int = 0) -> None:
+    run = SimpleNamespace(clear_number=clear_number)
+    dag = PipelineDAG("orders", journal="journal")
+    context: Any = {"dag": dag, "run_id": RUN, "reason": "task_failure", "dag_run": run}
     RunCallback("orders", {"hook": HOOK}, "sales-data")(context)
 
 
@@ -70,6 +72,14 @@ def test_a_step_that_never_ended_has_an_alert_once_its_run_has_failed(kept: Any,
     assert "or nothing" in alert["written"][0]
 
 
+def test_a_step_that_is_killed_again_after_a_clear_is_said_again(kept: Any, http: Http) -> None:
+    begin("load")
+    run_fails()
+    begin("load", 2)
+    run_fails(clear_number=1)
+    assert [alert["tries"] for alert in http.bodies] == [1, 2]
+
+
 def test_several_are_one_message_and_what_ended_in_any_way_is_none(kept: Any, http: Http) -> None:
     for index in range(3):
         begin("each", map_index=index)
@@ -80,16 +90,6 @@ def test_several_are_one_message_and_what_ended_in_any_way_is_none(kept: Any, ht
     run_fails()
     assert [alert["step"] for alert in http.bodies] == ["each"]
     assert kept.one("SELECT times FROM sluicegate.alerts") == 3
-
-
-def test_a_step_that_is_killed_again_after_a_clear_is_said_again(kept: Any, http: Http, dag: Any) -> None:
-    dag.journal = "journal"
-    tries = dag.get_task("load").retries + 1
-    for number in (tries, tries + 1, 2 * tries):
-        begin("load", number)
-        run_fails(dag)
-    assert len(http.requests) == 2
-    assert kept.rows("SELECT round FROM sluicegate.alerts ORDER BY round") == [(0,), (tries,)]
 
 
 def test_a_process_that_still_ends_in_order_was_not_killed(kept: Any, http: Http) -> None:

@@ -14,7 +14,8 @@ from airflow.sdk.bases.notifier import BaseNotifier
 from sluicegate.alerts.claims import FileClaims
 from sluicegate.alerts.send import send
 from sluicegate.alerts.words import words_for
-from sluicegate.pipeline.keys.alerts import Channel
+from sluicegate.faults import CATALOGUE
+from sluicegate.pipeline.keys.alerts import Channel, Severity
 from tests.alerts.notifiers import SlackWebhookNotifier
 from tests.alerts.servers import Http, Smtp
 from tests.alerts.test_message import ALERT
@@ -161,6 +162,15 @@ def test_a_channel_that_fails_is_reported_by_the_others_and_in_the_log(
     assert [mail["Subject"] for mail in smtp.mails] == [ALERT.title, about]
     assert "ALERT_UNDELIVERED: hook does not have" in caplog.text
     assert "hunter2" not in caplog.text + "".join(smtp.bodies)
+
+
+def test_each_alert_that_a_channel_does_not_take_is_reported_by_the_others(http: Http, smtp: Smtp) -> None:
+    http.statuses = [500]
+    only_late = MAIL.model_copy(update={"faults": ("fatal",), "severity": Severity.CRITICAL})
+    for code in ("TOO_MANY_DEAD_LETTERS", "CHECK_FAILED", "CHECK_FAILED"):
+        send(replace(ALERT, fault=CATALOGUE[code]), {"hook": HOOK, "mail": only_late})
+    said = [body for body in smtp.bodies if "It was to say" in body]
+    assert ["CHECK_FAILED" in body for body in said] == [False, True]
 
 
 def test_the_reason_of_a_failure_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:

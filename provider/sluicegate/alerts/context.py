@@ -21,7 +21,7 @@ from sluicegate.runtime.secrets import hide_params, secret_params
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["airflow_address", "alert_of", "masked", "playbook_address", "run_address"]
+__all__ = ["airflow_address", "alert_of", "masked", "playbook_address", "round_of", "run_address"]
 
 Value = TypeVar("Value")
 
@@ -57,9 +57,16 @@ def alert_of(context: Context, *, pipeline: str, owner: str = "") -> Alert | Non
         playbook=playbook_address(Playbook.of(dag, pipeline), error.code),
         owner=owner,
         tries=int(getattr(ti, "try_number", 0) or 0),
-        round=max(0, int(getattr(ti, "max_tries", 0) or 0) - int(getattr(task, "retries", 0) or 0)),
+        round=round_of(context),
         airflow=airflow_address(),
     )
+
+
+def round_of(context: Context) -> int:
+    """How often something of the run was cleared. The same for all its tasks, unlike what a clear changes of them: one
+    that had not run before it looks as if it had never been cleared.
+    """
+    return int(getattr(context.get("dag_run"), "clear_number", 0) or 0)
 
 
 def masked(words: str, secrets: frozenset[str] = frozenset()) -> str:

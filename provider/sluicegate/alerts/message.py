@@ -45,7 +45,8 @@ class Alert:
     :param log: the address of the task's log
     :param playbook: the section that treats the fault, an address or a path
     :param tries: how often the step was tried
-    :param round: how many tries there were before a person last cleared the step: what fails again is a new message
+    :param round: how often a person had cleared something of the run: what fails after that is a new message
+    :param of: of an alert that could not be delivered, its fault
     """
 
     pipeline: str
@@ -65,6 +66,7 @@ class Alert:
     owner: str = ""
     tries: int = 0
     round: int = 0
+    of: str = ""
     airflow: str = ""
     """Airflow's address, where the recovery's command has to name it."""
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -80,7 +82,8 @@ class Alert:
     @property
     def dedupe_key(self) -> str:
         """The same for all messages about one fault of one run: PagerDuty, Alertmanager and threads group by it."""
-        return "/".join(part for part in (self.pipeline, self.run_id or self.occasion, self.code) if part)
+        what = f"{self.code}:{self.of}" if self.of else self.code
+        return "/".join(part for part in (self.pipeline, self.run_id or self.occasion, what) if part)
 
     @property
     def group_key(self) -> str:
@@ -173,6 +176,7 @@ class Alert:
                 "subject": self.subject or None,
             },
             "is_late": self.code in LATE,
+            "undelivered": self.of or None,
             "params": {name: _cut(str(value), _VALUE) for name, value in self.params.items()},
             "written": list(self.written),
             "tries": self.tries,

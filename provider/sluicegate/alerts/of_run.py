@@ -8,14 +8,15 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sluicegate.alerts.context import airflow_address, masked, playbook_address, run_address
+from sluicegate.alerts.context import airflow_address, masked, playbook_address, round_of, run_address
 from sluicegate.alerts.message import Alert
 from sluicegate.alerts.written import what_was_written
 from sluicegate.faults import FaultError, fault
 from sluicegate.faults.section import Playbook
-from sluicegate.ledger.receipts import Attempt, Receipt, Status
+from sluicegate.ledger.receipts import Receipt, Status
 from sluicegate.runtime.journal import in_journal, journal_from
 from sluicegate.runtime.operator import run_window
 
@@ -59,7 +60,7 @@ def alerts_of_run(context: Context, *, pipeline: str, owner: str = "") -> Iterat
         time.sleep(min(1.0, SETTLES_WITHIN))
         lost = _lost(journal_from(context), pipeline, str(context["run_id"]))
     for receipt in lost:
-        yield _alert(receipt, context.get("dag"), owner)
+        yield replace(_alert(receipt, context.get("dag"), owner), round=round_of(context))
 
 
 def _lost(journal: str | None, pipeline: str, run_id: str) -> list[Receipt]:
@@ -73,14 +74,6 @@ def _lost(journal: str | None, pipeline: str, run_id: str) -> list[Receipt]:
     receipts = in_journal(journal, "which steps were killed", work) or ()
     last = {(each.attempt.step, each.attempt.map_index): each for each in sorted(receipts, key=lambda one: one.attempt)}
     return [receipt for receipt in last.values() if receipt.status is Status.RUNNING]
-
-
-def _round(dag: Any, attempt: Attempt) -> int:
-    """How many tries there were before the step was last cleared, as far as a process that is killed uses up all."""
-    with suppress(Exception):
-        tries = int(dag.get_task(attempt.step).retries) + 1
-        return (attempt.try_number - 1) // tries * tries
-    return 0
 
 
 def _alert_of_all(context: Context, error: FaultError, pipeline: str, owner: str) -> Alert:
@@ -97,6 +90,7 @@ def _alert_of_all(context: Context, error: FaultError, pipeline: str, owner: str
         log=run_address(pipeline, str(context["run_id"])),
         playbook=playbook_address(Playbook.of(context.get("dag"), pipeline), error.code),
         owner=owner,
+        round=round_of(context),
         airflow=airflow_address(),
     )
 
@@ -127,6 +121,5 @@ def _alert(receipt: Receipt, dag: Any, owner: str) -> Alert:
         playbook=playbook_address(Playbook.of(dag, attempt.pipeline), error.code),
         owner=owner,
         tries=attempt.try_number,
-        round=_round(dag, attempt),
         airflow=airflow_address(),
     )

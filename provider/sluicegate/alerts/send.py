@@ -148,7 +148,7 @@ def _say(alert: Alert, one: Delivery) -> None:
 
 
 def _undelivered(alert: Alert, failed: Sequence[Delivery]) -> Alert:
-    """What the other channels get: once a run for each set of channels that fails."""
+    """What the other channels get: once for each fault of a run: they need not be for that one."""
     names = ", ".join(sorted(one.channel for one in failed))
     reasons = "; ".join(f"{one.channel}: {one.reason}" for one in failed)
     return replace(
@@ -160,4 +160,5 @@ def _undelivered(alert: Alert, failed: Sequence[Delivery]) -> Alert:
         params={},
         written=(),
         tries=0,
+        of=alert.code,
     )

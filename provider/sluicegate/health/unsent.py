@@ -88,7 +88,7 @@ def _again(key: str, number: int, message: Mapping[str, Any]) -> Alert:
         run_id=run_id,
         map_index=-1 if message["map_index"] is None else message["map_index"],
         window=None if window is None else Window(_moment(window["start"]), _moment(window["end"])),
-        occasion="" if run_id else key.removeprefix(f"{pipeline}/").removesuffix(f"/{fault['code']}"),
+        occasion="" if run_id else key.removeprefix(f"{pipeline}/").rpartition("/")[0],
         subject=fault["subject"] or "",
         said=Severity(message["severity"]),
         params=message["params"],
@@ -98,6 +98,7 @@ def _again(key: str, number: int, message: Mapping[str, Any]) -> Alert:
         owner=message["owner"] or "",
         tries=message["tries"],
         round=number,
+        of=message.get("undelivered") or "",
         at=_moment(message["at"]),
     )
 

@@ -1,5 +1,5 @@
 -- What was sent of a fault of a run, or is about to be: the row is the claim of who sends it.
--- `round` is the number of tries before a person last cleared the step; `reason` says why a channel did not take it.
+-- `round` is how often the run had been cleared, in whole or in part; `reason` says why a channel did not take it.
 CREATE TABLE sluicegate.alerts (
     dedupe_key text NOT NULL,
     round      integer NOT NULL DEFAULT 0,
