@@ -134,6 +134,16 @@ def test_the_alert_of_a_load_says_what_happened_and_hides_what_is_secret(dag: An
     assert "canary" not in json.dumps(alert)
 
 
+def test_secrets_within_params_are_hidden_and_short_ones_garble_no_words(dag: Any, http: Http) -> None:
+    context = context_of(dag, "own", fault("DISK_FULL", "3 of 13 GB are free, said canary-within"))
+    context["params"] = {"max_tokens": 3, "api_token": {"of": ["canary-within"]}, "more": {"note": "canary-within"}}
+    [*_, callback] = dag.get_task("own").on_failure_callback
+    callback(context)
+    [alert] = http.bodies
+    assert alert["fault"]["detail"] == "3 of 13 GB are free, said ***"
+    assert "canary" not in json.dumps(alert)
+
+
 @pytest.mark.parametrize("state", ["failed", "success", "skipped", "restarting"])
 def test_a_task_that_a_person_has_marked_or_cleared_sends_nothing(dag: Any, http: Http, state: str) -> None:
     fail(dag, "load", fault("TIMED_OUT", "the load was cancelled"), states={"load": state})

@@ -41,6 +41,29 @@ def test_a_password_is_masked_in_every_form_it_comes_in(form: str, password: str
     assert "***" in shown
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "https://it.blob.core.windows.net/c/f.csv?sv=2020-08-04&sig={}&sp=r",
+        "POST https://hooks.slack.com/services/T000/B000/{} failed",
+        "{{'X-Api-Key': '{}', 'Accept': '*/*'}}",
+        "X-Api-Key: {}",
+        "x-api-key={}",
+        "Authorization: Token {}",
+        "{{'authorization': '{}'}}",
+        "Headers([('authorization', 'Bearer {}')])",
+        "(b'authorization', b'Bearer {}')",
+        "{{'Set-Cookie': 'session={}'}}",
+        "the token xoxb-{} is invalid",
+        "ghp_{} was refused",
+    ],
+)
+def test_what_addresses_headers_and_services_let_in_by_is_masked(form: str) -> None:
+    shown = redact(form.format("canaryCANARY0123456789"))
+    assert "canary" not in shown
+    assert redact(shown) == shown
+
+
 @pytest.mark.parametrize("key", ["AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE"])
 def test_an_access_key_id_is_masked(key: str) -> None:
     assert redact(f"the key {key} is not allowed") == "the key *** is not allowed"

@@ -137,7 +137,8 @@ def _params(context: Context, secrets: frozenset[str]) -> dict[str, Any]:
     given = {name: value for name, value in params.items() if name not in _OURS or value}
     clean = redact_facts(given | dict.fromkeys(secret_params(context), _MASK))
     assert isinstance(clean, dict)
-    return {name: masked(value, secrets) if isinstance(value, str) else value for name, value in clean.items()}
+    plain = (int, float, bool, type(None))
+    return {name: value if isinstance(value, plain) else masked(str(value), secrets) for name, value in clean.items()}
 
 
 def _into(task: Any) -> str:

@@ -1,4 +1,4 @@
-"""Takes secrets out of text that is logged or stored: passwords in URLs and DSNs, AWS keys, `secret=...`."""
+"""Takes secrets out of text that is logged or stored: passwords in URLs and DSNs, keys and tokens, `secret=...`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 __all__ = ["MASK", "is_secret", "redact", "redact_facts", "secrets_in"]
 
 MASK = "***"
-_TELLING = "passw(?:or)?d|passphrase|secret|token|api_?key|access_?key|private_?key"
+_TELLING = "passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
 
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # scheme://user:password@host; up to the last @, for people put any sign into a password.
@@ -19,7 +19,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # A JSON or Python mapping: "secret_access_key": "..."
     (
         re.compile(
-            rf"(?P<keep>[\"'](?:[\w-]{{0,60}}(?:{_TELLING})[\w-]{{0,60}}|pwd)[\"']\s{{0,5}}:\s{{0,5}})"
+            rf"(?P<keep>[\"'](?:[\w-]{{0,60}}(?:{_TELLING}|authorization|cookie)[\w-]{{0,60}}|pwd)[\"']\s{{0,5}}:\s{{0,5}})"
             r"(?P<quote>[\"'])(?P<secret>(?:(?!(?P=quote)).){0,2000})(?P=quote)?",
             re.IGNORECASE,
         ),
@@ -37,10 +37,38 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (
         re.compile(
-            r"(?P<keep>\bAuthorization[\"']?\s{0,5}[:=]\s{0,5}[\"']?(?:Bearer|Basic)\s{1,5})(?P<secret>\S{1,2000})",
+            r"(?P<keep>\bAuthorization[\"']?\s{0,5}[:=,]\s{0,5}b?[\"']?(?:Bearer|Basic|Token|Api-?Key|Key)\s{1,5})"
+            r"(?P<secret>\S{1,2000})",
             re.IGNORECASE,
         ),
         rf"\g<keep>{MASK}",
+    ),
+    # A header in a line of its own: X-Api-Key: ...
+    (
+        re.compile(
+            rf"(?P<keep>\bX-[\w-]{{0,60}}(?:{_TELLING})[\w-]{{0,60}}\s{{0,5}}:\s{{0,5}})(?P<secret>\S{{1,2000}})",
+            re.IGNORECASE,
+        ),
+        rf"\g<keep>{MASK}",
+    ),
+    # What signs an address of Azure's storage.
+    (re.compile(r"(?P<keep>[?&]sig=)(?P<secret>[^\s'\"&,;)]{1,2000})", re.IGNORECASE), rf"\g<keep>{MASK}"),
+    # Addresses whose path alone lets in.
+    (
+        re.compile(
+            r"(?P<keep>(?:hooks\.slack\.com/(?:services|workflows|triggers)|webhook\.office\.com/webhookb2|"
+            r"discord(?:app)?\.com/api/webhooks)/)(?P<secret>[^\s'\"<>)]{1,500})",
+            re.IGNORECASE,
+        ),
+        rf"\g<keep>{MASK}",
+    ),
+    # Tokens that show what they are: of Slack, GitHub, GitLab, Google.
+    (
+        re.compile(
+            r"\b(?P<secret>xox[a-z]-[A-Za-z0-9-]{8,200}|gh[a-z]_[A-Za-z0-9]{20,250}|github_pat_\w{20,250}|"
+            r"glpat-[\w-]{16,200}|AIza[\w-]{30,60})"
+        ),
+        MASK,
     ),
     # AWS access key ids, which lead to their secret in most logs.
     (re.compile(r"\b(?P<secret>(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,124})\b"), MASK),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 __all__ = ["hide_params", "secret_params"]
+
+_SHORTEST = 5
+"""Characters, as for Airflow's own masker: without the number of a `max_tokens: 3` a text would say nothing."""
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +31,24 @@ def secret_params(context: Context) -> Mapping[str, Any]:
 
 
 def hide_params(context: Context) -> frozenset[str]:
-    """Have Airflow's masker hide the secret params; their values as texts."""
+    """Have Airflow's masker hide the secret params; their values as texts, those that are too short left out."""
     from airflow.sdk.log import mask_secret
 
-    secrets = frozenset(str(value) for value in secret_params(context).values() if not isinstance(value, bool))
+    secrets = frozenset(_texts(list(secret_params(context).values())))
     for secret in secrets:
         with suppress(Exception):
             mask_secret(secret)
     return secrets
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+    elif value is not None and not isinstance(value, bool) and len(text := str(value)) >= _SHORTEST:
+        yield text
 
 
 def _schema(context: Context, name: str) -> Mapping[str, Any]:
