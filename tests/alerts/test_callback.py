@@ -134,6 +134,12 @@ def test_the_alert_of_a_load_says_what_happened_and_hides_what_is_secret(dag: An
     assert "canary" not in json.dumps(alert)
 
 
+def test_an_error_with_bytes_that_are_no_text_is_delivered(dag: Any, http: Http) -> None:
+    fail(dag, "own", fault("SOURCE_UNREADABLE", "/in/caf\udce9.csv has a \0"))
+    [alert] = http.bodies
+    assert alert["fault"]["detail"] == r"/in/caf\udce9.csv has a \x00"
+
+
 def test_secrets_within_params_are_hidden_and_short_ones_garble_no_words(dag: Any, http: Http) -> None:
     context = context_of(dag, "own", fault("DISK_FULL", "3 of 13 GB are free, said canary-within"))
     context["params"] = {"max_tokens": 3, "api_token": {"of": ["canary-within"]}, "more": {"note": "canary-within"}}

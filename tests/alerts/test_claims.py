@@ -106,6 +106,15 @@ def test_the_claim_of_a_killed_process_is_taken_over_on_its_machine(
 
 
 @pytest.mark.system
+def test_what_postgres_does_not_store_keeps_no_claim_out_of_the_journal(kept: Any) -> None:
+    claims = JournalClaims("journal")
+    odd = replace(ALERT, detail="a \0 and \udce9")
+    assert claims.take(odd, ["hook"]) == ("hook",)
+    claims.settle(odd, "hook", "answered 500: \0")
+    assert [reason for *_, reason in rows(kept)] == [r"answered 500: \x00"]
+
+
+@pytest.mark.system
 def test_a_claim_whose_answer_was_lost_is_still_ours(kept: Any) -> None:
     claims = JournalClaims("journal")
     assert claims.take(ALERT, ["hook"]) == ("hook",)

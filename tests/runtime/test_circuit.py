@@ -131,6 +131,13 @@ async def first_event(trigger: CircuitTrigger) -> Any:
     return await anext(trigger.run())
 
 
+def test_words_that_postgres_does_not_store_are_counted_all_the_same(kept: Any) -> None:
+    for _ in range(2):
+        with pytest.raises(FaultError):
+            one(lambda: (_ for _ in ()).throw(fault("WAREHOUSE_UNREACHABLE", "closed: \0"))).execute()
+    assert state(kept) == "open"
+
+
 def test_a_probe_that_fails_opens_it_again(kept: Any) -> None:
     down()
     pause_is_over(kept)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from sluicegate.alerts.message import Alert
+from sluicegate.ledger.postgres.storable import storable
 from sluicegate.runtime.journal import in_journal
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ class JournalClaims:
             facts = {
                 "key": alert.dedupe_key, "round": alert.round, "pipeline": alert.pipeline,
                 "run_id": alert.run_id or None, "fault": alert.code, "severity": alert.severity.value,
-                "group": alert.group_key, "place": alert.place, "message": Jsonb(alert.as_dict()), "by": self.by,
-                "after": TAKEN_OVER_AFTER,
+                "group": alert.group_key, "place": alert.place, "message": Jsonb(storable(alert.as_dict())),
+                "by": self.by, "after": TAKEN_OVER_AFTER,
             }  # fmt: skip
             # In one order for all, or two senders would wait for each other.
             return tuple(name for name in sorted(channels) if _first(connection, _CLAIM, {**facts, "channel": name}))
@@ -91,7 +92,8 @@ class JournalClaims:
 
     def settle(self, alert: Alert, channel: str, reason: str | None) -> None:
         facts = {
-            "key": alert.dedupe_key, "round": alert.round, "channel": channel, "by": self.by, "reason": reason,
+            "key": alert.dedupe_key, "round": alert.round, "channel": channel, "by": self.by,
+            "reason": storable(reason),
         }  # fmt: skip
         in_journal(
             self.connection_id,

@@ -14,6 +14,7 @@ from sluicegate.faults import FaultError, classify, fault, redact
 from sluicegate.faults.redact import redact_facts
 from sluicegate.faults.rules import own_rules
 from sluicegate.faults.section import Playbook, section
+from sluicegate.ledger.postgres.storable import storable
 from sluicegate.runtime.interrupt import is_settled_by_another
 from sluicegate.runtime.operator import run_window
 from sluicegate.runtime.secrets import hide_params, secret_params
@@ -70,12 +71,15 @@ def round_of(context: Context) -> int:
 
 
 def masked(words: str, secrets: frozenset[str] = frozenset()) -> str:
-    """`words` without what looks like a secret, what Airflow knows as one, and `secrets`."""
+    """`words` without what looks like a secret, what Airflow knows as one, and `secrets`.
+
+    Bytes that are not text, as in the name of a file, are written as escapes: neither mail nor JSON can have them.
+    """
     from airflow.sdk._shared.secrets_masker import redact as redact_known
 
     for secret in sorted(secrets, key=len, reverse=True):
         words = words.replace(secret, _MASK)
-    return str(redact_known(redact(words)))
+    return str(storable(str(redact_known(redact(words)))))
 
 
 def playbook_address(playbook: Playbook, code: str) -> str:

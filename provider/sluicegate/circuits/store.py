@@ -107,7 +107,7 @@ def count_failure(
         "INSERT INTO sluicegate.circuits (name) SELECT unnest(%s::text[]) ORDER BY 1 ON CONFLICT DO NOTHING",
         [list(names)],
     )
-    detail = redact(error.detail)[:_DETAIL]
+    detail = redact(error.detail)[:_DETAIL].replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
     changes = _changed(connection, names, lambda each, now: failed(each, who, now, settings, error.code, detail))
     _note(connection, names, pipeline)
     return changes
