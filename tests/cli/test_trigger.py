@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -281,6 +282,23 @@ def test_a_window_that_never_ran_runs_once(airflow: FakeAirflow) -> None:
     [body] = airflow.writes()
     assert body["reprocess_behavior"] == "none"
     assert list(airflow.runs) == ["backfill__2026-01-07T00:00:00+00:00"]
+
+
+def test_a_window_that_another_machine_starts_meanwhile_is_not_taken_for_ours(
+    airflow: FakeAirflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = airflow._backfill
+
+    def meanwhile(where: str, body: Any) -> Any:
+        if where.endswith("dry_run"):
+            return really(where, body)
+        airflow.add_run("theirs", {"file": "z"}, date=datetime(2026, 1, 5, tzinfo=UTC), run_type="backfill")
+        return 200, {"id": 9}
+
+    monkeypatch.setattr(airflow, "_backfill", meanwhile)
+    done = trigger("--window", "2026-01-05", "-p", "file=b")
+    assert done.exit_code == 2
+    assert "Somebody else has started this window meanwhile, with other params: file." in done.stderr
 
 
 def test_a_lost_answer_to_a_backfill_is_looked_for(airflow: FakeAirflow) -> None:

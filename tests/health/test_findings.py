@@ -43,6 +43,37 @@ def test_old_data_is_late_and_says_since_when_and_what_runs() -> None:
     assert finding.numbers == {"late_seconds": 26 * 3600}
 
 
+def test_between_two_runs_of_a_catchup_nothing_is_stalled() -> None:
+    week_ago = Window(TODAY - 8 * DAY, TODAY - 7 * DAY)
+    due = {"promise": None, "next_due": TODAY - 6 * DAY, "next_window": TODAY - 7 * DAY}
+    just_now = RunFacts("scheduled__1", True, week_ago, NOW - timedelta(seconds=20))
+    assert whats(health(newest=just_now, **due)) == []
+    assert whats(health(newest=replace(just_now, ended=NOW - HOUR), **due)) == [What.STALLED]
+
+
+def test_days_that_a_timetable_leaves_out_make_nothing_late() -> None:
+    friday = Window(TODAY - 4 * DAY, TODAY - 3 * DAY)
+    run = RunFacts("scheduled__1", True, friday, friday.end + HOUR)
+    weekend = {
+        "promise": Promise(30 * HOUR, has_gaps=True),
+        "newest": run,
+        "newest_success": friday,
+        "next_window": TODAY,
+        "next_due": TODAY + DAY,
+    }
+    assert whats(health(**weekend)) == []
+    assert whats(health(**weekend | {"promise": Promise(30 * HOUR)})) == [What.LATE]
+    assert whats(health(**weekend, active_runs=1)) == [What.LATE]
+    assert whats(health(**{**weekend, "newest": replace(run, succeeded=False)})) == [What.FAILING, What.LATE]
+
+
+def test_a_timetable_that_has_no_further_window_is_not_late() -> None:
+    old = Window(TODAY - 90 * DAY, TODAY - 89 * DAY)
+    ended = health(newest=RunFacts("scheduled__1", True, old, old.end), newest_success=old, next_window=None,
+                   next_due=None, promise=Promise(30 * HOUR, has_gaps=True))  # fmt: skip
+    assert (ended.state, ended.findings) == (State.ENDED, ())
+
+
 def test_a_catchup_is_late_as_long_as_its_data_is_old() -> None:
     assert whats(health(newest_success=None, first=TODAY - 900 * DAY, active_runs=16)) == [What.LATE]
 

@@ -18,11 +18,13 @@ from psycopg.types.json import Json, Jsonb
 from sluicegate.alerts.message import Alert
 from sluicegate.faults import CATALOGUE
 from sluicegate.graph.window import Window
-from sluicegate.health import WatchOperator
+from sluicegate.health import WatchOperator, journals, unsent
 from sluicegate.health.alerts import late_alert
 from sluicegate.health.journals import read_facts, read_journal
 from sluicegate.health.unsent import unalerted, undelivered
+from sluicegate.ledger.postgres import receipts
 from sluicegate.ledger.postgres.migrations import migrate
+from sluicegate.ledger.receipts import Attempt, Receipt, Status
 from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.testing.warehouse import Warehouse
 
@@ -115,6 +117,42 @@ def test_reading_changes_nothing_and_goes_by_the_connection(
     found = read_journal("warehouse")
     assert found.unread == ""
     assert [each.read for each in found.loads] == [5]
+
+
+@pytest.mark.parametrize(
+    ("statement", "values", "index"),
+    [
+        (journals._FAILURES, None, "receipts_begun"),
+        (unsent._UNALERTED, (1, 1), "receipts_begun"),
+        (
+            receipts._END,
+            receipts._facts(Receipt(Attempt("p1", "r", "load", -1, 1), Status.RUNNING, NOW)) | {"keep": HOUR},
+            "Index Cond: ((pipeline = 'p1'::text) AND (started_at <",
+        ),
+        ("SELECT FROM sluicegate.receipts WHERE configuration = 'x'", None, "receipts_configuration"),
+    ],
+)
+def test_what_is_asked_often_reads_no_whole_table(
+    journal: psycopg.Connection[Any], statement: Any, values: Any, index: str
+) -> None:
+    journal.execute(
+        "INSERT INTO sluicegate.receipts SELECT 'p' || n %% 9, 'r' || n, 'load', -1, 1, 'failed',"
+        " now() - n * interval '1 hour', NULL, NULL, NULL, 1, 'c' || n %% 50, '{}' FROM generate_series(1, %s) AS n",
+        (5_000,),
+    )
+    journal.execute("ANALYZE sluicegate.receipts")
+    plan = "\n".join(row[0] for row in journal.execute("EXPLAIN " + statement, values))
+    assert index in plan
+
+
+def test_a_journal_that_does_not_answer_is_given_up(
+    journal: psycopg.Connection[Any], warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", warehouse.connection)
+    monkeypatch.setattr("sluicegate.health.journals._LONGEST", 0.5)
+    with journal.transaction():
+        journal.execute("LOCK TABLE sluicegate.loads IN ACCESS EXCLUSIVE MODE")
+        assert read_journal("warehouse").unread.startswith("no answer within")
 
 
 def test_a_run_that_failed_without_an_alert_is_found_once(journal: psycopg.Connection[Any]) -> None:

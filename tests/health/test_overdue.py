@@ -26,6 +26,7 @@ class FakeAirflow:
     runs: dict[datetime, str] = field(default_factory=dict)
     paused: bool | None = False
     calls: int = 0
+    ended: datetime | None = None
 
     def is_paused(self, dag_id: str) -> bool | None:
         self.calls += 1
@@ -40,7 +41,7 @@ class FakeAirflow:
 
     def last(self, dag_id: str, before: datetime, state: str | None = None) -> LastRun | None:
         found = [date for date, each in self.runs.items() if date < before and state in (None, each)]
-        return LastRun(f"scheduled__{max(found):%Y-%m-%d}", max(found)) if found else None
+        return LastRun(f"scheduled__{max(found):%Y-%m-%d}", max(found), self.ended) if found else None
 
 
 def pipeline(tmp_path: Path, text: str) -> Pipeline:
@@ -98,6 +99,15 @@ def test_a_window_that_has_just_ended_is_given_time(tmp_path: Path) -> None:
     found = overdue(every_hour, airflow, NOW + 20 * MINUTE, PATIENCE)
     assert found is not None
     assert (found.kind, found.window.start) == (Kind.STALLED, NOW - HOUR)
+
+
+def test_between_two_runs_of_a_catchup_none_is_missing(tmp_path: Path) -> None:
+    daily = pipeline(tmp_path, DAILY)
+    between = FakeAirflow({TODAY - 40 * DAY: "success"}, ended=NOW - MINUTE)
+    assert overdue(daily, between, NOW, PATIENCE) is None
+    found = overdue(daily, between, NOW + HOUR, PATIENCE)
+    assert found is not None
+    assert found.kind is Kind.STALLED
 
 
 def test_the_watch_and_the_deadline_have_one_key_for_a_window(tmp_path: Path) -> None:

@@ -76,6 +76,15 @@ def test_a_reader_of_one_pipeline_sees_nothing_of_another() -> None:
     assert [each["name"] for each in found["pipelines"]] == ["stock"]
 
 
+def test_a_reader_learns_nothing_of_a_journal_that_only_others_have() -> None:
+    foreign = replace(JOURNAL, connection="payroll", circuits=(CircuitFacts("host:hr.example", "open", None),))
+    payroll = replace(pipeline("salaries"), promise=Promise(2 * DAY, journal="payroll"))
+    site = replace(SITE, pipelines=(*SITE.pipelines, payroll), journals={"warehouse": JOURNAL, "payroll": foreign})
+    found = document(report(site, may_read=lambda name: name != "salaries"))
+    assert "payroll" not in json.dumps(found)
+    assert "hr.example" not in json.dumps(found)
+
+
 def test_one_pipeline_alone_is_not_judged_by_what_concerns_all() -> None:
     found = report(SITE, may_read=lambda _: True, only="orders")
     assert {each.pipeline for each in found.findings} == {"orders"}

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from airflow.utils.session import create_session
+
 from sluicegate.health.facts import PipelineFacts
-from sluicegate.plugin.metadata import read_site
+from sluicegate.plugin.metadata import _dags, read_site
 from tests.plugin.conftest import DAY, START, Metadata
 
 
@@ -45,6 +47,16 @@ def test_a_pipeline_without_windows_is_as_its_newest_run_was(metadata: Metadata)
     assert (found.is_scheduled, found.next_due, found.schedule) == (False, None, "")
     assert found.newest is not None
     assert (found.newest.run_id, found.newest.succeeded) == ("two", True)
+
+
+def test_what_no_index_orders_is_asked_only_of_pipelines_without_windows(metadata: Metadata) -> None:
+    for name, summary in (("orders", "0 0 * * *"), ("inbox", "None")):
+        metadata.pipeline(name, timetable_summary=summary)
+        metadata.run(name, None, kind="manual")
+    with create_session() as session:
+        found = {row.dag_id: row.by_hand for row in _dags(session)}
+    assert found["inbox"] is not None
+    assert found["orders"] is None
 
 
 def test_a_failed_run_names_its_failed_steps(metadata: Metadata) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from sluicegate.ledger.receipts import Status
 from sluicegate.receipts.differences import Difference, difference
+from sluicegate.receipts.reason import Kind
 from sluicegate.receipts.run import RunReceipt
 from tests.receipts.runs import DOCUMENT, RAW, SAID, receipt, run
 
@@ -109,6 +111,38 @@ def test_items_of_a_mapped_step_are_compared() -> None:
     assert words(after, before)[0] == "load ran for 3 items and not for 2: with es, it, without fr"
 
 
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.LOST])
+def test_a_try_that_left_no_end_is_not_said_to_read_or_import_something_else(status: Status) -> None:
+    begun = {key: value for key, value in DOCUMENT.items() if key not in {"facts", "packages"}}
+    begun["code"] = {key: value for key, value in DOCUMENT["code"].items() if key != "files"}
+    found = difference(run(), run(replace(receipt(status=status), document=begun)))
+    assert {reason.kind for reason in found.reasons} == {Kind.FAULT}
+    assert "what load read in the later run, as the receipt does not say it" in found.unknown
+
+
+def test_inputs_that_a_receipt_left_out_are_not_said_to_be_read_no_more() -> None:
+    after = run(receipt(omitted=["facts.inputs (70,000 bytes)"], facts={"inputs": []}))
+    assert words(after) == []
+
+
+def test_an_input_that_was_not_reached_is_no_other_version() -> None:
+    missing = {key: RAW[key] for key in ("name", "uri")}
+    failed = receipt(
+        status=Status.FAILED, fault={"code": "SOURCE_MISSING", "detail": "none"}, code={"commit": "a" * 40}
+    )
+    failed = replace(failed, document={**failed.document, "facts": {**failed.facts, "inputs": [missing]}})
+    assert words(run(failed)) == ["load failed in the later run: SOURCE_MISSING: none"]
+
+
+def test_of_more_files_than_a_receipt_names_none_is_said_to_be_gone() -> None:
+    def folder(*names: str) -> RunReceipt:
+        files = [{"uri": f"s3://b/{name}", "version": "1", "bytes": 1} for name in names]
+        return loaded(inputs=[{**RAW, "uri": "s3://b/", "version": str(names), "parts": 200, "files": files}])
+
+    [said] = words(folder("a", "b"), folder("b", "c"))
+    assert "gone" not in said
+
+
 def first(found: Difference) -> str:
     return str(found.reasons[0].kind)
 
@@ -133,6 +167,11 @@ def test_a_changed_rule_comes_before_its_dead_letters_where_as_many_were_read() 
     )
     kinds = [str(reason.kind) for reason in difference(run(), after).reasons]
     assert kinds == ["configuration", "dead letters", "commit", "package", "configuration without influence"]
+
+
+@pytest.mark.parametrize("key", ["trigger.at_most", "pools.warehouse", "faults[0].is", "steps.load.retries.times"])
+def test_a_key_that_changes_no_record_explains_none(key: str) -> None:
+    assert first(difference(run(), run(said={**SAID, key: "x"}))) == "configuration without influence"
 
 
 def test_a_step_that_did_not_run_is_a_number() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from sluicegate.faults import FaultError, fault
 from sluicegate.graph.location import Location
@@ -116,6 +116,31 @@ def test_a_killed_try_stays_running_until_the_next_one_shows_that_it_did_not_end
     step.operator.act, step.try_number = (lambda: None), 2
     step.execute()
     assert [one.status for one in receipts(kept, step)] == [Status.RUNNING, Status.SUCCEEDED]
+
+
+def test_the_first_try_of_a_run_that_was_made_again_takes_nothing_over_from_the_deleted_one(kept: Any) -> None:
+    step = instance()
+    step.execute()
+    kept.rows("UPDATE sluicegate.receipts SET started_at = started_at - interval '9 days', configuration = 'old'")
+    kept.rows("UPDATE sluicegate.receipts SET window_start = window_start - interval '1 day'")
+    step.execute()
+    [receipt] = receipts(kept, step)
+    assert receipt.seconds is not None
+    assert receipt.seconds < 60
+    assert (receipt.window, receipt.configuration) == (DAY, None)
+
+
+def test_a_try_that_was_deferred_has_its_time_from_its_first_beginning(kept: Any) -> None:
+    step = instance(raising(TaskDeferred(trigger=None, method_name="resume")))
+    with pytest.raises(TaskDeferred):
+        step.execute()
+    kept.rows("UPDATE sluicegate.receipts SET started_at = started_at - interval '1 hour'")
+    step.operator.act = lambda: None
+    step.execute()
+    [receipt] = receipts(kept, step)
+    assert receipt.status is Status.SUCCEEDED
+    assert receipt.seconds is not None
+    assert receipt.seconds > 3_600
 
 
 def test_a_skipped_step_says_why(kept: Any) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from sluicegate.ledger.receipts import Status
 from sluicegate.receipts.page import page_of
 from sluicegate.receipts.run import summary
@@ -27,6 +30,14 @@ def test_the_last_try_decides_and_counts() -> None:
     assert (again.status, again.counts["read"]) == (Status.SUCCEEDED, 100)
     assert run(failed).status is Status.FAILED
     assert run(failed).faults == {"load": {"code": "NETWORK", "detail": "away"}}
+
+
+def test_a_run_that_was_deleted_and_made_again_is_what_it_is_now() -> None:
+    before = [receipt(status=Status.FAILED, try_number=2, fault={"code": "NETWORK"})]
+    anew = receipt(try_number=1)
+    anew = replace(anew, started_at=anew.started_at + timedelta(days=1))
+    found = run(*before, anew)
+    assert (found.status, found.faults) == (Status.SUCCEEDED, {})
 
 
 def test_mapped_steps_are_one_step_with_their_counts_together() -> None:

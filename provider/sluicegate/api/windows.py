@@ -11,6 +11,7 @@ from sluicegate.api.answers import DagRun, Fields
 from sluicegate.api.client import path
 from sluicegate.api.errors import ApiError, NotReachable, Refused, WrongParam
 from sluicegate.api.paging import by_offset
+from sluicegate.api.params import differences
 from sluicegate.api.trigger import Started, Trigger, denied
 
 __all__ = ["Windows"]
@@ -56,7 +57,7 @@ class Windows:
     def restart(self, date: datetime, conf: Mapping[str, object], *, again: bool) -> Started:
         """The window at `date` by a backfill; with `again` the run that it has runs once more, with other params.
 
-        :raises WrongParam: when it has a run, which goes on or is not to run again.
+        :raises WrongParam: when it has a run, which goes on or is not to run again, or which another has started.
         """
         before = self.run_at(date)
         if before is not None and not before.finished:
@@ -74,6 +75,11 @@ class Windows:
             raise ApiError(
                 f"Airflow has taken the window at {date.isoformat()} and made no run of it.",
                 f"Look at {self.trigger.client.url}{path('dags', self.trigger.dag_id, 'backfills')}",
+            )
+        if other := differences(found.conf, conf):
+            raise WrongParam(
+                f"Somebody else has started this window meanwhile, with other params: {', '.join(other)}.",
+                f"Wait for its end, then run it again with --force: {self.trigger.url(found.run_id)}",
             )
         return Started(found, new=True)
 

@@ -21,7 +21,7 @@ def paced(url: str) -> Iterator[None]:
     """Around one start: alone on this machine, and so long after the last one. Without a place to note it, at once."""
     try:
         handle = os.open(_note(url), os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:
+    except (OSError, RuntimeError):  # a user without an entry in passwd has no home
         yield
         return
     try:

@@ -22,6 +22,8 @@ class Promise:
     end: datetime | None = None
     journal: str | None = None
     """The connection of the Postgres that keeps its loads, dead letters, circuits and alerts."""
+    has_gaps: bool = False
+    """Its windows come from a timetable, which may leave days out and come to an end."""
     watches: bool = False
     """It is the pipeline that watches the others."""
 

@@ -103,7 +103,18 @@ def _late_from(pipeline: PipelineFacts) -> datetime | None:
     promise = pipeline.promise
     if promise is None or not pipeline.is_scheduled:
         return None
-    return late_from(promise.fresh_within, pipeline.newest_success, pipeline.first, promise.end)
+    waited_for = pipeline.first
+    if promise.has_gaps and _is_all_done(pipeline):
+        if pipeline.next_window is None:
+            return None
+        waited_for = pipeline.next_window
+    return late_from(promise.fresh_within, pipeline.newest_success, waited_for, promise.end)
+
+
+def _is_all_done(pipeline: PipelineFacts) -> bool:
+    """Whether each window until now has succeeded: what is waited for is the one that Airflow makes next."""
+    run, success = pipeline.newest, pipeline.newest_success
+    return run is not None and run.succeeded and run.window == success is not None and not pipeline.active_runs
 
 
 _STATES = {
@@ -170,9 +181,11 @@ def _late(pipeline: PipelineFacts, since: datetime | None, now: datetime) -> lis
 
 
 def _stalled(pipeline: PipelineFacts, now: datetime) -> list[Finding]:
-    """What has no run at all. One that catches up is behind too, but has runs under way."""
-    due = pipeline.next_due
+    """What has no run at all. One that catches up is behind too, but has runs under way, or had one just now."""
+    due, run = pipeline.next_due, pipeline.newest
     if due is None or pipeline.paused or pipeline.active_runs or due + _PATIENCE > now:
+        return []
+    if run is not None and run.ended is not None and run.ended + _PATIENCE > now:
         return []
     return [
         Finding(

@@ -15,13 +15,16 @@ def late_from(
     """When the data becomes older than `fresh_within`; None when no further window is to come.
 
     The run of a window has to have succeeded by the window's start and `fresh_within`: what is there until then is as
-    old as its start. The window that is waited for begins where the newest successful one ends.
+    old as its start. The window that is waited for begins where the newest successful one ends, or later where it is
+    known that none is between.
 
     :param newest: the newest window that has succeeded
-    :param first: where the first window begins, for when none has succeeded
+    :param first: no window that is still waited for begins before; that of the first one, where none has succeeded
     :param end: no window begins then or later
     """
     begins = newest.end if newest is not None else first
+    if newest is not None and first is not None:
+        begins = max(newest.end, first)
     if begins is None or (end is not None and begins >= end):
         return None
     return begins + fresh_within

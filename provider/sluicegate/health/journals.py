@@ -10,6 +10,7 @@ from sluicegate.alerts.claims import TAKEN_OVER_AFTER
 from sluicegate.faults.redact import redact
 from sluicegate.health.facts import AlertFacts, CircuitFacts, FailureFacts, JournalFacts, LetterFacts, LoadFacts
 from sluicegate.health.usual import MOST
+from sluicegate.runtime.journal import bounded
 
 if TYPE_CHECKING:
     import psycopg
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["read_facts", "read_journal"]
 
 _CONNECT_TIMEOUT = 3
+_LONGEST = 12.0
+"""Seconds for all of it: the server's own limit does not help where the network is cut, and all who ask wait."""
 _SETTINGS = "SET default_transaction_read_only = on; SET statement_timeout = '5s'"
 _NEWEST_LOADS = 50_000
 """Only so many of the newest loads of all pipelines are looked at: an old ledger is large."""
@@ -36,7 +39,7 @@ _FAILURES = """
 SELECT DISTINCT ON (pipeline, run_id, step) pipeline, run_id, step, document -> 'fault' ->> 'code',
        coalesce(document -> 'fault' ->> 'detail', '')
 FROM sluicegate.receipts
-WHERE status = 'failed' AND started_at > clock_timestamp() - interval '7 days'
+WHERE status = 'failed' AND started_at > now() - interval '7 days'
   AND document -> 'fault' ->> 'code' IS NOT NULL
 ORDER BY pipeline, run_id, step, try_number DESC LIMIT 1000"""
 _CIRCUITS = """
@@ -55,7 +58,8 @@ GROUP BY 1, 2 ORDER BY 1, 2"""
 def read_journal(connection_id: str) -> JournalFacts:
     """What the Postgres of that Airflow connection says. Never raises: what keeps it from answering is in `unread`."""
     try:
-        with _connect(connection_id) as connection:
+        with _connect(connection_id) as connection, bounded(connection, _LONGEST):
+            connection.execute(_SETTINGS)
             return read_facts(connection, connection_id)
     except Exception as error:
         words = str(error).strip().splitlines()
@@ -71,9 +75,7 @@ def _connect(connection_id: str) -> psycopg.Connection[tuple[Any, ...]]:
     words = make_conninfo(
         conninfo_of(connection_id), connect_timeout=_CONNECT_TIMEOUT, application_name="sluicegate health"
     )
-    connection = psycopg.connect(words, autocommit=True, prepare_threshold=None)
-    connection.execute(_SETTINGS)
-    return connection
+    return psycopg.connect(words, autocommit=True, prepare_threshold=None)
 
 
 def read_facts(connection: psycopg.Connection[tuple[Any, ...]], connection_id: str) -> JournalFacts:

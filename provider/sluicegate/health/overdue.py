@@ -53,12 +53,12 @@ def overdue(pipeline: Pipeline, airflow: Airflow, now: datetime, patience: timed
         return None
     name, promise = pipeline.name, pipeline.fresh_within
     if promise is None:
-        return None if airflow.count(name, [due.start]) else _missing(pipeline, airflow, due)
+        return None if airflow.count(name, [due.start]) else _missing(pipeline, airflow, due, now - patience)
     dates = _since(pipeline, due, now)
     if _any(airflow, name, dates, ["success"]):
         return None
     if not _any(airflow, name, dates):
-        return _missing(pipeline, airflow, due)
+        return _missing(pipeline, airflow, due, now - patience)
     if airflow.is_paused(name):
         return _paused(pipeline, airflow, due)
     is_first = not airflow.count(name, None, _ENDED) and bool(airflow.count(name, None, _ACTIVE))
@@ -103,8 +103,11 @@ def _any(airflow: Airflow, name: str, dates: Sequence[datetime], states: Sequenc
     return any(airflow.count(name, some, states) for some in chunks)
 
 
-def _missing(pipeline: Pipeline, airflow: Airflow, due: Window) -> Overdue | None:
-    """There is no run for `due`. That is right while as many run as may."""
+def _missing(pipeline: Pipeline, airflow: Airflow, due: Window, since: datetime) -> Overdue | None:
+    """There is no run for `due`. That is right while as many run as may, and for the moment between two of a catchup.
+
+    :param since: whose last run has ended after that is given time
+    """
     name = pipeline.name
     paused = airflow.is_paused(name)
     if paused is None:
@@ -113,7 +116,10 @@ def _missing(pipeline: Pipeline, airflow: Airflow, due: Window) -> Overdue | Non
         return _paused(pipeline, airflow, due)
     if airflow.count(name, None, _ACTIVE):
         return None
-    return Overdue(pipeline, Kind.STALLED, due, airflow.last(name, due.start))
+    last = airflow.last(name, due.start)
+    if last is not None and last.ended is not None and last.ended > since:
+        return None
+    return Overdue(pipeline, Kind.STALLED, due, last)
 
 
 def _paused(pipeline: Pipeline, airflow: Airflow, due: Window) -> Overdue | None:

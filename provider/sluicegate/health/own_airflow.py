@@ -23,6 +23,7 @@ class LastRun:
 
     run_id: str
     date: datetime | None
+    ended: datetime | None = None
 
 
 class Airflow(Protocol):
@@ -60,4 +61,4 @@ class OwnAirflow:
         asked = GetPreviousDagRun(dag_id=dag_id, logical_date=before, state=state)
         answer = task_runner.SUPERVISOR_COMMS.send(asked)
         run = getattr(answer, "dag_run", None)
-        return None if run is None else LastRun(run.run_id, run.logical_date)
+        return None if run is None else LastRun(run.run_id, run.logical_date, run.end_date)

@@ -49,6 +49,8 @@ def report(site: SiteFacts, *, may_read: Callable[[str], bool], only: str | None
     """What is to be said of the pipelines that `may_read` allows; of `only` one, without what concerns all."""
     seen = [health_of(each, site.at) for each in site.pipelines if may_read(each.name) and only in (None, each.name)]
     names = {each.facts.name for each in seen}
+    theirs = {each.facts.promise.journal for each in seen if each.facts.promise is not None}
+    site = replace(site, journals={name: each for name, each in site.journals.items() if name in theirs})
     faults = {(each.pipeline, each.run_id, each.step): each for one in site.journals.values() for each in one.failures}
     found = [_with_fault(finding, each, faults) for each in seen for finding in each.findings]
     found += [each for each in _of_journals(site.journals.values()) if each.pipeline in names]
@@ -149,7 +151,7 @@ def _of_journals(journals: Iterable[JournalFacts]) -> Iterator[Finding]:
                 What.UNDELIVERED,
                 Severity.PROBLEM,
                 f"{alert.count:,} alerts did not reach {alert.channel}: {alert.reason or 'no reason known'}",
-                "Mend the channel; the watch sends them again.",
+                "Mend the channel; the watch sends again what is younger than a day.",
                 alert.pipeline,
                 since=alert.oldest,
                 numbers={"alerts": alert.count},

@@ -23,7 +23,7 @@ _MOST = 50
 _UNALERTED = """
 SELECT pipeline, run_id, step, map_index, try_number, window_start, window_end, document
 FROM (SELECT DISTINCT ON (pipeline, run_id, step, map_index) *
-      FROM sluicegate.receipts WHERE started_at > clock_timestamp() - interval '3 days'
+      FROM sluicegate.receipts WHERE started_at > now() - interval '3 days'
       ORDER BY pipeline, run_id, step, map_index, try_number DESC) AS newest
 WHERE status = 'failed' AND json_typeof(document -> 'fault') = 'object'
   AND ended_at BETWEEN clock_timestamp() - interval '1 day' AND clock_timestamp() - %s * interval '1 second'

@@ -21,7 +21,7 @@ from airflow.models.pool import Pool
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
-from sqlalchemy import ScalarSelect, and_, func, null, or_, select
+from sqlalchemy import ScalarSelect, and_, case, func, null, or_, select
 from sqlalchemy.orm import aliased
 
 from sluicegate.graph.window import Window
@@ -35,6 +35,8 @@ __all__ = ["read_site"]
 
 _MANUAL = "manual"
 _ENDED = ("success", "failed")
+_UNSCHEDULED = ("", "None", "@once", "Never, external triggers only")
+"""What Airflow says of the schedule of a DAG whose runs have no windows."""
 _ACTIVE = ("queued", "running")
 _COMPONENTS = {
     "SchedulerJob": ("scheduler", "scheduler", "scheduler_health_check_threshold"),
@@ -82,6 +84,7 @@ def _is_of_a_file(fileloc: str | None) -> bool:
 def _dags(session: Session) -> Sequence[Any]:
     """Every DAG that Airflow still has, with the ids of the runs that count."""
     windowed = (DagRun.run_type != _MANUAL, DagRun.logical_date.is_not(None))
+    by_hand = _newest(DagRun.id, DagRun.state.in_(_ENDED), by=DagRun.run_after)
     return session.execute(
         select(
             DagModel.dag_id,
@@ -89,15 +92,21 @@ def _dags(session: Session) -> Sequence[Any]:
             DagModel.fileloc,
             DagModel.is_paused,
             DagModel.timetable_summary,
+            _is_scheduled().label("is_scheduled"),
             DagModel.exceeds_max_non_backfill,
             DagModel.next_dagrun,
             DagModel.next_dagrun_create_after,
             _newest(DagRun.id, *windowed, DagRun.state == "success").label("success"),
             _newest(DagRun.id, *windowed, DagRun.state.in_(_ENDED)).label("ended"),
-            _newest(DagRun.id, DagRun.state.in_(_ENDED), by=DagRun.run_after).label("by_hand"),
+            # No index has its order: it is asked only of a DAG that a person starts.
+            case((~_is_scheduled(), by_hand)).label("by_hand"),
             _newest(DagRun.logical_date, *windowed, by=DagRun.logical_date, oldest=True).label("first"),
         ).where(~DagModel.is_stale)
     ).all()
+
+
+def _is_scheduled() -> Any:
+    return func.coalesce(DagModel.timetable_summary, "").not_in(_UNSCHEDULED)
 
 
 def _newest(what: Any, *conditions: Any, by: Any = DagRun.logical_date, oldest: bool = False) -> ScalarSelect[Any]:
@@ -137,6 +146,7 @@ def _promise(said: Mapping[str, Any]) -> Promise:
         timedelta(seconds=said["fresh_within"]),
         None if end is None else datetime.fromisoformat(end),
         said.get("journal"),
+        not said.get("cron"),
         bool(said.get("watches")),
     )
 
@@ -165,7 +175,7 @@ def _pipeline(
     success = runs.get(dag.success)
     if success is not None and _is_dry(success):
         success = _newest_real(session, dag.dag_id)
-    is_scheduled = dag.timetable_summary not in (None, "", "None", "@once", "Never, external triggers only")
+    is_scheduled = bool(dag.is_scheduled)
     ended = runs.get(dag.ended if is_scheduled else dag.by_hand)
     return PipelineFacts(
         name=dag.dag_id,

@@ -17,8 +17,8 @@ from sluicegate.receipts.run import RunReceipt, StepSummary
 __all__ = ["Difference", "difference"]
 
 _WITHOUT_INFLUENCE = (
-    "alerts", "description", "doc", "fresh_within", "group", "max_active_runs", "owner", "paused", "pool", "priority",
-    "receipts", "retries", "tags", "timeout",
+    "alerts", "data_docs", "description", "faults", "fresh_within", "group", "max_active_runs", "owner", "paused",
+    "pool", "pools", "receipts", "retries", "tags", "timeout", "trigger",
 )  # fmt: skip
 """Keys that change no record."""
 _NOT_RECORDED = (
@@ -63,7 +63,9 @@ def difference(before: RunReceipt, after: RunReceipt) -> Difference:
     reasons = [*_of_runs(before, after), *_of_configuration(before, after), *_of_code(before, after)]
     for name, old, new in pairs:
         if old is not None and new is not None:
-            reasons += [*_of_step(name, old, new), *input_reasons(name, old.inputs, new.inputs)]
+            reasons += _of_step(name, old, new)
+            if old.is_complete and new.is_complete:
+                reasons += [*_of_records(name, old, new), *input_reasons(name, old.inputs, new.inputs)]
     changed = {name: _changed(old, new) for name, old, new in pairs}
     ranked = sorted(reasons, key=lambda one: -one.weight(changed.get(one.step or "", frozenset()), bool(numbers)))
     return Difference(tuple(numbers), tuple(ranked), tuple(_unknown(before, after)))
@@ -150,8 +152,11 @@ def _key_words(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 def _of_code(before: RunReceipt, after: RunReceipt) -> Iterator[Reason]:
     for name in after.steps.keys() & before.steps.keys():
-        files, now = (_files(run.steps[name]) for run in (before, after))
-        for path in sorted({*files, *now}):
+        step, other = before.steps[name], after.steps[name]
+        files, now = _files(step), _files(other)
+        # What a try has imported that did not come to its end says nothing of what it would have.
+        both_ended_well = step.status is other.status is Status.SUCCEEDED
+        for path in sorted({*files, *now} if both_ended_well else files.keys() & now.keys()):
             if files.get(path) != now.get(path):
                 word = "is new" if path not in files else "is not used any more" if path not in now else "changed"
                 yield Reason(Kind.CODE, f"the code of {name} {word}: {path}", name)
@@ -183,14 +188,17 @@ def _of_step(name: str, old: StepSummary, new: StepSummary) -> Iterator[Reason]:
         if loaded_by and not any(one.last.facts.get("loaded_by") for one in other.instances):
             words = f"{name} loaded nothing in the {which} run: {loaded_by} had brought in the same version before"
             yield Reason(Kind.REPEATED, words, name)
+    if sorted(map(str, old.items)) != sorted(map(str, new.items)):
+        yield Reason(Kind.ITEMS, _item_words(name, old, new), name)
+
+
+def _of_records(name: str, old: StepSummary, new: StepSummary) -> Iterator[Reason]:
     for rule in dict.fromkeys([*new.dead_letters, *old.dead_letters]):
         was, now = old.dead_letters.get(rule, 0), new.dead_letters.get(rule, 0)
         if was != now:
             more = "more" if now > was else "fewer"
             words = f"{abs(now - was):,} {more} records of {name} are set aside by {rule}: {was:,} → {now:,}"
             yield Reason(Kind.DEAD, words, name)
-    if sorted(map(str, old.items)) != sorted(map(str, new.items)):
-        yield Reason(Kind.ITEMS, _item_words(name, old, new), name)
     drift, drifted = (next((one.last.facts.get("drift") for one in s.instances), None) for s in (old, new))
     if drift != drifted:
         yield Reason(Kind.DRIFT, f"the columns of {name}'s source differ: {shown(drift)} → {shown(drifted)}", name)
@@ -211,6 +219,8 @@ def _unknown(before: RunReceipt, after: RunReceipt) -> Iterator[str]:
             yield f"the commit of the {which} run's code"
         if any(one.last.document.get("omitted") for one in run.instances):
             yield f"what was left out of the receipts of the {which} run because of its size"
+        if open_ := [step.name for step in run.steps.values() if not step.is_complete]:
+            yield f"what {', '.join(open_)} read in the {which} run, as the receipt does not say it"
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -35,7 +35,7 @@ def _pair(step: str, old: Input, new: Input) -> Iterator[Reason]:
     versions = old.get("version"), new.get("version")
     if None not in versions and versions[0] == versions[1]:
         return  # Equal content; that it is called otherwise explains nothing.
-    if versions == (None, None):
+    if None in versions:  # of one that was not read, only its place is known
         if not same_place:
             yield Reason(Kind.INPUT, f"{step} read {_place(old)} and then {_place(new)}", step)
         return
@@ -64,8 +64,8 @@ def _sizes(old: Input, new: Input) -> str:
 def _files(old: Input, new: Input) -> str:
     """Which of several files differ, where they are named."""
     was, now = ({one["uri"]: one["version"] for one in source.get("files") or ()} for source in (old, new))
-    if not was or not now:
-        return ""
+    if not was or not now or any(len(files) < (one.get("parts") or 0) for files, one in ((was, old), (now, new))):
+        return ""  # Of more files than a receipt names, one that is not named need not be gone.
     lists = {
         "new": sorted(now.keys() - was.keys()),
         "gone": sorted(was.keys() - now.keys()),

@@ -54,6 +54,11 @@ class StepSummary:
         return _together([one.last.status for one in self.instances])
 
     @property
+    def is_complete(self) -> bool:
+        """Whether it is known what was read: each last try has left its end, and not too much of it for a receipt."""
+        return all(_is_complete(one.last.document) for one in self.instances)
+
+    @property
     def fault(self) -> Mapping[str, Any]:
         """That of the first instance that failed."""
         return next((one.last.part("fault") for one in self.instances if one.last.part("fault")), {})
@@ -194,8 +199,11 @@ def _step(instance: Instance) -> dict[str, Any]:
 
 
 def _settled(tries: Sequence[Receipt]) -> Iterable[Receipt]:
-    """Of a try that another one followed it is known that it has ended."""
-    *earlier, last = sorted(tries, key=lambda one: one.attempt.try_number)
+    """Of a try that another one followed it is known that it has ended.
+
+    In the order in which they began: a run that was deleted and made again counts its tries anew.
+    """
+    *earlier, last = tries
     for one in earlier:
         is_lost = one.status in {Status.RUNNING, Status.DEFERRED}
         yield replace(one, status=Status.LOST) if is_lost else one
@@ -209,6 +217,11 @@ def _together(statuses: Sequence[Status]) -> Status:
     if any(status.is_open for status in statuses):
         return Status.RUNNING
     return Status.SKIPPED if set(statuses) == {Status.SKIPPED} else Status.SUCCEEDED
+
+
+def _is_complete(document: Mapping[str, Any]) -> bool:
+    left_out = ("facts (", "facts.inputs (")
+    return "facts" in document and not any(str(one).startswith(left_out) for one in document.get("omitted") or ())
 
 
 def _summed(many: Iterable[Mapping[str, Any]]) -> dict[str, int]:

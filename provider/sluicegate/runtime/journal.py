@@ -21,7 +21,7 @@ from sluicegate.runtime.spare import Spare
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["in_journal", "journal_from"]
+__all__ = ["bounded", "in_journal", "journal_from"]
 
 Result = TypeVar("Result")
 
@@ -76,7 +76,7 @@ def _done(
     if kept is None and (kept := _reached(connection_id)) is None:
         return None
     try:
-        with _bounded(kept.connection), kept.connection.transaction():
+        with bounded(kept.connection), kept.connection.transaction():
             done = work(kept.connection)
     except TimeoutError:
         _rests_until[connection_id] = time.monotonic() + _REST
@@ -137,7 +137,7 @@ def _open(connection_id: str) -> _Kept | None:
         prepare_threshold=None,
     )
     try:
-        with _bounded(connection):
+        with bounded(connection):
             connection.execute(_SETTINGS)
             with connection.transaction():
                 migrate(connection)
@@ -148,10 +148,10 @@ def _open(connection_id: str) -> _Kept | None:
 
 
 @contextmanager
-def _bounded(connection: psycopg.Connection[tuple[Any, ...]]) -> Iterator[None]:
+def bounded(connection: psycopg.Connection[tuple[Any, ...]], longest: float | None = None) -> Iterator[None]:
     """Around what is asked of `connection`, which is broken off where there is no answer.
 
-    :raises TimeoutError: when that took longer than `_LONGEST`.
+    :raises TimeoutError: when that took longer than `longest` seconds.
     """
     is_over = threading.Event()
 
@@ -160,14 +160,14 @@ def _bounded(connection: psycopg.Connection[tuple[Any, ...]]) -> Iterator[None]:
         with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as one:
             one.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(_LONGEST, break_off)
+    timer = threading.Timer(longest := _LONGEST if longest is None else longest, break_off)
     timer.daemon = True
     timer.start()
     try:
         yield
     except Exception as error:
         if is_over.is_set():
-            raise TimeoutError(f"no answer within {_LONGEST:.0f} s") from error
+            raise TimeoutError(f"no answer within {longest:.0f} s") from error
         raise
     finally:
         timer.cancel()

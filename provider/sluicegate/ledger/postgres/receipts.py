@@ -31,6 +31,11 @@ _NAMES = (
     "configuration, document"
 )
 _KEY = "pipeline, run_id, step, map_index, try_number"
+# What was deferred goes on. Another try of that number is one of an older run with this id, which was deleted.
+_UNLESS_RESUMED = ", ".join(
+    f"{name} = CASE WHEN receipts.status = 'deferred' THEN receipts.{name} ELSE excluded.{name} END"
+    for name in ("started_at", "window_start", "window_end", "configuration", "document")
+)
 # A row that was seen today is not touched: a thousand steps at once would wait for each other.
 _BEGIN = f"""
 WITH said AS (
@@ -42,25 +47,28 @@ WITH said AS (
     ON CONFLICT (digest) DO UPDATE SET seen_at = clock_timestamp()
 )
 INSERT INTO sluicegate.receipts ({_NAMES}) VALUES ({_ROW})
-ON CONFLICT ({_KEY}) DO UPDATE SET status = excluded.status, ended_at = NULL
+ON CONFLICT ({_KEY}) DO UPDATE SET status = excluded.status, ended_at = NULL,
+    {_UNLESS_RESUMED}
 """  # noqa: S608 - constants of this module
+# By `now()`: no index helps where `clock_timestamp()` is compared with.
 _END = f"""
 WITH old AS (
     DELETE FROM sluicegate.receipts WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM sluicegate.receipts
-        WHERE pipeline = %(pipeline)s AND started_at < clock_timestamp() - %(keep)s::interval
+        WHERE pipeline = %(pipeline)s AND started_at < now() - %(keep)s::interval
         ORDER BY started_at LIMIT {_FORGOTTEN}))
 ), unseen AS (
     DELETE FROM sluicegate.configurations WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM sluicegate.configurations AS c
-        WHERE c.seen_at < clock_timestamp() - %(keep)s::interval - interval '2 days'
+        WHERE c.seen_at < now() - %(keep)s::interval - interval '2 days'
           AND NOT EXISTS (SELECT FROM sluicegate.receipts AS r WHERE r.configuration = c.digest)
         ORDER BY seen_at LIMIT 10))
 )
 INSERT INTO sluicegate.receipts ({_NAMES}) VALUES ({_ROW})
 ON CONFLICT ({_KEY}) DO UPDATE
 SET status = excluded.status, ended_at = excluded.ended_at, document = excluded.document,
-    configuration = coalesce(excluded.configuration, receipts.configuration)
+    configuration = coalesce(excluded.configuration, receipts.configuration),
+    started_at = CASE WHEN receipts.ended_at IS NULL THEN receipts.started_at ELSE excluded.started_at END
 """  # noqa: S608
 _CHOSEN = """
     (%(pipeline)s::text IS NULL OR pipeline = %(pipeline)s)

@@ -17,6 +17,10 @@ CREATE TABLE sluicegate.receipts (
     PRIMARY KEY (pipeline, run_id, step, map_index, try_number)
 );
 CREATE INDEX receipts_started ON sluicegate.receipts (pipeline, started_at);
+-- Of all pipelines: health and the watch look for what failed in the last days, often.
+CREATE INDEX receipts_begun ON sluicegate.receipts (started_at);
+-- Each end of a step looks whether an old configuration is still one of a receipt.
+CREATE INDEX receipts_configuration ON sluicegate.receipts (configuration);
 
 -- What pipelines said, key by key. No foreign key: a row is forgotten once no try has seen it for long enough.
 CREATE TABLE sluicegate.configurations (
