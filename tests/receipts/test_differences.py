@@ -111,6 +111,21 @@ def test_items_of_a_mapped_step_are_compared() -> None:
     assert words(after, before)[0] == "load ran for 3 items and not for 2: with es, it, without fr"
 
 
+def test_two_runs_that_failed_by_different_faults_are_not_the_same() -> None:
+    network, schema = (
+        run(receipt(status=Status.FAILED, fault={"code": code, "detail": "x"}))
+        for code in ("NETWORK", "SCHEMA_MISMATCH")
+    )
+    said = "load failed in both, the earlier run: NETWORK: x; the later: SCHEMA_MISMATCH: x"
+    assert words(schema, network) == [said]
+    assert words(network, network) == []
+
+
+def test_a_step_that_was_ended_from_outside_is_not_said_to_have_died() -> None:
+    ended = run(receipt(status=Status.FAILED, reason="it was ended from outside"))
+    assert words(ended) == ["load failed in the later run: it was ended from outside"]
+
+
 @pytest.mark.parametrize("status", [Status.RUNNING, Status.LOST])
 def test_a_try_that_left_no_end_is_not_said_to_read_or_import_something_else(status: Status) -> None:
     begun = {key: value for key, value in DOCUMENT.items() if key not in {"facts", "packages"}}
@@ -132,6 +147,16 @@ def test_an_input_that_was_not_reached_is_no_other_version() -> None:
     )
     failed = replace(failed, document={**failed.document, "facts": {**failed.facts, "inputs": [missing]}})
     assert words(run(failed)) == ["load failed in the later run: SOURCE_MISSING: none"]
+
+
+def test_a_thousand_inputs_that_differ_are_some_and_a_number() -> None:
+    def day(number: int) -> RunReceipt:
+        files = [{**RAW, "uri": f"s3://landing/{number}/{each}.csv"} for each in range(1_000)]
+        return run(*(receipt(map_index=each, facts={"inputs": [file]}) for each, file in enumerate(files)))
+
+    said = words(day(2), day(1))
+    assert len(said) == 12
+    assert "load reads 995 more inputs besides" in said
 
 
 def test_of_more_files_than_a_receipt_names_none_is_said_to_be_gone() -> None:

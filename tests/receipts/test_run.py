@@ -47,6 +47,13 @@ def test_mapped_steps_are_one_step_with_their_counts_together() -> None:
     assert "  load  30 instances: succeeded  3,000 read, 2,940 inserted, 60 dead" in list(page_of(found))
 
 
+def test_of_many_that_failed_it_says_how_many_more_there_are() -> None:
+    found = run(*(receipt(map_index=n, status=Status.FAILED, fault={"code": "NETWORK"}) for n in range(30)))
+    lines = list(page_of(found))
+    assert "  load  10 more that did not succeed: --json has them" in lines
+    assert lines[1].endswith("load[4] NETWORK and 25 more")
+
+
 def test_steps_of_the_pipeline_that_never_began_are_named() -> None:
     found = run(receipt(status=Status.FAILED), said={"steps.load.key": "id", "steps.announce.python": "a:b"})
     assert found.not_begun == ("announce",)

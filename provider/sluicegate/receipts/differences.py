@@ -177,11 +177,11 @@ def _files(step: StepSummary) -> Mapping[str, Any]:
 
 
 def _of_step(name: str, old: StepSummary, new: StepSummary) -> Iterator[Reason]:
+    if old.status is new.status is Status.FAILED and old.fault.get("code") != new.fault.get("code"):
+        yield Reason(Kind.FAULT, f"{name} failed in both, the earlier run: {_why(old)}; the later: {_why(new)}", name)
     for which, step, other in (("later", new, old), ("earlier", old, new)):
         if step.status is Status.FAILED and other.status is not Status.FAILED:
-            fault = step.fault
-            why = f"{fault.get('code')}: {fault.get('detail')}" if fault else "a try did not end"
-            yield Reason(Kind.FAULT, f"{name} failed in the {which} run: {why}", name)
+            yield Reason(Kind.FAULT, f"{name} failed in the {which} run: {_why(step)}", name)
         elif step.status.is_open and not other.status.is_open:
             yield Reason(Kind.FAULT, f"{name} has not ended in the {which} run", name)
         loaded_by = next((one.last.facts.get("loaded_by") for one in step.instances), None)
@@ -190,6 +190,15 @@ def _of_step(name: str, old: StepSummary, new: StepSummary) -> Iterator[Reason]:
             yield Reason(Kind.REPEATED, words, name)
     if sorted(map(str, old.items)) != sorted(map(str, new.items)):
         yield Reason(Kind.ITEMS, _item_words(name, old, new), name)
+
+
+def _why(step: StepSummary) -> str:
+    if not (fault := step.fault):
+        ended = next(
+            (one.last.document.get("reason") for one in step.instances if one.last.status is Status.FAILED), None
+        )
+        return str(ended or "a try did not end")
+    return f"{fault.get('code')}: {fault.get('detail')}"
 
 
 def _of_records(name: str, old: StepSummary, new: StepSummary) -> Iterator[Reason]:

@@ -10,6 +10,7 @@ from sluicegate.receipts.reason import Kind, Reason
 __all__ = ["input_reasons", "size_words"]
 
 Input = Mapping[str, Any]
+_SHOWN = 5
 
 
 def input_reasons(step: str, before: Sequence[Input], after: Sequence[Input]) -> Iterator[Reason]:
@@ -17,13 +18,23 @@ def input_reasons(step: str, before: Sequence[Input], after: Sequence[Input]) ->
     names = [str(source.get("name")) for source in (*before, *after)]
     by_place = any(len([s for s in some if s.get("name") == name]) > 1 for some in (before, after) for name in names)
     old, new = (_keyed(some, "uri" if by_place else "name") for some in (before, after))
-    for name in dict.fromkeys([*old, *new]):
-        if name in old and name in new:
-            yield from _pair(step, old[name], new[name])
-        elif name in new:
-            yield Reason(Kind.INPUT, f"{step} reads {_place(new[name])} besides", step)
-        else:
-            yield Reason(Kind.INPUT, f"{step} does not read {_place(old[name])} any more", step)
+    both = [reason for name in old if name in new for reason in _pair(step, old[name], new[name])]
+    more = [Reason(Kind.INPUT, f"{step} reads {_place(new[name])} besides", step) for name in new if name not in old]
+    less = [
+        Reason(Kind.INPUT, f"{step} does not read {_place(old[name])} any more", step)
+        for name in old
+        if name not in new
+    ]
+    yield from _few(both, f"{step} read {{}} more inputs in another version, or from another place")
+    yield from _few(more, f"{step} reads {{}} more inputs besides")
+    yield from _few(less, f"{step} does not read {{}} more inputs any more")
+
+
+def _few(reasons: Sequence[Reason], words: str) -> Iterator[Reason]:
+    """Some of them, and how many more there are: a mapped step may have a thousand."""
+    yield from reasons[:_SHOWN]
+    if rest := reasons[_SHOWN:]:
+        yield Reason(rest[0].kind, words.format(f"{len(rest):,}"), rest[0].step)
 
 
 def _keyed(sources: Sequence[Input], by: str) -> dict[str, Input]:

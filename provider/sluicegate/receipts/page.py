@@ -16,6 +16,7 @@ __all__ = ["count_words", "moment", "page_of", "seconds_words", "status_words", 
 
 _MOST_INSTANCES = 20
 """Of a mapped step that are shown one by one; of more the failed ones are."""
+_NAMED = 5
 
 
 def page_of(run: RunReceipt) -> Iterator[str]:
@@ -29,10 +30,13 @@ def page_of(run: RunReceipt) -> Iterator[str]:
         if len(shown) > _MOST_INSTANCES:
             yield ""
             yield f"  {step.name}  {len(shown):,} instances: {step.status}  {count_words(step.counts)}"
-            shown = tuple(one for one in shown if one.last.status is not Status.SUCCEEDED)[:_MOST_INSTANCES]
-        for instance in shown:
+            shown = tuple(one for one in shown if one.last.status is not Status.SUCCEEDED)
+        for instance in shown[:_MOST_INSTANCES]:
             yield ""
             yield from _instance(instance)
+        if more := shown[_MOST_INSTANCES:]:
+            yield ""
+            yield f"  {step.name}  {len(more):,} more that did not succeed: --json has them"
     if run.not_begun:
         yield ""
         yield f"  not begun: {', '.join(run.not_begun)}"
@@ -61,7 +65,8 @@ def status_words(run: RunReceipt) -> str:
     faults = [f"{name} {fault.get('code') or 'was ended from outside'}" for name, fault in run.faults.items()]
     faults += [f"{one.name} did not end" for one in run.instances if one.last.status is Status.LOST]
     running = [f"{one.name} is {one.last.status}" for one in run.instances if one.last.status.is_open]
-    detail = ", ".join([*faults, *running][:5])
+    said = [*faults, *running]
+    detail = ", ".join(said[:_NAMED]) + (f" and {len(said) - _NAMED:,} more" if len(said) > _NAMED else "")
     return f"{run.status}: {detail}" if detail else str(run.status)
 
 
