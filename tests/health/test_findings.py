@@ -67,8 +67,15 @@ def test_days_that_a_timetable_leaves_out_make_nothing_late() -> None:
     assert whats(health(**{**weekend, "newest": replace(run, succeeded=False)})) == [What.FAILING, What.LATE]
 
 
+def test_data_without_an_interval_is_as_old_as_its_run_whenever_the_next_one_is() -> None:
+    at = Window(TODAY - 2 * DAY, TODAY - 2 * DAY)
+    run = RunFacts("scheduled__1", True, at, at.end + HOUR)
+    found = health(promise=Promise(30 * HOUR, has_gaps=True), newest=run, newest_success=at, next_window=TODAY + DAY)
+    assert whats(found) == [What.LATE]
+
+
 def test_a_timetable_that_has_no_further_window_is_not_late() -> None:
-    old = Window(TODAY - 90 * DAY, TODAY - 89 * DAY)
+    old = Window(TODAY - 90 * DAY, TODAY - 90 * DAY)
     ended = health(newest=RunFacts("scheduled__1", True, old, old.end), newest_success=old, next_window=None,
                    next_due=None, promise=Promise(30 * HOUR, has_gaps=True))  # fmt: skip
     assert (ended.state, ended.findings) == (State.ENDED, ())

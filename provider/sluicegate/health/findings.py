@@ -107,7 +107,10 @@ def _late_from(pipeline: PipelineFacts) -> datetime | None:
     if promise.has_gaps and _is_all_done(pipeline):
         if pipeline.next_window is None:
             return None
-        waited_for = pipeline.next_window
+        # Without an interval the data is as old as its run: that the next one is later does not make it younger.
+        newest = pipeline.newest_success
+        if newest is not None and newest.start < newest.end:
+            waited_for = pipeline.next_window
     return late_from(promise.fresh_within, pipeline.newest_success, waited_for, promise.end)
 
 
