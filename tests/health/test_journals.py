@@ -41,12 +41,19 @@ def journal(warehouse: Warehouse) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def load(journal: psycopg.Connection[Any], read: int, source: str = "s3://in/a.csv", status: str = "loaded") -> None:
+def load(
+    journal: psycopg.Connection[Any],
+    read: int,
+    source: str = "s3://in/a.csv",
+    status: str = "loaded",
+    run_id: str | None = None,
+    age: timedelta = timedelta(),
+) -> None:
     journal.execute(
-        "INSERT INTO sluicegate.loads (target, source, source_version, config_digest, status, pipeline, step, read,"
-        " inserted, updated, unchanged, stale, deduplicated, dead, rejected, seconds)"
-        " VALUES ('public.orders', %s, 'v', 'd', %s, 'orders', 'load', %s, %s, 0, 0, 0, 0, 0, 0, 1)",
-        (source, status, read, read),
+        "INSERT INTO sluicegate.loads (target, source, source_version, config_digest, status, pipeline, step, run_id,"
+        " loaded_at, read, inserted, updated, unchanged, stale, deduplicated, dead, rejected, seconds)"
+        " VALUES ('public.orders', %s, 'v', 'd', %s, 'orders', 'load', %s, %s, %s, %s, 0, 0, 0, 0, 0, 0, 1)",
+        (source, status, run_id, datetime.now(UTC) - age, read, read),
     )
 
 
@@ -86,6 +93,15 @@ def test_a_journal_says_how_many_records_came_and_what_is_open(journal: psycopg.
     assert (loads.pipeline, loads.step, loads.read, loads.before) == ("orders", "load", 99, (101, 100))
     assert (unsent.channel, unsent.count, unsent.reason) == ("chat", 1, "HTTP 404")
     assert (found.letters, found.circuits, found.unread) == ((), (), "")
+
+
+def test_the_items_of_a_mapped_step_are_one_load(journal: psycopg.Connection[Any]) -> None:
+    for run_id, age in (("a", 2 * HOUR), ("b", HOUR)):
+        for read in (4_000, 10):
+            load(journal, read, run_id=run_id, age=age)
+    load(journal, 7, run_id="still running")
+    (found,) = read_facts(journal, "warehouse").loads
+    assert (found.read, found.before) == (4_010, (4_010,))
 
 
 def test_circuits_that_are_open_are_said_with_their_reason_until_they_are_out_of_date(

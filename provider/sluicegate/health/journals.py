@@ -26,12 +26,16 @@ _NEWEST_LOADS = 50_000
 
 _LOADS = """
 SELECT pipeline, step, read, loaded_at
-FROM (SELECT pipeline, step, read, loaded_at, id,
-             row_number() OVER (PARTITION BY pipeline, step ORDER BY id DESC) AS age
+FROM (SELECT pipeline, step, sum(read)::bigint AS read, max(loaded_at) AS loaded_at, max(id) AS id,
+             row_number() OVER (PARTITION BY pipeline, step ORDER BY max(id) DESC) AS age,
+             bool_or(count(*) > 1) OVER (PARTITION BY pipeline, step) AS is_in_parts
       FROM sluicegate.loads
       WHERE id > (SELECT coalesce(max(id), 0) FROM sluicegate.loads) - %s AND status = 'loaded'
-        AND pipeline IS NOT NULL AND step IS NOT NULL AND source NOT LIKE 'dead-letters:%%') AS newest
-WHERE age <= %s ORDER BY pipeline, step, id DESC"""
+        AND pipeline IS NOT NULL AND step IS NOT NULL AND source NOT LIKE 'dead-letters:%%'
+      GROUP BY pipeline, step, coalesce(run_id, id::text)) AS newest
+WHERE age <= %s AND NOT (is_in_parts AND age = 1 AND loaded_at > now() - interval '10 minutes')
+ORDER BY pipeline, step, id DESC"""
+"""The items of a mapped step are one load: those of the newest run are counted once no further one comes."""
 _LETTERS = """
 SELECT pipeline, coalesce(step, ''), count(*), min(first_seen) FROM sluicegate.dead_letters
 WHERE status = 'open' AND pipeline IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
