@@ -100,6 +100,15 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.fixture(autouse=True)
+def _a_journal_of_its_own() -> Iterator[None]:
+    """Each test has its own database under the same connection id, and its own outages."""
+    yield
+    if (journal := sys.modules.get("sluicegate.runtime.journal")) is not None:
+        journal._rests_until.clear()
+        journal._spare._drop()
+
+
 @pytest.fixture(scope="session")
 def fresh() -> Iterator[FreshAirflow]:
     with fresh_airflow() as interpreter:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -26,11 +25,9 @@ __all__ = ["warehouse"]
 
 
 @pytest.fixture
-def kept(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def kept(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("AIRFLOW_CONN_JOURNAL", warehouse.connection)
-    yield warehouse
-    journal._rests_until.clear()
-    journal._spare._drop()
+    return warehouse
 
 
 def rows(kept: Any) -> list[Any]:

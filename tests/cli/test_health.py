@@ -21,7 +21,7 @@ COUNTS = {"pipelines": 2, "problems": 1, "warnings": 1, "current": 1, "late": 1,
           "paused": 0, "never_ran": 0, "ended": 0}  # fmt: skip
 LATE = {
     "what": "late", "severity": "problem", "pipeline": "orders", "step": None, "since": "2026-03-09T06:00:00+00:00",
-    "detail": "its data is that until 2026-03-08 00:00 UTC", "remedy": "sluicegate recover plan --pipeline orders",
+    "detail": "its newest data ends at 2026-03-08 00:00 UTC", "remedy": "sluicegate recover plan --pipeline orders",
     "late_seconds": 93600,
 }  # fmt: skip
 LETTERS = {**LATE, "what": "dead_letters", "severity": "warning", "step": "load", "detail": "7 dead letters are open"}
@@ -63,7 +63,7 @@ def test_what_has_to_be_done_comes_first_with_its_remedy_and_the_exit_code_says_
     lines = done.stdout.splitlines()
     assert lines[0] == "2 pipelines: 1 late, 1 current"
     assert lines[1:3] == [
-        "✗ orders: its data is that until 2026-03-08 00:00 UTC [late]",
+        "✗ orders: its newest data ends at 2026-03-08 00:00 UTC [late]",
         "    -> sluicegate recover plan --pipeline orders",
     ]
     assert lines[3] == "! orders.load: 7 dead letters are open [dead_letters]"

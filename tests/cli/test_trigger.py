@@ -334,14 +334,16 @@ def test_a_day_is_the_pipelines_own(airflow: FakeAirflow) -> None:
 # --- following ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("ends", "code"), [("success", 0), ("failed", 1)])
-def test_wait_shows_the_steps_and_ends_with_the_result(airflow: FakeAirflow, ends: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("ends", "code", "words"), [("success", 0, "The run succeeded."), ("failed", 1, "The run failed.")]
+)
+def test_wait_shows_the_steps_and_ends_with_the_result(airflow: FakeAirflow, ends: str, code: int, words: str) -> None:
     airflow.ends = ends
     done = trigger("--wait")
     assert done.exit_code == code
     lines = done.stdout.splitlines()[2:]
     assert lines[:2] == ["  load: running", f"  load: {ends}"]
-    assert lines[2].startswith(f"The run is {ends}.")
+    assert lines[2].startswith(words)
 
 
 def test_wait_as_json_is_one_object_with_the_progress_beside_it(airflow: FakeAirflow) -> None:

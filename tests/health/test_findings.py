@@ -38,7 +38,7 @@ def test_old_data_is_late_and_says_since_when_and_what_runs() -> None:
     (finding,) = found.findings
     assert finding.severity is Severity.PROBLEM
     assert finding.detail == (
-        "its data is that until 2026-03-08 00:00 UTC, and was to be newer since 2026-03-09 06:00 UTC; 2 runs active"
+        "its newest data ends at 2026-03-08 00:00 UTC, and newer data was due by 2026-03-09 06:00 UTC; 2 runs active"
     )
     assert finding.numbers == {"late_seconds": 26 * 3600}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +21,6 @@ from sluicegate.graph.window import Window
 from sluicegate.ledger.postgres.receipts import Chosen, PostgresReceipts
 from sluicegate.ledger.receipts import Attempt, Receipt, Status
 from sluicegate.load.operator import LoadOperator
-from sluicegate.runtime import journal
 from sluicegate.runtime.dag import PipelineDAG
 from sluicegate.runtime.marks import RECOVERY_KEY
 from sluicegate.runtime.operator import StepOperator
@@ -44,13 +43,6 @@ class Doing(StepOperator):
         self.facts = {"counts": {"read": 2}}
         self.act()
         return StepResult(None, facts={"counts": {"read": 3}, "seconds": {"stage": float("nan")}})
-
-
-@pytest.fixture(autouse=True)
-def _anew() -> Iterator[None]:
-    yield
-    journal._rests_until.clear()
-    journal._spare._drop()
 
 
 @pytest.fixture

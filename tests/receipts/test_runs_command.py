@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +15,6 @@ from sluicegate.factory.build import build_dag
 from sluicegate.faults import FaultError
 from sluicegate.graph.window import Window
 from sluicegate.pipeline import read_together
-from sluicegate.runtime import journal
 from sluicegate.testing.step import StepInstance
 from sluicegate.testing.supervisor import Run
 from tests.load.conftest import warehouse
@@ -75,12 +73,10 @@ class Shop:
 
 
 @pytest.fixture
-def shop(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def shop(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> Shop:
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", warehouse.connection)
     monkeypatch.chdir(warehouse.folder)
-    yield Shop(warehouse)
-    journal._rests_until.clear()
-    journal._spare._drop()
+    return Shop(warehouse)
 
 
 def test_a_journal_without_receipts_has_no_runs(shop: Shop) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -63,13 +63,11 @@ def refuse() -> None:
 
 
 @pytest.fixture
-def kept(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def kept(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("AIRFLOW_CONN_JOURNAL", warehouse.connection)
     monkeypatch.setattr(circuit, "circuit_settings", lambda: SETTINGS)
     monkeypatch.setattr(circuit_trigger, "circuit_settings", lambda: SETTINGS)
-    yield warehouse
-    journal._rests_until.clear()
-    journal._spare._drop()
+    return warehouse
 
 
 def one(act: Callable[[], Any] = lambda: 7, kind: Any = Loading, keeps: str | None = "journal") -> StepInstance:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,13 +14,6 @@ from tests.load.conftest import warehouse
 __all__ = ["warehouse"]
 
 pytestmark = pytest.mark.system
-
-
-@pytest.fixture(autouse=True)
-def _anew() -> Iterator[None]:
-    yield
-    journal._rests_until.clear()
-    journal._spare._drop()
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ class Form:
         wrong = [*self._unknown(given), *self._invalid(given)]
         if wrong:
             known = ", ".join(sorted(self.schemas)) or "none"
-            raise WrongParam("\n".join(wrong), f"Mend it; the params are: {known}.")
+            raise WrongParam("\n".join(wrong), f"The params are: {known}.")
         return dict(given)
 
     def _unknown(self, given: Mapping[str, object]) -> Iterable[str]:

@@ -237,6 +237,5 @@ class _View:
             found = {"pipeline": run.dag_id, "run_id": run.run_id, "state": state, "new": started.new, "url": link}
             typer.echo(json.dumps(found | ({"steps": self._steps} if followed else {}), indent=2))
         elif followed:
-            self.say(
-                f"The run is {state}." + ("" if state == "success" else " `sluicegate recover plan` says what to do.")
-            )
+            happy = state == "success"
+            self.say("The run succeeded." if happy else "The run failed. `sluicegate recover plan` says what to do.")

@@ -163,7 +163,7 @@ def _late(pipeline: PipelineFacts, since: datetime | None, now: datetime) -> lis
     if since is None or pipeline.paused or pipeline.promise is None:
         return []
     newest = pipeline.newest_success
-    until = f"its data is that until {_moment(newest.end)}" if newest is not None else "no window has succeeded yet"
+    until = f"its newest data ends at {_moment(newest.end)}" if newest is not None else "no window has succeeded yet"
     runs = f"; {_count(pipeline.active_runs, 'run')} active" if pipeline.active_runs else "; no run is active"
     remedy = (
         "See what the active runs wait for, in Airflow's grid of the pipeline."
@@ -174,7 +174,7 @@ def _late(pipeline: PipelineFacts, since: datetime | None, now: datetime) -> lis
         Finding(
             What.LATE,
             Severity.PROBLEM,
-            f"{until}, and was to be newer since {_moment(since)}{runs}",
+            f"{until}, and newer data was due by {_moment(since)}{runs}",
             remedy,
             pipeline.name,
             since=since,
