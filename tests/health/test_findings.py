@@ -43,6 +43,13 @@ def test_old_data_is_late_and_says_since_when_and_what_runs() -> None:
     assert finding.numbers == {"late_seconds": 26 * 3600}
 
 
+def test_what_failed_before_somebody_paused_it_wakes_nobody() -> None:
+    failed = RunFacts("scheduled__1", False, YESTERDAY, TODAY + HOUR)
+    found = health(newest=failed, paused=True)
+    assert whats(found) == [What.FAILING, What.PAUSED]
+    assert {each.severity for each in found.findings} == {Severity.WARNING}
+
+
 def test_between_two_runs_of_a_catchup_nothing_is_stalled() -> None:
     week_ago = Window(TODAY - 8 * DAY, TODAY - 7 * DAY)
     due = {"promise": None, "next_due": TODAY - 6 * DAY, "next_window": TODAY - 7 * DAY}

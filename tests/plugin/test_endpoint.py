@@ -39,6 +39,12 @@ def test_one_problem_is_a_503_that_says_what_to_do(client: TestClient, metadata:
     assert "sluicegate recover plan" in finding["remedy"]
 
 
+def test_a_monitor_may_ask_for_the_status_alone(client: TestClient, metadata: Metadata) -> None:
+    metadata.components(scheduler=DAY)
+    assert client.head("/health", headers=signed_in("viewer")).status_code == 503
+    assert client.head("/health").status_code == 401
+
+
 def test_one_pipeline_answers_for_itself_alone(client: TestClient, metadata: Metadata) -> None:
     for name, state in (("orders", "failed"), ("stock", "success")):
         metadata.pipeline(name)

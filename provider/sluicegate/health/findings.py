@@ -140,6 +140,7 @@ def _state(pipeline: PipelineFacts, found: list[Finding]) -> State:
 
 
 def _failing(pipeline: PipelineFacts) -> list[Finding]:
+    """Of a paused one it can wait, as whatever else is old there: nothing runs until somebody unpauses it."""
     run = pipeline.newest
     if run is None or run.succeeded:
         return []
@@ -149,7 +150,7 @@ def _failing(pipeline: PipelineFacts) -> list[Finding]:
     return [
         Finding(
             What.FAILING,
-            Severity.PROBLEM,
+            Severity.WARNING if pipeline.paused else Severity.PROBLEM,
             f"its newest run{when} failed{steps}{again}",
             f"The step's log says why and what to do; then: sluicegate recover plan --pipeline {pipeline.name}",
             pipeline.name,

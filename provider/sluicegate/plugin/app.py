@@ -23,6 +23,8 @@ __all__ = ["make_app"]
 log = logging.getLogger(__name__)
 
 _WELL, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _UNWELL = 200, 401, 403, 404, 503
+_METHODS = ["GET", "HEAD"]
+"""Many monitors ask for the status alone."""
 _KEPT = 10.0
 """Seconds for which one look at Airflow's database serves all who ask."""
 _KEPT_JOURNAL = 30.0
@@ -34,11 +36,11 @@ def make_app() -> FastAPI:
     app = FastAPI(title="Sluicegate", docs_url=None, redoc_url=None, openapi_url=None)
     looker = _Looker()
 
-    @app.get("/health")
+    @app.api_route("/health", methods=_METHODS)
     async def health(request: Request) -> JSONResponse:
         return await _answer(looker, request, None)
 
-    @app.get("/health/{pipeline}")
+    @app.api_route("/health/{pipeline}", methods=_METHODS)
     async def health_of_one(request: Request, pipeline: str) -> JSONResponse:
         return await _answer(looker, request, pipeline)
 
