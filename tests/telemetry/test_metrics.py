@@ -61,6 +61,7 @@ class Client:
 @pytest.fixture
 def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Listener]]:
     listener = Listener()
+    _reset()  # other tests run tasks, for which Airflow sets its statistics up
 
     def start(module: Any = of_tasks, *, influxdb: bool = False) -> Listener:
         monkeypatch.setenv("AIRFLOW__METRICS__STATSD_ON", "True")
