@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import subprocess
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,10 @@ import requests
 import urllib3
 from airflow.sdk.exceptions import AirflowException
 from botocore.config import Config
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from requests.adapters import HTTPAdapter
 
 from sluicegate.faults import classify
@@ -210,20 +214,31 @@ def test_the_words_that_a_trigger_keeps_of_an_error_of_aws_are_enough(aws: Any) 
     assert classify(AirflowException(f"Error while running job: {words}")).code == "AWS_THROTTLED"
 
 
-def certificate(folder: Path) -> tuple[ssl.SSLContext, str]:
-    key, made = folder / "key.pem", folder / "cert.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-               "-keyout", str(key), "-out", str(made), "-days", "1", "-subj", "/CN=localhost"]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
+def certificate(folder: Path) -> ssl.SSLContext:
+    """A server's, with a certificate that it has signed itself."""
+    key, name = (
+        ec.generate_private_key(ec.SECP256R1()),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]),
+    )
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "server.pem"
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    file.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain) + made.public_bytes(pem))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(made, key)
-    return context, str(made)
+    context.load_cert_chain(file)
+    return context
 
 
 @pytest.fixture(scope="module")
 def untrusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server whose certificate nobody knows."""
-    context, _ = certificate(tmp_path_factory.mktemp("tls"))
+    context = certificate(tmp_path_factory.mktemp("tls"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
