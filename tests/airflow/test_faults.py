@@ -124,7 +124,7 @@ def leak_a_param(params):
 
 
 def sleep():
-    time.sleep(15)
+    time.sleep(45)
 '''
 GOOD = b"id,name\n" + b"".join(b"%d,name %d\n" % (n, n) for n in range(20))
 MANY = b"id,name\n" + b"".join(b"%d,%s\n" % (n, b"x" * 200) for n in range(20_000))

@@ -64,7 +64,7 @@ def alert(journal: psycopg.Connection[Any], sent: Alert, *, age: timedelta = HOU
         " %s, %s, 'HTTP 404')",
         (
             sent.dedupe_key, sent.pipeline, sent.run_id or None, sent.code, sent.severity, Jsonb(sent.as_dict()),
-            NOW - age, at,
+            datetime.now(UTC) - age, at,
         ),
     )  # fmt: skip
 
@@ -111,7 +111,7 @@ def test_circuits_that_are_open_are_said_with_their_reason_until_they_are_out_of
         journal.execute(
             "INSERT INTO sluicegate.circuits (name, state, until, last_fault, last_detail)"
             " VALUES (%s, %s, %s, 'F', 'x')",
-            (name, state, NOW + until),
+            (name, state, datetime.now(UTC) + until),
         )
     (circuit,) = read_facts(journal, "warehouse").circuits
     assert (circuit.name, circuit.state, circuit.fault) == ("host:a", "open", "F: x")

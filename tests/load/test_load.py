@@ -145,7 +145,7 @@ def test_a_breached_threshold_keeps_dead_letters_and_a_failed_row_and_no_data(wa
     failed = warehouse.fails(path, max_dead=1, **words)
     assert failed.code == "TOO_MANY_DEAD_LETTERS"
     assert "type:n 2" in failed.detail
-    assert "line 3" in failed.detail
+    assert "line 3" in failed.where[0]
     assert "50.00%" in failed.detail
     assert warehouse.one("SELECT to_regclass('t') IS NULL")
     assert warehouse.rows("SELECT status, fault, read, dead, rejected FROM sluicegate.loads") == [
