@@ -11,7 +11,7 @@ from sluicegate.alerts.message import Alert
 from sluicegate.alerts.subject import subject_of
 from sluicegate.alerts.written import what_was_written
 from sluicegate.faults import FaultError, classify, fault, redact
-from sluicegate.faults.redact import redact_facts
+from sluicegate.faults.redact import redact_facts, redact_known
 from sluicegate.faults.rules import own_rules
 from sluicegate.faults.section import Playbook, section
 from sluicegate.ledger.postgres.storable import storable
@@ -75,8 +75,6 @@ def masked(words: str, secrets: frozenset[str] = frozenset()) -> str:
 
     Bytes that are not text, as in the name of a file, are written as escapes: neither mail nor JSON can have them.
     """
-    from airflow.sdk._shared.secrets_masker import redact as redact_known
-
     for secret in sorted(secrets, key=len, reverse=True):
         words = words.replace(secret, _MASK)
     return str(storable(str(redact_known(redact(words)))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-__all__ = ["MASK", "is_secret", "redact", "redact_facts", "secrets_in"]
+__all__ = ["MASK", "is_secret", "redact", "redact_facts", "redact_known", "secrets_in"]
 
 MASK = "***"
 _TELLING = "passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
@@ -99,6 +99,13 @@ def redact_facts(value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     return redact(str(value))
+
+
+def redact_known(value: object) -> object:
+    """`value` without what Airflow knows for a secret in this process: passwords of connections, secret params."""
+    from airflow.sdk.log import redact as redact_of_airflow  # type: ignore[attr-defined]  # there for its own logs
+
+    return redact_of_airflow(value)
 
 
 def is_secret(name: str, schema: Mapping[str, object]) -> bool:

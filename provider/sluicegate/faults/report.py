@@ -18,7 +18,7 @@ from sluicegate.faults.frames import own_code
 from sluicegate.faults.index import FaultKey
 from sluicegate.faults.layout import block
 from sluicegate.faults.leaving import leaving
-from sluicegate.faults.redact import redact, redact_facts, secrets_in
+from sluicegate.faults.redact import redact, redact_facts, redact_known, secrets_in
 from sluicegate.faults.rules import own_rules
 from sluicegate.faults.section import Playbook, section
 from sluicegate.faults.shape import chain, summary
@@ -83,7 +83,7 @@ def report(
     cause: BaseException | None = None,
 ) -> None:
     """Log `error` with its remedy, keep it under `LAST_ERROR` in the task's state store, and leave its `FaultKey`."""
-    log.error("%s", _without_known_secrets(describe(error, playbook=playbook, cause=cause)))
+    log.error("%s", redact_known(describe(error, playbook=playbook, cause=cause)))
     _keep(error, context, section(error.code, playbook))
     _index(error, context, subject)
 
@@ -95,7 +95,7 @@ def _keep(error: FaultError, context: Mapping[str, Any], read_on: str) -> None:
     try:
         try_number = int(getattr(context.get("ti"), "try_number", None) or 1)
         kept = last_error(error, read_on=read_on, try_number=try_number, at=datetime.now(UTC))
-        store.set(LAST_ERROR, _without_known_secrets(kept))
+        store.set(LAST_ERROR, redact_known(kept))
     except Exception as unstored:
         log.warning("The fault could not be kept in the task's state store: %s", redact(repr(unstored)))
 
@@ -105,7 +105,7 @@ def _index(error: FaultError, context: Mapping[str, Any], subject: str) -> None:
     if push is None:
         return
     try:
-        key = FaultKey.to(error.fault, str(_without_known_secrets(subject))).key
+        key = FaultKey.to(error.fault, str(redact_known(subject))).key
         push(key=key, value={"code": error.code, "class": str(error.fault.kind)})
     except Exception as unlisted:
         log.warning("The fault could not be left as an XCom: %s", redact(repr(unlisted)))
@@ -181,7 +181,7 @@ def described(*, playbook: Playbook) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, _control_flow()):
             _mask_traceback(error)
-            log.error("%s", _without_known_secrets(describe(classify(error), playbook=playbook, cause=error)))
+            log.error("%s", redact_known(describe(classify(error), playbook=playbook, cause=error)))
         raise
 
 
@@ -226,13 +226,6 @@ def _mask_traceback(error: BaseException) -> None:
             mask_secret(secret)
     except Exception as unmasked:
         log.debug("Secrets of a traceback could not be masked: %s", type(unmasked).__name__)
-
-
-def _without_known_secrets(value: Any) -> Any:
-    """`value` without what Airflow knows for a secret in this process: passwords of connections, secret params."""
-    from airflow.sdk.log import redact as redact_known  # type: ignore[attr-defined]  # imported there for its own logs
-
-    return redact_known(value)
 
 
 def _shortened(text: str) -> str:

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sluicegate.faults.redact import redact_known
 from sluicegate.ledger.receipts import Attempt, Receipt, Status
 from sluicegate.receipts.configuration import configuration_of, digest_of
 from sluicegate.receipts.making import Known, at_beginning, at_end, fault_of, presentable
@@ -65,7 +65,7 @@ class ReceiptObserver:
 def _begun(life: Life) -> Receipt:
     step = life.step
     attempt = Attempt(step.pipeline, step.run_id, step.step, step.map_index, step.try_number)
-    document = presentable(at_beginning(_known(life)), _mask())
+    document = presentable(at_beginning(_known(life)), _mask)
     return Receipt(attempt, Status.RUNNING, datetime.now(UTC), window=step.window, document=document)
 
 
@@ -86,7 +86,7 @@ def _ended(begun: Receipt, life: Life, end: End) -> Receipt:
             status, more = Status.FAILED, {"reason": "it was ended from outside"}
     document = at_end(_known(life), begun.document, {"inputs": _places(life), **facts}) | more
     now = None if status is Status.DEFERRED else datetime.now(UTC)
-    return replace(begun, status=status, ended_at=now, document=presentable(document, _mask()))
+    return replace(begun, status=status, ended_at=now, document=presentable(document, _mask))
 
 
 def _places(life: Life) -> list[dict[str, Any]]:
@@ -134,7 +134,7 @@ def _configuration(life: Life) -> dict[str, Any] | None:
     pipeline = _pipeline(life)
     if pipeline is None:
         return None
-    return presentable(configuration_of(pipeline, os.environ), _mask())
+    return presentable(configuration_of(pipeline, os.environ), _mask)
 
 
 def _keep(life: Life) -> timedelta:
@@ -142,16 +142,9 @@ def _keep(life: Life) -> timedelta:
     return KEEP if pipeline is None else pipeline.receipts.keep
 
 
-def _mask() -> partial[str]:
-    """Takes out of a text what Airflow knows for a secret in this process."""
-    from airflow.sdk.log import redact  # type: ignore[attr-defined]  # imported there for its own logs
-
-    return partial(_masked, redact)
-
-
-def _masked(redact: Any, text: str) -> str:
-    found = redact(text)
-    return found if isinstance(found, str) else "***"
+def _mask(text: str) -> str:
+    """`text` without what Airflow knows for a secret in this process."""
+    return str(redact_known(text))
 
 
 def _as_xcom(receipt: Receipt) -> dict[str, Any]:
