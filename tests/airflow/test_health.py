@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -14,6 +12,7 @@ import pytest
 
 from sluicegate.testing.airflow import wait_until
 from tests.airflow.conftest import Airflow
+from tests.alerts.servers import Http, http_server
 
 LATE = """\
 sluicegate: 1
@@ -36,34 +35,18 @@ steps:
 
 
 @pytest.fixture
-def hook(airflow: Airflow) -> Iterator[list[dict[str, Any]]]:
+def hook(airflow: Airflow) -> Iterator[Http]:
     """What is posted to a server of the test's own, which is a connection of the Airflow."""
-    posted: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    connection = {
-        "connection_id": "health_hook", "conn_type": "http", "host": "http://127.0.0.1", "port": server.server_port,
-    }  # fmt: skip
-    airflow.api.post("/connections", json=connection).raise_for_status()
-    yield posted
-    airflow.api.delete("/connections/health_hook")
-    server.shutdown()
-    server.server_close()
+    with http_server() as server:
+        connection = {
+            "connection_id": "health_hook", "conn_type": "http", "host": "http://127.0.0.1", "port": server.port,
+        }  # fmt: skip
+        airflow.api.post("/connections", json=connection).raise_for_status()
+        yield server
+        airflow.api.delete("/connections/health_hook")
 
 
-def test_a_pipeline_that_is_late_is_alerted_once_and_the_endpoint_says_so(
-    airflow: Airflow, hook: list[dict[str, Any]]
-) -> None:
+def test_a_pipeline_that_is_late_is_alerted_once_and_the_endpoint_says_so(airflow: Airflow, hook: Http) -> None:
     # Of the newest whole hours, the last one is just late, those before it are history.
     now = datetime.now(UTC)
     newest = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
@@ -79,7 +62,7 @@ def test_a_pipeline_that_is_late_is_alerted_once_and_the_endpoint_says_so(
     airflow.wait_for_dag("health_good")
 
     def late() -> list[dict[str, Any]]:
-        return [each for each in hook if each["fault"]["code"] == "PIPELINE_LATE"]
+        return [each for each in hook.bodies if each["fault"]["code"] == "PIPELINE_LATE"]
 
     # By the last one first: what keeps a run from ending keeps the alert away as well.
     wait_until(late, 90, "the alert of the deadline")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from sluicegate.ledger.postgres.migrations import migrate
 from sluicegate.ledger.receipts import Attempt, Receipt, Status
 from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.testing.warehouse import Warehouse
+from tests.alerts.servers import http_server
 
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
@@ -208,32 +206,17 @@ def test_what_is_a_day_old_is_not_sent_any_more(journal: psycopg.Connection[Any]
 def test_the_watch_sends_again_what_a_channel_did_not_take_and_then_has_nothing_to_send(
     journal: psycopg.Connection[Any], warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    posted: list[dict[str, Any]] = []
-
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    chat = {"conn_type": "http", "host": "http://127.0.0.1", "port": server.server_port}
-    monkeypatch.setenv("AIRFLOW_CONN_CHAT", json.dumps(chat))
-    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", warehouse.connection)
-    monkeypatch.setattr("sluicegate.health.own_airflow.OwnAirflow", AllIsWell)
-    (tmp_path / "orders.yaml").write_text(ORDERS)
-    receipt(journal, "lost", "failed", code="SCHEMA_MISMATCH")
-    late = late_alert("orders", WINDOW, HOUR)
-    alert(journal, late)
-    first, again = (watch(tmp_path) for _ in range(2))
-    server.shutdown()
-    server.server_close()
-    assert {each["dedupe_key"] for each in posted} == {late.dedupe_key, "orders/lost/SCHEMA_MISMATCH"}
-    assert len(posted) == 2
+    with http_server() as hook:
+        monkeypatch.setenv("AIRFLOW_CONN_CHAT", hook.connection())
+        monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", warehouse.connection)
+        monkeypatch.setattr("sluicegate.health.own_airflow.OwnAirflow", AllIsWell)
+        (tmp_path / "orders.yaml").write_text(ORDERS)
+        receipt(journal, "lost", "failed", code="SCHEMA_MISMATCH")
+        late = late_alert("orders", WINDOW, HOUR)
+        alert(journal, late)
+        first, again = (watch(tmp_path) for _ in range(2))
+    assert {each["dedupe_key"] for each in hook.bodies} == {late.dedupe_key, "orders/lost/SCHEMA_MISMATCH"}
+    assert len(hook.bodies) == 2
     assert (first.value["unalerted"], first.value["sent_again"]) == (["lost"], [late.dedupe_key])
     assert (again.value["unalerted"], again.value["sent_again"]) == ([], [])
     assert read_facts(journal, "warehouse").alerts == ()
