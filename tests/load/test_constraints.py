@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import random
 import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-LOADER = str(Path(__file__).with_name("loader.py"))
+from tests.load.loading import result, start_loader
+
 SUM = "inserted + updated + unchanged + stale + deduplicated + dead + rejected"
 BALANCED = f"SELECT bool_and(read = {SUM}) FROM sluicegate.loads"
 
@@ -227,10 +226,7 @@ def test_a_loader_killed_in_the_search_leaves_nothing_and_the_retry_is_right(war
     }  # fmt: skip
 
     def start() -> subprocess.Popen[str]:
-        process = subprocess.Popen([sys.executable, LOADER, json.dumps(facts)], stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        return process
+        return start_loader(facts)
 
     mine = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     searching = f"SELECT count(*) {mine} AND (query LIKE '%sluicegate_position%' OR query LIKE '%one_by_one%')"
@@ -246,14 +242,12 @@ def test_a_loader_killed_in_the_search_leaves_nothing_and_the_retry_is_right(war
         process.communicate()
         assert warehouse.one("SELECT count(*) FROM t") == 0
         assert warehouse.one("SELECT count(*) FROM sluicegate.dead_letters") == 0
-    out, _ = start().communicate(timeout=120)
-    report = json.loads(out)
+    report = result(start())
     assert (report["read"], report["inserted"], report["dead"]) == (1_000, 980, 20)
     assert report["reasons"] == {"constraint:slow()": 20}
     assert warehouse.one("SELECT count(*) FROM t") == 980
     assert warehouse.one(BALANCED)
-    again, _ = start().communicate(timeout=120)
-    assert json.loads(again)["status"] == "skipped"
+    assert result(start())["status"] == "skipped"
 
 
 RECORDS = st.lists(

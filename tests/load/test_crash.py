@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-LOADER = str(Path(__file__).with_name("loader.py"))
+from tests.load.loading import result, start_loader
+
 COLUMNS = {"id": "bigint", "v": "text", "at": "bigint"}
 SUM = "inserted + updated + unchanged + stale + deduplicated + dead + rejected"
 BALANCED = f"SELECT bool_and(read = {SUM}) FROM sluicegate.loads"
@@ -30,16 +29,7 @@ def start(warehouse: Any, source: Path, run: str = "r", **words: object) -> subp
         "columns": COLUMNS,
         **words,
     }
-    process = subprocess.Popen([sys.executable, LOADER, json.dumps(facts)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def result(process: subprocess.Popen[str]) -> dict[str, Any]:
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
-    return json.loads(out)  # type: ignore[no-any-return]
+    return start_loader(facts)
 
 
 def rows_of(version: int, count: int) -> list[list[object]]:
