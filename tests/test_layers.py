@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "receipts": _BASE | {"ledger"},
     "telemetry": frozenset({"faults"}),
     "circuits": frozenset({"faults"}),
-    "runtime": _BASE | {"circuits", "ledger", "receipts", "telemetry"},
+    "runtime": _BASE | {"circuits", "ledger", "receipts", "storage", "telemetry"},
     "targets": _RECORDS | {"runtime"},
     "load": _SHARED,
     "emr": _SHARED,

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,6 +22,9 @@ from sluicegate.graph.window import Window
 from sluicegate.ledger.postgres.receipts import Chosen, PostgresReceipts
 from sluicegate.ledger.receipts import Attempt, Receipt, Status
 from sluicegate.load.operator import LoadOperator
+from sluicegate.receipts.differences import difference
+from sluicegate.receipts.page import page_of
+from sluicegate.receipts.run import RunReceipt
 from sluicegate.runtime.dag import PipelineDAG
 from sluicegate.runtime.marks import RECOVERY_KEY
 from sluicegate.runtime.operator import StepOperator
@@ -133,6 +137,83 @@ def test_a_try_that_was_deferred_has_its_time_from_its_first_beginning(kept: Any
     assert receipt.status is Status.SUCCEEDED
     assert receipt.seconds is not None
     assert receipt.seconds > 3_600
+
+
+class Elsewhere(Doing):
+    """Hands what it reads to something that is not ours, as a `spark` step does."""
+
+    template_fields = ("reads",)
+    sources = ("reads",)
+    reads_elsewhere = True
+
+    def __init__(self, *, reads: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.reads = reads
+
+    def run(self, context: Context, step: StepContext) -> StepResult:
+        self.act()
+        return StepResult(None)
+
+    def resume(self, context: Context) -> StepResult:
+        return self.run(context, self.step_context(context))
+
+
+def elsewhere(uri: str, act: Callable[[], Any] = lambda: None, day: Window = DAY) -> StepInstance:
+    with PipelineDAG("orders", schedule=None, journal="journal"):
+        reads = {"raw": Location("orders.raw", uri)}
+        return StepInstance(Elsewhere(task_id="load", act=act, reads=reads), day)
+
+
+def test_what_is_read_elsewhere_is_known_by_the_version_that_was_there_to_begin_with(kept: Any, tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(name)
+    step = elsewhere(f"file://{tmp_path}/", lambda: (tmp_path / "a.csv").write_text("meanwhile"))
+    step.execute()
+    later = elsewhere(f"file://{tmp_path}/", day=Window(DAY.end, DAY.end + timedelta(days=1)))
+    later.execute()
+    [first], [second] = receipts(kept, step), receipts(kept, later)
+    assert [one["bytes"] for one in (*first.inputs, *second.inputs)] == [10, 14]
+    [reason] = difference(RunReceipt((first,)), RunReceipt((second,))).reasons
+    assert reason.words == (
+        f"load read another version of orders.raw (file://{tmp_path}/): 10 bytes → 14 bytes (changed: a.csv)"
+    )
+
+
+def test_what_was_there_when_a_try_deferred_is_what_it_read(kept: Any, tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("id")
+    step = elsewhere(str(source), raising(TaskDeferred(trigger=None, method_name="resume")))
+    with pytest.raises(TaskDeferred):
+        step.execute()
+    source.write_text("longer")
+    step.operator.act = lambda: None
+    step.resume("resume", {})
+    [receipt] = receipts(kept, step)
+    assert (receipt.status, receipt.inputs[0]["bytes"], "inputs" in receipt.document) == (Status.SUCCEEDED, 2, False)
+
+
+def test_large_files_of_this_machine_are_known_by_size_and_time(
+    kept: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluicegate.runtime.inputs._MOST_HASHED", 1)
+    source = tmp_path / "a.csv"
+    steps = [elsewhere(str(source), day=Window(at, at + timedelta(days=1))) for at in (DAY.start, DAY.end)]
+    for moment, step in enumerate(steps):
+        source.write_text("id")
+        os.utime(source, (moment, moment))
+        step.execute()
+    before, after = (RunReceipt(tuple(receipts(kept, step))) for step in steps)
+    [reason] = difference(before, after).reasons
+    assert reason.words == f"load read orders.raw ({source}), which was written anew: of the same size"
+    assert "written 1970-01-01 00:00:01" in "\n".join(page_of(after))
+
+
+@pytest.mark.parametrize("uri", ["s3://nowhere/", "table://warehouse/orders"])
+def test_what_cannot_be_looked_at_is_known_by_its_uri(uri: str, kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://a:b@/?endpoint_url=http://127.0.0.1:9&region_name=us-east-1")
+    step = elsewhere(uri)
+    step.execute()
+    assert receipts(kept, step)[0].inputs == ({"name": "orders.raw", "uri": uri},)
 
 
 def test_a_skipped_step_says_why(kept: Any) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 
 from sluicegate.faults import FaultError, fault
 from sluicegate.graph.location import Location
 from sluicegate.graph.window import Window
 from sluicegate.runtime.marks import RECOVERY_KEY
-from sluicegate.runtime.operator import StepOperator
+from sluicegate.runtime.operator import StepOperator, as_step
 from sluicegate.runtime.receipt import RECEIPT_XCOM_KEY
 from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.testing.step import StepInstance
@@ -74,3 +76,46 @@ def test_a_template_that_cannot_be_rendered_leaves_its_fault_too() -> None:
     with pytest.raises(FaultError):
         step.execute()
     assert list(faults(step)) == ["sluicegate_fault:WRONG_USE:"]
+
+
+class Foreign(BaseOperator):
+    """An operator that is not ours."""
+
+    def __init__(self, *, errors: Iterator[BaseException | None], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.errors = errors
+
+    def execute(self, context: Any) -> None:
+        if (error := next(self.errors)) is not None:
+            raise error
+
+
+def foreign(*errors: BaseException | None) -> StepInstance:
+    with DAG("orders", schedule=None):
+        return StepInstance(as_step(Foreign)(task_id="shout", errors=iter(errors)), DAY)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "NETWORK"),
+        (AirflowFailException("no such report"), "UNKNOWN"),
+        (AirflowTaskTimeout("Timeout"), "TIMED_OUT"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_an_operator_that_is_not_ours_leaves_its_fault_until_it_has_succeeded(error: BaseException, code: str) -> None:
+    step = foreign(error, None)
+    with pytest.raises(type(error)):
+        step.execute()
+    assert (step.store["last_error"]["code"], list(faults(step))[-1]) == (code, f"sluicegate_fault:{code}:")
+    step.try_number = 2
+    step.execute()
+    assert "last_error" not in step.store
+
+
+def test_an_operator_that_is_not_ours_leaves_no_fault_of_a_skip() -> None:
+    step = foreign(AirflowSkipException("nothing to do"))
+    with pytest.raises(AirflowSkipException):
+        step.execute()
+    assert "last_error" not in step.store

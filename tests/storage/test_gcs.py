@@ -74,7 +74,7 @@ class Bucket:
     def blob(self, name: str) -> Blob:
         return Blob(self.store, self.name, name)
 
-    def get_blob(self, name: str) -> Blob | None:
+    def get_blob(self, name: str, **how: Any) -> Blob | None:
         blob = self.blob(name)
         return blob if blob.kept is not None else None
 
@@ -97,7 +97,9 @@ class Google:
     def bucket(self, bucket_name: str) -> Bucket:
         return Bucket(self, bucket_name)
 
-    def list_blobs(self, bucket_or_name: str, *, prefix: str, max_results: int | None = None) -> Iterator[Blob]:
+    def list_blobs(
+        self, bucket_or_name: str, *, prefix: str, max_results: int | None = None, **how: Any
+    ) -> Iterator[Blob]:
         self.listings += 1
         names = [name for bucket, name in sorted(self.objects) if bucket == bucket_or_name and name.startswith(prefix)]
         return iter([Blob(self, bucket_or_name, name) for name in names][:max_results])

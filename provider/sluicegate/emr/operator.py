@@ -71,6 +71,7 @@ class SparkOperator(StepOperator):
 
     template_fields: Sequence[str] = ("jobs", "reads", "writes")
     sources = ("reads",)
+    reads_elsewhere = True
     ui_color = "#f2e4d0"
     operator_extra_links = LINKS
     links: Mapping[str, str] | None = None

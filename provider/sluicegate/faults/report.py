@@ -174,14 +174,21 @@ def reported(
 
 
 @contextmanager
-def described(*, playbook: Playbook) -> Iterator[None]:
-    """Around the work of an operator that is not ours: its error is in the log as a fault is, and stays what it is."""
+def described(context: Mapping[str, Any], *, playbook: Playbook) -> Iterator[None]:
+    """Around the work of an operator that is not ours: its error is reported as a fault is, and stays what it is."""
+    from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
+
     try:
         yield
+    except AirflowTaskTimeout as timeout:
+        _mask_traceback(timeout)
+        late = fault("TIMED_OUT", _limit(context) or summary(timeout))
+        report(classify(late, own_rules(context)), context, playbook=playbook, cause=timeout)
+        raise
     except Exception as error:
-        if not isinstance(error, _control_flow()):
+        if isinstance(error, AirflowFailException) or not isinstance(error, _control_flow()):
             _mask_traceback(error)
-            log.error("%s", redact_known(describe(classify(error), playbook=playbook, cause=error)))
+            report(classify(error), context, playbook=playbook, cause=error)
         raise
 
 

@@ -81,7 +81,7 @@ class Receipt:
 
     @property
     def inputs(self) -> tuple[Mapping[str, Any], ...]:
-        found = self.facts.get("inputs")
+        found = self.facts.get("inputs") or self.document.get("inputs")
         return tuple(one for one in found if isinstance(one, Mapping)) if isinstance(found, list | tuple) else ()
 
     @property

@@ -50,6 +50,10 @@ def _pair(step: str, old: Input, new: Input) -> Iterator[Reason]:
         if not same_place:
             yield Reason(Kind.INPUT, f"{step} read {_place(old)} and then {_place(new)}", step)
         return
+    if same_place and "time" in (old.get("by"), new.get("by")):
+        words = f"{step} read {_place(new)}, which was written anew: {_sizes(old, new)}{_files(old, new)}"
+        yield Reason(Kind.CONTENT, words, step)
+        return
     if same_place:
         words = f"{step} read another version of {_place(new)}: {_sizes(old, new)}{_files(old, new)}"
         yield Reason(Kind.CONTENT, words, step)

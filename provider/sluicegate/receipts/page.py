@@ -151,7 +151,9 @@ def _source_words(source: Mapping[str, Any]) -> str:
         words.append(size_words(source["bytes"]))
     if (source.get("parts") or 0) > 1:
         words.append(f"{source['parts']:,} files")
-    if source.get("version"):
+    if source.get("by") == "time":
+        words.append(f"written {moment(datetime.fromisoformat(str(source.get('modified'))))}")
+    elif source.get("version"):
         words.append(f"version {str(source['version'])[:12]}")
     name = source.get("name")
     return f"{f'{name}: ' if name and '/' not in str(name) else ''}{', '.join(words)}"

@@ -58,6 +58,8 @@ class StepOperator(BaseOperator):
 
     sources: Sequence[str] = ()
     """Which of its template fields say what it reads."""
+    reads_elsewhere = False
+    """Whether what reads them is not ours, and says nothing of them: the receipt has the version that was there."""
 
     def __init__(self, *, pipeline: str | None = None, timezone: str = "UTC", item: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -323,10 +325,11 @@ def _observed(task: BaseOperator, context: Context, *, resumed: bool = False, wa
     playbook = Playbook.of(task.get_dag(), task.dag_id)
     with (
         living(Life(task, context, _step_of(task, context), resumed, waited)),
-        described(playbook=playbook),
+        described(cast("Mapping[str, Any]", context), playbook=playbook),
         by_own_rules(context),
     ):
         yield
+    forget(cast("Mapping[str, Any]", context))
 
 
 def _step_of(task: BaseOperator, context: Context) -> StepContext:

@@ -13,6 +13,7 @@ from sluicegate.faults.redact import redact_known
 from sluicegate.ledger.receipts import Attempt, Receipt, Status
 from sluicegate.receipts.configuration import configuration_of, digest_of
 from sluicegate.receipts.making import Known, at_beginning, at_end, fault_of, presentable
+from sluicegate.runtime.inputs import inputs_of
 from sluicegate.runtime.journal import in_journal
 from sluicegate.runtime.lifecycle import Deferred, End, Failed, Interrupted, Life, Skipped, Succeeded
 
@@ -37,16 +38,22 @@ class ReceiptObserver:
 
     def began(self, life: Life) -> None:
         receipt = self._begun = _begun(life)
+        if not life.resumed or life.waited:
+            document = {**receipt.document, "inputs": presentable({"inputs": inputs_of(life.task)}, _mask)["inputs"]}
+            receipt = self._begun = replace(receipt, document=document)
         said = _configuration(life)
         if said is not None:
             receipt = self._begun = replace(receipt, configuration=digest_of(said))
 
-        def work(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        def work(connection: psycopg.Connection[tuple[Any, ...]]) -> Mapping[str, Any]:
             from sluicegate.ledger.postgres.receipts import PostgresReceipts
 
-            PostgresReceipts(connection).begin(receipt, said)
+            return PostgresReceipts(connection).begin(receipt, said)
 
-        in_journal(life.journal, "the beginning of the receipt", work)
+        kept = in_journal(life.journal, "the beginning of the receipt", work)
+        if kept is not None and "inputs" not in receipt.document:
+            inputs = replace(receipt, document=kept).inputs or inputs_of(life.task)
+            self._begun = replace(receipt, document={**receipt.document, "inputs": list(inputs)})
 
     def ended(self, life: Life, end: End) -> None:
         begun = self._begun or _begun(life)
@@ -84,19 +91,11 @@ def _ended(begun: Receipt, life: Life, end: End) -> Receipt:
             status = Status.DEFERRED
         case Interrupted():
             status, more = Status.FAILED, {"reason": "it was ended from outside"}
-    document = at_end(_known(life), begun.document, {"inputs": _places(life), **facts}) | more
+    beginning = dict(begun.document)
+    inputs = beginning.pop("inputs", None)
+    document = at_end(_known(life), beginning, {"inputs": inputs or [], **facts}) | more
     now = None if status is Status.DEFERRED else datetime.now(UTC)
     return replace(begun, status=status, ended_at=now, document=presentable(document, _mask))
-
-
-def _places(life: Life) -> list[dict[str, Any]]:
-    """What the step reads, where its facts do not say more."""
-    places: Mapping[Any, tuple[str, ...]] = getattr(life.task, "read_places", dict)()
-    return [
-        {"name": place.dataset, "uri": uris[0]} | ({"uris": list(uris)} if len(uris) > 1 else {})
-        for place, uris in places.items()
-        if uris
-    ]
 
 
 def _known(life: Life) -> Known:

@@ -25,6 +25,8 @@ class Place:
 
     dataset: str
     binding: str = ""
+    connection: str | None = None
+    """The Airflow connection that the dataset itself names."""
 
     def uris(self, rendered: object) -> tuple[str, ...]:
         """Where it is, from the template field after it was rendered."""
@@ -36,7 +38,7 @@ def places(field: object) -> Iterator[Place]:
     """What a template field says before it is rendered; nothing where it has several places without names."""
     for binding, value in field.items() if isinstance(field, Mapping) else [("", field)]:
         if isinstance(value, Location):
-            yield Place(value.dataset, binding)
+            yield Place(value.dataset, binding, value.connection)
         elif isinstance(value, str):
             yield Place(value, binding)
 

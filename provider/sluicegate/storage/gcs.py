@@ -6,7 +6,7 @@ The provider is an extra of this one (`gcs`), and imported at the first `gs://`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,13 +21,16 @@ from sluicegate.storage.uri import Address
 __all__ = ["DEFAULT_CONNECTION", "GcsClient", "GcsObjects", "gcs_client"]
 
 DEFAULT_CONNECTION = "google_cloud_default"
+_HASTY: Mapping[str, Any] = {"timeout": 5, "retry": None}
 
 
 class GcsClient(Protocol):
     """What is used of `google.cloud.storage.Client`; tests bring their own."""
 
     def bucket(self, bucket_name: str) -> Any: ...
-    def list_blobs(self, bucket_or_name: str, *, prefix: str, max_results: int | None = ...) -> Iterable[Any]: ...
+    def list_blobs(
+        self, bucket_or_name: str, *, prefix: str, max_results: int | None = ..., **how: Any
+    ) -> Iterable[Any]: ...
 
 
 def gcs_client(connection: str) -> GcsClient:
@@ -93,6 +96,17 @@ class GcsObjects:
             return
         for relative, blob in self._blobs(address):
             yield relative, int(blob.size or 0)
+
+    def glimpse(self, address: Address) -> Iterator[tuple[str, Part]]:
+        """Path below a folder and the part that each object is, as the listing goes on; of a file, itself."""
+        with faults_of(address.uri):
+            if not address.folder:
+                blob = self.client.bucket(address.bucket).get_blob(address.key, **_HASTY)
+                yield from () if blob is None else [("", _part(address.uri, blob))]
+                return
+            for blob in self.client.list_blobs(address.bucket, prefix=address.key, **_HASTY):
+                relative = blob.name.removeprefix(address.key)
+                yield relative, _part(address.child(relative), blob)
 
     def below(self, address: Address, depth: int | None) -> Iterator[str]:
         """The paths of all objects below a folder that are not empty, `depth` names deep where that is known."""

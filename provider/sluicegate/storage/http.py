@@ -20,7 +20,7 @@ from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError, fault
 from sluicegate.faults.http import LATER
 from sluicegate.graph.glob import Glob
-from sluicegate.storage.credentials import credentials_of
+from sluicegate.storage.credentials import ANONYMOUS, credentials_of
 from sluicegate.storage.part import Part
 from sluicegate.storage.traces import Traces
 from sluicegate.storage.uri import Address
@@ -68,8 +68,9 @@ class WebFiles:
     :param connection: the Airflow connection whose credentials are sent, if any
     """
 
-    def __init__(self, connection: str | None = None, *, web: Web | None = None) -> None:
+    def __init__(self, connection: str | None = None, *, web: Web | None = None, hasty: bool = False) -> None:
         self._connection = connection
+        self._how: dict[str, Any] = {"connect_timeout": 3, "read_timeout": 5, "attempts": 1} if hasty else {}
         self._made = web
         self._kept: dict[tuple[str, str], IO[bytes]] = {}
         """Downloads that were made to know a version, by URI and version: files that are gone with this process."""
@@ -77,7 +78,8 @@ class WebFiles:
     @property
     def _web(self) -> Web:
         if self._made is None:
-            self._made = Web(credentials_of(self._connection)) if self._connection else Web()
+            known = credentials_of(self._connection) if self._connection else ANONYMOUS
+            self._made = Web(known, **self._how)
         return self._made
 
     def list_parts(self, address: Address) -> tuple[Part, ...]:
@@ -107,6 +109,15 @@ class WebFiles:
         if not head.size:
             raise fault("WRONG_USE", f"{shown_url(address.uri)}: the server does not say how long it is")
         yield "", head.size
+
+    def glimpse(self, address: Address) -> Iterator[tuple[str, Part]]:
+        """The file, where the server names its version by itself."""
+        head = self._head(address.uri)
+        if head is None:
+            return
+        if head.etag is None:
+            raise fault("WRONG_USE", f"{shown_url(address.uri)}: the server does not say which version it has")
+        yield "", Part(address.uri, head.size, head.etag, head.modified)
 
     def below(self, address: Address, depth: int | None) -> Iterator[str]:
         raise _no_listing(address)

@@ -63,6 +63,18 @@ class LocalFiles:
             with contextlib.suppress(FileNotFoundError):  # gone since the listing
                 yield name, (address.path / name).stat().st_size
 
+    def glimpse(self, address: Address) -> Iterator[tuple[str, Part]]:
+        """Path below a folder and the part that each file is, with its size and time for a version; of a file, itself.
+
+        None of them is read.
+        """
+        names = self.below(address, None) if address.folder else [""] if address.path.is_file() else []
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # not there, or gone since the listing
+                status = (address.path / name).stat()
+                uri = address.child(name) if name else address.uri
+                yield name, Part(uri, status.st_size, f"{status.st_size}@{status.st_mtime_ns}", _modified(status))
+
     def below(self, address: Address, depth: int | None) -> Iterator[str]:
         """The paths of all files below a folder that are not empty, `depth` names deep where that is known."""
         for place, folders, names in os.walk(address.path):

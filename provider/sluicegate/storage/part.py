@@ -20,7 +20,8 @@ _LISTED = 20
 
 @dataclass(frozen=True)
 class Part:
-    """`version` names the content: S3's ETag without quotes, or the sha256 (hex) of a local file.
+    """`version` names the content: S3's ETag without quotes, or the sha256 (hex) of a local file; of one that was only
+    glimpsed `<size>@<time>`.
 
     `size` is in bytes; `last_modified` is aware.
     """
@@ -59,12 +60,16 @@ def version(parts: Sequence[Part]) -> str:
 def input_of(name: str, uris: Sequence[str], parts: Sequence[Part], rows: int | None = None) -> Mapping[str, Any]:
     """An input as the facts of a step have it, in JSON values: what it is, where, in which version, how much of it.
 
+    `by` is `time` where the version was not found out by what is in the files.
+
     :param name: the dataset's, or the template of its URI: the same in each run
     """
     found: dict[str, Any] = {"name": name, "uri": uris[0] if uris else "", "version": version(parts)}
     if len(uris) > 1:
         found["uris"] = list(uris[:_LISTED])
     found |= {"parts": len(parts), "bytes": sum(part.size for part in parts), "rows": rows}
+    if any("@" in part.version for part in parts):
+        found["by"] = "time"
     if parts:
         found["modified"] = max(part.last_modified for part in parts).isoformat()
     if 1 < len(parts) <= _LISTED:

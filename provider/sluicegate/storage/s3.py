@@ -35,8 +35,10 @@ class S3Client(Protocol):
     def delete_objects(self, *, Bucket: str, Delete: Mapping[str, Any]) -> Mapping[str, Any]: ...  # noqa: N803
 
 
-def s3_client(aws_conn_id: str) -> S3Client:
+def s3_client(aws_conn_id: str, *, hasty: bool = False) -> S3Client:
     """The client of an Airflow connection; what the connection says about retries and timeouts wins.
+
+    :param hasty: gives up after seconds
 
     :raises FaultError: CONNECTION_MISSING for any but `aws_default`, which may come from the environment.
     """
@@ -51,6 +53,8 @@ def s3_client(aws_conn_id: str) -> S3Client:
             raise classify(missing) from missing
     hook: Any = AwsBaseHook(aws_conn_id=aws_conn_id, client_type="s3")
     config = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=10, read_timeout=60)
+    if hasty:
+        config = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=5)
     client: S3Client = hook.get_client_type(config=config.merge(hook.config))
     return client
 
@@ -104,6 +108,15 @@ class S3Objects:
                 return
             for relative, entry in self._entries(address):
                 yield relative, entry["Size"]
+
+    def glimpse(self, address: Address) -> Iterator[tuple[str, Part]]:
+        """Path below a folder and the part that each object is, as the listing goes on; of a file, itself."""
+        with faults_of(address.uri):
+            if not address.folder:
+                yield from (("", part) for part in self.list_parts(address))
+                return
+            for relative, entry in self._entries(address):
+                yield relative, _part(address, relative, entry)
 
     def below(self, address: Address, depth: int | None) -> Iterator[str]:
         """The paths of all objects below a folder that are not empty, `depth` names deep where that is known."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from sluicegate.faults.errors import fault
@@ -29,6 +30,7 @@ class Storage:
     :param connection: the Airflow connection that the dataset itself names: to its web server, or in place of the usual
         one to S3 or Google
     :param success_marker: whether a folder that Spark writes must have its `_SUCCESS` before it is read
+    :param hasty: gives up after seconds where others would try again
     """
 
     def __init__(
@@ -38,10 +40,12 @@ class Storage:
         client: S3Client | None = None,
         connection: str | None = None,
         success_marker: bool = True,
+        hasty: bool = False,
     ) -> None:
         self.aws_conn_id = aws_conn_id
         self.connection = connection
         self.success_marker = success_marker
+        self.hasty = hasty
         self._places: dict[str, Place] = {}
         if client is not None:
             self._places["s3"] = S3Objects(client)
@@ -76,6 +80,21 @@ class Storage:
             for part in found:
                 parts.setdefault(part.uri, part)
         return tuple(parts.values())
+
+    def glimpse(self, uri: str, most: int) -> tuple[Part, ...] | None:
+        """The parts at `uri`, or the files that match it, by no more than a listing: a file of this machine has its
+        size and time for a version. None where there are more than `most` files to be looked at.
+        """
+        place, address = self._at(uri)
+        wanted = Glob(uri) if is_pattern(uri) else None
+        seen = list(islice(place.glimpse(address if wanted is None else _around(wanted, address)), most + 1))
+        if len(seen) > most:
+            return None
+        return tuple(
+            part
+            for name, part in sorted(seen, key=lambda one: one[0])
+            if (part.size and wanted.matches(name) if wanted else not name or is_part(name, part.size))
+        )
 
     def exists(self, uri: str) -> bool:
         """Whether a file is at `uri`, or matches it; for a folder, a part or the marker that it was written whole.
@@ -205,10 +224,10 @@ class Storage:
         if scheme == "file":
             return LocalFiles()
         if scheme == "s3":
-            return S3Objects(s3_client(self.connection or self.aws_conn_id))
+            return S3Objects(s3_client(self.connection or self.aws_conn_id, hasty=self.hasty))
         if scheme == "gs":
             return GcsObjects(gcs_client(self.connection or DEFAULT_CONNECTION))
-        return WebFiles(self.connection)
+        return WebFiles(self.connection, hasty=self.hasty)
 
 
 def _as_lake(place: Place, uri: str) -> LocalFiles | S3Objects:

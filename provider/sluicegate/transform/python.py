@@ -42,6 +42,7 @@ class PythonStepOperator(StepOperator):
 
     template_fields: Sequence[str] = ("reads", "writes", "with_")
     sources = ("reads",)
+    reads_elsewhere = True
 
     def __init__(
         self,

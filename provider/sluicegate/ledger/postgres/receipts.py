@@ -49,6 +49,7 @@ WITH said AS (
 INSERT INTO sluicegate.receipts ({_NAMES}) VALUES ({_ROW})
 ON CONFLICT ({_KEY}) DO UPDATE SET status = excluded.status, ended_at = NULL,
     {_UNLESS_RESUMED}
+RETURNING document
 """  # noqa: S608 - constants of this module
 # By `now()`: no index helps where `clock_timestamp()` is compared with.
 _END = f"""
@@ -116,10 +117,14 @@ class PostgresReceipts:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def begin(self, receipt: Receipt, configuration: Mapping[str, Any] | None) -> None:
-        """Write that a try runs, and keep what its pipeline says, unless that is known."""
+    def begin(self, receipt: Receipt, configuration: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """Write that a try runs, and keep what its pipeline says, unless that is known.
+
+        The document that is kept: of what was deferred, the one that it left.
+        """
         said = None if configuration is None else _json(configuration)
-        self._connection.execute(_BEGIN, _facts(receipt) | {"said": said})
+        row = self._connection.execute(_BEGIN, _facts(receipt) | {"said": said}).fetchone()
+        return dict(row[0]) if row is not None and isinstance(row[0], dict) else {}
 
     def end(self, receipt: Receipt, keep: timedelta) -> None:
         """Complete it, or write it whole where nothing of it was written; forget the oldest beyond `keep`."""
