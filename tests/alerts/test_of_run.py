@@ -72,6 +72,17 @@ def test_a_step_that_never_ended_has_an_alert_once_its_run_has_failed(kept: Any,
     assert "or nothing" in alert["written"][0]
 
 
+def test_the_receipt_of_a_killed_step_says_so(kept: Any, http: Http) -> None:
+    begin("load")
+    begin("other", status=Status.SUCCEEDED)
+    run_fails()
+    rows = kept.rows(
+        "SELECT step, status, document -> 'fault' ->> 'code', ended_at FROM sluicegate.receipts ORDER BY 1"
+    )
+    assert [row[:3] for row in rows] == [("load", "failed", "WORKER_LOST"), ("other", "succeeded", None)]
+    assert rows[0][3] is not None
+
+
 def test_a_step_that_is_killed_again_after_a_clear_is_said_again(kept: Any, http: Http) -> None:
     begin("load")
     run_fails()

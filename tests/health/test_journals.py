@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -68,9 +69,16 @@ def alert(journal: psycopg.Connection[Any], sent: Alert, *, age: timedelta = HOU
 
 
 def receipt(
-    journal: psycopg.Connection[Any], run_id: str, status: str, *, number: int = 1, code: str | None = None
+    journal: psycopg.Connection[Any],
+    run_id: str,
+    status: str,
+    *,
+    number: int = 1,
+    code: str | None = None,
+    cleared: int = 0,
 ) -> None:
-    fault = {} if code is None else {"fault": {"code": code, "class": "data", "detail": "bad"}}
+    fault: dict[str, Any] = {} if code is None else {"fault": {"code": code, "class": "data", "detail": "bad"}}
+    fault |= {"trigger": {"type": "scheduled"} | ({"cleared": cleared} if cleared else {})}
     journal.execute(
         "INSERT INTO sluicegate.receipts (pipeline, run_id, step, map_index, try_number, status, started_at, ended_at,"
         " window_start, window_end, version, document)"
@@ -185,6 +193,35 @@ def test_a_run_that_failed_without_an_alert_is_found_once(journal: psycopg.Conne
     assert (found.alert.tries, found.channel) == (2, None)
 
 
+def test_what_fails_after_a_clear_without_an_alert_is_found_again(journal: psycopg.Connection[Any]) -> None:
+    receipt(journal, "lost", "failed", code="SCHEMA_MISMATCH")
+    alert(journal, Alert("orders", CATALOGUE["SCHEMA_MISMATCH"], run_id="lost"), at=NOW)
+    assert unalerted(journal) == []
+    receipt(journal, "lost", "failed", number=2, code="SCHEMA_MISMATCH", cleared=1)
+    (found,) = unalerted(journal)
+    assert (found.alert.round, found.alert.tries) == (1, 2)
+    journal.execute("UPDATE sluicegate.alerts SET round = 1")
+    assert unalerted(journal) == []
+
+
+def test_a_try_that_was_killed_is_closed_and_alerted_by_the_watch(
+    journal: psycopg.Connection[Any], warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", warehouse.connection)
+    monkeypatch.setattr("sluicegate.health.own_airflow.OwnAirflow", lambda: SimpleNamespace(
+        count=lambda *_: 1, states=lambda *_: {"killed": {"load": "failed"}, "alive": {"load": "running"}}
+    ))  # fmt: skip
+    (tmp_path / "orders.yaml").write_text(ORDERS)
+    for run_id in ("killed", "alive"):
+        receipt(journal, run_id, "running")
+    assert watch(tmp_path).value["killed"] == ["orders.load"]
+    found = dict(journal.execute("SELECT run_id, status FROM sluicegate.receipts").fetchall())
+    assert found == {"killed": "failed", "alive": "running"}
+    journal.execute("UPDATE sluicegate.receipts SET ended_at = ended_at - interval '10 minutes'")
+    (unsent,) = unalerted(journal)
+    assert (unsent.alert.code, unsent.alert.run_id) == ("WORKER_LOST", "killed")
+
+
 def test_an_alert_that_is_sent_again_is_the_same_alert(journal: psycopg.Connection[Any]) -> None:
     late = late_alert("orders", WINDOW, HOUR, owner="sales")
     failed = Alert("orders", CATALOGUE["SCHEMA_MISMATCH"], detail="bad", step="load", run_id="r", window=WINDOW,
@@ -198,9 +235,26 @@ def test_an_alert_that_is_sent_again_is_the_same_alert(journal: psycopg.Connecti
         assert again[before.dedupe_key].as_dict() == before.as_dict()
 
 
-def test_what_is_a_day_old_is_not_sent_any_more(journal: psycopg.Connection[Any]) -> None:
-    alert(journal, replace(late_alert("orders", WINDOW, HOUR), at=NOW - 25 * HOUR))
-    assert undelivered(journal) == []
+def owed(journal: psycopg.Connection[Any]) -> tuple[int, int]:
+    """What the watch would send again, and what health shows as not delivered."""
+    return len(undelivered(journal)), sum(each.count for each in read_facts(journal, "warehouse").alerts)
+
+
+def test_what_the_watch_sends_again_is_what_health_shows(journal: psycopg.Connection[Any]) -> None:
+    for age in (71 * HOUR, 73 * HOUR):
+        alert(journal, replace(late_alert("orders", Window(NOW - age, NOW), HOUR), at=NOW - age))
+    assert owed(journal) == (1, 1)
+
+
+def test_an_alert_of_what_has_succeeded_since_is_not_sent_any_more(journal: psycopg.Connection[Any]) -> None:
+    failed = Alert("orders", CATALOGUE["SCHEMA_MISMATCH"], step="load", run_id="r", at=NOW - 3 * HOUR)
+    alert(journal, failed)
+    receipt(journal, "r", "failed", code="SCHEMA_MISMATCH")
+    receipt(journal, "other", "succeeded")
+    assert owed(journal) == (1, 1)
+    receipt(journal, "r", "succeeded", number=2)
+    journal.execute("UPDATE sluicegate.receipts SET started_at = started_at + interval '1 second' WHERE try_number = 2")
+    assert owed(journal) == (0, 0)
 
 
 def test_the_watch_sends_again_what_a_channel_did_not_take_and_then_has_nothing_to_send(

@@ -85,6 +85,27 @@ def test_it_is_late_only_while_no_run_has_brought_newer_data(
     assert asyncio.run(late(context=context, **SAID)) == said
 
 
+@pytest.mark.parametrize(("made_ago", "seconds"), [(timedelta(), 3600), (timedelta(hours=2, minutes=1), None)])
+def test_a_run_that_was_made_after_its_deadline_has_an_hour(
+    monkeypatch: pytest.MonkeyPatch, made_ago: timedelta, seconds: int | None
+) -> None:
+    now, pauses = datetime.now(UTC), list[float]()
+
+    async def sleep(pause: float) -> None:
+        pauses.append(pause)
+
+    run = {
+        "dag_run_id": "scheduled__x", "run_type": "scheduled", "queued_at": (now - made_ago).isoformat(),
+        "data_interval_start": (now - 8 * HOUR).isoformat(), "data_interval_end": (now - 4 * HOUR).isoformat(),
+    }  # fmt: skip
+    fake = FakeAirflow("running", 0)
+    for name in ("get_dagrun_state", "get_dr_count"):
+        monkeypatch.setattr(RuntimeTaskInstance, name, staticmethod(getattr(fake, name)))
+    monkeypatch.setattr("sluicegate.health.late.asyncio.sleep", sleep)
+    assert asyncio.run(late(context={"dag_run": run}, **SAID | {"cron": None})) == "late"
+    assert pauses == ([] if seconds is None else [pytest.approx(seconds, abs=60)])
+
+
 def test_channels_that_hang_hold_up_nothing_else_in_the_triggerer(
     context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

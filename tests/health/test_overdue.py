@@ -27,6 +27,7 @@ class FakeAirflow:
     paused: bool | None = False
     calls: int = 0
     ended: datetime | None = None
+    began: datetime | None = None
 
     def is_paused(self, dag_id: str) -> bool | None:
         self.calls += 1
@@ -41,7 +42,7 @@ class FakeAirflow:
 
     def last(self, dag_id: str, before: datetime, state: str | None = None) -> LastRun | None:
         found = [date for date, each in self.runs.items() if date < before and state in (None, each)]
-        return LastRun(f"scheduled__{max(found):%Y-%m-%d}", max(found), self.ended) if found else None
+        return LastRun(f"scheduled__{max(found):%Y-%m-%d}", max(found), self.ended, self.began) if found else None
 
 
 def pipeline(tmp_path: Path, text: str) -> Pipeline:
@@ -84,6 +85,16 @@ DUE = TODAY - DAY  # its 30 hours were over today at six
 def test_what_is_overdue(tmp_path: Path, text: str, airflow: FakeAirflow, kind: Kind | None) -> None:
     found = overdue(pipeline(tmp_path, text), airflow, NOW, PATIENCE)
     assert (found.kind if found else None) == kind
+
+
+@pytest.mark.parametrize(
+    ("began", "is_late"), [(NOW - 50 * MINUTE, False), (NOW - 70 * MINUTE, True), (DUE + DAY, True), (None, True)]
+)
+def test_a_run_that_has_begun_when_its_data_was_late_has_an_hour(
+    tmp_path: Path, began: datetime | None, is_late: bool
+) -> None:
+    airflow = FakeAirflow({DUE - 9 * DAY: "success", DUE: "running"}, began=began)
+    assert (overdue(pipeline(tmp_path, PROMISED), airflow, NOW, PATIENCE) is not None) == is_late
 
 
 def test_one_that_is_well_costs_one_call(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.alerts.context import airflow_address, masked, playbook_address, round_of, run_address
@@ -16,6 +17,7 @@ from sluicegate.alerts.message import Alert
 from sluicegate.alerts.written import what_was_written
 from sluicegate.faults import FaultError, fault
 from sluicegate.faults.section import Playbook
+from sluicegate.ledger.killed import closed, lost_worker
 from sluicegate.ledger.receipts import Receipt, Status
 from sluicegate.runtime.journal import in_journal, journal_from
 from sluicegate.runtime.operator import run_window
@@ -59,6 +61,7 @@ def alerts_of_run(context: Context, *, pipeline: str, owner: str = "") -> Iterat
     while lost and time.monotonic() < until:
         time.sleep(min(1.0, SETTLES_WITHIN))
         lost = _lost(journal_from(context), pipeline, str(context["run_id"]))
+    _close(journal_from(context), lost)
     for receipt in lost:
         yield replace(_alert(receipt, context.get("dag"), owner), round=round_of(context))
 
@@ -74,6 +77,19 @@ def _lost(journal: str | None, pipeline: str, run_id: str) -> list[Receipt]:
     receipts = in_journal(journal, "which steps were killed", work) or ()
     last = {(each.attempt.step, each.attempt.map_index): each for each in sorted(receipts, key=lambda one: one.attempt)}
     return [receipt for receipt in last.values() if receipt.status is Status.RUNNING]
+
+
+def _close(journal: str | None, lost: Sequence[Receipt]) -> None:
+    """Say so in their receipts: the watch alerts what is there as failed, should this process die now."""
+
+    def work(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        from sluicegate.ledger.postgres.receipts import PostgresReceipts
+
+        for each in lost:
+            PostgresReceipts(connection).close(closed(each, datetime.now(UTC), lost_worker(each)))
+
+    if lost:
+        in_journal(journal, "that steps were killed", work)
 
 
 def _alert_of_all(context: Context, error: FaultError, pipeline: str, owner: str) -> Alert:
@@ -103,9 +119,7 @@ def _heartbeat() -> float:
 
 def _alert(receipt: Receipt, dag: Any, owner: str) -> Alert:
     attempt, document = receipt.attempt, receipt.document
-    worker: Mapping[str, Any] = document.get("worker") or {}
-    place = f"its process {worker.get('pid')} on {worker.get('host')}" if worker else "its process"
-    error = fault("WORKER_LOST", f"{place} was killed, most likely by the system for its memory")
+    error = lost_worker(receipt)
     kind = str(document.get("operator") or "").rpartition(".")[2]
     return Alert(
         attempt.pipeline,

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 
 from sluicegate.graph.window import Window
 
-__all__ = ["is_historic", "late_from"]
+__all__ = ["is_historic", "late_from", "time_until"]
+
+_LONGEST = timedelta(hours=1)
 
 
 def late_from(
@@ -39,3 +41,16 @@ def is_historic(window: Window, fresh_within: timedelta, now: datetime, end: dat
     if end is not None and following >= end:
         return False
     return following + fresh_within <= now
+
+
+def time_until(window: Window, fresh_within: timedelta, made: datetime | None) -> datetime | None:
+    """Until when no channel is alerted of a run that was made when its data was late already, as the first one of a
+    pipeline that is new or was paused. None for a run that was made in time, or of which that is not known.
+
+    It has as long as any other run has from its window's end to its deadline, an hour at most: where the scheduler was
+    away, that is how much later the alert comes.
+    """
+    due = window.start + fresh_within
+    if made is None or made <= due:
+        return None
+    return made + min(max(due - window.end, timedelta()), _LONGEST)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sluicegate.alerts.claims import TAKEN_OVER_AFTER
 from sluicegate.faults.redact import redact
 from sluicegate.health.facts import AlertFacts, CircuitFacts, FailureFacts, JournalFacts, LetterFacts, LoadFacts
+from sluicegate.health.unsent import STILL_OWED
 from sluicegate.health.usual import MOST
 from sluicegate.runtime.journal import bounded
 
@@ -50,13 +51,12 @@ _CIRCUITS = """
 SELECT name, state, until, concat_ws(': ', last_fault, last_detail) FROM sluicegate.circuits
 WHERE state <> 'closed' AND (until IS NULL OR until > clock_timestamp() - interval '1 day') ORDER BY name"""
 """One that has been due for a day is needed by no task: the next one that does finds out how it is."""
-_ALERTS = """
-SELECT pipeline, channel, count(*), min(claimed_at), (array_agg(reason ORDER BY claimed_at DESC))[1]
-FROM sluicegate.alerts
-WHERE sent_at IS NULL AND claimed_at < clock_timestamp() - %s * interval '1 second'
-  AND claimed_at > clock_timestamp() - interval '3 days'
-GROUP BY 1, 2 ORDER BY 1, 2"""
-"""A claim that is younger may still lead to a message; an alert that is older than three days is out of date."""
+_ALERTS = f"""
+SELECT pipeline, channel, count(*), min((message ->> 'at')::timestamptz),
+       (array_agg(reason ORDER BY claimed_at DESC))[1]
+FROM sluicegate.alerts AS a WHERE {STILL_OWED}
+GROUP BY 1, 2 ORDER BY 1, 2"""  # noqa: S608 - a constant
+"""What the watch sends again, and no more. A claim that is younger may still lead to a message."""
 
 
 def read_journal(connection_id: str) -> JournalFacts:

@@ -49,6 +49,9 @@ async def late(context: Mapping[str, Any] | None = None, **said: Any) -> str:
     :param said: what the factory wrote about the pipeline
     """
     try:
+        if (pause := _pause(dict(context or {}), said, datetime.now(UTC))) > 0:
+            log.info("The run of %s was made after its deadline: looked at again in %d s", said.get("pipeline"), pause)
+            await asyncio.sleep(pause)
         return await asyncio.get_running_loop().run_in_executor(_threads(), _late, dict(context or {}), said)
     except Exception:
         log.exception("No channel was alerted that %s is late", said.get("pipeline"))
@@ -59,6 +62,17 @@ async def late(context: Mapping[str, Any] | None = None, **said: Any) -> str:
 def _threads() -> ThreadPoolExecutor:
     """Threads of its own: a channel that hangs must not hold up what waits in the same triggerer."""
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="late")
+
+
+def _pause(context: Mapping[str, Any], said: Mapping[str, Any], now: datetime) -> float:
+    """Seconds that a run has which was made after its deadline."""
+    from sluicegate.health.freshness import time_until
+
+    run = context["dag_run"]
+    made = _moment(str(run["queued_at"])) if run.get("queued_at") else None
+    deadline = _deadline(run, said)
+    until = time_until(deadline.window, deadline.fresh_within, made)
+    return 0.0 if until is None or verdict(deadline, now) else (until - now).total_seconds()
 
 
 def _late(context: Mapping[str, Any], said: Mapping[str, Any]) -> str:

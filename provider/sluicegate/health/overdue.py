@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sluicegate.graph.window import Window, endless, windows
+from sluicegate.health.freshness import time_until
 from sluicegate.health.own_airflow import Airflow, LastRun
 from sluicegate.pipeline.keys.model import Pipeline
 
@@ -62,7 +63,18 @@ def overdue(pipeline: Pipeline, airflow: Airflow, now: datetime, patience: timed
     if airflow.is_paused(name):
         return _paused(pipeline, airflow, due)
     is_first = not airflow.count(name, None, _ENDED) and bool(airflow.count(name, None, _ACTIVE))
-    return None if is_first else Overdue(pipeline, Kind.LATE, due, airflow.last(name, due.start))
+    if is_first or _was_made_late(pipeline, airflow, due, now):
+        return None
+    return Overdue(pipeline, Kind.LATE, due, airflow.last(name, due.start))
+
+
+def _was_made_late(pipeline: Pipeline, airflow: Airflow, due: Window, now: datetime) -> bool:
+    """Whether the newest run is one that still has time, as it has begun when its data was late already."""
+    newest = airflow.last(pipeline.name, now)
+    if newest is None or newest.ended is not None or newest.began is None:
+        return False
+    until = time_until(due, pipeline.fresh_within or timedelta(), newest.began)
+    return until is not None and now < until
 
 
 def _due(pipeline: Pipeline, now: datetime, patience: timedelta) -> Window | None:

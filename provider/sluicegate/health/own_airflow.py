@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time import task_runner
@@ -24,6 +24,7 @@ class LastRun:
     run_id: str
     date: datetime | None
     ended: datetime | None = None
+    began: datetime | None = None
 
 
 class Airflow(Protocol):
@@ -57,8 +58,13 @@ class OwnAirflow:
             states=None if states is None else list(states),
         )
 
+    def states(
+        self, dag_id: str, run_ids: Collection[str], task_ids: Collection[str]
+    ) -> Mapping[str, Mapping[str, Any]]:
+        return RuntimeTaskInstance.get_task_states(dag_id, task_ids=list(task_ids), run_ids=list(run_ids))
+
     def last(self, dag_id: str, before: datetime, state: str | None = None) -> LastRun | None:
         asked = GetPreviousDagRun(dag_id=dag_id, logical_date=before, state=state)
         answer = task_runner.SUPERVISOR_COMMS.send(asked)
         run = getattr(answer, "dag_run", None)
-        return None if run is None else LastRun(run.run_id, run.logical_date, run.end_date)
+        return None if run is None else LastRun(run.run_id, run.logical_date, run.end_date, run.start_date)

@@ -16,7 +16,7 @@ from sluicegate.pipeline.keys.alerts import Severity
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["Unsent", "unalerted", "undelivered"]
+__all__ = ["STILL_OWED", "Unsent", "unalerted", "undelivered"]
 
 _MOST = 50
 """Alerts of one look: what sends them has little time."""
@@ -27,14 +27,27 @@ FROM (SELECT DISTINCT ON (pipeline, run_id, step, map_index) *
       ORDER BY pipeline, run_id, step, map_index, try_number DESC) AS newest
 WHERE status = 'failed' AND json_typeof(document -> 'fault') = 'object'
   AND ended_at BETWEEN clock_timestamp() - interval '1 day' AND clock_timestamp() - %s * interval '1 second'
-  AND NOT EXISTS (SELECT FROM sluicegate.alerts AS a WHERE a.pipeline = newest.pipeline AND a.run_id = newest.run_id)
+  AND NOT EXISTS (SELECT FROM sluicegate.alerts AS a WHERE a.pipeline = newest.pipeline AND a.run_id = newest.run_id
+                  AND a.round >= coalesce((newest.document -> 'trigger' ->> 'cleared')::int, 0))
 ORDER BY ended_at LIMIT %s"""
-"""Of a step that a person ended the receipt has no fault."""
-_UNDELIVERED = """
-SELECT dedupe_key, round, channel, message FROM sluicegate.alerts
-WHERE sent_at IS NULL AND claimed_at < clock_timestamp() - %s * interval '1 second'
-  AND (message ->> 'at')::timestamptz > clock_timestamp() - interval '1 day'
-ORDER BY claimed_at LIMIT %s"""
+"""Of a step that a person ended the receipt has no fault. What was alerted before a clear says nothing of what failed
+after it.
+"""
+STILL_OWED = """
+a.sent_at IS NULL AND a.claimed_at < clock_timestamp() - %s * interval '1 second'
+  AND (a.message ->> 'at')::timestamptz > clock_timestamp() - interval '3 days'
+  AND NOT (EXISTS (SELECT FROM sluicegate.receipts AS r WHERE (r.pipeline, r.run_id) = (a.pipeline, a.run_id)
+                   AND r.status = 'succeeded' AND r.started_at > (a.message ->> 'at')::timestamptz)
+           AND NOT EXISTS (SELECT FROM (SELECT DISTINCT ON (step, map_index) status FROM sluicegate.receipts AS r
+                                        WHERE (r.pipeline, r.run_id) = (a.pipeline, a.run_id)
+                                        ORDER BY step, map_index, started_at DESC) AS newest
+                           WHERE status NOT IN ('succeeded', 'skipped')))"""
+"""What a channel has not taken and is to have. An alert that is older says nothing of how things are now; nor does one
+of a run whose failed steps have succeeded since.
+"""
+_UNDELIVERED = f"""
+SELECT dedupe_key, round, channel, message FROM sluicegate.alerts AS a WHERE {STILL_OWED}
+ORDER BY claimed_at LIMIT %s"""  # noqa: S608 - constants of this module
 
 
 @dataclass(frozen=True)
@@ -57,14 +70,15 @@ def unalerted(connection: psycopg.Connection[tuple[Any, ...]]) -> list[Unsent]:
         alert = Alert(
             pipeline, _fault(said), detail=str(said.get("detail") or ""), step=step, run_id=run_id, map_index=index,
             window=Window(start, end) if start is not None and end is not None else None, tries=number,
+            round=int((document.get("trigger") or {}).get("cleared") or 0),
         )  # fmt: skip
         found.setdefault((pipeline, run_id), Unsent(alert))
     return list(found.values())
 
 
 def undelivered(connection: psycopg.Connection[tuple[Any, ...]]) -> list[Unsent]:
-    """The alerts of the last day that a channel did not take, the oldest first."""
-    if not _has(connection, "alerts"):
+    """The alerts that a channel did not take and is still to have, the oldest first."""
+    if not _has(connection, "receipts", "alerts"):
         return []
     rows = connection.execute(_UNDELIVERED, (TAKEN_OVER_AFTER, _MOST)).fetchall()
     return [Unsent(_again(key, number, message), channel) for key, number, channel, message in rows]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sluicegate.alerts.message import Alert
     from sluicegate.health.overdue import Overdue
     from sluicegate.health.unsent import Unsent
+    from sluicegate.ledger.receipts import Receipt
     from sluicegate.pipeline.keys.alerts import Channel
     from sluicegate.pipeline.keys.model import Pipeline
 
@@ -34,7 +35,8 @@ class WatchOperator(StepOperator):
     an alert, or whose tasks wait for a circuit that stays open; and sends again what a channel did not take.
 
     Each of them once: what has been sent is in the journal of the pipeline. Returns `{"pipelines", "overdue":
-    [{"pipeline", "kind", "window"}], "unalerted": [run ids], "sent_again": [dedupe keys], "circuits": [names]}`.
+    [{"pipeline", "kind", "window"}], "killed": [steps], "unalerted": [run ids], "sent_again": [dedupe keys],
+    "circuits": [names]}`. A try that was killed has its end in its receipt from then on.
 
     :param root: the dags root; that of the pipeline which has this step unless given
     :param patience: how long a run may be missing before that is reported, and how long a file may be new
@@ -57,6 +59,7 @@ class WatchOperator(StepOperator):
         for each in late:
             self._report(each, step)
         journals = sorted({name for each in pipelines.values() if (name := journal_of(each)) is not None})
+        killed = [each for name in journals for each in self._killed(name, pipelines, step)]
         failed = [each for name in journals for each in self._send(name, unalerted, pipelines, step)]
         again = [each for name in journals for each in self._send(name, undelivered, pipelines, step)]
         circuits = [each for name in journals for each in self._circuits(name, pipelines, step)]
@@ -67,11 +70,13 @@ class WatchOperator(StepOperator):
             "overdue": [
                 {"pipeline": each.pipeline.name, "kind": str(each.kind), "window": str(each.window)} for each in late
             ],
+            "killed": [f"{each.attempt.pipeline}.{each.attempt.name}" for each in killed],
             "unalerted": [each.run_id for each in failed],
             "sent_again": [each.dedupe_key for each in again],
             "circuits": circuits,
         }
         found = f"{len(late)} overdue, {len(failed)} failed without an alert, {len(again)} alerts sent again"
+        found += f", {len(killed)} tries were killed" if killed else ""
         found += f", {len(circuits)} circuits stay open" if circuits else ""
         return StepResult(value, f"{len(pipelines)} pipelines watched: {found}")
 
@@ -112,6 +117,17 @@ class WatchOperator(StepOperator):
         self.log.warning("%s is %s for %s", found.pipeline.name, found.kind, found.window)
         if not step.dry_run:
             send(alert_of(found), found.pipeline.alerts, journal_of(found.pipeline))
+
+    def _killed(self, journal: str, pipelines: Mapping[str, Pipeline], step: StepContext) -> list[Receipt]:
+        """Close the receipts of tries whose processes were killed."""
+        from sluicegate.health.killed import close_killed
+        from sluicegate.health.own_airflow import OwnAirflow
+
+        try:
+            return [] if step.dry_run else close_killed(journal, pipelines.keys(), OwnAirflow())
+        except Exception as error:
+            self.log.warning("Which tries were killed is not known: %s", error)
+            return []
 
     def _circuits(self, journal: str, pipelines: Mapping[str, Pipeline], step: StepContext) -> list[str]:
         """Report those that have been open for longer than `patience`; their names."""

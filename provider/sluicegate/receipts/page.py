@@ -74,6 +74,8 @@ def _trigger_words(run: RunReceipt) -> str:
     trigger = run.latest.part("trigger")
     words = [str(trigger["type"])] if trigger.get("type") else []
     words += [f"by {trigger['by']}"] if trigger.get("by") else []
+    if cleared := trigger.get("cleared"):
+        words.append("cleared once" if cleared == 1 else f"cleared {cleared:,} times")
     plans = sorted({str(plan) for one in run.receipts if (plan := one.part("trigger").get("recovery"))})
     return ", ".join([*words, *(f"again by the recovery {plan}" for plan in plans)])
 

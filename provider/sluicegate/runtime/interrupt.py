@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from sluicegate.ledger.killed import FROM_OUTSIDE
 from sluicegate.ledger.receipts import Status
 from sluicegate.runtime.journal import in_journal
 from sluicegate.runtime.lifecycle import End, Life
@@ -26,7 +27,7 @@ _SETTLED = frozenset({"failed", "success", "skipped", "upstream_failed", "remove
 _NOTE = """
 UPDATE sluicegate.receipts
 SET status = %(failed)s, ended_at = clock_timestamp(),
-    document = (document::jsonb - 'fault' || '{"reason": "it was ended from outside"}')::json
+    document = (document::jsonb - 'fault' || jsonb_build_object('reason', %(reason)s::text))::json
 WHERE (pipeline, run_id, step, map_index, try_number)
     = (%(pipeline)s, %(run_id)s, %(step)s, %(map_index)s, %(try_number)s) AND status = ANY(%(not_done)s)
 """
@@ -90,6 +91,7 @@ def _note(life: Life) -> None:
     facts = {
         "pipeline": step.pipeline, "run_id": step.run_id, "step": step.step, "map_index": step.map_index,
         "try_number": step.try_number, "failed": Status.FAILED.value, "not_done": _NOT_DONE,
+        "reason": FROM_OUTSIDE,
     }  # fmt: skip
 
     def work(connection: psycopg.Connection[tuple[Any, ...]]) -> int:

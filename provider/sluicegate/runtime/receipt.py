@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.faults.redact import redact_known
+from sluicegate.ledger.killed import FROM_OUTSIDE
 from sluicegate.ledger.receipts import Attempt, Receipt, Status
 from sluicegate.receipts.configuration import configuration_of, digest_of
 from sluicegate.receipts.making import Known, at_beginning, at_end, fault_of, presentable
@@ -90,7 +91,7 @@ def _ended(begun: Receipt, life: Life, end: End) -> Receipt:
         case Deferred():
             status = Status.DEFERRED
         case Interrupted():
-            status, more = Status.FAILED, {"reason": "it was ended from outside"}
+            status, more = Status.FAILED, {"reason": FROM_OUTSIDE}
     beginning = dict(begun.document)
     inputs = beginning.pop("inputs", None)
     document = at_end(_known(life), beginning, {"inputs": inputs or [], **facts}) | more
@@ -122,6 +123,8 @@ def _trigger(life: Life) -> dict[str, Any]:
     kind, who = getattr(run, "run_type", None), getattr(run, "triggering_user_name", None)
     found: dict[str, Any] = {"type": str(getattr(kind, "value", kind)) if kind is not None else None}
     found |= {"by": who} if who else {}
+    cleared = getattr(run, "clear_number", None)
+    found |= {"cleared": int(cleared)} if cleared else {}
     return found | ({"recovery": life.step.recovery} if life.step.recovery else {})
 
 

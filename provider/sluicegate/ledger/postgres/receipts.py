@@ -96,6 +96,19 @@ _RUN = f"""
 SELECT {_NAMES} FROM sluicegate.receipts WHERE pipeline = %s AND run_id = %s
 ORDER BY started_at, step, map_index, try_number
 """  # noqa: S608
+_OPEN = f"""
+SELECT {_NAMES} FROM (
+    SELECT DISTINCT ON (pipeline, run_id, step, map_index) {_NAMES} FROM sluicegate.receipts
+    WHERE started_at > now() - interval '7 days'
+    ORDER BY pipeline, run_id, step, map_index, try_number DESC, started_at DESC) AS newest
+WHERE status IN ('running', 'deferred') AND started_at < clock_timestamp() - %s
+ORDER BY started_at LIMIT %s
+"""  # noqa: S608
+_CLOSE = f"""
+UPDATE sluicegate.receipts SET status = %(status)s, ended_at = %(ended_at)s, document = %(document)s::json
+WHERE ({_KEY}) = (%(pipeline)s, %(run_id)s, %(step)s, %(map_index)s, %(try_number)s)
+  AND started_at = %(started_at)s AND status IN ('running', 'deferred')
+"""  # noqa: S608
 _THERE = "SELECT to_regclass('sluicegate.receipts') IS NOT NULL"
 _SAID = "SELECT document FROM sluicegate.configurations WHERE digest = %s"
 
@@ -129,6 +142,14 @@ class PostgresReceipts:
     def end(self, receipt: Receipt, keep: timedelta) -> None:
         """Complete it, or write it whole where nothing of it was written; forget the oldest beyond `keep`."""
         self._connection.execute(_END, _facts(receipt) | {"keep": keep})
+
+    def open(self, older: timedelta, most: int) -> Sequence[Receipt]:
+        """The last tries of the last days that began `older` ago or earlier and have not ended, the oldest first."""
+        return [_receipt(row) for row in self._connection.execute(_OPEN, (older, most))]
+
+    def close(self, receipt: Receipt) -> None:
+        """Write how a try ended that has not written so itself."""
+        self._connection.execute(_CLOSE, _facts(receipt))
 
     def runs(self, chosen: Chosen, most: int, skip: int = 0) -> Sequence[Sequence[Receipt]]:
         """The latest runs first, each with its receipts; of their documents only what a list shows."""
