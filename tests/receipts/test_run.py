@@ -15,7 +15,7 @@ def test_a_try_that_another_one_followed_did_not_end() -> None:
     found = run(receipt(status=Status.RUNNING), receipt(try_number=2))
     assert [one.status for one in found.instances[0].tries] == [Status.LOST, Status.SUCCEEDED]
     assert found.status is Status.SUCCEEDED
-    assert any("began at 2026-01-02 00:01:00 and did not end" in line for line in page_of(found))
+    assert any("began at 2026-01-02 00:01:00 UTC and did not end" in line for line in page_of(found))
 
 
 def test_a_try_without_an_end_and_without_another_is_running() -> None:

@@ -49,9 +49,9 @@ class Shop:
     def write(self, text: str) -> None:
         (self.dags / "orders.yaml").write_text(text.replace("FOLDER", str(self.folder)))
 
-    def day(self, number: int, rows: list[list[object]]) -> str:
+    def day(self, number: int, rows: list[list[object]], hour: int = 6) -> str:
         """Load a day; the id of its run."""
-        start = datetime(2026, 1, number, 6, tzinfo=UTC)
+        start = datetime(2026, 1, number, hour, tzinfo=UTC)
         lines = "\n".join(",".join(map(str, row)) for row in [["id", "n"], *rows])
         (self.folder / f"{start:%Y-%m-%d}.csv").write_text(lines + "\n")
         file = self.dags / "orders.yaml"
@@ -89,8 +89,8 @@ def test_a_list_has_the_latest_first_and_is_narrowed(shop: Shop) -> None:
     one = shop.day(1, [[1, 1], [2, 50]])
     two = shop.day(2, [[3, 1], [4, 50], [5, 60]])
     assert [line.split("\t")[1:4] for line in shop.run("list").splitlines()] == [
-        [two, "failed: load_orders TOO_MANY_DEAD_LETTERS", "2026-01-02 06:00 to 2026-01-03 06:00"],
-        [one, "succeeded", "2026-01-01 06:00 to 2026-01-02 06:00"],
+        [two, "failed: load_orders TOO_MANY_DEAD_LETTERS", "2026-01-02 06:00 to 2026-01-03 06:00 UTC"],
+        [one, "succeeded", "2026-01-01 06:00 to 2026-01-02 06:00 UTC"],
     ]
     found = {
         words: [run["run_id"] for run in json.loads(shop.run("list", "--json", *words))]
@@ -101,6 +101,22 @@ def test_a_list_has_the_latest_first_and_is_narrowed(shop: Shop) -> None:
     }  # fmt: skip
     assert list(found.values()) == [[two, one], [two], [one], [two], [], []]
     assert "expected one of running" in shop.run("list", "--status", "sad", code=2)
+
+
+def test_a_day_is_one_of_the_pipeline_s_time_zone_unless_another_one_is_asked_for(shop: Shop) -> None:
+    shop.write(PIPELINE.replace("start: 2026-01-01}", "start: 2026-01-01, timezone: Asia/Tokyo}"))
+    run = shop.day(1, [[1, 1]], hour=20)  # the second of January in Tokyo
+    assert shop.run("list").split("\t")[3] == "2026-01-02 05:00 to 2026-01-03 05:00 JST"
+    assert shop.run("list", "--timezone", "UTC").split("\t")[3] == "2026-01-01 20:00 to 2026-01-02 20:00 UTC"
+    for options in (["2026-01-02"], ["2026-01-01", "--timezone", "UTC"]):
+        assert json.loads(shop.run("show", *options, "--json"))["run_id"] == run
+        assert run in shop.run("list", "--window", *options)
+    shop.run("show", "2026-01-01", code=2)
+    assert "No run matches" in shop.run("list", "--window", "2026-01-01")
+    assert "window      2026-01-02 05:00 to 2026-01-03 05:00 JST" in shop.run("show", "latest")
+    assert "(2026-01-02 05:00 to 2026-01-03 05:00 JST)" in shop.run("diff", "latest", "latest")
+    assert "--window takes two" in shop.run("list", "--since", "2026-01-01..2026-01-02", code=2)
+    assert "expected the IANA name" in shop.run("list", "--timezone", "Mars", code=2)
 
 
 def test_show_says_what_made_a_run(shop: Shop) -> None:

@@ -11,7 +11,8 @@ from sluicegate.cli.console import console
 from sluicegate.cli.dead_letters_options import Place, with_options
 from sluicegate.cli.faulting import failing_faults
 from sluicegate.cli.places import wrong_use
-from sluicegate.cli.runs_options import PipelineOption, find_run, open_journal
+from sluicegate.cli.runs_options import PipelineOption, ZoneOption, find_run, known_zone, open_journal
+from sluicegate.graph.cron import zone
 
 __all__ = ["diff"]
 
@@ -22,6 +23,7 @@ def diff(
     before: Annotated[str, typer.Argument(metavar="A", help="A run: its id or a part of it, a day, or `latest`.")],
     after: Annotated[str, typer.Argument(metavar="B", help="Another one, to which A is compared.")],
     pipeline: PipelineOption = None,
+    timezone: ZoneOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers and the reasons as JSON.")] = False,
     place: Place,
 ) -> None:
@@ -35,7 +37,9 @@ def diff(
     command = "runs diff"
     with failing_faults():
         with open_journal(command, place, pipeline) as receipts:
-            runs = [find_run(command, receipts, said, pipeline) for said in (before, after)]
+            runs = [
+                find_run(command, receipts, said, pipeline, known_zone(command, timezone)) for said in (before, after)
+            ]
         if len(names := sorted({run.pipeline for run in runs})) > 1:
             wrong_use(command, f"the runs are of {' and '.join(names)}: runs of one pipeline are compared, say -p")
         found = difference(*runs)
@@ -47,7 +51,7 @@ def diff(
         else:
             out = console()
             for name, run in zip("AB", runs, strict=True):
-                window = "" if run.window is None else f" ({window_words(run.window)})"
+                window = "" if run.window is None else f" ({window_words(run.window, zone(timezone or run.timezone))})"
                 out.print(f"{name}  {run.pipeline}  {run.run_id}{window}")
             for line in ("", *found.numbers) if found.numbers else ():
                 out.print(line)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sluicegate.cli.console import console
-from sluicegate.cli.dead_letters_options import Place, window_of, with_options
+from sluicegate.cli.dead_letters_options import Place, with_options
 from sluicegate.cli.faulting import failing_faults
 from sluicegate.cli.places import wrong_use
-from sluicegate.cli.runs_options import PipelineOption, find_run, open_journal
+from sluicegate.cli.runs_options import PipelineOption, ZoneOption, find_run, known_zone, open_journal, span_of
+from sluicegate.graph.cron import zone
 
 if TYPE_CHECKING:
     from sluicegate.ledger.postgres.receipts import Chosen, PostgresReceipts
@@ -31,10 +32,11 @@ def list_runs(
     *,
     pipeline: PipelineOption = None,
     status: Annotated[str | None, typer.Option(help="Only those: running, succeeded, skipped or failed.")] = None,
-    since: Annotated[str | None, typer.Option(help="Only those that began then or later, in UTC: 2026-01-01.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only those that began then or later: 2026-01-01.")] = None,
     window: Annotated[
         str | None, typer.Option(help="Only those whose window begins in it: 2026-01-01..2026-01-07, or one day.")
     ] = None,
+    timezone: ZoneOption = None,
     limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 means all.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print them as a JSON array.")] = False,
     place: Place,
@@ -46,14 +48,28 @@ def list_runs(
     with failing_faults():
         if status is not None and status not in _STATUSES:
             wrong_use(command, f"--status {status!r}: expected one of {', '.join(_STATUSES)}")
-        begin, end = (None, None) if window is None else window_of(window)
-        chosen = Chosen(pipeline, None, begin, end, None if since is None else _moment(command, since))
+        known_zone(command, timezone)
+        if since is not None and ".." in since:
+            wrong_use(command, f"--since {since!r}: expected one day or time; --window takes two")
+        of_window = None if window is None else span_of(command, "--window", window)
+        of_start = None if since is None else replace(span_of(command, "--since", since), end=None)
+        begin, end = of_window.wide if of_window else (None, None)
+        chosen = Chosen(pipeline, None, begin, end, of_start.wide[0] if of_start else None)
+
+        def wanted(run: RunReceipt) -> bool:
+            own = timezone or run.timezone
+            return (
+                (status is None or run.status == status)
+                and (of_window is None or (run.window is not None and of_window.holds(run.window.start, own)))
+                and (of_start is None or of_start.holds(run.started_at, own))
+            )
+
         with open_journal(command, place, pipeline) as receipts:
-            runs = _each(receipts, chosen, status, limit or None)
+            runs = _each(receipts, chosen, wanted, limit or None, status is not None)
             if as_json:
                 typer.echo(json.dumps([_row(run) for run in runs], indent=1, ensure_ascii=False))
             else:
-                _print(runs)
+                _print(runs, timezone)
 
 
 @with_options
@@ -61,6 +77,7 @@ def show(
     *,
     run: RunArgument,
     pipeline: PipelineOption = None,
+    timezone: ZoneOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all that is known of it, as JSON.")] = False,
     place: Place,
 ) -> None:
@@ -70,28 +87,32 @@ def show(
 
     command = "runs show"
     with failing_faults(), open_journal(command, place, pipeline) as receipts:
-        found = find_run(command, receipts, run, pipeline)
+        found = find_run(command, receipts, run, pipeline, known_zone(command, timezone))
         if as_json:
             typer.echo(json.dumps(summary(found), indent=1, ensure_ascii=False))
             return
         out = console()
-        for line in page_of(found):
+        for line in page_of(found, timezone):
             out.print(line)
 
 
 def _each(
-    receipts: PostgresReceipts | None, chosen: Chosen, status: str | None, limit: int | None
+    receipts: PostgresReceipts | None,
+    chosen: Chosen,
+    wanted: Callable[[RunReceipt], bool],
+    limit: int | None,
+    few: bool,
 ) -> Iterator[RunReceipt]:
     from sluicegate.receipts.run import RunReceipt
 
     # Each page counts all runs: where most are left out, few pages are read.
-    most = _PAGE if status is None else 20 * _PAGE
+    most = 20 * _PAGE if few else _PAGE
     skip = count = 0
     while receipts is not None and count != limit:
         page = receipts.runs(chosen, most, skip)
         for some in page:
             run = RunReceipt(tuple(some))
-            if (status is None or run.status == status) and count != limit:
+            if wanted(run) and count != limit:
                 count += 1
                 yield run
         if len(page) < most:
@@ -106,6 +127,7 @@ def _row(run: RunReceipt) -> dict[str, Any]:
         "run_id": run.run_id,
         "status": str(run.status),
         "window": None if window is None else {"start": window.start.isoformat(), "end": window.end.isoformat()},
+        "timezone": run.timezone,
         "started_at": run.started_at.isoformat(),
         "ended_at": None if run.ended_at is None else run.ended_at.isoformat(),
         "counts": dict(run.counts),
@@ -113,7 +135,7 @@ def _row(run: RunReceipt) -> dict[str, Any]:
     }
 
 
-def _print(runs: Iterable[RunReceipt]) -> None:
+def _print(runs: Iterable[RunReceipt], timezone: str | None) -> None:
     """A table on a terminal, tabs between values elsewhere."""
     from rich.table import Table
     from rich.text import Text
@@ -125,9 +147,10 @@ def _print(runs: Iterable[RunReceipt]) -> None:
     count = 0
     for count, run in enumerate(runs, 1):  # noqa: B007 - whether there was one
         took = "" if run.ended_at is None else seconds_words((run.ended_at - run.started_at).total_seconds())
+        place = zone(timezone or run.timezone)
         row = (
-            run.pipeline, run.run_id, status_words(run), "" if run.window is None else window_words(run.window),
-            moment(run.started_at), took, count_words(run.counts),
+            run.pipeline, run.run_id, status_words(run), "" if run.window is None else window_words(run.window, place),
+            moment(run.started_at, place), took, count_words(run.counts),
         )  # fmt: skip
         if out.is_terminal:
             table.add_row(*map(Text, row))
@@ -137,11 +160,3 @@ def _print(runs: Iterable[RunReceipt]) -> None:
         out.print(table)
     if not count:
         typer.echo("No run matches.", err=True)
-
-
-def _moment(command: str, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        wrong_use(command, f"--since {text!r}: expected a day or a time, such as 2026-01-01 or 2026-01-01T06:00")
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
+from sluicegate.graph.cron import zone
 from sluicegate.graph.window import Window
 from sluicegate.ledger.receipts import Receipt, Status
 from sluicegate.receipts.inputs import size_words
@@ -19,10 +20,14 @@ _MOST_INSTANCES = 20
 _NAMED = 5
 
 
-def page_of(run: RunReceipt) -> Iterator[str]:
-    """What code, configuration and input made the run, then each step."""
+def page_of(run: RunReceipt, timezone: str | None = None) -> Iterator[str]:
+    """What code, configuration and input made the run, then each step.
+
+    :param timezone: in which times are shown; that of the pipeline unless given
+    """
+    place = zone(timezone or run.timezone)
     yield f"{run.pipeline}  {run.run_id}"
-    for name, words in _head(run):
+    for name, words in _head(run, place):
         if words:
             yield f"  {name:<11} {words}"
     for step in run.steps.values():
@@ -33,7 +38,7 @@ def page_of(run: RunReceipt) -> Iterator[str]:
             shown = tuple(one for one in shown if one.last.status is not Status.SUCCEEDED)
         for instance in shown[:_MOST_INSTANCES]:
             yield ""
-            yield from _instance(instance)
+            yield from _instance(instance, place)
         if more := shown[_MOST_INSTANCES:]:
             yield ""
             yield f"  {step.name}  {len(more):,} more that did not succeed: --json has them"
@@ -42,13 +47,13 @@ def page_of(run: RunReceipt) -> Iterator[str]:
         yield f"  not begun: {', '.join(run.not_begun)}"
 
 
-def _head(run: RunReceipt) -> Iterator[tuple[str, str]]:
+def _head(run: RunReceipt, place: tzinfo) -> Iterator[tuple[str, str]]:
     document = run.latest.document
     yield "status", status_words(run)
-    yield "window", "" if run.window is None else window_words(run.window)
+    yield "window", "" if run.window is None else window_words(run.window, place)
     end = run.ended_at
-    took = "" if end is None else f" to {moment(end)}, {seconds_words((end - run.started_at).total_seconds())}"
-    yield "ran", f"{moment(run.started_at)}{took}"
+    took = "" if end is None else f" to {moment(end, place)}, {seconds_words((end - run.started_at).total_seconds())}"
+    yield "ran", f"{moment(run.started_at, place)}{took}"
     yield "triggered", _trigger_words(run)
     yield "code", _code_words(run.latest.part("code"))
     yield "pipeline", _file_words(run)
@@ -101,17 +106,17 @@ def _file_words(run: RunReceipt) -> str:
     return ", ".join(words)
 
 
-def _instance(instance: Instance) -> Iterator[str]:
+def _instance(instance: Instance, place: tzinfo) -> Iterator[str]:
     last = instance.last
     tries = f" at try {last.attempt.try_number}" if last.attempt.try_number > 1 else ""
     took = "" if last.seconds is None else f" after {seconds_words(last.seconds)}"
     yield f"  {instance.name}  {last.status}{tries}{took}{_dashed(count_words(last.counts))}"
     for one in instance.tries[:-1]:
-        yield f"    {f'try {one.attempt.try_number}':<8} {_try_words(one)}"
+        yield f"    {f'try {one.attempt.try_number}':<8} {_try_words(one, place)}"
     if last.part("fault") or last.document.get("reason"):
         yield f"    {'why':<8} {_fault_words(last)}"
     for source in last.inputs:
-        yield f"    {'read':<8} {_source_words(source)}"
+        yield f"    {'read':<8} {_source_words(source, place)}"
     yield from (f"    {name:<8} {words}" for name, words in _facts(last.facts) if words)
     if omitted := last.document.get("omitted"):
         yield f"    {'omitted':<8} {', '.join(map(str, omitted))}"
@@ -132,9 +137,9 @@ def _facts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "loaded", f"already, by {facts['loaded_by']}"
 
 
-def _try_words(one: Receipt) -> str:
+def _try_words(one: Receipt, place: tzinfo) -> str:
     if one.status is Status.LOST:
-        return f"began at {moment(one.started_at)} and did not end"
+        return f"began at {moment(one.started_at, place)} and did not end"
     took = "" if one.seconds is None else f" after {seconds_words(one.seconds)}"
     fault = _fault_words(one)
     return f"{one.status}{took}{f': {fault}' if fault else ''}"
@@ -145,7 +150,7 @@ def _fault_words(one: Receipt) -> str:
     return f"{fault.get('code')}: {fault.get('detail')}" if fault else str(one.document.get("reason") or "")
 
 
-def _source_words(source: Mapping[str, Any]) -> str:
+def _source_words(source: Mapping[str, Any], place: tzinfo) -> str:
     words = [str(source.get("uri"))]
     if source.get("rows") is not None:
         words.append(f"{source['rows']:,} records")
@@ -154,7 +159,7 @@ def _source_words(source: Mapping[str, Any]) -> str:
     if (source.get("parts") or 0) > 1:
         words.append(f"{source['parts']:,} files")
     if source.get("by") == "time":
-        words.append(f"written {moment(datetime.fromisoformat(str(source.get('modified'))))}")
+        words.append(f"written {moment(datetime.fromisoformat(str(source['modified'])), place)}")
     elif source.get("version"):
         words.append(f"version {str(source['version'])[:12]}")
     name = source.get("name")
@@ -177,15 +182,17 @@ def seconds_words(seconds: float) -> str:
     return f"{hours}h{minutes}m" if hours else f"{minutes}m{rest}s"
 
 
-def moment(value: datetime) -> str:
-    """In UTC, to the second."""
-    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+def moment(value: datetime, place: tzinfo) -> str:
+    """To the second, with the zone: `2026-01-01 06:00:00 UTC`."""
+    return value.astimezone(place).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
-def window_words(window: Window) -> str:
-    """`2026-01-01 00:00 to 2026-01-02 00:00` in UTC."""
-    start, end = (one.astimezone(UTC).strftime("%Y-%m-%d %H:%M") for one in (window.start, window.end))
-    return start if start == end else f"{start} to {end}"
+def window_words(window: Window, place: tzinfo) -> str:
+    """`2026-01-01 00:00 to 2026-01-02 00:00 CET`."""
+    start, end = (one.astimezone(place) for one in (window.start, window.end))
+    last = f"{end:%Y-%m-%d %H:%M %Z}"
+    first = f"{start:%Y-%m-%d %H:%M}" if start.tzname() == end.tzname() else f"{start:%Y-%m-%d %H:%M %Z}"
+    return last if start == end else f"{first} to {last}"
 
 
 def _pairs(values: Mapping[str, Any], between: str = "=") -> str:

@@ -116,6 +116,11 @@ class RunReceipt:
     def window(self) -> Window | None:
         return self.receipts[0].window
 
+    @cached_property
+    def timezone(self) -> str:
+        """The IANA name of the time zone in which the pipeline has its days."""
+        return str(self.receipts[0].document.get("timezone") or "UTC")
+
     @property
     def started_at(self) -> datetime:
         return min(one.started_at for one in self.receipts)
@@ -161,6 +166,7 @@ def summary(run: RunReceipt) -> dict[str, Any]:
         "run_id": run.run_id,
         "status": str(run.status),
         "window": None if window is None else {"start": window.start.isoformat(), "end": window.end.isoformat()},
+        "timezone": run.timezone,
         "started_at": run.started_at.isoformat(),
         "ended_at": None if run.ended_at is None else run.ended_at.isoformat(),
         **{name: latest.get(name) for name in ("trigger", "dry_run", "force", "params", "code", "packages")},

@@ -73,7 +73,7 @@ class ReceiptObserver:
 def _begun(life: Life) -> Receipt:
     step = life.step
     attempt = Attempt(step.pipeline, step.run_id, step.step, step.map_index, step.try_number)
-    document = presentable(at_beginning(_known(life)), _mask)
+    document = presentable(at_beginning(_known(life)), _mask) | {"timezone": str(step.window.start.tzinfo)}
     return Receipt(attempt, Status.RUNNING, datetime.now(UTC), window=step.window, document=document)
 
 

@@ -81,7 +81,7 @@ _CHOSEN = """
 _LISTED = (
     "json_build_object('facts', json_build_object('counts', document->'facts'->'counts', "
     "'dead_letters', document->'facts'->'dead_letters'), 'fault', document->'fault', "
-    "'dry_run', document->'dry_run', 'trigger', document->'trigger')"
+    "'dry_run', document->'dry_run', 'trigger', document->'trigger', 'timezone', document->'timezone')"
 )
 _RUNS = f"""
 WITH found AS (
