@@ -136,6 +136,24 @@ def test_words_that_postgres_does_not_store_are_counted_all_the_same(kept: Any) 
     assert state(kept) == "open"
 
 
+@pytest.mark.parametrize(
+    "words", ['connection to server at "127.0.0.1", port 1 failed', "server closed the connection"]
+)
+def test_of_two_databases_the_one_that_is_away_is_counted(kept: Any, monkeypatch: Any, words: str) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP", "postgres://me@127.0.0.1:1/shop")
+    monkeypatch.setenv("AIRFLOW_CONN_STOCK", kept.connection)
+
+    class Both(Asking):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.stock_conn_id = "stock"
+
+    for _ in range(2):
+        with pytest.raises(FaultError):
+            one(lambda: (_ for _ in ()).throw(fault("WAREHOUSE_UNREACHABLE", words)), as_step(Both)).execute()
+    assert kept.rows("SELECT name, state FROM sluicegate.circuits") == [("connection:shop", "open")]
+
+
 def test_a_probe_that_fails_opens_it_again(kept: Any) -> None:
     down()
     pause_is_over(kept)

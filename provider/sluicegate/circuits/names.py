@@ -8,7 +8,7 @@ from itertools import islice
 
 from sluicegate.faults.errors import FaultError
 
-__all__ = ["circuits_of", "concerned", "places_in"]
+__all__ = ["circuits_of", "concerned", "may_be_of_several", "places_in"]
 
 _PLACE = re.compile(r"(table|iceberg|s3|gs|https?)://(?:[^/\s@]*@)?([^/\s?#]+)")
 _MOST = 200
@@ -59,9 +59,7 @@ def concerned(names: Iterable[str], error: FaultError, *, foreign: bool = False)
     """
     if error.code in _OF_AWS:
         return _only(names, "aws:")
-    if error.code == "WAREHOUSE_UNREACHABLE":
-        return _only(names, "connection:")
-    if error.code == "WAREHOUSE_BUSY" and str(error.facts.get("sqlstate", "")).startswith(_NO_MORE_SESSIONS):
+    if may_be_of_several(error):
         return _only(names, "connection:")
     if error.code in _OF_SERVERS:
         for _, host in places_in([error.facts.get("uri")]):
@@ -69,6 +67,12 @@ def concerned(names: Iterable[str], error: FaultError, *, foreign: bool = False)
         servers = ("host:", "connection:") if foreign else ("host:",)
         return _only(names, *servers) if error.code != "TIMED_OUT" else ()
     return ()
+
+
+def may_be_of_several(error: FaultError) -> bool:
+    """Whether it is about a database as a whole: which one has to be found out where a step needs several."""
+    busy = error.code == "WAREHOUSE_BUSY" and str(error.facts.get("sqlstate", "")).startswith(_NO_MORE_SESSIONS)
+    return busy or error.code == "WAREHOUSE_UNREACHABLE"
 
 
 def _only(names: Iterable[str], *prefixes: str) -> tuple[str, ...]:

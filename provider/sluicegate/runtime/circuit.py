@@ -6,15 +6,16 @@ Where the journal cannot be reached nothing is known, and every task is let thro
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import TaskDeferred
 
+from sluicegate.circuits.addresses import Address, answering, named_in
 from sluicegate.circuits.breaker import Settings, State, Wait
-from sluicegate.circuits.names import circuits_of, concerned
+from sluicegate.circuits.names import circuits_of, concerned, may_be_of_several
 from sluicegate.runtime.journal import in_journal
 from sluicegate.telemetry.events import emit
 from sluicegate.telemetry.metrics import count
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
     from sluicegate.circuits.store import Change
+    from sluicegate.faults.errors import FaultError
     from sluicegate.runtime.lifecycle import End, Life
 
     Connection = psycopg.Connection[tuple[Any, ...]]
@@ -32,6 +34,11 @@ __all__ = ["AFTER_CIRCUIT", "CircuitGate", "circuit_settings", "circuits_of_task
 
 AFTER_CIRCUIT = "after_circuit"
 """The method by which Airflow resumes a task whose circuit has let it through: its work begins."""
+
+
+_PORTS: Mapping[str, int] = {
+    "postgres": 5432, "postgresql": 5432, "redshift": 5439, "mysql": 3306, "mssql": 1433, "oracle": 1521,
+}  # fmt: skip
 
 
 class CircuitGate:
@@ -66,6 +73,10 @@ class CircuitGate:
         if not self._names or self._put_off or isinstance(end, Deferred):
             return
         names, who, settings = self._names, _who(life), circuit_settings()
+        foreign = not hasattr(life.task, "circuits")
+        about: tuple[str, ...] = ()
+        if isinstance(end, Failed):
+            about = concerned(names, end.error, foreign=foreign) or _of_several(names, end.error)
 
         def work(connection: Connection) -> list[Change]:
             from sluicegate.circuits.store import count_failure, count_success, release
@@ -73,8 +84,7 @@ class CircuitGate:
             if isinstance(end, Succeeded):
                 return count_success(connection, names)
             changes: list[Change] = []
-            foreign = not hasattr(life.task, "circuits")
-            if isinstance(end, Failed) and (about := concerned(names, end.error, foreign=foreign)):
+            if isinstance(end, Failed) and about:
                 changes = count_failure(connection, about, who, life.step.pipeline, end.error, settings)
             release(connection, names, who)
             return changes
@@ -93,6 +103,30 @@ class CircuitGate:
         emit("circuit.waited", line, level="warning", circuit=circuit.name, seconds=round(wait.seconds, 1))
         trigger = CircuitTrigger(journal=life.journal or "", names=self._names, who=who, seconds=wait.seconds)
         raise TaskDeferred(trigger=trigger, method_name=AFTER_CIRCUIT)
+
+
+def _of_several(names: Sequence[str], error: FaultError) -> tuple[str, ...]:
+    """Of several databases that a step needs, those that could not be reached."""
+    if not may_be_of_several(error):
+        return ()
+    addresses = {name: found for name in names if name.startswith("connection:") and (found := _address(name))}
+    if len(addresses) < 2:
+        return ()
+    if named := named_in(error.detail, addresses):
+        return named
+    return tuple(sorted(addresses.keys() - answering(addresses))) if error.code == "WAREHOUSE_UNREACHABLE" else ()
+
+
+def _address(name: str) -> Address | None:
+    """Where the database of a circuit is, if its Airflow connection says that."""
+    from airflow.sdk import BaseHook
+
+    try:
+        connection = BaseHook.get_connection(name.partition(":")[2])
+    except Exception:
+        return None
+    port = connection.port or _PORTS.get(str(connection.conn_type))
+    return (connection.host, port) if connection.host and port else None
 
 
 def circuits_of_task(task: BaseOperator, *, needs_aws: bool = False) -> tuple[str, ...]:
