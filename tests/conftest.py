@@ -58,16 +58,17 @@ _SYSTEM = (
     "pipeline/test_mutations.py", "receipts/test_receipts_of_steps.py", "receipts/test_runs_command.py",
     "recovery/test_apply_crash.py", "recovery/test_night", "recovery/test_schedules.py", "samples/",
     "sources/test_api.py", "sources/test_killed.py", "sources/test_operator.py", "sources/test_sql.py",
-    "storage/test_s3.py", "storage/test_unfinished.py", "targets/iceberg/", "targets/parquet/", "targets/redshift/",
+    "storage/test_s3.py", "storage/test_unfinished.py", "targets/iceberg/", "targets/on_cluster/", "targets/parquet/",
+    "targets/redshift/",
     "testing/test_fixtures.py", "testing/test_pipelines.py", "transform/",
 )  # fmt: skip
-_ONE_STACK = ("samples/", "airflow/", "recovery/test_night")
+_ONE_STACK = ("samples/", "airflow/", "recovery/test_night", "targets/on_cluster/")
 _OWN_STACK = "airflow/test_readme.py"
 _LONGEST_FIRST = (
     "samples/", "airflow/", "recovery/test_night", "airflow34/test_importer.py", _OWN_STACK, "local/test_stack.py",
     "load/test_crash_matrix.py", "load/test_dead_letters_command.py", "load/test_replay_model.py",
     "checks/test_spark.py", "load/test_on_cluster.py", "load/test_cluster_pipeline.py", "load/test_memory.py",
-    "load/test_crash.py", "emr/test_operator.py", "emr/test_crash.py",
+    "targets/on_cluster/", "load/test_crash.py", "emr/test_operator.py", "emr/test_crash.py",
     "local/test_aws_spark.py",
 )  # fmt: skip
 """Groups in the order in which workers take them: what takes long must not begin last. All others follow."""

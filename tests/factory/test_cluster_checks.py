@@ -18,11 +18,12 @@ datasets:
 steps:
   make:
     {make}
-  load_orders: {{load: orders, into: table://w/orders, check_on: cluster, columns: {{{columns}}}{more}}}
+  load_orders: {{load: orders, into: "{into}", check_on: cluster, columns: {{{columns}}}{more}}}
 """
 USUAL = {
     "uri": "s3://lake/orders/{{ ds }}/",
     "form": "parquet",
+    "into": "table://w/orders",
     "make": "{spark: job.py, writes: {out: orders}, cluster: {release: emr-7.13.0, instances: {primary: m7g.xlarge}}}",
     "columns": "id: bigint, amount: {type: double, between: [0, 10]}",
     "more": ", key: id",
@@ -59,6 +60,8 @@ def test_the_spark_step_gets_what_the_load_asks_for(tmp_path: Path) -> None:
         ({"more": ", key: id, scope: {id: 1}"}, "{id: 1}", "`scope` differs from run to run"),
         ({"more": ", key: id, delete_when: {id: 1}"}, "{id: 1}", "delete_when"),
         ({"more": ", key: id, skip_bad_files: true"}, "true", "skip_bad_files"),
+        ({"more": ", key: id, copy_from: s3", "uri": "file:///lake/orders/"}, "s3", "copies from S3 alone"),
+        ({"more": ", key: id, copy_from: s3", "into": "s3://lake/copy/"}, "s3", "a table of Postgres"),
         ({"columns": "id: uuid"}, "uuid", "no column on a cluster is uuid"),
         ({"columns": "id: numeric"}, "numeric", "38 digits"),
         ({"columns": "id: {type: date, zone: Europe/Berlin}"}, "Europe/Berlin", "carried out by a worker alone"),
@@ -78,7 +81,7 @@ def test_the_spark_step_gets_what_the_load_asks_for(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_it_is_refused_where_it_is_said(tmp_path: Path, changes: dict[str, str], at: str, words: str) -> None:
     diagnostics, _ = together(tmp_path, **changes)
-    found = [one for one in diagnostics if one.message.startswith("`check_on: cluster`")]
+    found = [one for one in diagnostics if one.message.startswith(("`check_on: cluster`", "`copy_from: s3`"))]
     assert any(
         words in one.message and one.is_error and one.source[one.column - 1 :].startswith(at) for one in found
     ), [one.message for one in diagnostics]

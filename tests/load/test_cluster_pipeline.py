@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from sluicegate.testing.step import StepInstance
 from sluicegate.testing.supervisor import Run
 from sluicegate.testing.warehouse import Warehouse
 from tests.emr.conftest import fire
+from tests.targets.on_cluster.aws_s3 import make_extension
 
 WINDOW = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))
 JOB = """
@@ -48,12 +50,14 @@ steps:
     load: orders
     into: table://warehouse/orders
     check_on: cluster
+    copy_from: s3
     key: id
     columns: &contract
       id: bigint
       amount: {type: "numeric(12,2)", between: [0, 249]}
       at: {type: timestamptz, required: true}
       code: {type: varchar(6), matches: "^code [0-5]$"}
+      kind: text
     checks: [{expect_table_row_count_to_be_between: {min_value: 500}}]
     dead_letters: {max: 20%}
   by_worker: {load: orders, into: table://warehouse/others, key: id, columns: *contract, dead_letters: {max: 20%}}
@@ -100,11 +104,16 @@ def pipeline(tmp_path: Path, warehouse: Warehouse, monkeypatch: pytest.MonkeyPat
         s3 = ScratchS3(Objects(aws.root), aws.endpoint_url)
         monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", s3.connection)
         monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", warehouse.connection)
+        make_extension(warehouse.conninfo, tmp_path / "s3")
         (tmp_path / "dags").mkdir()
         yield Pipeline(tmp_path / "dags")
 
 
-def test_a_pipeline_checks_on_its_cluster_and_loads_what_passed(pipeline: Pipeline, warehouse: Warehouse) -> None:
+def test_a_pipeline_checks_on_its_cluster_and_loads_what_passed(
+    pipeline: Pipeline, warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its server copies that from S3."""
+    caplog.set_level(logging.INFO, "sluicegate.load")
     done = pipeline.execute("make")
     assert [step["name"] for step in done["steps"]] == ["job.py", "check.py"]
     assert pipeline.execute("make")["cluster_id"] == done["cluster_id"]  # A retry goes on with it.
@@ -112,6 +121,7 @@ def test_a_pipeline_checks_on_its_cluster_and_loads_what_passed(pipeline: Pipeli
     assert (report["status"], report["read"], report["reasons"]) == (
         "loaded", 1000, {"between:amount": 3, "matches:code": 142},
     )  # fmt: skip
+    assert f"{report['inserted']} records were copied by the server" in caplog.text
     by_worker = pipeline.execute("by_worker")
     assert {**by_worker, "target": "", "seconds": 0} == {**report, "target": "", "seconds": 0}
     tables = [warehouse.rows(f"SELECT * FROM {table} ORDER BY id") for table in ("orders", "others")]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sluicegate.faults import FaultError
 from sluicegate.ledger.entries import DeadLetter, Origin, dead_letter_id
 from sluicegate.load.operator import LoadOperator
 from sluicegate.load.request import LoadRequest, request_of
@@ -30,6 +31,15 @@ steps:
     dead_letters: {max: 3}
     on_schema_change: add_columns
 """
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [({}, "say `check_on: cluster` too"), ({"check_on": "cluster", "batch_rows": 5}, "copies all records at once")],
+)
+def test_a_server_copies_only_what_a_cluster_has_checked_and_all_of_it(words: dict[str, Any], why: str) -> None:
+    with pytest.raises(FaultError, match=why):
+        LoadRequest(sources=("s3://lake/orders/",), table="t", copy_from="s3", **words)
 
 
 def test_the_step_of_a_pipeline_and_its_operator_make_the_same_request(tmp_path: Path) -> None:

@@ -42,14 +42,18 @@ def plan_of(
     *,
     key: Sequence[str] = (),
     newest_by: str | None = None,
+    window_by: str | None = None,
     partitions: bool = True,
+    text: bool = False,
 ) -> str:
     """The plan of a contract, as JSON.
 
     :param columns: those that have a type in it; `passed/` gets all others as they are
     :param rules: what is asked of the records, and of those that pass
     :param key: of several records with one key, the newest by `newest_by` is in `passed/`
+    :param window_by: of this column, the report says from when to when its values are
     :param partitions: whether folders such as `day=2026-01-01/` are columns
+    :param text: whether what passes is also written as a COPY of Postgres reads it
     :raises FaultError: CHECK_BROKEN when a rule makes no sense, or only Great Expectations can carry it out.
     """
     known = {name: checked(name, column, lost=True) for name, column in columns.items()}
@@ -79,7 +83,7 @@ def plan_of(
     ]  # fmt: skip
     plan = {
         "version": _VERSION, "columns": made, "rows": rows, "table": table, "key": list(key), "newest_by": newest_by,
-        "partitions": partitions,
+        "window_by": window_by, "partitions": partitions, "text": text,
     }  # fmt: skip
     return json.dumps(plan, ensure_ascii=False, indent=1)
 

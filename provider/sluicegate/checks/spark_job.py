@@ -4,8 +4,9 @@ Its file is the whole program: it is uploaded as it is (with the functions that 
 nothing but pyspark. `spark-submit spark_job.py --plan .. --source .. --to ..`
 
 Below `--to` it writes `passed/`, `replaced/` (records that pass, and of which there is a newer one with their key),
-`rejected/`, `same_key/` (of those in `passed/` the ones that have the key of a rejected one) and, last, `report.json`.
-A run begins by removing what an earlier one has left there.
+`rejected/`, `same_key/` (of those in `passed/` the ones that have the key of a rejected one), where it is asked for
+`text/` (the records of `passed/` for a COPY of Postgres) and, last, `report.json`. A run begins by removing what an
+earlier one has left there.
 """
 
 from __future__ import annotations
@@ -238,7 +239,9 @@ def run(spark: Any, plan: Plan, source: str, to: str) -> Plan:
         passed.join(dead, plan["key"], "left_semi").selectExpr(*map(quoted, passed.columns)).write.mode(
             "overwrite"
         ).parquet(to + "same_key/")
-    written = {name: [[at, size] for at, size, _ in listed(spark, f"{to}{name}/")] for name in (*FOLDERS, "same_key")}
+    if plan["text"] and (lines := as_lines(passed, plan["key"] or [PART, LINE])) is not None:
+        lines.write.mode("overwrite").text(to + "text/", lineSep="\n")
+    written = {name: [[at, size] for at, size, _ in listed(spark, f"{to}{name}/")] for name in (*FOLDERS, *OTHERS)}
     rows = {name: spark.read.parquet(f"{to}{name}/").count() if written[name] else 0 for name in FOLDERS}
     if all_read != sum(rows.values()):
         raise SystemExit(f"{all_read} records were read, and written were {rows}: the folder was changed meanwhile")
@@ -254,11 +257,15 @@ def run(spark: Any, plan: Plan, source: str, to: str) -> Plan:
         "table": verdicts(passed, plan["table"]),
         "columns": {field.name: field.dataType.simpleString() for field in passed.schema.fields},
         "texts": texts(passed),
+        "far": far(passed),
+        "ends": ends(passed, plan["window_by"]),
         "blanks": blanks(split, plan["key"]),
     }
 
 
 FOLDERS = ("passed", "replaced", "rejected")
+OTHERS = ("same_key", "text")
+"""Folders with records that are in one of the others too."""
 
 
 def nothing(plan: Plan) -> Plan:
@@ -266,14 +273,43 @@ def nothing(plan: Plan) -> Plan:
     return {
         "read": 0,
         **dict.fromkeys(FOLDERS, 0),
-        "written": {name: [] for name in (*FOLDERS, "same_key")},
+        "written": {name: [] for name in (*FOLDERS, *OTHERS)},
         "columns": {},
         "texts": {},
+        "far": [],
+        "ends": None,
         "blanks": [],
         "rules": [{"rule": rule["name"], "judged": 0, "bad": 0, "holds": True} for rule in plan["rows"]],
         "reasons": {},
         "table": [],
     }
+
+
+COPIED = ("string", "boolean", "date", "timestamp", "timestamp_ntz", *NUMBERS)
+ESCAPED = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+
+def as_lines(frame: Any, order: list[str]) -> Any:
+    """The records as lines for a COPY of Postgres, in its text format; None where a column is of no type for that."""
+    kinds = [(field.name, field.dataType.simpleString()) for field in frame.schema.fields]
+    kinds = [(quoted(name), kind) for name, kind in kinds if name not in (PART, LINE)]
+    if not all(base(kind) in COPIED for _, kind in kinds):
+        return None
+    values = ", ".join(f"coalesce({copied(name, kind)}, {literal(NULL)})" for name, kind in kinds)
+    return frame.orderBy(*map(quoted, order)).selectExpr(f"concat_ws({literal(TAB)}, {values}) AS value")
+
+
+TAB, NULL = "\t", "\\N"
+
+
+def copied(value: str, kind: str) -> str:
+    """SQL of a value as Postgres reads it, whatever its settings are."""
+    text = f"CAST({value} AS STRING)"
+    if kind == "string":
+        for character, escaped in ESCAPED.items():
+            text = f"replace({text}, {literal(character)}, {literal(escaped)})"
+        return text
+    return f"concat({text}, '+00')" if kind == "timestamp" else text
 
 
 def texts(frame: Any) -> Plan:
@@ -285,6 +321,28 @@ def texts(frame: Any) -> Plan:
     asked += [f"max(instr({quoted(name)}, chr(0)) > 0) AS n{at}" for at, name in enumerate(names)]
     row = frame.selectExpr(*asked).first()
     return {name: [row[f"b{at}"] or 0, bool(row[f"n{at}"])] for at, name in enumerate(names)}
+
+
+def far(frame: Any) -> list[str]:
+    """The columns with a moment in a year that loads set aside: below 100, or of five digits."""
+    names = [field.name for field in frame.schema.fields if field.dataType.simpleString() in MOMENTS]
+    if not names:
+        return []
+    asked = (f"max(year({quoted(name)}) NOT BETWEEN 100 AND 9999) AS f{at}" for at, name in enumerate(names))
+    row = frame.selectExpr(*asked).first()
+    return [name for at, name in enumerate(names) if row[f"f{at}"]]
+
+
+def ends(frame: Any, column: str | None) -> Any:
+    """The first and the last value of the column by which records belong to a window, as texts, and how many have none;
+    None without records.
+    """
+    if column is None or column not in frame.columns:
+        return None
+    name = quoted(column)
+    asked = (f"CAST(min({name}) AS STRING)", f"CAST(max({name}) AS STRING)", f"count_if({name} IS NULL)", "count(*)")
+    first, last, missing, records = frame.selectExpr(*asked).first()
+    return [first, last, missing] if records else None
 
 
 def blanks(frame: Any, key: list[str]) -> list[str]:
@@ -364,7 +422,7 @@ def begin(spark: Any) -> None:
 
 def carry_out(spark: Any, plan: str, source: str, to: str) -> Plan:
     """Remove what an earlier run has left at `to`, write all anew, and the report last; returns that."""
-    for name in ("report.json", *FOLDERS, "same_key"):
+    for name in ("report.json", *FOLDERS, *OTHERS):
         remove(spark, to + name)
     report = {"plan": hashlib.sha256(plan.encode("utf-8")).hexdigest()}
     report |= run(spark, json.loads(plan), source, to)

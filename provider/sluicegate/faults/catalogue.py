@@ -80,6 +80,10 @@ _FAULTS = (
     Fault("CHECKS_OUTDATED", _D, "What a cluster has checked is not what the load asks for, or not what is there.",
           "Clear the spark step that writes the records: its last job checks them, and the load follows.",
           _LOAD),
+    Fault("IMPORT_REFUSED", _F, "The server of the table cannot read from S3 what a cluster has checked.",
+          "Give the server a role for the feature `s3Import` that may `s3:GetObject` and `s3:ListBucket` there, and a "
+          "way to S3 (an endpoint of its VPC); or take `copy_from: s3` out, and a worker brings the records.",
+          _LOAD),
     Fault("UPSTREAM_LATE", _D, "A step of another pipeline did not succeed in time.",
           "Look at its run: start it, or clear it if it failed; once it succeeded, clear the waiting step.",
           _WAIT),

@@ -74,6 +74,8 @@ class Source(Protocol):
 
     def put_atomic(self, path: Path, uri: str) -> None: ...
 
+    def region(self, uri: str) -> str: ...
+
 
 @dataclass(frozen=True)
 class Ready:

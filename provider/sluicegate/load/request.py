@@ -15,7 +15,7 @@ from sluicegate.checks.rule import Rule
 from sluicegate.faults import fault
 from sluicegate.ledger.entries import Origin
 from sluicegate.load.references import Referenced
-from sluicegate.pipeline.keys.load import Format, LoadOptions, Mode
+from sluicegate.pipeline.keys.load import CheckOn, CopyFrom, Format, LoadOptions, Mode
 from sluicegate.records.casts import misfits
 from sluicegate.records.limits import MEMORY_LIMIT
 from sluicegate.records.types import parse_type
@@ -141,8 +141,18 @@ def mode_errors(options: LoadOptions) -> Iterator[tuple[str, str]]:
     if newest_by is not None and mode not in {Mode.MERGE, Mode.REPLACE_WINDOW}:
         yield "newest_by", "newest_by: says which version of a key wins, and goes with mode: merge"
     yield from _append_errors(options)
+    yield from _copy_errors(options)
     if newest_by in key:
         yield "newest_by", f"newest_by: {newest_by} is part of the key, so it can choose nothing"
+
+
+def _copy_errors(options: LoadOptions) -> Iterator[tuple[str, str]]:
+    if options.copy_from is not CopyFrom.S3:
+        return
+    if options.check_on is not CheckOn.CLUSTER:
+        yield "copy_from", "copy_from: s3 is for what a cluster has checked: say `check_on: cluster` too"
+    if options.batch_rows is not None:
+        yield "batch_rows", "batch_rows: with `copy_from: s3` the server copies all records at once: leave it out"
 
 
 def _append_errors(options: LoadOptions) -> Iterator[tuple[str, str]]:

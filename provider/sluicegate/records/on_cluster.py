@@ -15,7 +15,7 @@ from sluicegate.checks.rule import REFERENCES, Rule
 from sluicegate.checks.spark import SparkColumn, plan_of
 from sluicegate.faults import FaultError, fault
 from sluicegate.pipeline.diagnostics import Where
-from sluicegate.pipeline.keys.load import Column, LoadOptions, Mode
+from sluicegate.pipeline.keys.load import Column, CopyFrom, LoadOptions, Mode
 from sluicegate.pipeline.keys.model import LoadStep, Pipeline
 from sluicegate.records.types import parse_type
 
@@ -158,5 +158,7 @@ def _plan(options: LoadOptions, rules: tuple[Rule, ...] | list[Rule]) -> str:
         [rule for rule in rules if rule.expectation != REFERENCES],
         key=() if options.mode is Mode.APPEND else options.key,
         newest_by=options.newest_by,
+        window_by=options.window_by,
         partitions=form is None or form.partitions,
+        text=options.copy_from is CopyFrom.S3,
     )

@@ -26,6 +26,7 @@ _DELETE_BATCH = 1000
 class S3Client(Protocol):
     """What is used of boto3's client; tests and the command line bring their own."""
 
+    def head_bucket(self, *, Bucket: str) -> Mapping[str, Any]: ...  # noqa: N803
     def head_object(self, *, Bucket: str, Key: str) -> Mapping[str, Any]: ...  # noqa: N803
     def get_object(self, *, Bucket: str, Key: str, IfMatch: str = ..., Range: str = ...) -> Mapping[str, Any]: ...  # noqa: N803
     def list_objects_v2(self, *, Bucket: str, Prefix: str, MaxKeys: int) -> Mapping[str, Any]: ...  # noqa: N803
@@ -188,6 +189,13 @@ class S3Objects:
         with faults_of(address.uri):
             answer = self.client.list_objects_v2(Bucket=address.bucket, Prefix=prefix, MaxKeys=limit)
         return tuple(entry["Key"].removeprefix(prefix) for entry in answer.get("Contents", ()))
+
+    def region(self, address: Address) -> str:
+        """The Region of the bucket; empty where the server has none."""
+        with faults_of(address.uri):
+            answer = self.client.head_bucket(Bucket=address.bucket)
+        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        return str(answer.get("BucketRegion") or headers.get("x-amz-bucket-region") or "")
 
     def _head(self, address: Address) -> Part | None:
         try:

@@ -200,6 +200,11 @@ class Storage:
         place, address = self._at(uri)
         return _as_lake(place, uri).tail(address, size)
 
+    def region(self, uri: str) -> str:
+        """The Region of the bucket that `uri` is in; empty where there is none."""
+        place, address = self._at(uri)
+        return place.region(address) if isinstance(place, S3Objects) else ""
+
     def _missing(self, uri: str) -> Exception:
         place, address = self._at(uri)
         what = "does not exist"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
+from enum import StrEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Applied", "Broken", "Change", "Changes", "Merge", "Outcome", "Records", "Replaced", "Session", "Stored",
-    "Table", "TableColumn", "Target",
+    "StoredForm", "Table", "TableColumn", "Target",
 ]  # fmt: skip
 
 
@@ -62,17 +63,26 @@ class Table:
         return replace(self, columns={names.get(name, name): column for name, column in self.columns.items()})
 
 
+class StoredForm(StrEnum):
+    """How records are written that a target reads by itself: as Parquet, or in the text format of Postgres' COPY."""
+
+    PARQUET = "parquet"
+    TEXT = "text"
+
+
 @dataclass(frozen=True)
 class Stored:
-    """Prepared records as Parquet files on object storage, which a target may read itself.
+    """Prepared records as files on object storage, which a target may read itself.
 
-    All files below `uri`, which ends in `/`, are of them, but those whose names begin with `_` or `.`. `columns` are
-    the target's names in the order of the files' columns, with the types that the files have; those that are not of the
-    records are left out.
+    All files below `uri`, which ends in `/`, are of them, but those whose names begin with `_` or `.`; `files` are
+    their URIs in the order of the records, `region` that of the bucket. `columns` are the target's names in the order
+    of the files' columns, with the types that the files have.
     """
 
     uri: str
     columns: Mapping[str, ColumnType]
+    files: tuple[str, ...] = ()
+    region: str = ""
 
 
 class Records(Protocol):
@@ -235,8 +245,8 @@ class Target(Protocol):
     def dialect(self) -> Dialect: ...
 
     @property
-    def takes_stored(self) -> bool:
-        """Whether it reads records from object storage itself: `Records.stored`."""
+    def takes_stored(self) -> StoredForm | None:
+        """The form in which it reads records from object storage itself, `Records.stored`; None if it does not."""
 
     def inspect(self) -> Table: ...
 

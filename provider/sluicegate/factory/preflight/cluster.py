@@ -8,7 +8,7 @@ from sluicegate.factory.unplaced import UnplacedDiagnostic
 from sluicegate.graph.datasets import is_foreign, writers
 from sluicegate.graph.template import masks
 from sluicegate.pipeline.diagnostics import Where
-from sluicegate.pipeline.keys.load import CheckOn
+from sluicegate.pipeline.keys.load import CheckOn, CopyFrom
 from sluicegate.pipeline.keys.model import LoadStep, Pipeline, SparkStep
 from sluicegate.records.on_cluster import cluster_errors, options_of
 
@@ -29,6 +29,8 @@ def cluster_diagnostics(step: LoadStep, pipeline: Pipeline) -> Iterator[Unplaced
     at: Where = ("steps", step.name, "check_on")
     if (why := _why_not_written(step, pipeline) or _why_no_folder(step, pipeline)) is not None:
         yield UnplacedDiagnostic(at, "load", f"`check_on: cluster`: {why}")
+    if step.copy_from is CopyFrom.S3 and (why := _why_not_copied(step, pipeline)) is not None:
+        yield UnplacedDiagnostic(("steps", step.name, "copy_from"), "load", f"`copy_from: s3`: {why}")
     for where, what in cluster_errors(options_of(step, pipeline), pipeline.root):
         if where == ("format",) and step.format is None:
             where = ("check_on",)  # The dataset says it.
@@ -81,6 +83,16 @@ def _why_no_folder(step: LoadStep, pipeline: Pipeline) -> str | None:
             f"the folders of {dataset.uri!r} itself are columns to a load and not to Spark: "
             "say `format: {type: parquet, partitions: false}`, or call them otherwise"
         )
+    return None
+
+
+def _why_not_copied(step: LoadStep, pipeline: Pipeline) -> str | None:
+    """Why no server can copy what the cluster has checked by itself."""
+    source, target = (pipeline.datasets.get(name) for name in (step.load.dataset, step.into))
+    if source is not None and not source.uri.startswith("s3://"):
+        return f"a server copies from S3 alone, and {_shown(step.load.dataset, pipeline)} is elsewhere: leave it out"
+    if target is not None and not target.uri.startswith("table://"):
+        return f"a table of Postgres is copied into, and {_shown(step.into, pipeline)} is none: leave it out"
     return None
 
 

@@ -11,22 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sluicegate.checks.spark_job import FOLDERS
+from sluicegate.checks.spark_job import FOLDERS, LINE, PART
 from sluicegate.faults import FaultError, fault
 from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.checked.readers import checked_parts, number_of
 from sluicegate.load.checked.report import REPORT, Report, outdated, read_report
 from sluicegate.load.checked.stage import CheckedStage, Passed
-from sluicegate.load.checked.stored import PASSED, StoredPart, stored_columns, why_not_stored
+from sluicegate.load.checked.stored import FOLDER_OF, PASSED, StoredPart, stored_columns, why_not_stored
 from sluicegate.load.load import Loader, Source
 from sluicegate.load.request import LoadRequest
 from sluicegate.load.stage import Stage
-from sluicegate.pipeline.keys.load import CheckOn
+from sluicegate.pipeline.keys.load import CheckOn, CopyFrom
 from sluicegate.records.on_cluster import checked_folder, cluster_plan, digest_of
 from sluicegate.records.open import open_part
 from sluicegate.records.reader import LocalPart, Reader
 from sluicegate.storage.part import Part
-from sluicegate.targets.target import Stored, Table, Target
+from sluicegate.targets.target import Stored, StoredForm, Table, Target
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -86,12 +86,17 @@ class CheckedLoader(Loader):
         self, duck: DuckDBPyConnection, report: Report, table: Table, parts: Sequence[LocalPart]
     ) -> Passed | None:
         """What passed, if the target takes it from where it is."""
-        if not self._target.takes_stored or not parts or self._is_hopeless(report):
+        form = self._target.takes_stored
+        if form is None or not parts or self._is_hopeless(report):
             return None
-        if (why := why_not_stored(self._request, report, table)) is not None:
+        if form is StoredForm.TEXT and self._request.copy_from is not CopyFrom.S3:
+            return None
+        if (why := why_not_stored(self._request, report, table, form)) is not None:
             log.info("%s%s/ is read here and not copied into %s: %s", self._checked, PASSED, table.name, why)
             return None
-        self._written(report, PASSED)
+        uri = f"{self._checked}{FOLDER_OF[form]}/"
+        files = tuple(part.uri for part in self._written(report, FOLDER_OF[form]))
+        region = self._source.region(uri) if form is StoredForm.TEXT else ""
         types = {name: type_ for name, type_ in stored_columns(report).items() if type_ is not None}
 
         def read(name: str) -> Sequence[Reader]:
@@ -99,7 +104,8 @@ class CheckedLoader(Loader):
             return checked_parts(duck, parts, (), self._fetched(report, name, self._at), self._target.dialect)
 
         numbered = [replace(part, number=number_of(part.number)) for part in parts]
-        return Passed(Stored(f"{self._checked}{PASSED}/", types), numbered, read)
+        own = {name: type_ for name, type_ in types.items() if form is StoredForm.PARQUET or name not in {PART, LINE}}
+        return Passed(Stored(uri, own, files, region), numbered, read)
 
     def _read_report(self, folder: Path) -> Report:
         uri = self._checked + REPORT

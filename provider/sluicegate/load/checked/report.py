@@ -33,8 +33,9 @@ class Seen:
 class Report:
     """`files` were read; `written` are the files in each of the job's folders, and `rows` how many records are in it.
     `rules` and `table` are by name, `columns` Spark's types of what is in `passed`, and `texts` the most bytes of a
-    value there, and whether one has a NUL. `blanks` are columns of the key with a text that ends in a blank, in any
-    record. `at` is when it was written.
+    value there, and whether one has a NUL; `far` are columns with a moment there that a load sets aside, `ends` the
+    first and the last value of the window's column there, and how many records have none. `blanks` are columns of the
+    key with a text that ends in a blank, in any record. `at` is when it was written.
     """
 
     plan: str
@@ -46,6 +47,8 @@ class Report:
     table: Mapping[str, Seen]
     columns: Mapping[str, str]
     texts: Mapping[str, tuple[int, bool]]
+    far: frozenset[str]
+    ends: tuple[str | None, str | None, int] | None
     blanks: frozenset[str]
     at: datetime
 
@@ -97,6 +100,8 @@ def read_report(text: str, uri: str, at: datetime) -> Report:
             table={one["rule"]: Seen(one["holds"], observed=str(one["observed"])) for one in said["table"]},
             columns=dict(said["columns"]),
             texts={name: (most, has_nul) for name, (most, has_nul) in said["texts"].items()},
+            far=frozenset(said["far"]),
+            ends=None if said["ends"] is None else tuple(said["ends"]),
             blanks=frozenset(said["blanks"]),
             at=at,
         )

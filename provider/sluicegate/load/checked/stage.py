@@ -105,7 +105,9 @@ class CheckedStage(Stage):
         if self._passed is None or self._brought & {PASSED, name}:
             return
         self._brought.add(name)
-        for reader in self._passed.read(name):
+        found = self._passed.read(name)
+        self._readers = [*self._readers, *found]
+        for reader in found:
             self._staged.note([(reader.part.number, 0, self._insert_all(reader))])
         if name == PASSED:
             self._staged.is_distinct = bool(self._key) and SAME_KEY not in self._brought

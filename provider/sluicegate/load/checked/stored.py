@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from sluicegate.checks.spark_job import LINE, PART
@@ -12,18 +13,20 @@ from sluicegate.load.checked.report import Report
 from sluicegate.load.closing import Closing, Winner
 from sluicegate.load.plan import match_case, takes
 from sluicegate.load.prepared import Prepared
+from sluicegate.load.replacing import replaced_by
 from sluicegate.load.request import LoadRequest
 from sluicegate.load.staged import Staged
 from sluicegate.pipeline.keys.load import Column, Mode, OnSchemaChange
 from sluicegate.records.notation import PLAIN
 from sluicegate.records.reader import LocalPart
 from sluicegate.records.types import ColumnType, parse_type
-from sluicegate.targets.target import Stored, Table
+from sluicegate.targets.target import Stored, StoredForm, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "FOLDER_OF",
     "PASSED",
     "SAME_KEY",
     "Bring",
@@ -35,6 +38,8 @@ __all__ = [
 ]
 
 PASSED, SAME_KEY = "passed", "same_key"
+FOLDER_OF = {StoredForm.PARQUET: PASSED, StoredForm.TEXT: "text"}
+"""The job's folder with what passed, by the form in which a target takes it."""
 Bring = Callable[[str], None]
 """Stages what is in one of the job's folders, once."""
 _KINDS = {
@@ -50,36 +55,69 @@ def stored_columns(report: Report) -> dict[str, ColumnType | None]:
     return {name: _type_of(kind) for name, kind in report.columns.items()}
 
 
-def why_not_stored(request: LoadRequest, report: Report, table: Table) -> str | None:
+def why_not_stored(request: LoadRequest, report: Report, table: Table, form: StoredForm) -> str | None:
     """Why a target cannot take what passed as it is: something is still to be asked of it, or made of it."""
+    if form is StoredForm.TEXT and not request.source.startswith("s3://"):
+        return "a server copies from S3 alone"
     columns = {name: type_ for name, type_ in stored_columns(report).items() if name not in {PART, LINE}}
-    if request.mode is Mode.REPLACE_WINDOW:
+    if request.mode is Mode.REPLACE_WINDOW and not _is_of_window(request, report):
         return "whether records are of the window is asked here"
     if match_case(table, tuple(columns)):
         return "its columns differ in case from those of the table"
     for name, type_ in columns.items():
-        if (why := _why_not(name, type_, request, report, table)) is not None:
+        if (why := _why_not(name, type_, request, report, table, form)) is not None:
             return f"column {name!r} {why}"
     return None
 
 
-def _why_not(name: str, type_: ColumnType | None, request: LoadRequest, report: Report, table: Table) -> str | None:
+def _is_of_window(request: LoadRequest, report: Report) -> bool:
+    """Whether the report says that all records are of the window, and the results of its check are not asked for."""
+    column = request.window_by
+    type_ = None if column is None else stored_columns(report).get(column)
+    if request.results is not None or column is None or type_ is None or column in report.far:
+        return False
+    if type_.name not in {"date", "timestamp", "timestamptz"} or request.scope:
+        return False
+    if report.ends is None:
+        return True
+    window = replaced_by(request.origin.window, column, {column: type_}, None, {})
+    first, last, missing = report.ends
+    if missing or first is None or last is None:
+        return False
+    return bool(window.start <= _moment(first, type_) and _moment(last, type_) < window.end)
+
+
+def _moment(text: str, type_: ColumnType) -> date | datetime:
+    """A value of the report, which has moments in UTC."""
+    if type_.name == "date":
+        return date.fromisoformat(text)
+    return datetime.fromisoformat(text).replace(tzinfo=UTC if type_.name == "timestamptz" else None)
+
+
+def _why_not(
+    name: str, type_: ColumnType | None, request: LoadRequest, report: Report, table: Table, form: StoredForm
+) -> str | None:
     there, said = table.columns.get(name), request.columns.get(name, Column())
     if type_ is None:
         return f"is {report.columns[name]}"
+    if name in report.far:
+        return "has moments in years that are set aside here"
     if there is None:
         if table.exists and request.on_schema_change is OnSchemaChange.IGNORE:
             return None
-        return "has no type in `columns:`" if said.type is None else _why_not_texts(name, parse_type(said.type), report)
+        type_ = None if said.type is None else parse_type(said.type)
+        return "has no type in `columns:`" if type_ is None else _why_not_texts(name, type_, report, form)
     if not (there.type == type_ or takes(there.type, type_) or _is_declared_so(said, there.type)):
         return f"is {type_} in the files and {there.type} in the table"
     if there.labels or (there.required and not (said.required or name in request.key)):
         return "may have values that the table does not take"
-    return _why_not_texts(name, there.type, report)
+    return _why_not_texts(name, there.type, report, form)
 
 
-def _why_not_texts(name: str, type_: ColumnType, report: Report) -> str | None:
+def _why_not_texts(name: str, type_: ColumnType, report: Report, form: StoredForm) -> str | None:
     most, has_nul = report.texts.get(name, (0, False))
+    if form is StoredForm.TEXT:  # A server whose lengths are in characters, as the job's are, and blanks count.
+        return "has texts with a NUL" if has_nul else None
     if has_nul or most > (type_.length or _WIDEST):
         return "has texts that are longer than the table takes, or have a NUL"
     if name in report.blanks:

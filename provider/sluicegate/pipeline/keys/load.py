@@ -14,6 +14,7 @@ __all__ = [
     "Check",
     "CheckOn",
     "Column",
+    "CopyFrom",
     "DeadLetters",
     "Format",
     "LoadOptions",
@@ -52,6 +53,13 @@ class CheckOn(StrEnum):
 
     WORKER = "worker"
     CLUSTER = "cluster"
+
+
+class CopyFrom(StrEnum):
+    """From where Postgres gets the records that a cluster has checked."""
+
+    WORKER = "worker"
+    S3 = "s3"
 
 
 class Format(Part):
@@ -206,6 +214,9 @@ class LoadOptions(Model):
     check_on: Annotated[CheckOn, Mark.UNCOUNTED] = CheckOn.WORKER
     """Where the records are checked: on `cluster`, by a further job of the `spark` step that writes them. For a folder
     of Parquet. Example: `cluster`."""
+    copy_from: Annotated[CopyFrom, Mark.UNCOUNTED] = CopyFrom.WORKER
+    """From where Postgres gets the records that a cluster has checked: with `s3` its server copies them by itself, as
+    RDS and Aurora can. Example: `s3`."""
     dead_letters: DeadLetters = DeadLetters.model_construct()
     """How many records may be set aside before the load fails. Example: `{max: 1%}`."""
     skip_bad_files: Flag = False
@@ -248,6 +259,7 @@ class LoadOptions(Model):
             and isinstance(given["on_schema_change"], OnSchemaChange)
             and isinstance(given["overlap"], Overlap)
             and isinstance(given["check_on"], CheckOn)
+            and isinstance(given["copy_from"], CopyFrom)
             and isinstance(given["dead_letters"], DeadLetters)
             and isinstance(given["format"], Format | None)
             and all(isinstance(check, Check) for check in given["checks"])

@@ -32,7 +32,7 @@ class FilesTarget(TargetBeside):
     """
 
     dialect: Dialect = ParquetDialect()
-    takes_stored = False
+    takes_stored = None
 
     def __init__(
         self,

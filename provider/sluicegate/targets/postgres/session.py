@@ -20,6 +20,7 @@ from sluicegate.records.types import ColumnType
 from sluicegate.targets.postgres.changes import changes_of
 from sluicegate.targets.postgres.copy import copy_in
 from sluicegate.targets.postgres.dialect import PostgresDialect
+from sluicegate.targets.postgres.from_s3 import import_stored
 from sluicegate.targets.postgres.isolate import (
     bring_all_but_broken,
     create_stage,
@@ -165,6 +166,10 @@ class PostgresSession:
         return row is None
 
     def _copy(self, into: sql.Identifier, merge: Merge, between: tuple[int, int] | None = None) -> int:
+        if between is None:
+            imported = import_stored(self._connection, self._seen, into, merge, self._report)
+            if imported is not None:
+                return imported
         wanted = merge.rows if between is None else between[1] - between[0]
         count = copy_in(self._connection, into, stage_columns(merge), merge, between)
         if count != wanted:

@@ -23,7 +23,7 @@ from sluicegate.targets.postgres.dialect import PostgresDialect
 from sluicegate.targets.postgres.overlap import alone_in_window
 from sluicegate.targets.postgres.session import PostgresSession
 from sluicegate.targets.postgres.watch import Watch
-from sluicegate.targets.target import Table, TableColumn
+from sluicegate.targets.target import StoredForm, Table, TableColumn
 
 __all__ = ["PostgresTarget", "lock_of"]
 
@@ -55,7 +55,7 @@ class PostgresTarget:
     """`table` (`[schema.]table`, as it is written) in the database of `conninfo` (a URL or libpq's words)."""
 
     dialect: Dialect = PostgresDialect()
-    takes_stored = False
+    takes_stored = StoredForm.TEXT
 
     def __init__(self, conninfo: str, table: str, *, application: str = "load", watch_seconds: float = 10.0) -> None:
         self._conninfo = conninfo_for(conninfo, application)

@@ -23,7 +23,7 @@ from sluicegate.targets.redshift.place import RedshiftTable, folded
 from sluicegate.targets.redshift.session import RedshiftSession
 from sluicegate.targets.redshift.staging import Staging
 from sluicegate.targets.redshift.switch import RedshiftSwitch
-from sluicegate.targets.target import Table
+from sluicegate.targets.target import StoredForm, Table
 
 __all__ = ["RedshiftReader", "RedshiftTarget"]
 
@@ -61,7 +61,7 @@ class RedshiftTarget(RedshiftReader, TargetBeside):
     """
 
     dialect: Dialect = RedshiftDialect()
-    takes_stored = True
+    takes_stored = StoredForm.PARQUET
 
     def __init__(
         self,

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pytest
 
+from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
 from sluicegate.load.checked.report import Report
 from sluicegate.load.checked.stored import why_not_stored
 from sluicegate.load.load import load
 from sluicegate.load.request import LoadRequest
 from sluicegate.records.on_cluster import checked_folder, cluster_plan
-from sluicegate.targets.target import Table
+from sluicegate.targets.target import StoredForm, Table
 from tests.load.test_on_cluster import CONTRACT, DAY, LATER, NOON, orders
-from tests.spark import CheckJob, spark_folder, spark_session
+from tests.spark import CheckJob, spark_folder
 
 WORDS: dict[str, Any] = {
     **CONTRACT,
@@ -48,12 +47,6 @@ class Fetching:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._storage, name)
-
-
-@pytest.fixture(scope="module")
-def job() -> Iterator[CheckJob]:
-    with spark_session() as spark:
-        yield CheckJob(spark)
 
 
 def test_what_passed_is_copied_from_where_it_is(house: Any, job: CheckJob, tmp_path: Path) -> None:
@@ -96,8 +89,8 @@ def test_texts_that_a_new_table_would_not_take_are_not_copied() -> None:
 
     def why(**texts: tuple[int, bool]) -> str | None:
         columns, now = {"v": "string", "w": "string"}, datetime.now(UTC)
-        report = Report("", {}, {}, 1, {}, {}, {}, columns, texts, frozenset(), now)
-        return why_not_stored(request, report, Table("public.t", "public", "t"))
+        report = Report("", {}, {}, 1, {}, {}, {}, columns, texts, frozenset(), None, frozenset(), now)
+        return why_not_stored(request, report, Table("public.t", "public", "t"), StoredForm.PARQUET)
 
     assert why(v=(65_535, False), w=(4, False)) is None
     for bad in ({"v": (65_536, False)}, {"v": (1, True)}, {"w": (5, False)}):
@@ -114,3 +107,22 @@ def test_keys_that_differ_by_blanks_at_their_end_are_one(house: Any, job: CheckJ
     counts = house.load("s3://lake/blanks/", check_on="cluster", **words).counts
     assert (counts.inserted, counts.deduplicated) == (2, 1)
     assert house.rows("SELECT id, n FROM t ORDER BY n") == [("a ", 2), ("b", 3)]
+
+
+def test_a_window_whose_records_are_all_of_it_is_copied(house: Any, job: CheckJob, tmp_path: Path) -> None:
+    house.s3.make_bucket("lake")
+    records = pa.table({"day": [DAY, DAY], "n": pa.array([1, 2], pa.int64())})
+    folder = spark_folder(tmp_path / "s3/lake/days", [records])
+    window = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))
+    words = {
+        "mode": "replace_window", "window_by": "day", "format": "parquet", "columns": {"day": "date", "n": "bigint"},
+        "origin": Origin("p", "load_orders", "run1", 1, window),
+    }  # fmt: skip
+    request = house.request("s3://lake/days/", check_on="cluster", **words)
+    job.run(cluster_plan(request, tmp_path), f"{folder}/", checked_folder(f"{folder}/", "load_orders"))
+    house.rows("CREATE TABLE t (day date, n bigint); INSERT INTO t VALUES ('2024-01-01', 8), ('2024-01-02', 9)")
+    storage: Any = Fetching(house.storage)
+    report = load(request, storage, house.target())
+    assert (report.counts.inserted, report.removed) == (2, 1)
+    assert "passed" not in storage.fetched
+    assert house.rows("SELECT n FROM t ORDER BY n") == [(1,), (2,), (9,)]
