@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
+from sluicegate.load import lend
 
 HEADER = ["id", "day", "at", "v", "op"]
 COLUMNS = {"id": "integer", "day": "date", "at": "integer", "v": "text"}
@@ -77,11 +79,13 @@ def rank(version: int | None) -> tuple[bool, int]:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     mode=st.sampled_from(["merge", "merge", "insert_only", "replace_window", "append"]), batches=BATCHES,
-    versions=st.booleans(), deletes=st.booleans(), batch_rows=st.sampled_from([None, 2]),
+    versions=st.booleans(), deletes=st.booleans(), batch_rows=st.sampled_from([None, 2]), small=st.booleans(),
 )  # fmt: skip
 def test_every_mode_again_and_again_leaves_what_its_model_says(
-    warehouse: Any, mode: str, batches: Any, versions: bool, deletes: bool, batch_rows: int | None
-) -> None:
+    warehouse: Any, monkeypatch: pytest.MonkeyPatch, mode: str, batches: Any, versions: bool, deletes: bool,
+    batch_rows: int | None, small: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(lend, "SMALL", 100_000 if small else -1)
     warehouse.rows("DROP TABLE IF EXISTS t")
     warehouse.rows("DROP SCHEMA IF EXISTS sluicegate CASCADE")
     versions, deletes = versions and mode == "merge", deletes and mode == "merge"

@@ -22,6 +22,22 @@ def test_the_next_load_has_the_same_place_empty_and_the_limits_of_before() -> No
         assert again.execute(LEFT).fetchall() == before
 
 
+def test_what_is_made_for_a_small_load_is_not_there_for_a_large_one() -> None:
+    plans = "SELECT current_setting('threads')::INTEGER, len(string_split(current_setting('disabled_optimizers'), ','))"
+
+    def asked(size: int | None) -> tuple[int, int]:
+        with lend_duckdb("120MB", size) as (duck, _):
+            found: tuple[int, int] = duck.execute(plans).fetchall()[0]
+            return found
+
+    large = asked(None)
+    assert large == asked(10**9) == (2, 1)
+    threads, without = asked(1_000)
+    assert (threads, without > 40) == (1, True)
+    assert asked(1_000) == (threads, without)
+    assert asked(None) == large
+
+
 def test_a_statement_that_is_kept_speaks_of_the_tables_that_are_there_then() -> None:
     text = "INSERT INTO kept SELECT 1"
     for type_ in ("INTEGER", "VARCHAR"):

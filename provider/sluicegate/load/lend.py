@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sluicegate.checks.sql import literal, name_of
-from sluicegate.records.engine import THREADS, open_duckdb
+from sluicegate.load.parsed import execute
+from sluicegate.records.engine import THREADS, open_duckdb, optimize
 from sluicegate.runtime.folder import work_folder
 from sluicegate.runtime.spare import Spare
 
@@ -22,31 +23,48 @@ __all__ = ["allow_columns", "lend_duckdb"]
 _COLUMN = 600_000
 """Bytes that a column takes before it has a record."""
 _SETTINGS = "current_setting('memory_limit'), current_setting('threads')"
+_LEFT = f"SELECT {_SETTINGS}, (SELECT list(table_name) FROM duckdb_tables() WHERE NOT internal)"
+SMALL = 100_000
+"""Bytes that are read faster by any plan than a good one is found."""
 _USUAL = 100
 """Columns for which there is room in any limit that loads work with."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Kept:
     duck: DuckDBPyConnection
     memory_limit: str
-    settings: tuple[object, ...]
-    """The values at first of what a load may change."""
     work: Path
     """For the files of a load: the same place for each of them, so that their statements are the same too."""
     folder: ExitStack
+    is_for_small: bool | None = None
+    settings: tuple[object, ...] = ()
+    """The values at first of what a load may change."""
+
+    def ready(self, *, is_small: bool) -> None:
+        if self.is_for_small != is_small:
+            self.is_for_small = is_small
+            optimize(self.duck, well=not is_small)
+            self._set()
+            [self.settings] = self.duck.execute(f"SELECT {_SETTINGS}").fetchall()
+
+    def _set(self) -> None:
+        # What one thread does in a few milliseconds takes longer where it has to wait for another one.
+        threads = 1 if self.is_for_small else THREADS
+        self.duck.execute(f"SET memory_limit = {literal(self.memory_limit)}; SET threads = {threads}")
 
     def empty(self) -> None:
-        shutil.rmtree(self.work)
-        self.work.mkdir()
-        [(*settings, tables)] = self.duck.execute(
-            f"SELECT {_SETTINGS}, (SELECT list(table_name) FROM duckdb_tables() WHERE NOT internal)"
-        ).fetchall()
+        for left in self.work.iterdir():
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+        [(*settings, tables)] = execute(self.duck, _LEFT).fetchall()
         if tables:
-            self.duck.execute("; ".join(f"DROP TABLE {name_of(str(name))}" for name in tables))
+            execute(self.duck, "; ".join(f"DROP TABLE {name_of(str(name))}" for name in sorted(tables)))
         # Only now: a limit below what is in use would be refused.
         if tuple(settings) != self.settings:
-            self.duck.execute(f"SET memory_limit = {literal(self.memory_limit)}; SET threads = {THREADS}")
+            self._set()
 
     def close(self) -> None:
         self.duck.close()
@@ -57,14 +75,16 @@ _spare: Spare[_Kept] = Spare(_Kept.close)
 
 
 @contextmanager
-def lend_duckdb(memory_limit: str) -> Iterator[tuple[DuckDBPyConnection, Path]]:
+def lend_duckdb(memory_limit: str, size: int | None = None) -> Iterator[tuple[DuckDBPyConnection, Path]]:
     """A DuckDB without tables and an empty folder, for one load. One that is left by an exception is closed, and not
     lent again.
 
+    :param size: bytes of all that is read into it, where they are known.
     :raises FaultError: WRONG_USE when `memory_limit` is none.
     """
     kept = _take(memory_limit) or _open(memory_limit)
     try:
+        kept.ready(is_small=size is not None and size <= SMALL)
         yield kept.duck, kept.work
         kept.empty()
     except BaseException:
@@ -96,5 +116,4 @@ def _open(memory_limit: str) -> _Kept:
         folder = stack.enter_context(work_folder())
         duck = open_duckdb(folder, memory_limit)
         (work := folder / "load").mkdir()
-        [settings] = duck.execute(f"SELECT {_SETTINGS}").fetchall()
-        return _Kept(duck, memory_limit, settings, work, stack.pop_all())
+        return _Kept(duck, memory_limit, work, stack.pop_all())

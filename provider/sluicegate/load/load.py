@@ -159,7 +159,7 @@ class Loader:
             with ExitStack() as stack:
                 if request.overlap is Overlap.FAIL and not request.dry_run:
                     stack.enter_context(self._target.alone(table, request.origin))
-                self._duck, folder = stack.enter_context(lend_duckdb(request.memory_limit))
+                self._duck, folder = stack.enter_context(lend_duckdb(request.memory_limit, self._size(parts)))
                 folder = request.work_folder or folder
                 try:
                     report = self._load(self._duck, folder, parts, table)
@@ -169,6 +169,10 @@ class Loader:
                     return report
             log.info("%s was created or changed meanwhile: starting anew", table.name)
         raise fault("WAREHOUSE_BUSY", f"{table.name} was changed again and again while the source was read")
+
+    def _size(self, parts: Sequence[Part]) -> int | None:
+        """Bytes of all that is read; None where there are datasets to which columns refer."""
+        return None if self._request.references else sum(part.size for part in parts)
 
     def _find(self, ledger: Ledger, table: Table, parts: Sequence[Part]) -> Load | None:
         request = self._request

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from sluicegate.load.parsed import parsed
 from sluicegate.load.staged import Staged
 from sluicegate.records.types import ColumnType
 from sluicegate.targets.target import Stored
@@ -107,5 +108,5 @@ def _opened(cursor: DuckDBPyConnection, query: str) -> pa.RecordBatchReader:
 
 
 def _batches(cursor: DuckDBPyConnection, query: str) -> pa.RecordBatchReader:
-    batches: pa.RecordBatchReader = cursor.sql(query).to_arrow_reader(_BATCH)
+    batches: pa.RecordBatchReader = cursor.sql(parsed(cursor, query)).to_arrow_reader(_BATCH)
     return batches

@@ -29,7 +29,7 @@ from sluicegate.load.letters import (
     record_sql,
     version_sql,
 )
-from sluicegate.load.parsed import parsed
+from sluicegate.load.parsed import execute
 from sluicegate.load.prepared import Prepared
 from sluicegate.load.results import Results
 from sluicegate.load.scope import Values, condition
@@ -219,7 +219,7 @@ class Stage:
             f"INSERT INTO staged SELECT {part}, line{places}, failed, {record} AS raw, why{gone} "
             f"FROM ({self._judged(relation, reader)})"
         )
-        row = self._duck.execute(parsed(self._duck, text)).fetchone()
+        row = execute(self._duck, text).fetchone()
         assert row is not None
         return int(row[0])
 
@@ -291,7 +291,7 @@ class Stage:
         key = ", ".join(self._staged.identity(name) for name in self._key)
         newest = "".join(f"{value} DESC NULLS LAST, " for value in self._staged.newest())
         twice = f"SELECT {key} FROM staged s WHERE {self._staged.good()} GROUP BY ALL HAVING count(*) > 1"
-        if not self._duck.execute(f"{twice} LIMIT 1").fetchall():
+        if not execute(self._duck, f"{twice} LIMIT 1").fetchall():
             return
         self._duck.execute(
             "INSERT INTO older SELECT stage_row FROM (SELECT s.rowid AS stage_row, row_number() OVER "

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.checks.bounds import CheckedColumn
+from sluicegate.load.parsed import execute
 from sluicegate.records.casts import Cast
 from sluicegate.records.dialect import Dialect
 
@@ -58,21 +59,20 @@ class Staged:
         """What `lines` lacks."""
         values = "".join(f", {self.places[name]} {type_.duck}" for name, type_ in self.columns.items())
         gone = ", gone BOOLEAN" if has_tombstones else ""
-        duck.execute(
-            "BEGIN; CREATE TABLE staged "
+        execute(
+            duck,
+            "CREATE TABLE staged "
             f"(part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR, why VARCHAR{gone}); "
-            "CREATE TABLE older (stage_row BIGINT); CREATE TABLE more_failed (stage_row BIGINT, rule INTEGER); COMMIT"
+            "CREATE TABLE older (stage_row BIGINT); CREATE TABLE more_failed (stage_row BIGINT, rule INTEGER)",
         )
 
     def number(self, query: str) -> int:
         """The one number that a query returns."""
-        row = self.duck.execute(query).fetchone()
-        assert row is not None
-        return int(row[0])
+        return int(self.row(query)[0])
 
     def row(self, query: str) -> tuple[Any, ...]:
         """The one row that a query returns."""
-        row: tuple[Any, ...] | None = self.duck.execute(query).fetchone()
+        row: tuple[Any, ...] | None = execute(self.duck, query).fetchone()
         assert row is not None
         return row
 

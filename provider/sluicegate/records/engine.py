@@ -14,7 +14,7 @@ from sluicegate.records.jsonnumbers import MARK_NUMBERS, mark_numbers
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["THREADS", "open_duckdb"]
+__all__ = ["THREADS", "open_duckdb", "optimize"]
 
 THREADS = 2
 
@@ -41,8 +41,16 @@ def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
     # Global: a cursor begins with the global settings, and with the machine's zone where there is none.
     duck.execute("SET GLOBAL TimeZone = 'UTC'")
     duck.execute("SET enable_progress_bar = false")
-    # Out of a Parquet file's statistics it concludes that a cast of NaN, which fails, cannot have failed.
-    duck.execute("SET disabled_optimizers = 'statistics_propagation'")
+    optimize(duck)
     # Parts of files that are read once would take room from the records.
     duck.execute("SET enable_external_file_cache = false")
     return duck
+
+
+def optimize(duck: DuckDBPyConnection, *, well: bool = True) -> None:
+    """Have `duck` and its cursors look for good plans; else they take the first, which suits few records."""
+    # Out of a Parquet file's statistics it concludes that a cast of NaN, which fails, cannot have failed.
+    without = ["statistics_propagation"]
+    if not well:
+        without = [str(name) for (name,) in duck.execute("SELECT name FROM duckdb_optimizers()").fetchall()]
+    duck.execute(f"SET disabled_optimizers = '{','.join(without)}'")

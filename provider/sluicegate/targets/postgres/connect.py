@@ -9,7 +9,7 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-__all__ = ["Connection", "conninfo_for", "new_connection"]
+__all__ = ["Connection", "conninfo_for", "has_own_server", "new_connection"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -36,6 +36,8 @@ SELECT set_config('client_connection_check_interval', %(client_connection_check_
        CASE WHEN current_setting('synchronous_commit') = 'off'
             THEN set_config('synchronous_commit', 'on', false) END
 """
+_ON_WISH = 1 << 30
+"""Executions after which psycopg prepares a statement that does not wish it: none comes that often."""
 _UNKNOWN_SETTING = (errors.InvalidParameterValue, errors.UndefinedObject, errors.FeatureNotSupported)
 
 
@@ -49,7 +51,7 @@ def conninfo_for(conninfo: str, application: str) -> str:
 
 def new_connection(conninfo: str) -> Connection:
     """In autocommit."""
-    # Nothing is prepared: a session may outlive the form of a table, and a pooler may change the session.
+    # By itself nothing is prepared: a table may change its form or its size, and a plan goes by both.
     connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
     try:
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
@@ -60,7 +62,17 @@ def new_connection(conninfo: str) -> Connection:
                 with contextlib.suppress(*_UNKNOWN_SETTING):
                     connection.execute("SELECT set_config(%s, %s, false)", [name, value])
             connection.execute(_SYNCHRONOUS)
+        row = connection.execute("SELECT pg_backend_pid()").fetchone()
+        if row == (connection.info.backend_pid,):
+            connection.prepare_threshold = _ON_WISH
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def has_own_server(connection: Connection) -> bool:
+    """Whether the server's process is this connection's own, so that what is made there for later is there then. One
+    behind a pooler is not: it gives out numbers of its own for the processes.
+    """
+    return connection.prepare_threshold is not None

@@ -18,7 +18,7 @@ from sluicegate.faults import FaultError, fault
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.targets.postgres.changes import changes_of
 from sluicegate.targets.postgres.copy import copy_in
-from sluicegate.targets.postgres.merge import GONE, STAGE, identifiers, stage_between
+from sluicegate.targets.postgres.merge import STAGE, identifiers, stage_between
 from sluicegate.targets.postgres.merger import Merger, keeps_records_away
 from sluicegate.targets.postgres.refusal import (
     KEPT_AWAY,
@@ -28,9 +28,10 @@ from sluicegate.targets.postgres.refusal import (
     puts_down_to_records,
     rule_of,
 )
+from sluicegate.targets.postgres.stage import create_stage, stage_columns
 from sluicegate.targets.target import Applied, Broken, Merge, Outcome, Table
 
-__all__ = ["bring_all_but_broken", "create_stage", "same_key", "stage_columns"]
+__all__ = ["bring_all_but_broken", "same_key"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Bring = Callable[[int, int], None]
@@ -71,7 +72,7 @@ def bring_all_but_broken(
     constraints = {str(name): _Constraint(tuple(columns), bool(own)) for name, own, columns in rows}
     search = _Search(connection, constraints, too_many, lambda found: report(_phase(table, found)))
     position = _position_of(merge)
-    create_stage(connection, sql.Identifier(table.schema, table.table), merge, position)
+    create_stage(connection, table, merge, position)
     names = stage_columns(merge, position)
 
     def stage(low: int, high: int) -> None:
@@ -151,23 +152,6 @@ def _position_of(merge: Merge) -> str:
     while name in merge.columns:
         name += "_"
     return name
-
-
-def stage_columns(merge: Merge, position: str | None = None) -> list[str]:
-    """The columns in which the stage takes records."""
-    front = [] if position is None else [position]
-    return [*front, *merge.columns, *([GONE] if merge.has_tombstones else [])]
-
-
-def create_stage(connection: Connection, table: sql.Identifier, merge: Merge, position: str | None = None) -> None:
-    """The temporary table that has the columns of `merge` as the target has them."""
-    front = sql.SQL("") if position is None else sql.SQL("0::bigint AS {}, ").format(sql.Identifier(position))
-    behind = sql.SQL(", false AS {}").format(sql.Identifier(GONE)) if merge.has_tombstones else sql.SQL("")
-    connection.execute(
-        sql.SQL("CREATE TEMP TABLE sluicegate_stage ON COMMIT DROP AS SELECT {}{}{} FROM {} WITH NO DATA").format(
-            front, identifiers(merge.columns), behind, table
-        )
-    )
 
 
 def _index_stage(connection: Connection, table: Table, merge: Merge, position: str) -> None:

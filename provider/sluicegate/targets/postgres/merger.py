@@ -17,6 +17,11 @@ __all__ = ["Merger", "keeps_records_away"]
 
 _WORK_MEMORY = "64MB"
 """Has room for the keys of a million rows; a server's own is often 4 MB."""
+_FEW = 1_000
+"""Records whose keys are looked up in the index, where the table has one of some size."""
+_PAGE_COST = 1.1
+"""Of a page that is fetched for itself. Postgres takes 4, as of disks that turn, and would rather read all of a table
+of a hundred thousand rows than look up two hundred keys."""
 # Row, before, insert: the bits of a trigger that may let a record vanish.
 _BEGIN = sql.SQL("""
 SELECT EXISTS (
@@ -25,7 +30,9 @@ SELECT EXISTS (
         SELECT relid FROM pg_partition_tree({table}) UNION SELECT {table}::regclass
     )
 ), CASE WHEN pg_size_bytes(current_setting('work_mem')) < pg_size_bytes({memory})
-        THEN set_config('work_mem', {memory}, true) END, {counters}
+        THEN set_config('work_mem', {memory}, true) END,
+   CASE WHEN {few} AND current_setting('random_page_cost')::float8 > {page}
+        THEN set_config('random_page_cost', {page}::text, true) END, {counters}
 """)
 
 
@@ -57,10 +64,11 @@ class Merger:
                 has_tombstones = was_anything_buried(connection, table, merge)
             self._has_tombstones = has_tombstones
             words = {"table": sql.Literal(self.name.as_string(connection)), "memory": _WORK_MEMORY}
+            words |= {"few": sql.Literal(merge.rows <= _FEW), "page": sql.Literal(_PAGE_COST)}
             row = connection.execute(_BEGIN.format(**words, counters=self.counters())).fetchone()
             assert row is not None
             self._steps = (Cases.THERE, Cases.NEW) if row[0] else (Cases.ALL,)
-            self._at_first = tuple(row[2])
+            self._at_first = tuple(row[3])
 
     def leave_out_buried(self) -> int:
         """Take records out of the stage that are older than the deletion of their key; returns how many."""

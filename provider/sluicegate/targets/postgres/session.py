@@ -21,16 +21,12 @@ from sluicegate.targets.postgres.changes import changes_of
 from sluicegate.targets.postgres.copy import copy_in
 from sluicegate.targets.postgres.dialect import PostgresDialect
 from sluicegate.targets.postgres.from_s3 import import_stored
-from sluicegate.targets.postgres.isolate import (
-    bring_all_but_broken,
-    create_stage,
-    same_key,
-    stage_columns,
-)
+from sluicegate.targets.postgres.isolate import bring_all_but_broken, same_key
 from sluicegate.targets.postgres.merge import STAGE, identifiers, remove
 from sluicegate.targets.postgres.merger import Merger, keeps_records_away
 from sluicegate.targets.postgres.present import present
 from sluicegate.targets.postgres.refusal import puts_down_to_records
+from sluicegate.targets.postgres.stage import create_stage, stage_columns
 from sluicegate.targets.postgres.tombstones import was_anything_buried
 from sluicegate.targets.postgres.watch import Watch
 from sluicegate.targets.target import Applied, Changes, Merge, Outcome, Replaced, Table
@@ -147,7 +143,7 @@ class PostgresSession:
                 # Somebody who does not take our lock wrote meanwhile, so it is not empty any more.
                 if appends:
                     raise
-        create_stage(self._connection, self._name, merge)
+        create_stage(self._connection, self._seen, merge)
         merger = Merger(self._connection, self._seen, merge, has_tombstones=buries)
         outcome = Outcome()
         for between in [None] if self._dry_run else _batches(merge):
@@ -177,7 +173,7 @@ class PostgresSession:
         return count
 
     def _require_unique(self, key: Sequence[str]) -> None:
-        found = self._connection.execute(_UNIQUE, [self._seen.schema, self._seen.table]).fetchall()
+        found = self._connection.execute(_UNIQUE, [self._seen.schema, self._seen.table], prepare=True).fetchall()
         if any(set(columns) == set(key) for (columns,) in found):
             return
         remedy = sql.SQL("ALTER TABLE {} ADD UNIQUE ({})").format(self._name, identifiers(key))

@@ -64,6 +64,8 @@ class PostgresTarget:
         self._held: Connection | None = None
         self._is_held = self._is_cancelled = False
         self._used = 0.0
+        self._has_ledger = False
+        """Whether all of it was there when it was looked into."""
         self._schema, self._table = split_table(table)
 
     def __enter__(self) -> Self:
@@ -71,7 +73,7 @@ class PostgresTarget:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._is_held = False
+        self._is_held = self._has_ledger = False
         connection, self._held = self._held, None
         if connection is None:
             return
@@ -101,7 +103,8 @@ class PostgresTarget:
     @contextlib.contextmanager
     def ledger(self) -> Iterator[PostgresLedger]:
         with self._connect() as connection:
-            yield PostgresLedger(connection, is_there=is_complete(connection))
+            self._has_ledger = is_complete(connection)
+            yield PostgresLedger(connection, is_there=self._has_ledger)
 
     def alone(self, table: Table, origin: Origin) -> contextlib.AbstractContextManager[None]:
         return alone_in_window(self._conninfo, table.name, origin)
@@ -117,7 +120,7 @@ class PostgresTarget:
                 )
             self._running = connection
             try:
-                if not dry_run and not is_complete(connection):
+                if not dry_run and not (self._has_ledger or is_complete(connection)):
                     with connection.transaction():
                         migrate(connection)
                 connection.autocommit = False
@@ -155,7 +158,8 @@ class PostgresTarget:
                 connection.close()
 
     def _inspect(self, connection: Connection) -> Table:
-        rows = connection.execute(_TABLE, {"schema": self._schema, "table": self._table}).fetchall()
+        names = {"schema": self._schema, "table": self._table}
+        rows = connection.execute(_TABLE, names, prepare=True).fetchall()
         schema, kind, has_rules = rows[0][:3]
         name = f"{schema}.{self._table}"
         if kind is None:

@@ -126,7 +126,7 @@ def _apply(connection: Connection, migration: Migration) -> None:
 
 def _applied(connection: Connection) -> dict[int, str]:
     """The names of the migrations that were applied; none without a ledger or with one from before the numbers."""
-    there = connection.execute(_IS_THERE).fetchone()
+    there = connection.execute(_IS_THERE, prepare=True).fetchone()
     if there is None or not there[0]:
         return {}
     return {int(number): str(name) for number, name in connection.execute(_APPLIED)}
