@@ -20,6 +20,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from sluicegate.local.stack import processes
 from tests.fresh import FreshAirflow, fresh_airflow
+from tests.lanes import Lanes
 
 pytest_plugins = ["sluicegate.testing.fixtures"]
 
@@ -132,18 +133,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     return _ByServers(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
+_SESSIONS: list[pytest.Session] = []
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """End as on Ctrl-C when terminated: fixtures then stop what they started."""
-    del config
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        config.pluginmanager.register(Lanes(_group_of))
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
+    _SESSIONS[:] = [session]
+
+
+def _end_what_is_left(session: pytest.Session) -> None:
     """Fail where a test left something running: found by the folder of this session's temporary files."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        return  # the session of all workers looks when they have ended
     left = _running_below(session.config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
     for process in left:
         with suppress(psutil.Error):  # it may end meanwhile
@@ -165,6 +171,9 @@ def _running_below(folder: Path) -> list[psutil.Process]:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    """Look for what is left once the workers, if there are any, have ended: also after an interrupt."""
     del config
     gc.unfreeze()
+    if _SESSIONS and "PYTEST_XDIST_WORKER" not in os.environ:
+        _end_what_is_left(_SESSIONS[0])
     shutil.rmtree(_HOME, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,8 @@ _SETTINGS = {
 
 @contextmanager
 def spark_session() -> Iterator[Any]:
+    # It says goodbye when Python ends, to a stream that pytest has closed by then.
+    logging.getLogger("py4j").setLevel(logging.WARNING)
     os.environ.setdefault("JAVA_HOME", str(java_home()))
     os.environ["PYSPARK_PYTHON"] = sys.executable
     from pyspark.sql import SparkSession

@@ -43,7 +43,7 @@ def test_three_bad_files_stop_nobody_and_are_shown_where_they_are(airflow: Airfl
         airflow.write(name, text)
     stubs = {f"{name}.py" for name in BAD}
     errors = wait_until(
-        lambda: found if stubs <= (found := airflow.import_errors()).keys() else None, 60, "three import errors"
+        lambda: found if stubs <= (found := airflow.import_errors()).keys() else None, 180, "three import errors"
     )
     assert errors.keys() == stubs
     checked = airflow.workspace.command("check", "dags")
@@ -62,16 +62,16 @@ def test_three_bad_files_stop_nobody_and_are_shown_where_they_are(airflow: Airfl
 
     for name in BAD:
         (airflow.workspace.dags / name).unlink()
-    wait_until(lambda: not airflow.import_errors(), 60, "the errors to go")
+    wait_until(lambda: not airflow.import_errors(), 180, "the errors to go")
 
 
 def test_a_good_file_turned_bad_and_mended_runs_again(airflow: Airflow) -> None:
     airflow.write("turns.yaml", GOOD)
     airflow.wait_for_dag("turns")
     airflow.write("turns.yaml", GOOD.replace("schedule", "shedule"))
-    wait_until(lambda: "turns.yaml.py" in airflow.import_errors(), 60, "its error")
+    wait_until(lambda: "turns.yaml.py" in airflow.import_errors(), 180, "its error")
     airflow.write("turns.yaml", GOOD.replace("echo good", "echo mended"))
-    wait_until(lambda: not airflow.import_errors(), 60, "its error to go")
+    wait_until(lambda: not airflow.import_errors(), 180, "its error to go")
     run = airflow.trigger("turns")
     assert airflow.wait("turns", run, "say") == "success"
     assert "mended" in airflow.log("turns", run, "say")

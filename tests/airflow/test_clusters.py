@@ -68,7 +68,7 @@ class Job:
         return self
 
     def until_it_runs(self, times: int = 1) -> None:
-        wait_until(lambda: self.count("began") >= times, 90, f"the job to run for the {times}. time")
+        wait_until(lambda: self.count("began") >= times, 180, f"the job to run for the {times}. time")
         self.airflow.wait_for_deferred("lives", self.run_id, "job")
 
     def release(self) -> None:
@@ -135,7 +135,7 @@ def test_a_worker_killed_once_emr_has_its_cluster_starts_no_other_one(job: Job) 
     emr = job.airflow.stack.state.emr
     before = set(emr.iterdir())
     job.start()
-    pid = wait_until(lambda: job.airflow.task("lives", job.run_id, "job")["pid"], 60, "the worker")
+    pid = wait_until(lambda: job.airflow.task("lives", job.run_id, "job")["pid"], 180, "the worker")
     until = time.monotonic() + 60
     while set(emr.iterdir()) == before:
         assert time.monotonic() < until
@@ -176,7 +176,7 @@ def test_marking_a_task_failed_and_deleting_a_run_end_the_cluster_at_once(job: J
     assert job.airflow.api.delete(run).status_code == 409  # not while it runs
     job.airflow.api.patch(run, json={"state": "failed"}).raise_for_status()
     job.airflow.api.delete(run).raise_for_status()
-    wait_until(lambda: job.live + other.live == 0, 30, "both clusters to end")
+    wait_until(lambda: job.live + other.live == 0, 180, "both clusters to end")
     assert job.outcome == (1, 0, 1, 0, "failed")
     assert (len(other.clusters), other.count("done")) == (1, 0)
 
@@ -191,7 +191,7 @@ def test_what_is_marked_failed_while_there_is_no_triggerer_the_janitor_ends(job:
         assert job.live == 1
         sweep = job.airflow.trigger("janitor")
         assert job.airflow.wait("janitor", sweep, "sweep") == "success"
-        wait_until(lambda: not job.live, 30, "the cluster to end")
+        wait_until(lambda: not job.live, 180, "the cluster to end")
     finally:
         os.kill(triggerer, signal.SIGKILL)
     result = job.airflow.result("janitor", sweep, "sweep")

@@ -199,7 +199,7 @@ def connect(airflow: Airflow, connection_id: str, conn_type: str, **words: Any) 
 def stop(airflow: Airflow, dag: str, run: str, task: str) -> None:
     """Mark a task that runs as failed, as a person does in the UI."""
     path = f"/dags/{dag}/dagRuns/{run}/taskInstances/{task}"
-    wait_until(lambda: airflow.task(dag, run, task)["state"] == "running" or None, 60, f"{dag}.{task} to run")
+    wait_until(lambda: airflow.task(dag, run, task)["state"] == "running" or None, 180, f"{dag}.{task} to run")
     airflow.api.patch(path, json={"new_state": "failed"}).raise_for_status()
 
 
@@ -231,7 +231,7 @@ def night(airflow: Airflow) -> Iterator[Night]:
         runs = {name: airflow.first_run(f"f_{name}") for name in PIPELINES}
         stop(airflow, "f_stopped", runs["stopped"], "work")
         is_open = "SELECT true FROM sluicegate.circuits WHERE name = 'connection:faults_down' AND state = 'open'"
-        wait_until(lambda: airflow.sql(is_open), 90, "the circuit of the warehouse that is away to open")
+        wait_until(lambda: airflow.sql(is_open), 180, "the circuit of the warehouse that is away to open")
         time.sleep(max(0.0, began + 30 - time.monotonic()))
         down.start()
         states = {name: airflow.ended(f"f_{name}", run) for name, run in runs.items()}
@@ -291,13 +291,13 @@ def test_a_warehouse_that_is_away_is_left_alone_until_one_probe_comes_through(ni
 def test_a_worker_that_is_killed_is_reported_too(night: Night) -> None:
     assert night.states["killed"] == "failed"
     assert night.tries("killed", "work") == 2
-    [one] = wait_until(lambda: night.paged("killed"), 60, "the alert of a killed worker")
+    [one] = wait_until(lambda: night.paged("killed"), 180, "the alert of a killed worker")
     assert one["step"] == "work"
 
 
 def test_a_deadline_that_is_missed_is_reported_once(night: Night) -> None:
     assert night.states["late"] == "success"
-    [one] = wait_until(lambda: night.paged("late"), 60, "the alert of a missed deadline")
+    [one] = wait_until(lambda: night.paged("late"), 180, "the alert of a missed deadline")
     assert one["fault"]["code"] == "PIPELINE_LATE"
 
 

@@ -65,13 +65,13 @@ def test_a_pipeline_that_is_late_is_alerted_once_and_the_endpoint_says_so(airflo
         return [each for each in hook.bodies if each["fault"]["code"] == "PIPELINE_LATE"]
 
     # By the last one first: what keeps a run from ending keeps the alert away as well.
-    wait_until(late, 90, "the alert of the deadline")
+    wait_until(late, 180, "the alert of the deadline")
     (alert,) = late()
     assert datetime.fromisoformat(alert["window"]["start"]) == newest
     assert alert["dedupe_key"] == f"health_late/{newest.isoformat()}/PIPELINE_LATE"
     assert alert["owner"] == "tests"
 
-    wait_until(lambda: len([run for run in airflow.runs("health_late") if run["state"] == "failed"]) == 4, 60, "runs")
+    wait_until(lambda: len([run for run in airflow.runs("health_late") if run["state"] == "failed"]) == 4, 180, "runs")
     done = airflow.workspace.command(
         "health", "health_late", "health_good", "--json", "--state", str(airflow.workspace.state)
     )

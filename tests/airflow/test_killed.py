@@ -69,18 +69,18 @@ def test_a_load_is_whole_whoever_is_killed(airflow: Airflow, victim: str) -> Non
     airflow.put("landing", f"{name}.csv", rows(1000, "new"))
     with table_locked(airflow, name):
         run = airflow.trigger(name)
-        wait_until(lambda: waits_for_table(airflow), 60, "the load to wait for its table")
+        wait_until(lambda: waits_for_table(airflow), 180, "the load to wait for its table")
         # Asked of Airflow: its tasks hide their connections from all users but root.
         loader = airflow.task(name, run, "load_it")["pid"]
         if victim == "task":
             os.kill(loader, signal.SIGKILL)
-            wait_until(lambda: airflow.task(name, run, "load_it")["try_number"] == 2, 60, "the retry")
+            wait_until(lambda: airflow.task(name, run, "load_it")["try_number"] == 2, 180, "the retry")
         else:
             # The loader lives on as an orphan with its transaction open; the retry must wait for it.
             parent = psutil.Process(loader).parent()
             assert parent is not None
             parent.kill()
-            wait_until(lambda: waiting_for_load(airflow), 120, "the retry to wait for the orphan")
+            wait_until(lambda: waiting_for_load(airflow), 180, "the retry to wait for the orphan")
         assert airflow.sql(f"SELECT count(*), max(value) FROM {name}") == [(100, "old")]
     assert airflow.wait(name, run, "load_it") == "success"
     assert airflow.task(name, run, "load_it")["try_number"] >= 2

@@ -124,7 +124,7 @@ def test_mapped_steps_groups_setups_and_teardowns_run(airflow: Airflow) -> None:
     airflow.wait_for_deferred("reach_reader", reader, "wait_for__reach__shape")
     airflow.put("landing", "reach/2026-03-01/us.csv", b"customer,amount\nbob,2\n")
     airflow.put("landing", "reach/2026-03-01/eu.csv", b"customer,amount\nann,1\ncid,3\n")
-    airflow.wait_for_all("reach", run, "delete", "load_all", "bring", timeout=180)
+    airflow.wait_for_all("reach", run, "delete", "load_all", "bring", timeout=300)
     seen = airflow.states("reach", run)
     assert seen["shape"] == seen["bring"] == seen["say"] == ["success"] * 2
     assert seen["nothing"] == ["skipped"]
@@ -146,7 +146,7 @@ def test_mapped_steps_groups_setups_and_teardowns_run(airflow: Airflow) -> None:
     assert "bye no 2 of 2026-03-01" in airflow.log("reach", run, "say", map_index=1)
 
     # All instances of the mapped step are there: who reads the folder goes on.
-    airflow.wait_for_all("reach_reader", reader, "copy", timeout=120)
+    airflow.wait_for_all("reach_reader", reader, "copy", timeout=300)
     assert airflow.sql("SELECT count(*) FROM reach.copies") == [(3,)]
 
 
@@ -155,11 +155,11 @@ def test_a_dag_and_a_task_of_another_dag_are_waited_for(airflow: Airflow) -> Non
     airflow.wait_for_dag("reach_after")
     run = airflow.first_run("reach_after")
     # The mapped task has run for this window; the DAG that is not there yet keeps its reader waiting.
-    airflow.wait_for_all("reach_after", run, "after_task", timeout=90)
+    airflow.wait_for_all("reach_after", run, "after_task", timeout=300)
     assert airflow.states("reach_after", run)["after_task"] == ["success"]
     airflow.wait_for_deferred("reach_after", run, "wait_for__reach_once")
     airflow.write("reach_once.yaml", DAILY + f"steps: {{a: {{{BASH}, with: {{bash_command: 'true'}}}}}}\n")
-    airflow.wait_for_all("reach_after", run, "after_dag", timeout=120)
+    airflow.wait_for_all("reach_after", run, "after_dag", timeout=300)
     assert airflow.states("reach_after", run)["after_dag"] == ["success"]
 
 
@@ -198,7 +198,7 @@ def test_a_reader_of_a_skipped_step_is_skipped_or_goes_on_at_once(airflow: Airfl
     for dag in ("reach_skips", "reach_skipped"):
         airflow.wait_for_dag(dag)
     reader = airflow.first_run("reach_skipped")
-    airflow.wait_for_all("reach_skipped", reader, "follows", "goes_on", timeout=120)
+    airflow.wait_for_all("reach_skipped", reader, "follows", "goes_on", timeout=300)
     seen = airflow.states("reach_skipped", reader)
     assert (seen["wait_for__reach_skips__bring"], seen["follows"]) == (["skipped"], ["skipped"])
     assert (seen["wait_for__reach_skips__bring_2"], seen["goes_on"]) == (["success"], ["success"])

@@ -62,7 +62,7 @@ def test_a_first_pipeline(folder: Path) -> None:
     run(folder, first)
     run(folder, put)
     loaded = "SELECT read, dead FROM sluicegate.loads ORDER BY window_start"
-    wait_until(lambda: len(rows(folder, loaded)) == 2, 120, "two loads")
+    wait_until(lambda: len(rows(folder, loaded)) == 2, 180, "two loads")
     assert rows(folder, loaded) == [(2, 0), (2, 1)]
     # The runs of the two days are independent: that of Tuesday may be the first.
     counted = "SELECT sum(inserted), sum(updated) + sum(stale) FROM sluicegate.loads"
@@ -75,7 +75,7 @@ def test_a_first_pipeline(folder: Path) -> None:
     forced = "SELECT status FROM sluicegate.loads WHERE window_start = '2026-01-02' ORDER BY id"
     assert len(rows(folder, forced)) == 1
     run(folder, f".venv/bin/sluicegate exec sh -c {shlex.quote(REPROCESS)}")
-    wait_until(lambda: len(rows(folder, forced)) == 2, 120, "the load that the guide's command forces")
+    wait_until(lambda: len(rows(folder, forced)) == 2, 180, "the load that the guide's command forces")
     said = run(folder, own)
     assert "inbox.load_file: loaded, 2 read, 2 inserted" in said
     assert running(folder / ".sluicegate") is None

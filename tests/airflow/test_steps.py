@@ -77,7 +77,7 @@ def test_a_file_that_comes_late_goes_all_the_way_through(airflow: Airflow) -> No
         ("steps_producer", run, "shout"),
         ("steps_consumer", reader, "load_again"),
     ):
-        assert airflow.wait(dag, its_run, task, timeout=180) == "success"
+        assert airflow.wait(dag, its_run, task, timeout=300) == "success"
     assert airflow.sql("SELECT customer, total FROM steps.totals ORDER BY 1") == [("ann", 8), ("bob", 4)]
     assert airflow.sql("SELECT customer, total FROM steps.copies ORDER BY 1") == [("ann", 8), ("bob", 4)]
     assert (
@@ -135,12 +135,12 @@ def test_a_dry_run_changes_nothing_and_no_reader_counts_it(airflow: Airflow) -> 
     if airflow.sql("SELECT to_regclass('dry.rows')") != [(None,)]:
         assert airflow.sql("SELECT count(*) FROM dry.rows WHERE day = %s", DAY[:10]) == [(0,)]
     wait = next(task for task in airflow.states("dry_consumer", reader) if task.startswith("wait_for"))
-    wait_until(lambda: "dry run" in airflow.log("dry_consumer", reader, wait), 60, "the wait to see a dry run")
+    wait_until(lambda: "dry run" in airflow.log("dry_consumer", reader, wait), 180, "the wait to see a dry run")
     assert airflow.task("dry_consumer", reader, wait)["state"] == "deferred"
 
     # The same window for real: the reader goes on.
     backfill(airflow, "dry_producer", dry_run=False)
-    assert airflow.wait("dry_consumer", reader, "read_it", timeout=120) == "success"
+    assert airflow.wait("dry_consumer", reader, "read_it", timeout=300) == "success"
     for table in ("rows", "copies"):
         assert airflow.sql(f"SELECT count(*) FROM dry.{table} WHERE day = %s", DAY[:10]) == [(1,)]
 
@@ -152,7 +152,7 @@ def backfill(airflow: Airflow, dag_id: str, *, dry_run: bool) -> str:
         "reprocess_behavior": "completed", "dag_run_conf": {"dry_run": dry_run},
     }  # fmt: skip
     # Airflow takes up to half a minute to see that an earlier backfill is over.
-    wait_until(lambda: airflow.api.post("/backfills", json=body).status_code != 409, 60, "the earlier backfill")
+    wait_until(lambda: airflow.api.post("/backfills", json=body).status_code != 409, 180, "the earlier backfill")
     return airflow.run_of(dag_id, DAY[:10])
 
 

@@ -25,7 +25,7 @@ from tests.airflow34.files import (
     reader_of,
 )
 
-WAIT = 120
+WAIT = 240
 """Seconds that anything may take on a busy machine; nearly all of it takes two."""
 
 GOOD = {

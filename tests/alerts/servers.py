@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socketserver
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,12 +24,13 @@ class Request:
 
 @dataclass
 class Http:
-    """`statuses` are the answers in order, the last one for all that follow; `hangs` seconds pass before each."""
+    """`statuses` are the answers in order, the last one for all that follow; none comes while it `hangs`."""
 
     port: int = 0
     requests: list[Request] = field(default_factory=list)
     statuses: list[int] = field(default_factory=lambda: [200])
-    hangs: float = 0.0
+    hangs: bool = False
+    ends: threading.Event = field(default_factory=threading.Event)
 
     @property
     def bodies(self) -> list[Any]:
@@ -49,7 +49,8 @@ def http_server() -> Iterator[Http]:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             state.requests.append(Request(self.path, dict(self.headers), json.loads(raw or b"null")))
             status = state.statuses.pop(0) if len(state.statuses) > 1 else state.statuses[0]
-            time.sleep(state.hangs)
+            if state.hangs:
+                state.ends.wait(300)
             self.send_response(status)
             self.end_headers()
             self.wfile.write(b"no, password=hunter2" if status >= 400 else b"ok")
@@ -63,6 +64,7 @@ def http_server() -> Iterator[Http]:
         state.port = server.server_address[1]
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield state
+        state.ends.set()
         server.shutdown()
 
 
@@ -79,7 +81,7 @@ class Smtp:
         extra = {
             "disable_tls": True,
             "disable_ssl": True,
-            "timeout": 3,
+            "timeout": 60,
             "retry_limit": 1,
             "from_email": "us@example.com",
         }

@@ -46,7 +46,7 @@ TASK = {
 
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
-    with Client(server.url, Bearer("token-1"), deadline=5, environment_proxies=False) as client:
+    with Client(server.url, Bearer("token-1"), deadline=60, environment_proxies=False) as client:
         yield client
 
 

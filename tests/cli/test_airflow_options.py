@@ -112,7 +112,7 @@ def test_finding_the_embedded_stack_imports_nothing_heavy(tmp_path: Path) -> Non
         "print([name for name in ('airflow', 'duckdb', 'boto3', 'moto') if name in sys.modules])\n"
         "print(time.process_time() - begun)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=180)
     kind, heavy, seconds = done.stdout.splitlines()
     assert (kind, heavy) == ("NotRunning", "[]")
     assert float(seconds) < 1

@@ -68,7 +68,7 @@ def server() -> Iterator[Server]:
     process = subprocess.Popen(postgres.server(state, run_as, port), **how)  # type: ignore[call-overload]
     found = Server(port, secrets.postgres_password)
     try:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 120
         while True:
             try:
                 found.login("postgres", found.password, "postgres").close()
@@ -79,7 +79,7 @@ def server() -> Iterator[Server]:
         yield found
     finally:
         process.send_signal(postgres.STOP_SIGNAL)
-        process.wait(30)
+        process.wait(120)
         shutil.rmtree(folder)
 
 

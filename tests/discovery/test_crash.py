@@ -135,7 +135,7 @@ def test_parsers_always_see_every_pipeline_that_did_not_change(root: Path, tmp_p
     time.sleep(6)
     done.set()
     for each in workers:
-        each.join(60)
+        each.join(300)
     assert [each.exitcode for each in workers] == [0] * len(workers)
     bundle = bundle_at(storage, root, shard_size=SIZE)
     bundle.refresh()

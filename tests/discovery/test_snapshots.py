@@ -289,7 +289,7 @@ def test_workers_may_fetch_at_once(
     for each in workers:
         each.start()
     for each in workers:
-        each.join(60)
+        each.join(300)
     assert [each.exitcode for each in workers] == [0] * 4
     worker = pinned(*arguments)
     assert len(list(BundleStore(worker.home).tree.iterdir())) == 201

@@ -37,7 +37,7 @@ class Worker:
         def tap(action: str) -> None:
             self.calls.append(action)
             if len(self.calls) - 1 == kill_at:
-                assert born.wait(10)
+                assert born.wait(120)
                 os.kill(pid[0], signal.SIGKILL)
 
         self.aws.tap = tap
@@ -66,7 +66,7 @@ class Worker:
     def stop(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(10)
+        self.process.wait(120)
         assert self.process.stdout is not None
         self.process.stdout.close()
 

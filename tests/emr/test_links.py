@@ -51,9 +51,9 @@ def test_the_local_emr_has_a_log_to_open_and_no_console(aws: Any) -> None:
     aws.s3.put("s3://logs/emr/j-1/steps/s-2/stdout.gz", "ValueError: x")
     found = addresses(Aws("aws_default"), "j-1", "s3://logs/emr/", STEPS)
     assert list(found) == ["Step log"]
-    assert urllib.request.urlopen(found["Step log"], timeout=10).status == 200
+    assert urllib.request.urlopen(found["Step log"], timeout=60).status == 200
     listed = addresses(Aws("aws_default"), "j-1", "s3://logs/emr/")["Step log"]
-    assert b"steps/s-2/stdout.gz" in urllib.request.urlopen(listed, timeout=10).read()
+    assert b"steps/s-2/stdout.gz" in urllib.request.urlopen(listed, timeout=60).read()
 
 
 @pytest.mark.parametrize("host", ["minio.example.com", "10.0.0.7", "localhost.example.com", "[fd00::7]"])

@@ -147,7 +147,7 @@ def test_wherever_a_sweep_is_killed_the_next_one_ends_the_rest(aws: ScriptedEmr,
 
         def tap(action: str) -> None:
             if len(aws.calls) == kill_at:
-                assert born.wait(10)
+                assert born.wait(120)
                 os.kill(pid[0], signal.SIGKILL)
 
         aws.tap = tap

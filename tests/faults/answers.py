@@ -63,7 +63,7 @@ class Answers(BaseHTTPRequestHandler):
         if name == "hangs-up":
             return
         if name == "sleeps":
-            time.sleep(0.5)
+            time.sleep(20)  # nobody waits for this thread
             return
         status, headers, body = RECORDED[name]
         self.send_response(status)

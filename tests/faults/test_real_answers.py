@@ -32,7 +32,7 @@ from requests.adapters import HTTPAdapter
 from sluicegate.faults import classify
 from tests.faults.answers import answering, closed_port, raised_by
 
-DAY: Any = {"timeout": 5}
+DAY: Any = {"timeout": 60}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def server() -> Iterator[str]:
 
 
 def of_requests(name: str) -> Callable[[str], object]:
-    return lambda server: requests.get(f"{server}/{name}", timeout=5).raise_for_status()
+    return lambda server: requests.get(f"{server}/{name}", timeout=60).raise_for_status()
 
 
 def of_httpx(name: str) -> Callable[[str], object]:
@@ -50,10 +50,10 @@ def of_httpx(name: str) -> Callable[[str], object]:
 
 
 def of_urllib(name: str) -> Callable[[str], object]:
-    return lambda server: urllib.request.urlopen(f"{server}/{name}", timeout=5).read()
+    return lambda server: urllib.request.urlopen(f"{server}/{name}", timeout=60).read()
 
 
-def of_aiohttp(name: str, timeout: float = 5) -> Callable[[str], object]:
+def of_aiohttp(name: str, timeout: float = 60) -> Callable[[str], object]:
     async def ask(server: str) -> object:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(timeout)) as session,
@@ -148,7 +148,7 @@ def test_the_status_of_an_answer_is_kept_for_rules_and_receipts(server: str) -> 
     assert classify(raised_by(lambda: of_httpx("503")(server))).facts["status"] == 503
 
 
-ONCE = Config(retries={"max_attempts": 0}, connect_timeout=1, read_timeout=1, s3={"addressing_style": "path"})
+ONCE = Config(retries={"max_attempts": 0}, connect_timeout=30, read_timeout=30, s3={"addressing_style": "path"})
 KEYS = {"region_name": "eu-central-1", "aws_access_key_id": "x", "aws_secret_access_key": "y"}
 
 
@@ -277,8 +277,8 @@ def test_a_certificate_that_is_not_trusted_is_not_tried_again(client: str, untru
 )
 def test_arrows_own_client_of_s3(bucket: str, code: str, server: str) -> None:
     found = pyarrow.fs.S3FileSystem(
-        access_key="x", secret_key="y", endpoint_override=server, region="eu-central-1", connect_timeout=1,
-        request_timeout=1, retry_strategy=pyarrow.fs.AwsStandardS3RetryStrategy(max_attempts=0),
+        access_key="x", secret_key="y", endpoint_override=server, region="eu-central-1", connect_timeout=30,
+        request_timeout=30, retry_strategy=pyarrow.fs.AwsStandardS3RetryStrategy(max_attempts=0),
     )  # fmt: skip
     assert classify(raised_by(lambda: found.open_input_file(f"{bucket}/orders.csv").read())).code == code
 

@@ -188,7 +188,7 @@ def of_mail(answer: bytes) -> Callable[[Path], object]:
                         connection.sendall(answer if line.startswith((b"AUTH", b"RCPT")) else told)
 
             threading.Thread(target=serve, daemon=True).start()
-            with smtplib.SMTP("127.0.0.1", listening.getsockname()[1], timeout=5) as mail:
+            with smtplib.SMTP("127.0.0.1", listening.getsockname()[1], timeout=60) as mail:
                 if b"authentication" in answer:
                     mail.login("etl", "wrong")
                 return mail.sendmail("a@example.com", ["b@example.com"], "words")

@@ -110,12 +110,12 @@ def test_channels_that_hang_hold_up_nothing_else_in_the_triggerer(
     context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hang = threading.Event()
-    monkeypatch.setattr("sluicegate.health.late._late", lambda *_: str(hang.wait(30)))
+    monkeypatch.setattr("sluicegate.health.late._late", lambda *_: str(hang.wait(120)))
 
     async def others() -> bool:
         late_ones = [asyncio.create_task(late(context=context, **SAID)) for _ in range(50)]
         await asyncio.sleep(0)
-        done = await asyncio.wait_for(asyncio.to_thread(lambda: True), 5)
+        done = await asyncio.wait_for(asyncio.to_thread(lambda: True), 60)
         hang.set()
         assert set(await asyncio.gather(*late_ones)) == {"True"}
         return done

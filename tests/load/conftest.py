@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,6 +45,13 @@ class LoadWarehouse(Warehouse):
             writer.writerow(header)
             writer.writerows(rows)
         return path
+
+    def until(self, query: str) -> None:
+        """Wait until the answer is neither nothing nor 0."""
+        limit = time.monotonic() + 120
+        while not self.one(query):
+            assert time.monotonic() < limit, f"never became true: {query}"
+            time.sleep(0.02)
 
     def request(self, source: str | Path | Sequence[str], table: str = "t", **words: Any) -> LoadRequest:
         sources = (str(source),) if isinstance(source, (str, Path)) else tuple(source)

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -59,8 +60,12 @@ def dying_at(point: str, how: str, conninfo: str) -> None:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             mine = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
             pids = connection.execute(f"SELECT pid FROM pg_stat_activity WHERE {mine}".encode()).fetchall()
-        for (pid,) in pids:
-            os.kill(pid, signal.SIGKILL)
+            for (pid,) in pids:
+                os.kill(pid, signal.SIGKILL)
+            # Till the server has seen it and ends all sessions, a retry would still be let in, and end with them.
+            with suppress(psycopg.OperationalError):
+                while pids:
+                    connection.execute("SELECT pg_sleep(0.01)")
 
     def dies(*words: Any, **more: Any) -> Any:
         done = whole(*words, **more)

@@ -24,5 +24,5 @@ def result(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdout is not None
     # Not by `communicate`: what a quick load has printed together with "ready" is in the buffer already.
     out = process.stdout.read()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
     return json.loads(out)  # type: ignore[no-any-return]

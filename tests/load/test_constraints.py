@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import random
 import subprocess
-import time
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -214,9 +214,13 @@ def test_sensitive_values_that_break_a_constraint_are_masked(warehouse: Any, cap
 
 def test_a_loader_killed_in_the_search_leaves_nothing_and_the_retry_is_right(warehouse: Any) -> None:
     warehouse.rows("CREATE TABLE t (id int PRIMARY KEY, v text, at int)")
+    # Whoever comes to the so-manieth refused row waits there for a lock, which the test holds until it has killed it.
+    warehouse.rows("CREATE SEQUENCE refused")
+    warehouse.rows("CREATE TABLE held (at bigint)")
     warehouse.rows(
-        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN IF NEW.id % 50 = 7 THEN PERFORM pg_sleep(0.02); RAISE EXCEPTION ''no''; END IF; RETURN NEW; END'"
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.id % 50 = 7 THEN "
+        "IF nextval(''refused'') = (SELECT at FROM held) THEN PERFORM pg_advisory_xact_lock_shared(99); END IF; "
+        "RAISE EXCEPTION ''no''; END IF; RETURN NEW; END'"
     )
     warehouse.rows("CREATE TRIGGER slow BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION slow()")
     source = warehouse.csv("a.csv", ["id", "v", "at"], [[n, "x", 1] for n in range(1_000)])
@@ -228,20 +232,21 @@ def test_a_loader_killed_in_the_search_leaves_nothing_and_the_retry_is_right(war
     def start() -> subprocess.Popen[str]:
         return start_loader(facts)
 
-    mine = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    searching = f"SELECT count(*) {mine} AND (query LIKE '%sluicegate_position%' OR query LIKE '%one_by_one%')"
-    for _ in range(3):
-        process = start()
-        for _ in range(3_000):
-            if warehouse.one(searching):
-                break
-            time.sleep(0.02)
-        time.sleep(0.2)
-        assert process.poll() is None, "it was not caught in the act"
-        process.kill()
-        process.communicate()
+    mine = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
+    caught = f"SELECT count(*) {mine} AND (query LIKE '%sluicegate_position%' OR query LIKE '%one_by_one%')"
+    for refused in (3, 14, 24):
+        warehouse.rows("SELECT setval('refused', 1)")
+        warehouse.rows("DELETE FROM held")
+        warehouse.rows("INSERT INTO held VALUES (%s)", refused)
+        with psycopg.connect(warehouse.conninfo) as holder:
+            holder.execute("SELECT pg_advisory_lock(99)")
+            process = start()
+            warehouse.until(caught)
+            process.kill()
+            process.communicate()
         assert warehouse.one("SELECT count(*) FROM t") == 0
         assert warehouse.one("SELECT count(*) FROM sluicegate.dead_letters") == 0
+    warehouse.rows("DELETE FROM held")
     report = result(start())
     assert (report["read"], report["inserted"], report["dead"]) == (1_000, 980, 20)
     assert report["reasons"] == {"constraint:slow()": 20}

@@ -90,7 +90,7 @@ def loaders() -> Iterator[Loaders]:
 
 def again(warehouse: Any, query: str) -> list[tuple[Any, ...]]:
     """The answer of a server that may be coming back."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while True:
         try:
             return warehouse.rows(query)  # type: ignore[no-any-return]

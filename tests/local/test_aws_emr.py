@@ -65,7 +65,7 @@ def start(emr: Any, *steps: dict[str, Any], keep: bool = False, **more: Any) -> 
     return str(emr.run_job_flow(Steps=list(steps), **asked)["JobFlowId"])
 
 
-def wait_for(look: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_for(look: Callable[[], Any], seconds: float = 180) -> Any:
     limit = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < limit, "it did not happen"
@@ -77,7 +77,7 @@ def state_of(emr: Any, cluster: str) -> str:
     return str(emr.describe_cluster(ClusterId=cluster)["Cluster"]["Status"]["State"])
 
 
-def ended(emr: Any, cluster: str, seconds: float = 60) -> dict[str, Any]:
+def ended(emr: Any, cluster: str, seconds: float = 180) -> dict[str, Any]:
     wait_for(lambda: state_of(emr, cluster).startswith("TERMINATED"), seconds)
     found: dict[str, Any] = emr.describe_cluster(ClusterId=cluster)["Cluster"]
     return found

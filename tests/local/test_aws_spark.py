@@ -127,15 +127,15 @@ def test_no_process_outlives_the_server(tmp_path: Path, how: signal.Signals) -> 
         (tmp_path / "s3/code/sleeper.py").write_text(SLEEPER)
         emr = client_of(endpoint, "emr", "KEY")
         cluster = start(emr, submit("sleeper.py", str(mark)))
-        driver = int(wait_for(lambda: mark.exists() and mark.read_text(), 120))
+        driver = int(wait_for(lambda: mark.exists() and mark.read_text()))
         family = _below(server.pid)
         assert driver in family
         assert any("java" in _command(pid) for pid in family)
         assert any("sleep" in _command(pid) for pid in family)
     finally:
         server.send_signal(how)
-        status = server.wait(30)
-    wait_for(lambda: not [pid for pid in family if Path(f"/proc/{pid}").exists()], 30)
+        status = server.wait(120)
+    wait_for(lambda: not [pid for pid in family if Path(f"/proc/{pid}").exists()])
     if how is not signal.SIGKILL:
         assert status == 0
     again, endpoint = _served(tmp_path)
@@ -145,13 +145,13 @@ def test_no_process_outlives_the_server(tmp_path: Path, how: signal.Signals) -> 
         assert list((tmp_path / "emr-state/work").iterdir()) == []
     finally:
         again.terminate()
-        assert again.wait(30) == 0
+        assert again.wait(120) == 0
 
 
 def test_a_second_server_on_the_root_says_so_and_ends(tmp_path: Path) -> None:
     with LocalAws(tmp_path / "s3"):
         command = [sys.executable, "-m", "sluicegate.local.aws", "--root", str(tmp_path / "s3")]
-        second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        second = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert second.returncode == 3
     assert "Another local AWS works on" in second.stderr
 
@@ -163,7 +163,7 @@ def _served(folder: Path) -> tuple[subprocess.Popen[bytes], LocalAws]:
     options = ["--root", str(folder / "s3"), "--ready", str(ready), "--bucket", "code", "--bucket", "logs"]
     env = os.environ | {"SLUICEGATE_LOCAL_KEY": "KEY"}
     server = subprocess.Popen([sys.executable, "-m", "sluicegate.local.aws", *options], env=env)
-    wait_for(lambda: ready.exists() or server.poll() is not None, 60)
+    wait_for(lambda: ready.exists() or server.poll() is not None)
     said = json.loads(ready.read_text())
     assert said["pid"] == server.pid
     return server, LocalAws(folder / "s3", port=said["port"])
@@ -193,8 +193,8 @@ def test_java_takes_spark_from_the_archive(tmp_path: Path) -> None:
     listed.write_text("java/lang/Object\norg/apache/spark/sql/execution/SparkPlan\n")
     thread = archives.make(java, spark, listed)
     assert thread
-    thread.join(120)
+    thread.join(300)
     options = [f"-XX:SharedArchiveFile={archives.find(java, spark)}", "-Xshare:on", "-Xlog:class+load"]
     command = [java / "bin/java", *options, "-cp", f"{spark}/jars/*", "org.apache.spark.launcher.Main"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+    said = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False).stdout
     assert "org.apache.spark.launcher.Main source: shared objects file" in said

@@ -99,7 +99,7 @@ def test_a_new_cluster_is_listed_later_and_described_at_once(emr: Emr) -> None:
     cluster = emr.start()
     assert emr.answer("ListClusters")["Clusters"] == []
     assert emr.status(cluster)
-    wait_for(lambda: emr.answer("ListClusters")["Clusters"], 20)
+    wait_for(lambda: emr.answer("ListClusters")["Clusters"])
 
 
 def test_a_cluster_that_starts_slowly_can_be_terminated(emr: Emr) -> None:
@@ -149,7 +149,7 @@ def test_without_its_spot_task_nodes_a_cluster_goes_on(emr: Emr) -> None:
         asked = {"ClusterId": cluster, "InstanceStates": ["TERMINATED"]}
         return list(emr.answer("ListInstances", **asked)["Instances"])
 
-    gone = wait_for(lost, 20)
+    gone = wait_for(lost)
     assert [row["Status"]["StateChangeReason"]["Code"] for row in gone] == ["INSTANCE_FAILURE"] * 3
     assert emr.status(cluster)["State"] == "RUNNING"
     emr.player.goes_on.set()

@@ -16,7 +16,7 @@ from sluicegate.local.stack.events import Event
 def sluicegate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     program = "from sluicegate.cli import main; main()"
     command = [sys.executable, "-c", program, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=180)
 
 
 def test_help_lists_the_commands_without_importing_them() -> None:

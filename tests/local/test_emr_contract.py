@@ -101,7 +101,7 @@ class Emr:
         return found
 
     def wait(self, cluster: str, state: str) -> dict[str, Any]:
-        wait_for(lambda: self.status(cluster)["State"] == state, 20)
+        wait_for(lambda: self.status(cluster)["State"] == state)
         return self.status(cluster)
 
     def steps(self, cluster: str) -> list[dict[str, Any]]:
@@ -291,7 +291,7 @@ def test_settings_of_a_cluster_are_changed_and_shown(emr: Emr) -> None:
 
 def test_a_step_that_runs_when_its_cluster_ends_is_interrupted(emr: Emr) -> None:
     cluster = emr.start(Steps=[STEP, STEP])
-    wait_for(lambda: emr.steps(cluster)[0]["State"] == "RUNNING", 20)
+    wait_for(lambda: emr.steps(cluster)[0]["State"] == "RUNNING")
     emr.answer("TerminateJobFlows", JobFlowIds=[cluster])
     assert emr.wait(cluster, "TERMINATED")["StateChangeReason"]["Code"] == "USER_REQUEST"
     assert [step["State"] for step in emr.steps(cluster)] == ["INTERRUPTED", "CANCELLED"]

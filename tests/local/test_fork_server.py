@@ -23,7 +23,7 @@ told = {"argv": sys.argv[1:], "name": __name__, "mark": os.environ.get("MARK"), 
         "leads": os.getsid(0) == os.getpid()}
 print(json.dumps(told), flush=True)
 if "stay" in sys.argv:
-    time.sleep(60)
+    time.sleep(600)
 sys.exit(7)
 """
 
@@ -57,7 +57,7 @@ stays = run("stays", "stay")
 server.close()
 print(code(run("spawned")), flush=True)
 print(stays.pid, stays.poll(), flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 

@@ -56,7 +56,7 @@ def server(state: State, run_as: postgres.RunAs, secrets: Secrets) -> Iterator[P
     with log.open("wb") as output:
         process = subprocess.Popen(command, stderr=output, cwd=state.postgres, **options)
     try:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 120
         while True:
             try:
                 databases.connect(where, secrets).close()
@@ -68,7 +68,7 @@ def server(state: State, run_as: postgres.RunAs, secrets: Secrets) -> Iterator[P
         yield where
     finally:
         process.send_signal(postgres.STOP_SIGNAL)
-        process.wait(20)
+        process.wait(120)
 
 
 def test_the_databases_are_durable_private_and_made_once(state: State) -> None:

@@ -73,7 +73,7 @@ def test_a_run_that_cannot_be_read_counts_as_none(state: State, text: str) -> No
 def test_the_lock_is_free_again_after_its_holder_was_killed(state: State) -> None:
     program = (
         "import sys,time; from pathlib import Path; from sluicegate.local.stack.state import Lock;"
-        "lock = Lock.take(Path(sys.argv[1])); print(lock is not None, flush=True); time.sleep(60)"
+        "lock = Lock.take(Path(sys.argv[1])); print(lock is not None, flush=True); time.sleep(600)"
     )
     holder = subprocess.Popen([sys.executable, "-c", program, str(state.lock)], stdout=subprocess.PIPE, text=True)
     with holder:
@@ -92,7 +92,7 @@ def test_the_lock_is_free_again_after_its_holder_was_killed(state: State) -> Non
 def test_the_lock_is_not_inherited_by_what_its_holder_starts(state: State) -> None:
     lock = Lock.take(state.lock)
     assert lock is not None
-    program = "import time; print('runs', flush=True); time.sleep(60)"
+    program = "import time; print('runs', flush=True); time.sleep(600)"
     child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, close_fds=False)
     try:
         assert child.stdout is not None

@@ -38,7 +38,7 @@ def run(program: str, folder: Path) -> tuple[list[dict[str, str]], str]:
     """The events that were said, and what else was printed."""
     source = PREAMBLE + textwrap.dedent(program)
     command = [sys.executable, "-c", source]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=180, check=True)
     lines = done.stdout.splitlines()
     return [json.loads(one) for one in lines if one.startswith("{")], "\n".join(
         one for one in lines if not one.startswith("{")

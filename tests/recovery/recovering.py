@@ -108,7 +108,7 @@ class Recovery:
         def is_well() -> bool:
             return set(self.night.airflow.run_states(self.night.dags).values()) == {"success"}
 
-        wait_until(is_well, 90, f"all runs of {self.night.name} to be well")
+        wait_until(is_well, 180, f"all runs of {self.night.name} to be well")
 
     def has_notes(self) -> None:
         """Assert that the plan's note is on all that it has reset or marked, and on nothing else."""

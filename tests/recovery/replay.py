@@ -467,7 +467,7 @@ class RealWorld:
 
     def _rest(self) -> None:
         site = self.site()
-        wait_until(lambda: not site.active(list(self.real)), 60, f"the runs of {self.plan.id} to end")
+        wait_until(lambda: not site.active(list(self.real)), 180, f"the runs of {self.plan.id} to end")
 
     def result(self) -> tuple[dict[InstanceKey, str | None], dict[InstanceKey, int]]:
         for timer in self._late:

@@ -65,13 +65,13 @@ def plan(server: ModelServer, tmp_path: Path) -> Path:
 def begin(server: ModelServer, plan: Path, *more: str, token: str = TOKEN) -> subprocess.Popen[str]:
     plan_id = json.loads(plan.read_text())["id"]
     words = [*COMMAND, "apply", str(plan), "--url", server.url, "--yes", plan_id, "--reason", "late", *more]
-    words += ["--settle", "0.3", "--patience", "3"]
+    words += ["--settle", "0.3", *([] if "--patience" in more else ["--patience", "60"])]
     env = {**os.environ, "SLUICEGATE_AIRFLOW_TOKEN": token}
     return subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     return process.returncode, out + err
 
 
@@ -80,7 +80,7 @@ def in_process(server: ModelServer, plan: Plan, file: Path, options: Options = O
     store = FileStore(journal_of(file))
     try:
         journal = Journal(store, plan.id, datetime.now(UTC))
-        with Client(server.url, Bearer(TOKEN), environment_proxies=False, deadline=3) as client:
+        with Client(server.url, Bearer(TOKEN), environment_proxies=False, deadline=60) as client:
             return carry_out(plan, RestSite(client, plan.runs), journal, options)
     finally:
         store.close()
@@ -211,7 +211,7 @@ def test_a_new_failure_stops_it_and_is_named_with_its_playbook(server: ModelServ
 
 def test_the_outcome_as_json_is_alone_on_standard_output(server: ModelServer, plan: Path) -> None:
     process = begin(server, plan, "--json")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     found = json.loads(out)
     assert (found["good"], len(found["done"]), found["failed"]) == (True, 7, [])
     assert "wave 1 of 3" in err
@@ -238,7 +238,7 @@ def test_a_token_that_expires_on_the_way_leaves_it_resumable(server: ModelServer
 
 def test_a_server_that_is_away_ends_with_3(server: ModelServer, plan: Path) -> None:
     server.before = lambda _: "dropped"
-    code, said = end(begin(server, plan))
+    code, said = end(begin(server, plan, "--patience", "3"))
     assert code == 3
     assert "has not answered for 3 s" in said
 
@@ -297,7 +297,7 @@ def test_there_is_no_shorter_way_than_the_plans_id_and_a_reason(
     words = [plan_id if word == "ID" else word for word in words]
     done = subprocess.run(
         [*COMMAND, "apply", str(plan), "--url", server.url, *words],
-        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60,
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=180,
     )  # fmt: skip
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
     assert server.calls == []
@@ -359,7 +359,7 @@ def test_an_empty_plan_is_over_at_once_in_json_too(server: ModelServer, tmp_path
     write_plan(empty, tmp_path / "empty.json")
     done = subprocess.run(
         [*COMMAND, "apply", str(tmp_path / "empty.json"), "--url", server.url, "--dry-run", "--json"],
-        capture_output=True, text=True, check=True, env={**os.environ, "SLUICEGATE_AIRFLOW_TOKEN": TOKEN}, timeout=60,
+        capture_output=True, text=True, check=True, env={**os.environ, "SLUICEGATE_AIRFLOW_TOKEN": TOKEN}, timeout=180,
     )  # fmt: skip
     assert json.loads(done.stdout)["good"] is True
 

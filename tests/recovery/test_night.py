@@ -64,7 +64,7 @@ def test_what_runs_again_is_seen_with_its_order(night: Callable[[str], Night], a
     first = next(run for run in airflow.runs("days") if run["logical_date"].startswith("2026-03-01"))["dag_run_id"]
     airflow.clear("days", first, "extract")
     keys = {Key("days", first, "extract"), Key("days", first, "total")}
-    wait_until(lambda: {ran.key for ran in again.really_ran() if ran.end} == keys, 60, "both to run once more")
+    wait_until(lambda: {ran.key for ran in again.really_ran() if ran.end} == keys, 180, "both to run once more")
     again.ran_once_more(keys)
     again.obeys()
     with pytest.raises(AssertionError, match="started at"):

@@ -18,7 +18,7 @@ RUN = RunKey("orders", "scheduled__01")
 def site(server: Server) -> Iterator[RestSite]:  # noqa: F811
     cleared = {"task_id": "load", "map_index": -1}
     server.answers["POST /dags/orders/clearTaskInstances"] = [(200, {"task_instances": [cleared]})]
-    with Client(server.url, Bearer("token-1"), deadline=5, environment_proxies=False) as client:
+    with Client(server.url, Bearer("token-1"), deadline=60, environment_proxies=False) as client:
         yield RestSite(client, [])
 
 

@@ -73,7 +73,7 @@ def test_a_server_that_does_not_answer_any_more_is_left_after_a_while(
     began = time.monotonic()
     assert in_journal("journal", "the receipt", frozen) is None
     assert in_journal("journal", "the receipt", frozen) is None
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 50
     assert caplog.text.count("no answer within") == 1
 
 

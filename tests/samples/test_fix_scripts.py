@@ -22,7 +22,7 @@ def fix(airflow: Airflow, folder: Path, script: str, *arguments: str) -> tuple[P
     (folder / ".sluicegate").symlink_to(airflow.workspace.state)
     done = subprocess.run(
         [sys.executable, str(airflow.workspace.root / "playbooks" / script), *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=180, stdin=subprocess.DEVNULL, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Nothing has been changed" in done.stdout
@@ -96,12 +96,12 @@ def test_a_cluster_that_hangs_is_ended_and_its_step_begins_again(airflow: Airflo
     attempts = len(clusters(airflow, run))
     airflow.clear("delays", run, "join")
     airflow.wait_for_deferred("delays", run, "join")
-    wait_until(lambda: len(clusters(airflow, run)) == attempts + 1, 30, "its cluster")
+    wait_until(lambda: len(clusters(airflow, run)) == attempts + 1, 180, "its cluster")
     plan, printed = fix(airflow, tmp_path, "restart_clusters.py", "0m", "delays")
     assert planned(plan) == [{"delays.join"}]
     assert "1 cluster would start" in printed
     carry_out(tmp_path, plan)
-    assert airflow.ended("delays", run, timeout=240) == "success"
+    assert airflow.ended("delays", run, timeout=300) == "success"
     newest, hung, *_ = clusters(airflow, run)
     assert (newest, hung.startswith("TERMINATED")) == ("TERMINATED", True)
     assert len(clusters(airflow, run)) == attempts + 2

@@ -158,9 +158,9 @@ def yaml_is(old: str, new: str) -> Callable[[Airflow], AbstractContextManager[No
     @contextmanager
     def cause(airflow: Airflow) -> Iterator[None]:
         with file_is(airflow, "delays.yaml", lambda text: text.replace(old, new)):
-            wait_until(lambda: new in yaml_of(airflow, "delays"), 60, "the edit")
+            wait_until(lambda: new in yaml_of(airflow, "delays"), 180, "the edit")
             yield
-        wait_until(lambda: new not in yaml_of(airflow, "delays"), 60, "the edit to be undone")
+        wait_until(lambda: new not in yaml_of(airflow, "delays"), 180, "the edit to be undone")
 
     return cause
 
@@ -182,7 +182,7 @@ def upstream_stuck(airflow: Airflow, day: str) -> Iterator[None]:
         yaml_is("    cluster: small", "    wait: 3s\n    cluster: small")(airflow),
     ):
         airflow.clear("flights", upstream, "land", downstream=False)
-        wait_until(lambda: airflow.task("flights", upstream, "land")["state"] == "up_for_retry", 60, "the failure")
+        wait_until(lambda: airflow.task("flights", upstream, "land")["state"] == "up_for_retry", 180, "the failure")
         yield
 
 
@@ -198,7 +198,7 @@ def end_the_cluster(airflow: Airflow, run: str) -> None:
         return None
 
     cluster = wait_until(running, 180, "the cluster to run")
-    wait_until(lambda: airflow.task("delays", run, "join")["state"] == "deferred", 60, "the task to be deferred")
+    wait_until(lambda: airflow.task("delays", run, "join")["state"] == "deferred", 180, "the task to be deferred")
     # A trigger that fires before the scheduler has heard of the deferral fails the task (apache/airflow #72716).
     time.sleep(3)
     emr.terminate_job_flows(JobFlowIds=[cluster])

@@ -30,18 +30,18 @@ def test_a_fetch_killed_with_a_page_on_its_way_goes_on_with_that_page(site: WebS
         page = int(dict(parse_qsl(asked.path.partition("?")[2]))["page"])
         if page == 3 and not go_on.is_set():
             reached.set()
-            go_on.wait(30)
+            go_on.wait(120)
         return Answer(json.dumps([{"id": page}] if page <= 4 else []).encode())
 
     site.script = script
     first = start(site, tmp_path)
-    assert reached.wait(60)
+    assert reached.wait(120)
     assert not Storage().exists(f"{tmp_path}/raw/")
     first.kill()
     first.wait()
     go_on.set()
     site.asked.clear()
-    out, _ = start(site, tmp_path).communicate(timeout=60)
+    out, _ = start(site, tmp_path).communicate(timeout=120)
     assert "4 rows of 5 pages, 2 of them by an earlier try" in out
     assert [asked.path for asked in site.asked] == ["/x?page=3", "/x?page=4", "/x?page=5"]
     shutil.rmtree(tmp_path / "work")

@@ -166,7 +166,7 @@ def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
             writer.stdout.readline()
             while not target.exists():
                 time.sleep(0.01)
-            time.sleep(0.05)
+            time.sleep(0.05)  # some files more, and wherever that is
             writer.send_signal(signal.SIGKILL)
         assert target.read_bytes() == source.read_bytes()
         # What the killed one left is hidden from whoever lists the folder.

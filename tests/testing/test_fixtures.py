@@ -58,5 +58,5 @@ def test_the_fixtures_start_and_import_nothing_for_tests_that_do_not_use_them(tm
 
 def test_without_pytest_the_fixtures_say_what_to_install() -> None:
     code = "import sys; sys.modules['pytest'] = None; import sluicegate.testing.fixtures"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180, check=False)
     assert 'pip install "airflow-provider-sluicegate[testing]"' in done.stderr

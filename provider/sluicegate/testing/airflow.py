@@ -63,7 +63,7 @@ class RunningAirflow:
     # --- DAGs and runs
 
     def wait_for_dag(self, dag_id: str) -> None:
-        wait_until(lambda: self.api.get(f"/dags/{dag_id}").status_code == 200, 60, f"DAG {dag_id}")
+        wait_until(lambda: self.api.get(f"/dags/{dag_id}").status_code == 200, 180, f"DAG {dag_id}")
 
     def import_errors(self) -> dict[str, str]:
         """By file, what Airflow shows of it."""
@@ -82,7 +82,7 @@ class RunningAirflow:
         )
         return found
 
-    def first_run(self, dag_id: str, timeout: float = 60) -> str:
+    def first_run(self, dag_id: str, timeout: float = 180) -> str:
         """The id of the first run, once there is one."""
         found = wait_until(lambda: self.runs(dag_id), timeout, f"the first run of {dag_id}")
         return str(found[0]["dag_run_id"])
@@ -93,7 +93,7 @@ class RunningAirflow:
             str(run["dag_run_id"]) for run in self.runs(dag_id) if (run["data_interval_start"] or "").startswith(day)
         )
 
-    def ended(self, dag_id: str, run_id: str, timeout: float = 120) -> str:
+    def ended(self, dag_id: str, run_id: str, timeout: float = 300) -> str:
         """The state in which a run ends."""
 
         def finished() -> str | None:
@@ -132,7 +132,7 @@ class RunningAirflow:
             found.setdefault(task["task_id"], []).append(task["state"])
         return found
 
-    def wait(self, dag_id: str, run_id: str, task_id: str, timeout: float = 120) -> str:
+    def wait(self, dag_id: str, run_id: str, task_id: str, timeout: float = 300) -> str:
         """The state in which a task ends."""
 
         def finished() -> str | None:
@@ -141,7 +141,7 @@ class RunningAirflow:
 
         return wait_until(finished, timeout, f"{dag_id}.{task_id} to end")
 
-    def wait_for_all(self, dag_id: str, run_id: str, *task_ids: str, timeout: float = 120) -> None:
+    def wait_for_all(self, dag_id: str, run_id: str, *task_ids: str, timeout: float = 300) -> None:
         """Until all instances of these tasks have ended, in whatever state."""
 
         def finished() -> bool:
@@ -150,7 +150,7 @@ class RunningAirflow:
 
         wait_until(finished, timeout, f"{', '.join(task_ids)} of {dag_id} to end")
 
-    def wait_for_deferred(self, dag_id: str, run_id: str, task_id: str, timeout: float = 60) -> None:
+    def wait_for_deferred(self, dag_id: str, run_id: str, task_id: str, timeout: float = 180) -> None:
         """Until a task that is not mapped waits in the triggerer."""
         wait_until(
             lambda: self.states(dag_id, run_id).get(task_id) == ["deferred"], timeout, f"{dag_id}.{task_id} to wait"
