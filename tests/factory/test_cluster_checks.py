@@ -62,7 +62,7 @@ def test_the_spark_step_gets_what_the_load_asks_for(tmp_path: Path) -> None:
         ({"more": ", key: id, skip_bad_files: true"}, "true", "skip_bad_files"),
         ({"more": ", key: id, copy_from: s3", "uri": "file:///lake/orders/"}, "s3", "copies from S3 alone"),
         ({"more": ", key: id, copy_from: s3", "into": "s3://lake/copy/"}, "s3", "a table of Postgres"),
-        ({"columns": "id: uuid"}, "uuid", "no column on a cluster is uuid"),
+        ({"columns": "id: time"}, "time", "no column on a cluster is time"),
         ({"columns": "id: numeric"}, "numeric", "38 digits"),
         ({"columns": "id: {type: date, zone: Europe/Berlin}"}, "Europe/Berlin", "carried out by a worker alone"),
         ({"columns": "id: bigint, code: {type: text, references: orders.id}"}, "orders.id", "`references`"),

@@ -57,6 +57,8 @@ class SqlDialect:
 
     def constant(self, text: str, type_: str) -> str:
         """The value of a type that `text` says."""
+        if type_ == "UUID" and self.type(type_) != type_:  # a text there, in small letters
+            text = text.lower()
         return f"CAST({self.literal(text)} AS {self.type(type_)})"
 
     def text(self, value: str) -> str:

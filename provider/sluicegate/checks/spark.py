@@ -78,6 +78,7 @@ def plan_of(
     made = [
         {
             "name": name, "type": SPARK.type(column.type), "text": column.kind == "text", "length": column.length,
+            "uuid": column.type == "UUID",
         }
         for name, column in columns.items()
     ]  # fmt: skip

@@ -41,6 +41,7 @@ WRITTEN = {
     "BOOLEAN": "(?i:true|false|t|f)",
 }
 """How texts are written that are values of a type: Spark's own casts take more, and cut what they do not know."""
+UUID = r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\z"
 WHOLE_UP_TO = {"DOUBLE": 2**53, "FLOAT": 2**24}
 """Up to here all whole numbers are exact."""
 SCHEME = "^[A-Za-z0-9]+:/*"
@@ -69,9 +70,17 @@ def base(kind: str) -> str:
     return kind.partition("(")[0]
 
 
+def made(raw: str, column: Plan) -> str:
+    """SQL of the value. Spark has no UUIDs: they are texts in small letters."""
+    value = f"try_cast({raw} AS {column['type']})"
+    if column["uuid"]:
+        return f"CASE WHEN lower({value}) RLIKE {literal(UUID)} THEN lower({value}) END"
+    return value
+
+
 def changed(raw: str, column: Plan, kind: str) -> str:
     """SQL of whether the cast of `raw`, of Spark's type `kind`, would lose or change its value."""
-    value = f"try_cast({raw} AS {column['type']})"
+    value = made(raw, column)
     faults = [f"{value} IS NULL"]
     if column["length"] is not None:
         faults.append(f"length({value}) > {int(column['length'])}")
@@ -144,8 +153,8 @@ def typed(spark: Any, raw: Any, files: list[Any], columns: list[Plan]) -> Any:
                 f"column {place!r} is {kind} in the files and {column['type']} in the contract, and only a worker "
                 "makes the one of the other: leave `check_on` out, or give the column the type that it has in the files"
             )
-        values.append(f"try_cast({name} AS {column['type']}) AS {name}")
-        if kind != column["type"].lower() or column["length"] is not None:
+        values.append(f"{made(name, column)} AS {name}")
+        if kind != column["type"].lower() or column["length"] is not None or column["uuid"]:
             reason = literal(f"type:{place}")
             lost.append(f"CASE WHEN {changed(name, column, kind)} THEN {reason} END")
     frame = raw.selectExpr(

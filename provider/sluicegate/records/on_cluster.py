@@ -22,8 +22,8 @@ from sluicegate.records.types import parse_type
 __all__ = ["ClusterCheck", "checked_folder", "cluster_errors", "cluster_plan", "digest_of", "options_of"]
 
 _TYPES = {
-    "text", "varchar", "smallint", "integer", "bigint", "real", "double", "numeric", "boolean", "date", "timestamp",
-    "timestamptz",
+    "text", "varchar", "char", "uuid", "json", "jsonb", "smallint", "integer", "bigint", "real", "double", "numeric",
+    "boolean", "date", "timestamp", "timestamptz",
 }  # fmt: skip
 _WORKERS = "leave `check_on` out: then a worker checks"
 

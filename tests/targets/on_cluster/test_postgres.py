@@ -3,94 +3,36 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import signal
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
-import pyarrow as pa
 import pytest
 from psycopg import sql
 
 from sluicegate.graph.window import Window
-from sluicegate.ledger.entries import Origin
 from sluicegate.load.load import load
 from sluicegate.pipeline.keys.load import Mode
-from sluicegate.records.on_cluster import checked_folder, cluster_plan
 from sluicegate.records.types import ColumnType
 from sluicegate.storage import Storage
 from sluicegate.targets.postgres.from_s3 import import_stored
 from sluicegate.targets.target import Merge, Stored, Table
 from tests.load.conftest import LoadWarehouse
 from tests.load.test_on_cluster import CONTRACT
-from tests.spark import CheckJob, spark_folder
 from tests.targets.dying import Dying
 from tests.targets.on_cluster import loader
 from tests.targets.on_cluster.aws_s3 import make_extension
-from tests.targets.on_cluster.test_redshift import FIRST, SECOND, Fetching
+from tests.targets.on_cluster.left import BY_WORKER, COPIED, MODES, ODD, ORIGIN, TYPES, VALUED, VALUES
+from tests.targets.on_cluster.test_redshift import Fetching
 
 TABLE = """
     CREATE TABLE t (id bigint PRIMARY KEY, amount numeric(12,2), day date, code varchar(5), changed timestamp,
                     note text)
 """
-WINDOW = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 3, tzinfo=UTC))
-ORIGIN = Origin("p", "load_orders", "run1", 1, WINDOW)
-COPIED = {"format": "parquet", "origin": ORIGIN, "check_on": "cluster", "copy_from": "s3"}
-BY_WORKER = {"check_on": "worker", "copy_from": "worker"}
-RULES: dict[str, Any] = {"columns": CONTRACT["columns"], "checks": CONTRACT["checks"]}
-MODES: dict[str, dict[str, Any]] = {
-    "merge": CONTRACT,
-    "append": RULES,
-    "replace_window": {**RULES, "mode": "replace_window", "window_by": "changed"},
-}
-TYPES = {
-    "smallint": "smallint", "integer": "integer", "bigint": "bigint", "real": "real", "double": "double precision",
-    "numeric(38,20)": "numeric(38,20)", "boolean": "boolean", "date": "date", "timestamp": "timestamp",
-    "timestamptz": "timestamptz", "text": "text", "varchar(40)": "varchar(40)",
-}  # fmt: skip
-ZONED = datetime(2024, 1, 1, 12, 0, 0, 1, tzinfo=UTC)
-VALUES: dict[str, list[Any]] = {
-    "smallint": [-32768, 0, None], "integer": [-(2**31), 7, None], "bigint": [2**63 - 1, -(2**63), None],
-    "real": [1.1754944e-38, float("nan"), float("-inf")], "double": [5e-324, 1.7976931348623157e308, -0.0],
-    "numeric(38,20)": [Decimal("123456789012345678.12345678901234567890"), Decimal("1E-20"), None],
-    "boolean": [True, False, None], "date": [date(100, 1, 1), date(9999, 12, 31), None],
-    "timestamp": [*map(datetime.fromisoformat, ("1582-10-10T00:00:00.999999", "9999-12-31T23:59:59")), None],
-    "timestamptz": [ZONED, datetime(100, 1, 1, tzinfo=UTC), None],
-    "text": ["", "\\N", "a\tb\nc\r\nd\\te\n\\.\n'\",ä\U0001f600\x01"], "varchar(40)": ["ä" * 40, " ", None],
-}  # fmt: skip
-ARROW = {
-    "smallint": pa.int16(), "integer": pa.int32(), "real": pa.float32(), "numeric(38,20)": pa.decimal128(38, 20),
-    "timestamp": pa.timestamp("us"), "timestamptz": pa.timestamp("us", "UTC"),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Left:
-    """What spark steps have left, by the folder's name in the bucket `lake`."""
-
-    root: Path
-
-
-@pytest.fixture(scope="module")
-def left(tmp_path_factory: pytest.TempPathFactory, job: CheckJob) -> Left:
-    root = tmp_path_factory.mktemp("lake")
-    values = pa.table({kind: pa.array(some, ARROW.get(kind)) for kind, some in VALUES.items()})
-    values = values.append_column("id", pa.array([1, 2, 3], pa.int64()))
-    wanted: list[tuple[str, list[pa.Table], dict[str, Any]]] = [
-        *((f"{mode}0", FIRST, MODES[mode]) for mode in MODES),
-        ("merge1", SECOND, MODES["merge"]),
-        ("values", [values], {"key": "id", "columns": {"id": "bigint", **{kind: kind for kind in TYPES}}}),
-    ]
-    for name, tables, words in wanted:
-        folder = spark_folder(root / name, tables)
-        request = LoadWarehouse("", root).request(f"s3://lake/{name}/", **{**COPIED, **words})
-        job.run(cluster_plan(request, root), f"{folder}/", checked_folder(f"{folder}/", "load_orders"))
-    return Left(root)
 
 
 class Server(LoadWarehouse):
@@ -122,10 +64,9 @@ class Server(LoadWarehouse):
 
 
 @pytest.fixture
-def server(warehouse: Any, tmp_path: Path, s3: Any, left: Left) -> Server:
-    shutil.copytree(left.root, tmp_path / "s3/lake")
+def server(warehouse: Any, tmp_path: Path, lake: Any) -> Server:
     make_extension(warehouse.conninfo, tmp_path / "s3")
-    return Server(warehouse.conninfo, tmp_path, s3)
+    return Server(warehouse.conninfo, tmp_path, lake)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -161,17 +102,30 @@ def test_records_of_another_window_are_looked_for_here(server: Server) -> None:
 
 
 def test_a_value_is_the_same_by_both_ways(server: Server) -> None:
-    columns = {"id": "bigint", **{kind: kind for kind in TYPES}}
     typed = ", ".join(f'"{kind}" {type_}' for kind, type_ in TYPES.items())
     found = []
     for way in (BY_WORKER, {}):
         server.begin(f"CREATE TABLE t (id bigint PRIMARY KEY, {typed})")
-        assert server.load("values", key="id", mode="insert_only", columns=columns, **way).counts.inserted == 3
+        assert server.load("values", mode="insert_only", **VALUED | way).counts.inserted == 3
         texts = ", ".join(f'"{kind}"::text' for kind in TYPES)
         found.append(server.rows(f"SELECT {texts} FROM t ORDER BY id"))
     assert "passed" not in server.fetched()
     assert found[1] == found[0]
     assert [row[-2] for row in found[1]] == VALUES["text"]
+
+
+def test_json_is_read_by_the_worker_and_blanks_behind_a_char_do_not_count(server: Server) -> None:
+    found = []
+    for way in (BY_WORKER, {}):
+        server.begin("CREATE TABLE t (code char(3) PRIMARY KEY, n bigint, doc jsonb, ref uuid)")
+        report = server.load("odd", **ODD | way).as_dict() | {"seconds": 0}
+        found.append((report, *server.kept()))
+    assert found[1] == found[0]
+    assert [row[:2] for row in found[0][1]] == [("a  ", 2), ("b  ", 3)]
+    assert found[0][0]["reasons"] == {
+        "type:code": 1, "type:doc": 3, "type:ref": 1, "required:doc": 1, "in:ref": 1,
+    }  # fmt: skip
+    assert "passed" in server.fetched()
 
 
 def test_what_the_table_refuses_becomes_a_dead_letter_by_way_of_the_worker(

@@ -100,6 +100,8 @@ def _why_not(
     there, said = table.columns.get(name), request.columns.get(name, Column())
     if type_ is None:
         return f"is {report.columns[name]}"
+    if said.type is not None and parse_type(said.type).name in {"json", "jsonb"}:
+        return "is JSON, which is read here"
     if name in report.far:
         return "has moments in years that are set aside here"
     if there is None:
@@ -126,8 +128,8 @@ def _why_not_texts(name: str, type_: ColumnType, report: Report, form: StoredFor
 
 
 def _is_declared_so(said: Column, type_: ColumnType) -> bool:
-    """A text of a length is a text to Spark, and was measured there."""
-    return said.type is not None and type_.name == "varchar" and parse_type(said.type) == type_
+    """A text of a length and a UUID are texts to Spark, and were measured there."""
+    return said.type is not None and type_.name in {"varchar", "uuid"} and parse_type(said.type) == type_
 
 
 def _type_of(kind: str) -> ColumnType | None:
