@@ -112,6 +112,16 @@ def test_the_airflow_that_runs_is_asked_for_its_components_and_pools(dags: Path,
     assert seen["Airflow's triggerer"]["status"] == seen["pool emr"]["status"] == "fail"
 
 
+@pytest.mark.parametrize(("status", "code"), [(401, 1), (403, 1), (503, 3)])
+def test_an_airflow_that_refuses_the_token_was_reached(
+    dags: Path, airflow: Server, monkeypatch: pytest.MonkeyPatch, status: int, code: int
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_BOOKS", "generic://")
+    monkeypatch.setattr("sluicegate.cli.doctor.PATIENCE", 1)
+    airflow.answers |= {"GET /monitor/health": [(status, {"detail": "no"})], "GET /pools": [(status, {"detail": "no"})]}
+    assert doctor(dags).exit_code == code
+
+
 def test_the_policy_is_that_of_the_pipelines(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__SLUICEGATE__DEPLOYMENT", "prod")
     done = doctor(dags, "--policy")

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from sluicegate.cli import app
+from sluicegate.cli.doctor_conformance import _small_request
 from sluicegate.doctor.conformance import Conversation, compare, talk
 from sluicegate.doctor.reference import local_conversation
 from sluicegate.faults import FaultError
@@ -77,7 +78,10 @@ def test_the_local_emr_answers_as_itself(heard: Conversation) -> None:
 
 DAGS = {
     "defaults.yaml": "connections: {aws: lake}\nartifacts: s3://code/\nclusters: {small: {release: emr-7.13.0, "
-    "instances: {primary: m7g.xlarge, core: {type: m7g.xlarge, count: 4}}, log_uri: s3://logs/}}\n",
+    "instances: {primary: m7g.xlarge, core: {type: m7g.xlarge, count: 4}}, log_uri: s3://logs/, "
+    "run_job_flow: {ScaleDownBehavior: TERMINATE_AT_TASK_COMPLETION, "
+    "Instances: {EmrManagedMasterSecurityGroup: sg-0a1b2c3d, EmrManagedSlaveSecurityGroup: sg-0a1b2c3e}, "
+    "BootstrapActions: [{Name: b, ScriptBootstrapAction: {Path: s3://code/b.sh}}]}}}\n",
     "p.yaml": "sluicegate: 1\nsteps:\n  join: {spark: s3://code/join.py, cluster: small}\n",
 }
 
@@ -110,6 +114,16 @@ def test_the_command_says_in_words_what_is_otherwise(
         [cluster] = emr.list_clusters()["Clusters"]
         assert cluster["Status"]["State"] == "TERMINATED"
         assert len(emr.list_instances(ClusterId=cluster["Id"])["Instances"]) == 1
+        assert emr.list_bootstrap_actions(ClusterId=cluster["Id"])["BootstrapActions"] == []
+        said = emr.describe_cluster(ClusterId=cluster["Id"])["Cluster"]
+        assert said["Ec2InstanceAttributes"]["EmrManagedMasterSecurityGroup"] == "sg-0a1b2c3d"
+        assert said["ScaleDownBehavior"] == "TERMINATE_AT_TASK_COMPLETION"
+
+
+def test_machines_that_a_request_names_itself_are_its_primary_node_alone() -> None:
+    groups = [{"InstanceRole": role, "InstanceType": "m5.xlarge", "InstanceCount": 1} for role in ("MASTER", "CORE")]
+    said = {"Instances": {"InstanceGroups": groups, "SlaveInstanceType": "m5.xlarge", "InstanceCount": 9}}
+    assert _small_request(said) == {"Instances": {"InstanceGroups": groups[:1], "InstanceCount": 1}}
 
 
 def backwards(said: Conversation) -> None:

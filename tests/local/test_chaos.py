@@ -69,6 +69,38 @@ def test_the_seed_decides_when_and_the_rate_how_often() -> None:
     assert 80 < sum(first) < 160
 
 
+def test_what_a_cluster_meets_does_not_depend_on_what_else_runs(tmp_path: Path) -> None:
+    def met(names: list[str]) -> dict[str, list[bool]]:
+        chaos, found = Chaos(Plan.parse("lost-response=0.5,seed=1")), dict[str, list[bool]]()
+        for name in names:
+            weather = chaos.on_call("RunJobFlow", name)
+            try:
+                weather.after()
+            except LostAnswerError:
+                found.setdefault(name, []).append(True)
+            else:
+                found.setdefault(name, []).append(False)
+        return found
+
+    alone = [met([name] * 6) for name in ("a", "b")]
+    both = met(["a", "b", "b", "a"] * 3)
+    assert both == alone[0] | alone[1]
+    assert both["a"] != both["b"]
+
+
+def test_a_call_about_a_cluster_is_counted_with_it(emr: Emr, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+    on_call = emr.chaos.on_call
+    monkeypatch.setattr(emr.chaos, "on_call", lambda *said: (asked.append(said), on_call(*said))[1])
+    cluster = emr.start(Name="mine")
+    emr.answer("DescribeCluster", ClusterId=cluster)
+    emr.answer("TerminateJobFlows", JobFlowIds=[cluster])
+    emr.answer("ListClusters")
+    assert asked == [
+        ("RunJobFlow", "mine"), ("DescribeCluster", "mine"), ("TerminateJobFlows", "mine"), ("ListClusters", ""),
+    ]  # fmt: skip
+
+
 def test_a_throttled_call_does_nothing(emr: Emr, caplog: pytest.LogCaptureFixture) -> None:
     emr.chaos.arm("throttling", "ListClusters", skip=1)
     with caplog.at_level(logging.WARNING):

@@ -1,4 +1,4 @@
-"""Which of several databases could not be reached: by what the driver says, else by who answers. Imports no Airflow."""
+"""Which of several databases could not be reached: by what the driver says, else by asking each. Imports no Airflow."""
 
 from __future__ import annotations
 

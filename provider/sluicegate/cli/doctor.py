@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
-PATIENCE = 20.0
+PATIENCE = 8.0
 """Seconds for which Airflow's API may leave a question unanswered."""
+_LONGEST = 25.0
+"""Seconds for a look at a connection, or at all of Airflow."""
 
 
 def doctor(
@@ -94,24 +96,32 @@ def _findings(tree: object, needs: Needs, options: AirflowOptions, *, aws: bool)
     from sluicegate.cli.connections import find_connection
     from sluicegate.cli.doctor_places import accounts, deployment_of
     from sluicegate.cli.home import airflow_home
-    from sluicegate.doctor.installation import files, installation
+    from sluicegate.doctor.finding import looked
+    from sluicegate.doctor.installation import connections, files, installation
+    from sluicegate.doctor.together import together
 
     yield from files(tree)  # type: ignore[arg-type]
     with airflow_home():
-        found = list(
-            installation(needs, deployment_of(options.state), lambda name: find_connection(name, options.state))
-        )
+        found = list(installation(needs, deployment_of(options.state)))
+        looks = list(connections(needs, lambda name: find_connection(name, options.state)))
+        if options.user is None:
+            looks.append(("Airflow's API", lambda: _of_airflow(needs, options)))
+        found += together(looks, patience=_LONGEST, waiting=_say_waiting)
     yield from found
-    yield from _of_airflow(needs, options)
+    if options.user is not None:  # its password may be asked for: not beside the others
+        yield from looked("Airflow's API", lambda: _of_airflow(needs, options))
     if aws:
         yield from accounts(needs, options.state, deployment_of(options.state))
 
 
+def _say_waiting(checks: Sequence[str]) -> None:
+    typer.echo(f"waiting for {', '.join(checks)}", err=True)
+
+
 def _of_airflow(needs: Needs, options: AirflowOptions) -> Iterator[Finding]:
     from sluicegate.api.errors import ApiError
-    from sluicegate.doctor.finding import Finding, Status, skipped
+    from sluicegate.doctor.finding import Unfit, skipped
     from sluicegate.doctor.installation import running_airflow
-    from sluicegate.faults import fault
     from sluicegate.local.stack.errors import NotRunning, StackError
 
     with ExitStack() as stack:
@@ -120,14 +130,22 @@ def _of_airflow(needs: Needs, options: AirflowOptions) -> Iterator[Finding]:
         except NotRunning as nowhere:
             yield skipped("Airflow's components and pools", nowhere.message, nowhere.remedy)
             return
-        except (ApiError, StackError) as unreached:
-            yield Finding("Airflow's API", Status.FAIL, unreached.message, unreached.remedy, reached=False)
-            return
+        except (ApiError, StackError) as unfit:
+            raise Unfit(unfit.message, unfit.remedy, reached=_was_reached(unfit)) from unfit
 
         def ask(where: str, query: Mapping[str, Any] | None = None) -> object:
             try:
                 return client.get(where, query)
-            except ApiError as unanswered:
-                raise fault("NETWORK", unanswered.message) from unanswered
+            except ApiError as unfit:
+                remedy = unfit.remedy or "Is that the address of an Airflow, and does it run?"
+                raise Unfit(unfit.message, remedy, reached=_was_reached(unfit)) from unfit
 
         yield from running_airflow(needs, ask)
+
+
+def _was_reached(error: Exception) -> bool:
+    """Whether something has answered: a wrong password is to be corrected, and not to be waited for."""
+    from sluicegate.api.errors import NotReachable, Refused
+    from sluicegate.local.stack.errors import StackError
+
+    return not isinstance(error, NotReachable | StackError) and not (isinstance(error, Refused) and error.status >= 500)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["conformance"]
 
 _MAX_RUNTIME = timedelta(minutes=10)
+_LEFT_OUT = frozenset({"Applications", "BootstrapActions", "ManagedScalingPolicy", "AutoScalingRole"})
+"""Of a `run_job_flow`: what makes the cluster larger, or brings the pipelines' own code onto it."""
 POLL = 10.0
 """Seconds between two looks at the cluster."""
 
@@ -67,7 +70,7 @@ def conformance(needs: Needs, state: Path, deployment: str, *, yes: bool, as_jso
 
 
 def _small(cluster: Cluster) -> Cluster:
-    """`cluster` with its primary node alone, and nothing of its own on it."""
+    """`cluster` with its primary node alone, and none of its own code on it."""
     from sluicegate.pipeline.keys.cluster import Fleets, Instances
 
     return cluster.model_copy(
@@ -78,9 +81,21 @@ def _small(cluster: Cluster) -> Cluster:
             "scaling": None,
             "bootstrap_actions": (),
             "applications": ("Spark",),
-            "run_job_flow": {},
+            "run_job_flow": _small_request(cluster.run_job_flow),
         }
     )
+
+
+def _small_request(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a `run_job_flow` says, with the primary node alone as well: the rest goes to both EMRs as it is."""
+    kept = {name: value for name, value in said.items() if name not in _LEFT_OUT}
+    if isinstance(instances := said.get("Instances"), Mapping):
+        small = {name: value for name, value in instances.items() if name != "SlaveInstanceType"}
+        for name, kind in (("InstanceGroups", "InstanceRole"), ("InstanceFleets", "InstanceFleetType")):
+            if name in small:
+                small[name] = [one for one in small[name] if one.get(kind) == "MASTER"]
+        kept["Instances"] = small | ({"InstanceCount": 1} if "InstanceCount" in small else {})
+    return kept
 
 
 def _machine(cluster: Cluster) -> str:

@@ -20,6 +20,7 @@ from sluicegate.doctor.machines import Machines, machines_of, types_of
 from sluicegate.doctor.needs import bucket_of
 from sluicegate.doctor.permissions import permissions
 from sluicegate.doctor.policy import Places
+from sluicegate.doctor.together import together
 from sluicegate.pipeline.keys.cluster import Cluster
 
 __all__ = ["PROBE", "Clients", "Wanted", "account"]
@@ -27,6 +28,8 @@ __all__ = ["PROBE", "Clients", "Wanted", "account"]
 PROBE = ".sluicegate-doctor-"
 """How the objects are called that are written and deleted again."""
 
+_PATIENCE = 30.0
+"""Seconds for one look at an account that answers: some ask for many pages."""
 _SKEW_WARN, _SKEW_FAIL = 60, 300
 """Seconds: AWS refuses signatures that are 15 minutes off; five are as much as a clock is let to drift."""
 
@@ -59,25 +62,26 @@ class Wanted(Protocol):
 def account(
     aws: Clients, wanted: Wanted, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> Iterator[Finding]:
-    """All looks at one account, the cheap ones first."""
+    """All looks at one account, beside each other once AWS has answered at all."""
     s3, emr = aws.client("s3", attempts=2), aws.client("emr", attempts=2)
     local = not _is_aws(s3.meta.endpoint_url)
     identity = _Identity(aws)
     if local:
         yield skipped("identity, roles, subnets, quotas", f"{s3.meta.endpoint_url} is not AWS: it has none of them")
     else:
-        yield from looked("identity", identity.look)
-    yield from looked("clock", partial(_clock, emr, now))
+        for finding in together([("identity", identity.look)]):
+            yield finding
+            if not finding.reached:
+                yield skipped("roles, subnets, quotas, buckets", "not looked at: AWS does not answer")
+                return
+    looks: list[tuple[str, Look]] = [("clock", partial(_clock, emr, now))]
     for folder, purpose in wanted.folders.items():
-        yield from looked(f"{purpose} {folder}", partial(_folder, s3, folder, purpose, local))
-    if local:
-        return
-    for check, look in _of_clusters(aws, emr, wanted.clusters):
-        yield from looked(check, look)
-    yield from looked(
-        "permissions",
-        lambda: permissions(aws.client("iam", attempts=2), identity.arn, emr.meta.region_name, wanted.places),
-    )
+        looks.append((f"{purpose} {folder}", partial(_folder, s3, folder, purpose, local)))
+    if not local:
+        looks += _of_clusters(aws, emr, wanted.clusters)
+        iam = aws.client("iam", attempts=2)
+        looks.append(("permissions", lambda: permissions(iam, identity.arn, emr.meta.region_name, wanted.places)))
+    yield from together(looks, patience=_PATIENCE)
 
 
 def _of_clusters(aws: Clients, emr: Any, clusters: Sequence[Cluster]) -> Iterator[tuple[str, Look]]:
@@ -103,11 +107,11 @@ class _Identity:
     """Who calls; known after the look."""
 
     def __init__(self, aws: Clients) -> None:
-        self._aws = aws
+        self._sts = aws.client("sts", attempts=2)
         self.arn = ""
 
     def look(self) -> Iterator[Finding]:
-        found = self._aws.client("sts", attempts=2).get_caller_identity()
+        found = self._sts.get_caller_identity()
         self.arn = str(found["Arn"])
         yield ok("identity", f"{self.arn} in account {found['Account']}")
 

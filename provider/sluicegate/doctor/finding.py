@@ -9,9 +9,23 @@ from typing import Any
 
 from sluicegate.faults import FaultError, classify
 
-__all__ = ["Finding", "Look", "Status", "as_json", "exit_code", "fail", "looked", "ok", "skipped", "warn"]
+__all__ = [
+    "Finding",
+    "Look",
+    "Status",
+    "Unfit",
+    "as_json",
+    "exit_code",
+    "fail",
+    "looked",
+    "ok",
+    "skipped",
+    "unanswered",
+    "warn",
+]
 
 _MAY_NOT_LOOK = frozenset({"AWS_DENIED"})
+_REACH = "Does this machine reach it: is it up, is the address right, is a firewall or a proxy between?"
 _UNREACHED = frozenset({"AWS_UNAVAILABLE", "AWS_THROTTLED", "NETWORK", "TIMED_OUT"})
 
 
@@ -55,6 +69,18 @@ def skipped(check: str, detail: str, remedy: str = "") -> Finding:
     return Finding(check, Status.SKIPPED, detail, remedy)
 
 
+class Unfit(Exception):  # noqa: N818 - a state
+    """What a look was answered that it cannot use; `remedy` and `reached` are those of the finding."""
+
+    def __init__(self, detail: str, remedy: str, *, reached: bool) -> None:
+        super().__init__(detail)
+        self.detail, self.remedy, self.reached = detail, remedy, reached
+
+
+def unanswered(check: str, seconds: float) -> Finding:
+    return Finding(check, Status.FAIL, f"no answer within {seconds:g} s", _REACH, reached=False)
+
+
 def looked(check: str, look: Look) -> Iterator[Finding]:
     """What `look` finds; an error of its own is one more finding.
 
@@ -62,6 +88,8 @@ def looked(check: str, look: Look) -> Iterator[Finding]:
     """
     try:
         yield from look()
+    except Unfit as unfit:
+        yield Finding(check, Status.FAIL, unfit.detail, unfit.remedy, reached=unfit.reached)
     except Exception as error:
         found = classify(error)
         if found.code in _MAY_NOT_LOOK:
@@ -72,8 +100,9 @@ def looked(check: str, look: Look) -> Iterator[Finding]:
 
 def _failed(check: str, found: FaultError) -> Finding:
     bug = found.code in ("UNKNOWN", "CODE_BROKEN")
-    remedy = "This look itself failed: please report it." if bug else found.fault.remedy
-    return Finding(check, Status.FAIL, found.detail or str(found), remedy, reached=found.code not in _UNREACHED)
+    reached = found.code not in _UNREACHED
+    remedy = "This look itself failed: please report it." if bug else found.fault.remedy if reached else _REACH
+    return Finding(check, Status.FAIL, found.detail or str(found), remedy, reached=reached)
 
 
 def exit_code(findings: Sequence[Finding]) -> int:

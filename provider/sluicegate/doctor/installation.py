@@ -8,21 +8,28 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
 
-from sluicegate.doctor.finding import Finding, Status, fail, looked, ok, skipped, warn
+from sluicegate.doctor.finding import Finding, Look, Status, fail, looked, ok, skipped, warn
 from sluicegate.doctor.needs import Needs
 from sluicegate.emr.names import DEFAULT_DEPLOYMENT
 from sluicegate.faults import redact
 from sluicegate.graph.pools import Use
 from sluicegate.pipeline.tree import Tree
 
-__all__ = ["Ask", "files", "installation", "running_airflow"]
+__all__ = ["Ask", "connections", "files", "installation", "running_airflow"]
 
 Ask = Callable[..., object]
 """A GET of Airflow's REST API: a path to what it answers."""
 
 _OLDEST = (3, 3, 2)
-_PATIENCE = "10"
+_PATIENCE = "5"
 """Seconds for which a database may leave a connection unanswered."""
+_REFUSALS = ("authentication failed", "no pg_hba.conf entry", "no password supplied", "access denied", "not permitted")
+_SILENCE = (
+    "connection refused", "timed out", "timeout", "name or service not known", "could not translate host name",
+    "name resolution", "failed to resolve", "getaddrinfo", "no route to host", "unreachable", "connection reset",
+    "closed the connection", "could not connect to the endpoint", "max retries exceeded", "starting up",
+    "shutting down", "no such file or directory",
+)  # fmt: skip
 
 
 def files(tree: Tree) -> Iterator[Finding]:
@@ -36,11 +43,8 @@ def files(tree: Tree) -> Iterator[Finding]:
         yield ok("pipeline files", f"{len(tree.files)} files, {len(tree.pipelines)} pipelines, no error")
 
 
-def installation(needs: Needs, deployment: str, find: Callable[[str], Any]) -> Iterator[Finding]:
-    """What this machine has: Airflow's version, the deployment's name, the connections, the embedded parts.
-
-    :param find: an Airflow connection by its id; raises when there is none
-    """
+def installation(needs: Needs, deployment: str) -> Iterator[Finding]:
+    """What this machine has: Airflow's version, the deployment's name, the embedded parts."""
     yield from looked("Airflow", _version)
     if deployment == DEFAULT_DEPLOYMENT and needs.clusters:
         yield warn(
@@ -50,16 +54,30 @@ def installation(needs: Needs, deployment: str, find: Callable[[str], Any]) -> I
         )
     else:
         yield ok("deployment", f"it is called {deployment}")
-    os.environ.setdefault("PGCONNECT_TIMEOUT", _PATIENCE)
-    for name, pipelines in needs.connections.items():
-        yield from looked(f"connection {name}", partial(_connection, name, pipelines, find))
     yield from looked("embedded parts", _embedded)
 
 
+def connections(needs: Needs, find: Callable[[str], Any]) -> Iterator[tuple[str, Look]]:
+    """A look at each connection, which may be done beside the others.
+
+    :param find: an Airflow connection by its id; raises when there is none
+    """
+    os.environ.setdefault("PGCONNECT_TIMEOUT", _PATIENCE)
+    for name, pipelines in needs.connections.items():
+        try:
+            connection = find(name)  # not beside the others: it may ask Airflow's database
+        except Exception as missing:
+            connection = missing
+        yield f"connection {name}", partial(_connection, name, pipelines, connection)
+
+
 def running_airflow(needs: Needs, ask: Ask) -> Iterator[Finding]:
-    """What the Airflow that runs has: components that live, and pools."""
-    yield from looked("Airflow's components", partial(_components, ask))
-    yield from looked("pools", partial(_pools, needs, ask))
+    """What the Airflow that runs has: components that live, and pools. One that does not answer is asked once."""
+    for check, look in (("Airflow's components", partial(_components, ask)), ("pools", partial(_pools, needs, ask))):
+        for finding in looked(check, look):
+            yield finding
+            if not finding.reached:
+                return
 
 
 def _version() -> Iterator[Finding]:
@@ -72,13 +90,11 @@ def _version() -> Iterator[Finding]:
         yield ok("Airflow", f"version {found} is installed")
 
 
-def _connection(name: str, pipelines: frozenset[str], find: Callable[[str], Any]) -> Iterator[Finding]:
+def _connection(name: str, pipelines: frozenset[str], connection: Any) -> Iterator[Finding]:
     check, named = f"connection {name}", f"named by {', '.join(sorted(pipelines))}"
-    try:
-        connection = find(name)
-    except Exception as missing:
+    if isinstance(connection, Exception):
         remedy = f"Create it in Airflow, or set AIRFLOW_CONN_{name.upper()} here."
-        yield fail(check, f"not found ({type(missing).__name__}); {named}", remedy)
+        yield fail(check, f"not found ({type(connection).__name__}); {named}", remedy)
         return
     hook = _hook(connection)
     if hook is None:
@@ -88,8 +104,21 @@ def _connection(name: str, pipelines: frozenset[str], find: Callable[[str], Any]
     if connects:
         yield ok(check, f"it connects; {named}")
     else:
-        remedy = "Is the server up, and are host, port, user and password of the connection right?"
-        yield Finding(check, Status.FAIL, f"{_first_line(words)}; {named}", remedy, reached=False)
+        reached = not _is_silence(words)
+        remedy = (
+            "The server answers: are user, password and database of the connection right, and may the user connect?"
+            if reached
+            else "Is the server up, and are host and port of the connection right?"
+        )
+        yield Finding(check, Status.FAIL, f"{_first_line(words)}; {named}", remedy, reached=reached)
+
+
+def _is_silence(words: str) -> bool:
+    """Whether a connection was not answered, by the words of what tried it; where one of several addresses has
+    refused it, it was.
+    """
+    said = words.lower()
+    return not any(each in said for each in _REFUSALS) and any(each in said for each in _SILENCE)
 
 
 def _hook(connection: Any) -> Any:

@@ -1,7 +1,9 @@
 """Faults on purpose: what goes wrong at the local EMR, how often, and with which seed.
 
-A plan is a rate for each kind of fault. Whether the n-th call of an action, or the n-th cluster, meets one follows from
-the seed alone. A test may also arm one exact fault at a server that runs. Each injected fault is a line of the log.
+A plan is a rate for each kind of fault. Whether the n-th call of an action about a cluster, or that cluster, meets one
+follows from the seed and the cluster's name alone: what else runs at the same time has no say. Calls that are about no
+single cluster, as lists are, are counted together for all callers. A test may also arm one exact fault at a server
+that runs. Each injected fault is a line of the log.
 """
 
 from __future__ import annotations
@@ -69,7 +71,8 @@ class Chaos:
         self.plan = plan or Plan()
         self.injected: Counter[str] = Counter()
         self._armed: list[Armed] = []
-        self._calls: Counter[str] = Counter()
+        self._calls: Counter[tuple[str, str]] = Counter()
+        """By action and the name of the cluster that it is about."""
         self._lag: dict[str, datetime] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -108,9 +111,9 @@ class Chaos:
         """Lets go of the answers that are held back."""
         self._stopped.set()
 
-    def on_call(self, action: str) -> Weather:
-        """What this call meets; asked once for each."""
-        drawn = self._draws(BY_CALL, action)
+    def on_call(self, action: str, about: str = "") -> Weather:
+        """What this call meets; asked once for each. `about`: the name of the cluster, if it is about one."""
+        drawn = self._draws(BY_CALL, action, about)
         if (found := drawn.get(Fault.THROTTLING)) is not None:
             self._say(Fault.THROTTLING, action)
             return Weather(error=EmrError("ThrottlingException", "Rate exceeded"))
@@ -126,8 +129,9 @@ class Chaos:
 
     def on_cluster(self, cluster: Cluster) -> Fate:
         """What this cluster meets; asked once, before it is listed."""
-        drawn = self._draws(BY_CLUSTER, "RunJobFlow")
-        chance = random.Random(f"{self.plan.seed}/{self._calls['RunJobFlow']}")  # noqa: S311 (no secret)
+        drawn = self._draws(BY_CLUSTER, "RunJobFlow", cluster.name)
+        number = self._calls["RunJobFlow", cluster.name]
+        chance = random.Random(f"{self.plan.seed}/{cluster.name}/{number}")  # noqa: S311 (no secret)
 
         def lasts(fault: Fault, between: tuple[float, float]) -> float:
             self._say(fault, cluster.id)
@@ -152,17 +156,17 @@ class Chaos:
 
     # --- inside
 
-    def _draws(self, kinds: frozenset[Fault], action: str) -> dict[Fault, Armed]:
+    def _draws(self, kinds: frozenset[Fault], action: str, about: str) -> dict[Fault, Armed]:
         """The faults that happen now: armed ones first, then those of the plan."""
         with self._lock:
             if kinds is BY_CALL:
-                self._calls[action] += 1
+                self._calls[action, about] += 1
             found = {each.fault: each for each in self._taken(kinds, action)}
-            number = self._calls[action]
+            number = self._calls[action, about]
         for kind in sorted(kinds):
             rate = self.plan.rates.get(kind, 0)
             fits = kind not in CHANGING or action in CHANGING[kind]
-            chance = random.Random(f"{self.plan.seed}/{kind}/{action}/{number}")  # noqa: S311 (no secret)
+            chance = random.Random(f"{self.plan.seed}/{kind}/{action}/{about}/{number}")  # noqa: S311 (no secret)
             if rate and fits and chance.random() < rate:
                 found.setdefault(kind, Armed(kind))
         return found

@@ -36,7 +36,7 @@ class EmrApi:
         name = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         try:
             operation = _operation(name)
-            weather = self._chaos.on_call(name)
+            weather = self._chaos.on_call(name, self._about(request))
             weather.before()
             asked = _asked(request, operation)
             region = _REGION.search(request.headers.get("Authorization", ""))
@@ -46,6 +46,19 @@ class EmrApi:
         except EmrError as error:
             return _error(error)
         return Response(json.dumps(answer, default=_plain), content_type=_CONTENT)
+
+    def _about(self, request: Request) -> str:
+        """The name of the cluster that a request is about; empty where it is about none, or several."""
+        try:
+            asked = json.loads(request.get_data() or b"{}")
+        except ValueError:
+            return ""
+        if not isinstance(asked, dict):
+            return ""
+        ids = [asked.get("ClusterId") or asked.get("ResourceId") or asked.get("JobFlowId")]
+        ids += asked.get("JobFlowIds") or []
+        known = [cluster.name for each in ids if each and (cluster := self._fleet.get(str(each))) is not None]
+        return known[0] if len(known) == 1 else str(asked.get("Name") or "") if not known else ""
 
 
 def _operation(name: str) -> Any:

@@ -13,7 +13,7 @@ __all__ = ["BY_CALL", "BY_CLUSTER", "CHANGING", "DEFAULT", "Fault", "Plan", "Pla
 
 DEFAULT = "default"
 SEED = 122
-"""With it the preset shows most of its faults within the first five clusters."""
+"""That of a plan which says none."""
 
 
 class Fault(StrEnum):
