@@ -44,6 +44,9 @@ class Ledger(Protocol):
         rows that are only appended are not brought in again.
         """
 
+    def has_open(self, target: str) -> bool:
+        """Whether the target has open dead letters."""
+
     def open_letters(self, target: str, origin: Origin) -> Iterator[Sequence[OpenLetter]]:
         """The target's open dead letters with a known key that a load of this window may resolve, page by page.
 

@@ -493,6 +493,8 @@ class Loader:
         """
         run = self._request.origin.run_id or "a load outside Airflow"
         ledger, closing = session.ledger, stage.closing()
+        if not ledger.has_open(table.name):
+            return 0
         # Narrowed to a scope, the load has left out records of these files, whose letters stay open.
         read = [] if self._request.scope else [(part.uri, part.version) for part in parts if stage.has_read(part.uri)]
         resolved = ledger.resolve_read(table.name, read, run)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from sluicegate.pipeline.diagnostics import did_you_mean
@@ -109,6 +110,7 @@ class ColumnType:
         return self.precision is not None and self.precision <= MAX_PRECISION
 
 
+@lru_cache(maxsize=1024)
 def parse_type(text: str) -> ColumnType:
     """The type that `text` names, in the words of a pipeline file or of SQL.
 

@@ -62,6 +62,7 @@ UPDATE sluicegate.dead_letters AS d SET status = 'open', resolved_by = NULL, clo
 FROM sluicegate_letters AS l
 WHERE d.id = l.id AND (d.reason = %(by_load)s OR (%(anew)s AND d.status = 'replayed'))
 """
+_HAS_OPEN = "SELECT EXISTS (SELECT FROM sluicegate.dead_letters WHERE target = %s AND status = 'open')"
 _OPEN = """
 SELECT id, key::text, version, xmin = pg_current_xact_id()::xid, source, line, window_start, position
 FROM sluicegate.dead_letters
@@ -145,7 +146,7 @@ class PostgresLedger:
             **_run(load.origin),
             **{name: getattr(load.counts, name) for name in _COUNTS},
         }
-        self._connection.execute(_RECORD, facts)
+        self._connection.execute(_RECORD, facts, prepare=True)
 
     def set_aside(
         self, target: str, digest: str, origin: Origin, letters: Iterable[DeadLetter], *, anew: bool = False
@@ -167,6 +168,9 @@ class PostgresLedger:
         self._connection.execute(_OPEN_AGAIN, {"by_load": BY_LOAD, "anew": anew})
         self._connection.execute(_SET_ASIDE, {"target": target, "digest": digest, **_run(origin)})
         self._connection.execute("DROP TABLE sluicegate_letters")
+
+    def has_open(self, target: str) -> bool:
+        return self._connection.execute(_HAS_OPEN, [target]).fetchone() == (True,)
 
     def open_letters(self, target: str, origin: Origin) -> Iterator[Sequence[OpenLetter]]:
         facts = {"target": target, "page": _PAGE, "after": -1, **_run(origin)}

@@ -65,7 +65,7 @@ class Merger:
             self._has_tombstones = has_tombstones
             words = {"table": sql.Literal(self.name.as_string(connection)), "memory": _WORK_MEMORY}
             words |= {"few": sql.Literal(merge.rows <= _FEW), "page": sql.Literal(_PAGE_COST)}
-            row = connection.execute(_BEGIN.format(**words, counters=self.counters())).fetchone()
+            row = connection.execute(_BEGIN.format(**words, counters=self.counters()), prepare=True).fetchone()
             assert row is not None
             self._steps = (Cases.THERE, Cases.NEW) if row[0] else (Cases.ALL,)
             self._at_first = tuple(row[3])
@@ -114,7 +114,7 @@ class Merger:
         return counters(self._merge)
 
     def _counted(self) -> tuple[int, ...]:
-        row = self._connection.execute(sql.SQL("SELECT {}").format(self.counters())).fetchone()
+        row = self._connection.execute(sql.SQL("SELECT {}").format(self.counters()), prepare=True).fetchone()
         assert row is not None
         return tuple(row[0])
 
