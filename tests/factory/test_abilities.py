@@ -91,6 +91,31 @@ def test_what_a_load_refuses_is_told_where_it_stands(
     assert words in diagnostic.message
 
 
+@pytest.mark.parametrize(
+    ("more", "at", "words"),
+    [
+        ("columns: {n: numeric}", "numeric", "`n` is numeric: say numeric(precision,scale)"),
+        ("columns: {n: 'numeric(40,2)'}", "'numeric", "38 digits at most"),
+        ("columns: {c: varchar(70000)}", "varchar", "a varchar of Redshift has 65,535 bytes at most"),
+        ("columns: {c: {type: char(5000)}}", "char", "4,096 bytes at most"),
+        ("columns: {xmin: text}", "xmin", "the name of a system column, which each table of Redshift has"),
+        (f"columns: {{{'x' * 128}: text}}", "xxx", "names of Redshift have at most 127"),
+        ("columns: {Id: text, ID: text}", "ID", "columns `Id` and `ID` differ by case alone"),
+    ],
+)
+def test_what_a_redshift_cannot_have_is_told_where_its_connection_is_said(
+    root: Path, more: str, at: str, words: str
+) -> None:
+    (root / "defaults.yaml").write_text("connections: {ledger: w, redshift: rs}\n")
+    [diagnostic] = of_load(root, f", mode: append, {more}", into="table://rs/t")
+    assert pointed_at(diagnostic).startswith(at)
+    assert words in diagnostic.message
+    assert of_load(root, f", mode: append, columns: {{{'x' * 127}: text}}", into="table://rs/t") == ()
+    (root / "defaults.yaml").write_text("connections: {redshift: [other, rs]}\n")
+    [diagnostic] = of_load(root, ", mode: append", into="table://rs/t")
+    assert "has no place for a ledger" in diagnostic.message
+
+
 @pytest.mark.parametrize("into", ["s3://lake/t/", "iceberg://lake/n.t"])
 def test_a_folder_and_iceberg_have_names_of_columns_of_their_own(root: Path, into: str) -> None:
     more = ", mode: append, columns: {{ctid: text, {}: text, {}: text}}"

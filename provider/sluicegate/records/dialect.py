@@ -34,5 +34,8 @@ class Dialect(Protocol):
     def unusable_column(self, name: str) -> str | None:
         """Why no column can be called `name`, or None: `has the name of ...`."""
 
+    def unusable_type(self, type_: ColumnType) -> str | None:
+        """Why no column that is loaded can be of the type, or None: `is ...`."""
+
     def binary_text(self, value: str) -> str:
         """SQL of the text by which the database reads `value`, which is bytes."""

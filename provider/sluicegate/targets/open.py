@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from sluicegate.faults import fault
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from sluicegate.targets.redshift.connect import Cluster
 
 __all__ = [
-    "REDSHIFT", "dialect_of", "is_folder", "is_redshift", "ledger_connection", "open_cluster", "open_target",
-    "place_in", "reached", "require_ledger", "target_named",
+    "REDSHIFT", "dialect_of", "is_folder", "is_redshift", "is_said_redshift", "ledger_connection", "open_cluster",
+    "open_target", "place_in", "reached", "require_ledger", "target_named",
 ]  # fmt: skip
 
 REDSHIFT = "redshift"
@@ -34,8 +35,20 @@ def is_folder(uri: str) -> bool:
     return not uri.startswith("table://")
 
 
-def dialect_of(uri: str) -> Dialect:
-    """What the target at `uri` calls columns and types; no connection is needed to know it."""
+def is_said_redshift(uri: str, redshift: Collection[str]) -> bool:
+    """Whether the target at `uri` is a table of one of the connections that a file says are to a Redshift."""
+    return not is_folder(uri) and uri.removeprefix("table://").partition("/")[0] in redshift
+
+
+def dialect_of(uri: str, redshift: Collection[str] = ()) -> Dialect:
+    """What the target at `uri` calls columns and types; no connection is needed to know it.
+
+    :param redshift: the connections that lead to a Redshift
+    """
+    if is_said_redshift(uri, redshift):
+        from sluicegate.targets.redshift.dialect import RedshiftDialect
+
+        return RedshiftDialect()
     if is_folder(uri):
         from sluicegate.targets.parquet.dialect import ParquetDialect
 
@@ -59,13 +72,16 @@ def require_ledger(ledger: str | None, uri: str) -> str:
     return ledger
 
 
-def ledger_connection(uri: str, ledger: str | None) -> str:
-    """The Airflow connection of the database in which the ledger of the target at `uri` is, unless that is Redshift.
+def ledger_connection(uri: str, ledger: str | None, redshift: Collection[str] = ()) -> str:
+    """The Airflow connection of the database in which the ledger of the target at `uri` is, unless that is a Redshift
+    and not said to be one.
 
     :param ledger: `connections.ledger`
+    :param redshift: `connections.redshift`
     :raises FaultError: WRONG_USE when no target takes records there, or it needs a ledger and has none.
     """
-    return require_ledger(ledger, uri) if is_folder(uri) else parse_table(uri)[0]
+    has_none = is_folder(uri) or is_said_redshift(uri, redshift)
+    return require_ledger(ledger, uri) if has_none else parse_table(uri)[0]
 
 
 def is_redshift(connection_id: str) -> bool:

@@ -67,7 +67,8 @@ def _load(step: LoadStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) ->
         yield from _target(pipeline.datasets[step.into].uri, pipeline, ("steps", step.name, "writes", "into"))
     yield from cluster_diagnostics(step, pipeline)
     into = pipeline.datasets[step.into].uri if step.into in pipeline.datasets else None
-    yield from contract_diagnostics(step, pipeline.root, into, is_whole=step.name in pipeline.steps)
+    redshift, is_whole = pipeline.connections.redshift, step.name in pipeline.steps
+    yield from contract_diagnostics(step, pipeline.root, into, redshift, is_whole=is_whole)
 
 
 def _transform(step: TransformStep, pipeline: Pipeline, others: Mapping[str, Pipeline]) -> Iterator[UnplacedDiagnostic]:
@@ -165,7 +166,7 @@ def _target(uri: str, pipeline: Pipeline, where: Where) -> Iterator[UnplacedDiag
         return
     try:
         place_in(_TEMPLATE.sub("x", uri) if is_folder(uri) else uri)
-        ledger_connection(uri, pipeline.connections.ledger)
+        ledger_connection(uri, pipeline.connections.ledger, pipeline.connections.redshift)
     except FaultError as refused:
         yield UnplacedDiagnostic(where, "not-supported", refused.detail.removeprefix("into: "))
 

@@ -11,6 +11,7 @@ from sluicegate.pipeline.diagnostics import Where
 from sluicegate.pipeline.keys.load import CheckOn, CopyFrom
 from sluicegate.pipeline.keys.model import LoadStep, Pipeline, SparkStep
 from sluicegate.records.on_cluster import cluster_errors, options_of
+from sluicegate.targets.open import is_said_redshift
 
 __all__ = ["cluster_diagnostics", "is_checked"]
 
@@ -93,6 +94,8 @@ def _why_not_copied(step: LoadStep, pipeline: Pipeline) -> str | None:
         return f"a server copies from S3 alone, and {_shown(step.load.dataset, pipeline)} is elsewhere: leave it out"
     if target is not None and not target.uri.startswith("table://"):
         return f"a table of Postgres is copied into, and {_shown(step.into, pipeline)} is none: leave it out"
+    if target is not None and is_said_redshift(target.uri, pipeline.connections.redshift):
+        return "a Redshift copies what a cluster has checked in any case: leave it out"
     return None
 
 

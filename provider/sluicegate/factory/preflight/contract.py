@@ -5,7 +5,7 @@ Great Expectations is not imported: arguments of expectations that are not compi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sluicegate.checks.bounds import CheckedColumn
@@ -20,38 +20,52 @@ from sluicegate.pipeline.diagnostics import Where, hint
 from sluicegate.pipeline.keys.model import Column, LoadStep
 from sluicegate.pipeline.read.expectations import known_expectations
 from sluicegate.records.casts import misfits
+from sluicegate.records.dialect import Dialect
 from sluicegate.records.types import UnknownTypeError, parse_type
-from sluicegate.targets.open import dialect_of
+from sluicegate.targets.open import dialect_of, is_said_redshift
+from sluicegate.targets.redshift.place import folded
 
 __all__ = ["contract_diagnostics"]
 
 
 def contract_diagnostics(
-    step: LoadStep, root: Path, into: str | None, *, is_whole: bool = True
+    step: LoadStep, root: Path, into: str | None, redshift: Collection[str] = (), *, is_whole: bool = True
 ) -> Iterator[UnplacedDiagnostic]:
     """All of them. `root` is the dags root, from which a suite is found.
 
     :param into: the place that it loads into, where that is known
+    :param redshift: the connections that lead to a Redshift
     :param is_whole: whether no key of the step may be missing because of an error in it
     """
     where: Where = ("steps", step.name)
     for key, why in mode_errors(step) if is_whole else ():
         yield UnplacedDiagnostic((*where, key), "load", why)
     known = _known(step.columns)
-    dialect = dialect_of(into) if into is not None else None
+    dialect = dialect_of(into, redshift) if into is not None else None
+    if into is not None and is_said_redshift(into, redshift):
+        yield from _twins(step.columns, (*where, "columns"))
     for name, column in step.columns.items():
         at = (*where, "columns", name)
         if dialect is not None and (unusable := dialect.unusable_column(name)) is not None:
             yield UnplacedDiagnostic(at, "column", f"column `{name}` {unusable}: rename it in the source", key=True)
-        yield from _column(name, column, known, at)
+        yield from _column(name, column, known, at, dialect)
     for index, rule in enumerate(rules_of_checks(step.checks)):
         yield from _check(rule, known, (*where, "checks", index, rule.expectation))
     if step.suite is not None:
         yield from _suite(root, step.suite, known, (*where, "suite"))
 
 
+def _twins(columns: Mapping[str, Column], where: Where) -> Iterator[UnplacedDiagnostic]:
+    """Columns that are one to a Redshift."""
+    seen: dict[str, str] = {}
+    for name in columns:
+        if (other := seen.setdefault(folded(name), name)) != name:
+            message = f"columns `{other}` and `{name}` differ by case alone, which Redshift ignores: rename one"
+            yield UnplacedDiagnostic((*where, name), "column", message, key=True)
+
+
 def _column(
-    name: str, column: Column, known: Mapping[str, CheckedColumn], where: Where
+    name: str, column: Column, known: Mapping[str, CheckedColumn], where: Where, dialect: Dialect | None
 ) -> Iterator[UnplacedDiagnostic]:
     type_ = None
     try:
@@ -60,6 +74,8 @@ def _column(
         yield UnplacedDiagnostic((*where, "type"), "type", error.message, suggestion=error.suggestion)
     except ValueError as error:
         yield UnplacedDiagnostic((*where, "type"), "type", str(error))
+    if dialect is not None and type_ is not None and (unusable := dialect.unusable_type(type_)) is not None:
+        yield UnplacedDiagnostic((*where, "type"), "type", f"`{name}` {unusable}")
     for key, misfit in misfits(type_, column):
         yield UnplacedDiagnostic((*where, key), "type", misfit)
     for rule in rules_of_contract({name: column.model_copy(update={"references": None})}):

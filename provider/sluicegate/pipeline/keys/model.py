@@ -13,7 +13,19 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from sluicegate.pipeline.keys.alerts import Channel
-from sluicegate.pipeline.keys.base import Arguments, Duration, Flag, Mark, Model, Name, Named, Part, Positive, Uri
+from sluicegate.pipeline.keys.base import (
+    Arguments,
+    Duration,
+    Flag,
+    Mark,
+    Model,
+    Name,
+    Named,
+    Part,
+    Positive,
+    SomeOf,
+    Uri,
+)
 from sluicegate.pipeline.keys.cluster import Cluster
 from sluicegate.pipeline.keys.faults import FaultRule
 from sluicegate.pipeline.keys.limits import Pools, Trigger
@@ -129,6 +141,9 @@ class Connections(Part):
     ledger: str | None = None
     """The Postgres that keeps the ledger of loads into folders, and the watermarks of `fetch` steps. Example:
     `warehouse`."""
+    redshift: SomeOf[Name] = ()
+    """Those that lead to a Redshift. The file alone does not show it; `check` refuses what a Redshift cannot have only
+    where it is said. Examples: `redshift`, `[redshift, redshift_eu]`."""
 
 
 class Receipts(Part):

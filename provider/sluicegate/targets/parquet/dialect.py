@@ -43,6 +43,9 @@ class ParquetDialect:
     def unusable_column(self, name: str) -> str | None:
         return "has the name that DuckDB gives to the number of a row in a file" if name.lower() == _ROW else None
 
+    def unusable_type(self, type_: ColumnType) -> str | None:
+        return None
+
     def binary_text(self, value: str) -> str:
         return f"'\\x' || lower(hex({value}))"
 

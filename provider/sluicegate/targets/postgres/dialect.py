@@ -84,6 +84,9 @@ class PostgresDialect:
     def unusable_column(self, name: str) -> str | None:
         return unusable_column(name)
 
+    def unusable_type(self, type_: ColumnType) -> str | None:
+        return None
+
     def binary_text(self, value: str) -> str:
         return f"'\\x' || lower(hex({value}))"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sluicegate.records.types import ColumnType, parse_type
+from sluicegate.records.types import MAX_PRECISION, ColumnType, parse_type
 from sluicegate.targets.redshift.place import unusable_column
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ __all__ = ["WIDEST", "RedshiftDialect", "converted", "staged_type", "stored_type
 
 WIDEST = 65_535
 """Bytes of the longest varchar."""
+_WIDEST_CHAR = 4_096
 _TEXT = f"varchar({WIDEST})"
 _NAMES = {
     "text": _TEXT,
@@ -119,6 +120,16 @@ class RedshiftDialect:
 
     def unusable_column(self, name: str) -> str | None:
         return unusable_column(name)
+
+    def unusable_type(self, type_: ColumnType) -> str | None:
+        if type_.native is not None:
+            return f"is {type_}: it is not loaded"
+        if type_.name == "numeric" and type_.is_text:
+            return f"is {type_}: say numeric(precision,scale), with {MAX_PRECISION} digits at most"
+        most = {"varchar": WIDEST, "char": _WIDEST_CHAR}.get(type_.name, WIDEST)
+        if (type_.length or 0) > most:
+            return f"is {type_}, and a {type_.name} of Redshift has {most:,} bytes at most"
+        return None
 
     def binary_text(self, value: str) -> str:
         return f"lower(hex({value}))"

@@ -24,7 +24,7 @@ from sluicegate.targets.redshift import marks
 from sluicegate.targets.redshift.catalog import STATE, exists, has_schema, inspect
 from sluicegate.targets.redshift.changes import changes_of
 from sluicegate.targets.redshift.connect import RedshiftConnection
-from sluicegate.targets.redshift.dialect import staged_type, stored_type, takes, type_name
+from sluicegate.targets.redshift.dialect import RedshiftDialect, staged_type, stored_type, takes, type_name
 from sluicegate.targets.redshift.journal import Journal
 from sluicegate.targets.redshift.place import RedshiftTable, folded
 from sluicegate.targets.redshift.staging import Staging
@@ -56,6 +56,7 @@ __all__ = ["RedshiftSession"]
 log = logging.getLogger("sluicegate.load")
 
 Item = TypeVar("Item")
+_DIALECT = RedshiftDialect()
 _KEYS = 500
 """So many keys are looked up by one statement."""
 
@@ -295,10 +296,6 @@ def _by(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
 
 def _require_known(table: Table, columns: Mapping[str, ColumnType]) -> None:
     """:raises FaultError: SCHEMA_MISMATCH for a column of a type that does not come through Parquet."""
-    wrong = [
-        f"{name!r} is {type_}: " + ("say numeric(precision,scale)" if type_.name == "numeric" else "it is not loaded")
-        for name, type_ in columns.items()
-        if type_.native is not None or (type_.name == "numeric" and type_.is_text)
-    ]
+    wrong = [f"{name!r} {why}" for name, type_ in columns.items() if (why := _DIALECT.unusable_type(type_)) is not None]
     if wrong:
         raise fault("SCHEMA_MISMATCH", f"{table.name} takes no such columns: {'; '.join(wrong)}")
