@@ -10,6 +10,7 @@ from zipfile import ZipFile
 import pytest
 
 from sluicegate.emr.connection import Aws
+from sluicegate.emr.packages import py_file
 from sluicegate.emr.request import Command, Submit
 from sluicegate.emr.uploads import Uploads
 from sluicegate.faults import FatalFault
@@ -109,6 +110,23 @@ def test_a_folder_outside_or_without_a_file_is_missing(root: Path) -> None:
     for path in ("empty", ".."):
         with pytest.raises(FatalFault, match="CODE_MISSING"):
             options(root, py_files=(path,))
+
+
+def test_a_link_in_a_folder_is_what_it_leads_to_but_never_out_of_the_dags_root(root: Path, tmp_path: Path) -> None:
+    (root / "lib").mkdir()
+    (root / "shared").mkdir()
+    (root / "shared" / "geo.py").write_text("EARTH = 6371")
+    (root / "lib" / "shared").symlink_to(root / "shared")
+    (root / "lib" / "one.py").symlink_to(root / "shared" / "geo.py")
+    (root / "lib" / "shared" / "round").symlink_to(root / "lib")
+    _, content = py_file("lib/", root)
+    names = ZipFile(io.BytesIO(content)).namelist()
+    assert names == ["one.py", "shared/geo.py"]
+    secret = tmp_path / "secret.py"
+    secret.write_text("PASSWORD = 'x'")
+    (root / "lib" / "shared" / "two.py").symlink_to(secret)
+    with pytest.raises(FatalFault, match=r"lib/shared/two\.py is a link that leads out of the dags root"):
+        py_file("lib", root)
 
 
 def test_options_are_spark_submits_own_words(root: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from textwrap import indent
 
 import pytest
@@ -39,6 +40,8 @@ ARN = "arn:aws:iam::123456789012:role/data"
         ("instances: {primary: {type: m7g.xlarge, market: ▸spot}}\n", "leave it on demand, or say `interruptible: true`"),
         ("fleets: {primary: {types: m7g.xlarge, on_demand: 0, spot: ▸1}}\n", "say `interruptible: true`"),
         ("fleets: {▸primary: {types: m7g.xlarge, spot: 1}}\n", "one primary node, not 1 on demand and 1 spot"),
+        ("fleets: {primary: {types: [m, {type: n, ▸weight: 4}]}}\n", "leave `weight` out here"),
+        ("fleets: {▸primary: [m, {type: n, weight: 4}]}\n", "leave `weight` out here"),
         ("instances: {primary: m7g.xlarge, ▸task: m7g.xlarge}\n", "say `core` too"),
         ("fleets: {primary: m, core: {types: ▸[a, a], spot: 1}}\n", "a is there twice"),
         (f"fleets: {{primary: m, core: {{spot: 1, types: ▸{[f't{n}' for n in range(31)]}}}}}\n", "takes 30 types"),
@@ -127,6 +130,22 @@ def test_a_contradiction_is_refused_at_its_place(dags: Dags, cluster: str, messa
         assert (first.line, first.where) == (6, "steps.a.cluster")
         return
     assert (first.line, first.column) == (line, text.splitlines()[line - 1].index("▸") + 1)
+
+
+@pytest.mark.parametrize("package", ["lib", "lib/", "lib/one.py"])
+def test_a_package_that_leads_out_of_the_dags_root_is_refused(dags: Dags, tmp_path: Path, package: str) -> None:
+    outside = tmp_path / "outside.py"
+    outside.write_text("X = 1")
+    (dags.root / "lib").mkdir()
+    (dags.root / "lib" / "one.py").symlink_to(outside)
+    job = f"{{path: s3://code/a.py, py_files: [{package}]}}"
+    text = PIPELINE.replace("s3://code/a.py\n", job + "\n") + indent(GROUPS, "      ")
+    [error] = [each for each in dags.diagnostics(text) if each.is_error]
+    assert (error.code, error.message) == ("missing-file", "'lib/one.py' leads out of the dags root")
+    (dags.root / "lib" / "one.py").unlink()
+    (dags.root / "lib" / "two.py").write_text("X = 1")
+    (dags.root / "lib" / "one.py").symlink_to(dags.root / "lib" / "two.py")
+    dags.read(text)
 
 
 def test_as_many_tags_and_bootstrap_actions_are_taken_as_leave_room_for_ours() -> None:

@@ -334,7 +334,7 @@ PLACES: Mapping[str, Callable[[str], str]] = {
     "fleets": lambda said: in_a_cluster(f"fleets: {said}"),
     "primary_fleet": lambda said: in_a_cluster(f"fleets: {{primary: {said}}}"),
     "fleet": lambda said: in_a_cluster(f"fleets: {{primary: m, core: {said}}}"),
-    "fleet_type": lambda said: in_a_cluster(f"fleets: {{primary: {{types: [{said}]}}}}"),
+    "fleet_type": lambda said: in_a_cluster(f"fleets: {{primary: m, core: {{spot: 8, types: [{said}]}}}}"),
     "scaling": lambda said: in_a_cluster(f"instances: {{primary: m, core: m}}, scaling: {said}"),
     "bootstrap_action": lambda said: in_a_cluster(f"instances: {{primary: m}}, bootstrap_actions: [{said}]"),
     "size": lambda said: in_a_cluster(

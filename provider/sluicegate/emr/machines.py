@@ -46,7 +46,7 @@ def _fleet(role: str, fleet: Fleet) -> dict[str, Any]:
     types = [
         {
             "InstanceType": each.type,
-            # A primary fleet is one instance, whatever it weighs.
+            # A primary fleet is one instance: check refuses a weight.
             **({"WeightedCapacity": each.weight} if role != "primary" else {}),
             **({"Priority": float(index)} if _takes_in_order(fleet) else {}),
             **_ebs(fleet.volume),

@@ -76,6 +76,10 @@ def _fleets(fleets: Fleets, at: Where) -> Iterator[Unsound]:
         yield Unsound((*at, "primary"), message, key=True)
     elif primary.spot and not primary.interruptible:
         yield Unsound((*at, "primary", "spot"), _SPOT_PRIMARY)
+    for index, each in enumerate(primary.types):
+        if each.weight != 1:
+            message = "a primary node is one machine, whatever its type weighs: leave `weight` out here"
+            yield Unsound((*at, "primary", "types", index, "weight"), message, key=True)
     if fleets.task is not None and fleets.core is None:
         yield Unsound((*at, "task"), "EMR takes task nodes only beside core nodes: say `core` too", key=True)
     for role in ("primary", "core", "task"):

@@ -99,7 +99,7 @@ class FleetType(Part):
     type: Name
     """The type. Example: `m7g.2xlarge`."""
     weight: Positive = 1
-    """How many units of the fleet's targets it counts for. Example: `8`."""
+    """How many units of the fleet's targets it counts for; not for a primary node, which is one. Example: `8`."""
 
 
 class Fleet(Part):
@@ -139,6 +139,8 @@ class PrimaryFleet(Fleet):
     otherwise. Types alone are `types`.
     """
 
+    types: SomeOf[FleetType]
+    """The types it may be of, at most 30; none of them weighs more. Example: `[m7g.xlarge, m6g.xlarge]`."""
     on_demand: Count = 1
     """1, or 0 for a primary node on the spot market. Example: `0`."""
     spot: Count = 0

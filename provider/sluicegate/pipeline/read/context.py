@@ -13,7 +13,7 @@ from sluicegate.pipeline.read.datasets import Datasets
 from sluicegate.pipeline.read.validate import shown
 from sluicegate.pipeline.text.source import Report
 
-__all__ = ["Raw", "Site", "check_file"]
+__all__ = ["Raw", "Site", "check_file", "check_links"]
 
 Raw = dict[str, Any]
 
@@ -39,3 +39,14 @@ def check_file(path: str, where: Where, site: Site) -> None:
         message = f"there is no file {shown(path)} below the dags root"
         whole = str(Path(path).with_name(meant)) if meant else None
         site.report.error(where, "missing-file", message, suggestion=whole)
+
+
+def check_links(path: str, where: Where, site: Site) -> None:
+    """Note a link out of the dags root: what is there is not the pipelines' own. Of a folder, one in it."""
+    root, found = site.root.resolve(), site.root / path
+    inside = [each for each in found.rglob("*") if each.is_symlink()] if found.is_dir() else []
+    for each in (found, *inside):
+        if not each.resolve().is_relative_to(root):
+            name = each.relative_to(site.root).as_posix() if each.is_relative_to(site.root) else path
+            site.report.error(where, "missing-file", f"{shown(name)} leads out of the dags root")
+            return

@@ -8,7 +8,7 @@ from typing import Any
 from sluicegate.pipeline.diagnostics import Where, did_you_mean
 from sluicegate.pipeline.keys.base import keys_of
 from sluicegate.pipeline.keys.model import Cluster, Job, SparkStep, Step
-from sluicegate.pipeline.read.context import Raw, Site, check_file
+from sluicegate.pipeline.read.context import Raw, Site, check_file, check_links
 from sluicegate.pipeline.read.validate import known_keys, mapping, shown, text, validate, validate_part
 from sluicegate.pipeline.read.yaml_paths import as_written
 
@@ -75,6 +75,7 @@ def _checked(path: str, where: Where, site: Site, *, or_folder: bool = False) ->
     if "://" not in path:
         if not (or_folder and (site.root / path).is_dir()):
             check_file(path, where, site)
+        check_links(path, where, site)
     elif not _OBJECT.match(path):
         what = "a file or folder" if or_folder else "a file"
         site.report.error(where, "uri", f"expected {what} below the dags root or an s3:// URI, not {shown(path)}")
@@ -137,7 +138,9 @@ def _built(raw: Raw, where: Where, site: Site) -> Cluster | None:
     cluster = validate(Cluster, raw | exact, where, site.report)
     for index, action in enumerate(cluster.bootstrap_actions if cluster is not None else ()):
         if "://" not in action.path:
-            check_file(action.path, (*where, *as_written(("bootstrap_actions", index, "path"), raw)), site)
+            at = (*where, *as_written(("bootstrap_actions", index, "path"), raw))
+            check_file(action.path, at, site)
+            check_links(action.path, at, site)
     return cluster
 
 
