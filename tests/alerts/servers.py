@@ -29,6 +29,8 @@ class Http:
     port: int = 0
     requests: list[Request] = field(default_factory=list)
     statuses: list[int] = field(default_factory=lambda: [200])
+    says: str = "ok"
+    """The body of the answers that take something."""
     hangs: bool = False
     ends: threading.Event = field(default_factory=threading.Event)
 
@@ -53,7 +55,7 @@ def http_server() -> Iterator[Http]:
                 state.ends.wait(300)
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(b"no, password=hunter2" if status >= 400 else b"ok")
+            self.wfile.write(b"no, password=hunter2" if status >= 400 else state.says.encode())
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -66,7 +66,12 @@ def test_channels_that_are_right(root: Path, channel: str) -> None:
         (f"{{notifier: {SMTP[:-1]}}}", "import", "has no `SmtpNotifie`", SMTP),
         ("{notifier: own.Pagr, with: {room: a}}", "import", "has no `Pagr`", "own.Pager"),
         ("{notifier: own.tell}", "import", "is not a notifier of Airflow, but a function", None),
-        ("{notifier: airflow.providers.slack.notifications.slack.SlackNotifier}", "import", "there is no module", None),
+        (
+            "{notifier: airflow.providers.apprise.notifications.apprise.X}",
+            "import",
+            "there is no module",
+            None,
+        ),
         ("{notifier: own}", "import", "expected an import path", None),
         (f"{{notifier: {SMTP}, with: {{too: a@b.c, to: x}}}}", "argument", "takes no argument `too`", "to"),
         ("{notifier: own.Pager}", "argument", "Pager needs `room`", None),

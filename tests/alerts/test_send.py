@@ -18,7 +18,6 @@ from sluicegate.alerts.send import send
 from sluicegate.alerts.words import words_for
 from sluicegate.faults import CATALOGUE
 from sluicegate.pipeline.keys.alerts import Channel, Severity
-from tests.alerts.notifiers import SlackWebhookNotifier
 from tests.alerts.servers import Http, Smtp
 from tests.alerts.test_message import ALERT
 
@@ -96,24 +95,33 @@ def test_what_is_posted_may_be_said_with_templates(http: Http) -> None:
     assert http.bodies == [{"what": ALERT.title, "run": "r1", "list": [ALERT.code]}]
 
 
-@pytest.mark.parametrize("name", ["SlackWebhookNotifier", "PagerdutyNotifier"])
-def test_a_provider_s_notifier_gets_the_words_by_the_names_that_it_takes(http: Http, name: str) -> None:
-    connection = "slack_webhook_conn_id" if name.startswith("Slack") else "pagerduty_events_conn_id"
-    channel = Channel(notifier=f"tests.alerts.notifiers.{name}", with_={connection: "hook"})
-    assert outcomes(channel) == [None]
-    [body] = http.bodies
-    if name.startswith("Slack"):
-        assert body["text"] == ALERT.text()
-    else:
-        assert (body["summary"], body["dedup_key"]) == (ALERT.title, ALERT.dedupe_key)
-        assert body["custom_details"]["run_id"] == ALERT.run_id
-        assert (body["source"], body["component"], body["class_type"]) == ("orders", "load_orders", ALERT.code)
-        assert body["group"] == ALERT.group_key
+def slack_channel(http: Http, monkeypatch: pytest.MonkeyPatch) -> Channel:
+    known = {"conn_type": "slackwebhook", "host": f"http://127.0.0.1:{http.port}/services", "password": "T0/B0/x"}
+    monkeypatch.setenv("AIRFLOW_CONN_SLACK", json.dumps(known))
+    notifier = "airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier"
+    return Channel(notifier=notifier, with_={"slack_webhook_conn_id": "slack"})
 
 
-def test_slack_s_notifier_gets_slack_s_markup(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SlackWebhookNotifier, "__module__", "airflow.providers.slack.notifications.slack_webhook")
-    assert words_for(SlackWebhookNotifier, {}, ALERT) == {"text": ALERT.slack()}
+def test_slack_s_own_notifier_posts_slack_s_markup_to_its_webhook(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert outcomes(slack_channel(http, monkeypatch)) == [None]
+    [request] = http.requests
+    assert (request.path, request.body) == ("/services/T0/B0/x", {"text": ALERT.slack()})
+
+
+def test_pagerduty_s_own_notifier_sends_an_event_with_all_facts(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = property(lambda _: f"http://127.0.0.1:{http.port}", lambda *_: None)  # its address is fixed otherwise
+    monkeypatch.setattr("pagerduty.EventsApiV2Client.url", here)
+    monkeypatch.setenv("AIRFLOW_CONN_PAGER", json.dumps({"conn_type": "pagerduty_events", "password": "R" * 32}))
+    notifier = "airflow.providers.pagerduty.notifications.pagerduty.PagerdutyNotifier"
+    http.says = json.dumps({"status": "success", "message": "Event processed", "dedup_key": ALERT.dedupe_key})
+    assert outcomes(Channel(notifier=notifier, with_={"pagerduty_events_conn_id": "pager"})) == [None]
+    [request] = http.requests
+    event, payload = request.body, request.body["payload"]
+    assert (request.path, event["routing_key"], event["event_action"]) == ("/v2/enqueue", "R" * 32, "trigger")
+    assert event["dedup_key"] == ALERT.dedupe_key
+    assert (payload["summary"], payload["severity"]) == (ALERT.title, "error")
+    assert (payload["source"], payload["component"], payload["class"]) == ("orders", "load_orders", ALERT.code)
+    assert (payload["group"], payload["custom_details"]["run_id"]) == (ALERT.group_key, ALERT.run_id)
 
 
 def test_a_name_that_may_mean_anything_is_left_alone() -> None:
@@ -135,9 +143,9 @@ def test_airflow_s_own_http_notifier_gets_the_dictionary(http: Http) -> None:
     assert [(request.path, request.body) for request in http.requests] == [("/alerts", ALERT.as_dict())]
 
 
-def test_the_words_of_an_error_are_no_template(http: Http, smtp: Smtp) -> None:
+def test_the_words_of_an_error_are_no_template(http: Http, smtp: Smtp, monkeypatch: pytest.MonkeyPatch) -> None:
     alert = replace(ALERT, detail="{{ 7 * 7 }} {% raise %} {{ conn.warehouse.password }}")
-    slack = Channel(notifier="tests.alerts.notifiers.SlackWebhookNotifier", with_={"slack_webhook_conn_id": "hook"})
+    slack = slack_channel(http, monkeypatch)
     assert [one.reason for one in send(alert, {"mail": MAIL, "slack": slack})] == [None, None]
     assert "{{ 7 * 7 }} {% raise %}" in http.bodies[0]["text"]
     assert "{{ 7 * 7 }} {% raise %}" in smtp.bodies[0]
