@@ -12,13 +12,15 @@ _CLASS_ITEM = r"(?:\\[dws]|\\[^A-Za-z0-9\s]|[A-Za-z0-9 !\"#$%'()*+,./:;<=>?@_`{}
 _PLAIN = re.compile(
     r"(?:\(\?i\))?(?:"
     rf"\[\^?{_CLASS_ITEM}+\]"
-    r"|\\[dDwWsSbB]|\\[^A-Za-z0-9\s]"
+    r"|\\[dDwWsSb]|\\[^A-Za-z0-9\s]"
     r"|[A-Za-z0-9 !\"#%',/:;<=>@_`~&.^$|-]"
     r"|\((?:\?:)?(?!\?)|\)"
     r"|(?:[*+?]|\{\d{1,3}(?:,\d{0,3})?\})\??(?![+?*{])"
     r")*"
 )
-"""What RE2, Java and Python read alike, as long as the text is printable ASCII."""
+"""What RE2, Java and Python read alike, as long as the text is printable ASCII. `\\B` is none of it: Python before
+3.14 does not find it in an empty text.
+"""
 
 
 def is_plain(pattern: str) -> bool:
