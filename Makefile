@@ -38,12 +38,13 @@ demo: .venv/ready
 	@.venv/bin/sluicegate demo $(if $(FORCE),--force)
 
 # First what needs no server, on all cores; then what starts servers and kills things: a third of that waits, so three at once.
+LANES ?= 3
 test: .venv/ready
 ifdef ARGS
 	@.venv/bin/pytest $(ARGS)
 else
 	@.venv/bin/pytest -m "not system" -n auto
-	@.venv/bin/pytest -m system -n 3 --dist loadscope --no-loadscope-reorder --durations=25 $(if $(CI),--junitxml=test-results.xml)
+	@.venv/bin/pytest -m system -n $(LANES) --dist loadscope --no-loadscope-reorder --durations=25 $(if $(CI),--junitxml=test-results.xml)
 endif
 
 # What needs no server: well under a minute on two cores.

@@ -56,12 +56,13 @@ _SYSTEM = (
     "emr/test_sweep.py", "emr/test_trigger.py", "factory/test_mutations.py", "health/test_journals.py",
     "ledger/test_postgres.py", "load/", "local/test_airflow.py", "local/test_aws_", "local/test_command.py",
     "local/test_fork_server.py", "local/test_postgres.py", "local/test_processes.py", "local/test_stack.py",
-    "pipeline/test_mutations.py", "receipts/test_receipts_of_steps.py", "receipts/test_runs_command.py",
-    "recovery/test_apply_crash.py", "recovery/test_night", "recovery/test_schedules.py", "samples/",
+    "local/test_supervise.py", "pipeline/test_mutations.py", "receipts/test_receipts_of_steps.py",
+    "receipts/test_runs_command.py", "records/test_one_grammar.py", "recovery/test_apply_crash.py",
+    "recovery/test_night", "recovery/test_schedules.py", "samples/",
     "sources/test_api.py", "sources/test_killed.py", "sources/test_operator.py", "sources/test_sql.py",
     "storage/test_s3.py", "storage/test_unfinished.py", "targets/iceberg/", "targets/on_cluster/", "targets/parquet/",
     "targets/redshift/",
-    "testing/test_fixtures.py", "testing/test_pipelines.py", "transform/",
+    "telemetry/test_metrics.py", "testing/test_fixtures.py", "testing/test_pipelines.py", "transform/",
 )  # fmt: skip
 _ONE_STACK = ("samples/", "airflow/", "recovery/test_night", "targets/on_cluster/")
 _OWN_STACK = "airflow/test_readme.py"
@@ -145,18 +146,25 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
+    """Mark all that will be started, the workers too: who is left at the end is found by that."""
     _SESSIONS[:] = [session]
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        os.environ["TESTS_OF"] = str(_folder_of(session))
 
 
 def _end_what_is_left(session: pytest.Session) -> None:
     """Fail where a test left something running: found by the folder of this session's temporary files."""
-    left = _running_below(session.config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
+    _, left = psutil.wait_procs(_running_below(_folder_of(session)), timeout=30)  # some are about to end
     for process in left:
         with suppress(psutil.Error):  # it may end meanwhile
             print(f"\nleft running by a test: {process.pid} {' '.join(process.cmdline())}", file=sys.stderr)
     processes.kill(left)
     if left and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _folder_of(session: pytest.Session) -> Path:
+    return session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined,no-any-return]
 
 
 def _running_below(folder: Path) -> list[psutil.Process]:
@@ -173,7 +181,6 @@ def _running_below(folder: Path) -> list[psutil.Process]:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Look for what is left once the workers, if there are any, have ended: also after an interrupt."""
     del config
-    gc.unfreeze()
     if _SESSIONS and "PYTEST_XDIST_WORKER" not in os.environ:
         _end_what_is_left(_SESSIONS[0])
     shutil.rmtree(_HOME, ignore_errors=True)

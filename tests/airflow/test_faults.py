@@ -84,7 +84,7 @@ steps:
     "sensitive": load("sensitive", more=", columns: {id: integer, ssn: {type: text, sensitive: true}}"),
     "mapped": python("break_down", ", for_each: [1, 2, 3, 4, 5, 6, 7, 8]"),
     "stopped": python("sleep"),
-    "late": python("sleep") + "fresh_within: 366d\n",
+    "late": python("wait_for_the_gate") + "fresh_within: 366d\n",
 }
 STEPS = '''\
 """Steps that fail as real ones do."""
@@ -124,7 +124,12 @@ def leak_a_param(params):
 
 
 def sleep():
-    time.sleep(45)
+    time.sleep(600)
+
+
+def wait_for_the_gate():
+    while not os.path.exists("GATE"):
+        time.sleep(0.2)
 '''
 GOOD = b"id,name\n" + b"".join(b"%d,name %d\n" % (n, n) for n in range(20))
 MANY = b"id,name\n" + b"".join(b"%d,%s\n" % (n, b"x" * 200) for n in range(20_000))
@@ -204,7 +209,8 @@ def stop(airflow: Airflow, dag: str, run: str, task: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def night(airflow: Airflow) -> Iterator[Night]:
+def night(airflow: Airflow, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
+    gate = tmp_path_factory.mktemp("faults") / "gate"
     words = conninfo_to_dict(airflow.stack.warehouse_dsn)
     host, port = str(words["host"]), int(words["port"] or 5432)
     server = {"login": words["user"], "password": words["password"], "schema": words["dbname"], "host": host}
@@ -224,12 +230,16 @@ def night(airflow: Airflow) -> Iterator[Night]:
         down.stop()
         began = time.monotonic()
         cut.cut_after = 500_000
-        airflow.write("fault_steps.py", STEPS)
+        airflow.write("fault_steps.py", STEPS.replace("GATE", str(gate)))
         airflow.write("faults/defaults.yaml", DEFAULTS)
         for name, text in PIPELINES.items():
             airflow.write(f"faults/f_{name}.yaml", text.replace("URL", site.url))
         runs = {name: airflow.first_run(f"f_{name}") for name in PIPELINES}
         stop(airflow, "f_stopped", runs["stopped"], "work")
+        wait_until(
+            lambda: any(one["pipeline"] == "f_late" for one in pager.bodies), 180, "the alert of a missed deadline"
+        )
+        gate.touch()
         is_open = "SELECT true FROM sluicegate.circuits WHERE name = 'connection:faults_down' AND state = 'open'"
         wait_until(lambda: airflow.sql(is_open), 180, "the circuit of the warehouse that is away to open")
         time.sleep(max(0.0, began + 30 - time.monotonic()))
@@ -297,7 +307,7 @@ def test_a_worker_that_is_killed_is_reported_too(night: Night) -> None:
 
 def test_a_deadline_that_is_missed_is_reported_once(night: Night) -> None:
     assert night.states["late"] == "success"
-    [one] = wait_until(lambda: night.paged("late"), 180, "the alert of a missed deadline")
+    [one] = night.paged("late")
     assert one["fault"]["code"] == "PIPELINE_LATE"
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.emr.simulation import check, play
 
-SCHEDULES = 700
+SCHEDULES = 250
 
 
 @pytest.fixture(autouse=True, scope="module")

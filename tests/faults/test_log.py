@@ -223,6 +223,8 @@ def test_words_without_blanks_do_not_make_a_line_longer(code: Path, caplog: pyte
 def test_a_step_that_takes_too_long_is_killed_and_says_where_it_was(
     code: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    ended(python(code, "asks"))  # all that is imported for it is imported now, and not in its two seconds
+    caplog.clear()
     step = python(code, "sleeps", execution_timeout=timedelta(seconds=2))
     kills: list[str] = []
     with pytest.MonkeyPatch.context() as patch:

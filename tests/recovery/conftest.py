@@ -19,7 +19,7 @@ from sluicegate.local.stack.airflow import pipeline_bundles
 from sluicegate.testing.airflow import rest_of
 from tests.recovery.night import Airflow, Night, deliver
 from tests.recovery.nights import nights
-from tests.recovery.replay import Result, played_in, shapes
+from tests.recovery.replay import OVER, Result, Schedule, played_in, shapes
 
 _FOLDER = "SLUICEGATE_NIGHTS"
 
@@ -53,10 +53,12 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
 
 
 @pytest.fixture(scope="package")
-def replayed(airflow: Airflow) -> Iterator[Future[dict[int, Result]]]:
+def replayed(airflow: Airflow) -> Iterator[Future[dict[int, tuple[Schedule, Result]]]]:
     """What comes of the schedules of `replay`; played meanwhile, as it is mostly waiting."""
+    OVER.clear()
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(played_in, airflow)
+        OVER.set()
 
 
 @pytest.fixture(scope="package")

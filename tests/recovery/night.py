@@ -26,7 +26,7 @@ _TRIES = """
 SELECT dag_id, run_id, task_id, map_index, try_number, state, start_date, end_date
 FROM {} WHERE dag_id = ANY(%s) AND try_number > 0 AND start_date IS NOT NULL
 """
-_PATIENCE = 150.0
+_PATIENCE = 400.0
 
 
 class Key(NamedTuple):

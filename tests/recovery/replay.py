@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -30,7 +30,7 @@ from tests.recovery.model import BAD, MOMENT, AirflowModel, ModelSite, Scenario,
 from tests.recovery.night import Airflow
 from tests.recovery.simulation import KilledError, MemoryStore, scenario_of
 
-__all__ = ["ModelWorld", "Result", "Schedule", "played", "played_in", "schedules", "shapes"]
+__all__ = ["OVER", "ModelWorld", "Result", "Schedule", "played", "played_in", "schedules", "shapes"]
 
 SEEDS = range(100, 136)
 OPTIONS = Options(
@@ -38,6 +38,7 @@ OPTIONS = Options(
 )
 _LATE = 1.0
 _AT_ONCE = 15
+_RACES = 3
 _FATES = ("error", "error after", "lost", "late", "kill before", "kill after")
 _DEEDS = ("clear", "success", "failed", "note")
 
@@ -55,10 +56,16 @@ class Schedule:
     second: int | None = None
     """Before which reset a second operator tries the plan."""
     keep_going: bool = False
+    again: bool = False
+    """It is played for the second time, alone and with more patience."""
 
     @property
     def plan_id(self) -> str:
-        return f"rp-replay{self.seed}"
+        return f"rp-replay{self.seed}{'b' if self.again else 'a'}"
+
+    @property
+    def options(self) -> Options:
+        return replace(OPTIONS, keep_going=self.keep_going, settle=12 if self.again else OPTIONS.settle)
 
 
 def schedules() -> list[Schedule]:
@@ -136,7 +143,7 @@ def played(schedule: Schedule, world: World) -> Result:
     outcomes: list[Any] = []
     store = MemoryStore()
     site = _Scripted(world, schedule, said)
-    options = replace(OPTIONS, keep_going=schedule.keep_going)
+    options = schedule.options
     for attempt in range(12):
         is_last = attempt == 11
         try:
@@ -281,25 +288,56 @@ class ModelWorld:
 # ---- the real one ----
 
 
-def played_in(airflow: Airflow) -> dict[int, Result]:
-    """By seed, what comes of each schedule in a real Airflow, many at the same time."""
-    chosen = schedules()
-    with airflow.stack.api() as client, ThreadPoolExecutor(_AT_ONCE) as pool:
-        worlds = [RealWorld(each, airflow, client) for each in chosen]
-        for name in shapes():
-            airflow.wait_for_dag(name)
+def played_in(airflow: Airflow) -> dict[int, tuple[Schedule, Result]]:
+    """By seed, what comes of each schedule in a real Airflow, many at the same time.
+
+    What a slow machine or a race of the scheduler's own made of one is played again: a few at the most.
+    """
+    for name in shapes():
+        airflow.wait_for_dag(name)
+    with airflow.stack.api() as client:
+        found = {
+            schedule.seed: (schedule, result) for schedule, result in _played_at_once(airflow, client, schedules())
+        }
+        wrong = [one for one, result in found.values() if result != played(one, ModelWorld(one))]
+        for one in wrong if len(wrong) <= _RACES else ():
+            [found[one.seed]] = _played_at_once(airflow, client, [replace(one, again=True)])
+    return found
+
+
+def _played_at_once(airflow: Airflow, client: Any, chosen: Sequence[Schedule]) -> list[tuple[Schedule, Result]]:
+    def pause(is_paused: bool) -> None:
+        for name in {run.dag for world in worlds for run in world.real.values()}:
+            airflow.api.patch(f"/dags/{name}", json={"is_paused": is_paused}).raise_for_status()
+
+    worlds = [RealWorld(each, airflow, client) for each in chosen]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        pause(True)
         list(pool.map(RealWorld.begin, worlds))
-        for name in shapes():
-            airflow.api.patch(f"/dags/{name}", json={"is_paused": False}).raise_for_status()
+        pause(False)
         list(pool.map(RealWorld.look, worlds))
-        return {each.seed: found for each, found in zip(chosen, pool.map(played, chosen, worlds), strict=True)}
+        return list(zip(chosen, pool.map(played, chosen, worlds), strict=True))
+
+
+OVER = threading.Event()
+"""The tests end, and whoever still plays is to stop: the Airflow may be gone already."""
+
+
+class OverError(Exception): ...
 
 
 class _RestingClock(SystemClock):
     def __init__(self, world: RealWorld) -> None:
         self._world = world
 
+    def now(self) -> datetime:
+        if OVER.is_set():
+            raise OverError
+        return super().now()
+
     def sleep(self, seconds: float) -> None:
+        if OVER.is_set():
+            raise OverError
         self._world.ending.clear()
         super().sleep(seconds)
 
@@ -361,7 +399,7 @@ class RealWorld:
         self.schedule = schedule
         self.airflow = airflow
         self.real = {
-            RunKey(run.dag, run.run): RunKey(_name(_shape(run.tasks)), f"replay-{schedule.seed}-{run.dag}-{run.run}")
+            RunKey(run.dag, run.run): RunKey(_name(_shape(run.tasks)), f"{schedule.plan_id}-{run.dag}-{run.run}")
             for run in schedule.scenario.runs
         }
         self.ending = {RunKey(*pair) for pair in schedule.scenario.ending}

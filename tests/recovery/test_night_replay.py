@@ -7,12 +7,14 @@ from concurrent.futures import Future
 
 import pytest
 
-from tests.recovery.replay import ModelWorld, Result, played, schedules
+from tests.recovery.replay import ModelWorld, Result, Schedule, played, schedules
 
-SCHEDULES = {each.seed: each for each in schedules()}
+SEEDS = [each.seed for each in schedules()]
 
 
-@pytest.mark.parametrize("seed", SCHEDULES)
-def test_a_schedule_ends_in_the_model_as_in_airflow(replayed: Future[Mapping[int, Result]], seed: int) -> None:
-    schedule = SCHEDULES[seed]
-    assert replayed.result()[seed] == played(schedule, ModelWorld(schedule))
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_schedule_ends_in_the_model_as_in_airflow(
+    replayed: Future[Mapping[int, tuple[Schedule, Result]]], seed: int
+) -> None:
+    schedule, result = replayed.result()[seed]
+    assert result == played(schedule, ModelWorld(schedule))

@@ -28,7 +28,7 @@ class Listener:
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
-        self._socket.settimeout(0.3)
+        self._socket.settimeout(0.05)  # what was sent is there: it is one machine
         self.port: int = self._socket.getsockname()[1]
 
     def heard(self) -> list[str]:
