@@ -83,8 +83,8 @@ def test_the_list_says_what_was_sent_and_what_was_not(kept: Any, dags: Path, htt
     send(ALERT, {"bad": BROKEN, "hook": HOOK}, "journal")
     send(ALERT, {"hook": HOOK}, "journal")
     lines = run("list", "-p", "orders").output.splitlines()
-    assert [line.split()[2:4] for line in lines if not line.startswith(" ")] == [
-        ["sent", "hook"], ["sent", "hook"], ["undelivered", "bad"],
+    assert [line.split()[2:5] for line in lines if not line.startswith(" ")] == [
+        ["UTC", "sent", "hook"], ["UTC", "sent", "hook"], ["UTC", "undelivered", "bad"],
     ]  # fmt: skip
     assert any("RuntimeError" in line and "hunter2" not in line for line in lines)
     assert "(and 1 more)" in run("list").output

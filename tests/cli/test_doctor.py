@@ -78,6 +78,17 @@ def test_what_is_missing_is_one_line_and_one_remedy(dags: Path) -> None:
     assert "skipped Airflow's components and pools" in done.stdout
 
 
+def test_a_channel_without_its_connection_is_found(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = "{notifier: sluicegate.alerts.webhook.WebhookNotifier, with: {http_conn_id: NAME}}"
+    (dags / "defaults.yaml").write_text(
+        f"{DEFAULTS}\nalerts: {{chat: {hook.replace('NAME', 'slack')}, page: {hook.replace('NAME', 'pager')}}}\n"
+    )
+    monkeypatch.setenv("AIRFLOW_CONN_SLACK", "http://127.0.0.1:9")  # it is not tried: nothing may be sent
+    seen = found(doctor(dags, "--json"))
+    assert seen["alerts' connection slack"]["status"] == "ok"
+    assert seen["alerts' connection pager"]["status"] == "fail"
+
+
 def test_a_local_aws_has_buckets_to_look_at_and_no_roles(dags: Path, aws: Any) -> None:
     aws.s3.make_bucket("code")
     seen = found(doctor(dags, "--aws", "--json"))

@@ -93,8 +93,18 @@ def test_what_is_overdue(tmp_path: Path, text: str, airflow: FakeAirflow, kind: 
 def test_a_run_that_has_begun_when_its_data_was_late_has_an_hour(
     tmp_path: Path, began: datetime | None, is_late: bool
 ) -> None:
-    airflow = FakeAirflow({DUE - 9 * DAY: "success", DUE: "running"}, began=began)
-    assert (overdue(pipeline(tmp_path, PROMISED), airflow, NOW, PATIENCE) is not None) == is_late
+    for state in ("running", "failed"):
+        airflow = FakeAirflow({DUE - 9 * DAY: "success", DUE: state, NOW - MINUTE: "running"}, began=began)
+        assert (overdue(pipeline(tmp_path, PROMISED), airflow, NOW, PATIENCE) is not None) == is_late
+
+
+def test_a_run_that_a_person_has_started_gives_no_further_hour(tmp_path: Path) -> None:
+    airflow = FakeAirflow({DUE - DAY: "success", DUE: "failed", NOW - MINUTE: "running"}, began=DUE + DAY)
+    last = airflow.last
+    airflow.last = lambda dag_id, before, state=None: (  # type: ignore[method-assign]
+        last(dag_id, before, state) if before < NOW - HOUR else LastRun("manual__x", NOW - MINUTE, None, NOW - MINUTE)
+    )
+    assert overdue(pipeline(tmp_path, PROMISED), airflow, NOW, PATIENCE) is not None
 
 
 def test_one_that_is_well_costs_one_call(tmp_path: Path) -> None:

@@ -56,5 +56,5 @@ def list_alerts(
 
 def _line(row: AlertRow) -> str:
     others = f" (and {row.times - 1:,} more)" if row.times > 1 else ""
-    when = row.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    when = row.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return f"{when}  {row.state:<11}  {row.channel:<12}  {row.message.get('title', row.dedupe_key)}{others}"

@@ -64,11 +64,17 @@ def connections(needs: Needs, find: Callable[[str], Any]) -> Iterator[tuple[str,
     """
     os.environ.setdefault("PGCONNECT_TIMEOUT", _PATIENCE)
     for name, pipelines in needs.connections.items():
-        try:
-            connection = find(name)  # not beside the others: it may ask Airflow's database
-        except Exception as missing:
-            connection = missing
-        yield f"connection {name}", partial(_connection, name, pipelines, connection)
+        yield f"connection {name}", partial(_connection, name, pipelines, _looked_for(name, find))
+    for name, pipelines in needs.alerts.items():
+        yield f"alerts' connection {name}", partial(_of_alerts, name, pipelines, _looked_for(name, find))
+
+
+def _looked_for(name: str, find: Callable[[str], Any]) -> Any:
+    """The connection, or why there is none. Not beside other looks: it may ask Airflow's database."""
+    try:
+        return find(name)
+    except Exception as missing:
+        return missing
 
 
 def running_airflow(needs: Needs, ask: Ask) -> Iterator[Finding]:
@@ -119,6 +125,16 @@ def _is_silence(words: str) -> bool:
     """
     said = words.lower()
     return not any(each in said for each in _REFUSALS) and any(each in said for each in _SILENCE)
+
+
+def _of_alerts(name: str, pipelines: frozenset[str], connection: Any) -> Iterator[Finding]:
+    """Whether it is there: what takes messages may refuse to be tried."""
+    check, named = f"alerts' connection {name}", f"named by {', '.join(sorted(pipelines))}"
+    if isinstance(connection, Exception):
+        remedy = f"Create it in Airflow, or set AIRFLOW_CONN_{name.upper()} here: no alert without it."
+        yield fail(check, f"not found ({type(connection).__name__}); {named}", remedy)
+        return
+    yield ok(check, f"found; {named}; `sluicegate alerts test -p {min(pipelines)}` sends a message")
 
 
 def _hook(connection: Any) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sluicegate.graph.pools import Use, pools_of, uses_of
+from sluicegate.pipeline.keys.alerts import channels_of
 from sluicegate.pipeline.keys.cluster import Cluster
 from sluicegate.pipeline.keys.model import Pipeline
 from sluicegate.pipeline.keys.steps import SparkStep
@@ -22,6 +23,8 @@ class Needs:
     """By name, which pipelines need it. `clusters` are by the connection to AWS through which they are started."""
 
     connections: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    alerts: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Connections of channels of `alerts:`."""
     aws: Mapping[str, frozenset[str]] = field(default_factory=dict)
     pools: Mapping[str, frozenset[str]] = field(default_factory=dict)
     pool_uses: Mapping[str, frozenset[Use]] = field(default_factory=dict)
@@ -40,6 +43,7 @@ class Needs:
 def needs_of(pipelines: Iterable[Pipeline]) -> Needs:
     """What `pipelines` need, as far as their files say: not what is in a template."""
     connections: dict[str, set[str]] = {}
+    alerts: dict[str, set[str]] = {}
     aws: dict[str, set[str]] = {}
     pools: dict[str, set[str]] = {}
     clusters: dict[str, list[Cluster]] = {}
@@ -50,6 +54,8 @@ def needs_of(pipelines: Iterable[Pipeline]) -> Needs:
     for pipeline in every:
         for name in _connections(pipeline):
             connections.setdefault(name, set()).add(pipeline.name)
+        for name in _of_channels(pipeline):
+            alerts.setdefault(name, set()).add(pipeline.name)
         if _uses_aws(pipeline):
             aws.setdefault(pipeline.connections.aws, set()).add(pipeline.name)
         for step in pipeline.steps.values():
@@ -62,6 +68,7 @@ def needs_of(pipelines: Iterable[Pipeline]) -> Needs:
                 measured |= _measured(pipeline, step, places)
     return Needs(
         connections=_frozen(connections),
+        alerts=_frozen(alerts),
         aws=_frozen(aws),
         pools=_frozen(pools),
         pool_uses=pools_of(every),
@@ -90,6 +97,14 @@ def _connections(pipeline: Pipeline) -> Iterator[str]:
     yield from (dataset.connection for dataset in pipeline.datasets.values() if dataset.connection)
     if pipeline.connections.ledger:
         yield pipeline.connections.ledger
+
+
+def _of_channels(pipeline: Pipeline) -> Iterator[str]:
+    """The connections that notifiers are given by name."""
+    for channel in channels_of(pipeline.alerts).values():
+        for name, value in channel.with_.items():
+            if name.endswith("conn_id") and isinstance(value, str) and "{{" not in value:
+                yield value
 
 
 def _measured(pipeline: Pipeline, step: SparkStep, places: Mapping[str, str]) -> set[str]:

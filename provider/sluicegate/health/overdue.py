@@ -63,15 +63,17 @@ def overdue(pipeline: Pipeline, airflow: Airflow, now: datetime, patience: timed
     if airflow.is_paused(name):
         return _paused(pipeline, airflow, due)
     is_first = not airflow.count(name, None, _ENDED) and bool(airflow.count(name, None, _ACTIVE))
-    if is_first or _was_made_late(pipeline, airflow, due, now):
+    if is_first or _was_made_late(pipeline, airflow, due, dates[0], now):
         return None
     return Overdue(pipeline, Kind.LATE, due, airflow.last(name, due.start))
 
 
-def _was_made_late(pipeline: Pipeline, airflow: Airflow, due: Window, now: datetime) -> bool:
-    """Whether the newest run is one that still has time, as it has begun when its data was late already."""
-    newest = airflow.last(pipeline.name, now)
-    if newest is None or newest.ended is not None or newest.began is None:
+def _was_made_late(pipeline: Pipeline, airflow: Airflow, due: Window, newest_date: datetime, now: datetime) -> bool:
+    """Whether the newest run still has time, as it has begun when its data was late already. One that has failed
+    since then was alerted for that.
+    """
+    newest = airflow.last(pipeline.name, newest_date + timedelta(seconds=1))  # none that a person has started since
+    if newest is None or newest.began is None:
         return False
     until = time_until(due, pipeline.fresh_within or timedelta(), newest.began)
     return until is not None and now < until

@@ -95,8 +95,8 @@ def _of_the_site(site: SiteFacts) -> Iterator[Finding]:
         yield Finding(
             What.NO_WATCH,
             Severity.WARNING,
-            "no pipeline watches the others: what did not run at all goes unnoticed",
-            "Put watch.yaml into the dags root, as docs/health.md shows it.",
+            "no pipeline with `fresh_within` watches the others: what did not run at all goes unnoticed",
+            "Put watch.yaml into the dags root, as docs/health.md shows it, with its `fresh_within`.",
         )
 
 
@@ -151,7 +151,7 @@ def _of_journals(journals: Iterable[JournalFacts]) -> Iterator[Finding]:
                 What.UNDELIVERED,
                 Severity.PROBLEM,
                 f"{alert.count:,} alerts did not reach {alert.channel}: {alert.reason or 'no reason known'}",
-                "Mend the channel; the watch sends again what is younger than a day.",
+                "Mend the channel; the watch sends them again, for three days.",
                 alert.pipeline,
                 since=alert.oldest,
                 numbers={"alerts": alert.count},
