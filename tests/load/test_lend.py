@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
+from typing import Any
+
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 
 from sluicegate.load.lend import lend_duckdb
 from sluicegate.load.parsed import parsed
+from sluicegate.load.staged import Staged
+from sluicegate.records.casts import Cast
+from sluicegate.records.types import ColumnType
+from sluicegate.targets.postgres.dialect import PostgresDialect
 
 LEFT = "SELECT (SELECT count(*) FROM duckdb_tables()), current_setting('memory_limit'), current_setting('threads')"
 
@@ -36,6 +46,37 @@ def test_what_is_made_for_a_small_load_is_not_there_for_a_large_one() -> None:
     assert (threads, without > 40) == (1, True)
     assert asked(1_000) == (threads, without)
     assert asked(None) == large
+
+
+def test_plans_for_a_small_load_compare_no_record_with_each_other_one() -> None:
+    with lend_duckdb("120MB", 1_000) as (duck, _):
+        staged = Staged(duck, {"id": Cast(ColumnType("integer"))}, PostgresDialect(), key=("id",))
+        staged.deduplicated = 1
+        staged.has_more_failed = True
+        [(_, plan)] = duck.execute(f"EXPLAIN SELECT v0 FROM staged s WHERE {staged.kept()}").fetchall()
+        [(_, crossed)] = duck.execute("EXPLAIN FROM older o, staged s WHERE o.stage_row = s.rowid").fetchall()
+    for text in (plan, crossed):
+        assert "Hash Join" in text
+        assert "Nested Loop" not in text
+        assert "Cross Product" not in text
+
+
+def test_a_file_is_small_by_what_is_in_it_unpacked(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int | None] = []
+
+    def lend(limit: str, size: int | None) -> Any:
+        sizes.append(size)
+        return lend_duckdb(limit, size)
+
+    monkeypatch.setattr("sluicegate.load.load.lend_duckdb", lend)
+    text, words = "id,n\n1,x\n", {"key": "id", "columns": {"id": "integer", "n": "integer"}}
+    pq.write_table(pa.table({"id": [1], "n": ["x"]}), warehouse.folder / "1.parquet")
+    warehouse.load(warehouse.file("1.csv", text), **words)
+    warehouse.load(warehouse.file("1.csv.gz", gzip.compress(text.encode())), **words)
+    warehouse.load(warehouse.folder / "1.parquet", **words)
+    warehouse.load(warehouse.file("2.csv", text.replace("1", "2").replace("x", "y")), **words)
+    assert warehouse.replay(**words, format={"type": "csv"}).replayed == 0
+    assert sizes == [len(text), None, None, len(text), None]
 
 
 def test_a_statement_that_is_kept_speaks_of_the_tables_that_are_there_then() -> None:

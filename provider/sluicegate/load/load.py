@@ -42,6 +42,7 @@ from sluicegate.records.open import open_part
 from sluicegate.records.reader import LocalPart, Reader
 from sluicegate.records.types import ColumnType
 from sluicegate.runtime.folder import work_folder
+from sluicegate.storage.filetype import file_type
 from sluicegate.storage.part import Part, version
 from sluicegate.targets.target import Change, Changes, Merge, Replaced, Session, Table, Target
 
@@ -171,8 +172,14 @@ class Loader:
         raise fault("WAREHOUSE_BUSY", f"{table.name} was changed again and again while the source was read")
 
     def _size(self, parts: Sequence[Part]) -> int | None:
-        """Bytes of all that is read; None where there are datasets to which columns refer."""
-        return None if self._request.references else sum(part.size for part in parts)
+        """Bytes of all that is read; None where they may be many more than the parts have."""
+        try:
+            kinds = {file_type(part.uri, self._request.format) for part in parts}
+        except FaultError:
+            return None  # It is raised when the part is opened.
+        if self._request.references or any(kind.gzip or kind.kind == "parquet" for kind in kinds):
+            return None
+        return sum(part.size for part in parts)
 
     def _find(self, ledger: Ledger, table: Table, parts: Sequence[Part]) -> Load | None:
         request = self._request

@@ -224,6 +224,9 @@ class _ReplayLoader(Loader):
         self._files, self._overwrite = files, overwrite
         self._is_first = True
 
+    def _size(self, parts: Sequence[Part]) -> int | None:
+        return None
+
     def _open(
         self, duck: DuckDBPyConnection, folder: Path, parts: Sequence[Part], table: Table, bad: BadFiles
     ) -> Sequence[Reader]:
