@@ -14,7 +14,8 @@ from sluicegate.targets.target import Merge, Table
 
 __all__ = ["create_stage", "stage_columns"]
 
-# A type of a user's own could not be dropped as long as a table has a column of it.
+# A type of a user's own could not be dropped as long as a table has a column of it. What a load has left that was
+# rolled back is not seen, and takes room all the same.
 _KEPT = """
 WITH kept AS (SELECT * FROM pg_attribute WHERE attrelid = to_regclass('pg_temp.sluicegate_stage') AND attnum > 0),
 wanted AS (SELECT * FROM pg_attribute WHERE attname = ANY(%(names)s)
@@ -22,7 +23,8 @@ wanted AS (SELECT * FROM pg_attribute WHERE attname = ANY(%(names)s)
 SELECT EXISTS (SELECT FROM kept),
        (SELECT count(*) FROM kept) = %(columns)s
        AND (SELECT count(*) FROM kept JOIN wanted USING (attname, atttypid, atttypmod, attcollation)) = %(taken)s
-       AND (NOT %(gone)s OR EXISTS (SELECT FROM kept WHERE attname = %(gone_name)s)),
+       AND (NOT %(gone)s OR EXISTS (SELECT FROM kept WHERE attname = %(gone_name)s))
+       AND pg_relation_size(to_regclass('pg_temp.sluicegate_stage')) = 0,
        NOT EXISTS (SELECT FROM wanted WHERE atttypid >= 16384)
 """
 

@@ -64,8 +64,6 @@ class PostgresTarget:
         self._held: Connection | None = None
         self._is_held = self._is_cancelled = False
         self._used = 0.0
-        self._has_ledger = False
-        """Whether all of it was there when it was looked into."""
         self._schema, self._table = split_table(table)
 
     def __enter__(self) -> Self:
@@ -73,7 +71,7 @@ class PostgresTarget:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._is_held = self._has_ledger = False
+        self._is_held = False
         connection, self._held = self._held, None
         if connection is None:
             return
@@ -103,8 +101,7 @@ class PostgresTarget:
     @contextlib.contextmanager
     def ledger(self) -> Iterator[PostgresLedger]:
         with self._connect() as connection:
-            self._has_ledger = is_complete(connection)
-            yield PostgresLedger(connection, is_there=self._has_ledger)
+            yield PostgresLedger(connection, is_there=is_complete(connection))
 
     def alone(self, table: Table, origin: Origin) -> contextlib.AbstractContextManager[None]:
         return alone_in_window(self._conninfo, table.name, origin)
@@ -120,7 +117,7 @@ class PostgresTarget:
                 )
             self._running = connection
             try:
-                if not dry_run and not (self._has_ledger or is_complete(connection)):
+                if not dry_run and not is_complete(connection):
                     with connection.transaction():
                         migrate(connection)
                 connection.autocommit = False
