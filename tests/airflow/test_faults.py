@@ -24,7 +24,9 @@ from tests.webserver import Answer, Asked, web_server
 
 pytestmark = pytest.mark.system
 
-DAY = f"{datetime.now(UTC).year - 1}-01-01"
+LAST_YEAR = datetime(datetime.now(UTC).year - 1, 1, 1, tzinfo=UTC)
+DAYS = (LAST_YEAR.replace(year=LAST_YEAR.year + 1) - LAST_YEAR).days
+DAY = f"{LAST_YEAR:%Y-%m-%d}"
 HEAD = f"""\
 sluicegate: 1
 owner: night-shift
@@ -84,7 +86,7 @@ steps:
     "sensitive": load("sensitive", more=", columns: {id: integer, ssn: {type: text, sensitive: true}}"),
     "mapped": python("break_down", ", for_each: [1, 2, 3, 4, 5, 6, 7, 8]"),
     "stopped": python("sleep"),
-    "late": python("wait_for_the_gate") + "fresh_within: 366d\n",
+    "late": python("wait_for_the_gate") + f"fresh_within: {DAYS}d\n",
 }
 STEPS = '''\
 """Steps that fail as real ones do."""

@@ -17,7 +17,7 @@ from tests.alerts.servers import Http, http_server
 LATE = """\
 sluicegate: 1
 owner: tests
-schedule: {{cron: "@hourly", start: {start}, catchup: true}}
+schedule: {{cron: "@monthly", start: {start}, catchup: true}}
 fresh_within: {promise}s
 alerts: {{health: {{notifier: sluicegate.alerts.webhook.WebhookNotifier, with: {{http_conn_id: health_hook}}}}}}
 retries: {{count: 0}}
@@ -47,15 +47,18 @@ def hook(airflow: Airflow) -> Iterator[Http]:
 
 
 def test_a_pipeline_that_is_late_is_alerted_once_and_the_endpoint_says_so(airflow: Airflow, hook: Http) -> None:
-    # Of the newest whole hours, the last one is just late, those before it are history.
-    now = datetime.now(UTC)
-    newest = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
-    promise = int((now - newest).total_seconds()) - 20
+    # Of the newest whole months, the last one is late since it ended, those before it are history.
+    month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    starts = [month]
+    for _ in range(4):
+        starts.append((starts[-1] - timedelta(days=1)).replace(day=1))
+    newest, first = starts[1], starts[-1]
+    promise = int((month - newest).total_seconds())
     # With a journal: without one, what was sent is known on this machine, to the next run of this test as well.
     airflow.write("health/defaults.yaml", "connections: {ledger: warehouse}\n")
     airflow.write(
         "health/health_late.yaml",
-        LATE.format(start=f"{newest - timedelta(hours=3):%Y-%m-%dT%H:%M:%S}", promise=promise),
+        LATE.format(start=f"{first:%Y-%m-%d}", promise=promise),
     )
     airflow.write("health/health_good.yaml", GOOD)
     airflow.wait_for_dag("health_late")
@@ -71,8 +74,7 @@ def test_a_pipeline_that_is_late_is_alerted_once_and_the_endpoint_says_so(airflo
     assert alert["dedupe_key"] == f"health_late/{newest.isoformat()}/PIPELINE_LATE"
     assert alert["owner"] == "tests"
 
-    # One more where a new hour has begun meanwhile.
-    wait_until(lambda: len([run for run in airflow.runs("health_late") if run["state"] == "failed"]) >= 4, 180, "runs")
+    wait_until(lambda: len([run for run in airflow.runs("health_late") if run["state"] == "failed"]) == 4, 180, "runs")
     done = airflow.workspace.command(
         "health", "health_late", "health_good", "--json", "--state", str(airflow.workspace.state)
     )

@@ -383,9 +383,11 @@ def test_the_rights_of_the_docs_are_enough_for_a_load(warehouse: str, tmp_path: 
         connection.execute("CREATE DATABASE rights TEMPLATE template0")
     admin = warehouse.replace("dbname=warehouse", "dbname=rights")
     with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(block.text.replace("DATABASE warehouse", "DATABASE rights").encode())
+        # A role is the whole server's: another name than where the page itself is tried.
+        text = block.text.replace("DATABASE warehouse", "DATABASE rights").replace("loader", "loads_by_right")
+        connection.execute(text.encode())
     file = tmp_path / "a.csv"
-    loader = admin.replace("user=postgres", "user=loader")
+    loader = admin.replace("user=postgres", "user=loads_by_right")
     for text, status in (("id,v\n1,a\n", "loaded"), ("id,v\n1,b\n2,c\n", "loaded"), ("id,v\n1,b\n2,c\n", "skipped")):
         file.write_text(text)
         request = LoadRequest(sources=(str(file),), table="sales.orders", key=("id",))
