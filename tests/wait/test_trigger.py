@@ -59,6 +59,8 @@ def test_a_skip_ends_the_wait_at_once_unless_the_file_waits_for_it() -> None:
     assert event_of(Scripted(RUNNING, skipped)) == {"outcome": "skipped", "seen": "w: skipped (run r)"}
     assert event_of(Scripted(RUNNING, skipped, on_skipped="run"))["outcome"] == "ready"
     assert event_of(Scripted(skipped, DONE, on_skipped="wait"))["outcome"] == "ready"
+    window = Sighting("w", "r", "skipped", at="2026-01-05T00:00:00+00:00")
+    assert event_of(Scripted(RUNNING, window, on_skipped="run"))["skipped"] == [window.at]
 
 
 def test_the_deadline_ends_the_wait_and_says_what_was_missing() -> None:

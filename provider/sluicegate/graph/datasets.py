@@ -217,6 +217,7 @@ def _read_location(pipeline: Pipeline, read: Read, others: Mapping[str, Pipeline
         latest=read.latest,
         timezone=other.schedule.timezone,
         connection=dataset.connection,
+        writers=() if read.latest else writers(other).get(name, ()),
     )
 
 

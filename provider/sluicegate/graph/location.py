@@ -6,8 +6,9 @@ nothing else, so that the same URI comes out in a task, on the command line and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sluicegate.graph.template import render
@@ -26,6 +27,7 @@ class Location:
     `timezone` is that of the pipeline the dataset belongs to; `ds` is the day there.
     `connection`: the Airflow connection that the dataset itself names.
     `items`: the URI is rendered once for each of them.
+    `writers`: the steps of the upstream that write it.
     """
 
     dataset: str
@@ -36,10 +38,18 @@ class Location:
     timezone: str = "UTC"
     items: tuple[Any, ...] = ()
     connection: str | None = None
+    writers: tuple[str, ...] = ()
 
-    def render(self, window: Window, params: Mapping[str, Any], **names: Any) -> tuple[str, ...]:
+    def is_of_several(self, window: Window) -> bool:
+        """Whether several windows of the upstream write it for one that reads in `window`."""
+        return self.upstream is not None and not self.latest and len(upstream_windows(self.upstream, window)) > 1
+
+    def render(
+        self, window: Window, params: Mapping[str, Any], *, without: Container[datetime] = (), **names: Any
+    ) -> tuple[str, ...]:
         """The URIs, each once, in the order of their windows; one, unless `upstream` has several in `window`.
 
+        :param without: where windows of the upstream begin that have written nothing; left out unless all are
         :param names: what a template knows besides: the `item` of a mapped step
         :raises ValueError: when the template is wrong, or no window of the upstream ends in `window`.
         """
@@ -50,6 +60,7 @@ class Location:
         windows = upstream_windows(self.upstream, window)
         if not windows:
             raise ValueError(f"no window of {self.dataset.partition('.')[0]} ends in {window}")
+        windows = tuple(theirs for theirs in windows if theirs.start not in without) or windows
         timezone = self.upstream.timezone
         uris = (render(self.template, window=theirs.in_zone(timezone), params={}) for theirs in windows)
         return tuple(dict.fromkeys(uris))

@@ -24,10 +24,13 @@ _MOST_HASHED = 64 << 20
 log = logging.getLogger(__name__)
 
 
-def inputs_of(task: BaseOperator) -> list[dict[str, Any]]:
-    """What `task` reads, once its templates are rendered: by URI, and in which version where a listing shows that."""
+def inputs_of(task: BaseOperator, *, look: bool = True) -> list[dict[str, Any]]:
+    """What `task` reads, once its templates are rendered: by URI, and in which version where a listing shows that.
+
+    :param look: whether it is worth a listing
+    """
     places: Mapping[Place, tuple[str, ...]] = getattr(task, "read_places", dict)()
-    looks = bool(getattr(task, "reads_elsewhere", False))
+    looks = look and bool(getattr(task, "reads_elsewhere", False))
     return [_input(task, place, uris, looks) for place, uris in places.items() if uris]
 
 

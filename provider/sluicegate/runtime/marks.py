@@ -7,7 +7,16 @@ from datetime import datetime
 
 from sluicegate.graph.window import Window
 
-__all__ = ["AT_MOST", "RECOVERY_KEY", "RUN_XCOM_KEY", "WINDOW_TIMEZONE", "RunMark", "is_forced", "plan_of"]
+__all__ = [
+    "AT_MOST",
+    "RECOVERY_KEY",
+    "RUN_XCOM_KEY",
+    "SKIPPED_XCOM_KEY",
+    "WINDOW_TIMEZONE",
+    "RunMark",
+    "is_forced",
+    "plan_of",
+]
 
 AT_MOST = "sluicegate_at_most"
 """A keyword of our own in the JSON Schema of a pipeline's param `force`: how often `sluicegate trigger` starts it."""
@@ -17,6 +26,9 @@ WINDOW_TIMEZONE = "sluicegate_timezone"
 
 RUN_XCOM_KEY = "sluicegate_run"
 """The XCom of every step that has `RunMark.value`."""
+
+SKIPPED_XCOM_KEY = "sluicegate_skipped"
+"""The XCom of a wait that has ended although some of its windows were skipped: where these begin."""
 
 RECOVERY_KEY = "sluicegate_recovery"
 """Key in the task state store: `{"plan": id, "force": true}`, put there before a task is cleared, which no param can

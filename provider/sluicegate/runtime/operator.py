@@ -26,6 +26,7 @@ from sluicegate.runtime.circuit import AFTER_CIRCUIT, circuits_of_task
 from sluicegate.runtime.lifecycle import Life, living, unbegun
 from sluicegate.runtime.marks import RECOVERY_KEY, RUN_XCOM_KEY, RunMark, is_forced, plan_of
 from sluicegate.runtime.secrets import hide_params
+from sluicegate.runtime.skipped import skipped_windows
 from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.runtime.subject import Place, places, subject_of
 
@@ -187,7 +188,8 @@ class StepOperator(BaseOperator):
             return super().render_template(content, context, jinja_env, seen_oids)
         try:
             names = {"item": self.item} if _map_index(context) >= 0 else {}
-            uris = content.render(run_window(context), dict(context.get("params") or {}), **names)
+            params, without = dict(context.get("params") or {}), skipped_windows(self, content, context)
+            uris = content.render(run_window(context), params, without=without, **names)
         except ValueError as unrendered:
             raise fault("WRONG_USE", f"{content.dataset}: {content.template}: {unrendered}") from unrendered
         return uris[0] if len(uris) == 1 else list(uris)

@@ -40,7 +40,8 @@ class ReceiptObserver:
     def began(self, life: Life) -> None:
         receipt = self._begun = _begun(life)
         if not life.resumed or life.waited:
-            document = {**receipt.document, "inputs": presentable({"inputs": inputs_of(life.task)}, _mask)["inputs"]}
+            read = inputs_of(life.task, look=life.journal is not None)  # no command compares what is an XCom
+            document = {**receipt.document, "inputs": presentable({"inputs": read}, _mask)["inputs"]}
             receipt = self._begun = replace(receipt, document=document)
         said = _configuration(life)
         if said is not None:
@@ -53,7 +54,7 @@ class ReceiptObserver:
 
         kept = in_journal(life.journal, "the beginning of the receipt", work)
         if kept is not None and "inputs" not in receipt.document:
-            inputs = replace(receipt, document=kept).inputs or inputs_of(life.task)
+            inputs = replace(receipt, document=kept).inputs or inputs_of(life.task, look=False)
             self._begun = replace(receipt, document={**receipt.document, "inputs": list(inputs)})
 
     def ended(self, life: Life, end: End) -> None:

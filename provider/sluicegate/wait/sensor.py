@@ -22,6 +22,7 @@ from sluicegate.graph.location import Location
 from sluicegate.graph.window import Window, awaited_dates
 from sluicegate.pipeline.keys.model import OnUpstreamSkipped, Schedule
 from sluicegate.pipeline.text.quantities import format_duration
+from sluicegate.runtime.marks import SKIPPED_XCOM_KEY
 from sluicegate.runtime.operator import StepOperator, run_window
 from sluicegate.runtime.step import StepContext, StepResult
 from sluicegate.wait.source import Source
@@ -82,6 +83,7 @@ class WaitSensor(StepOperator):
     def run(self, context: Context, step: StepContext) -> StepResult:
         seen = verdict(self.sightings(step), fail_fast=self.fails_fast, on_skipped=self.skips)
         if seen.outcome is Outcome.READY:
+            _leave(context, seen.skipped)
             return StepResult(line=_there("there already: nothing to wait for", str(seen)))
         if seen.outcome is Outcome.SKIPPED:
             raise _skip(str(seen))
@@ -116,6 +118,7 @@ class WaitSensor(StepOperator):
             raise _skip(seen)
         if outcome != Outcome.READY:
             raise self.failure(outcome, seen)
+        _leave(context, event.get("skipped") or [])
         return StepResult(line=_there("all there", seen))
 
     def _late(self) -> str:
@@ -281,6 +284,12 @@ class SourceSensor(WaitSensor):
 
     def _uris(self) -> tuple[str, ...]:
         return (self.source,) if isinstance(self.source, str) else tuple(self.source)
+
+
+def _leave(context: Context, skipped: Sequence[str]) -> None:
+    """For those who read: which windows have written nothing."""
+    if skipped:
+        context["ti"].xcom_push(key=SKIPPED_XCOM_KEY, value=list(skipped))
 
 
 def _there(line: str, seen: str) -> str:

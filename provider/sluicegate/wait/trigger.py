@@ -36,7 +36,8 @@ _PATIENCE = 10
 class WaitTrigger(BaseTrigger):
     """Asks `sightings` every `poke_interval` seconds until the verdict is not to wait any longer.
 
-    The one event is `{"outcome": "ready" | "skipped" | "failed" | "late" | "broken", "seen": text, ...}`.
+    The one event is `{"outcome": "ready" | "skipped" | "failed" | "late" | "broken", "seen": text, ...}`, with the
+    beginnings of `skipped` windows.
 
     :param deadline: when to give up (ISO 8601, aware), or None
     :param on_skipped: what a skip means, as the file says it
@@ -65,16 +66,17 @@ class WaitTrigger(BaseTrigger):
             try:
                 sightings = await asyncio.to_thread(self.sightings)
                 seen = verdict(sightings, fail_fast=self.fail_fast, on_skipped=self.on_skipped)
-                outcome, text, errors = str(seen.outcome), str(seen), 0
+                outcome, text, skipped, errors = str(seen.outcome), str(seen), seen.skipped, 0
             except Exception as error:
                 # A triggerer serves many: what passes by itself is waited for here rather than by a retry.
                 found = classify(error)
+                skipped = []
                 outcome, text = Outcome.WAITING.value, f"an answer: {redact(str(found))}"
                 errors += 1
                 if found.fault.kind is not FaultClass.TRANSIENT or errors > _PATIENCE:
                     return {"outcome": BROKEN, "seen": text, "code": found.code, "detail": found.detail}
             if outcome != Outcome.WAITING:
-                return {"outcome": outcome, "seen": text}
+                return {"outcome": outcome, "seen": text} | ({"skipped": skipped} if skipped else {})
             left = self._seconds_left()
             if left <= 0:
                 return {"outcome": LATE, "seen": text}

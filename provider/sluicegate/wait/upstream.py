@@ -62,7 +62,12 @@ class Upstream:
         states = _task_states(self.dag, task, dates)
         run_at = self._runs_by_date(task, dates, states)
         seen = [
-            Sighting(self._at_date(date), run_at.get(date), state_of_all(states.get(run_at.get(date, ""), {}), task))
+            Sighting(
+                self._at_date(date),
+                run_at.get(date),
+                state_of_all(states.get(run_at.get(date, ""), {}), task),
+                at=date.isoformat(),
+            )
             for date in dates
         ]
         seen = list(self._in_failed_runs(seen, dates))

@@ -42,6 +42,8 @@ class Sighting:
     state: str | None = None
     uncounted: str = ""
     run_failed: bool = False
+    at: str = ""
+    """Where its window begins, if it is a window: ISO 8601."""
 
     @property
     def ready(self) -> bool:
@@ -73,6 +75,11 @@ class Verdict:
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.open)) or ALL_THERE
+
+    @property
+    def skipped(self) -> list[str]:
+        """Where the windows begin that were skipped."""
+        return [each.at for each in self.open if each.skipped and each.at]
 
 
 def verdict(
