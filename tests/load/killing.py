@@ -75,7 +75,7 @@ def dying_at(point: str, how: str, conninfo: str) -> None:
     def dies_in_the_middle(*words: Any) -> Any:
         for number, chunk in enumerate(whole(*words)):
             yield chunk
-            if number == 1:
+            if number == 0:
                 die()
 
     setattr(owner, name, dies_in_the_middle if point == "half copied" else dies)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
 from sluicegate.load import lend
+from tests.load.by_pieces import merge_by_pieces
 
 HEADER = ["id", "day", "at", "v", "op"]
 COLUMNS = {"id": "integer", "day": "date", "at": "integer", "v": "text"}
@@ -80,31 +81,35 @@ def rank(version: int | None) -> tuple[bool, int]:
 @given(
     mode=st.sampled_from(["merge", "merge", "insert_only", "replace_window", "append"]), batches=BATCHES,
     versions=st.booleans(), deletes=st.booleans(), batch_rows=st.sampled_from([None, 2]), small=st.booleans(),
+    pieces=st.booleans(),
 )  # fmt: skip
 def test_every_mode_again_and_again_leaves_what_its_model_says(
-    warehouse: Any, monkeypatch: pytest.MonkeyPatch, mode: str, batches: Any, versions: bool, deletes: bool,
-    batch_rows: int | None, small: bool,
+    warehouse: Any, mode: str, batches: Any, versions: bool, deletes: bool,
+    batch_rows: int | None, small: bool, pieces: bool,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(lend, "SMALL", 100_000 if small else -1)
-    warehouse.rows("DROP TABLE IF EXISTS t")
-    warehouse.rows("DROP SCHEMA IF EXISTS sluicegate CASCADE")
-    versions, deletes = versions and mode == "merge", deletes and mode == "merge"
-    model = Model(mode, versions, deletes)
-    words: dict[str, Any] = {"mode": mode, "batch_rows": batch_rows}
-    words |= {"key": "id"} if mode in {"merge", "insert_only"} else {}
-    words |= {"newest_by": "at"} if versions else {}
-    words |= {"delete_when": {"op": "D"}} if deletes else {"on_schema_change": "ignore"}
-    words |= {"window_by": "day"} if mode == "replace_window" else {}
-    warehouse.rows("CREATE TABLE t (id int, day date, at int, v text)")
-    if "key" in words:
-        warehouse.rows("ALTER TABLE t ADD PRIMARY KEY (id)")
-    for number, (records, day, again) in enumerate(batches):
-        start = datetime(2026, 1, day, tzinfo=UTC)
-        origin = Origin("p", "s", f"r{number}", 1, Window(start, start + timedelta(days=1)))
-        lines = [[one[0], f"2026-01-0{one[1]}", "" if one[2] is None else one[2], *one[3:]] for one in records]
-        for _ in range(2 if again else 1):
-            report = warehouse.load(warehouse.csv("a.csv", HEADER, lines), columns=COLUMNS, origin=origin, **words)
-            assert report.counts.balanced
-        model.load(records, day, again)
-        found = warehouse.rows("SELECT id, extract(day FROM day)::int, at, v FROM t")
-        assert sorted(map(str, found)) == sorted(map(str, model.rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lend, "SMALL", 100_000 if small else -1)
+        if pieces:
+            merge_by_pieces(patch)
+        warehouse.rows("DROP TABLE IF EXISTS t")
+        warehouse.rows("DROP SCHEMA IF EXISTS sluicegate CASCADE")
+        versions, deletes = versions and mode == "merge", deletes and mode == "merge"
+        model = Model(mode, versions, deletes)
+        words: dict[str, Any] = {"mode": mode, "batch_rows": batch_rows}
+        words |= {"key": "id"} if mode in {"merge", "insert_only"} else {}
+        words |= {"newest_by": "at"} if versions else {}
+        words |= {"delete_when": {"op": "D"}} if deletes else {"on_schema_change": "ignore"}
+        words |= {"window_by": "day"} if mode == "replace_window" else {}
+        warehouse.rows("CREATE TABLE t (id int, day date, at int, v text)")
+        if "key" in words:
+            warehouse.rows("ALTER TABLE t ADD PRIMARY KEY (id)")
+        for number, (records, day, again) in enumerate(batches):
+            start = datetime(2026, 1, day, tzinfo=UTC)
+            origin = Origin("p", "s", f"r{number}", 1, Window(start, start + timedelta(days=1)))
+            lines = [[one[0], f"2026-01-0{one[1]}", "" if one[2] is None else one[2], *one[3:]] for one in records]
+            for _ in range(2 if again else 1):
+                report = warehouse.load(warehouse.csv("a.csv", HEADER, lines), columns=COLUMNS, origin=origin, **words)
+                assert report.counts.balanced
+            model.load(records, day, again)
+            found = warehouse.rows("SELECT id, extract(day FROM day)::int, at, v FROM t")
+            assert sorted(map(str, found)) == sorted(map(str, model.rows))

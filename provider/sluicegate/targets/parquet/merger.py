@@ -12,7 +12,7 @@ from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.types import ColumnType
 from sluicegate.records.write import write_file
 from sluicegate.storage.filetype import FileType
-from sluicegate.targets.parquet.ahead import ahead
+from sluicegate.targets.ahead import ahead
 from sluicegate.targets.parquet.changes import changes_of
 from sluicegate.targets.parquet.dialect import ParquetDialect
 from sluicegate.targets.parquet.files import DataFile, NewFile

@@ -37,15 +37,22 @@ class Cases(Flag):
 
 
 def merge_into(
-    table: sql.Identifier, merge: Merge, source: sql.Composable = STAGE, cases: Cases = Cases.ALL
+    table: sql.Identifier,
+    merge: Merge,
+    source: sql.Composable = STAGE,
+    cases: Cases = Cases.ALL,
+    within: sql.Composable | None = None,
 ) -> sql.Composed:
     """The merge from the stage, which changes as many rows as it says.
+
+    :param within: a condition that every row meets that has the key of a record.
 
     The stage is read in the order it was written in, by key: rows of a table that was loaded in that order are
     fetched one after the other, and two merges that do not know each other's lock take their row locks in one order.
     """
+    on = same_key(merge) if within is None else sql.SQL("{} AND {}").format(same_key(merge), within)
     return sql.SQL("MERGE INTO {} AS t USING {} AS s ON {} {}").format(
-        table, source, same_key(merge), sql.SQL(" ").join(_cases(merge, cases))
+        table, source, on, sql.SQL(" ").join(_cases(merge, cases))
     )
 
 

@@ -86,13 +86,13 @@ class Merger:
             return append(self.name, self._merge, source)
         return merge_into(self.name, self._merge, source)
 
-    def run(self, rows: int, source: sql.Composable = STAGE) -> Outcome:
-        """Bring the `rows` records of `source` in."""
+    def run(self, rows: int, source: sql.Composable = STAGE, within: sql.Composable | None = None) -> Outcome:
+        """Bring the `rows` records of `source` in. `within` is as in `merge_into`."""
         if self._appends:
             return Outcome(inserted=self._connection.execute(self.statement(source)).rowcount)
         before, self._at_first, changed, took = self._at_first or self._counted(), None, 0, 0
         for cases in self._steps:
-            took = self._connection.execute(merge_into(self.name, self._merge, source, cases)).rowcount
+            took = self._connection.execute(merge_into(self.name, self._merge, source, cases, within)).rowcount
             changed += took
         inserted, stale, deleted = (now - then for now, then in zip(self._counted(), before, strict=True))
         if Cases.NEW in self._steps and took < inserted:

@@ -24,6 +24,7 @@ from sluicegate.targets.postgres.from_s3 import import_stored
 from sluicegate.targets.postgres.isolate import bring_all_but_broken, same_key
 from sluicegate.targets.postgres.merge import STAGE, identifiers, remove
 from sluicegate.targets.postgres.merger import Merger, keeps_records_away
+from sluicegate.targets.postgres.pieces import can_go_by_pieces, merge_by_pieces
 from sluicegate.targets.postgres.present import present
 from sluicegate.targets.postgres.refusal import puts_down_to_records
 from sluicegate.targets.postgres.stage import create_stage, stage_columns
@@ -143,6 +144,10 @@ class PostgresSession:
                 # Somebody who does not take our lock wrote meanwhile, so it is not empty any more.
                 if appends:
                     raise
+        if not self._dry_run and can_go_by_pieces(self._connection, self._seen, merge):
+            outcome = merge_by_pieces(self._connection, self._seen, merge, has_tombstones=buries)
+            if outcome is not None:
+                return outcome
         create_stage(self._connection, self._seen, merge)
         merger = Merger(self._connection, self._seen, merge, has_tombstones=buries)
         outcome = Outcome()

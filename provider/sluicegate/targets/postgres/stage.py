@@ -35,12 +35,18 @@ def stage_columns(merge: Merge, position: str | None = None) -> list[str]:
     return [*front, *merge.columns, *([GONE] if merge.has_tombstones else [])]
 
 
-def create_stage(connection: Connection, table: Table, merge: Merge, position: str | None = None) -> None:
-    """Have an empty stage that has the columns of `merge` as the target has them. One with positions is not kept."""
+def create_stage(
+    connection: Connection, table: Table, merge: Merge, position: str | None = None, *, is_kept: bool = True
+) -> None:
+    """Have an empty stage that has the columns of `merge` as the target has them.
+
+    :param is_kept: whether it may be there already, and stay; never one with positions. To empty one again and again
+        costs little only where the same transaction has made it.
+    """
     keeps = False
     if has_own_server(connection):
         is_there, is_alike, may_stay = _kept(connection, table, merge)
-        keeps = may_stay and position is None
+        keeps = may_stay and position is None and is_kept
         if is_there and is_alike and keeps:
             return
         if is_there:

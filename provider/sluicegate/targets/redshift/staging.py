@@ -14,7 +14,7 @@ from sluicegate.faults import FaultError
 from sluicegate.records.write import write_file
 from sluicegate.storage import Storage
 from sluicegate.storage.filetype import FileType
-from sluicegate.targets.parquet.ahead import ahead
+from sluicegate.targets.ahead import ahead
 from sluicegate.targets.redshift.dialect import RedshiftDialect
 from sluicegate.targets.redshift.place import RedshiftTable
 from sluicegate.targets.redshift.statements import GONE, POSITION

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from sluicegate.targets.parquet.ahead import ahead
+from sluicegate.targets.ahead import ahead
 
 SCHEMA = pa.schema([pa.field("n", pa.int64())])
 
@@ -38,4 +38,24 @@ def test_what_is_left_early_leaves_no_thread() -> None:
     several = ahead(batches(100))
     next(several)
     several.close()  # type: ignore[attr-defined]
-    assert not [thread for thread in threading.enumerate() if thread.name == "sluicegate-read-ahead"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "sluicegate-ahead"]
+
+
+def test_no_more_is_made_ahead_than_may_wait() -> None:
+    made: list[int] = []
+    third = threading.Event()
+
+    def sizes() -> Iterator[int]:
+        for number in (5, 5, 50, 1):
+            made.append(number)
+            yield number
+            if len(made) == 3:
+                third.set()
+
+    several = ahead(sizes(), most=10, size=lambda number: number)
+    assert next(several) == 5
+    assert made != [5, 5, 50, 1]
+    assert next(several) == 5
+    assert next(several) == 50
+    assert third.wait(20)
+    assert list(several) == [1]
