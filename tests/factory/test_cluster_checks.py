@@ -58,7 +58,7 @@ def test_the_spark_step_gets_what_the_load_asks_for(tmp_path: Path) -> None:
         ({"uri": "s3://lake/orders.parquet"}, "cluster", "is not a folder"),
         ({"uri": "s3://lake/day={{ ds }}/"}, "cluster", "partitions: false"),
         ({"more": ", key: id, scope: {id: 1}"}, "{id: 1}", "`scope` differs from run to run"),
-        ({"more": ", key: id, delete_when: {id: 1}"}, "{id: 1}", "delete_when"),
+        ({"more": ", key: id, delete_when: {x: 1.5}"}, "1.5", "the type of `x` has to be known"),
         ({"more": ", key: id, skip_bad_files: true"}, "true", "skip_bad_files"),
         ({"more": ", key: id, copy_from: s3", "uri": "file:///lake/orders/"}, "s3", "copies from S3 alone"),
         ({"more": ", key: id, copy_from: s3", "into": "s3://lake/copy/"}, "s3", "a table of Postgres"),

@@ -43,6 +43,7 @@ def plan_of(
     key: Sequence[str] = (),
     newest_by: str | None = None,
     window_by: str | None = None,
+    delete_when: Mapping[str, Sequence[str | None]] | None = None,
     partitions: bool = True,
     text: bool = False,
 ) -> str:
@@ -52,6 +53,8 @@ def plan_of(
     :param rules: what is asked of the records, and of those that pass
     :param key: of several records with one key, the newest by `newest_by` is in `passed/`
     :param window_by: of this column, the report says from when to when its values are
+    :param delete_when: by column, the texts of the values of a record that deletes, None for a missing one; of a column
+        without a type the text is compared
     :param partitions: whether folders such as `day=2026-01-01/` are columns
     :param text: whether what passes is also written as a COPY of Postgres reads it
     :raises FaultError: CHECK_BROKEN when a rule makes no sense, or only Great Expectations can carry it out.
@@ -65,6 +68,7 @@ def plan_of(
                 {
                     "name": rule.name, "fails": compiled.fails, "applies": compiled.applies,
                     "mostly": str(compiled.mostly), "unique": list(compiled.unique), "severity": rule.severity,
+                    "spared": rule.severity == "critical" and not compiled.unique and not {*rule.columns} <= {*key},
                 }
             )  # fmt: skip
         elif (verdict := compile_table_rule(rule, known, SPARK)) is not None:
@@ -85,8 +89,21 @@ def plan_of(
     plan = {
         "version": _VERSION, "columns": made, "rows": rows, "table": table, "key": list(key), "newest_by": newest_by,
         "window_by": window_by, "partitions": partitions, "text": text,
+        "gone": " AND ".join(_is_one_of(name, some, columns.get(name)) for name, some in (delete_when or {}).items())
+        or "false",
+        "compared": [name for name in delete_when or {} if name not in columns],
     }  # fmt: skip
     return json.dumps(plan, ensure_ascii=False, indent=1)
+
+
+def _is_one_of(name: str, texts: Sequence[str | None], column: SparkColumn | None) -> str:
+    """SQL of whether a value is one of some, never NULL."""
+    value, type_ = SPARK.name_of(name), "VARCHAR" if column is None else column.type
+    listed = ", ".join(SPARK.constant(text, type_) for text in texts if text is not None)
+    found = (
+        f"coalesce({value if column is not None else SPARK.text(value)} IN ({listed}), false)" if listed else "false"
+    )
+    return f"({found} OR {value} IS NULL)" if None in texts else found
 
 
 def checked(name: str, column: SparkColumn, *, lost: bool = False) -> CheckedColumn:

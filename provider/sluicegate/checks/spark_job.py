@@ -22,6 +22,8 @@ Plan = Dict[str, Any]  # noqa: UP006
 FUNCTIONS: dict[str, Any] = {}
 
 REASONS = "__failures"
+GONE = "__gone"
+"""Whether a record deletes the row of its key: of it, little is asked."""
 RAW = "__raw"
 PART, LINE = "__part", "__line"
 """Where a record is from: its file's place in the order of their names, and its place in that from 1."""
@@ -136,12 +138,22 @@ def read(spark: Any, source: str, files: list[Any], plan: Plan) -> Any:
     return reader.parquet(*(path.toString() for _, _, path in files))
 
 
-def typed(spark: Any, raw: Any, files: list[Any], columns: list[Plan]) -> Any:
-    """The records with the contract's types, what their casts lost, their raw form, and where each is from."""
+EXACT_TEXTS = ("string", "boolean", "tinyint", "smallint", "int", "bigint")
+"""Types whose values are equal just when their texts are."""
+
+
+def typed(spark: Any, raw: Any, files: list[Any], plan: Plan) -> Any:
+    """The records with the contract's types, what their casts lost, whether they delete, their raw form, and where each
+    is from.
+    """
+    columns, compared = plan["columns"], plan["compared"]
     kinds = {field.name: field.dataType.simpleString() for field in raw.schema.fields}
     wanted = {column["name"]: column for column in columns}
-    if missing := [name for name in wanted if name not in kinds]:
+    if missing := [name for name in (*wanted, *compared) if name not in kinds]:
         raise SystemExit(f"the records have no column {', '.join(missing)} (there is {', '.join(kinds)})")
+    for name in compared:
+        if kinds[name] not in EXACT_TEXTS:
+            raise SystemExit(f"`delete_when` compares {name!r}, which is {kinds[name]}: give it its type in `columns:`")
     values, lost = [], []
     for place, kind in kinds.items():
         name, column = quoted(place), wanted.get(place)
@@ -166,7 +178,7 @@ def typed(spark: Any, raw: Any, files: list[Any], columns: list[Plan]) -> Any:
     )
     numbers = [(re.sub(SCHEME, "", path.toUri().toString()), number) for number, (_, _, path) in enumerate(files)]
     places = spark.createDataFrame(numbers, f"__file STRING, {PART} INT").hint("broadcast")
-    return frame.join(places, "__file", "left").drop("__file")
+    return frame.join(places, "__file", "left").drop("__file").selectExpr("*", f"({plan['gone']}) AS {GONE}")
 
 
 def judged(frame: Any, rules: list[Plan]) -> Any:
@@ -196,17 +208,22 @@ def with_copies(frame: Any, number: int, values: list[str]) -> Any:
     return joined.selectExpr("*", f"coalesce(__twice, false) AS __fails{number}").drop(*dropped)
 
 
-def counts(frame: Any, rules: list[Plan]) -> list[tuple[int, int]]:
-    """By rule, how many records count and how many of them are bad."""
+def is_bad(rule: Plan, number: int) -> str:
+    """SQL of whether a record breaks a rule that holds for it."""
+    return f"(__fails{number} AND NOT {GONE})" if rule["spared"] else f"__fails{number}"
+
+
+def counts(frame: Any, rules: list[Plan]) -> list[tuple[int, int, int]]:
+    """By rule, how many records count, how many of them break it, and for how many of these it holds."""
     if not rules:
         return []
     asked = [
-        f"count(CASE WHEN __{what}{number} THEN 1 END) AS {what}{number}"
-        for number in range(len(rules))
-        for what in ("applies", "fails")
+        f"count(CASE WHEN {what} THEN 1 END) AS c{number}_{place}"
+        for number, rule in enumerate(rules)
+        for place, what in enumerate((f"__applies{number}", f"__fails{number}", is_bad(rule, number)))
     ]
     row = frame.selectExpr(*asked).first()
-    return [(row[f"applies{number}"], row[f"fails{number}"]) for number in range(len(rules))]
+    return [(row[f"c{number}_0"], row[f"c{number}_1"], row[f"c{number}_2"]) for number in range(len(rules))]
 
 
 def holds(rule: Plan, applies: int, bad: int) -> bool:
@@ -215,19 +232,21 @@ def holds(rule: Plan, applies: int, bad: int) -> bool:
 
 def run(spark: Any, plan: Plan, source: str, to: str) -> Plan:
     """Split the records of `source`; returns the report."""
-    columns, rules, files = plan["columns"], plan["rows"], listed(spark, source)
+    rules, files = plan["rows"], listed(spark, source)
     report: Plan = {"files": [[relative, size] for relative, size, _ in files]}
     if not files:
         return report | nothing(plan)
     raw = read(spark, source, files, plan)
-    frame = judged(typed(spark, raw, files, columns), rules).cache()
+    frame = judged(typed(spark, raw, files, plan), rules).cache()
     seen = counts(frame, rules)
     all_read, placed = frame.selectExpr("count(*)", f"count({PART})").first()
     if placed < all_read:
         raise SystemExit(f"it is not known of which files {all_read - placed} records are")
-    broken = [number for number, rule in enumerate(rules) if not holds(rule, *seen[number])]
+    broken = [number for number, rule in enumerate(rules) if not holds(rule, seen[number][0], seen[number][2])]
     strict = [number for number in broken if rules[number]["severity"] == "critical"]
-    reasons = [f"CASE WHEN __fails{number} THEN {literal(rules[number]['name'])} END" for number in strict]
+    reasons = [
+        f"CASE WHEN {is_bad(rules[number], number)} THEN {literal(rules[number]['name'])} END" for number in strict
+    ]
     every = f"concat({REASONS}, filter(array({', '.join(reasons) or 'CAST(NULL AS STRING)'}), x -> x IS NOT NULL))"
     names = [quoted(name) for name in raw.columns]
     split = frame.selectExpr(*names, f"{every} AS {REASONS}", RAW, PART, LINE)

@@ -74,13 +74,12 @@ def cluster_errors(options: LoadOptions, root: Path) -> Iterator[tuple[Where, st
         yield ("format",), f"a cluster checks Parquet, and the format is {options.format.type}: write Parquet"
     if options.scope:
         yield ("scope",), f"`scope` differs from run to run, and a cluster checks all records: {_WORKERS}"
-    if options.delete_when:
-        yield ("delete_when",), f"`delete_when` asks nothing of a record that deletes, and a cluster does: {_WORKERS}"
     if options.skip_bad_files:
         yield ("skip_bad_files",), f"`skip_bad_files` sets a file aside, and a job on a cluster fails: {_WORKERS}"
     for name, column in options.columns.items():
         yield from _unlike(name, column)
     yield from _untyped(options)
+    yield from _uncompared(options)
     yield from _not_compiled(options, root)
 
 
@@ -114,6 +113,20 @@ def _untyped(options: LoadOptions) -> Iterator[tuple[Where, str]]:
             asked = column.required or column.unique or any((column.between, column.in_, column.matches))
             if asked and name not in options.key:
                 yield from _need_type(options, name, ("columns", name))
+
+
+def _uncompared(options: LoadOptions) -> Iterator[tuple[Where, str]]:
+    """Values of `delete_when` that are not known by their texts."""
+    for name, some in options.delete_when.items():
+        listed = some if isinstance(some, list | tuple) else [some]
+        if not all(value is None or isinstance(value, str | int) for value in listed):
+            yield from _need_type(options, name, ("delete_when", name))
+
+
+def _texts(some: object) -> list[str | None]:
+    """The values of a column in `delete_when` as a record would have them."""
+    listed = some if isinstance(some, list | tuple) else [some]
+    return [None if one is None else str(one).lower() if isinstance(one, bool) else str(one) for one in listed]
 
 
 def _need_type(options: LoadOptions, name: str, where: Where) -> Iterator[tuple[Where, str]]:
@@ -159,6 +172,7 @@ def _plan(options: LoadOptions, rules: tuple[Rule, ...] | list[Rule]) -> str:
         key=() if options.mode is Mode.APPEND else options.key,
         newest_by=options.newest_by,
         window_by=options.window_by,
+        delete_when={name: _texts(some) for name, some in options.delete_when.items()},
         partitions=form is None or form.partitions,
         text=options.copy_from is CopyFrom.S3,
     )

@@ -64,16 +64,37 @@ RECORDS = [
     ("b", 3, '"older"', SAME.upper()), ("c", 5, None, None), ("d", 6, "1", "b" + SAME[1:]), ("e", 7, "1", "nonsense"),
     ("f", 8, "NaN", None), ("g", 9, '{"e": 1e99999}', None),
 ]  # fmt: skip
+GONE: dict[str, Any] = {
+    "key": "id",
+    "newest_by": "at",
+    "delete_when": {"op": ["D", "delete"]},
+    "columns": {
+        "id": {"type": "bigint", "between": [0, 100]}, "at": "bigint", "v": {"type": "text", "required": True,
+        "matches": "^[a-z]*$"}, "n": "bigint", "ref": {"type": "text", "unique": True},
+    },
+    "checks": [
+        {"expect_column_values_to_not_be_null": {"column": "n", "mostly": 0.7}},
+        {"expect_column_values_to_be_in_set": {"column": "v", "value_set": ["a"], "severity": "warning"}},
+    ],
+}  # fmt: skip
+CHANGES: list[tuple[Any, ...]] = [
+    (1, 5, "a", 1, "x", None), (2, 5, None, None, None, "D"), (3, 5, "B!", 1, "y", "delete"), (4, 5, "B!", 1, "z", "U"),
+    (500, 5, "a", 1, "q", "D"), (5, 5, "c", None, "x", "U"), (6, 5, "d", None, None, ""), (7, 1, None, None, None, "D"),
+    (8, 5, "e", 1, None, "d"),
+]  # fmt: skip
 
 
 def leave(root: Path, job: CheckJob) -> Path:
     """What spark steps have left, by the folder's name in the bucket `lake`."""
     values = pa.table({kind: pa.array(some, ARROW.get(kind)) for kind, some in VALUES.items()})
     values = values.append_column("id", pa.array([1, 2, 3], pa.int64()))
+    columns = dict(zip([*GONE["columns"], "op"], map(list, zip(*CHANGES, strict=True)), strict=True))
+    changes = pa.table(columns)
     wanted: list[tuple[str, list[pa.Table], dict[str, Any]]] = [
         *((f"{mode}0", FIRST, MODES[mode]) for mode in MODES),
         ("merge1", SECOND, MODES["merge"]),
         ("values", [values], VALUED),
+        ("gone", [changes], GONE),
         ("odd", [pa.table(dict(zip(ODD["columns"], map(list, zip(*RECORDS, strict=True)), strict=True)))], ODD),
     ]
     for name, tables, words in wanted:

@@ -62,6 +62,8 @@ def why_not_stored(request: LoadRequest, report: Report, table: Table, form: Sto
     columns = {name: type_ for name, type_ in stored_columns(report).items() if name not in {PART, LINE}}
     if request.mode is Mode.REPLACE_WINDOW and not _is_of_window(request, report):
         return "whether records are of the window is asked here"
+    if request.delete_when:
+        return "which records delete is asked here"
     if match_case(table, tuple(columns)):
         return "its columns differ in case from those of the table"
     for name, type_ in columns.items():
