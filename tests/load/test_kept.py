@@ -68,6 +68,35 @@ def test_a_stage_with_a_type_of_the_users_own_is_not_kept(warehouse: Any) -> Non
     warehouse.rows("DROP TYPE mood")
 
 
+def test_what_a_trigger_sets_is_not_there_for_the_next_load(warehouse: Any) -> None:
+    warehouse.rows("CREATE SCHEMA other")
+    warehouse.rows("CREATE TABLE t (id int PRIMARY KEY)")
+    warehouse.rows(
+        "CREATE FUNCTION sets() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN PERFORM set_config('search_path', 'other', false), set_config('DateStyle', 'German', false); "
+        "RETURN NEW; END$$"
+    )
+    warehouse.rows("CREATE TRIGGER sets BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION sets()")
+    warehouse.load(warehouse.csv("1.csv", ["id"], [[1]]), key="id")
+    warehouse.load(warehouse.csv("2.csv", ["id"], [[1]]), "made", key="id")
+    assert warehouse.one("SELECT schemaname::text FROM pg_tables WHERE tablename = 'made'") == "public"
+    with lent(warehouse) as connection:
+        assert connection.execute("SHOW DateStyle").fetchall() == [("ISO, MDY",)]
+        assert connection.execute("SHOW client_connection_check_interval").fetchall() == [("2s",)]
+
+
+def test_a_connection_that_died_a_moment_ago_is_not_lent(warehouse: Any) -> None:
+    def pid() -> int:
+        with lent(warehouse) as connection:
+            return connection.info.backend_pid
+
+    warehouse.load(warehouse.csv("1.csv", ["id"], [[1]]), key="id")
+    before = pid()
+    assert warehouse.one("SELECT pg_terminate_backend(%s, 60000)", before)
+    warehouse.load(warehouse.csv("2.csv", ["id"], [[2]]), key="id")
+    assert pid() != before
+
+
 def test_behind_a_pooler_nothing_is_kept(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(new_connection(warehouse.conninfo)) as connection:
         assert connect.has_own_server(connection)

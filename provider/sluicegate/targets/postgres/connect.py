@@ -9,7 +9,7 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-__all__ = ["Connection", "conninfo_for", "has_own_server", "new_connection"]
+__all__ = ["Connection", "conninfo_for", "has_own_server", "new_connection", "renew"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -55,13 +55,7 @@ def new_connection(conninfo: str) -> Connection:
     connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
     try:
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        try:
-            connection.execute(_SET_ALL, _SETTINGS)
-        except _UNKNOWN_SETTING:
-            for name, value in _SETTINGS.items():
-                with contextlib.suppress(*_UNKNOWN_SETTING):
-                    connection.execute("SELECT set_config(%s, %s, false)", [name, value])
-            connection.execute(_SYNCHRONOUS)
+        _set(connection)
         row = connection.execute("SELECT pg_backend_pid()").fetchone()
         if row == (connection.info.backend_pid,):
             connection.prepare_threshold = _ON_WISH
@@ -69,6 +63,22 @@ def new_connection(conninfo: str) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def renew(connection: Connection) -> None:
+    """Have the settings of a new connection again: a trigger of the table that was loaded may have changed any."""
+    connection.execute("RESET ALL")
+    _set(connection)
+
+
+def _set(connection: Connection) -> None:
+    try:
+        connection.execute(_SET_ALL, _SETTINGS)
+    except _UNKNOWN_SETTING:
+        for name, value in _SETTINGS.items():
+            with contextlib.suppress(*_UNKNOWN_SETTING):
+                connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+        connection.execute(_SYNCHRONOUS)
 
 
 def has_own_server(connection: Connection) -> bool:
