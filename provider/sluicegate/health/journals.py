@@ -89,8 +89,8 @@ def read_facts(connection: psycopg.Connection[tuple[Any, ...]], connection_id: s
         for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'sluicegate'").fetchall()
     }
 
-    def rows(table: str, statement: str, values: tuple[Any, ...] | None = None) -> list[tuple[Any, ...]]:
-        return connection.execute(statement, values).fetchall() if table in tables else []
+    def rows(needed: str, statement: str, values: tuple[Any, ...] | None = None) -> list[tuple[Any, ...]]:
+        return connection.execute(statement, values).fetchall() if set(needed.split()) <= tables else []
 
     return JournalFacts(
         connection_id,
@@ -98,7 +98,7 @@ def read_facts(connection: psycopg.Connection[tuple[Any, ...]], connection_id: s
         letters=tuple(LetterFacts(*row) for row in rows("dead_letters", _LETTERS)),
         alerts=tuple(
             AlertFacts(pipeline, channel, count, oldest, reason or "")
-            for pipeline, channel, count, oldest, reason in rows("alerts", _ALERTS, (TAKEN_OVER_AFTER,))
+            for pipeline, channel, count, oldest, reason in rows("alerts receipts", _ALERTS, (TAKEN_OVER_AFTER,))
         ),
         failures=tuple(FailureFacts(*row) for row in rows("receipts", _FAILURES)),
         circuits=tuple(
