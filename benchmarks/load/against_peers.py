@@ -1,9 +1,10 @@
 """Merges of one file against those of dlt and of Airflow's `insert_rows`, in turns: seconds, ratios, memory.
 
-    python benchmarks/load/against_peers.py [--rows 300000] [--rounds 3]
+    python benchmarks/load/against_peers.py [--rows 300000] [--rounds 3] [--write]
 
 Each is a process of its own; the file is merged into an empty table, and once more. Ours also runs eight checks and
-keeps a ledger. dlt is installed below `.bench/` once.
+keeps a ledger. `insert_rows` is measured as it is called, and with a commit each 10,000 rows, which is quicker. dlt is
+installed below `.bench/` once.
 """
 
 from __future__ import annotations
@@ -22,14 +23,19 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from factory.measure.environments import NotInstalledError, environment
+from factory.measure.page import facts, write_section
 from load.against_copy import Figures, measure
 from load.measure.data import CREATE, write
 
 from sluicegate.local.stack.scratch import scratch_postgres
 
 DLT = "dlt[postgres,parquet]==1.31.0"
-TARGETS = {"dlt": 3.0, "insert_rows": 10.0}
-TABLES = {"ours": "bench_load", "insert_rows": "bench_rows"}
+TARGETS = {"dlt": 3.0, "insert_rows": 10.0, "insert_rows_10000": 10.0}
+TABLES = {"ours": "bench_load", "insert_rows": "bench_rows", "insert_rows_10000": "bench_rows"}
+SAID = {
+    "ours": "a load", "dlt": "dlt, Arrow, Parquet, `upsert`", "insert_rows": "`insert_rows(replace=True)`",
+    "insert_rows_10000": "`insert_rows(replace=True, commit_every=10_000)`",
+}  # fmt: skip
 
 
 def peer(python: Path, *words: str | Path) -> dict[str, float]:
@@ -60,23 +66,31 @@ def compare(port: str, folder: Path, rounds: int, pythons: dict[str, Path]) -> F
     return figures
 
 
-def show(figures: Figures, rows: int, rounds: int) -> None:
+def table(figures: Figures, rows: int, rounds: int) -> str:
     middle = {name: statistics.median(one["seconds"] for one in some) for name, some in figures.items()}
-    print(f"{rows:,} rows of 10 columns, {rounds} rounds")
-    print(f"{'':24}{'seconds':>9}{'x ours':>8}{'target':>8}{'MB':>6}")
+    lines = [
+        f"#### {rows:,} rows of 10 columns, {rounds} rounds",
+        "",
+        "| | into | seconds | x a load | target | peak memory, MB |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
     for name, some in figures.items():
         contender, _, when = name.partition(", ")
         ratio = middle[name] / middle[f"ours, {when}"]
-        target = f"{TARGETS[contender]:8.1f}" if contender in TARGETS else " " * 8
-        print(f"{name:24}{middle[name]:9.2f}{ratio:8.2f}{target}{max(one['mb'] for one in some):6.0f}")
+        target = f"{TARGETS[contender]:.0f}" if contender in TARGETS else ""
+        into = "an empty table" if when == "empty" else "the same rows"
+        peak = max(one["mb"] for one in some)
+        lines.append(f"| {SAID[contender]} | {into} | {middle[name]:.2f} | {ratio:.1f} | {target} | {peak:.0f} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="the table into docs/benchmarks.md")
     words = parser.parse_args()
-    pythons = {"insert_rows": Path(sys.executable)}
+    pythons = {"insert_rows": Path(sys.executable), "insert_rows_10000": Path(sys.executable)}
     try:
         pythons["dlt"] = environment(DLT)
     except NotInstalledError as error:
@@ -86,7 +100,10 @@ def main() -> None:
         conninfo = stack.enter_context(scratch_postgres(folder / "server"))
         port = dict(word.split("=") for word in conninfo.split())["port"]
         write(folder, words.rows)
-        show(compare(port, folder, words.rounds, pythons), words.rows, words.rounds)
+        text = table(compare(port, folder, words.rounds, pythons), words.rows, words.rounds)
+    print(text)
+    if words.write:
+        write_section("load peers", f"{facts()}\n\n{text}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ _DAY = r"[0-9]{4}[-/ \\][0-9]{1,2}[-/ \\][0-9]{1,2}"
 _CLOCK = r"[0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]*)?)?"
 _LOCAL = rf"\s*(-?infinity|epoch|{_DAY}([T ]{_CLOCK})?)\s*"
 _MIDNIGHT = rf"\s*(-?infinity|epoch|{_DAY}([T ]0?0:0?0(:0?0(\.0*)?)?)?)\s*"
+_USUAL = r".{11}[0-9]{2}:[0-9]{2}:[0-9]{2}"
+"""Of what begins with a day. DuckDB reads `12: 1:30` as 12:00:00."""
 _FINE = r"\.[0-9]{6}0*[1-9]"
 """A moment with nanoseconds."""
 _SHIFTS = ("60 MINUTE", "30 MINUTE")
@@ -120,8 +122,8 @@ def _finer(type_: ColumnType, rounds: bool, value: str) -> list[str]:
 
 
 def _is_local(raw: str) -> str:
-    """Whether a text has no zone: 2024-03-31 02:30:00 by its length and its colons, others by their form."""
-    usual = f"strlen({raw}) = 19 AND substr({raw}, 14, 1) = ':' AND substr({raw}, 17, 1) = ':'"
+    """Whether a text has no zone: 2024-03-31 02:30:00 by its end, others by their form."""
+    usual = f"strlen({raw}) = 19 AND regexp_full_match({raw}, '{_USUAL}')"
     return f"CASE WHEN {usual} THEN true ELSE regexp_full_match({raw}, '{_LOCAL}') END"
 
 
