@@ -97,12 +97,12 @@ def get_provider_info() -> dict[str, object]:
                         "default": "30",
                     },
                     "deployment": {
-                        "description": "The name of this Airflow where several share an AWS account:\n"
-                        "clusters are named and found again by it.\n",
+                        "description": "The name of this Airflow: clusters are named and found again by it. Empty:\n"
+                        "``sluicegate-`` and an id that Airflow keeps in the Variable ``sluicegate_installation``.\n",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "production",
-                        "default": "sluicegate",
+                        "default": "",
                     },
                     "load_memory_limit": {
                         "description": "The memory that the records of a load may take before they go to disk; its "

@@ -13,6 +13,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from sluicegate.cli import app
+from sluicegate.emr.deployment import INSTALLATION
 from sluicegate.emr.names import RunKey
 from sluicegate.emr.tags import own_tags
 from sluicegate.testing.aws import scratch_aws
@@ -134,13 +135,25 @@ def test_without_airflow_only_deadlines_count(aws: ScriptedEmr) -> None:
     assert aws.clusters[late]["Tags"]["sluicegate:ended-by"] == "deadline"
 
 
-def test_an_airflow_elsewhere_is_asked_about_no_clusters_of_a_name_that_nobody_gave(
+def test_an_airflow_that_was_given_no_name_says_by_which_id_its_clusters_are_known(
     aws: ScriptedEmr, airflow: Server
 ) -> None:
+    ours = start(aws, "sum", deployment="sluicegate-4f2a")
+    start(aws, "sum", deployment="sluicegate-77b0")
+    say(airflow, "sum", "failed")
+    airflow.answers[f"GET /variables/{INSTALLATION}"] = [(200, {"key": INSTALLATION, "value": "4f2a"})]
+    done = CliRunner().invoke(app, ["clusters", "sweep", "--yes", "--json"])
+    assert [each["cluster_id"] for each in json.loads(done.stdout)["orphans"]] == [ours]
+    assert aws.live() == ["j-0002"]
+
+
+def test_an_airflow_without_such_an_id_ends_nothing_until_its_name_is_said(aws: ScriptedEmr, airflow: Server) -> None:
     start(aws, "join", deployment="sluicegate")
-    done = CliRunner().invoke(app, ["clusters", "sweep", "--yes"])
-    assert (done.exit_code, aws.live()) == (2, ["j-0001"])
-    assert f"say --deployment: how the Airflow at {airflow.url} is named" in " ".join(done.stderr.split())
+    for answer in ((404, {"detail": "not found"}), (403, {"detail": "Forbidden"})):
+        airflow.answers[f"GET /variables/{INSTALLATION}"] = [answer]
+        done = CliRunner().invoke(app, ["clusters", "sweep", "--yes"])
+        assert (done.exit_code, aws.live()) == (2, ["j-0001"])
+        assert f"say --deployment: the Airflow at {airflow.url} shows no" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(

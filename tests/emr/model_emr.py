@@ -6,6 +6,7 @@ a cluster is drawn when it is made.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 LIVE = ("STARTING", "RUNNING")
 READ_TIMEOUT = 60.0
 PAGE = 50
+MOST_CALLS = 150
+"""So many in a minute are hammering, whatever goes wrong."""
 
 
 def moment(seconds: float) -> datetime:
@@ -71,6 +74,8 @@ class ClusterModel:
     asked_to_end: float | None = None
     ran: float | None = None
     """When its first step began."""
+    is_strange: bool = False
+    """It works for somebody else, or nobody knows for whom: to be left alone."""
 
     @property
     def steps(self) -> list[StepModel]:
@@ -217,16 +222,21 @@ def _may_pass(error: ClientError) -> bool:
 class EmrModel:
     world: World
     clusters: dict[str, ClusterModel] = field(default_factory=dict)
-    calls: int = 0
+    asked: deque[float] = field(default_factory=deque)
+    """When, in the last minute."""
 
     def call(self, action: str, body: dict[str, Any]) -> dict[str, Any]:
         """One HTTP request, with all that can happen to it."""
         world = self.world
-        self.calls += 1
+        self.asked.append(world.now)
+        while self.asked[0] < world.now - 60:
+            self.asked.popleft()
+        if len(self.asked) == MOST_CALLS:
+            world.wrong.append(f"EMR is asked {MOST_CALLS} times in a minute")
         world.sleep(world.latency())
         trouble = world.trouble(action)
-        if trouble == "throttled":
-            if action == "RunJobFlow" and world.random.random() < 0.1:
+        if trouble in ("throttled", "obeyed"):
+            if action == "RunJobFlow" and (trouble == "obeyed" or world.random.random() < 0.1):
                 world.hurt.add("throttled start")  # as has been seen of AWS
                 self._do(action, body)
             raise _error(action, "ThrottlingException", 400, "Rate exceeded")
@@ -259,9 +269,14 @@ class EmrModel:
             if cluster.state not in ("TERMINATED", "TERMINATED_WITH_ERRORS"):
                 cluster.advance(self.world.now)
 
+    @property
+    def ours(self) -> list[ClusterModel]:
+        return [cluster for cluster in self.clusters.values() if not cluster.is_strange]
+
     def live(self) -> list[ClusterModel]:
+        """Those of ours that cost money and are not ending."""
         self.advance()
-        return [cluster for cluster in self.clusters.values() if cluster.state in LIVE]
+        return [cluster for cluster in self.ours if cluster.state in LIVE]
 
     def _RunJobFlow(self, body: dict[str, Any]) -> dict[str, Any]:
         cluster_id = f"j-{len(self.clusters) + 1}"

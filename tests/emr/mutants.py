@@ -154,7 +154,7 @@ def whatever_has_ended_is_a_success(patch: Patch, parts: Parts) -> None:
 
 def the_wait_takes_silence_for_an_end(patch: Patch, parts: Parts) -> None:
     patch.setattr(Watch, "_next", lambda self: self._event("ended", state="?"))
-    patch.setattr(Engine, "_ended", lambda self, id_: self._reported(id_))
+    patch.setattr(Engine, "_ended", lambda self, cluster: self._reported(cluster.cluster_id))
 
 
 def the_janitor_looks_away(patch: Patch, parts: Parts) -> None:

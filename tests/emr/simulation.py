@@ -11,7 +11,7 @@ import heapq
 import random
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -24,6 +24,7 @@ from sluicegate.emr.lookout import Lookout
 from sluicegate.emr.names import RunKey
 from sluicegate.emr.orphans import Gone, Kind, TaskState
 from sluicegate.emr.record import another_try, generation
+from sluicegate.emr.strays import Strays
 from sluicegate.emr.sweep import Sweep
 from sluicegate.emr.tags import own_tags
 from sluicegate.emr.task import Ended, Try, Wait, Work
@@ -33,11 +34,23 @@ from sluicegate.faults import FaultError, TransientFault, classify
 from tests.emr.model_emr import Aws, ClusterModel, EmrModel, Fate, StepModel, moment
 
 KEY = RunKey("prod", "delays", "scheduled__2026-01-01", "join")
+NEIGHBOUR = replace(KEY, run_id="scheduled__2026-01-02")
+"""The same task in a run that goes on."""
+STRANGERS: tuple[tuple[str, dict[str, str]], ...] = (
+    *(
+        (key.name(1), own_tags(key, attempt=1, pipeline="delays", cluster="small", not_after=moment(10**7)))
+        for key in (NEIGHBOUR, replace(KEY, deployment="test"), replace(KEY, deployment="pro"))
+    ),
+    (KEY.name(1), {}),
+    (KEY.name(7), {"team": "data"}),
+    ("by hand", {}),
+)
+"""Names and tags of what runs in the account and is not ours to touch: copies that a person has made among them."""
 MAX_RUNTIME = 7200.0
 KILL_AFTER = 60.0
 HEARTBEAT_LOST = 300.0
 _LIMIT = 20_000
-_OVER = ("success", "failed")
+OVER = ("success", "failed")
 
 
 class KilledError(BaseException):
@@ -176,15 +189,29 @@ class World:
     """What has happened that some promises do not hold for: `killed`, `protected`, ..."""
     current: Process | None = None
     lookout: Lookout | None = None
+    strays: tuple[Lookout, Strays] | None = None
     triggerer_is_up: bool = True
     waits: int = 0
     worker: Worker | None = None
     trigger: Trigger | None = None
 
+    plan: dict[str, int] = field(default_factory=dict)
+    """After how many pauses of whatever process, a process is to `die` or to `stall` in one."""
+    armed: list[tuple[str, str]] = field(default_factory=list)
+    """Actions of EMR, and the trouble that the next call of each is to meet."""
+    fates: list[str] = field(default_factory=list)
+    """What is to become of the next clusters."""
+    retry_after: float | None = None
+    is_fateful: bool = True
+    """Whether any cluster may come to grief, and not only those of `fates`."""
+
     def __post_init__(self) -> None:
         self.emr = EmrModel(self)
         self.store = Store(self)
         self._count = 0
+        for n, (name, tags) in enumerate(STRANGERS):
+            fate = Fate(300.0, [StepModel("theirs.py", 1e9)])
+            self.emr.clusters[f"x-{n}"] = ClusterModel(f"x-{n}", name, dict(tags), 0.0, fate, is_strange=True)
 
     # ---- time and processes
 
@@ -201,21 +228,28 @@ class World:
         if mine is None:
             raise AssertionError("only processes wait")
         if not self.is_calm:
-            if self.random.random() < self.chances.kill:
+            if self._is_due("die") or self.random.random() < self.chances.kill:
                 self.hurt.add("killed")
                 self.say(f"{mine.name} is killed")
                 if (worker := self.worker) is not None and worker.process is mine and self.random.random() < 0.6:
                     # Its supervisor lives, and tells Airflow at once.
-                    self.later(self.random.uniform(0.1, 2.0), lambda: self._miss(worker))
+                    self.later(self.random.uniform(0.1, 2.0), lambda: self.miss(worker))
                 if mine in self.triggers:
                     self.later(0.0, lambda: self.kill_triggerer(self.random.uniform(5, 600)))
                 raise KilledError
-            if self.random.random() < self.chances.stall:
+            if self._is_due("stall") or self.random.random() < self.chances.stall:
                 self.hurt.add("stood still")
                 seconds += self.random.uniform(30, 1500)
         mine.wakes += 1
         self._wake(mine, mine.wakes, seconds)
         self.main.switch()
+
+    def _is_due(self, what: str) -> bool:
+        """Whether the process that pauses now is the one that was planned for this."""
+        if what not in self.plan:
+            return False
+        self.plan[what] -= 1
+        return self.plan[what] <= 0 and bool(self.plan.pop(what, 1))
 
     def _wake(self, process: Process, nth: int, seconds: float) -> None:
         def wake() -> None:
@@ -261,6 +295,11 @@ class World:
             do()
         self.wrong.append("it does not end")
 
+    def pass_time(self, seconds: float) -> None:
+        until = self.now + seconds
+        self.run(lambda: not self.agenda or self.agenda[0][0] > until)
+        self.now = until
+
     def say(self, what: str) -> None:
         self.said.append(f"{self.now:8.1f} {what}")
 
@@ -272,6 +311,9 @@ class World:
     def trouble(self, action: str) -> str:
         if self.is_calm:
             return ""
+        if (planned := next((each for each in self.armed if each[0] == action), None)) is not None:
+            self.armed.remove(planned)
+            return planned[1]
         dice, chances = self.random.random(), self.chances
         if action == "RunJobFlow" and self.random.random() < chances.refused:
             return "refused"
@@ -293,16 +335,16 @@ class World:
             ends_in=dice.uniform(20, 120),
             seen_after=dice.uniform(0, self.lag),
         )
-        what = dice.random()
-        if what < 0.12:
+        what = self.fates.pop(0) if self.fates else _fate(dice.random()) if self.is_fateful else "success"
+        if what == "no capacity":
             fate.lost_at = dice.uniform(30, 250)
             fate.code, fate.error = "INTERNAL_ERROR", "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ"
-        elif what < 0.17:
+        elif what == "spot loss":
             fate.lost_at = fate.starts_in + dice.uniform(1, sum(takes))
             fate.code, fate.error = "INTERNAL_ERROR", "INTERNAL_ERROR_SPOT_NO_CAPACITY_PRIMARY"
-        elif what < 0.25:
+        elif what == "failure":
             dice.choice(fate.steps).ends = "FAILED"
-        elif what < 0.28:
+        elif what == "hang":
             hung = dice.choice(fate.steps)
             hung.takes, hung.ends = MAX_RUNTIME + dice.uniform(0, KILL_AFTER), "FAILED"
         return fate
@@ -373,13 +415,13 @@ class World:
             if worker.process.is_running:
                 self.later(HEARTBEAT_LOST, look)
                 return
-            self._miss(worker)
+            self.miss(worker)
 
         self.later(HEARTBEAT_LOST + self.random.uniform(0, 60), look)
         if not self.is_calm and self.random.random() < self.chances.zombie:
-            self.later(self.random.choice((5.0, 40.0)) * self.random.random(), lambda: self._miss(worker))
+            self.later(self.random.choice((5.0, 40.0)) * self.random.random(), lambda: self.miss(worker))
 
-    def _miss(self, worker: Worker) -> None:
+    def miss(self, worker: Worker) -> None:
         if not self.is_valid(worker):
             return
         self.say(f"{worker.name} is missed by the scheduler{' and lives' if worker.process.is_running else ''}")
@@ -398,7 +440,8 @@ class World:
         if transient and another_try(task.try_number, task.max_tries):
             task.state = "up_for_retry"
             number = task.try_number
-            self.later(self.random.choice((0.5, 30.0, 300.0)) * self.random.random(), lambda: self._retry(number))
+            wait = self.random.choice((0.5, 30.0, 300.0)) * self.random.random()
+            self.later(wait if self.retry_after is None else self.retry_after, lambda: self._retry(number))
         else:
             self.over("failed", by)
 
@@ -510,25 +553,25 @@ class World:
             self.terminate(self.worker)
             task.state = "restarting"
             number = task.try_number
-            self.later(self.random.uniform(2, 90), lambda: self._restart(number))
+            self.later(self.random.uniform(2, 90), lambda: self.restart(number))
             return
         if task.state == "deferred":
             self.end_deferred()
-        if task.state in _OVER:
+        if task.state in OVER:
             task.since = self.now
         task.max_tries = task.try_number + task.retries
         task.state, task.fault = "queued", None
         number = task.try_number
         self.waits += 1
-        self.later(self.random.uniform(0.5, 30), lambda: self._restart(number))
+        self.later(self.random.uniform(0.5, 30), lambda: self.restart(number))
 
-    def _restart(self, number: int) -> None:
+    def restart(self, number: int) -> None:
         if self.task.state in ("queued", "restarting") and self.task.try_number == number:
             self.start_worker()
 
     def mark_failed(self, *, delete: bool = False) -> None:
         task = self.task
-        if task.state in _OVER or task.is_gone:
+        if task.state in OVER or task.is_gone:
             return
         self.say(f"a person {'deletes the run' if delete else 'marks the task failed'}")
         self.hurt.add("marked")
@@ -541,12 +584,12 @@ class World:
         task.is_gone = delete
         self.over("failed", "person")
 
-    def meddle(self) -> None:
+    def meddle(self, what: str = "") -> None:
         """A person at AWS's console, with one of the clusters."""
         live = self.emr.live()
         if not live:
             return
-        cluster, what = self.random.choice(live), self.random.choice(("protect", "add", "end"))
+        cluster, what = self.random.choice(live), what or self.random.choice(("protect", "add", "end"))
         self.say(f"a person does {what} to {cluster.cluster_id}")
         self.hurt.add(what)
         if what == "protect":
@@ -567,7 +610,15 @@ class World:
     def states(self, keys: Collection[RunKey]) -> Mapping[RunKey, TaskState]:
         gone = Gone.RUN if self.task.is_gone else None
         state = {"queued": "scheduled"}.get(self.task.state, self.task.state)
-        return {key: TaskState(None if gone else state, gone) for key in keys}
+        mine = TaskState(None if gone else state, gone)
+        return {key: mine if key == KEY else TaskState("deferred") for key in keys}
+
+    def strays_of(self, lookout: Lookout) -> Strays:
+        """Those of the triggerer that has this lookout."""
+        if self.strays is None or self.strays[0] is not lookout:
+            sweep = self.parts.sweep(lookout.client, self, KEY.deployment, clock=self.clock)  # type: ignore[arg-type]
+            self.strays = lookout, Strays(sweep, clock=self.clock)
+        return self.strays[1]
 
     def sweep(self) -> None:
         sweep = self.parts.sweep(self.parts.client(Aws(self.emr)), self, KEY.deployment, clock=self.clock)  # type: ignore[arg-type]
@@ -652,10 +703,12 @@ class Trigger:
         subject = Subject(
             self.wait.cluster_id, KEY, moment(self.since), self.wait.deadline, world.task.steps, self.wait.settled
         )
-        watch = world.parts.watch(subject, clock=world.clock)
+        watch, begins = world.parts.watch(subject, clock=world.clock), True
         world.sleep(watch.until_first_look())
         while True:
             seen = watch.look(lookout)
+            world.strays_of(lookout).end(lookout, KEY, begins=begins)
+            begins = begins and watch.failing
             if isinstance(seen, dict):
                 lookout.leave(self.wait.cluster_id)
                 world.sleep(0.1)
@@ -671,6 +724,11 @@ class Trigger:
         except Exception as error:
             self.world.hurt.add("unended")
             self.world.say(f"on_kill fails: {classify(error)}")
+
+
+def _fate(dice: float) -> str:
+    shares = (("no capacity", 0.12), ("spot loss", 0.17), ("failure", 0.25), ("hang", 0.28))
+    return next((what for what, share in shares if dice < share), "success")
 
 
 # ---- a schedule
@@ -740,15 +798,20 @@ def play(seed: int, parts: Parts | None = None) -> World:
     world = world_of(seed, parts)
     horizon = 8000 + world.random.uniform(0, 4000)
     world.run(lambda: world.now > horizon)
-    world.is_calm = True
-    world.run(lambda: world.task.state in _OVER and not any(p.is_running for p in world.workers))
-    _settle(world)
+    finish(world)
     return world
+
+
+def finish(world: World) -> None:
+    """From now on nothing goes wrong, and nobody does anything."""
+    world.is_calm = True
+    world.run(lambda: world.task.state in OVER and not any(p.is_running for p in world.workers))
+    _settle(world)
 
 
 def _settle(world: World) -> None:
     """After the task's end: what is left by then, by whom it is found, and that it ends by itself at the latest."""
-    if world.task.state not in _OVER:
+    if world.task.state not in OVER:
         world.wrong.append(f"the task ends as {world.task.state}")
         return
     quiet = max(world.now, world.task.ended_at + 400)  # what was late has come, and whoever was told to end it has
@@ -776,16 +839,30 @@ def _could_not_speak(fault: FaultError | None) -> bool:
 
 def check(world: World) -> list[str]:
     """Everything that is wrong with a schedule that was played."""
-    wrong = [*world.wrong, *_lies(world), *_unreported(world)]
+    return [*so_far(world), *_unreported(world)]
+
+
+def so_far(world: World) -> list[str]:
+    """What is wrong already, whatever comes."""
+    wrong = [*world.wrong, *_lies(world), *_touched(world)]
     if "throttled start" in world.hurt and world.hurt & {"missed", "killed", "stood still"}:
         # AWS has done what it has refused, and the worker died, was given up or stood still: none is left to see it.
         return wrong
     return [*wrong, *_twice(world), *_beside(world)]
 
 
+def _touched(world: World) -> list[str]:
+    strange = (cluster for cluster in world.emr.clusters.values() if cluster.is_strange)
+    return [
+        f"{cluster.cluster_id}, which is somebody else's, was touched: {cluster.state}, {cluster.tags}"
+        for cluster, (_, tags) in zip(strange, STRANGERS, strict=True)
+        if cluster.gone_at is not None or cluster.tags != tags or cluster.is_protected
+    ]
+
+
 def _twice(world: World) -> list[str]:
     done: dict[str, list[str]] = {}
-    for cluster in world.emr.clusters.values():
+    for cluster in world.emr.ours:
         if cluster.is_complete:
             done.setdefault(cluster.tags["sluicegate:generation"], []).append(cluster.cluster_id)
     return [f"{ids} both did the work of {life}" for life, ids in done.items() if len(ids) > 1]
@@ -812,7 +889,7 @@ def _unreported(world: World) -> list[str]:
         return []
     return [
         f"{c.cluster_id} did the work, and the task failed: {task.fault}"
-        for c in world.emr.clusters.values()
+        for c in world.emr.ours
         if c.is_complete and c.tags["sluicegate:generation"] == task.generation and c.completed_at < task.ended_at
     ]
 
@@ -821,7 +898,7 @@ def _beside(world: World) -> list[str]:
     """Clusters that ran their steps at the same time."""
     spans = sorted(
         (c.ran, max((s.ended or world.now) for s in c.steps if s.own), c.cluster_id)
-        for c in world.emr.clusters.values()
+        for c in world.emr.ours
         if c.ran is not None
     )
     return [

@@ -15,7 +15,7 @@ from sluicegate.emr.task_states import OwnAirflow
 from sluicegate.faults import FaultError
 from sluicegate.testing.emr import AwsError, ScriptedEmr
 from sluicegate.testing.supervisor import Run
-from tests.emr.conftest import WINDOW, Task
+from tests.emr.conftest import WINDOW, Task, fire
 
 
 @pytest.fixture
@@ -45,27 +45,35 @@ def leave(aws: ScriptedEmr, task: Task, state: str, *, age: int = 10) -> str:
     return cluster_id
 
 
+def wait_for(aws: ScriptedEmr, task: Task) -> str:
+    """Start the task's cluster, and wait for it in a triggerer; what the wait says."""
+    deferred = task.execute()
+    aws.finish(deferred.trigger.cluster_id)
+    with task.instance.supervisor.attached():
+        return str(fire(deferred)["outcome"])
+
+
 def test_the_next_run_ends_what_a_task_that_was_marked_failed_has_left(aws: Any, of_run: Any) -> None:
     left, waiting = leave(aws, of_run("1"), "failed"), leave(aws, of_run("2"), "deferred")
-    of_run("3").execute()
-    assert aws.live() == [waiting, "j-0003"]
+    wait_for(aws, of_run("3"))
+    assert aws.live() == [waiting]
     assert aws.clusters[left]["Tags"]["sluicegate:ended-by"] == "orphan"
 
 
 def test_a_cluster_that_has_just_been_made_is_not_even_asked_about(aws: Any, of_run: Any) -> None:
     leave(aws, of_run("1"), "failed", age=1)
     aws.calls.clear()
-    of_run("2").execute()
-    assert len(aws.live()) == 2
-    assert aws.calls.count("DescribeCluster") == 0
+    wait_for(aws, of_run("2"))
+    assert len(aws.live()) == 1
+    assert aws.calls.count("DescribeCluster") == 1  # its own
 
 
 def test_a_step_goes_on_when_it_cannot_end_what_is_left(aws: Any, of_run: Any) -> None:
     left = leave(aws, of_run("1"), "failed")
     aws.before["TerminateJobFlows"] = [AwsError("AccessDeniedException")]
-    assert of_run("2").execute().trigger.cluster_id == "j-0002"
-    aws.before["DescribeCluster"] = [AwsError("AccessDeniedException")]
-    assert of_run("3").execute().trigger.cluster_id == "j-0003"
+    assert wait_for(aws, of_run("2")) == "ended"
+    aws.before["DescribeCluster"] = [None, AwsError("AccessDeniedException")]
+    assert wait_for(aws, of_run("3")) == "ended"
     assert left in aws.live()
 
 
@@ -76,7 +84,7 @@ def test_a_task_whose_cluster_is_swept_past_its_deadline_does_not_start_another(
     deferred = task.execute()
     task.instance.run.states[("join", -1)] = "deferred"
     late = datetime.now(UTC) + timedelta(days=1)
-    sweep = Sweep(EmrClient(Aws("aws_default")), OwnAirflow(), "sluicegate", clock=lambda: late)
+    sweep = Sweep(EmrClient(Aws("aws_default")), OwnAirflow(), "sluicegate-testing", clock=lambda: late)
     with task.instance.supervisor.attached():
         assert [each.done for each in sweep.end(sweep.look())] == [True]
     with pytest.raises(FaultError, match="CLUSTER_DEADLINE"):

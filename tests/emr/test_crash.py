@@ -25,6 +25,7 @@ class Worker:
         self.process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("worker.py"))],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=os.environ | {"AIRFLOW__SLUICEGATE__DEPLOYMENT": "prod"},
         )  # fmt: skip
         assert self._line() == "ready"
 

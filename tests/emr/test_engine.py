@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -124,7 +125,7 @@ class Task:
     def intend(self, ago: float, attempt: int = 1) -> None:
         """An earlier try has noted that it calls RunJobFlow, and has died."""
         self.store[STORE_KEY] = {
-            "since": START.isoformat(), "finished_attempt": 0, "generation": "", "forced": "",
+            "since": START.isoformat(), "finished_attempt": 0, "generation": "", "forced": "", "deployment": "d",
             "attempt": attempt, "asked": (self.emr.now - timedelta(seconds=ago)).isoformat(),
             "by": "one that has died", "cluster_id": "",
         }  # fmt: skip
@@ -140,10 +141,66 @@ def test_the_intent_is_noted_before_the_call_and_the_id_after_it(task: Task) -> 
     noted: list[dict[str, Any]] = []
     run = task.emr.run
     task.emr.run = lambda request: noted.append(dict(task.store[STORE_KEY])) or run(request)  # type: ignore[func-returns-value, method-assign]
-    task.begin()
+    task.begin(first=True)
     [before], after = noted, task.store[STORE_KEY]
     assert (before["attempt"], before["asked"], before["cluster_id"]) == (1, START.isoformat(), "")
     assert after["cluster_id"] == "j-1"
+
+
+def test_a_first_try_asks_for_its_cluster_without_a_look(task: Task) -> None:
+    assert task.begin(first=True).cluster_id == "j-1"
+    assert task.emr.lists == 0
+
+
+def test_a_first_try_that_begins_again_looks(task: Task) -> None:
+    task.begin(first=True)
+    assert task.begin(first=True).cluster_id == "j-1"
+    assert task.emr.lists == 1
+
+
+def test_a_retry_without_a_record_waits_until_a_list_would_show_what_was_asked_for(task: Task) -> None:
+    task.begin(first=True)
+    task.store.clear()
+    task.emr.hidden = {"j-1"}
+    began, slept = task.emr.now, task.emr.sleep
+
+    def sleep(seconds: float) -> None:
+        slept(seconds)
+        if task.emr.now - began >= timedelta(seconds=45):
+            task.emr.hidden.clear()
+
+    task.emr.sleep = sleep  # type: ignore[method-assign]
+    assert task.begin().cluster_id == "j-1"
+
+
+def test_a_retry_without_a_record_starts_one_when_nothing_has_shown_up_for_a_minute(task: Task) -> None:
+    began = task.emr.now
+    assert task.begin().cluster_id == "j-1"
+    assert timedelta(minutes=1) <= task.emr.now - began < timedelta(seconds=75)
+
+
+def test_what_a_try_of_an_earlier_life_reports_counts_as_the_work_of_this_one(task: Task) -> None:
+    # It was given up long ago and lives: it sees a cluster that a later life has started.
+    task.begin(generation="5/2", first=True)
+    task.emr.end("j-1", "ALL_STEPS_COMPLETED")
+    late = task.engine(generation="2/2")
+    found = late.begin()
+    assert isinstance(found, Ended)
+    with late.reporting(found):
+        pass
+    assert isinstance(task.engine(generation="5/2").begin(), Ended)
+    assert len(task.emr.clusters) == 1
+
+
+def test_how_a_cluster_has_ended_is_not_asked_for_again(task: Task) -> None:
+    task.begin(first=True)
+    task.emr.end("j-1", "ALL_STEPS_COMPLETED")
+    seen = task.emr.clusters["j-1"]
+    task.emr.describe = lambda _: pytest.fail("it was asked for")  # type: ignore[method-assign]
+    event = {"outcome": "ended", "cluster_id": "j-1", "cluster": json.loads(json.dumps(seen.as_json()))}
+    way = task.engine().after(event)
+    assert isinstance(way, Ended)
+    assert way.cluster == seen
 
 
 def test_a_retry_waits_for_the_cluster_of_an_intent_that_lag_hides(task: Task) -> None:

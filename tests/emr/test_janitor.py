@@ -78,7 +78,7 @@ def test_of_another_deployment_only_what_is_past_its_deadline_is_ended(
 ) -> None:
     fail(task)  # here, where there is a task of the same name
     monkeypatch.setenv("AIRFLOW__SLUICEGATE__DEPLOYMENT", "test")
-    other = janitor(dry_run=False, deployment="sluicegate")
+    other = janitor(dry_run=False, deployment="sluicegate-testing")
     assert [each["cluster_id"] for each in other.execute()["unknown"]] == [orphan]
     assert aws.live() == [orphan]
     tags = aws.clusters[orphan]["Tags"]

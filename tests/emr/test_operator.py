@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTerminated, 
 from sluicegate.checks.spark import spark_job
 from sluicegate.emr import engine
 from sluicegate.emr.connection import Aws
+from sluicegate.emr.uploads import Uploads
 from sluicegate.faults import FatalFault, FaultError, TransientFault
 from sluicegate.pipeline.keys.load import LoadOptions
 from sluicegate.records.on_cluster import ClusterCheck, cluster_plan, digest_of
@@ -274,9 +275,9 @@ def test_on_kill_ends_the_cluster_whose_id_nobody_knows_yet(aws: Any, task: Any)
     assert aws.live() == []
 
 
-def test_on_kill_before_the_start_starts_nothing(aws: Any, task: Any) -> None:
-    # The last list before RunJobFlow; by then the task is on its way.
-    aws.after["ListClusters"] = [lambda: task.operator.on_kill()]
+def test_on_kill_before_the_start_starts_nothing(aws: Any, task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Uploads.steps  # the last before RunJobFlow
+    monkeypatch.setattr(Uploads, "steps", lambda self, *a: task.operator.on_kill() or steps(self, *a))
     with pytest.raises(AirflowTaskTerminated):
         task.execute()
     assert not aws.clusters

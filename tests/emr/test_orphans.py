@@ -50,12 +50,6 @@ def test_a_cluster_whose_task_is_gone_is_an_orphan(gone: Gone) -> None:
     assert (judged.kind, judged.reason) == (Kind.ORPHAN, f"Airflow has no such {gone} any more")
 
 
-def test_an_unknown_dag_says_nothing_where_two_airflows_may_have_the_same_name() -> None:
-    key = RunKey("sluicegate", KEY.dag_id, KEY.run_id, KEY.task_id)
-    assert one(cluster(key=key), TaskState(gone=Gone.DAG), "sluicegate").kind is Kind.UNKNOWN
-    assert one(cluster(key=key), TaskState(gone=Gone.RUN), "sluicegate").kind is Kind.ORPHAN
-
-
 def test_a_cluster_is_left_alone_in_its_first_moments_and_by_its_deadline() -> None:
     assert one(cluster(age=4 * MINUTE), "failed").kind is Kind.NEEDED
     assert one(cluster(age=6 * MINUTE), "failed").kind is Kind.ORPHAN

@@ -12,7 +12,7 @@ from botocore.client import BaseClient
 from sluicegate.doctor.policy import CALLS, Places, policy
 from sluicegate.emr.client import EmrClient
 from sluicegate.emr.connection import Aws
-from sluicegate.emr.names import RunKey
+from sluicegate.emr.names import ANY_INSTALLATION, RunKey
 from sluicegate.emr.orphans import TaskState
 from sluicegate.emr.sweep import Sweep
 from sluicegate.faults import FaultError
@@ -61,8 +61,8 @@ def test_the_calls_of_a_step_and_of_the_janitor_are_those_of_the_table(
     task.clear()
     (cluster_id,) = aws.live()
     aws.clusters[cluster_id]["Protected"] = True
-    Sweep(EmrClient(Aws("aws_default")), AllOver(), "sluicegate", grace=-timedelta(hours=1)).end(
-        Sweep(EmrClient(Aws("aws_default")), AllOver(), "sluicegate", grace=-timedelta(hours=1)).look()
+    Sweep(EmrClient(Aws("aws_default")), AllOver(), "sluicegate-testing", grace=-timedelta(hours=1)).end(
+        Sweep(EmrClient(Aws("aws_default")), AllOver(), "sluicegate-testing", grace=-timedelta(hours=1)).look()
     )
     assert not aws.live()
     assert made == {(call.service, call.operation) for call in CALLS if not call.doctor}
@@ -106,3 +106,11 @@ def test_an_instance_profile_is_passed_as_its_role() -> None:
     places = Places("prod", [Cluster.model_validate(shape)], frozenset(), frozenset())
     [passed] = [one for one in policy(places)["Statement"] if one["Sid"] == "PassMachineRole"]
     assert passed["Resource"] == ["arn:aws:iam::123456789012:role/data"]
+
+
+@pytest.mark.parametrize(("name", "condition"), [("prod", "StringEquals"), (ANY_INSTALLATION, "StringLike")])
+def test_clusters_are_started_and_ended_by_the_tag_of_the_deployment(name: str, condition: str) -> None:
+    found = {one["Sid"]: one for one in policy(Places(name, (), frozenset(), frozenset()))["Statement"]}
+    for statement, key in (("StartClusters", "RequestTag"), ("EndClusters", "ResourceTag")):
+        said = {condition: {f"elasticmapreduce:{key}/sluicegate:deployment": name}}
+        assert found[statement]["Condition"] == said

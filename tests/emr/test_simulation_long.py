@@ -6,8 +6,17 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 
-from tests.emr.mutants import MUTANTS, Break
+from tests.emr.machine import ClusterMachine, schedules
+from tests.emr.mutants import (
+    MUTANTS,
+    Break,
+    a_name_is_used_again,
+    the_deadline_ends_nothing,
+    whatever_has_ended_is_a_success,
+)
 from tests.emr.simulation import Parts, check, play
 
 pytestmark = pytest.mark.system
@@ -40,3 +49,19 @@ def test_an_engine_that_is_broken_on_purpose_is_found(broken: Break, monkeypatch
     for parts in (rough, calm):
         broken(monkeypatch, parts)
     assert any(check(play(seed, parts)) for seed in range(SEEDS) for parts in (calm, rough))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [a_name_is_used_again, the_deadline_ends_nothing, whatever_has_ended_is_a_success],
+    ids=lambda broken: broken.__name__,
+)
+def test_the_state_machine_finds_an_engine_that_is_broken_on_purpose(
+    broken: Break, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(ClusterMachine):
+        parts = Parts()
+
+    broken(monkeypatch, Broken.parts)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(Broken, settings=settings(schedules(1000), phases=(Phase.generate,)))

@@ -82,16 +82,18 @@ class Places:
         except ValueError as wrong:
             raise fault("WRONG_USE", f"--grace {self.grace!r}: {wrong}") from wrong
         with airflow_home():
-            from sluicegate.cli.clusters_tasks import RestTasks
+            from sluicegate.cli.clusters_tasks import RestTasks, name_of
             from sluicegate.emr.client import EmrClient
             from sluicegate.emr.sweep import NoAirflow, Sweep
 
-            client, deployment = EmrClient(self._aws()), self._deployment()
-        if self.without_airflow:
-            yield Sweep(client, NoAirflow(), deployment, grace)
+            client, given = EmrClient(self._aws()), self._given_name()
+        if self.without_airflow and given:
+            yield Sweep(client, NoAirflow(), given, grace)
             return
+        if self.without_airflow:
+            raise fault("WRONG_USE", "say --deployment: how their names begin, up to the name of the pipeline")
         with connected(AirflowOptions(self.url, self.token_file, self.user, self.state)) as airflow:
-            yield Sweep(client, RestTasks(airflow), deployment, grace)
+            yield Sweep(client, RestTasks(airflow), given or name_of(airflow), grace)
 
     def _aws(self) -> Aws:
         from airflow.sdk.exceptions import AirflowNotFoundException
@@ -112,18 +114,12 @@ class Places:
         os.environ.setdefault(f"AIRFLOW_CONN_{connection.upper()}", found.as_json())
         return Aws(connection)
 
-    def _deployment(self) -> str:
-        from sluicegate.emr.deployment import deployment_name
-        from sluicegate.emr.names import DEFAULT_DEPLOYMENT
-        from sluicegate.faults import fault
+    def _given_name(self) -> str:
+        """`--deployment`, else the setting of the embedded stack or of this machine's Airflow; or nothing."""
+        from sluicegate.emr.deployment import given_name
         from sluicegate.local.stack.stack import running
 
         if self.deployment:
             return self.deployment
         stack = running(self.state) if self.url is None else None
-        named = (stack.env.get(_DEPLOYMENT) if stack else None) or deployment_name()
-        if self.url is not None and named == DEFAULT_DEPLOYMENT:
-            # The name of an Airflow elsewhere is not known here; by another one's tasks every cluster looks left over.
-            detail = f"say --deployment: how the Airflow at {self.url} is named ({named}, if it was given no name)"
-            raise fault("WRONG_USE", detail)
-        return named
+        return (stack.env.get(_DEPLOYMENT) if stack else None) or given_name()

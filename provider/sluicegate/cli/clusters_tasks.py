@@ -7,12 +7,35 @@ from collections.abc import Collection, Mapping
 from sluicegate.api.answers import TaskInstance
 from sluicegate.api.client import Client, path
 from sluicegate.api.errors import NotReachable, Refused
-from sluicegate.emr.names import RunKey
+from sluicegate.emr.deployment import INSTALLATION
+from sluicegate.emr.names import RunKey, automatic_name
 from sluicegate.emr.orphans import Gone, TaskState
+from sluicegate.faults import fault
 
-__all__ = ["RestTasks"]
+__all__ = ["RestTasks", "name_of"]
 
 _FORBIDDEN = 403
+
+
+def name_of(client: Client) -> str:
+    """The name of the Airflow behind `client`, which was given none.
+
+    :raises FaultError: WRONG_USE when it was given one all the same, has started no cluster yet, or hides its Variable
+    """
+    try:
+        answer = client.find(path("variables", INSTALLATION))
+    except Refused as refusal:
+        if refusal.status != _FORBIDDEN:
+            raise
+        answer = None
+    value = str(answer.get("value") or "").strip() if isinstance(answer, dict) else ""
+    if value:
+        return automatic_name(value)
+    detail = (
+        f"say --deployment: the Airflow at {client.url} shows no Variable {INSTALLATION}, so it has a name of its own, "
+        "or has started no cluster yet"
+    )
+    raise fault("WRONG_USE", detail)
 
 
 class RestTasks:

@@ -102,7 +102,7 @@ def _findings(tree: object, needs: Needs, options: AirflowOptions, *, aws: bool)
 
     yield from files(tree)  # type: ignore[arg-type]
     with airflow_home():
-        found = list(installation(needs, deployment_of(options.state)))
+        found = list(installation(deployment_of(options.state)))
         looks = list(connections(needs, lambda name: find_connection(name, options.state)))
         if options.user is None:
             looks.append(("Airflow's API", lambda: _of_airflow(needs, options)))

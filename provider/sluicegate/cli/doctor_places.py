@@ -31,7 +31,7 @@ def needs_below(root: Path) -> tuple[Tree, Needs]:
 
 
 def deployment_of(state: Path) -> str:
-    """The name of the embedded stack that runs, else of this machine's Airflow."""
+    """The name of the embedded stack that runs, else of this machine's Airflow; a pattern where it was given none."""
     from sluicegate.cli.home import airflow_home
     from sluicegate.local.stack.stack import running
 
@@ -39,9 +39,10 @@ def deployment_of(state: Path) -> str:
     if named := os.environ.get(_DEPLOYMENT) or (stack.env.get(_DEPLOYMENT) if stack else None):
         return named
     with airflow_home():
-        from sluicegate.emr.deployment import deployment_name
+        from sluicegate.emr.deployment import given_name
+        from sluicegate.emr.names import ANY_INSTALLATION
 
-        return deployment_name()
+        return given_name() or ANY_INSTALLATION
 
 
 def policy_places(needs: Needs, deployment: str) -> Places:

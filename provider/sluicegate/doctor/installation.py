@@ -10,7 +10,8 @@ from typing import Any, cast
 
 from sluicegate.doctor.finding import Finding, Look, Status, fail, looked, ok, skipped, warn
 from sluicegate.doctor.needs import Needs
-from sluicegate.emr.names import DEFAULT_DEPLOYMENT
+from sluicegate.emr.deployment import INSTALLATION
+from sluicegate.emr.names import ANY_INSTALLATION
 from sluicegate.faults import redact
 from sluicegate.graph.pools import Use
 from sluicegate.pipeline.tree import Tree
@@ -43,17 +44,11 @@ def files(tree: Tree) -> Iterator[Finding]:
         yield ok("pipeline files", f"{len(tree.files)} files, {len(tree.pipelines)} pipelines, no error")
 
 
-def installation(needs: Needs, deployment: str) -> Iterator[Finding]:
+def installation(deployment: str) -> Iterator[Finding]:
     """What this machine has: Airflow's version, the deployment's name, the embedded parts."""
     yield from looked("Airflow", _version)
-    if deployment == DEFAULT_DEPLOYMENT and needs.clusters:
-        yield warn(
-            "deployment",
-            f"it is called {deployment}, as each Airflow is by default",
-            "Set `[sluicegate] deployment` if another Airflow may use the same AWS account: clusters are known by it.",
-        )
-    else:
-        yield ok("deployment", f"it is called {deployment}")
+    kept = f", by the id in its Variable {INSTALLATION}" if deployment == ANY_INSTALLATION else ""
+    yield ok("deployment", f"it is called {deployment}{kept}")
     yield from looked("embedded parts", _embedded)
 
 

@@ -42,7 +42,8 @@ def _simulated(statement: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"ActionNames": statement["Action"]}
     if statement["Resource"] != ["*"]:
         found["ResourceArns"] = [f"{one[:-1]}sluicegate" if one.endswith("*") else one for one in statement["Resource"]]
-    said = statement.get("Condition", {}).get("StringEquals", {})
+    conditions = statement.get("Condition", {})
+    said = {**conditions.get("StringEquals", {}), **conditions.get("StringLike", {})}
     if said:
         found["ContextEntries"] = [
             {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}

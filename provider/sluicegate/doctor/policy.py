@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluicegate.doctor.needs import bucket_of
+from sluicegate.emr.names import ANY_INSTALLATION
 from sluicegate.emr.tags import TAG, encoded
 from sluicegate.pipeline.keys.cluster import Cluster
 
@@ -92,9 +93,10 @@ def policy(places: Places, *, doctor: bool = True) -> dict[str, Any]:
 
 def _statements(places: Places, doctor: bool) -> Iterator[dict[str, Any]]:
     clusters = [f"arn:{places.partition}:elasticmapreduce:{places.region}:{places.account}:cluster/*"]
-    tag, value = f"{TAG}deployment", encoded(places.deployment)
-    asked = {"StringEquals": {f"elasticmapreduce:RequestTag/{tag}": value}}
-    ours = {"StringEquals": {f"elasticmapreduce:ResourceTag/{tag}": value}}
+    tag, is_any = f"{TAG}deployment", places.deployment == ANY_INSTALLATION
+    equals, value = ("StringLike", ANY_INSTALLATION) if is_any else ("StringEquals", encoded(places.deployment))
+    asked = {equals: {f"elasticmapreduce:RequestTag/{tag}": value}}
+    ours = {equals: {f"elasticmapreduce:ResourceTag/{tag}": value}}
     yield _statement("StartClusters", ["elasticmapreduce:RunJobFlow"], ["*"], asked)
     # EMR asks for it when a cluster is started with tags, of which it has none yet.
     yield _statement("TagWhatIsStarted", ["elasticmapreduce:AddTags"], clusters, asked)

@@ -44,8 +44,6 @@ class EmrClient:
         # RunJobFlow has no idempotency token: botocore must not repeat it on its own.
         self._once = aws.client("emr", attempts=1)
         self._emr = aws.client("emr", attempts=attempts)
-        self.listed: list[ClusterStatus] = []
-        """What ran when it was asked for last, by `all_live`, `live` or `find`."""
 
     def find(self, key: RunKey, *, since: datetime | None, known: str = "", older: bool = False) -> list[Found]:
         """The clusters of `key` that were made after `since`, whatever their state; names are looked up, and
@@ -60,7 +58,6 @@ class EmrClient:
             # Live ones first: what ends between the two calls is then in the second list, not in neither.
             if since is None or older:
                 entries += self._list(_RUNNING, None)
-                self.listed = [_listed(entry) for entry in entries if entry["Status"]["State"] in LIVE_STATES]
             if since is not None:
                 entries += self._list([*_RUNNING, *TERMINAL_STATES], since - CLOCK_SKEW)
         ours = {entry["Id"] for entry in entries if key.attempt(entry["Name"]) is not None}
@@ -125,8 +122,7 @@ class EmrClient:
     def all_live(self) -> list[ClusterStatus]:
         """Whatever runs in this account and region, as the list shows it: without tags."""
         with _faults():
-            self.listed = [_listed(entry) for entry in self._list(list(LIVE_STATES), None)]
-        return self.listed
+            return [_listed(entry) for entry in self._list(list(LIVE_STATES), None)]
 
     def running(self) -> list[ClusterStatus]:
         """As `all_live`, and what is ending too."""

@@ -19,7 +19,7 @@ from sluicegate.emr.names import RunKey
 from sluicegate.emr.notes import Notes
 from sluicegate.emr.record import Record, Store, is_older
 from sluicegate.emr.request import not_after
-from sluicegate.emr.tags import DEADLINE, ENDED_BY, NOT_AFTER, ORPHANED, PLACEMENT, RUN
+from sluicegate.emr.tags import DEADLINE, ENDED_BY, GENERATION, NOT_AFTER, ORPHANED, PLACEMENT, RUN
 from sluicegate.emr.task import Client, Ended, Try, Wait, Work
 from sluicegate.emr.verdict import ClusterStatus, StepStatus, complete, own, verdict
 from sluicegate.faults import FatalFault, TransientFault, classify, fault
@@ -38,8 +38,9 @@ _FRESH = timedelta(seconds=15)
 _STALE = 2
 """How many lists may be older than that before the next one is taken all the same, with another look afterwards."""
 
-CLAIM = 0.5
-"""Seconds at least between a claim and the look whether it still holds: longer than a store takes to write."""
+CLAIM = 2.0
+"""Seconds at least between a retry's claim and the look whether it still holds: longer than a store takes to write, and
+in most cases longer than AWS takes to answer a first try that was given up and still lives."""
 
 _ELSEWHERE = ("CLUSTER_CAPACITY", "CLUSTER_SPOT_LOST")
 """Why a cluster is lost that may do better at another placement."""
@@ -68,9 +69,10 @@ class Engine:
         self._client, self._key = client, key
         self._try, self._work = this, work
         self._clock, self._sleep = clock, sleep
-        self._notes = Notes(store, this.generation, this.since, DOUBT, clock)
+        self._notes = Notes(store, this.generation, this.since, DOUBT, key.deployment, clock)
         self._looked = self._claimed_at = clock()
         self._staled = 0
+        self._is_alone = True
         self._stopped = False
 
     def begin(self) -> Wait | Ended | None:
@@ -95,7 +97,9 @@ class Engine:
                 raise fault("UNKNOWN", f"the trigger failed: {event['detail']}")
             if outcome == "deadline":
                 return self._late()
-            return self._unless_stopped(self._ended(event["cluster_id"]))
+            seen = event.get("cluster")
+            cluster = ClusterStatus.from_json(seen) if seen else self._client.describe(event["cluster_id"])
+            return self._unless_stopped(self._ended(cluster))
 
     @contextmanager
     def reporting(self, ended: Ended) -> Iterator[None]:
@@ -103,7 +107,7 @@ class Engine:
         with self._guarded():
             yield
             attempt = self._key.attempt(ended.cluster.name) or 0
-            self._notes.finished(attempt)
+            self._notes.finished(attempt, made_in=ended.cluster.tags.get(GENERATION, ""))
 
     def stop(self) -> None:
         """The task is over, from another thread or a signal handler: start nothing any more."""
@@ -153,7 +157,8 @@ class Engine:
                 self._claimed_at = self._clock()
                 if decision.attempt not in requests:
                     requests[decision.attempt] = self._work.request(decision.attempt, placement)
-                self._sleep(max(CLAIM - (self._clock() - self._claimed_at).total_seconds(), 0.0))
+                if not self._try.first:
+                    self._sleep(max(CLAIM - (self._clock() - self._claimed_at).total_seconds(), 0.0))
                 cluster_id = self._start(decision.attempt, requests[decision.attempt])
                 if cluster_id is not None:
                     return self._started(cluster_id, decision.attempt, requests[decision.attempt])
@@ -176,7 +181,7 @@ class Engine:
             self._notes.refused()
             raise
         if cluster_id is not None:
-            self._notes.started(attempt, cluster_id)
+            self._is_alone = self._notes.started(attempt, cluster_id)
         return cluster_id
 
     def _claimed(self, attempt: int) -> bool:
@@ -197,7 +202,9 @@ class Engine:
             self._sleep_out_lag()
         # The claim keeps other tries away. Where it perhaps has not, another look at the list is worth a call.
         was_quick = self._clock() - self._claimed_at <= _FRESH and self._notes.asks == 1 and not self._staled
-        if not (was_quick and self._notes.store is not None) and set(self._client.live(self._key)) - {cluster_id}:
+        if not (was_quick and self._is_alone and self._notes.store is not None) and set(
+            self._client.live(self._key)
+        ) - {cluster_id}:
             decision = decide(self._find(), finished_attempt=self._notes.settled)
             if decision.surplus:
                 log.warning("Two clusters for one task: ending %s", ", ".join(map(_shown, decision.surplus)))
@@ -235,12 +242,20 @@ class Engine:
             # What was reported and then cleared, perhaps a month ago, is not looked for among all that has ended since.
             since = None if self._notes.all_settled else record.since
             return self._client.find(self._key, since=since, known=record.cluster_id)
-        record = Record(since=self._try.since or self._clock())
+        record = Record(since=self._try.since or self._clock(), deployment=self._key.deployment)
+        if self._try.first and self._notes.store is not None and not self._try.force:
+            # Nothing was asked for: that is noted before the call. What an earlier run of this name has left, the wait
+            # finds in its first list, long before a step begins.
+            return [] if self._notes.begin(record) else self._find()
         found = self._client.find(self._key, since=None if self._try.first else record.since, older=True)
         # What ended in an earlier life of the task was reported then: the store has been emptied since.
         ended = [f.attempt for f in found if not f.promising and f.generation != self._try.generation]
-        first = self._notes.begin(replace(record, finished_attempt=max(ended, default=0)))
-        return found if first else self._find()
+        record = replace(record, finished_attempt=max(ended, default=0))
+        if not self._try.first and not any(f.promising for f in found):
+            # The first try died before it could note anything, or the store was lost, perhaps a moment ago.
+            attempt = max((f.attempt for f in found), default=0) + 1
+            record = record.intends(attempt, self._clock() - DOUBT / 2, "")
+        return found if self._notes.begin(record) else self._find()
 
     def _forced(self, found: list[Found]) -> list[Found]:
         """With `force`, once in a generation: none of those that are there, which are ended."""
@@ -264,8 +279,8 @@ class Engine:
 
     # --- on the way to an end
 
-    def _ended(self, cluster_id: str) -> Wait | Ended | None:
-        cluster, steps = self._seen(cluster_id)
+    def _ended(self, cluster: ClusterStatus) -> Wait | Ended | None:
+        steps = own(cluster, self._client.steps(cluster.cluster_id))
         ended_by = cluster.tags.get(ENDED_BY)
         if cluster.terminal and (complete(steps) or not ended_by):
             placement = self._next_placement(cluster, steps)
@@ -278,7 +293,7 @@ class Engine:
                 f"{cluster.name} was ended as one that no task needs, though this one waits for it: does another "
                 f"Airflow have the same `[sluicegate] deployment`, {self._key.deployment}? Each needs its own"
             )
-            raise fault("CLUSTER_TERMINATED_OUTSIDE", detail, cluster_id=cluster_id)
+            raise fault("CLUSTER_TERMINATED_OUTSIDE", detail, cluster_id=cluster.cluster_id)
         if ended_by:
             # A duplicate that lost, or an earlier try that was killed after this one had found its cluster.
             log.info("%s was ended by Sluicegate itself (%s)", cluster.name, ended_by)

@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["DEFAULT_DEPLOYMENT", "RunKey", "may_be_of"]
+__all__ = ["ANY_INSTALLATION", "RunKey", "automatic_name", "may_be_of"]
 
-DEFAULT_DEPLOYMENT = "sluicegate"
-"""The name of an Airflow that was given none: the default of `[sluicegate] deployment`."""
+ANY_INSTALLATION = "sluicegate-*"
+"""What all names have in common of Airflows that were given none, as a pattern of IAM."""
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
 _MADE = r"-[0-9a-f]{16}-a[1-9][0-9]*"
@@ -59,6 +59,11 @@ class RunKey:
         """The attempt that `name` is of this key, or None when it is not a name of this key."""
         match = re.fullmatch(re.escape(self.base) + r"-a([1-9][0-9]*)", name)
         return int(match[1]) if match else None
+
+
+def automatic_name(installation: str) -> str:
+    """The name of an Airflow that was given none, by its id."""
+    return ANY_INSTALLATION.replace("*", installation)
 
 
 def may_be_of(deployment: str, name: str) -> bool:

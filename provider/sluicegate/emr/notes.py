@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sluicegate.emr.attempt import Found
-from sluicegate.emr.record import Record, Store
+from sluicegate.emr.record import Record, Store, is_older
 
 __all__ = ["Notes"]
 
@@ -17,6 +17,7 @@ __all__ = ["Notes"]
 class Notes:
     """:param store: None where there is none; a try then sees clusters alone, and not what others intend
     :param since: no cluster of this generation is older, as far as it is known
+    :param deployment: what the names of the clusters begin with
     :param doubt: how long a cluster that was asked for may be missing in the list
     :param by: a name for this try that no other one has
     """
@@ -25,6 +26,7 @@ class Notes:
     generation: str
     since: datetime | None
     doubt: timedelta
+    deployment: str
     clock: Callable[[], datetime]
     by: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     asks: int = 0
@@ -39,7 +41,7 @@ class Notes:
     @property
     def last(self) -> Record:
         """The record as this try has last read or written it."""
-        return self._last or Record(since=self.since or self.clock())
+        return self._last or Record(since=self.since or self.clock(), deployment=self.deployment)
 
     @property
     def known(self) -> str:
@@ -75,17 +77,21 @@ class Notes:
         self.asks += 1
         return True
 
-    def started(self, attempt: int, cluster_id: str) -> None:
-        """RunJobFlow has answered."""
-        self._change(lambda now: replace(now, attempt=attempt, by=self.by, cluster_id=cluster_id))
+    def started(self, attempt: int, cluster_id: str) -> bool:
+        """RunJobFlow has answered; whether the claim has held until now."""
+        now = self.read() or self.last
+        self._write(replace(now, attempt=attempt, by=self.by, cluster_id=cluster_id))
+        return now.by == self.by
 
     def refused(self) -> None:
         """RunJobFlow was refused: nothing comes of the intent any more, unless an earlier call did its work."""
         if self.asks <= 1:
             self._change(lambda now: replace(now, asked=None, cluster_id=""))
 
-    def finished(self, attempt: int) -> None:
-        self._change(lambda now: now.finished(attempt, self.generation))
+    def finished(self, attempt: int, *, made_in: str) -> None:
+        """The work is done, by a cluster of the generation `made_in`: a newer one if this try was given up long ago."""
+        generation = made_in if is_older(self.generation, made_in) else self.generation
+        self._change(lambda now: now.finished(attempt, generation))
 
     def restarted(self, attempts: Sequence[int]) -> None:
         self._change(lambda now: now.restarted(attempts, self.generation))

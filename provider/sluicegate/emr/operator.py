@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
-from sluicegate.emr.deployment import deployment_name
+from sluicegate.emr.deployment import deployment_of
 from sluicegate.emr.links import LINKS, addresses
 from sluicegate.emr.names import RunKey
 from sluicegate.emr.placement import placements
@@ -32,7 +32,6 @@ from sluicegate.runtime.step import StepContext, StepResult
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from sluicegate.emr.client import EmrClient
     from sluicegate.emr.connection import Aws
     from sluicegate.emr.engine import Engine
     from sluicegate.emr.task import Ended, Wait
@@ -112,7 +111,6 @@ class SparkOperator(StepOperator):
         self.log_wait = log_wait
         self._engine: Engine | None = None
         self._killed = False
-        self._client: EmrClient | None = None
         if not self.jobs:
             raise ValueError(f"{self.task_id}: `jobs` is empty")
         if max_runtime < timedelta(seconds=1):
@@ -142,9 +140,7 @@ class SparkOperator(StepOperator):
     def _begin(self, context: Context, step: StepContext) -> StepResult:
         limit = self._limit()
         engine, aws = self._connect(context, step)
-        way = engine.begin()
-        self._end_beside(step)
-        return self._go_on(engine, aws, way, None if limit is None else datetime.now(UTC) + limit)
+        return self._go_on(engine, aws, engine.begin(), None if limit is None else datetime.now(UTC) + limit)
 
     def resume(self, context: Context, event: Mapping[str, Any], until: str | None = None) -> StepResult:
         """After the trigger has fired: report how the cluster ended, or go on with another one."""
@@ -252,21 +248,10 @@ class SparkOperator(StepOperator):
             placements=len(placements(self._cluster)),
             timeout=self._limit(),
         )
-        self._client = EmrClient(aws)
-        self._engine = Engine(self._client, step.store, key, this, work)
+        self._engine = Engine(EmrClient(aws), step.store, key, this, work)
         if self._killed:  # while it was connecting
             self._engine.stop()
         return self._engine, aws
-
-    def _end_beside(self, step: StepContext) -> None:
-        """End what earlier runs of this pipeline have left: whatever died that was to end it, this task is alive."""
-        from sluicegate.emr.sweep import Sweep
-        from sluicegate.emr.task_states import OwnAirflow
-
-        if self._client is not None:
-            key = self._run_key(step)
-            beside = [each for each in self._client.listed if key.beside(each.name)]
-            Sweep(self._client, OwnAirflow(), key.deployment).end_listed(beside)
 
     def _request(
         self, aws: Aws, key: RunKey, step: StepContext, generation: str, attempt: int, placement: int
@@ -317,7 +302,7 @@ class SparkOperator(StepOperator):
 
     def _run_key(self, step: StepContext) -> RunKey:
         return RunKey(
-            deployment=deployment_name(),
+            deployment=deployment_of(step.store),
             dag_id=self.dag_id,
             run_id=step.run_id,
             task_id=self.task_id,

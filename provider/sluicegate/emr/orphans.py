@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from sluicegate.emr.names import DEFAULT_DEPLOYMENT, RunKey
+from sluicegate.emr.names import RunKey
 from sluicegate.emr.tags import ENDED_BY, Owner, Unowned, owner
 
 __all__ = ["GRACE", "Gone", "Judged", "Kind", "LiveCluster", "TaskState", "judge"]
@@ -103,7 +103,7 @@ def judge(
             # Twins have the same attempt: of two attempts, only the task's own record says which one counts.
             first = oldest.setdefault((found.key, found.attempt), cluster.cluster_id)
             elder = "" if first == cluster.cluster_id else first
-            certain = _by_task(found.key, task, elder)
+            certain = _by_task(task, elder)
         judged.append(Judged(cluster, *certain, found, task, elder))
     return judged
 
@@ -123,12 +123,9 @@ def _by_itself(cluster: LiveCluster, mine: Owner, now: datetime, grace: timedelt
     return None
 
 
-def _by_task(key: RunKey, task: TaskState | None, elder: str) -> tuple[Kind, str]:
+def _by_task(task: TaskState | None, elder: str) -> tuple[Kind, str]:
     if task is None:
         return Kind.UNKNOWN, "Airflow did not say how its task is"
-    if task.gone is Gone.DAG and key.deployment == DEFAULT_DEPLOYMENT:
-        # Two Airflows that share an account look like this, unless each has a name of its own.
-        return Kind.UNKNOWN, "this Airflow has no such DAG, and another one may: `deployment` has its default"
     if task.gone is not None:
         return Kind.ORPHAN, f"Airflow has no such {task.gone} any more"
     if task.state in _OVER:

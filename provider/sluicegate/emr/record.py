@@ -47,7 +47,7 @@ class Record:
     """`since`: before the first cluster was asked for; none of this task that is older counts any more.
 
     `finished_attempt` is the last attempt that was found to have done the work, in `generation`. `forced` is the
-    generation in which the attempts before were given up because of `force`.
+    generation in which the attempts before were given up because of `force`. `deployment` is in the names of them all.
 
     The intent: `asked` is when the try `by` asked for the cluster of `attempt`, noted before the call; `cluster_id` is
     the answer, noted after it. An intent without an answer may still become a cluster.
@@ -57,6 +57,7 @@ class Record:
     finished_attempt: int = 0
     generation: str = ""
     forced: str = ""
+    deployment: str = ""
     attempt: int = 0
     asked: datetime | None = None
     by: str = ""
@@ -74,6 +75,7 @@ class Record:
             finished_attempt=int(value["finished_attempt"]),
             generation=str(value["generation"]),
             forced=str(value["forced"]),
+            deployment=str(value["deployment"]),
             attempt=int(value["attempt"]),
             asked=None if asked is None else datetime.fromisoformat(asked),
             by=str(value["by"]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -25,8 +25,8 @@ __all__ = ["Ending", "NoAirflow", "Sweep", "Tasks"]
 
 log = logging.getLogger(__name__)
 
-_FEW = 5
-"""How many clusters are looked at beside other work."""
+_FEW = 20
+"""How many clusters that were never looked at before are looked at beside other work."""
 
 
 class Tasks(Protocol):
@@ -64,6 +64,8 @@ class Sweep:
     deployment: str
     grace: timedelta = GRACE
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    known: dict[str, LiveCluster] = field(default_factory=dict)
+    """Those that `end_listed` has asked about, by id: whom a cluster works for never changes."""
 
     def look(self) -> list[Judged]:
         """All live clusters of the account and region, the oldest first. Only those named like ours are described."""
@@ -85,14 +87,18 @@ class Sweep:
     def end_listed(self, listed: Iterable[ClusterStatus]) -> None:
         """End the orphans among `listed`, a list that was read for another purpose. Never raises.
 
-        A few at a time, the oldest ones: it is done beside other work, and where nothing is left over it costs no call.
+        It is done beside other work: each is asked about once, and only a few at a time, the oldest first. Those that
+        this leaves out are asked about the next time, as the others are known by then.
         """
         try:
             old = self.clock() - self.grace
-            named = [each for each in listed if may_be_of(self.deployment, each.name)]
+            live = (each for each in listed if each.state in LIVE_STATES)
+            named = [each for each in live if may_be_of(self.deployment, each.name)]
             aged = sorted((each.created, each.cluster_id) for each in named if each.created and each.created < old)
-            described = [self.client.describe(cluster_id) for _, cluster_id in aged[:_FEW]]
-            judged = self.judge([_live(each) for each in described if each.state in LIVE_STATES])
+            ids = [cluster_id for _, cluster_id in aged]
+            for cluster_id in [each for each in ids if each not in self.known][:_FEW]:
+                self.known[cluster_id] = _live(self.client.describe(cluster_id))
+            judged = self.judge([self.known[each] for each in ids if each in self.known])
             self.end(each for each in judged if each.kind is Kind.ORPHAN)
         except Exception as unseen:
             log.warning("Orphans may be left, for a janitor to end: %s", classify(unseen))

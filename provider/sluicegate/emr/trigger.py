@@ -14,11 +14,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 if TYPE_CHECKING:
     from sluicegate.emr.client import EmrClient
     from sluicegate.emr.lookout import Lookout
+    from sluicegate.emr.strays import Strays
 
 __all__ = ["ClusterTrigger"]
-
-_SWEPT = timedelta(minutes=15)
-"""How often waits look for orphans in the list that one of them has read."""
 
 _RENEWED = timedelta(minutes=30)
 """How long new waits use the connection that was read for the first: its keys may have been changed since."""
@@ -35,7 +33,8 @@ class _Shared:
     lookout: Lookout | None = None
     client: EmrClient | None = None
     made: datetime | None = None
-    swept: datetime | None = None
+    strays: dict[str, Strays] = field(default_factory=dict)
+    """By deployment: what looks for those that no task needs."""
 
 
 _SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str | None, _Shared]] = WeakKeyDictionary()
@@ -91,7 +90,7 @@ class ClusterTrigger(BaseTrigger):
             steps=self.steps,
             settled=self.settled,
         )
-        watch, lookout = Watch(subject, log=self.log), None  # type: ignore[arg-type]
+        watch, lookout, begins = Watch(subject, log=self.log), None, True  # type: ignore[arg-type]
         shared = _SHARED.setdefault(asyncio.get_running_loop(), {}).setdefault(self.aws_conn_id, _Shared())
         try:
             await asyncio.sleep(watch.until_first_look())
@@ -103,7 +102,8 @@ class ClusterTrigger(BaseTrigger):
                         seen = watch.failed(unconnected)
                     else:
                         seen = await asyncio.to_thread(watch.look, lookout)
-                        await asyncio.to_thread(self._end_orphans, shared, lookout)
+                        await asyncio.to_thread(self._end_strays, shared, lookout, begins)
+                        begins = begins and watch.failing
                     if watch.failing and lookout is not None and self._is_outdated(shared, lookout):
                         lookout.leave(self.cluster_id)
                         lookout, seen = None, 0.0 if isinstance(seen, dict) else seen
@@ -137,7 +137,7 @@ class ClusterTrigger(BaseTrigger):
 
         if shared.lookout is None or _is_older(shared, _RENEWED):
             shared.client = await asyncio.to_thread(self._client)
-            shared.lookout, shared.made = Lookout(shared.client), datetime.now(UTC)
+            shared.lookout, shared.made, shared.strays = Lookout(shared.client), datetime.now(UTC), {}
         shared.lookout.join(self.cluster_id)
         return shared.lookout
 
@@ -147,18 +147,19 @@ class ClusterTrigger(BaseTrigger):
             shared.lookout = None
         return lookout is not shared.lookout
 
-    def _end_orphans(self, shared: _Shared, lookout: Lookout) -> None:
+    def _end_strays(self, shared: _Shared, lookout: Lookout, begins: bool) -> None:
         """End what no wait of this triggerer and no task needs, of what a list has shown that was read anyway."""
-        client, now = shared.client, datetime.now(UTC)
-        listed = client and (lookout.listed or client.listed)
-        if client is None or not listed or (shared.swept is not None and now - shared.swept < _SWEPT):
-            return
+        from sluicegate.emr.names import RunKey
+        from sluicegate.emr.strays import Strays
         from sluicegate.emr.sweep import Sweep
         from sluicegate.emr.task_states import OwnAirflow
 
-        shared.swept, client.listed = now, []
-        strays = [each for each in listed if not lookout.waits_for(each.cluster_id)]
-        Sweep(client, OwnAirflow(in_triggerer=True), self.key["deployment"]).end_listed(strays)
+        key = RunKey(**self.key)
+        assert shared.client is not None  # it has read the list
+        if key.deployment not in shared.strays:
+            sweep = Sweep(shared.client, OwnAirflow(in_triggerer=True), key.deployment)
+            shared.strays[key.deployment] = Strays(sweep)
+        shared.strays[key.deployment].end(lookout, key, begins=begins)
 
     def _is_deferred(self) -> bool:
         """Whether Airflow says so; where it does not answer, what it has called `on_kill` for is believed."""

@@ -6,8 +6,9 @@ What the steps say goes first: a cluster that somebody ended after its last step
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sluicegate.emr.tags import STEPS, deadline
 from sluicegate.faults import FaultError, emr_fault, fault
@@ -42,6 +43,17 @@ class ClusterStatus:
     """When it began to run its steps."""
     ended: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """What `from_json` reads again, in another process."""
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ClusterStatus:
+        times = {name: datetime.fromisoformat(values[name]) for name in ("created", "ready", "ended") if values[name]}
+        return cls(**{**values, **times})
 
     @property
     def terminal(self) -> bool:

@@ -1,7 +1,7 @@
 """The wait for one cluster: when to look, what to report, and when it is over. No Airflow, no boto3.
 
 It decides nothing about the work: it says that the cluster has ended, that the deadline has passed, or that AWS will
-not answer, and the engine does the rest. All it ends is a twin that a list had hidden when the cluster was started.
+not answer, and the engine does the rest. All it ends is a twin that no try had seen when the cluster was started.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def pause(state: str, waited: float, ran: float, failures: int = 0) -> float:
     """Seconds until the next look.
 
     While a cluster starts, five times as long as was waited: nothing happens for minutes, unless it is a local one.
-    While it runs, two thirds of how long it has `ran`: the end of a short job is noticed soon. Longer while AWS does
-    not answer.
+    While it runs, two thirds of how long it has `ran`, or a fifth of the whole wait: the end of a short job is noticed
+    soon, where its cluster was there soon. Longer while AWS does not answer.
     """
     if state == "TERMINATING":
         calm = min(max(waited / 10, SHORTEST), _ENDING)
     elif state in ("RUNNING", "WAITING"):
-        calm = min(max(ran / 1.5, waited / 10, SHORTEST), LONGEST)
+        calm = min(max(ran / 1.5, waited / 5, SHORTEST), LONGEST)
     else:
         calm = min(max(5 * waited, SHORTEST), LONGEST)
     return calm if not failures else min(max(calm, SHORTEST * 2.0 ** min(failures, 8)), 2 * LONGEST)
@@ -96,7 +96,7 @@ class Watch:
         self._state, self._ran_since = "", subject.since
         self._steps: Sequence[StepStatus] = ()
         self._asked_for_steps: datetime | None = None
-        self._has_looked_for_twins = False
+        self._listed: datetime | None = None
 
     @property
     def failing(self) -> bool:
@@ -118,12 +118,12 @@ class Watch:
             self._report(lookout, cluster)
             if listing:
                 self._end_twins(lookout)
-                self._has_looked_for_twins |= self._is_twin_time()
+                self._listed = self._clock()
         except Exception as error:
             return self.failed(error)
         self._failures = 0
         if cluster.terminal:
-            return self._event("ended", state=cluster.state)
+            return self._event("ended", state=cluster.state, cluster=cluster.as_json())
         return self._next()
 
     def failed(self, error: Exception) -> Event | float:
@@ -164,8 +164,11 @@ class Watch:
         return (self._clock() - self._asked_for_steps).total_seconds() >= min(ran / 1.5, _STEPS_EVERY)
 
     def _is_twin_time(self) -> bool:
-        """Whether it is time for the one list that a wait alone reads: whatever lag had hidden is in it."""
-        return not self._has_looked_for_twins and self._clock() - self._subject.since > DOUBT
+        """Whether it is time for one of the two lists that a wait alone reads too: the first look, as a first try has
+        read none, and the first one by which whatever lag had hidden is shown.
+        """
+        shown = self._subject.since + DOUBT
+        return self._listed is None or self._listed <= shown < self._clock()
 
     def _end_twins(self, lookout: Lookout) -> None:
         """A cluster of the same task that no list showed when ours was started: the younger one ends."""
@@ -179,5 +182,5 @@ class Watch:
             self._log.warning("Two clusters for one task: ending %s", ", ".join(c.name for c in surplus))
         lookout.client.terminate([c.cluster_id for c in surplus], why=DUPLICATE)
 
-    def _event(self, outcome: str, **more: str) -> Event:
+    def _event(self, outcome: str, **more: object) -> Event:
         return {"outcome": outcome, "cluster_id": self._subject.cluster_id, **more}

@@ -13,6 +13,8 @@ from uuid import UUID
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import comms
 
+from sluicegate.emr.deployment import INSTALLATION
+
 __all__ = ["InstanceKey", "Run", "Supervisor", "XComKey"]
 
 InstanceKey = tuple[str, int]
@@ -59,6 +61,8 @@ class Supervisor:
     runs: list[Run] = field(default_factory=list)
     stores: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     """By task instance, its state store: JSON values, which survive its tries."""
+    variables: dict[str, str] = field(default_factory=lambda: {INSTALLATION: "testing"})
+    """Variables that a task asks Airflow itself for."""
     dags: set[str] = field(default_factory=set)
     """Ids of DAGs that there are, beside those of `runs`."""
     skipped: list[str] = field(default_factory=list)
@@ -162,7 +166,11 @@ class Supervisor:
             case comms.GetConnection():
                 return comms.ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
             case comms.GetVariable():
-                return comms.ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND)
+                if msg.key not in self.variables:
+                    return comms.ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND)
+                return comms.VariableResult(key=msg.key, value=self.variables[msg.key])
+            case comms.PutVariable():
+                self.variables[msg.key] = msg.value or ""
             case comms.SkipDownstreamTasks():
                 self.skipped += [task if isinstance(task, str) else task[0] for task in msg.tasks]
             case comms.MaskSecret() | comms.SetRenderedFields() | comms.SetRenderedMapIndex():
