@@ -40,6 +40,18 @@ def spark_session() -> Iterator[Any]:
     session.udf.register(PARSES, parses, "boolean")
     yield session
     session.stop()
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # one of a worker ends with it, and until then is warm for the next
+        _end_java()
+
+
+def _end_java() -> None:
+    from pyspark import SparkContext
+
+    gateway: Any = SparkContext._gateway
+    gateway.shutdown()
+    gateway.proc.stdin.close()
+    gateway.proc.wait(60)
+    SparkContext._gateway = SparkContext._jvm = None
 
 
 class CheckJob:
