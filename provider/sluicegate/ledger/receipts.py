@@ -21,7 +21,7 @@ VERSION = 1
 
 
 class Status(StrEnum):
-    """What became of a try. One that was killed stays `running`, and its reader finds out."""
+    """What became of a try. One that was killed stays `running` until the run's callback or the watch notices."""
 
     RUNNING = "running"
     DEFERRED = "deferred"
