@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import shutil
@@ -66,12 +67,13 @@ _SYSTEM = (
 )  # fmt: skip
 _ONE_STACK = ("samples/", "airflow/", "recovery/test_night", "targets/on_cluster/")
 _OWN_STACK = "airflow/test_readme.py"
+_SPARK = ("checks/test_spark.py", "load/test_on_cluster.py", "targets/on_cluster/")
+"""They share a Java with a Spark in it, and are called by the last of them."""
 _LONGEST_FIRST = (
     "samples/", "airflow/", "recovery/test_night", "airflow34/test_importer.py", _OWN_STACK, "local/test_stack.py",
-    "load/test_crash_matrix.py", "load/test_dead_letters_command.py", "load/test_replay_model.py",
-    "checks/test_spark.py", "load/test_on_cluster.py", "load/test_cluster_pipeline.py", "load/test_memory.py",
-    "targets/on_cluster/", "load/test_crash.py", "emr/test_operator.py", "emr/test_crash.py",
-    "local/test_aws_spark.py",
+    _SPARK[-1], "load/test_crash_matrix.py", "load/test_dead_letters_command.py", "load/test_replay_model.py",
+    "load/test_cluster_pipeline.py", "load/test_memory.py", "load/test_crash.py", "emr/test_operator.py",
+    "emr/test_crash.py", "local/test_aws_spark.py", "recovery/test_schedules.py", "testing/test_fixtures.py",
 )  # fmt: skip
 """Groups in the order in which workers take them: what takes long must not begin last. All others follow."""
 
@@ -101,6 +103,7 @@ def pytest_collection_finish() -> None:
     """Keep the collector from what stays to the end: it would go through all of Airflow, in every forked child too."""
     gc.freeze()
     gc.enable()
+    atexit.register(gc.unfreeze)  # not before: pytest collects several times as it ends
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +123,8 @@ def fresh() -> Iterator[FreshAirflow]:
 
 def _group_of(file: str) -> str:
     """What stays on one worker because it shares servers: a file, or all files with one stack."""
+    if file.startswith(_SPARK):
+        return _SPARK[-1]
     shared = next((start for start in _ONE_STACK if file.startswith(start)), file)
     return file if file == _OWN_STACK else shared
 
