@@ -17,11 +17,11 @@ __all__ = ["Merger", "keeps_records_away"]
 
 _WORK_MEMORY = "64MB"
 """Has room for the keys of a million rows; a server's own is often 4 MB."""
-_FEW = 1_000
-"""Records whose keys are looked up in the index, where the table has one of some size."""
+_FEW = 100_000
+"""Records whose keys are looked up in the index of a table that has many more."""
 _PAGE_COST = 1.1
 """Of a page that is fetched for itself. Postgres takes 4, as of disks that turn, and would rather read all of a table
-of a hundred thousand rows than look up two hundred keys."""
+of a hundred thousand rows than look up two hundred keys, or all of a million rows than twenty thousand."""
 # Row, before, insert: the bits of a trigger that may let a record vanish.
 _BEGIN = sql.SQL("""
 SELECT EXISTS (
