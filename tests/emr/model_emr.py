@@ -265,7 +265,7 @@ class EmrModel:
         return answer
 
     def advance(self) -> None:
-        for cluster in self.clusters.values():
+        for cluster in self.ours:  # those of others run on for ever
             if cluster.state not in ("TERMINATED", "TERMINATED_WITH_ERRORS"):
                 cluster.advance(self.world.now)
 

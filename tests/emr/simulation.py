@@ -210,8 +210,9 @@ class World:
         self.store = Store(self)
         self._count = 0
         for n, (name, tags) in enumerate(STRANGERS):
-            fate = Fate(300.0, [StepModel("theirs.py", 1e9)])
-            self.emr.clusters[f"x-{n}"] = ClusterModel(f"x-{n}", name, dict(tags), 0.0, fate, is_strange=True)
+            fate = Fate(0.0, [StepModel("theirs.py", 1e9, state="RUNNING", started=0.0)])
+            theirs = ClusterModel(f"x-{n}", name, dict(tags), 0.0, fate, state="RUNNING", ran=0.0, is_strange=True)
+            self.emr.clusters[f"x-{n}"] = theirs
 
     # ---- time and processes
 

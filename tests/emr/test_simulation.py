@@ -1,6 +1,6 @@
 """The engine, its client and its wait in models of EMR and Airflow: thousands of schedules, each by its seed.
 
-The long run, of 10,000 schedules, and the engines that are broken on purpose are `test_simulation_long.py`.
+The long run and the engines that are broken on purpose are `test_simulation_long.py`.
 """
 
 from __future__ import annotations

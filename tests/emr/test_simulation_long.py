@@ -1,8 +1,9 @@
-"""Thousands of schedules, in half a minute of one core; and that the simulation notices engines that are broken."""
+"""Thousands of schedules, with `EVERY_CRASH=1` eleven thousand; and that broken engines are noticed."""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -20,7 +21,7 @@ from tests.emr.mutants import (
 from tests.emr.simulation import Parts, check, play
 
 pytestmark = pytest.mark.system
-CALM, ROUGH = 8000, 3000
+CALM, ROUGH = (8000, 3000) if os.environ.get("EVERY_CRASH") == "1" else (2500, 1500)
 SEEDS = 3000
 """How many schedules a broken engine may get through at most."""
 
@@ -33,7 +34,7 @@ def _quiet() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("half", range(2))
-def test_ten_thousand_schedules_keep_the_rules(half: int) -> None:
+def test_thousands_of_schedules_keep_the_rules(half: int) -> None:
     for seed in range(1_000_000 + half * CALM // 2, 1_000_000 + (half + 1) * CALM // 2):
         assert (seed, check(play(seed))) == (seed, [])
 
