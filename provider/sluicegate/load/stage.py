@@ -212,11 +212,13 @@ class Stage:
 
     def _insert(self, reader: Reader, relation: str, part: str) -> int:
         """Stage the records of `relation`, which are as those of `reader`. `part` is SQL of the part's number."""
+        places = "".join(f", {place}" for place in self._staged.places.values())
         record = f"CASE WHEN failed IS NOT NULL THEN {self._record_sql(reader)} END"
-        others = {"part": part, "line": "line", "failed": "failed", "raw": record, "why": "why"}
-        if self._delete_when:
-            others["gone"] = self._condition(self._delete_when)
-        text = f"{self._staged.insertion(others)} FROM ({self._judged(relation, reader)})"
+        gone = f", {self._condition(self._delete_when)}" if self._delete_when else ""
+        text = (
+            f"INSERT INTO staged SELECT {part}, line{places}, failed, {record} AS raw, why{gone} "
+            f"FROM ({self._judged(relation, reader)})"
+        )
         row = execute(self._duck, text).fetchone()
         assert row is not None
         return int(row[0])

@@ -57,35 +57,14 @@ class Staged:
         self._rows = 0
         self._noted: list[tuple[int, int]] = []
         """What `lines` lacks."""
+        values = "".join(f", {self.places[name]} {type_.duck}" for name, type_ in self.columns.items())
         gone = ", gone BOOLEAN" if has_tombstones else ""
         execute(
             duck,
-            f"CREATE TABLE staged (part INTEGER, line BIGINT, failed INTEGER[], raw VARCHAR, why VARCHAR{gone}"
-            f"{self._values()}); "
+            "CREATE TABLE staged "
+            f"(part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR, why VARCHAR{gone}); "
             "CREATE TABLE older (stage_row BIGINT); CREATE TABLE more_failed (stage_row BIGINT, rule INTEGER)",
         )
-
-    def _values(self) -> str:
-        """SQL of the columns of values: they are in one column. DuckDB writes a table by one thread where a quarter of
-        its memory has less than 4 MB for each of the table's columns and each of its threads.
-        """
-        if not self.columns:
-            return ""
-        types = {self.places[name]: type_.duck for name, type_ in self.columns.items()}
-        fields = ", ".join(f"{place} {type_}" for place, type_ in types.items())
-        each = "".join(f", {place} {type_} AS (struct_extract(v, '{place}'))" for place, type_ in types.items())
-        return f", v STRUCT({fields}){each}"
-
-    def insertion(self, others: Mapping[str, str]) -> str:
-        """SQL of the insertion of records, to be followed by a FROM that has their values by their places.
-
-        :param others: SQL of what is in the other columns.
-        """
-        names = dict(others)
-        if self.columns:
-            values = ", ".join(f"'{place}': {place}" for place in self.places.values())
-            names["v"] = f"{{{values}}}"
-        return f"INSERT INTO staged ({', '.join(names)}) SELECT {', '.join(names.values())}"
 
     def number(self, query: str) -> int:
         """The one number that a query returns."""
