@@ -187,8 +187,15 @@ def test_the_job_splits_a_folder_by_its_contract_and_says_why(spark: Any, tmp_pa
         ),
         source / "part-0.parquet",
     )
-    plan = plan_of(CONTRACT, number_twins(RULES))
-    CheckJob(spark).run(plan, f"{source}/", f"{tmp_path}/")
+    plan = plan_of(CONTRACT, number_twins(RULES), text=True)
+    # A cluster's own settings; a server that reads the text does not unpack it.
+    spark._jsc.hadoopConfiguration().setBoolean("mapreduce.output.fileoutputformat.compress", True)
+    try:
+        CheckJob(spark).run(plan, f"{source}/", f"{tmp_path}/")
+    finally:
+        spark._jsc.hadoopConfiguration().unset("mapreduce.output.fileoutputformat.compress")
+    [text] = (tmp_path / "text").glob("part-*")
+    assert text.read_text() == "1\t1.25\t2024-01-01\tä\t1\n"
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["read"], report["passed"], report["rejected"]) == (5, 1, 4)
     assert report["plan"] == hashlib.sha256(plan.encode()).hexdigest()

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sluicegate.checks.sql import literal
+from sluicegate.load import parsed as statements
 from sluicegate.load.lend import lend_duckdb
 from sluicegate.load.parsed import parsed
 from sluicegate.load.staged import Staged
@@ -90,3 +92,10 @@ def test_a_statement_that_is_kept_speaks_of_the_tables_that_are_there_then() -> 
                 duck.execute("SELECT typeof(n), n FROM kept").fetchall()
                 == [(type_, 1 if type_ == "INTEGER" else "1")] * 2
             )
+
+
+def test_no_more_statements_are_kept_than_there_is_room_for() -> None:
+    with duckdb.connect() as duck:
+        for number in range(30):
+            parsed(duck, f"SELECT {number}, {literal('x' * 40_000)}")
+    assert 1 <= len(statements._known) <= 10

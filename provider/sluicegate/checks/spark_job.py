@@ -268,7 +268,7 @@ def run(spark: Any, plan: Plan, source: str, to: str) -> Plan:
             "overwrite"
         ).parquet(to + "same_key/")
     if plan["text"] and (lines := as_lines(passed, plan["key"] or [PART, LINE])) is not None:
-        lines.write.mode("overwrite").text(to + "text/", lineSep="\n")
+        lines.write.mode("overwrite").text(to + "text/", compression="none", lineSep="\n")
     written = {name: [[at, size] for at, size, _ in listed(spark, f"{to}{name}/")] for name in (*FOLDERS, *OTHERS)}
     rows = {name: spark.read.parquet(f"{to}{name}/").count() if written[name] else 0 for name in FOLDERS}
     if all_read != sum(rows.values()):

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 __all__ = ["execute", "parsed"]
 
-_KEPT = 64
+_KEPT = 400_000
+"""Characters of all texts that are kept. Parsed, each of them takes 25 bytes."""
 _LONG = 50_000
 """Characters of a text that is not kept."""
 
@@ -34,7 +35,7 @@ def _statements(duck: DuckDBPyConnection, text: str) -> list[Statement]:
         return known
     found = duck.extract_statements(text)
     if len(text) <= _LONG:
-        if len(_known) >= _KEPT:
+        if sum(map(len, list(_known))) + len(text) > _KEPT:
             _known.clear()
         _known[text] = found
     return found
