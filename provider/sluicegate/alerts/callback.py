@@ -6,7 +6,7 @@ import logging
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from sluicegate.faults.redact import redact
 
@@ -29,6 +29,9 @@ class _Callback:
     channels: Mapping[str, Channel]
     owner: str = ""
 
+    _deadline: ClassVar[float] = 10.0
+    """Seconds for all channels of an alert together."""
+
     def __call__(self, context: Context) -> None:
         try:
             self._send(context)
@@ -41,8 +44,9 @@ class _Callback:
         from sluicegate.alerts.send import send
         from sluicegate.runtime.journal import journal_from
 
+        known = cast("Mapping[str, object]", context)
         for alert in self._alerts(context):
-            send(alert, self.channels, journal_from(context), context=cast("Mapping[str, object]", context))
+            send(alert, self.channels, journal_from(context), context=known, deadline=self._deadline)
 
     def _alerts(self, context: Context) -> Iterable[Alert]:
         raise NotImplementedError
@@ -68,6 +72,9 @@ class RunCallback(_Callback):
     """Sends alerts of a failed run that no task sends: it took too long, or the process of a step was killed. The DAG's
     `on_failure_callback`.
     """
+
+    # A busy dag-processor takes its time to say what a connection is; no task waits for this.
+    _deadline: ClassVar[float] = 30.0
 
     def _alerts(self, context: Context) -> Iterable[Alert]:
         from sluicegate.alerts.of_run import alerts_of_run
