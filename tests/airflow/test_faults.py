@@ -88,6 +88,9 @@ steps:
     "stopped": python("sleep"),
     "late": python("wait_for_the_gate") + f"fresh_within: {DAYS}d\n",
 }
+LATER = re.sub("schedule: .*", "schedule: none", load("later", into="faults_down"))
+"""Begins once the circuit of `down` is open."""
+CIRCUIT = "connection:faults_down"
 STEPS = '''\
 """Steps that fail as real ones do."""
 
@@ -210,6 +213,19 @@ def stop(airflow: Airflow, dag: str, run: str, task: str) -> None:
     airflow.api.patch(path, json={"new_state": "failed"}).raise_for_status()
 
 
+def begin_while_another_task_probes(airflow: Airflow) -> str:
+    """Start `later`, which waits then. A real probe would be over soon; the one that stands for it here is not."""
+    airflow.wait_for_dag("f_later")
+    probe = "UPDATE sluicegate.circuits SET {} WHERE name = %s RETURNING name"
+    held = "state = 'half_open', probe_by = 'a test', probe_until = clock_timestamp() + interval '1 hour'"
+    airflow.sql(probe.format(held), CIRCUIT)
+    run = airflow.trigger("f_later")
+    airflow.wait_for_deferred("f_later", run, "load")
+    let_go = "state = 'open', until = clock_timestamp(), probe_by = NULL, probe_until = NULL"
+    airflow.sql(probe.format(let_go), CIRCUIT)
+    return run
+
+
 @pytest.fixture(scope="module")
 def night(airflow: Airflow, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     gate = tmp_path_factory.mktemp("faults") / "gate"
@@ -236,14 +252,16 @@ def night(airflow: Airflow, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         airflow.write("faults/defaults.yaml", DEFAULTS)
         for name, text in PIPELINES.items():
             airflow.write(f"faults/f_{name}.yaml", text.replace("URL", site.url))
+        airflow.write("faults/f_later.yaml", LATER.replace("URL", site.url))
         runs = {name: airflow.first_run(f"f_{name}") for name in PIPELINES}
         stop(airflow, "f_stopped", runs["stopped"], "work")
         wait_until(
             lambda: any(one["pipeline"] == "f_late" for one in pager.bodies), 180, "the alert of a missed deadline"
         )
         gate.touch()
-        is_open = "SELECT true FROM sluicegate.circuits WHERE name = 'connection:faults_down' AND state = 'open'"
-        wait_until(lambda: airflow.sql(is_open), 180, "the circuit of the warehouse that is away to open")
+        is_open = "SELECT true FROM sluicegate.circuits WHERE name = %s AND state = 'open'"
+        wait_until(lambda: airflow.sql(is_open, CIRCUIT), 180, "the circuit of the warehouse that is away to open")
+        runs["later"] = begin_while_another_task_probes(airflow)
         time.sleep(max(0.0, began + 30 - time.monotonic()))
         down.start()
         states = {name: airflow.ended(f"f_{name}", run) for name, run in runs.items()}
@@ -298,6 +316,12 @@ def test_a_warehouse_that_is_away_is_left_alone_until_one_probe_comes_through(ni
         ("closed",)
     ]
     assert night.airflow.states("f_down", night.runs["down"]) == {"load": ["success"] * 6}
+
+
+def test_a_task_that_begins_while_a_circuit_is_not_closed_waits_and_uses_no_retry(night: Night) -> None:
+    assert (night.states["later"], night.tries("later"), night.rows("later")) == ("success", 1, 20)
+    log = night.airflow.log("f_later", night.runs["later"], "load")
+    assert "connection:faults_down is not asked now" in log
 
 
 def test_a_worker_that_is_killed_is_reported_too(night: Night) -> None:
