@@ -21,7 +21,7 @@ from tests.emr.mutants import (
 from tests.emr.simulation import Parts, check, play
 
 pytestmark = pytest.mark.system
-CALM, ROUGH = (8000, 3000) if os.environ.get("EVERY_CRASH") == "1" else (2500, 1500)
+CALM, ROUGH = (8000, 3000) if os.environ.get("EVERY_CRASH") == "1" else (1500, 1000)
 SEEDS = 3000
 """How many schedules a broken engine may get through at most."""
 
