@@ -164,7 +164,7 @@ def test_what_the_table_refuses_becomes_a_dead_letter_by_way_of_the_worker(
 def test_a_server_that_cannot_copy_gets_the_records_through_the_worker(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And whoever must not use the extension is told how to be allowed to."""
+    """And a user without the grant is told which to ask for."""
     bigint = ColumnType("bigint")
     records: Any = SimpleNamespace(stored=Stored("s3://lake/x/", {"id": bigint}), rows=1)
     merge = Merge(records, {"id": bigint}, (), Mode.APPEND)

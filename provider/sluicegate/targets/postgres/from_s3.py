@@ -90,7 +90,7 @@ def _why_not(connection: Connection, merge: Merge, stored: Stored) -> str | None
     if not all(usable.values()):
         [(user,)] = connection.execute("SELECT quote_ident(current_user)").fetchall()
         return (
-            f"{user} must not use the extension aws_s3: `GRANT USAGE ON SCHEMA aws_s3, aws_commons TO {user}` and "
+            f"{user} has no grant for the extension aws_s3: `GRANT USAGE ON SCHEMA aws_s3, aws_commons TO {user}` and "
             f"`GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aws_s3, aws_commons TO {user}`"
         )
     return None
