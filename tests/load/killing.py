@@ -91,13 +91,18 @@ def load(case: dict[str, Any]) -> dict[str, object]:
     return Loader(request, Storage(), PostgresTarget(case["conninfo"], "t")).run().as_dict()
 
 
+def say(facts: dict[str, Any]) -> None:
+    """Print a line at once: `print` may write its end by itself, and children that run at once share the pipe."""
+    os.write(1, f"{json.dumps(facts)}\n".encode())
+
+
 def forked(case: dict[str, Any]) -> int:
     if child := os.fork():
         return child
     try:
-        print(json.dumps(load(case)), flush=True)
+        say(load(case))
     except BaseException as error:
-        print(json.dumps({"error": repr(error)}), flush=True)
+        say({"error": repr(error)})
         os._exit(1)
     os._exit(0)
 
@@ -108,7 +113,7 @@ def main() -> None:
         cases = json.loads(line)
         children = [forked(case) for case in (cases if isinstance(cases, list) else [cases])]
         killed = [os.WIFSIGNALED(os.waitpid(child, 0)[1]) for child in children]
-        print(json.dumps({"killed": any(killed)}), flush=True)
+        say({"killed": any(killed)})
 
 
 if __name__ == "__main__":
