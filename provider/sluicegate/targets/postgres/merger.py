@@ -43,6 +43,7 @@ class Merger:
     the other, so that the number of rows that went in is known.
 
     :param has_tombstones: whether anything of the table was deleted at a version; asked unless it is known.
+    :param by_pieces: whether each statement brings in a range of the keys, whose pages are in memory, or soon will be.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Merger:
         merge: Merge,
         *,
         has_tombstones: bool | None = None,
+        by_pieces: bool = False,
     ) -> None:
         self._connection, self._table, self._merge = connection, table, merge
         self.name = sql.Identifier(table.schema, table.table)
@@ -64,7 +66,7 @@ class Merger:
                 has_tombstones = was_anything_buried(connection, table, merge)
             self._has_tombstones = has_tombstones
             words = {"table": sql.Literal(self.name.as_string(connection)), "memory": _WORK_MEMORY}
-            words |= {"few": sql.Literal(merge.rows <= _FEW), "page": sql.Literal(_PAGE_COST)}
+            words |= {"few": sql.Literal(by_pieces or merge.rows <= _FEW), "page": sql.Literal(_PAGE_COST)}
             row = connection.execute(_BEGIN.format(**words, counters=self.counters()), prepare=True).fetchone()
             assert row is not None
             self._steps = (Cases.THERE, Cases.NEW) if row[0] else (Cases.ALL,)

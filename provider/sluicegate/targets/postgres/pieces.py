@@ -32,10 +32,9 @@ _MANY = 100_000
 """Records from which on pieces are worth the question."""
 _ORDERED = {"smallint", "integer", "bigint", "date", "timestamp", "timestamptz", "text", "varchar"}
 """Types of which every supported Postgres has a least and a greatest, and DuckDB the same; of texts by their bytes."""
-# No trigger: one may see what a statement changes, and constraints that are checked at its end are triggers too. The
-# pages of a range are in memory, or soon will be: an index is not four times as dear as reading the table.
+# No trigger: one may see what a statement changes, and constraints that are checked at its end are triggers too.
 _ASK = sql.SQL("""
-SELECT set_config('random_page_cost', least(current_setting('random_page_cost')::float8, 1.1)::text, true)
+SELECT true
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid LEFT JOIN pg_collation l ON l.oid = a.attcollation,
     pg_database d
 WHERE c.oid = {table}::regclass AND a.attname = {key} AND d.datname = current_database()
@@ -54,7 +53,7 @@ _RANGE = sql.SQL("SELECT min({key})::text, max({key})::text, min({key}) > {last}
 
 
 def can_go_by_pieces(connection: psycopg.Connection[tuple[Any, ...]], table: Table, merge: Merge) -> bool:
-    """Whether the records may be merged by pieces, and are worth it. The transaction is set up for them."""
+    """Whether the records may be merged by pieces, and are worth it."""
     if merge.rows < _MANY or merge.batch_rows is not None or merge.records.stored is not None:
         return False
     if merge.mode not in {Mode.MERGE, Mode.INSERT_ONLY} or len(merge.key) != 1:
@@ -85,7 +84,7 @@ def _merge(
     connection: psycopg.Connection[tuple[Any, ...]], table: Table, merge: Merge, has_tombstones: bool
 ) -> Outcome:
     create_stage(connection, table, merge, is_kept=False)
-    merger = Merger(connection, table, merge, has_tombstones=has_tombstones)
+    merger = Merger(connection, table, merge, has_tombstones=has_tombstones, by_pieces=True)
     ranges, outcome = _Ranges(connection, merge), Outcome()
     with opened(merge, stage_columns(merge)) as records:
         while not records.is_done:
