@@ -94,8 +94,7 @@ def _version() -> Iterator[Finding]:
 def _connection(name: str, pipelines: frozenset[str], connection: Any) -> Iterator[Finding]:
     check, named = f"connection {name}", f"named by {', '.join(sorted(pipelines))}"
     if isinstance(connection, Exception):
-        remedy = f"Create it in Airflow, or set AIRFLOW_CONN_{name.upper()} here."
-        yield fail(check, f"not found ({type(connection).__name__}); {named}", remedy)
+        yield _not_found(check, name, named, connection)
         return
     hook = _hook(connection)
     if hook is None:
@@ -126,10 +125,14 @@ def _of_alerts(name: str, pipelines: frozenset[str], connection: Any) -> Iterato
     """Whether it is there: what takes messages may refuse to be tried."""
     check, named = f"alerts' connection {name}", f"named by {', '.join(sorted(pipelines))}"
     if isinstance(connection, Exception):
-        remedy = f"Create it in Airflow, or set AIRFLOW_CONN_{name.upper()} here: no alert without it."
-        yield fail(check, f"not found ({type(connection).__name__}); {named}", remedy)
+        yield _not_found(check, name, named, connection, so=": no alert without it")
         return
     yield ok(check, f"found; {named}; `sluicegate alerts test -p {min(pipelines)}` sends a message")
+
+
+def _not_found(check: str, name: str, named: str, error: Exception, *, so: str = "") -> Finding:
+    remedy = f"Create it in Airflow, or set AIRFLOW_CONN_{name.upper()} here{so}."
+    return fail(check, f"not found ({type(error).__name__}); {named}", remedy)
 
 
 def _hook(connection: Any) -> Any:
