@@ -49,6 +49,13 @@ def test_partition_folders_are_columns_in_every_format(warehouse: Any, kind: str
     assert warehouse.one("SELECT pg_typeof(day)::text FROM t LIMIT 1") == "date"
 
 
+def test_a_folder_that_is_not_encoded_as_utf_8_is_refused(warehouse: Any) -> None:
+    part(warehouse, "in/shop=M%FCnchen/50%FF/a", "csv", 1)
+    error = warehouse.fails(f"{warehouse.folder}/in/shop=M%FCnchen/50%FF/a.csv", key="id")
+    assert error.code == "SOURCE_UNREADABLE"
+    assert "the folder 'M%FCnchen' is not URL-encoded UTF-8" in error.detail
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_a_dead_letter_has_the_values_of_its_folders(warehouse: Any, kind: str) -> None:
     part(warehouse, "day=2026-01-01/v=01/a", kind, 1)

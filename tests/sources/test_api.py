@@ -92,6 +92,14 @@ def test_pages_by_cursor_go_on_over_an_empty_one(fetch: Fetch) -> None:
     assert query(fetch.site.asked[1]) == {"limit": "50", "after": "a"}
 
 
+def test_a_cursor_that_is_a_number_with_a_fraction_is_sent_as_it_came(fetch: Fetch) -> None:
+    last = Answer(b'{"data": [{"id": 2}]}', headers=JSON)
+    first = Answer(b'{"next": 1700000000.120, "data": [{"id": 1}]}', headers=JSON)
+    fetch.site.script = lambda asked: last if query(asked).get("cursor") == "1700000000.120" else first
+    fetch({"records": "data", "pages": {"by": "cursor", "path": "next"}})
+    assert fetch.folder.records == records(1, 2)
+
+
 def test_pages_by_an_address_in_the_answer(fetch: Fetch) -> None:
     def script(asked: Asked) -> Answer:
         return answer(

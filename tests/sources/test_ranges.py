@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sluicegate.faults import FaultError
 from sluicegate.ledger.watermarks import Known, Mark, Range
-from sluicegate.sources.ranges import next_range
+from sluicegate.sources.ranges import doubts_of, next_range
 
 
 def mark(value: Any) -> Mark | None:
@@ -22,7 +22,11 @@ def mark(value: Any) -> Mark | None:
 
 def ask(known: Known, newest: Any, **words: Any) -> Range:
     words = {"since": None, "first": None, "anew": False} | words
-    return next_range(known, lambda: mark(newest), **words)
+
+    def largest(low: Mark | None, most: Mark | None) -> Mark | None:
+        return mark(newest)
+
+    return next_range(known, largest, **words)
 
 
 def span(low: Any, high: Any) -> Range:
@@ -102,6 +106,55 @@ def test_a_watermark_that_becomes_another_type_is_a_fault() -> None:
         ask(Known(None, span(None, 5), None), "x")
     with pytest.raises(FaultError, match="'monday' is not a value of the watermark"):
         ask(NOTHING, 5, since="monday")
+
+
+def test_a_beginning_with_a_zone_is_refused_where_the_watermark_has_none() -> None:
+    with pytest.raises(FaultError, match="is not a value of the watermark, a timestamp"):
+        ask(NOTHING, datetime.fromisoformat("2026-02-01"), first="2026-01-01T00:00+02:00")
+
+
+@pytest.mark.parametrize("value", [Decimal("NaN"), float("nan"), float("inf"), Decimal("Infinity")])
+def test_a_value_that_nothing_is_above_ends_no_range(value: Any) -> None:
+    with pytest.raises(FaultError, match="leave it out in the query"):
+        ask(NOTHING, value)
+
+
+NOW = datetime(2026, 3, 10, 15, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("high", "lookback", "words"),
+    [
+        (date(2026, 3, 10), None, "a day that is not over"),
+        (date(2026, 3, 10), timedelta(days=1), None),
+        (date(2026, 3, 9), None, None),
+        (date(2026, 3, 13), timedelta(days=1), "in the future"),
+        (datetime(2026, 3, 11, tzinfo=UTC), None, None),
+        (datetime(2099, 1, 1, tzinfo=UTC), None, "in the future"),
+        (datetime.fromisoformat("2099-01-01"), None, "in the future"),
+        (20990101, None, None),
+        (None, None, None),
+    ],
+)
+def test_an_end_above_what_still_comes_is_said(high: Any, lookback: timedelta | None, words: str | None) -> None:
+    found = list(doubts_of(span(None, high), lookback, NOW))
+    assert [words in doubt for doubt in found if words is not None] == [True] * (words is not None)
+    assert bool(found) == (words is not None)
+
+
+def test_texts_are_ordered_as_the_database_orders_them() -> None:
+    values = ["a", "B"]  # so in most databases, and the other way round in Python
+
+    def newest(low: Mark | None, most: Mark | None) -> Mark | None:
+        some = [value for value in values if low is None or value.lower() > low.text.lower()]
+        some = [value for value in some if most is None or value.lower() <= most.text.lower()]
+        return mark(max(some, key=str.lower, default=None))
+
+    words: dict[str, Any] = {"since": None, "first": None, "anew": False}
+    assert next_range(NOTHING, newest, **words) == span(None, "B")
+    assert next_range(Known(None, span(None, "a"), None), newest, **words) == span("a", "B")
+    assert next_range(Known(None, span(None, "B"), None), newest, **words) == span("B", "B")
+    assert next_range(Known(None, span(None, "a"), span("a", "B")), newest, **words) == span("a", "a")
 
 
 def test_a_beginning_without_a_zone_is_one_in_that_of_the_watermark() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from sluicegate.sources import fetch as fetching
 from sluicegate.sources import sql as reading
 from sluicegate.sources.fetch import FetchReport, fetch_sql
 from sluicegate.sources.sql import HookDatabase, PostgresDatabase
+from sluicegate.sources.types import as_text, batch_of, inferred
 from sluicegate.storage import Storage
 from sluicegate.testing.warehouse import Warehouse
 from tests.sources.conftest import Folder
@@ -198,14 +199,66 @@ def test_any_other_database_comes_by_its_hook(fetch: Fetch, tmp_path: Path) -> N
         fetch('SELECT 1 AS "x y"', 1, {"watermark": "x y"})
 
 
+@pytest.mark.parametrize("value", ["x", 2.5, 3.0])
 def test_a_value_of_another_type_than_the_first_ones_says_its_column(
-    fetch: Fetch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fetch: Fetch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: object
 ) -> None:
     monkeypatch.setattr(reading, "ROWS", 2)
     path = tmp_path / "shop.db"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE t (n)")
-        connection.executemany("INSERT INTO t VALUES (?)", [(1,), (2,), ("x",)])
+        connection.executemany("INSERT INTO t VALUES (?)", [(1,), (2,), (value,)])
     fetch.database = HookDatabase(SqliteHook(path), "shop")
     with pytest.raises(FaultError, match="the column 'n' began as int64"):
         fetch("SELECT * FROM t")
+
+
+EAST = timezone(timedelta(hours=2))
+NOON = datetime.fromisoformat("2026-01-02T12:00")
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        (1, Decimal("1.5")),
+        (date(2026, 1, 2), NOON),
+        (NOON, NOON.replace(tzinfo=EAST)),
+        (NOON.replace(tzinfo=EAST), NOON),
+        (NOON, 5),
+        (time(1, 2), time(1, 2, tzinfo=EAST)),
+    ],
+)
+def test_nothing_is_cut_to_fit_the_type_of_the_first_values(first: object, later: object) -> None:
+    schema = pa.schema([pa.field("n", inferred([first, None]))])
+    with pytest.raises(FaultError, match=r"the column 'n' began as .* CAST it in the query"):
+        batch_of([(first,), (None,), (later,)], schema, "the query")
+    mixed = pa.schema([pa.field("n", inferred([first, later]))])
+    assert batch_of([(first,), (later,)], mixed, "the query").to_pylist()[1]["n"] == as_text(later)
+
+
+def test_texts_of_a_watermark_are_ordered_as_their_database_orders_them(fetch: Fetch, tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    fetch.database = HookDatabase(SqliteHook(path), "shop")
+
+    def more(*ids: str) -> None:
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS t (id TEXT COLLATE NOCASE)")
+            connection.executemany("INSERT INTO t VALUES (?)", [(each,) for each in ids])
+
+    def read(number: int, **words: Any) -> list[str]:
+        fetch("SELECT * FROM t", number, {"watermark": "id"}, **words)
+        return sorted(fetch.table()["id"].to_pylist())
+
+    more("a")
+    assert read(1) == ["a"]
+    more("B")
+    assert read(2) == ["B"]
+    assert read(3) == []
+    more("c", "D")
+    assert read(2, force=True) == ["B"]  # the next window begins above it
+    assert read(4) == ["D", "c"]
+
+
+def test_a_watermark_that_runs_ahead_is_said(fetch: Fetch, caplog: pytest.LogCaptureFixture) -> None:
+    fetch("SELECT 1 AS id, timestamptz '2999-01-01 00:00+00' AS at", 1, BY_AT)
+    assert "at: the newest value of the watermark is in the future, 2999-01-01" in caplog.text

@@ -36,6 +36,8 @@ def test_a_range_is_asked_of_the_query_as_a_whole() -> None:
     assert (
         made("SELECT 1 AS at").narrowed("at", None, 2).text("?") == "SELECT * FROM (SELECT 1 AS at\n) q WHERE at <= ?"
     )
+    assert made("SELECT 1 AS at").narrowed("at", 1, None).text("?") == "SELECT * FROM (SELECT 1 AS at\n) q WHERE at > ?"
+    assert made("SELECT 1 AS at").narrowed("at", None, None) == made("SELECT 1 AS at")
     assert made("SELECT 1 AS at").newest("at").text("?") == "SELECT max(at) FROM (SELECT 1 AS at\n) q"
 
 

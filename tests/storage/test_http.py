@@ -248,3 +248,13 @@ def test_a_folder_of_a_web_server_is_refused_with_words() -> None:
         Storage().require_parts("https://127.0.0.1/in/")
     with pytest.raises(FaultError, match="nothing can be written"):
         Storage().put_atomic(Path(__file__), "https://127.0.0.1/a.csv")
+
+
+@pytest.mark.parametrize("status", [202, 204])
+def test_a_file_that_is_not_made_yet_is_not_an_empty_one(site: WebServer, tmp_path: Path, status: int) -> None:
+    site.answers = [Answer(b"", status=status)]
+    client = Client(site)
+    assert client.files.list_parts(parse_uri(client.uri)) == ()
+    assert not client.files.exists(parse_uri(client.uri))
+    site.answers = [Answer(CSV, headers=STRONG), Answer(b"", status=status)]
+    assert client.fails(tmp_path).code == "SOURCE_MISSING"

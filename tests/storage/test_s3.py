@@ -64,6 +64,16 @@ def test_a_folder_is_its_parts_by_name(s3: Any, storage: Storage) -> None:
     assert names == ["s3://lake/f/day=1/p.csv", "s3://lake/f/part-0.csv", "s3://lake/f/part-1.csv"]
 
 
+def test_a_name_that_no_file_of_this_machine_can_have_is_fetched(s3: Any, storage: Storage, tmp_path: Path) -> None:
+    key = f"f//{'ü' * 400}.csv.gz"
+    put(s3, key, b"content")
+    (part,) = storage.list_parts("s3://lake/f//")
+    assert part.uri == f"s3://lake/{key}"
+    path = storage.fetch(part, tmp_path)
+    assert path.read_bytes() == b"content"
+    assert path.name.endswith(".csv.gz")
+
+
 def test_a_folder_of_more_than_a_page_is_listed_to_its_end(
     s3: Any, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

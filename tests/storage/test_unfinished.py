@@ -33,6 +33,9 @@ CASES = [
     ([f"day=1/{PART}", "_SUCCESS"], "out/*/*.parquet", None),
     ([OURS], "out/*.parquet", None),
     ([PART, "_delta_log/0.json"], "out/", "a Delta table"),
+    ([OURS, "_delta_log/0.json"], "out/", "a Delta table"),
+    ([PART, "_SUCCESS", "_delta_log/0.json"], "out/", "a Delta table"),
+    (["0-1_0-0-0_20260101.parquet", ".hoodie/hoodie.properties"], "out/", "a Hudi table"),
     ([PART], f"out/{PART}", None),
 ]
 """What is written to `out/` in this order, what is read, and what is said of it."""

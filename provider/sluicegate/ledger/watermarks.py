@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from math import isfinite
 from typing import Any, Protocol
 
 from sluicegate.faults import fault
@@ -29,6 +30,9 @@ class Mark:
                 pass
             case int():
                 return cls("integer", str(value))
+            case Decimal() | float() if not isfinite(value):
+                # Nothing is above it: all that comes later would be left out.
+                raise fault("WRONG_USE", f"the largest value of the watermark is {value}: leave it out in the query")
             case Decimal():
                 return cls("numeric", str(value))
             case float():
@@ -49,9 +53,10 @@ class Mark:
         """
         try:
             mark = cls.of(cls(other.kind, text).value)
-            if mark.kind != other.kind and {mark.kind, other.kind} == {"timestamp", "timestamptz"}:
-                zone = other.value.tzinfo
-                mark = cls.of(mark.value.replace(tzinfo=zone))
+            if mark.kind == "timestamptz" and other.kind == "timestamp":
+                raise ValueError("the watermark has no zone")
+            if mark.kind == "timestamp" and other.kind == "timestamptz":
+                mark = cls.of(mark.value.replace(tzinfo=other.value.tzinfo))
         except (ValueError, ArithmeticError) as error:
             raise fault("WRONG_USE", f"since: {text!r} is not a value of the watermark, a {other.kind}") from error
         return mark

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sluicegate.sources.pages import pick
-
-__all__ = ["NotRecordsError", "line_of", "parse", "records_of"]
+__all__ = ["NotRecordsError", "as_written", "line_of", "parse", "pick", "records_of"]
 
 _NUMBER = f"\ue000{secrets.token_hex(8)}:"
 """Before the text of a number that a double might not give back: no answer can know it."""
@@ -28,6 +26,11 @@ def parse(text: str) -> Any:
     :raises ValueError: when it is not JSON, or an object in it has a key twice.
     """
     return json.loads(text, parse_float=lambda number: _NUMBER + number, object_pairs_hook=_object)
+
+
+def as_written(value: Any) -> Any:
+    """A value that `parse` has made, a number with a fraction as the text that it came as."""
+    return value.removeprefix(_NUMBER) if isinstance(value, str) else value
 
 
 def line_of(record: Any) -> str:
@@ -49,6 +52,18 @@ def records_of(body: Any, path: str | None) -> Sequence[Any]:
     if strange := [each for each in found if not isinstance(each, dict)]:
         raise NotRecordsError(f"a record is not an object but a {type(strange[0]).__name__}")
     return found
+
+
+def pick(body: Any, path: str) -> Any:
+    """What is at `data.items` or `items.0` in `body`; None where there is nothing."""
+    for name in path.split("."):
+        if isinstance(body, Mapping):
+            body = body.get(name)
+        elif isinstance(body, list) and name.isdigit() and int(name) < len(body):
+            body = body[int(name)]
+        else:
+            return None
+    return body
 
 
 def _shape(body: Any) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from sluicegate.ledger.watermarks import Mark, Range, Reader, Watermarks
 from sluicegate.pipeline.keys.fetch import Fetched
 from sluicegate.sources.api import Api, rendered
 from sluicegate.sources.landing import Landing
-from sluicegate.sources.ranges import next_range
+from sluicegate.sources.ranges import doubts_of, next_range
 from sluicegate.sources.sql import Database
 from sluicegate.sources.statement import Statement, statement_of
 from sluicegate.storage import Storage
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["FetchReport", "FetchRequest", "fetch_api", "fetch_sql"]
+
+log = logging.getLogger("sluicegate.load")
 
 PART_ROWS = 1_000_000
 """Of a part of a query."""
@@ -117,6 +121,8 @@ def fetch_sql(
     if asked.watermark is not None:
         assert watermarks is not None
         found = _range(request, statement, database, watermarks)
+        for doubt in doubts_of(found, asked.lookback, datetime.now(UTC)):
+            log.warning("%s: %s", asked.watermark, doubt)
         low = None if found.low is None else found.low.minus(asked.lookback)
         high = None if found.high is None else found.high.value
         # Of an empty range nothing is above its end, and the columns are known all the same.
@@ -140,8 +146,9 @@ def _range(request: FetchRequest, statement: Statement, database: Database, wate
     assert asked.watermark is not None
     column = asked.watermark
 
-    def newest() -> Mark | None:
-        value = database.newest(statement, column)
+    def newest(low: Mark | None, most: Mark | None) -> Mark | None:
+        ends = (None if end is None else end.value for end in (low, most))
+        value = database.newest(statement.narrowed(database.column(column), *ends), column)
         return None if value is None else Mark.of(value)
 
     def decide(known: Any) -> Range:

@@ -8,8 +8,9 @@ from typing import Any
 
 from sluicegate.faults import fault
 from sluicegate.pipeline.keys.fetch import Pages
+from sluicegate.sources.answer import as_written, pick
 
-__all__ = ["Answered", "State", "first_state", "next_state", "params_of", "pick"]
+__all__ = ["Answered", "State", "first_state", "next_state", "params_of"]
 
 State = Mapping[str, Any]
 """Where to ask: `{"url": …}`, `{"cursor": …}`, `{"page": 3}` or `{"offset": 200}`."""
@@ -60,7 +61,7 @@ def next_state(pages: Pages | None, state: State, answered: Answered) -> State |
             found = {"url": answered.link} if answered.link else None
         case "cursor" | "next_url":
             key = "cursor" if pages.by == "cursor" else "url"
-            value = pick(answered.body, pages.path or "")
+            value = as_written(pick(answered.body, pages.path or ""))
             if not isinstance(value, str | int) or isinstance(value, bool):
                 value = None
             found = {key: value} if value not in (None, "") else None
@@ -78,15 +79,3 @@ def next_state(pages: Pages | None, state: State, answered: Answered) -> State |
     if found is not None and found == state:
         raise fault("SOURCE_REJECTED", f"the page at {dict(state)} names itself as the next one")
     return found
-
-
-def pick(body: Any, path: str) -> Any:
-    """What is at `data.items` or `items.0` in `body`; None where there is nothing."""
-    for name in path.split("."):
-        if isinstance(body, Mapping):
-            body = body.get(name)
-        elif isinstance(body, list) and name.isdigit() and int(name) < len(body):
-            body = body[int(name)]
-        else:
-            return None
-    return body

@@ -29,14 +29,18 @@ class Statement:
         return placeholder.join(piece.replace("%", "%%") if doubled else piece for piece in self.pieces)
 
     def narrowed(self, column: str, low: Any, high: Any) -> Statement:
-        """The rows whose `column` (quoted, where it has to be) is above `low`, if any, and at most `high`."""
+        """The rows whose `column` (quoted, where it has to be) is above `low` and at most `high`, where these are not
+        None.
+        """
+        bounds = [(f"{column} {sign} ", end) for sign, end in ((">", low), ("<=", high)) if end is not None]
+        if not bounds:
+            return self
         first, *rest = self.pieces
-        *middle, last = (f"SELECT * FROM ({first}", *rest)
-        if low is None:
-            return Statement((*middle, f"{last}\n) q WHERE {column} <= ", ""), (*self.values, high))
-        return Statement(
-            (*middle, f"{last}\n) q WHERE {column} > ", f" AND {column} <= ", ""), (*self.values, low, high)
-        )
+        *pieces, last = (f"SELECT * FROM ({first}", *rest)
+        for number, (condition, _) in enumerate(bounds):
+            pieces.append(f"{last} AND {condition}" if number else f"{last}\n) q WHERE {condition}")
+            last = ""
+        return Statement((*pieces, last), (*self.values, *(end for _, end in bounds)))
 
     def newest(self, column: str) -> Statement:
         """The largest value of `column`."""

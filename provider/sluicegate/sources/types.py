@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +43,12 @@ def inferred(values: Sequence[Any]) -> pa.DataType:
         dt.time: lambda: pa.time64("us"),
     }  # fmt: skip
     if kinds == {dt.datetime}:
-        zoned = any(value.tzinfo is not None for value in values if value is not None)
-        return pa.timestamp("us", tz="UTC") if zoned else pa.timestamp("us")
+        zoned = {value.tzinfo is not None for value in values if value is not None}
+        if len(zoned) > 1:
+            return pa.string()
+        return pa.timestamp("us", tz="UTC") if zoned.pop() else pa.timestamp("us")
+    if kinds == {dt.time} and any(value.tzinfo is not None for value in values if value is not None):
+        return pa.string()
     if kinds <= {int, float} and float in kinds:
         return pa.float64()
     return simple[kinds.pop()]() if len(kinds) == 1 and next(iter(kinds)) in simple else pa.string()
@@ -63,6 +67,7 @@ def batch_of(rows: Sequence[Sequence[Any]], schema: pa.Schema, uri: str) -> pa.R
         if pa.types.is_string(column.type):
             values = [as_text(value) for value in values]
         try:
+            _require_exact(values, column.type)
             columns.append(pa.array(values, column.type))
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise fault(
@@ -71,6 +76,33 @@ def batch_of(rows: Sequence[Sequence[Any]], schema: pa.Schema, uri: str) -> pa.R
                 uri=uri,
             ) from error
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _require_exact(values: Iterable[Any], type_: pa.DataType) -> None:
+    """Refuse what Arrow would cut to fit the type: 1.5 to 1, a moment to its day, a zone to none.
+
+    :raises ValueError: with the first such value.
+    """
+    fits = _fitting(type_)
+    if fits is not None and any(value is not None and not fits(value) for value in values):
+        bad = next(value for value in values if value is not None and not fits(value))
+        raise ValueError(f"{as_text(bad)} is of the type {type(bad).__name__}")
+
+
+def _fitting(type_: pa.DataType) -> Callable[[Any], bool] | None:
+    """Whether a value is one of the type as it is; None where Arrow itself refuses what is not."""
+    import pyarrow as pa
+
+    if pa.types.is_integer(type_):
+        return lambda value: isinstance(value, int)
+    if pa.types.is_date(type_):
+        return lambda value: isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+    if pa.types.is_time(type_):
+        return lambda value: isinstance(value, dt.time) and value.tzinfo is None
+    if pa.types.is_timestamp(type_):
+        is_naive = type_.tz is None
+        return lambda value: isinstance(value, dt.datetime) and (value.tzinfo is None) == is_naive
+    return None
 
 
 def as_text(value: Any) -> str | None:

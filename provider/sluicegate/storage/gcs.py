@@ -5,7 +5,6 @@ The provider is an extra of this one (`gcs`), and imported at the first `gs://`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, Protocol
 from sluicegate.faults.errors import fault
 from sluicegate.graph.glob import Glob
 from sluicegate.storage.naming import faults_of
-from sluicegate.storage.part import Part, is_part
+from sluicegate.storage.part import Part, downloaded, is_part
 from sluicegate.storage.traces import Traces
 from sluicegate.storage.uri import Address
 
@@ -119,7 +118,7 @@ class GcsObjects:
 
         :raises FaultError: SOURCE_CHANGED when there is another version by now, SOURCE_MISSING when none.
         """
-        target = into / f"{hashlib.sha256(part.uri.encode()).hexdigest()[:12]}-{address.name}"
+        target = into / downloaded(part, address.name)
         with faults_of(part.uri):
             blob = self.client.bucket(address.bucket).blob(address.key)
             # As it is stored: else what was uploaded with `Content-Encoding: gzip` would come without.

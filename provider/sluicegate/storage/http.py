@@ -21,7 +21,7 @@ from sluicegate.faults.errors import FaultError, fault
 from sluicegate.faults.http import LATER
 from sluicegate.graph.glob import Glob
 from sluicegate.storage.credentials import ANONYMOUS, credentials_of
-from sluicegate.storage.part import Part
+from sluicegate.storage.part import Part, downloaded
 from sluicegate.storage.traces import Traces
 from sluicegate.storage.uri import Address
 from sluicegate.storage.web import Web, shown_url
@@ -33,6 +33,8 @@ __all__ = ["WebFiles"]
 
 _CHUNK = 1 << 20
 _PLAIN = {"Accept-Encoding": "identity"}
+_NOT_THERE = frozenset({202, 204, 404, 410})
+"""Also an export that is still being made (202), and what has no content: neither is an empty file."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class WebFiles:
 
         :raises FaultError: SOURCE_CHANGED when there is another version by now, SOURCE_MISSING when none.
         """
-        target = into / f"{hashlib.sha256(part.uri.encode()).hexdigest()[:12]}-{address.name}"
+        target = into / downloaded(part, address.name)
         with target.open("wb") as sink:
             kept = self._kept.pop((part.uri, part.version), None)
             if kept is not None:
@@ -162,7 +164,7 @@ class WebFiles:
         """What the server says of the file; None when it has none."""
 
         def is_gone(answer: httpx.Response) -> bool:
-            return answer.status_code in {404, 410}
+            return answer.status_code in _NOT_THERE
 
         # What refuses a HEAD may answer a GET: an address may be signed for that alone. Else it says why at least.
         with self._web.open(
@@ -203,6 +205,8 @@ class WebFiles:
         if offset := state.offset:
             more = {"Range": f"bytes={offset}-", "If-Range": f'"{state.etag}"'}
         with self._web.open("GET", url, headers=_PLAIN | more) as answer:
+            if answer.status_code in _NOT_THERE:
+                raise fault("SOURCE_MISSING", f"{shown_url(url)}: HTTP {answer.status_code}, it is not there", uri=url)
             head = _head_of(answer)
             if (wanted_etag := state.etag) is not None and head.etag != wanted_etag:
                 raise _changed(url)

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-__all__ = ["MARKER", "Part", "input_of", "is_part", "version"]
+__all__ = ["MARKER", "Part", "downloaded", "input_of", "is_part", "version"]
 
 MARKER = "_SUCCESS"
 """What Hadoop leaves in a folder that was written whole, also when nothing else is in it."""
 
 
+_NAME = 50
+"""Characters: of four bytes each they are fewer than the 255 bytes that a name can have."""
 _LISTED = 20
 """Parts that are named one by one in the facts of an input; of more there is their version together."""
 
@@ -42,6 +44,13 @@ def is_part(relative: str, size: int) -> bool:
     if size == 0 or not name or name.startswith(("_", ".")):
         return False
     return all("=" in folder and not folder.startswith(("_", ".")) for folder in folders)
+
+
+def downloaded(part: Part, name: str) -> str:
+    """What a file of this machine with the content of `part` is called: with the suffix of `name`, the last segment of
+    its URI, which may be longer than a file's name can be.
+    """
+    return f"{hashlib.sha256(part.uri.encode()).hexdigest()[:12]}-{name[-_NAME:]}"
 
 
 def version(parts: Sequence[Part]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +11,7 @@ from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import fault
 from sluicegate.graph.glob import Glob
 from sluicegate.storage.naming import faults_of
-from sluicegate.storage.part import Part, is_part
+from sluicegate.storage.part import Part, downloaded, is_part
 from sluicegate.storage.traces import Traces
 from sluicegate.storage.uri import Address
 
@@ -131,7 +130,7 @@ class S3Objects:
 
         :raises FaultError: SOURCE_CHANGED when there is another version by now, SOURCE_MISSING when none.
         """
-        target = into / f"{hashlib.sha256(part.uri.encode()).hexdigest()[:12]}-{address.name}"
+        target = into / downloaded(part, address.name)
         with faults_of(part.uri), target.open("wb") as sink:
             for attempt in range(1, _DOWNLOAD_ATTEMPTS + 1):
                 try:

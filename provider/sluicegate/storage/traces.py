@@ -17,7 +17,8 @@ FETCHING = "_fetching"
 """The same of a fetch of ours."""
 _STAGING = ".spark-staging-"
 _SPARK = re.compile(r"part-[mr]?-?\d{5,}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
-_DELTA = "_delta_log"
+_LOGS = {"_delta_log": "Delta", ".hoodie": "Hudi"}
+"""Where the formats of tables keep which of a folder's files count: others are of older versions of the table."""
 
 
 def is_spark_part(uri: str) -> bool:
@@ -27,7 +28,7 @@ def is_spark_part(uri: str) -> bool:
 
 def is_trace(name: str) -> bool:
     """Whether what is called so in a folder says something of its writer."""
-    return name in {MARKER, UNDER_WAY, FETCHING, _DELTA} or name.startswith(_STAGING)
+    return name in {MARKER, UNDER_WAY, FETCHING, *_LOGS} or name.startswith(_STAGING)
 
 
 def base_of(uri: str) -> str:
@@ -41,14 +42,14 @@ def base_of(uri: str) -> str:
 @dataclass
 class Traces:
     """What was seen in a folder so far. `marker` and `under_way` are when that was written last; `work` is the folder
-    of what is under way.
+    of what is under way, `log` that in which a format of tables says which files count.
     """
 
     marker: datetime | None = None
     under_way: datetime | None = None
     work: str = ""
     has_spark_parts: bool = False
-    is_delta: bool = False
+    log: str | None = None
 
     def see(self, relative: str, modified: datetime) -> None:
         """Take note of the file at `relative` below the folder."""
@@ -56,9 +57,10 @@ class Traces:
         if relative == MARKER:
             self.marker = modified
         elif slash and is_trace(first):
-            self.is_delta = self.is_delta or first == _DELTA
+            if first in _LOGS:
+                self.log = first
             # A fetch leaves its folder of this machine behind, empty.
-            if first != _DELTA and relative != f"{FETCHING}/":
+            elif relative != f"{FETCHING}/":
                 self.under_way, self.work = max(modified, self.under_way or modified), first
         elif is_spark_part(relative):
             self.has_spark_parts = True
@@ -68,10 +70,10 @@ class Traces:
 
         :param has_marker_above: whether the folder around the partition that this one is has the marker
         """
+        if self.log is not None:
+            return f"is a {_LOGS[self.log]} table: which of its files count is in {self.log}/, which is not read here"
         if self.under_way is not None and (self.marker is None or self.marker < self.under_way):
             return f"is being written, or its writer died: there is work in progress in it ({self.work}/)"
         if not self.has_spark_parts or self.marker is not None or has_marker_above():
             return None
-        if self.is_delta:
-            return f"is a Delta table: which of its files count is in {_DELTA}/, which is not read here"
         return f"has parts that Spark wrote, and no {MARKER}: the job that writes it has not finished"

@@ -34,7 +34,7 @@ class Address:
 
     def child(self, name: str) -> str:
         """The URI of `name` in this folder."""
-        return self.uri.rstrip("/") + "/" + name
+        return self.uri.removesuffix("/") + "/" + name
 
 
 def parse_uri(uri: str) -> Address:
