@@ -105,6 +105,29 @@ def test_results_are_written_when_the_load_fails_and_not_in_a_dry_run(warehouse:
     assert (result["success"], result["result"]["observed_value"]) == (False, 5)
 
 
+def test_what_a_check_saw_of_a_sensitive_column_is_shown_nowhere(
+    warehouse: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = warehouse.csv("1.csv", ["id", "pin"], [[1, 4711], [2, 4712]])
+    most = {"column": "pin", "max_value": 10}
+    warns = (
+        check("expect_column_max_to_be_between", **most, severity="warning"),
+        check("expect_column_most_common_value_to_be_in_set", column="pin", value_set=[1], severity="warning"),
+        check("expect_table_row_count_to_equal", value=5, severity="warning"),
+    )
+    words: dict[str, Any] = {"key": "id", "columns": {"pin": {"type": "integer", "sensitive": True}}}
+    folder = warehouse.folder / "results"
+    report = warehouse.load(file, checks=warns, origin=ORIGIN, results=f"{folder}/", **words)
+    assert report.warnings == {
+        "expect_column_max_to_be_between:pin": "***",
+        "expect_column_most_common_value_to_be_in_set:pin": "***",
+        "expect_table_row_count_to_equal": "2",
+    }
+    failed = warehouse.fails(file, checks=(check("expect_column_max_to_be_between", **most),), **words)
+    assert failed.detail == "expect_column_max_to_be_between:pin does not hold: saw ***"
+    assert "471" not in caplog.text + report.line() + (folder / f"{NAME}.json").read_text()
+
+
 def test_where_results_cannot_go_is_said_before(source: Path) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"results": "s3://b/a.json"}, "not a folder"), ({"data_docs": True}, "say it too"),

@@ -125,6 +125,7 @@ class Loader:
         self._digest = request.digest()
         self._account = Account(request, self._digest)
         self._rules = request.rules()
+        self._sensitive = frozenset(name for name, column in request.columns.items() if column.sensitive)
         self._stop = Stop(self._interrupt)
 
     def cancel(self) -> None:
@@ -279,7 +280,6 @@ class Loader:
         bad: BadFiles,
     ) -> Stage:
         request = self._request
-        sensitive = frozenset(name for name, column in request.columns.items() if column.sensitive)
         replaced = self._replaced(columns)
         asked = [*self._rules, *(window_rules(replaced) if replaced else ()), *rules_of_target(table, columns)]
         rules = number_twins(asked) if columns else ()
@@ -290,7 +290,7 @@ class Loader:
             self._target.dialect,
             key=request.key if columns else (),
             newest_by=request.newest_by,
-            sensitive=sensitive,
+            sensitive=self._sensitive,
             references=self._references(duck, columns),
             scope=as_values(request.scope) if columns else None,
             outside=self._outside(),
@@ -347,9 +347,17 @@ class Loader:
             return Ready(columns, None, counts, reasons, self._too_many(stage, reasons))
         if self._request.mode is not Mode.APPEND:
             stage.dedupe()
-        verdicts = self._verdicts(stage)
+        verdicts = [
+            replace(seen, observed=MASK, value=MASK) if self._hides(seen.rule) else seen
+            for seen in self._verdicts(stage)
+        ]
         failed = [one for one in verdicts if not one.success and one.rule.severity == "critical"]
-        self._account.warn(stage.warnings)
+        self._account.warn(
+            [
+                replace(seen, observed=MASK) if seen.observed is not None and self._hides(seen.rule) else seen
+                for seen in stage.warnings
+            ]
+        )
         self._publish(stage, verdicts, reasons)
         if failed:
             detail = "; ".join(f"{verdict.rule.name} does not hold: saw {verdict.observed}" for verdict in failed)
@@ -371,6 +379,10 @@ class Loader:
         with work_folder() as folder:
             uri = publish(document, self._files, request.results, name, folder, docs=request.data_docs)
         log.info("results of the checks: %s", uri)
+
+    def _hides(self, rule: Rule) -> bool:
+        """Whether what a rule saw shows values of a sensitive column."""
+        return not self._sensitive.isdisjoint(rule.columns)
 
     def _verdicts(self, stage: Stage) -> Sequence[TableVerdict]:
         """What the checks of the whole table say."""
@@ -436,7 +448,7 @@ class Loader:
                 if (replaced := self._replaced(prepared.columns)) is not None:
                     self._account.removed = session.remove(replaced.called(prepared.called))
                 applied = session.apply(merge, lambda more: request.dead_letters.exceeded_by(dead + more, stage.read))
-                self._account.changes = _masked(applied.changes, self._request.columns, prepared.called)
+                self._account.changes = _masked(applied.changes, self._sensitive, prepared.called)
                 if applied.broken:
                     stage.leave_out(applied.broken, prepared.called)
                     reasons = stage.reasons()
@@ -512,9 +524,9 @@ class Loader:
         return resolved
 
 
-def _masked(changes: Changes | None, columns: Mapping[str, Column], called: Mapping[str, str]) -> Changes | None:
+def _masked(changes: Changes | None, sensitive: Collection[str], called: Mapping[str, str]) -> Changes | None:
     """`changes` without the values of sensitive columns, which the target may call otherwise."""
-    hidden = {called.get(name, name) for name, column in columns.items() if column.sensitive}
+    hidden = {called.get(name, name) for name in sensitive}
     if changes is None or not hidden:
         return changes
 

@@ -134,8 +134,7 @@ class Results:
         return _result(rule, success, result)
 
     def _table(self, verdict: TableVerdict) -> dict[str, Any]:
-        hidden = self._hides(verdict.rule)
-        return _result(verdict.rule, verdict.success, {"observed_value": MASK if hidden else _plain(verdict.value)})
+        return _result(verdict.rule, verdict.success, {"observed_value": _plain(verdict.value)})
 
     def _samples(self, rule: Rule, relation: str) -> list[Any]:
         names = [name for name in rule.columns if name in self._staged.places]
