@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import subprocess
+import traceback
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -12,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from sluicegate.graph.window import Window
+from sluicegate.ledger.entries import Origin
 from tests.load.loading import result, start_loader
 
 SUM = "inserted + updated + unchanged + stale + deduplicated + dead + rejected"
@@ -153,15 +157,44 @@ def test_a_table_that_refers_to_itself_takes_children_before_their_parents(wareh
     assert report.reasons == {"constraint:parent": 2}
 
 
-def test_what_is_only_refused_at_the_end_is_no_records_fault(warehouse: Any) -> None:
-    from sluicegate.faults import classify
-
-    warehouse.rows("CREATE TABLE u (n int PRIMARY KEY)")
-    warehouse.rows("CREATE TABLE t (id int PRIMARY KEY, n int REFERENCES u DEFERRABLE INITIALLY DEFERRED)")
-    with pytest.raises(Exception, match="foreign key") as caught:
-        warehouse.load(warehouse.csv("a.csv", ["id", "n"], [[1, 4]]), key="id")
-    assert classify(caught.value).code == "CONSTRAINT_VIOLATED"
+@pytest.mark.parametrize(
+    ("table", "rule"),
+    [
+        ("CREATE TABLE t (id int PRIMARY KEY,"
+         " n text CONSTRAINT known REFERENCES u DEFERRABLE INITIALLY DEFERRED)", "known"),
+        ("CREATE TABLE t (id int PRIMARY KEY, n text);"
+         "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW "
+         "EXECUTE FUNCTION no_letters()", "no_letters()"),
+    ],
+)  # fmt: skip
+def test_what_is_only_refused_at_the_end_is_no_records_fault_and_shows_no_value(
+    warehouse: Any, table: str, rule: str
+) -> None:
+    warehouse.rows("CREATE TABLE u (n text PRIMARY KEY)")
+    warehouse.rows(
+        "CREATE FUNCTION no_letters() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN RAISE EXCEPTION 'no letters: %', NEW.n; END$$"
+    )
+    warehouse.rows(table)
+    failed = warehouse.fails(warehouse.csv("a.csv", ["id", "n"], [[1, "secret"]]), key="id")
+    assert failed.code == "CONSTRAINT_VIOLATED"
+    assert failed.detail == f"public.t refuses the load as it is committed: constraint:{rule}"
+    assert "secret" not in "".join(traceback.format_exception(failed)), "a task's log has the traceback too"
     assert warehouse.one("SELECT count(*) FROM sluicegate.loads") == 0
+
+
+def test_a_window_that_others_refer_to_is_refused_without_their_values(warehouse: Any) -> None:
+    warehouse.rows("CREATE TABLE t (id text PRIMARY KEY, day date)")
+    warehouse.rows("CREATE TABLE u (n text CONSTRAINT known REFERENCES t)")
+    warehouse.rows("INSERT INTO t VALUES ('secret', '2026-01-01')")
+    warehouse.rows("INSERT INTO u VALUES ('secret')")
+    day = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+    failed = warehouse.fails(
+        warehouse.csv("a.csv", ["id", "day"], [["a", "2026-01-01"]]),
+        mode="replace_window", window_by="day", origin=Origin("p", "s", "r", 1, day),
+    )  # fmt: skip
+    assert failed.detail == "public.t refuses that the rows of the window are deleted: constraint:known"
+    assert "secret" not in "".join(traceback.format_exception(failed))
 
 
 def test_two_keys_that_are_one_to_the_table_are_still_refused_beside_a_broken_record(warehouse: Any) -> None:

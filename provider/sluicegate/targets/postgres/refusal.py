@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from sluicegate.faults import fault
 from sluicegate.targets.postgres.merge import STAGE
 from sluicegate.targets.postgres.merger import Merger
 
-__all__ = ["KEPT_AWAY", "ONE_BY_ONE", "Refusal", "can_go_one_by_one", "puts_down_to_records", "rule_of"]
+__all__ = [
+    "KEPT_AWAY",
+    "ONE_BY_ONE",
+    "Refusal",
+    "can_go_one_by_one",
+    "puts_down_to_records",
+    "refused_as_a_whole",
+    "rule_of",
+]
 
 # A value that its type refuses, a constraint, an error that a trigger raised, a check option of a view.
 _CLASSES = ("22", "23", "44", "45", "P0")
@@ -63,6 +73,25 @@ def rule_of(refusal: Refusal, columns: Sequence[str]) -> tuple[str, tuple[str, .
     if refusal.state == _TOO_LONG:
         return "constraint:index", ()
     return f"constraint:{refusal.state}", ()
+
+
+@contextmanager
+def refused_as_a_whole(table: str, what: str) -> Iterator[None]:
+    """Around a statement about all records: what is refused there is a fault with the rule's name. The server's own
+    words, which show values, do not leave with it.
+
+    :param what: what `table` refuses
+    :raises FaultError: CONSTRAINT_VIOLATED.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        if not puts_down_to_records(error):
+            raise
+        refusal = Refusal.of(error)
+        facts = {"sqlstate": refusal.state, "table": refusal.table, "constraint": refusal.constraint}
+        known = {name: value for name, value in facts.items() if value}
+        raise fault("CONSTRAINT_VIOLATED", f"{table} refuses {what}: {rule_of(refusal, ())[0]}", **known) from None
 
 
 KEPT_AWAY = "SG001"

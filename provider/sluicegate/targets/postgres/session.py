@@ -26,7 +26,7 @@ from sluicegate.targets.postgres.merge import STAGE, identifiers, remove
 from sluicegate.targets.postgres.merger import Merger, keeps_records_away
 from sluicegate.targets.postgres.pieces import can_go_by_pieces, merge_by_pieces
 from sluicegate.targets.postgres.present import present
-from sluicegate.targets.postgres.refusal import puts_down_to_records
+from sluicegate.targets.postgres.refusal import puts_down_to_records, refused_as_a_whole
 from sluicegate.targets.postgres.stage import create_stage, stage_columns
 from sluicegate.targets.postgres.tombstones import was_anything_buried
 from sluicegate.targets.postgres.watch import Watch
@@ -107,7 +107,8 @@ class PostgresSession:
 
     def remove(self, replaced: Replaced) -> int:
         self._watch.phase = f"deleting the window from {self._seen.name}"
-        return self._connection.execute(remove(self._name, replaced)).rowcount
+        with refused_as_a_whole(self._seen.name, "that the rows of the window are deleted"):
+            return self._connection.execute(remove(self._name, replaced)).rowcount
 
     def apply(self, merge: Merge, too_many: Callable[[int], bool]) -> Applied:
         if merge.mode not in {Mode.APPEND, Mode.REPLACE_WINDOW}:
@@ -193,7 +194,8 @@ class PostgresSession:
 
     def commit(self) -> None:
         self._watch.phase = "committing"
-        self._connection.commit()
+        with refused_as_a_whole(self._seen.name, "the load as it is committed"):
+            self._connection.commit()
 
 
 def _reason(error: psycopg.Error) -> str:
