@@ -233,6 +233,24 @@ def test_keys_without_a_precision_are_the_same_only_where_all_digits_are(warehou
     assert [n for (n,) in warehouse.rows("SELECT n FROM t ORDER BY n")] == [1, 2, 4, 6, 7, 8]
 
 
+@pytest.mark.parametrize("type_", ["pg_lsn", "interval", "inet", "mood", "jsonb"])
+def test_versions_whose_order_only_the_server_knows_are_refused(warehouse: Any, type_: str) -> None:
+    """Of 0/9 and 0/10 the first is newer as a text, and the second one to Postgres."""
+    warehouse.rows("CREATE TYPE mood AS ENUM ('new', 'ill')")
+    warehouse.rows(f"CREATE TABLE t (id int PRIMARY KEY, v {type_})")
+    file = warehouse.csv("a.csv", ["id", "v"], [[1, "0/9"], [1, "0/10"]])
+    failed = warehouse.fails(file, key="id", newest_by="v")
+    assert failed.code == "SCHEMA_MISMATCH"
+    assert failed.detail.startswith(f"newest_by: 'v' is of the type {type_}, whose order is not known")
+
+
+def test_versions_that_are_bytes_are_in_the_order_of_the_bytes(warehouse: Any) -> None:
+    warehouse.rows("CREATE TABLE t (id int PRIMARY KEY, v bytea)")
+    rows = [[1, "\\x0a"], [1, "\\x09"], [2, "\\x09ff"], [2, "\\x0a"]]
+    warehouse.load(warehouse.csv("a.csv", ["id", "v"], rows), key="id", newest_by="v")
+    assert warehouse.rows("SELECT id, v::text FROM t ORDER BY 1") == [(1, "\\x0a"), (2, "\\x0a")]
+
+
 def test_the_newest_of_two_versions_is_told_by_all_of_their_digits(warehouse: Any) -> None:
     rows = [[1, "9007199254740993", "new"], [1, "9007199254740992", "old"], [2, "0.5", "x"]]
     warehouse.load(warehouse.csv("v.csv", ["id", "at", "s"], rows), key="id", newest_by="at")

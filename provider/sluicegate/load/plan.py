@@ -19,6 +19,8 @@ from sluicegate.targets.target import Table
 __all__ = ["match_case", "plan_columns", "rules_of_target", "takes", "unwritten"]
 
 _NOTHING_OF_IT = "the source has none of the columns that the pipeline names"
+_BYTES = {"bytea", "binary", "varbyte"}
+"""What targets call bytes, whose order their hexadecimal digits have too."""
 _SHOWN = 50
 """How many of the source's columns a message lists."""
 
@@ -92,7 +94,20 @@ def plan_columns(
     types |= {name: ColumnType("text") for name in beside if name not in types and _is_asked_by_text(request, name)}
     planned = {name: _of_target(table, name, types.get(name)) for name in kept}
     inferred = infer([name for name, type_ in planned.items() if type_ is None])
-    return {name: type_ or inferred[name] for name, type_ in planned.items()}
+    types = {name: type_ or inferred[name] for name, type_ in planned.items()}
+    if request.newest_by is not None:
+        _require_order(request, types[request.newest_by])
+    return types
+
+
+def _require_order(request: LoadRequest, type_: ColumnType) -> None:
+    """:raises FaultError: SCHEMA_MISMATCH when `newest_by` does not say which of two records is newer: those of one
+    file are compared before the target sees them, and the order of a type of the target's own is not known here.
+    """
+    if type_.name in {"json", "jsonb"} or (type_.name == "foreign" and type_.native not in _BYTES):
+        detail = f"newest_by: {request.newest_by!r} is of the type {type_}, whose order is not known before the target "
+        detail += "has the records: take a number, a text, a date or a timestamp"
+        raise fault("SCHEMA_MISMATCH", detail, uri=request.source)
 
 
 def unwritten(request: LoadRequest, table: Table) -> frozenset[str]:
