@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -319,6 +320,39 @@ def test_nanoseconds_of_a_parquet_file_are_never_cut_in_silence(warehouse: Any) 
     assert warehouse.rules() == [(2, ["type:z", "type:n"])]
     warehouse.load(warehouse.folder / "ns.parquet", key="id", columns={"z": {"round": True}, "n": {"round": True}})
     assert warehouse.rows("SELECT n::text FROM t WHERE id = 2") == [("2023-11-14 22:13:21",)]
+
+
+def test_nanoseconds_of_hive_and_impala_are_never_cut_in_silence(warehouse: Any) -> None:
+    """They write moments as INT96, which DuckDB reads to the microsecond."""
+
+    def file(name: str, type_: pa.DataType, *at: object) -> Path:
+        table = pa.table({"id": range(len(at)), "n": pa.array(at, type_), "l": pa.array([[one] for one in at])})
+        pq.write_table(table, warehouse.folder / name, use_deprecated_int96_timestamps=True)
+        return warehouse.folder / name
+
+    fine = file("ns.parquet", pa.timestamp("ns"), 1_700_000_000_123_456_000, 1_700_000_001_000_000_789, None)
+    warehouse.load(fine, key="id")
+    assert warehouse.rows("SELECT id, n::text FROM t ORDER BY 1") == [(0, "2023-11-14 22:13:20.123456"), (2, None)]
+    assert warehouse.rules() == [(2, ["type:n"])]
+    warehouse.load(fine, key="id", columns={"n": {"round": True}})
+    assert warehouse.rows("SELECT n::text FROM t WHERE id = 1") == [("2023-11-14 22:13:21",)]
+    far = file("far.parquet", pa.timestamp("us"), 253_402_214_400_000_000, -14_831_769_599_999_999)
+    warehouse.load(far, "u", key="id")
+    assert warehouse.rows("SELECT n::text FROM u ORDER BY 1") == [
+        ("1500-01-01 00:00:00.000001",),
+        ("9999-12-31 00:00:00",),
+    ]
+
+
+@pytest.mark.parametrize("type_", [pa.decimal256(40, 0), pa.list_(pa.decimal256(40, 0))])
+def test_decimals_that_duckdb_reads_as_doubles_are_refused(warehouse: Any, type_: pa.DataType) -> None:
+    """BigQuery exports its BIGNUMERIC so: of 40 digits about 16 would come in."""
+    number = Decimal("1" * 40)
+    values = pa.array([number if type_ == pa.decimal256(40, 0) else [number]], type_)
+    pq.write_table(pa.table({"id": [1], "big": values}), warehouse.folder / "d.parquet")
+    failed = warehouse.fails(warehouse.folder / "d.parquet", key="id", columns={"id": "bigint"})
+    assert failed.code == "SOURCE_UNREADABLE"
+    assert "has decimals of more than 38 digits" in failed.detail
 
 
 def test_names_that_differ_by_case_alone_are_two_columns_in_every_format(warehouse: Any) -> None:

@@ -13,6 +13,7 @@ from sluicegate.faults import fault
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.notation import PLAIN
 from sluicegate.records.reader import LocalPart
+from sluicegate.records.types import MAX_PRECISION
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -33,20 +34,48 @@ class ParquetReader:
 
         self.duck, self.part, self._dialect = duck, part, dialect
         self._limit = ""
-        self._source = f"read_parquet({literal(str(part.path))}, file_row_number=true, hive_partitioning=false)"
         try:
-            columns = duck.execute(f"DESCRIBE SELECT * EXCLUDE (file_row_number) FROM {self._source}").fetchall()
             written = duck.execute(
-                f"SELECT name, num_children FROM parquet_schema({literal(str(part.path))})"
+                f"SELECT name, num_children, type, precision FROM parquet_schema({literal(str(part.path))})"
             ).fetchall()
+            self._source = self._source_of(has_int96=any(kind == "INT96" for _, _, kind, _ in written))
+            columns = duck.execute(f"DESCRIBE SELECT * EXCLUDE (file_row_number) FROM {self._source}").fetchall()
         except duckdb.Error as error:
             raise fault("SOURCE_UNREADABLE", f"{part.uri} is not a Parquet file: {error}", uri=part.uri) from error
-        self.names = tuple(_top_level(written))
+        if wide := [name for name, _, _, precision in written if (precision or 0) > MAX_PRECISION]:
+            detail = f"{part.uri}: {', '.join(wide)} has decimals of more than {MAX_PRECISION} digits, of which DuckDB "
+            detail += "reads about 16: write them with fewer, or as texts"
+            raise fault("SOURCE_UNREADABLE", detail, uri=part.uri)
+        self.names = tuple(_top_level([(name, children) for name, children, *_ in written]))
         if twice := sorted({name for name in self.names if self.names.count(name) > 1}):
             raise fault("SOURCE_UNREADABLE", f"{part.uri} has {', '.join(twice)} more than once", uri=part.uri)
         # DuckDB calls a column otherwise where two differ by case alone.
         self._columns = {name: name_of(str(column[0])) for name, column in zip(self.names, columns, strict=True)}
         self.types = {name: str(column[1]) for name, column in zip(self.names, columns, strict=True)}
+
+    def _source_of(self, *, has_int96: bool) -> str:
+        """SQL that reads the file. Moments of the type INT96 count nanoseconds, and DuckDB reads them to the
+        microsecond in any year, or to the nanosecond from 1677 to 2262 and as infinite outside.
+
+        :raises FaultError: SOURCE_UNREADABLE when neither would be exact.
+        """
+        options = f"{literal(str(self.part.path))}, file_row_number=true, hive_partitioning=false"
+        plain, exact = f"read_parquet({options})", f"read_parquet({options}, int96_as='TIMESTAMP_NS')"
+        if not has_int96:
+            return plain
+        columns = [
+            (name_of(str(name)), str(kind))
+            for name, kind, *_ in self.duck.execute(f"DESCRIBE SELECT * FROM {exact}").fetchall()
+            if "TIMESTAMP_NS" in str(kind)
+        ]
+        finer = " OR ".join(_is_finer(name, kind) for name, kind in columns)
+        beyond = " OR ".join(f"contains(CAST({name} AS VARCHAR), 'infinity')" for name, _ in columns)
+        row = self.duck.execute(f"SELECT bool_or({finer}), bool_or({beyond}) FROM {exact}").fetchone()
+        if row == (True, True):
+            detail = f"{self.part.uri} has moments with nanoseconds and years that are beyond these (1677 to 2262) in "
+            detail += "columns of the type INT96: write them as timestamps of microseconds"
+            raise fault("SOURCE_UNREADABLE", detail, uri=self.part.uri)
+        return exact if row is not None and row[0] else plain
 
     @property
     def skipped(self) -> int:
@@ -84,6 +113,13 @@ class ParquetReader:
         if kind.startswith(("ENUM", "INTERVAL", "BIT")):
             return f"CAST({column} AS VARCHAR)"
         return column
+
+
+def _is_finer(name: str, kind: str) -> str:
+    """The condition that a value of the column has a part of a microsecond."""
+    if kind == "TIMESTAMP_NS":
+        return f"coalesce(epoch_ns({name}) % 1000 <> 0, false)"
+    return f"coalesce(regexp_matches(CAST({name} AS VARCHAR), ':[0-9]{{2}}[.][0-9]{{7}}'), false)"
 
 
 def _top_level(schema: Sequence[tuple[str, int | None]]) -> Iterator[str]:
