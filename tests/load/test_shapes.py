@@ -237,3 +237,23 @@ def test_a_text_is_the_same_in_a_database_of_another_encoding(latin: Any, beside
     latin.rows(f"CREATE TABLE t (id int PRIMARY KEY, v text{beside})")
     latin.load(latin.csv("1.csv", ["id", "v"], [[1, "é"]]), key="id")
     assert latin.one("SELECT encode(convert_to(v, 'UTF8'), 'hex') FROM t") == "c3a9"
+
+
+@pytest.mark.parametrize(
+    ("type_", "before", "after"),
+    [
+        ("json[]", '{"{}"}', "{[]}"),
+        ("point[]", '{"(1,2)"}', '{"(1,3)"}'),
+        ("jsonpath", '$."a"', '$."b"'),
+        ("interval", "1 day", "24:00:00"),
+        ("numeric[]", "{1.0}", "{1.00}"),
+    ],
+)
+def test_what_a_type_has_no_equality_for_or_takes_for_equal_is_updated(
+    warehouse: Any, type_: str, before: str, after: str
+) -> None:
+    warehouse.rows(f"CREATE TABLE t (id int PRIMARY KEY, v {type_})")
+    for value, counts in ((before, (1, 0, 0)), (before, (0, 0, 1)), (after, (0, 1, 0))):
+        report = warehouse.load(warehouse.csv("a.csv", ["id", "v"], [[1, value]]), key="id", force=True)
+        assert (report.counts.inserted, report.counts.updated, report.counts.unchanged) == counts
+    assert warehouse.one("SELECT v::text FROM t") == after

@@ -25,7 +25,7 @@ STAGE = sql.Identifier("pg_temp", "sluicegate_stage")
 GONE = "sluicegate_gone"
 """The stage's column that says that a record deletes the row of its key."""
 _COUNTED = ("inserted", "stale", "deleted")
-_NO_EQUALITY = {"json", "xml", "point", "polygon", "path", "box", "line", "circle", "lseg"}
+_TEXTS = {"text", "varchar", "char"}
 
 
 class Cases(Flag):
@@ -175,14 +175,19 @@ def is_newer(one: sql.Composable, other: sql.Composable) -> sql.Composable:
 def version_of(alias: str, merge: Merge, newest_by: str) -> sql.Composable:
     value = sql.Identifier(alias, newest_by)
     # DuckDB, which picked the newest within the file, compares texts by their bytes.
-    is_text = merge.columns[newest_by].name in {"text", "varchar", "char"}
+    is_text = merge.columns[newest_by].name in _TEXTS
     return sql.SQL('{} COLLATE "C"').format(value) if is_text else value
 
 
 def comparable(alias: str, name: str, columns: Mapping[str, ColumnType]) -> sql.Composable:
+    """What of a value differs from that of any other. Types of Postgres' own may have no equality (`json`, `point[]`),
+    or take for equal what is written otherwise: `citext`, an interval of a day and one of 24 hours.
+    """
     value, type_ = sql.Identifier(alias, name), columns[name]
-    without = type_.name in _NO_EQUALITY or type_.native in _NO_EQUALITY
-    return sql.SQL("{}::text").format(value) if without else value
+    if type_.name in _TEXTS:  # whose collation may ignore case or accents
+        return sql.SQL('{} COLLATE "C"').format(value)
+    by_text = type_.name == "json" or (type_.name == "foreign" and type_.native != "bytea")
+    return sql.SQL("{}::text").format(value) if by_text else value
 
 
 def identifiers(names: Iterable[str]) -> sql.Composed:
