@@ -36,6 +36,26 @@ def test_the_same_version_again_is_a_ledger_hit(warehouse: Any) -> None:
     assert warehouse.one("SELECT count(*) FROM sluicegate.loads") == 1
 
 
+@pytest.mark.parametrize("mode", ["merge", "append"])
+def test_what_was_loaded_into_a_table_that_was_dropped_is_loaded_again(warehouse: Any, mode: str) -> None:
+    words: dict[str, Any] = {"key": "id", "mode": mode}
+    files = [warehouse.csv(f"{number}.csv", ["id"], [[number]]) for number in range(3)]
+    for file in files:
+        warehouse.load(file, **words)
+    warehouse.rows("DROP TABLE t")
+    assert warehouse.load(files[1], dry_run=True, **words).counts.inserted == 1
+    assert [warehouse.load(file, **words).status for file in files] == ["loaded"] * 3, "not the first of them alone"
+    assert [warehouse.load(file, **words).status for file in files] == ["skipped"] * 3
+    assert warehouse.rows("SELECT id FROM t ORDER BY 1") == [(0,), (1,), (2,)]
+
+
+def test_a_load_that_made_no_table_is_done_without_one(warehouse: Any) -> None:
+    file = warehouse.csv("1.csv", ["id"], [["x"]])
+    assert warehouse.load(file, key="id", columns={"id": "integer"}, max_dead="100%").counts.dead == 1
+    warehouse.rows("DROP TABLE IF EXISTS t")
+    assert warehouse.load(file, key="id", columns={"id": "integer"}, max_dead="100%").status == "skipped"
+
+
 def test_force_merges_again_and_changes_nothing(warehouse: Any) -> None:
     path = warehouse.csv("o.csv", ["id", "a", "x"], [[n, f"v{n}", n / 7] for n in range(100)])
     warehouse.load(path, key="id", columns={"x": "double"})

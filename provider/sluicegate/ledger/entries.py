@@ -32,6 +32,11 @@ class Counts:
         """Whether each record that was read is counted exactly once."""
         return 2 * self.read == sum(self.as_dict().values())
 
+    @property
+    def in_table(self) -> int:
+        """Records of which the table had a row after the load."""
+        return self.inserted + self.updated + self.unchanged + self.stale
+
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
 
@@ -52,7 +57,8 @@ class Load:
     """One row of the ledger. `source` is the URI, or several joined by spaces.
 
     `removed` are rows that the target lost with the window that was replaced; `drift` is how the source's columns
-    differed from the target's, by what was done with them.
+    differed from the target's, by what was done with them. `created` says that the load made its table: what was
+    loaded into one of that name before is gone with it.
     """
 
     target: str
@@ -66,6 +72,7 @@ class Load:
     fault: str | None = None
     removed: int = 0
     drift: Mapping[str, object] = field(default_factory=dict)
+    created: bool = False
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,16 @@ class Account:
             seen = f"{warned.records:,} records" if warned.records is not None else f"saw {warned.observed}"
             log.log(level, "%s does not hold: %s", warned.rule.name, seen)
 
-    def entry(self, table: Table, parts: Sequence[Part], status: str, counts: Counts, code: str | None) -> Load:
+    def entry(
+        self,
+        table: Table,
+        parts: Sequence[Part],
+        status: str,
+        counts: Counts,
+        code: str | None = None,
+        *,
+        created: bool = False,
+    ) -> Load:
         """The row of the ledger.
 
         :raises FaultError: UNKNOWN when a record is counted twice or not at all.
@@ -57,6 +66,7 @@ class Account:
         return Load(
             table.name, self._request.source, version(parts), self._digest, status, counts, self._seconds(),
             self._request.origin, code, 0 if status == "failed" else self.removed, self.drift,
+            created,
         )  # fmt: skip
 
     def _seconds(self) -> float:

@@ -183,8 +183,13 @@ class Loader:
         return sum(part.size for part in parts)
 
     def _find(self, ledger: Ledger, table: Table, parts: Sequence[Part]) -> Load | None:
+        """The load of this version, unless what it brought in is gone with its table."""
         request = self._request
-        return ledger.find(table.name, request.source, version(parts), self._digest, ever=request.mode is Mode.APPEND)
+        done = ledger.find(table.name, request.source, version(parts), self._digest, ever=request.mode is Mode.APPEND)
+        if done is None or table.exists or not done.counts.in_table:
+            return done
+        log.warning("%s has been dropped since this version was loaded: it is loaded again", table.name)
+        return None
 
     def _load(self, duck: DuckDBPyConnection, folder: Path, parts: Sequence[Part], table: Table) -> LoadReport | None:
         """None when the table has changed meanwhile, so that the plan may be wrong."""
@@ -487,7 +492,8 @@ class Loader:
         resolved = self._resolve(session, table, stage, parts)
         if request.dead_letters.keep is not None:
             session.ledger.forget(table.name, request.dead_letters.keep, _FORGOTTEN)
-        session.ledger.record(self._account.entry(table, parts, "loaded", prepared.counts, None))
+        created = not table.exists and prepared.records is not None
+        session.ledger.record(self._account.entry(table, parts, "loaded", prepared.counts, created=created))
         self._stop.check()
         if not request.dry_run:
             session.commit()

@@ -29,15 +29,18 @@ SELECT status, source_version, config_digest, read, inserted, updated, unchanged
 FROM sluicegate.loads
 WHERE status = 'loaded' AND target = %(target)s AND md5(source) = md5(%(source)s) AND source = %(source)s
   AND (NOT %(any)s OR source_version = %(version)s)
+  AND id >= coalesce((SELECT max(c.id) FROM sluicegate.loads AS c
+                      WHERE c.created AND c.status = 'loaded' AND c.target = %(target)s), 0)
 ORDER BY id DESC LIMIT 1
 """
 _RECORD = """
 INSERT INTO sluicegate.loads (target, source, source_version, config_digest, status, fault, pipeline, step,
     window_start, window_end, run_id, try_number, read, inserted, updated, unchanged, stale, deduplicated, deleted,
-    dead, rejected, seconds, removed, drift)
+    dead, rejected, seconds, removed, drift, created)
 VALUES (%(target)s, %(source)s, %(source_version)s, %(config_digest)s, %(status)s, %(fault)s, %(pipeline)s, %(step)s,
     %(window_start)s, %(window_end)s, %(run_id)s, %(try_number)s, %(read)s, %(inserted)s, %(updated)s, %(unchanged)s,
-    %(stale)s, %(deduplicated)s, %(deleted)s, %(dead)s, %(rejected)s, %(seconds)s, %(removed)s, %(drift)s)
+    %(stale)s, %(deduplicated)s, %(deleted)s, %(dead)s, %(rejected)s, %(seconds)s, %(removed)s, %(drift)s,
+    %(created)s)
 """
 _LETTERS = """
 CREATE TEMP TABLE sluicegate_letters (
@@ -142,6 +145,7 @@ class PostgresLedger:
             "try_number": load.origin.try_number,
             "seconds": load.seconds,
             "removed": load.removed,
+            "created": load.created,
             "drift": json.dumps(storable(load.drift), ensure_ascii=False) if load.drift else None,
             **_run(load.origin),
             **{name: getattr(load.counts, name) for name in _COUNTS},
