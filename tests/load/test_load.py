@@ -311,6 +311,11 @@ def test_a_table_of_one_text_column_keeps_odd_texts(warehouse: Any) -> None:
     assert {row[0] for row in warehouse.rows("SELECT s FROM t")} == {"\\.", "x", "\\N", "NULL"}
 
 
+def test_records_without_any_value_are_said_to_be_so(warehouse: Any) -> None:
+    failed = warehouse.fails(warehouse.file("1.jsonl", "{}\n{}\n"))
+    assert (failed.code, failed.detail) == ("SCHEMA_MISMATCH", "the records of the source have no columns")
+
+
 def test_an_empty_source_is_a_load_of_nothing(warehouse: Any) -> None:
     for name, text in (("header.csv", "id,v\n"), ("nothing.csv", ""), ("nothing.jsonl", "")):
         report = warehouse.load(warehouse.file(name, text), key="id", columns={"id": "bigint"})

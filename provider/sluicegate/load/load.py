@@ -210,6 +210,8 @@ class Loader:
             for part in parts:
                 self._source.verify(part)
         self._stop.check()
+        if not names and stage.read > stage.dead:
+            raise fault("SCHEMA_MISMATCH", "the records of the source have no columns", uri=request.source)
         if not stage.read and not all(name in seen.columns or self._is_declared(name) for name in columns):
             columns = {}  # The first record will say of what types they are.
         called = {name: own for own, name in alike.items()}
