@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
+from sluicegate.load.replay.mend import Fixed
 
 VERSIONS = {"key": "id", "newest_by": "at", "delete_when": {"op": "D"}}
 
@@ -239,6 +240,22 @@ def test_a_text_is_the_same_in_a_database_of_another_encoding(latin: Any, beside
     assert latin.one("SELECT encode(convert_to(v, 'UTF8'), 'hex') FROM t") == "c3a9"
 
 
+def test_a_text_that_the_databases_encoding_does_not_have_is_set_aside_and_can_be_mended(latin: Any) -> None:
+    file = latin.csv("1.csv", ["id", "v"], [[1, "é"], [2, "日"], [3, "\U0001f600"], ["4", "日", "more"]])
+    report = latin.load(file, key="id")
+    assert (report.counts.inserted, report.reasons) == (1, {"constraint:encoding": 2, "malformed": 1})
+    spelt_out = ['{"id":"2","v":"\\u65e5"}', '{"id":"3","v":"\\ud83d\\ude00"}', "4,\\u65e5,more"]
+    assert [one.record for one in latin.dead_letters()] == spelt_out
+    assert latin.replay(key="id").still_bad == 3
+    names = {"日": "day", "\U0001f600": "smile"}
+
+    def mend(record: Any) -> Any:
+        return "4,more" if isinstance(record, str) else {**record, "v": names[record["v"]]}
+
+    assert latin.replay(key="id", mending=Fixed(mend, "fixes:mend")).replayed == 3
+    assert latin.rows("SELECT id, v FROM t ORDER BY 1") == [(1, "é"), (2, "day"), (3, "smile"), (4, "more")]
+
+
 @pytest.mark.parametrize(
     ("type_", "before", "after"),
     [
@@ -257,3 +274,29 @@ def test_what_a_type_has_no_equality_for_or_takes_for_equal_is_updated(
         report = warehouse.load(warehouse.csv("a.csv", ["id", "v"], [[1, value]]), key="id", force=True)
         assert (report.counts.inserted, report.counts.updated, report.counts.unchanged) == counts
     assert warehouse.one("SELECT v::text FROM t") == after
+
+
+@pytest.fixture
+def tenant(warehouse: Any) -> Iterator[Any]:
+    """The same database for a role that sees the rows of its own only, in a table that has others."""
+    name = f"tenant_{warehouse.one('SELECT current_database()')}"
+    warehouse.load(warehouse.csv("0.csv", ["id"], [[1]]), "ledger", key="id")
+    warehouse.rows(f"""
+        CREATE ROLE {name} LOGIN;
+        GRANT ALL ON SCHEMA public, sluicegate TO {name};
+        GRANT ALL ON ALL TABLES IN SCHEMA sluicegate TO {name};
+        CREATE TABLE t (id int PRIMARY KEY, v text);
+        INSERT INTO t VALUES (1, 'other');
+        GRANT ALL ON t TO {name};
+        ALTER TABLE t ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY own ON t USING (v = 'own')
+    """)
+    yield type(warehouse)(make_conninfo(warehouse.conninfo, user=name), warehouse.folder)
+    warehouse.rows(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+@pytest.mark.parametrize("mode", ["merge", "append", "insert_only"])
+def test_rows_that_a_role_does_not_see_are_in_the_way_of_no_other(warehouse: Any, tenant: Any, mode: str) -> None:
+    report = tenant.load(tenant.csv("1.csv", ["id", "v"], [[1, "own"], [2, "own"]]), key="id", mode=mode)
+    assert (report.counts.inserted, report.reasons) == (1, {"constraint:t_pkey": 1})
+    assert warehouse.rows("SELECT id, v FROM t ORDER BY 1") == [(1, "other"), (2, "own")]

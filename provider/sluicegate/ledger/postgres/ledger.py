@@ -15,7 +15,7 @@ from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin, dead_let
 from sluicegate.ledger.ledger import OpenLetter
 from sluicegate.ledger.letters import Place
 from sluicegate.ledger.postgres.letters import PostgresLetters
-from sluicegate.ledger.postgres.storable import storable
+from sluicegate.ledger.postgres.storable import encoding_of, storable
 
 __all__ = ["BY_LOAD", "PostgresLedger"]
 
@@ -117,6 +117,7 @@ class PostgresLedger:
 
     def __init__(self, connection: Connection, *, is_there: bool = False) -> None:
         self._connection, self._is_there = connection, is_there
+        self._encoding = encoding_of(connection)
         self.letters = PostgresLetters(connection)
 
     def find(self, target: str, source: str, version: str, digest: str, *, ever: bool = False) -> Load | None:
@@ -146,7 +147,7 @@ class PostgresLedger:
             "seconds": load.seconds,
             "removed": load.removed,
             "created": load.created,
-            "drift": json.dumps(storable(load.drift), ensure_ascii=False) if load.drift else None,
+            "drift": json.dumps(storable(load.drift, self._encoding), ensure_ascii=False) if load.drift else None,
             **_run(load.origin),
             **{name: getattr(load.counts, name) for name in _COUNTS},
         }
@@ -155,7 +156,7 @@ class PostgresLedger:
     def set_aside(
         self, target: str, digest: str, origin: Origin, letters: Iterable[DeadLetter], *, anew: bool = False
     ) -> None:
-        rows = _rows(target, letters)
+        rows = _rows(target, letters, self._encoding)
         first = next(rows, None)
         if first is None:
             return
@@ -183,7 +184,7 @@ class PostgresLedger:
             facts["after"] = rows[-1][-1]
 
     def open_letters_of(self, target: str, keys: Sequence[Mapping[str, str]]) -> Sequence[OpenLetter]:
-        asked = [json.dumps(storable(key), ensure_ascii=False) for key in keys]
+        asked = [json.dumps(storable(key, self._encoding), ensure_ascii=False) for key in keys]
         return [_open_letter(row) for row in self._connection.execute(_OPEN_OF, {"target": target, "keys": asked})]
 
     def resolve(self, ids: Sequence[str], run: str) -> int:
@@ -221,14 +222,14 @@ def _run(origin: Origin) -> dict[str, object]:
     }
 
 
-def _rows(target: str, letters: Iterable[DeadLetter]) -> Iterator[tuple[object, ...]]:
+def _rows(target: str, letters: Iterable[DeadLetter], encoding: str) -> Iterator[tuple[object, ...]]:
     for letter in letters:
-        key = None if letter.key is None else json.dumps(storable(letter.key), ensure_ascii=False)
-        failures = json.dumps(storable(letter.failures), ensure_ascii=False)
-        record = storable(letter.record)
-        header = None if letter.header is None else json.dumps(storable(letter.header), ensure_ascii=False)
-        absent = json.dumps(storable(letter.absent), ensure_ascii=False) if letter.absent else None
-        version = None if letter.version is None else storable(letter.version)
+        key = None if letter.key is None else json.dumps(storable(letter.key, encoding), ensure_ascii=False)
+        failures = json.dumps(storable(letter.failures, encoding), ensure_ascii=False)
+        record = storable(letter.record, encoding)
+        header = None if letter.header is None else json.dumps(storable(letter.header, encoding), ensure_ascii=False)
+        absent = json.dumps(storable(letter.absent, encoding), ensure_ascii=False) if letter.absent else None
+        version = None if letter.version is None else storable(letter.version, encoding)
         yield (
             dead_letter_id(target, letter), letter.source, letter.source_version, letter.line, record, key, failures,
             letter.fault, version, letter.complete and record == letter.record, header, absent,

@@ -11,7 +11,7 @@ import psycopg
 from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import DeadLetter
 from sluicegate.ledger.letters import Closed, Letter, LetterStatus, Place, Selection
-from sluicegate.ledger.postgres.storable import storable
+from sluicegate.ledger.postgres.storable import encoding_of, storable
 
 __all__ = ["PostgresLetters"]
 
@@ -84,7 +84,7 @@ class PostgresLetters:
     """See `Letters`. Speaks on `connection`, inside whatever transaction is open there."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self._connection, self._encoding = connection, encoding_of(connection)
 
     def page(self, selection: Selection, after: Place | None = None, most: int = 1_000) -> Sequence[Letter]:
         facts = _facts(selection) | {"most": most, "bytes": _BYTES, "after_position": None, "after_window": None}
@@ -104,7 +104,7 @@ class PostgresLetters:
     def close(self, ids: Sequence[str], how: Closed) -> int:
         facts = {
             "ids": list(ids), "status": how.status, "who": how.who, "reason": how.reason,
-            "edited_ids": list(how.edited), "edited": [storable(text) for text in how.edited.values()],
+            "edited_ids": list(how.edited), "edited": [storable(text, self._encoding) for text in how.edited.values()],
             "tries": int(how.status is LetterStatus.REPLAYED),
         }  # fmt: skip
         return self._connection.execute(_CLOSE, facts).rowcount
@@ -113,8 +113,8 @@ class PostgresLetters:
         facts = (
             {
                 "id": letter.id,
-                "failures": json.dumps(storable(letter.failures), ensure_ascii=False),
-                "edited": storable(edited.get(letter.id or "")),
+                "failures": json.dumps(storable(letter.failures, self._encoding), ensure_ascii=False),
+                "edited": storable(edited.get(letter.id or ""), self._encoding),
             }
             for letter in letters
         )

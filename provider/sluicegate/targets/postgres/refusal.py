@@ -28,6 +28,7 @@ __all__ = [
 # A value that its type refuses, a constraint, an error that a trigger raised, a check option of a view.
 _CLASSES = ("22", "23", "44", "45", "P0")
 _TOO_LONG = "54000"  # program_limit_exceeded: a value that does not fit into an index entry
+_NOT_IN_ENCODING = "22P05"  # untranslatable_character
 _COLUMN = re.compile(r"^COPY .*, column (?P<name>.+?)(?:: .*)?$", re.MULTILINE)
 _FUNCTION = re.compile(r"^PL/pgSQL function (?P<name>[^\s(]+)\(")
 
@@ -64,7 +65,10 @@ def rule_of(refusal: Refusal, columns: Sequence[str]) -> tuple[str, tuple[str, .
     if refusal.column:
         return f"required:{refusal.column}", (refusal.column,)
     context = refusal.context or ""
-    if column := _COLUMN.search(context):
+    column = _COLUMN.search(context)
+    if refusal.state == _NOT_IN_ENCODING:
+        return "constraint:encoding", (column["name"],) if column else ()
+    if column:
         return f"type:{column['name']}", (column["name"],)
     if function := _FUNCTION.match(context):
         return f"constraint:{function['name']}()", ()

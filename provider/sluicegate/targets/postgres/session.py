@@ -145,6 +145,8 @@ class PostgresSession:
                 # Somebody who does not take our lock wrote meanwhile, so it is not empty any more.
                 if appends:
                     raise
+            except errors.FeatureNotSupported:
+                log.info("%s takes no COPY (row-level security): records go through a stage", self._seen.name)
         if not self._dry_run and can_go_by_pieces(self._connection, self._seen, merge):
             outcome = merge_by_pieces(self._connection, self._seen, merge, has_tombstones=buries)
             if outcome is not None:
