@@ -122,3 +122,14 @@ def test_a_param_reaches_the_tables_name_and_a_schema_only_where_the_file_has_on
         run(operator, {"table": table})
     schemas = "SELECT count(*) FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
     assert warehouse.one(schemas) == 1
+
+
+def test_a_record_in_place_of_a_header_is_not_shown_where_a_column_is_sensitive(warehouse: Any) -> None:
+    words: dict[str, Any] = {"key": "id", "columns": {"iban": {"sensitive": True}}}
+    warehouse.load(warehouse.csv("1.csv", ["id", "iban"], [[1, "DE11"]]), **words)
+    failed = warehouse.fails(warehouse.csv("2.csv", ["2", "DE22"], [[3, "DE33"]]), **words)
+    assert "DE22" not in failed.detail
+    assert failed.detail.endswith("has '***', '***'")
+    renamed = warehouse.fails(warehouse.csv("3.csv", ["id", "ibn"], [[3, "DE33"]]), **words)
+    assert "the source has no column 'iban', which columns: names" in renamed.detail
+    assert renamed.detail.endswith("; the source has 'id', '***'")

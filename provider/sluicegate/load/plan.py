@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sluicegate.checks.rule import Rule
 from sluicegate.faults import fault
+from sluicegate.load.letters import MASK
 from sluicegate.load.request import LoadRequest
 from sluicegate.load.scope import as_values
 from sluicegate.pipeline.diagnostics import hint
@@ -51,12 +52,14 @@ def plan_columns(
     :raises FaultError: SCHEMA_MISMATCH, with all mismatches at once, when source, `columns:`, key and target do not
         go together.
     """
-    mismatches = _missing(_named(request), names)
+    shown = _shown(request, table, names)
+    mismatches = _missing(_named(request), names, shown)
     beside = unwritten(request, table)
     extra = [name for name in names if table.exists and name not in table.columns and name not in beside]
     if extra and request.on_schema_change is OnSchemaChange.FAIL:
         mismatches += [
-            f"{table.name} has no column {name!r}, which the source has{hint(name, table.columns)}" for name in extra
+            f"{table.name} has no column {shown[name]!r}, which the source has{hint(shown[name], table.columns)}"
+            for name in extra
         ]
         mismatches.append("`on_schema_change: add_columns` or `ignore` says what becomes of new columns")
     kept = [name for name in names if not (name in extra and request.on_schema_change is OnSchemaChange.IGNORE)]
@@ -79,14 +82,14 @@ def plan_columns(
         some = ", ".join(map(repr, unknown))
         mismatches.append(f"scope: {table.name} has no column {some}, so it is unknown which of its rows to replace")
     mismatches += [
-        f"the column {name!r} {why}: rename it in the source"
+        f"the column {shown[name]!r} {why}: rename it in the source"
         for name in kept
         if name not in table.columns and name not in beside and (why := unusable(name)) is not None
     ]
     if mismatches:
         who = "it" if mismatches[-1] == _NOTHING_OF_IT else "the source"
-        shown = ", ".join(map(repr, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
-        detail = f"{'; '.join(dict.fromkeys(mismatches))}; {who} has {shown}"
+        some = ", ".join(repr(shown[name]) for name in names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        detail = f"{'; '.join(dict.fromkeys(mismatches))}; {who} has {some}"
         raise fault("SCHEMA_MISMATCH", detail, uri=request.source)
     types = {name: parse_type(column.type) for name, column in request.columns.items() if column.type is not None}
     counted = [name for name, column in request.columns.items() if column.epoch and name not in table.columns]
@@ -201,11 +204,22 @@ def _named(request: LoadRequest) -> dict[str, str]:
     return named
 
 
-def _missing(named: Mapping[str, str], names: Sequence[str]) -> list[str]:
+def _shown(request: LoadRequest, table: Table, names: Sequence[str]) -> dict[str, str]:
+    """The source's columns as messages show them. Where one is missing that is sensitive, what looks like a header may
+    be a record: then only names that are known are shown.
+    """
+    if all(name in names or not column.sensitive for name, column in request.columns.items()):
+        return {name: name for name in names}
+    known = {*_named(request), *table.columns}
+    return {name: name if name in known else MASK for name in names}
+
+
+def _missing(named: Mapping[str, str], names: Sequence[str], shown: Mapping[str, str]) -> list[str]:
     """What is named and the source does not have; where it has nothing of it, that alone."""
     missing = {name: where for name, where in named.items() if name not in names}
     if len(missing) > 1 and len(missing) == len(named):
         return [_NOTHING_OF_IT]
     return [
-        f"the source has no column {name!r}, which {where} names{hint(name, names)}" for name, where in missing.items()
+        f"the source has no column {name!r}, which {where} names{hint(name, shown.values())}"
+        for name, where in missing.items()
     ]
