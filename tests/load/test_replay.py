@@ -113,6 +113,7 @@ def test_an_edited_file_is_replayed_and_a_letter_that_is_still_bad_stays_the_sam
     ("text", "words"),
     [
         ("nonsense\n", "x.jsonl:1: not JSON"),
+        ("\udcff\n", "x.jsonl:1: not JSON: 'utf-8' codec can't decode"),
         ('{"id": "1"}\n', "x.jsonl:1: expected an exported letter"),
         ('{"id": "1", "record": 5}\n', "expected a JSON object or a line as text"),
         ('{"id": "1", "record": {}}\n{"id": "1", "record": {}}\n', "x.jsonl:2: the letter 1 is there twice"),
@@ -123,7 +124,7 @@ def test_a_file_that_is_not_an_export_is_refused_with_its_line(
 ) -> None:
     warehouse.load(warehouse.csv("1.csv", ["id"], [[1]]), key="id")
     file = tmp_path / "x.jsonl"
-    file.write_text(text)
+    file.write_text(text, errors="surrogateescape")
     with pytest.raises(FaultError, match=words):
         warehouse.replay(key="id", edited=file)
 
@@ -293,6 +294,23 @@ def test_a_masked_value_in_an_edited_file_is_the_one_of_the_source(warehouse: An
     warehouse.replay(key="id", columns=SENSITIVE, edited=edited)
     assert warehouse.rows("SELECT id, n, name FROM t ORDER BY 1") == [(1, 5, "otto"), (2, 6, "anna")]
     assert "anna" not in str(warehouse.rows("SELECT * FROM sluicegate.dead_letters"))
+
+
+@pytest.mark.parametrize("written", [{"id": "2", "s": "***", "n": "4"}, "2,***,4"])
+def test_a_mask_is_never_a_value_of_a_line_that_could_not_be_split(
+    warehouse: Any, tmp_path: Path, written: object
+) -> None:
+    words: dict[str, Any] = {"key": "id", "columns": {"s": {"sensitive": True}, "n": {"type": "integer"}}}
+    warehouse.load(warehouse.csv("1.csv", ["id", "s", "n"], [[1, "a", 1], [2, "b", 4, 5]]), **words)
+    file = export(warehouse, tmp_path / "x.jsonl", lambda record: written)
+    report = warehouse.replay(edited=file, **words)
+    assert (report.replayed, report.left) == (0, {
+        "*** stands in them for a sensitive value of a line that could not be split: write the value out": 1
+    })  # fmt: skip
+    file = export(warehouse, tmp_path / "x.jsonl", lambda record: {"id": "2", "s": "b", "n": "4"})
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert warehouse.replay(edited=file, **words).replayed == 1
+    assert warehouse.rows("SELECT id, s, n FROM t ORDER BY 1") == [(1, "a", 1), (2, "b", 4)]
 
 
 def test_a_record_written_out_in_full_needs_no_source(warehouse: Any, tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def read_edited(path: Path, most: int) -> Iterator[dict[str, Record]]:
     """
     some: dict[str, Record] = {}
     seen: set[str] = set()
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
@@ -159,9 +159,9 @@ def read_edited(path: Path, most: int) -> Iterator[dict[str, Record]]:
         yield some
 
 
-def _edited_line(line: str, place: str) -> tuple[str, Record]:
+def _edited_line(line: bytes, place: str) -> tuple[str, Record]:
     try:
-        facts = parsed(line)
+        facts = parsed(line.decode("utf-8-sig"))  # some editors put a mark before the first line
     except ValueError as error:
         raise fault("WRONG_USE", f"{place}: not JSON: {error}; each line is one exported letter") from error
     if not isinstance(facts, dict) or not isinstance(facts.get("id"), str) or "record" not in facts:

@@ -20,6 +20,7 @@ __all__ = ["Item", "Kind", "prepare"]
 Kind = Literal["csv", "jsonl", "parquet"]
 Reread = Callable[[Sequence[Letter]], Mapping[str, Found | str]]
 _HEADLESS = "their line could not be split, and its columns are not known: export them and write the records out"
+_MASKED = "*** stands in them for a sensitive value of a line that could not be split: write the value out"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def _item(letter: Letter, form: Format, mending: Mending, found: Found | None, s
     mended = mending.mend(letter, record)
     columns = columns_of(letter)
     if mended is not None:
+        if _is_masked(mended, sensitive):
+            return _MASKED
         named = tuple(mended) if isinstance(mended, Mapping) else ()
         content = written(mended) if kind == "jsonl" and isinstance(mended, Mapping) else mended
         item = Item(letter, kind, content, tuple(dict.fromkeys([*columns, *named])), _kept(mended, sensitive))
@@ -80,6 +83,13 @@ def _item(letter: Letter, form: Format, mending: Mending, found: Found | None, s
         item = Item(letter, kind, (line or "") if as_line else record, columns)
     is_line = kind != "jsonl" and isinstance(item.content, str)
     return _HEADLESS if is_line and not letter.header and is_malformed(letter) else item
+
+
+def _is_masked(mended: Record, sensitive: frozenset[str]) -> bool:
+    """Whether a mended record still has the mask where a sensitive value belongs."""
+    if isinstance(mended, str):
+        return bool(sensitive) and MASK in mended
+    return any(mended.get(name) == MASK for name in sensitive)
 
 
 def _kept(mended: Record, sensitive: frozenset[str]) -> str:
