@@ -305,7 +305,7 @@ def test_a_mask_is_never_a_value_of_a_line_that_could_not_be_split(
     file = export(warehouse, tmp_path / "x.jsonl", lambda record: written)
     report = warehouse.replay(edited=file, **words)
     assert (report.replayed, report.left) == (0, {
-        "*** stands in them for a sensitive value of a line that could not be split: write the value out": 1
+        "they have *** for a sensitive value of a line that could not be split: write the value out": 1
     })  # fmt: skip
     file = export(warehouse, tmp_path / "x.jsonl", lambda record: {"id": "2", "s": "b", "n": "4"})
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())

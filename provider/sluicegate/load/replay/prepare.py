@@ -20,7 +20,7 @@ __all__ = ["Item", "Kind", "prepare"]
 Kind = Literal["csv", "jsonl", "parquet"]
 Reread = Callable[[Sequence[Letter]], Mapping[str, Found | str]]
 _HEADLESS = "their line could not be split, and its columns are not known: export them and write the records out"
-_MASKED = "*** stands in them for a sensitive value of a line that could not be split: write the value out"
+_MASKED = "they have *** for a sensitive value of a line that could not be split: write the value out"
 
 
 @dataclass(frozen=True)
