@@ -102,6 +102,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Keep the collector from what stays to the end: it would go through all of Airflow, in every forked child too."""
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)  # thousands of objects live for one test: by default they are gone through at once
     gc.enable()
     atexit.register(gc.unfreeze)  # not before: pytest collects several times as it ends
 

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -116,8 +117,13 @@ PARSE_TIME = (
 )
 
 
-def imported(source: str, module: str) -> Iterator[tuple[int, str]]:
+@cache
+def imported(source: str, module: str) -> tuple[tuple[int, str], ...]:
     """Line and full name of everything that `source` imports, also inside functions and by `import_module`."""
+    return tuple(_imported(source, module))
+
+
+def _imported(source: str, module: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)

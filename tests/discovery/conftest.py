@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
     yield folder
     sys.path[:] = before
     for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+        if (getattr(module, "__dict__", {}).get("__file__") or "").startswith(str(tmp_path)):  # asks no lazy module
             del sys.modules[name]
 
 

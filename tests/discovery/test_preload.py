@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from sluicegate.discovery import preload
+from tests.fresh import FreshAirflow
 
 STATES = """
 import json, os, sys
@@ -17,7 +17,6 @@ from sluicegate.discovery.preload import preload_tasks
 
 wanted = ("duckdb", "sluicegate.factory.build", "sluicegate.load.operator", "airflow.sdk")
 found = {}
-# One after the other in one process, since to import Airflow takes long.
 for words in ("airflow triggerer", "airflow scheduler", "airflow celery worker"):
     for name in [name for name in sys.modules if name in wanted or name.startswith("sluicegate.")]:
         if name != "sluicegate.discovery.preload":
@@ -30,9 +29,10 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def states() -> dict[str, tuple[list[str], int]]:
+def states(fresh: FreshAirflow) -> dict[str, tuple[list[str], int]]:
     """By command, of a component that was started so: which of the modules it has, and how many threads."""
-    done = subprocess.run([sys.executable, "-c", STATES], capture_output=True, text=True, check=True)
+    done = fresh.run(STATES)
+    done.check_returncode()
     return {words: (modules, threads) for words, (modules, threads) in json.loads(done.stdout.splitlines()[-1]).items()}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
-from botocore.loaders import JSONFileLoader
+from botocore.loaders import JSONFileLoader, Loader
 
 from sluicegate.emr import SparkOperator, engine, watch
 from sluicegate.graph.window import Window
@@ -26,11 +26,14 @@ from sluicegate.testing.supervisor import Run
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_sessions() -> Iterator[None]:
-    """botocore reads the same 2 MB of JSON for every session; each task of a test makes one."""
+    """botocore reads the same folders and 2 MB of JSON for every session; each task of a test makes one."""
     read = JSONFileLoader._load_file
     cached = functools.cache(lambda path, opener: read(JSONFileLoader(), path, opener))
+    listed = Loader.list_available_services
+    services = functools.cache(lambda kind: listed(Loader(), kind))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "_load_file", lambda _, path, opener: cached(path, opener))
+        patch.setattr(Loader, "list_available_services", lambda _, type_name: services(type_name))
         yield
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import pickle
 import re
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -65,13 +66,21 @@ COMMANDS |= {"alerts", "health"}
 PACKAGE = Path(sluicegate.__file__).parent
 
 
+@cache
+def nodes_of(path: Path) -> tuple[list[ast.expr], set[str]]:
+    """What a module gives to `fault`, and the codes of the catalogue that it names anywhere."""
+    calls, named = [], set[str]()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and node.args and getattr(node.func, "id", None) == "fault":
+            calls.append(node.args[0])
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in CATALOGUE:
+            named.add(node.value)
+    return calls, named
+
+
 def codes_in(path: Path) -> set[str]:
     """The codes that a module gives to `fault`, directly or by a choice between two."""
-    calls = (
-        node.args[0]
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and node.args and getattr(node.func, "id", None) == "fault"
-    )
+    calls, _ = nodes_of(path)
     texts = (each.value for first in calls for each in ast.walk(first) if isinstance(each, ast.Constant))
     return {text for text in texts if isinstance(text, str) and re.fullmatch("[A-Z]+(_[A-Z]+)+|NETWORK|UNKNOWN", text)}
 
@@ -98,25 +107,14 @@ def test_the_catalogue_says_which_steps_can_raise_what_a_room_raises(room: str) 
 
 
 def test_every_fault_of_the_catalogue_can_happen() -> None:
-    named = {
-        node.value
-        for path in PACKAGE.rglob("*.py")
-        if path.name != "catalogue.py"
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant) and node.value in CATALOGUE
-    }
+    named = {code for path in PACKAGE.rglob("*.py") if path.name != "catalogue.py" for code in nodes_of(path)[1]}
     assert {code for code, one in CATALOGUE.items() if one.raised_by} - named - {"WORKER_LOST"} == set()
 
 
 def test_whatever_code_of_an_author_meets_may_end_its_step() -> None:
     """A `python` step may use any library: what the rules for foreign errors find is said to be of it too."""
     rules = ("airflow", "aws", "database", "files", "gx", "http", "mail", "system")
-    found = {
-        node.value
-        for rule in rules
-        for node in ast.walk(ast.parse((PACKAGE / "faults" / f"{rule}.py").read_text()))
-        if isinstance(node, ast.Constant) and node.value in CATALOGUE
-    }
+    found = {code for rule in rules for code in nodes_of(PACKAGE / "faults" / f"{rule}.py")[1]}
     assert {code for code in found if "python" not in CATALOGUE[code].raised_by} <= {"CLUSTER_INVALID"}
 
 

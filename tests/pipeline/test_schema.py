@@ -411,9 +411,17 @@ def _said(values: Callable[[Word], list[str]]) -> Iterator[tuple[str, str, str]]
                 yield f"{name}.{key}: {value}", *inside(name, key, value)
 
 
-def is_read(dags: Dags, text: str, defaults: str) -> list[str]:
-    for name, supply in {**SUPPLIES, "defaults.yaml": defaults}.items():
+@pytest.fixture(scope="module")
+def supplied(tmp_path_factory: pytest.TempPathFactory) -> Dags:
+    """What an example may name is there; each test writes its file and the defaults over those of the one before."""
+    dags = Dags(tmp_path_factory.mktemp("supplied"))
+    for name, supply in SUPPLIES.items():
         dags.write(name, supply)
+    return dags
+
+
+def is_read(dags: Dags, text: str, defaults: str) -> list[str]:
+    dags.write("defaults.yaml", defaults)
     draft = read_draft(dags.write("orders.yaml", text), dags.root)
     return [str(diagnostic) for diagnostic in draft.diagnostics if diagnostic.is_error]
 
@@ -421,16 +429,16 @@ def is_read(dags: Dags, text: str, defaults: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "defaults"), said_in_all_places(lambda word: [_flow(example, inside=True) for example in word.examples])
 )
-def test_every_example_is_taken_by_the_reader_and_by_the_schema(dags: Dags, text: str, defaults: str) -> None:
-    assert is_read(dags, text, defaults) == []
+def test_every_example_is_taken_by_the_reader_and_by_the_schema(supplied: Dags, text: str, defaults: str) -> None:
+    assert is_read(supplied, text, defaults) == []
     assert faults(value_of(text)) == []
     assert faults(value_of(defaults), DEFAULTS_SCHEMA) == []
 
 
 @pytest.mark.parametrize(("text", "defaults"), said_in_all_places(lambda word: ["null"]))
-def test_a_key_without_a_value_is_taken_where_the_reader_takes_it(dags: Dags, text: str, defaults: str) -> None:
+def test_a_key_without_a_value_is_taken_where_the_reader_takes_it(supplied: Dags, text: str, defaults: str) -> None:
     fits = not faults(value_of(text)) and not faults(value_of(defaults), DEFAULTS_SCHEMA)
-    assert fits == (is_read(dags, text, defaults) == [])
+    assert fits == (is_read(supplied, text, defaults) == [])
 
 
 def test_an_example_on_the_page_is_what_it_is_in_yaml() -> None:

@@ -91,12 +91,13 @@ def _said(module: ModuleType | None) -> str | None:
 def _used_below(root: Path) -> set[str]:
     """The first names of installed modules that the modules below `root` have taken in."""
     names: set[str] = set()
-    for _, module in _modules_below(root):
+    modules = [module for _, module in _modules_below(root)]
+    for module in modules:
         for value in list(vars(module).values()):
             name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
             if isinstance(name, str) and _NAME.fullmatch(name):
                 names.add(name.partition(".")[0])
-    own = {module.__name__.partition(".")[0] for _, module in _modules_below(root)}
+    own = {module.__name__.partition(".")[0] for module in modules}
     return names - own - sys.stdlib_module_names - {"sluicegate"}
 
 
@@ -104,6 +105,6 @@ def _modules_below(root: Path) -> Iterator[tuple[str, ModuleType]]:
     """Modules of the author's with their files, as far as they are imported here."""
     prefix = f"{root}{os.sep}"
     for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
+        file = getattr(module, "__dict__", {}).get("__file__")  # a lazy module would be asked for it, and imported
         if isinstance(file, str) and file.startswith(prefix) and "site-packages" not in file:
             yield file, module
