@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from pgpq import ArrowToPostgresBinaryEncoder
 
 from sluicegate.targets.postgres import copy, pieces
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     import pytest
+
+    from sluicegate.targets.stream import ArrowStream
 
 __all__ = ["merge_by_pieces"]
 
@@ -22,7 +24,8 @@ def merge_by_pieces(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(copy, "as_binary", _by_record)
 
 
-def _by_record(reader: pa.RecordBatchReader) -> Iterator[bytes]:
+def _by_record(stream: ArrowStream) -> Iterator[bytes]:
+    reader = pa.RecordBatchReader.from_stream(stream)
     for batch in reader:
         for number in range(batch.num_rows):
             encoder = ArrowToPostgresBinaryEncoder(reader.schema)

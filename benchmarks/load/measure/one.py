@@ -31,9 +31,9 @@ def raw_copy(url: str, path: Path) -> Callable[[], object]:
 
 
 def a_load(url: str, path: Path, *, force: bool) -> Callable[[], object]:
+    import arro3.core
     import duckdb
     import pgpq
-    import pyarrow as pa
     from load.measure.data import CHECKS, COLUMNS
 
     from sluicegate.load.load import load
@@ -41,7 +41,7 @@ def a_load(url: str, path: Path, *, force: bool) -> Callable[[], object]:
     from sluicegate.storage import Storage
     from sluicegate.targets.postgres.target import PostgresTarget
 
-    del duckdb, pgpq, pa
+    del arro3, duckdb, pgpq
     request = LoadRequest(
         sources=(str(path),), table="bench_load", key=("id",), newest_by="updated_at", columns=COLUMNS, checks=CHECKS,
         force=force,

@@ -82,11 +82,11 @@ class Closing:
         staged.duck.execute(f"INSERT INTO asked SELECT {unnested}", columns)
         same = " AND ".join(f"a.{place} = CAST({staged.identity(name)} AS VARCHAR)" for name, place in places.items())
         rows = staged.duck.execute(
-            f"SELECT a.id, s.part, {staged.line()}, {self._newer()} FROM asked a JOIN staged s ON {same} "
+            f"SELECT a.id, s.rowid, s.aside[1].line, {self._newer()} FROM asked a JOIN staged s ON {same} "
             f"WHERE {staged.kept()} ORDER BY s.rowid"
         ).fetchall()
         staged.duck.execute("DROP TABLE asked")
-        return {str(identity): Winner(part, line, newer) for identity, part, line, newer in rows}
+        return {str(identity): Winner(*staged.origin(row, line), newer) for identity, row, line, newer in rows}
 
     def kept(self) -> list[Kept]:
         """All records that stay. For few of them."""
@@ -94,8 +94,11 @@ class Closing:
         if not staged.key:
             return []
         key = "".join(f", CAST({staged.identity(name)} AS VARCHAR)" for name in staged.key)
-        rows = staged.duck.execute(f"SELECT s.rowid, {staged.line()}{key} FROM staged s WHERE {staged.kept()}")
-        return [Kept(row[0], row[1], dict(zip(staged.key, row[2:], strict=True))) for row in rows.fetchall()]
+        rows = staged.duck.execute(f"SELECT s.rowid, s.aside[1].line{key} FROM staged s WHERE {staged.kept()}")
+        return [
+            Kept(row, staged.origin(row, line)[1], dict(zip(staged.key, values, strict=True)))
+            for row, line, *values in rows.fetchall()
+        ]
 
     def _newer(self) -> str:
         """SQL of how the version of `staged s` compares with that of the letter `asked a`."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sluicegate.load.badfiles import BadFiles
-from sluicegate.load.staged import Staged
+from sluicegate.load.staged import FAILED, Staged
 from sluicegate.records.reader import Reader
 
 __all__ = ["LOOK", "EarlyStop", "Stopped"]
@@ -73,8 +73,8 @@ class EarlyStop:
         if not left or rows - self._looked_at < self.look:
             return False
         self._sure += self._staged.number(
-            f"SELECT count(*) FROM staged s WHERE s.rowid >= {self._looked_at} AND s.failed IS NOT NULL AND "
-            f"{self._sure_sql('s.failed')}"
+            f"SELECT count(*) FROM staged s WHERE s.rowid >= {self._looked_at} AND {FAILED} IS NOT NULL AND "
+            f"{self._sure_sql(FAILED)}"
         )
         self._looked_at = rows
         bound = self._bound(left)

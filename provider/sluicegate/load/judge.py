@@ -17,7 +17,7 @@ from sluicegate.checks.expectations import ExpectationRunner, RowFailures, Table
 from sluicegate.checks.rule import REFERENCES, Rule
 from sluicegate.faults import fault
 from sluicegate.load.letters import TYPE
-from sluicegate.load.staged import Staged
+from sluicegate.load.staged import FAILED, Staged
 from sluicegate.records.reader import MALFORMED
 
 if TYPE_CHECKING:
@@ -131,14 +131,14 @@ class Judge:
     def _check_unique(self, compiled: CompiledRule) -> None:
         """All copies of a value are bad, as Great Expectations has it."""
         number = self.rules.index(compiled.rule)
-        self._staged.duck.execute(f"INSERT INTO more_failed SELECT stage_row, {number} FROM ({self.copies(compiled)})")
+        self._staged.fail(f"SELECT stage_row, {number} FROM ({self.copies(compiled)})")
 
     def _check_reference(self, rule: Rule) -> None:
         """A value that the dataset does not have is bad, a missing one is not."""
         (name,) = rule.columns
         value = self._staged.identity(name)
-        self._staged.duck.execute(
-            f"INSERT INTO more_failed SELECT stage_row, {self.rules.index(rule)} FROM "
+        self._staged.fail(
+            f"SELECT stage_row, {self.rules.index(rule)} FROM "
             f"(SELECT s.rowid AS stage_row, {value} AS value FROM staged s "
             f"WHERE NOT {self._staged.is_malformed()} AND {self._staged.checked(name).value} IS NOT NULL) "
             f"ANTI JOIN {self._references[name]} USING (value)"
@@ -146,7 +146,7 @@ class Judge:
 
     def copies(self, compiled: CompiledRule) -> str:
         """SQL of the records that break a rule of uniqueness: `stage_row`, and what rules refer to."""
-        stated = self._staged.stated("s.rowid AS stage_row, s.failed")
+        stated = self._staged.stated("s.rowid AS stage_row, s.aside")
         copies = f"count(*) OVER (PARTITION BY {', '.join(compiled.unique)}) AS copies"
         return (
             f"SELECT * FROM (SELECT *, {copies} FROM ({stated}) WHERE NOT {self._staged.is_malformed()} "
@@ -160,20 +160,18 @@ class Judge:
             if compiled.mostly == 1:
                 continue
             number = self.rules.index(compiled.rule)
-            stated = self._staged.stated("s.failed")
+            stated = self._staged.stated("s.aside")
             judged = self._staged.number(
                 f"SELECT count(*) FROM ({stated}) WHERE NOT {self._staged.is_malformed()} AND {compiled.applies}"
             )
             if compiled.unique:
-                bad = self._staged.number(f"SELECT count(*) FROM more_failed WHERE rule = {number}")
+                bad = self._staged.number(f"SELECT count(*) FROM {self._staged.more_failed} WHERE rule = {number}")
             else:
-                bad = self._staged.number(f"SELECT count(*) FROM staged WHERE list_contains(failed, {number})")
+                bad = self._staged.number(f"SELECT count(*) FROM staged s WHERE list_contains({FAILED}, {number})")
             if compiled.holds(judged, bad):
                 forgiven.append(number)
         if forgiven:
-            some = ", ".join(map(str, forgiven))
-            self._staged.duck.execute(f"DELETE FROM more_failed WHERE rule IN ({some})")
-            self._staged.forgiven = tuple(forgiven)
+            self._staged.forgive(forgiven)
 
     def _warn(self) -> None:
         """Count the records that break a rule which only warns."""
@@ -184,7 +182,7 @@ class Judge:
 
     def counts(self, compiled: CompiledRule) -> tuple[int, int]:
         """How many records count for a rule, and how many of them break it."""
-        stated = self._staged.stated("s.failed")
+        stated = self._staged.stated("s.aside")
         judged, bad = self._staged.row(
             f"SELECT count(*) FILTER ({compiled.applies}), count(*) FILTER ({compiled.fails}) FROM ({stated}) "
             f"WHERE NOT {self._staged.is_malformed()}"
@@ -212,8 +210,8 @@ class Judge:
     def _set_aside(self, rule: Rule, found: RowFailures) -> None:
         self._staged.duck.execute("CREATE TEMP TABLE positions (position BIGINT)")
         self._staged.duck.execute("INSERT INTO positions SELECT unnest($1::BIGINT[])", [list(found.positions)])
-        self._staged.duck.execute(
-            f"INSERT INTO more_failed SELECT stage_row, {self.rules.index(rule)} FROM "
+        self._staged.fail(
+            f"SELECT stage_row, {self.rules.index(rule)} FROM "
             "(SELECT s.rowid AS stage_row, row_number() OVER (ORDER BY s.rowid) - 1 AS position FROM staged s "
             f"WHERE NOT {self._staged.is_malformed()}) SEMI JOIN positions USING (position)"
         )
@@ -233,7 +231,7 @@ class Judge:
         if not self.asked.table:
             return []
         asked = ", ".join(f"{one.observed}, {one.holds}" for one in self.asked.table)
-        row = self._staged.row(f"SELECT {asked} FROM ({self._staged.stated('s.part')} WHERE {self._staged.kept()})")
+        row = self._staged.row(f"SELECT {asked} FROM ({self._staged.stated('s.aside')} WHERE {self._staged.kept()})")
         return [
             TableVerdict(one.rule, bool(row[2 * number + 1]), str(row[2 * number])[:500], row[2 * number])
             for number, one in enumerate(self.asked.table)
@@ -255,8 +253,8 @@ class Judge:
     def reasons(self) -> dict[str, int]:
         """How many records each rule set aside."""
         rows = self._staged.duck.execute(
-            "SELECT rule, count(*) FROM (SELECT unnest(failed) AS rule FROM staged "
-            "UNION ALL SELECT rule FROM more_failed) GROUP BY rule ORDER BY rule"
+            f"SELECT rule, count(*) FROM (SELECT unnest({FAILED}) AS rule FROM staged s WHERE s.aside IS NOT NULL "
+            f"UNION ALL SELECT rule FROM {self._staged.more_failed}) GROUP BY rule ORDER BY rule"
         ).fetchall()
         counts: Counter[str] = Counter()
         for number, count in rows:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, Statement
 
-__all__ = ["execute", "parsed"]
+__all__ = ["execute"]
 
 _KEPT = 400_000
 """Characters of all texts that are kept. Parsed, each of them takes 25 bytes."""
@@ -15,12 +15,6 @@ _LONG = 50_000
 """Characters of a text that is not kept."""
 
 _known: dict[str, list[Statement]] = {}
-
-
-def parsed(duck: DuckDBPyConnection, text: str) -> Statement:
-    """The one statement of `text`, which any DuckDB may execute, as often as it likes: names are looked up then."""
-    [statement] = _statements(duck, text)
-    return statement
 
 
 def execute(duck: DuckDBPyConnection, text: str) -> DuckDBPyConnection:
@@ -31,6 +25,7 @@ def execute(duck: DuckDBPyConnection, text: str) -> DuckDBPyConnection:
 
 
 def _statements(duck: DuckDBPyConnection, text: str) -> list[Statement]:
+    """The statements of `text`, which any DuckDB may execute, as often as it likes: names are looked up then."""
     if (known := _known.get(text)) is not None:
         return known
     found = duck.extract_statements(text)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from sluicegate.load.parsed import parsed
 from sluicegate.load.staged import Staged
 from sluicegate.records.types import ColumnType
+from sluicegate.targets.stream import ArrowStream
 from sluicegate.targets.target import Stored
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
 __all__ = ["Prepared"]
@@ -46,7 +46,7 @@ class Prepared:
         between: tuple[int, int] | None = None,
         *,
         numbered: bool = False,
-    ) -> Iterator[pa.RecordBatchReader]:
+    ) -> Iterator[ArrowStream]:
         places = [self._staged.places[name] for name in self._columns]
         values = ", ".join(
             f"{written(wanted, _as(type_, wanted, place))} AS {place}"
@@ -90,23 +90,36 @@ def _as(type_: ColumnType, wanted: ColumnType, value: str) -> str:
     return value if type_.duck == wanted.duck else f"CAST({value} AS {wanted.duck})"
 
 
-def _opened(cursor: DuckDBPyConnection, query: str) -> pa.RecordBatchReader:
-    """The batches of `query`. Sorting very many records may take more memory than the limit: one thread needs less."""
+@dataclass(frozen=True)
+class _Submitted:
+    """What DuckDB streams of a statement that it has begun."""
+
+    result: Any
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.result.arrow_capsule()
+
+
+def _opened(cursor: DuckDBPyConnection, query: str) -> ArrowStream:
+    """The records of `query`. Sorting very many records may take more memory than the limit: one thread needs less."""
     import duckdb
 
     with suppress(duckdb.OutOfMemoryException):
-        return _batches(cursor, query)
+        return _stream(cursor, query)
     cursor.execute("SET threads = 1")
     for _ in range(2):
         with suppress(duckdb.OutOfMemoryException):
-            return _batches(cursor, query)
+            return _stream(cursor, query)
         row = cursor.execute("SELECT 2 * parse_formatted_bytes(current_setting('memory_limit'))").fetchone()
         assert row is not None
         log.warning("sorting takes more memory than `load_memory_limit`: twice as much is used")
         cursor.execute(f"SET memory_limit = '{int(row[0]) // 1_000_000}MB'")
-    return _batches(cursor, query)
+    return _stream(cursor, query)
 
 
-def _batches(cursor: DuckDBPyConnection, query: str) -> pa.RecordBatchReader:
-    batches: pa.RecordBatchReader = cursor.sql(parsed(cursor, query)).to_arrow_reader(_BATCH)
-    return batches
+def _stream(cursor: DuckDBPyConnection, query: str) -> ArrowStream:
+    # DuckDB 2 has no public name yet for a stream in batches of a size that neither imports pyarrow nor binds twice.
+    if (submit := getattr(cursor, "_submit", None)) is not None:
+        return _Submitted(submit(query, None, "stream", _BATCH))
+    reader: ArrowStream = cursor.sql(query).to_arrow_reader(_BATCH)
+    return reader

@@ -94,19 +94,21 @@ class Results:
         """SQL of the records that break a rule: `stage_row` and their values."""
         if compiled.unique:
             return self._judge.copies(compiled)
-        stated = self._staged.stated("s.rowid AS stage_row, s.failed")
+        stated = self._staged.stated("s.rowid AS stage_row, s.aside")
         return f"SELECT * FROM ({stated}) WHERE NOT {self._staged.is_malformed()} AND {compiled.fails}"
 
     def _reference(self, rule: Rule) -> dict[str, Any]:
         number = self._judge.rules.index(rule)
-        bad = self._staged.number(f"SELECT count(*) FROM more_failed WHERE rule = {number}")
+        more_failed = self._staged.more_failed
+        bad = self._staged.number(f"SELECT count(*) FROM {more_failed} WHERE rule = {number}")
         value = self._staged.checked(rule.columns[0]).value
         judged = self._staged.number(
             f"SELECT count(*) FROM staged s WHERE NOT {self._staged.is_malformed()} AND {value} IS NOT NULL"
         )
         stated = self._staged.stated("s.rowid AS stage_row")
         relation = (
-            f"SELECT * FROM ({stated}) JOIN (SELECT stage_row FROM more_failed WHERE rule = {number}) USING (stage_row)"
+            f"SELECT * FROM ({stated}) JOIN (SELECT stage_row FROM {more_failed} WHERE rule = {number}) "
+            "USING (stage_row)"
         )
         return self._mapped(rule, bad == 0, self._read, self._read - judged, bad, self._samples(rule, relation))
 

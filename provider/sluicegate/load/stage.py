@@ -33,7 +33,7 @@ from sluicegate.load.parsed import execute
 from sluicegate.load.prepared import Prepared
 from sluicegate.load.results import Results
 from sluicegate.load.scope import Values, condition
-from sluicegate.load.staged import Staged
+from sluicegate.load.staged import FAILED, Staged
 from sluicegate.records.casts import Cast
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.reader import Reader
@@ -133,17 +133,14 @@ class Stage:
             if self.stopped is not None:
                 break
         if self._scope and self._outside == _OUT_OF_SCOPE:
-            self.left_out = self._staged.drop(f"list_contains(failed, {_OUT_OF_SCOPE})")
+            self.left_out = self._staged.drop(f"list_contains(aside[1].failed, {_OUT_OF_SCOPE})")
         if self.stopped is None:
             self._judge.judge_together()
-        staged, end, dead, more = self._staged.row(
-            "SELECT count(*), coalesce(max(rowid) + 1, 0), count(failed), (SELECT count(*) FROM more_failed) "
-            "FROM staged"
-        )
-        self._staged.has_more_failed = more > 0
+        failed = f"count(*) FILTER (s.aside IS NOT NULL AND {FAILED} IS NOT NULL)"
+        staged, end, dead = self._staged.row(f"SELECT count(*), coalesce(max(s.rowid) + 1, 0), {failed} FROM staged s")
         assert staged == self._staged.rows - self.left_out, "not as many records are staged as were read"
         assert end == staged or self.left_out, "rows of the stage do not follow one another"
-        if more or self._staged.forgiven:
+        if self._staged.has_more_failed or self._staged.forgiven:
             dead = self._staged.number(f"SELECT count(*) FROM staged s WHERE NOT {self._staged.good()}")
         self.read, self.dead = staged + len(bad), dead + len(bad)
 
@@ -162,7 +159,7 @@ class Stage:
 
         def use(relation: str) -> int:
             nonlocal rows
-            rows = self._insert(reader, relation, str(reader.part.number))
+            rows = self._insert(reader, relation)
             return rows
 
         reader.read(use, numbered=numbered)
@@ -174,9 +171,10 @@ class Stage:
 
         if len(group) < 2:
             return False
+        self._staged.number_parts()
         self._duck.execute("BEGIN")
         try:
-            self._insert(group[0], relation_of(group), "part")
+            self._insert(group[0], relation_of(group), has_numbers=True)
             found, expected = self._staged.added(), expected_of(group)
             if found == [(part, records) for part, records in expected if records]:
                 self._duck.execute("COMMIT")
@@ -210,13 +208,21 @@ class Stage:
         reader.read(count, numbered=False)
         return found
 
-    def _insert(self, reader: Reader, relation: str, part: str) -> int:
-        """Stage the records of `relation`, which are as those of `reader`. `part` is SQL of the part's number."""
-        places = "".join(f", {place}" for place in self._staged.places.values())
+    def _insert(self, reader: Reader, relation: str, *, has_numbers: bool = False) -> int:
+        """Stage the records of `relation`, which are as those of `reader`.
+
+        :param has_numbers: whether the relation has the number of each record's part.
+        """
         record = f"CASE WHEN failed IS NOT NULL THEN {self._record_sql(reader)} END"
-        gone = f", {self._condition(self._delete_when)}" if self._delete_when else ""
+        said = f"[{{'line': line, 'failed': failed, 'raw': {record}, 'why': why}}]"
+        given = {place: place for place in self._staged.places.values()}
+        given["aside"] = f"CASE WHEN failed IS NOT NULL OR line IS NOT NULL THEN {said} END"
+        if self._delete_when:
+            given["gone"] = self._condition(self._delete_when)
+        if has_numbers:
+            given["part"] = "part"
         text = (
-            f"INSERT INTO staged SELECT {part}, line{places}, failed, {record} AS raw, why{gone} "
+            f"INSERT INTO staged ({', '.join(given)}) SELECT {', '.join(given.values())} "
             f"FROM ({self._judged(relation, reader)})"
         )
         row = execute(self._duck, text).fetchone()
@@ -293,12 +299,11 @@ class Stage:
         twice = f"SELECT {key} FROM staged s WHERE {self._staged.good()} GROUP BY ALL HAVING count(*) > 1"
         if not execute(self._duck, f"{twice} LIMIT 1").fetchall():
             return
-        self._duck.execute(
-            "INSERT INTO older SELECT stage_row FROM (SELECT s.rowid AS stage_row, row_number() OVER "
+        self._staged.give_way(
+            "SELECT stage_row FROM (SELECT s.rowid AS stage_row, row_number() OVER "
             f"(PARTITION BY {key} ORDER BY {newest}s.rowid DESC) AS place FROM staged s "
             f"WHERE {self._staged.good()} AND ({key}) IN ({twice})) WHERE place > 1"
         )
-        self._staged.deduplicated = self._staged.number("SELECT count(*) FROM older")
 
     def prepared(self, unwritten: Collection[str] = ()) -> Prepared:
         """The records that stay.
@@ -317,12 +322,11 @@ class Stage:
         assert self._prepared is not None
         ours = {own: name for name, own in called.items()}
         numbers = [self._judge.constraint(one.rule, [ours.get(name, name) for name in one.columns]) for one in broken]
-        self._duck.execute(
-            "INSERT INTO more_failed SELECT stage_row, rule FROM (SELECT unnest($1::BIGINT[]) AS position, "
+        self._staged.fail(
+            "SELECT stage_row, rule FROM (SELECT unnest($1::BIGINT[]) AS position, "
             f"unnest($2::INTEGER[]) AS rule) JOIN {self._prepared.rows_at()} USING (position)",
             [[one.position for one in broken], numbers],
         )
-        self._staged.has_more_failed = True
         self.dead += len(broken)
 
     def hold_back(self, rows: Sequence[int], rule: Rule) -> Prepared:
@@ -331,16 +335,15 @@ class Stage:
         """
         number, some = self._judge.more(rule), "SELECT unnest($1::BIGINT[])"
         key = ", ".join(self._staged.identity(name) for name in self._key)
-        replaced = (
-            f"SELECT s.rowid FROM staged s SEMI JOIN older o ON o.stage_row = s.rowid WHERE ({key}) IN "
-            f"(SELECT ({key}) FROM staged s WHERE s.rowid IN ({some}))"
-        )
-        held = self._duck.execute(f"{some} UNION {replaced}", [list(rows)]).fetchall()
-        numbers = [row for (row,) in held]
-        self._duck.execute("INSERT INTO more_failed SELECT unnest($1::BIGINT[]), $2", [numbers, number])
-        self._duck.execute("DELETE FROM older WHERE stage_row IN (SELECT unnest($1::BIGINT[]))", [numbers])
-        self._staged.has_more_failed = True
-        self._staged.deduplicated = self._staged.number("SELECT count(*) FROM older")
+        held = some
+        if self._staged.deduplicated:
+            held += (
+                f" UNION SELECT s.rowid FROM staged s SEMI JOIN older o ON o.stage_row = s.rowid WHERE ({key}) IN "
+                f"(SELECT ({key}) FROM staged s WHERE s.rowid IN ({some}))"
+            )
+        numbers = [row for (row,) in self._duck.execute(held, [list(rows)]).fetchall()]
+        self._staged.fail("SELECT unnest($1::BIGINT[]), $2", [numbers, number])
+        self._staged.take_back(numbers)
         self.dead += len(numbers)
         return self.prepared(self._unwritten)
 
@@ -378,16 +381,20 @@ class Stage:
             return
         self._complete_records()
         key, version = identity_sql(self._staged, self._sensitive), version_sql(self._staged, self._sensitive)
-        more = "(SELECT list(rule ORDER BY rule) FROM more_failed m WHERE m.stage_row = s.rowid)"
-        raw = "coalesce(raw, (SELECT record FROM raws r WHERE r.stage_row = s.rowid))"
+        failed, raw = FAILED, "s.aside[1].raw"
+        if self._staged.has_more_failed:
+            more = f"(SELECT list(rule ORDER BY rule) FROM {self._staged.more_failed} m WHERE m.stage_row = s.rowid)"
+            failed = f"list_concat({failed}, {more})"
+            raw = f"coalesce({raw}, (SELECT record FROM raws r WHERE r.stage_row = s.rowid))"
         cursor = self._duck.cursor()
         cursor.execute(
-            f"SELECT part, {self._staged.line()} AS line, list_concat(failed, {more}), {raw}, why, {key}, {version} "
-            f"FROM staged s WHERE NOT {self._staged.good()} ORDER BY 1, 2 {'' if limit is None else f'LIMIT {limit}'}"
+            f"SELECT s.rowid, s.aside[1].line, {failed}, {raw}, s.aside[1].why, {key}, {version} FROM staged s "
+            f"WHERE NOT {self._staged.good()} ORDER BY s.rowid {'' if limit is None else f'LIMIT {limit}'}"
         )
         readers = {reader.part.number: reader for reader in self._readers}
         while rows := cursor.fetchmany(_FETCH):
-            for part, line, failed, raw, why, key_text, version_text in rows:
+            for row, known, failed, raw, why, key_text, version_text in rows:
+                part, line = self._staged.origin(row, known)
                 reader = readers[part]
                 first = reader.part.provenance(line)
                 broken = [self._judge.rules[number] for number in sorted({*failed} - {*self._staged.forgiven})]
@@ -405,22 +412,29 @@ class Stage:
 
     def _complete_records(self) -> None:
         """Read once more the raw form of records that only a rule over several records set aside."""
+        if not self._staged.has_more_failed:
+            return
         self._duck.execute("CREATE TABLE IF NOT EXISTS raws (stage_row BIGINT, record VARCHAR)")
         lacking = (
-            f"SELECT s.rowid AS stage_row, s.part, {self._staged.line()} AS line FROM staged s "
-            f"WHERE raw IS NULL AND NOT {self._staged.good()} AND s.rowid NOT IN (SELECT stage_row FROM raws)"
+            f"FROM staged s WHERE s.aside[1].raw IS NULL AND NOT {self._staged.good()} "
+            "AND s.rowid NOT IN (SELECT stage_row FROM raws)"
         )
-        for (number,) in self._duck.execute(f"SELECT DISTINCT part FROM ({lacking})").fetchall():
+        row = 0
+        while (found := self._staged.row(f"SELECT min(s.rowid) {lacking} AND s.rowid >= {row}")[0]) is not None:
+            number, first, row, ahead = self._staged.part_at(found)
             reader = self._reader_of(number)
+            some = (
+                f"SELECT s.rowid AS stage_row, coalesce(s.aside[1].line, s.rowid + {ahead}) AS line {lacking} "
+                f"AND s.rowid >= {first} AND s.rowid < {row}"
+            )
 
-            def use(relation: str, reader: Reader = reader, number: int = number) -> int:
+            def use(relation: str, reader: Reader = reader, some: str = some, rows: int = row - first) -> int:
                 record = record_sql(reader, self._sensitive)
                 self._duck.execute(
                     "INSERT INTO raws SELECT stage_row, record "
-                    f"FROM (SELECT line, {record} AS record FROM ({relation})) "
-                    f"JOIN ({lacking} AND s.part = {number}) USING (line)"
+                    f"FROM (SELECT line, {record} AS record FROM ({relation})) JOIN ({some}) USING (line)"
                 )
-                return self._staged.number(f"SELECT count(*) FROM staged WHERE part = {number}")
+                return rows
 
             reader.read(use)
 

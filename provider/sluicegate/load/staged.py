@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,22 @@ Frames = Callable[[int | None], Iterator["pd.DataFrame"]]
 """Gives records as frames of at most so many rows (None: all in one), at least one frame."""
 
 
+FAILED = "s.aside[1].failed"
+"""SQL of the numbers of the rules that a record of `staged s` failed by itself."""
+_ASIDE = "STRUCT(line BIGINT, failed INTEGER[], raw VARCHAR, why VARCHAR)[]"
+
+
 class Staged:
-    """`staged`, the records with the numbers of the rules they failed; `more_failed`, failures that came to light
-    later; `older`, the good records that another one with their key replaces.
+    """`staged`, the records; `more_failed`, failures that came to light later; `older`, the good records that another
+    one with their key replaces. The two are made when they are first needed.
+
+    What is to be said of a record beside its values is in its list `aside`, which has one element or is NULL: of most
+    records it is nothing, and five columns without a value would take as much room as three with one. The element has
+    the `line`, unless it follows from the order of the part's records; the numbers of the rules that the record
+    `failed`; its `raw` form, where it failed any; and `why` it is malformed.
 
     A record is known by its `rowid`: records are in the order of the parts, and of the lines of a part. `staged` is
-    only ever appended to, since what is updated in it could get another one. `line` is NULL in a part whose lines
-    follow from that order; `lines` says how, once a line is asked for.
+    only ever appended to, since what is updated in it could get another one.
 
     :param casts: the columns, in order, and how their values are made.
     :param dialect: what the target takes for equal, and what it cannot store.
@@ -51,20 +61,20 @@ class Staged:
         """Whether no two kept records have one key."""
         self.has_tombstones = has_tombstones
         """Whether `gone` says which records delete the row of their key."""
-        self.has_more_failed = False
+        self.more_failed = "(SELECT NULL::BIGINT AS stage_row, NULL::INTEGER AS rule WHERE false)"
+        """SQL of the failures that came to light later: rows of the stage, and the numbers of the rules."""
+        self._more_failed = 0
         self.forgiven: tuple[int, ...] = ()
         """The rules that hold by their `mostly`, and set nothing aside."""
         self._rows = 0
-        self._noted: list[tuple[int, int]] = []
-        """What `lines` lacks."""
-        values = "".join(f", {self.places[name]} {type_.duck}" for name, type_ in self.columns.items())
+        self._firsts: list[int] = []
+        """The first row of each part with records."""
+        self._parts: list[tuple[int, int]] = []
+        """Of each of these its number, and what is added to a row to have its line."""
+        self._has_older = self._has_numbers = False
+        values = "".join(f"{self.places[name]} {type_.duck}, " for name, type_ in self.columns.items())
         gone = ", gone BOOLEAN" if has_tombstones else ""
-        execute(
-            duck,
-            "CREATE TABLE staged "
-            f"(part INTEGER, line BIGINT{values}, failed INTEGER[], raw VARCHAR, why VARCHAR{gone}); "
-            "CREATE TABLE older (stage_row BIGINT); CREATE TABLE more_failed (stage_row BIGINT, rule INTEGER)",
-        )
+        execute(duck, f"CREATE TABLE staged ({values}aside {_ASIDE}{gone})")
 
     def number(self, query: str) -> int:
         """The one number that a query returns."""
@@ -82,8 +92,30 @@ class Staged:
         :param parts: the number of each, the lines before its first record, and its records.
         """
         for number, skipped, records in parts:
-            self._noted.append((number, skipped + 1 - self._rows))
-            self._rows += records
+            if records:
+                self._firsts.append(self._rows)
+                self._parts.append((number, skipped + 1 - self._rows))
+                self._rows += records
+
+    def origin(self, row: int, line: int | None) -> tuple[int, int]:
+        """The part and the line of a record, by its row and the line that is staged with it."""
+        part, ahead = self._parts[bisect_right(self._firsts, row) - 1]
+        return part, row + ahead if line is None else line
+
+    def part_at(self, row: int) -> tuple[int, int, int, int]:
+        """The part that the record in a row is of: its number, its first row, the one behind its last, and what is
+        added to a row to have its line.
+        """
+        place = bisect_right(self._firsts, row)
+        end = self._firsts[place] if place < len(self._firsts) else self._rows
+        number, ahead = self._parts[place - 1]
+        return number, self._firsts[place - 1], end, ahead
+
+    def number_parts(self) -> None:
+        """Have a column `part` from now on, by which `added` sees which records are of which part."""
+        if not self._has_numbers:
+            self._has_numbers = True
+            self.duck.execute("ALTER TABLE staged ADD COLUMN part INTEGER")
 
     def added(self) -> list[tuple[int, int]]:
         """The parts that were staged since the last one was noted, each with the number of its records; a part whose
@@ -104,23 +136,53 @@ class Staged:
         """Delete the records that meet a condition; returns how many. The others keep their `rowid`."""
         return self.number(f"DELETE FROM staged WHERE {condition}")
 
-    def line(self) -> str:
-        """The line of a record of `staged s`."""
-        self.duck.execute("CREATE TABLE IF NOT EXISTS lines (part INTEGER, ahead BIGINT)")
-        if self._noted:
-            columns = [list(column) for column in zip(*self._noted, strict=True)]
-            self.duck.execute("INSERT INTO lines SELECT unnest($1::INTEGER[]), unnest($2::BIGINT[])", columns)
-            self._noted.clear()
-        return "coalesce(s.line, s.rowid + (SELECT ahead FROM lines l WHERE l.part = s.part))"
+    @property
+    def has_more_failed(self) -> bool:
+        return self._more_failed > 0
+
+    def fail(self, failures: str, values: Sequence[object] = ()) -> None:
+        """Note failures that came to light later.
+
+        :param failures: a query of rows of the stage and numbers of rules, with its `values`.
+        """
+        if self.more_failed != "more_failed":
+            self.more_failed = "more_failed"
+            self.duck.execute("CREATE TABLE more_failed (stage_row BIGINT, rule INTEGER)")
+        self._more_failed += self._changed(f"INSERT INTO more_failed {failures}", values)
+
+    def forgive(self, rules: Sequence[int]) -> None:
+        """Let what breaks these rules go in."""
+        self.forgiven = tuple(rules)
+        if self.has_more_failed:
+            some = ", ".join(map(str, rules))
+            self._more_failed -= self._changed(f"DELETE FROM more_failed WHERE rule IN ({some})")
+
+    def give_way(self, rows: str) -> None:
+        """Leave out good records that others with their keys replace; `rows` is a query of their rows."""
+        if not self._has_older:
+            self._has_older = True
+            self.duck.execute("CREATE TABLE older (stage_row BIGINT)")
+        self.deduplicated += self._changed(f"INSERT INTO older {rows}")
+
+    def take_back(self, rows: Sequence[int]) -> None:
+        """Forget that the records in these rows gave way to others."""
+        if self._has_older:
+            some = "SELECT unnest($1::BIGINT[])"
+            self.deduplicated -= self._changed(f"DELETE FROM older WHERE stage_row IN ({some})", [list(rows)])
+
+    def _changed(self, statement: str, values: Sequence[object] = ()) -> int:
+        row = self.duck.execute(statement, list(values) or None).fetchone()
+        assert row is not None
+        return int(row[0])
 
     def good(self) -> str:
         """The condition that a record of `staged s` has failed nothing."""
-        failed = "s.failed IS NULL"
+        failed = f"s.aside IS NULL OR {FAILED} IS NULL"
         if self.forgiven:
             some = ", ".join(map(str, self.forgiven))
-            failed = f"coalesce(len(list_filter(s.failed, lambda x: x NOT IN ({some}))), 0) = 0"
-        more = " AND NOT EXISTS (SELECT 1 FROM more_failed m WHERE m.stage_row = s.rowid)"
-        return f"({failed}{more if self.has_more_failed else ''})"
+            failed += f" OR len(list_filter({FAILED}, lambda x: x NOT IN ({some}))) = 0"
+        more = f" AND NOT EXISTS (SELECT 1 FROM {self.more_failed} m WHERE m.stage_row = s.rowid)"
+        return f"(({failed}){more if self.has_more_failed else ''})"
 
     def kept(self) -> str:
         """The condition that a record of `staged s` is good and none with its key replaces it."""
@@ -129,7 +191,8 @@ class Staged:
 
     @staticmethod
     def is_malformed() -> str:
-        return "coalesce(list_contains(failed, 0), false)"
+        """The condition, of a relation that has `aside`."""
+        return "(aside IS NOT NULL AND coalesce(list_contains(aside[1].failed, 0), false))"
 
     def order(self) -> str:
         """How the written records are ordered; no two of them are equal in it."""
@@ -142,7 +205,8 @@ class Staged:
 
     def failed_cast(self, name: str) -> str:
         """The condition that the raw value of the column is not of its type."""
-        return f"coalesce(list_contains(s.failed, {1 + list(self.columns).index(name)}), false)"
+        number = 1 + list(self.columns).index(name)
+        return f"(s.aside IS NOT NULL AND coalesce(list_contains({FAILED}, {number}), false))"
 
     def newest(self, place: str | None = None) -> list[str]:
         """By what a record is newer than another: SQL of the value at `place`, its own unless given. What a double does
@@ -157,9 +221,8 @@ class Staged:
     def stated(self, columns: str) -> str:
         """The stage with `columns` and what rules refer to. A failed cast is not a missing value."""
         values = "".join(f", s.{place}" for place in self.places.values())
-        numbers = {name: number for number, name in enumerate(self.columns, 1)}
         missing = "".join(
-            f", s.{place} IS NULL AND NOT coalesce(list_contains(s.failed, {numbers[name]}), false) AS m{place[1:]}"
+            f", s.{place} IS NULL AND NOT {self.failed_cast(name)} AS m{place[1:]}"
             for name, place in self.places.items()
         )
         return f"SELECT {columns}{values}{missing} FROM staged s"

@@ -44,6 +44,8 @@ def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
     duck.execute("SET GLOBAL TimeZone = 'UTC'")
     duck.execute("SET enable_progress_bar = false")
     optimize(duck)
+    # Beside the limit, for rows that wait to be fetched; ten times as much was no faster.
+    duck.execute("SET streaming_buffer_size = '1MB'")
     # Parts of files that are read once would take room from the records.
     duck.execute("SET enable_external_file_cache = false")
     return duck

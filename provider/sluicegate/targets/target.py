@@ -14,16 +14,14 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from enum import StrEnum
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from sluicegate.ledger.entries import Origin
 from sluicegate.ledger.ledger import Ledger
 from sluicegate.pipeline.keys.model import Mode
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.types import ColumnType
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from sluicegate.targets.stream import ArrowStream
 
 __all__ = [
     "Applied", "Broken", "Change", "Changes", "Merge", "Outcome", "Records", "Replaced", "Session", "Stored",
@@ -102,7 +100,7 @@ class Records(Protocol):
         between: tuple[int, int] | None = None,
         *,
         numbered: bool = False,
-    ) -> AbstractContextManager[pa.RecordBatchReader]:
+    ) -> AbstractContextManager[ArrowStream]:
         """The records as Arrow batches.
 
         :param types: of the target's columns, in the order of the records' own.

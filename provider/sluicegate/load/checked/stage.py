@@ -19,7 +19,7 @@ from sluicegate.load.judge import Judge, Warned
 from sluicegate.load.prepared import Prepared
 from sluicegate.load.results import Results
 from sluicegate.load.stage import Stage
-from sluicegate.load.staged import Staged
+from sluicegate.load.staged import FAILED, Staged
 from sluicegate.records.reader import LocalPart, Reader
 from sluicegate.targets.target import Stored
 
@@ -181,4 +181,4 @@ class ReportedResults(Results):
 
     def _broken(self, compiled: CompiledRule) -> str:
         number = next((at for at, rule in enumerate(self._judge.rules) if rule.name == compiled.rule.name), -1)
-        return f"SELECT s.rowid AS stage_row, * FROM staged s WHERE list_contains(failed, {number})"
+        return f"SELECT s.rowid AS stage_row, * FROM staged s WHERE list_contains({FAILED}, {number})"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
 
 from sluicegate.checks.spark_job import LINE, PART
 from sluicegate.ledger.ledger import OpenLetter
@@ -20,10 +19,8 @@ from sluicegate.pipeline.keys.load import Column, Mode, OnSchemaChange
 from sluicegate.records.notation import PLAIN
 from sluicegate.records.reader import LocalPart
 from sluicegate.records.types import ColumnType, parse_type
+from sluicegate.targets.stream import ArrowStream
 from sluicegate.targets.target import Stored, StoredForm, Table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = [
     "FOLDER_OF",
@@ -172,10 +169,10 @@ class StoredRecords(Prepared):
         between: tuple[int, int] | None = None,
         *,
         numbered: bool = False,
-    ) -> Iterator[pa.RecordBatchReader]:
+    ) -> Iterator[ArrowStream]:
         self._bring(PASSED)
-        with super().read(types, written, between, numbered=numbered) as batches:
-            yield batches
+        with super().read(types, written, between, numbered=numbered) as stream:
+            yield stream
 
     def rows_at(self) -> str:
         self._bring(PASSED)

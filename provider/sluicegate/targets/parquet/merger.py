@@ -57,10 +57,10 @@ def write_records(path: Path, schema: pa.Schema, merge: Merge, *, with_gone: boo
     order = list(merge.columns)
     if with_gone:
         schema = schema.append(pa.field(GONE, pa.bool_()))
-    with merge.records.read(types, ParquetDialect.written) as reader:
+    with merge.records.read(types, ParquetDialect.written) as stream:
 
         def batches() -> Iterator[pa.RecordBatch]:
-            for batch in ahead(reader):
+            for batch in ahead(pa.RecordBatchReader.from_stream(stream)):
                 columns = dict(zip(order, batch.columns, strict=False))
                 arrays = [
                     _as(columns[field.name], field.type)

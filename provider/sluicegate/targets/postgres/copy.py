@@ -16,6 +16,7 @@ from psycopg import Connection, sql
 from sluicegate.targets.ahead import ahead
 from sluicegate.targets.postgres.dialect import PostgresDialect
 from sluicegate.targets.postgres.merge import identifiers
+from sluicegate.targets.stream import ArrowStream, batches_of, reader_of
 from sluicegate.targets.target import Merge
 
 if TYPE_CHECKING:
@@ -84,11 +85,11 @@ def opened(merge: Merge, names: Sequence[str], between: tuple[int, int] | None =
     written: Callable[..., str] = _DIALECT.binary_form if is_binary else _DIALECT.text_form
     numbered = len(names) > len(types) + merge.has_tombstones
     with ExitStack() as stack:
-        reader = stack.enter_context(merge.records.read(types, written, between, numbered=numbered))
-        chunks = as_binary(reader) if is_binary else as_csv(reader)
+        stream = stack.enter_context(merge.records.read(types, written, between, numbered=numbered))
+        chunks = as_binary(stream) if is_binary else as_csv(stream)
         if merge.rows > _FEW:
             chunks = ahead(chunks, _AHEAD, len)
-        # Before the reader, which a thread may be reading.
+        # Before the stream, which a thread may be reading.
         stack.enter_context(closing(cast("Generator[bytes]", chunks)))
         yield Stream(names, chunks, is_binary=is_binary)
 
@@ -105,26 +106,29 @@ def copy_in(
         return records.copy(connection, into)
 
 
-def as_binary(reader: pa.RecordBatchReader) -> Iterator[bytes]:
+def as_binary(stream: ArrowStream) -> Iterator[bytes]:
     """The records as the binary format has them, without what it has in front of all of them and behind."""
     from pgpq import ArrowToPostgresBinaryEncoder
 
-    encoder = ArrowToPostgresBinaryEncoder(reader.schema)
+    reader = reader_of(stream)
+    # pgpq is typed for pyarrow alone, and takes whatever has Arrow's interface.
+    encoder = ArrowToPostgresBinaryEncoder(cast("pa.Schema", reader.schema))
     encoder.write_header()
-    for batch in reader:
+    for batch in batches_of(reader):
         # It gathers small batches.
-        if chunk := encoder.write_batch(batch):
+        if chunk := encoder.write_batch(cast("pa.RecordBatch", batch)):
             yield chunk
     if chunk := encoder.finish().removesuffix(_TRAILER):
         yield chunk
 
 
-def as_csv(reader: pa.RecordBatchReader) -> Iterator[bytes]:
+def as_csv(stream: ArrowStream) -> Iterator[bytes]:
     """NULL is a value without quotes, and an empty text one with."""
+    import pyarrow as pa
     from pyarrow import csv
 
     options = csv.WriteOptions(include_header=False, quoting_style="all_valid")
-    for batch in reader:
+    for batch in pa.RecordBatchReader.from_stream(stream):
         sink = io.BytesIO()
         csv.write_csv(batch, sink, options)
         yield sink.getvalue()

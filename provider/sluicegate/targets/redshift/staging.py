@@ -45,12 +45,14 @@ class Staging:
 
         :param work: a folder of this machine.
         """
+        import pyarrow as pa
+
         prefix = f"{self.folder}{uuid.uuid4().hex}-"
         between = (0, merge.rows) if numbered else None
         types = list(merge.columns.values())
-        with merge.records.read(types, RedshiftDialect.written, between, numbered=numbered) as reader:
+        with merge.records.read(types, RedshiftDialect.written, between, numbered=numbered) as stream:
             schema = _schema(merge, numbered=numbered)
-            batches = ahead(reader)
+            batches = ahead(pa.RecordBatchReader.from_stream(stream))
             for number, some in enumerate(_by_file(batches)):
                 path = work / f"{number}.parquet"
                 write_file(path, schema, (_as_schema(batch, schema) for batch in some), FileType("parquet"), None)
