@@ -13,7 +13,7 @@ import pytest
 from sluicegate.checks.sql import literal
 from sluicegate.load import parsed as statements
 from sluicegate.load.lend import lend_duckdb
-from sluicegate.load.parsed import parsed
+from sluicegate.load.parsed import execute
 from sluicegate.load.staged import Staged
 from sluicegate.records.casts import Cast
 from sluicegate.records.types import ColumnType
@@ -88,7 +88,7 @@ def test_a_statement_that_is_kept_speaks_of_the_tables_that_are_there_then() -> 
         with duckdb.connect() as duck:
             duck.execute(f"CREATE TABLE kept (n {type_})")
             for _ in range(2):
-                duck.execute(parsed(duck, text))
+                execute(duck, text)
             assert (
                 duck.execute("SELECT typeof(n), n FROM kept").fetchall()
                 == [(type_, 1 if type_ == "INTEGER" else "1")] * 2
@@ -98,5 +98,5 @@ def test_a_statement_that_is_kept_speaks_of_the_tables_that_are_there_then() -> 
 def test_no_more_statements_are_kept_than_there_is_room_for() -> None:
     with duckdb.connect() as duck:
         for number in range(30):
-            parsed(duck, f"SELECT {number}, {literal('x' * 40_000)}")
+            execute(duck, f"SELECT {number}, {literal('x' * 40_000)}")
     assert 1 <= len(statements._known) <= 10

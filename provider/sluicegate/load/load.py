@@ -122,6 +122,8 @@ class Loader:
         self._files: Files = source
         """Where datasets are fetched from to which columns refer."""
         self._duck: DuckDBPyConnection | None = None
+        self._size: int | None = None
+        """Bytes of all that is read, where they are known."""
         self._digest = request.digest()
         self._account = Account(request, self._digest)
         self._rules = request.rules()
@@ -161,7 +163,8 @@ class Loader:
             with ExitStack() as stack:
                 if request.overlap is Overlap.FAIL and not request.dry_run:
                     stack.enter_context(self._target.alone(table, request.origin))
-                self._duck, folder = stack.enter_context(lend_duckdb(request.memory_limit, self._size(parts)))
+                self._size = self._size_of(parts)
+                self._duck, folder = stack.enter_context(lend_duckdb(request.memory_limit, self._size))
                 folder = request.work_folder or folder
                 try:
                     report = self._load(self._duck, folder, parts, table)
@@ -172,7 +175,7 @@ class Loader:
             log.info("%s was created or changed meanwhile: starting anew", table.name)
         raise fault("WAREHOUSE_BUSY", f"{table.name} was changed again and again while the source was read")
 
-    def _size(self, parts: Sequence[Part]) -> int | None:
+    def _size_of(self, parts: Sequence[Part]) -> int | None:
         """Bytes of all that is read; None where they may be many more than the parts have."""
         try:
             kinds = {file_type(part.uri, self._request.format) for part in parts}
@@ -302,6 +305,7 @@ class Loader:
             scope=as_values(request.scope) if columns else None,
             outside=self._outside(),
             delete_when=as_values(request.delete_when) if columns else None,
+            size=self._size,
         )
         stage.fill(readers, bad, request.dead_letters.allowed)
         if stage.left_out:

@@ -1,4 +1,4 @@
-"""The records of a stage that go in, as a stream of Arrow batches in key order."""
+"""The records of a stage that go in, as a stream of Arrow batches, in the order of their key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sluicegate.targets.target import Stored
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["Prepared"]
+__all__ = ["Prepared", "open_stream"]
 
 log = logging.getLogger("sluicegate.load")
 
@@ -31,6 +31,7 @@ class Prepared:
     """
 
     stored: Stored | None = None
+    is_ordered = True
 
     def __init__(self, staged: Staged, rows: int, unwritten: Collection[str] = ()) -> None:
         self._staged = staged
@@ -47,24 +48,27 @@ class Prepared:
         *,
         numbered: bool = False,
     ) -> Iterator[ArrowStream]:
-        places = [self._staged.places[name] for name in self._columns]
-        values = ", ".join(
-            f"{written(wanted, _as(type_, wanted, place))} AS {place}"
-            for wanted, type_, place in zip(types, self._columns.values(), places, strict=True)
-        )
-        if self._staged.has_tombstones:
-            values += ", gone"
+        values = self._values(types, written)
         # A cursor of its own: a result that is not read to its end is closed with it.
         with self._staged.duck.cursor() as cursor:
             if between is None:
                 kept, order = self._staged.kept(), self._staged.order()
-                yield _opened(cursor, f"SELECT {values} FROM staged s WHERE {kept} ORDER BY {order}")
+                yield open_stream(cursor, f"SELECT {values} FROM staged s WHERE {kept} ORDER BY {order}")
             else:
                 self._number()
                 low, high = between
                 values = f"position, {values}" if numbered else values
                 some = f"position >= {low} AND position < {high}"
-                yield _opened(cursor, f"SELECT {values} FROM prepared WHERE {some} ORDER BY position")
+                yield open_stream(cursor, f"SELECT {values} FROM prepared WHERE {some} ORDER BY position")
+
+    def _values(self, types: Sequence[ColumnType], written: Callable[[ColumnType, str], str]) -> str:
+        """SQL of what is read of a record."""
+        places = [self._staged.places[name] for name in self._columns]
+        values = ", ".join(
+            f"{written(wanted, _as(type_, wanted, place))} AS {place}"
+            for wanted, type_, place in zip(types, self._columns.values(), places, strict=True)
+        )
+        return f"{values}, gone" if self._staged.has_tombstones else values
 
     def rows_at(self) -> str:
         """A relation of each record's `position` and its row in the stage, `stage_row`."""
@@ -100,7 +104,7 @@ class _Submitted:
         return self.result.arrow_capsule()
 
 
-def _opened(cursor: DuckDBPyConnection, query: str) -> ArrowStream:
+def open_stream(cursor: DuckDBPyConnection, query: str) -> ArrowStream:
     """The records of `query`. Sorting very many records may take more memory than the limit: one thread needs less."""
     import duckdb
 

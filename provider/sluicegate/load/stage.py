@@ -29,6 +29,7 @@ from sluicegate.load.letters import (
     record_sql,
     version_sql,
 )
+from sluicegate.load.long import prepared_of
 from sluicegate.load.parsed import execute
 from sluicegate.load.prepared import Prepared
 from sluicegate.load.results import Results
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 __all__ = ["Stage"]
 
 _FETCH = 5_000
+"""Records, and at most about so many bytes of them."""
+_FETCH_BYTES = 4_000_000
 _OUT_OF_SCOPE = -1
 """What stands for a rule's number where a record is left out."""
 
@@ -60,6 +63,7 @@ class Stage:
     :param scope: what the records are narrowed to.
     :param outside: the rule that a record out of the scope breaks; None leaves such records out.
     :param delete_when: which of them delete the row of their key.
+    :param size: bytes of all that will be read, where they are known.
     :raises FaultError: CHECK_BROKEN when a rule cannot be carried out, WRONG_USE when a value of `scope` or
         `delete_when` is not of its column's type.
     """
@@ -78,8 +82,9 @@ class Stage:
         outside: Rule | None = None,
         delete_when: Values | None = None,
         references: Mapping[str, str] | None = None,
+        size: int | None = None,
     ) -> None:
-        self._duck = duck
+        self._duck, self._size = duck, size
         self._scope, self._delete_when = scope or {}, delete_when or {}
         self._staged = Staged(
             duck, casts, dialect, key=key, newest_by=newest_by, has_tombstones=bool(self._delete_when)
@@ -311,8 +316,13 @@ class Stage:
         :param unwritten: columns that the target is not given.
         """
         self._unwritten = unwritten
-        self._prepared = Prepared(self._staged, self.read - self.dead - self.deduplicated, unwritten)
+        rows = self.read - self.dead - self.deduplicated
+        self._prepared = prepared_of(self._staged, rows, unwritten, self._mean_bytes())
         return self._prepared
+
+    def _mean_bytes(self) -> int:
+        """How long a record is on average."""
+        return self._staged.mean_bytes() if self._size is None else self._size // max(1, self.read)
 
     def leave_out(self, broken: Sequence[Broken], called: Mapping[str, str]) -> None:
         """Set aside those of the prepared records that the target itself refused.
@@ -379,20 +389,23 @@ class Stage:
         yield from islice(self._bad.letters(), limit)
         if self.dead == len(self._bad):
             return
-        self._complete_records()
+        has_raws = self._complete_records()
         key, version = identity_sql(self._staged, self._sensitive), version_sql(self._staged, self._sensitive)
-        failed, raw = FAILED, "s.aside[1].raw"
+        failed, raw, order = FAILED, "s.aside[1].raw", ""
         if self._staged.has_more_failed:
             more = f"(SELECT list(rule ORDER BY rule) FROM {self._staged.more_failed} m WHERE m.stage_row = s.rowid)"
-            failed = f"list_concat({failed}, {more})"
+            failed, order = f"list_concat({failed}, {more})", " ORDER BY s.rowid"
+        if has_raws:
             raw = f"coalesce({raw}, (SELECT record FROM raws r WHERE r.stage_row = s.rowid))"
+            order = " ORDER BY s.rowid"
         cursor = self._duck.cursor()
         cursor.execute(
             f"SELECT s.rowid, s.aside[1].line, {failed}, {raw}, s.aside[1].why, {key}, {version} FROM staged s "
-            f"WHERE NOT {self._staged.good()} ORDER BY s.rowid {'' if limit is None else f'LIMIT {limit}'}"
+            f"WHERE NOT {self._staged.good()}{order} {'' if limit is None else f'LIMIT {limit}'}"
         )
         readers = {reader.part.number: reader for reader in self._readers}
-        while rows := cursor.fetchmany(_FETCH):
+        most = max(1, min(_FETCH, _FETCH_BYTES // max(1, self._mean_bytes())))
+        while rows := cursor.fetchmany(most):
             for row, known, failed, raw, why, key_text, version_text in rows:
                 part, line = self._staged.origin(row, known)
                 reader = readers[part]
@@ -410,18 +423,17 @@ class Stage:
                     id=first.letter,
                 )  # fmt: skip
 
-    def _complete_records(self) -> None:
-        """Read once more the raw form of records that only a rule over several records set aside."""
-        if not self._staged.has_more_failed:
-            return
+    def _complete_records(self) -> bool:
+        """Read once more the raw form of records that were only found bad when they were staged, into `raws`; returns
+        whether there are such records.
+        """
+        lacking = f"FROM staged s WHERE s.aside[1].raw IS NULL AND NOT {self._staged.good()}"
+        if (row := self._staged.row(f"SELECT min(s.rowid) {lacking}")[0]) is None:
+            return False
         self._duck.execute("CREATE TABLE IF NOT EXISTS raws (stage_row BIGINT, record VARCHAR)")
-        lacking = (
-            f"FROM staged s WHERE s.aside[1].raw IS NULL AND NOT {self._staged.good()} "
-            "AND s.rowid NOT IN (SELECT stage_row FROM raws)"
-        )
-        row = 0
-        while (found := self._staged.row(f"SELECT min(s.rowid) {lacking} AND s.rowid >= {row}")[0]) is not None:
-            number, first, row, ahead = self._staged.part_at(found)
+        lacking += " AND s.rowid NOT IN (SELECT stage_row FROM raws)"
+        while (row := self._staged.row(f"SELECT min(s.rowid) {lacking} AND s.rowid >= {row}")[0]) is not None:
+            number, first, row, ahead = self._staged.part_at(row)
             reader = self._reader_of(number)
             some = (
                 f"SELECT s.rowid AS stage_row, coalesce(s.aside[1].line, s.rowid + {ahead}) AS line {lacking} "
@@ -437,6 +449,7 @@ class Stage:
                 return rows
 
             reader.read(use)
+        return True
 
     def _reader_of(self, number: int) -> Reader:
         """What reads a part once more."""

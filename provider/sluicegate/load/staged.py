@@ -132,6 +132,15 @@ class Staged:
         """How many records are staged."""
         return self._rows
 
+    def mean_bytes(self) -> int:
+        """How long the texts of a record are on average, all together."""
+        texts = [self.places[name] for name, type_ in self.columns.items() if type_.duck == "VARCHAR"]
+        if not texts:
+            return 0
+        return self.number(
+            f"SELECT coalesce(avg({' + '.join(f'coalesce(strlen({t}), 0)' for t in texts)}), 0)::BIGINT FROM staged"
+        )
+
     def drop(self, condition: str) -> int:
         """Delete the records that meet a condition; returns how many. The others keep their `rowid`."""
         return self.number(f"DELETE FROM staged WHERE {condition}")

@@ -84,10 +84,14 @@ class Stored:
 
 
 class Records(Protocol):
-    """Prepared records, in the order of their key and no two with the same one. They can be read again and again."""
+    """Prepared records, no two with the same key. They can be read again and again."""
 
     @property
     def rows(self) -> int: ...
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether they come in the order of their key; else, always in the same order."""
 
     @property
     def stored(self) -> Stored | None:

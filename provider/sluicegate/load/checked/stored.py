@@ -10,6 +10,7 @@ from sluicegate.checks.spark_job import LINE, PART
 from sluicegate.ledger.ledger import OpenLetter
 from sluicegate.load.checked.report import Report
 from sluicegate.load.closing import Closing, Winner
+from sluicegate.load.long import prepared_of
 from sluicegate.load.plan import match_case, takes
 from sluicegate.load.prepared import Prepared
 from sluicegate.load.replacing import replaced_by
@@ -159,7 +160,8 @@ class StoredRecords(Prepared):
 
     def __init__(self, staged: Staged, rows: int, unwritten: Collection[str], stored: Stored, bring: Bring) -> None:
         super().__init__(staged, rows, unwritten)
-        self.stored, self._bring = stored, bring
+        self.stored, self._bring, self._unwritten = stored, bring, unwritten
+        self._records: Prepared | None = None
 
     @contextmanager
     def read(
@@ -170,13 +172,17 @@ class StoredRecords(Prepared):
         *,
         numbered: bool = False,
     ) -> Iterator[ArrowStream]:
-        self._bring(PASSED)
-        with super().read(types, written, between, numbered=numbered) as stream:
+        with self._brought().read(types, written, between, numbered=numbered) as stream:
             yield stream
 
     def rows_at(self) -> str:
+        return self._brought().rows_at()
+
+    def _brought(self) -> Prepared:
         self._bring(PASSED)
-        return super().rows_at()
+        if self._records is None:
+            self._records = prepared_of(self._staged, self.rows, self._unwritten, self._staged.mean_bytes())
+        return self._records
 
 
 class StoredClosing(Closing):

@@ -224,7 +224,7 @@ class _ReplayLoader(Loader):
         self._files, self._overwrite = files, overwrite
         self._is_first = True
 
-    def _size(self, parts: Sequence[Part]) -> int | None:
+    def _size_of(self, parts: Sequence[Part]) -> int | None:
         return None
 
     def _open(

@@ -56,6 +56,8 @@ def can_go_by_pieces(connection: psycopg.Connection[tuple[Any, ...]], table: Tab
     """Whether the records may be merged by pieces, and are worth it."""
     if merge.rows < _MANY or merge.batch_rows is not None or merge.records.stored is not None:
         return False
+    if not merge.records.is_ordered:
+        return False
     if merge.mode not in {Mode.MERGE, Mode.INSERT_ONLY} or len(merge.key) != 1:
         return False
     if not _is_ordered(merge.columns[merge.key[0]]):
