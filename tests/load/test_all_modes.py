@@ -81,16 +81,19 @@ def rank(version: int | None) -> tuple[bool, int]:
 @given(
     mode=st.sampled_from(["merge", "merge", "insert_only", "replace_window", "append"]), batches=BATCHES,
     versions=st.booleans(), deletes=st.booleans(), batch_rows=st.sampled_from([None, 2]), small=st.booleans(),
-    pieces=st.booleans(),
+    pieces=st.booleans(), long=st.booleans(),
 )  # fmt: skip
 def test_every_mode_again_and_again_leaves_what_its_model_says(
     warehouse: Any, mode: str, batches: Any, versions: bool, deletes: bool,
-    batch_rows: int | None, small: bool, pieces: bool,
+    batch_rows: int | None, small: bool, pieces: bool, long: bool,
 ) -> None:  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lend, "SMALL", 100_000 if small else -1)
         if pieces:
             merge_by_pieces(patch)
+        if long:
+            patch.setattr("sluicegate.load.long.LONG", 0)
+            patch.setattr("sluicegate.load.long._BYTES", 100)
         warehouse.rows("DROP TABLE IF EXISTS t")
         warehouse.rows("DROP SCHEMA IF EXISTS sluicegate CASCADE")
         versions, deletes = versions and mode == "merge", deletes and mode == "merge"

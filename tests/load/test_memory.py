@@ -20,6 +20,11 @@ def peaks(warehouse: Any, rows: int, often: int) -> list[float]:
         f"TIMESTAMP '2024-01-01' + INTERVAL (i) SECOND AS at, repeat('note ', 8) || i AS note "
         f"FROM range({rows}) t(i) ORDER BY hash(i)) TO '{path}' (FORMAT csv, HEADER)"
     )
+    return filled(warehouse, path, often)
+
+
+def filled(warehouse: Any, path: Path, often: int) -> list[float]:
+    """The peak memory after each of so many loads of `path` in one process, in MB."""
     script = Path(__file__).with_name("filling.py")
     command = [sys.executable, script, warehouse.conninfo, path, str(often)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -32,6 +37,20 @@ def test_twice_the_records_take_no_more_memory(warehouse: Any) -> None:
     # An allocator's peak wanders by some 20 MB. What a load kept of each record would be more than its line.
     assert many - few < more / 2**20
     assert many < 400
+
+
+@pytest.mark.parametrize("bytes_", [2_000, 60_000])
+def test_long_records_take_no_more_memory(warehouse: Any, bytes_: int) -> None:
+    path = warehouse.folder / "long.csv"
+    rows = 200_000_000 // bytes_
+    duckdb.execute(
+        f"COPY (SELECT i AS id, i % 1000 AS n, 1.5 AS price, 'item' AS item, TIMESTAMP '2024-01-01' AS at, "
+        f"repeat('long ', {bytes_ // 5}) || i AS note FROM range({rows}) t(i) ORDER BY hash(i)) TO '{path}' (HEADER)"
+    )
+    assert max(filled(warehouse, path, 2)) < 450
+    whole = f"length(note) >= {bytes_} AND note LIKE '%long ' || id"
+    [(found,)] = warehouse.rows(f"SELECT count(*) FROM filled WHERE {whole}")
+    assert found == rows
 
 
 def test_ten_loads_in_one_process_take_no_more_than_two(warehouse: Any) -> None:
