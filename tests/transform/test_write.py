@@ -56,6 +56,25 @@ def test_equal_rows_make_equal_bytes_however_they_are_sliced(tmp_path: Path, nam
     assert written(tmp_path / "other" / name, table, slices=7) == once
 
 
+@given(lengths=st.lists(st.none() | st.integers(0, 30) | st.integers(90, 300), max_size=40), slices=st.integers(1, 9))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_groups_have_so_many_bytes_at_most_or_one_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lengths: list[int | None], slices: int
+) -> None:
+    monkeypatch.setattr("sluicegate.records.write._GROUP_BYTES", 100)
+    monkeypatch.setattr("sluicegate.records.write._GROUP_ROWS", 8)
+    texts = [None if length is None else "x" * length for length in lengths]
+    table = pa.table({"n": pa.array(range(len(texts)), pa.int64()), "text": pa.array(texts, pa.string())})
+    path = tmp_path / "long.parquet"
+    assert written(path, table, slices) == written(path, table)
+    file = pq.ParquetFile(path)
+    assert file.read().equals(table)
+    for number in range(file.num_row_groups):
+        group = file.read_row_group(number)
+        assert group.num_rows == 1 or sum(len(text or "") for text in group["text"].to_pylist()) <= 100
+        assert group.num_rows <= 8
+
+
 def test_a_gzip_has_neither_a_name_nor_a_time(tmp_path: Path) -> None:
     packed = written(tmp_path / "a.csv.gz", TABLE)
     assert packed[4:8] == b"\0\0\0\0"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
-__all__ = ["LongRecords", "prepared_of"]
+__all__ = ["LONG", "LongRecords", "prepared_of"]
 
 LONG = 1_500
 """Bytes of a record on average."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["write_file"]
 
 _GROUP_ROWS = 65_536
+_GROUP_BYTES = 32_000_000
+"""Of a group's texts."""
 
 Write = Callable[["pa.RecordBatch"], None]
 
@@ -49,21 +51,47 @@ def write_file(
 
 
 def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of `_GROUP_ROWS`, however they were sliced: equal rows, equal bytes."""
+    """The same rows in batches of at most `_GROUP_ROWS` and `_GROUP_BYTES`, however they were sliced: equal rows, equal
+    bytes. A row that is longer is a batch of its own.
+    """
     import pyarrow as pa
 
     waiting: list[pa.RecordBatch] = []
-    count = 0
+    rows = size = 0
     for batch in batches:
-        waiting.append(batch)
-        count += batch.num_rows
-        while count >= _GROUP_ROWS:
-            table = pa.Table.from_batches(waiting, schema=schema)
-            yield _one_batch(table.slice(0, _GROUP_ROWS))
-            count -= _GROUP_ROWS
-            waiting = table.slice(_GROUP_ROWS).to_batches()
-    if count:
+        while batch.num_rows:
+            some, long = _first(batch, _GROUP_ROWS - rows, None if rows == 0 else _GROUP_BYTES - size)
+            if some:
+                waiting.append(batch.slice(0, some))
+                rows, size, batch = rows + some, size + long, batch.slice(some)
+            if batch.num_rows or rows == _GROUP_ROWS:
+                yield _one_batch(pa.Table.from_batches(waiting, schema=schema))
+                waiting, rows, size = [], 0, 0
+    if rows:
         yield _one_batch(pa.Table.from_batches(waiting, schema=schema))
+
+
+def _first(batch: pa.RecordBatch, rows: int, room: int | None) -> tuple[int, int]:
+    """How many of the first `rows` of `batch` there is room for, and the bytes of their texts; at least one where there
+    is a whole group's room, None.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    batch = batch.slice(0, rows)
+    least, room = (1, _GROUP_BYTES) if room is None else (0, room)
+    texts: list[Any] = [
+        column for column in batch.columns if pa.types.is_string(column.type) or pa.types.is_binary(column.type)
+    ]
+    lengths = [pc.binary_length(column) for column in texts]
+    whole = sum(pc.sum(some).as_py() or 0 for some in lengths)
+    if whole <= room:
+        return batch.num_rows, whole
+    each = sum(pc.fill_null(some, 0).to_numpy(zero_copy_only=False).astype("int64") for some in lengths)
+    ends = np.cumsum(each)
+    some = max(least, int(np.searchsorted(ends, room, side="right")))
+    return some, int(ends[some - 1]) if some else 0
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:

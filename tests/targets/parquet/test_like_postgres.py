@@ -8,12 +8,14 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
 from sluicegate.load.load import load
+from sluicegate.load.long import LONG
 from sluicegate.load.request import LoadRequest
 from sluicegate.targets.postgres.target import PostgresTarget
 from tests.targets.same_loads import KINDS, LETTERS, LOADS
@@ -36,8 +38,16 @@ def as_written(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(files=FILES, kind=st.sampled_from(KINDS), dry=st.booleans())
-def test_a_folder_becomes_what_a_table_of_postgres_becomes(house: Any, files: Any, kind: Any, dry: bool) -> None:
+@given(files=FILES, kind=st.sampled_from(KINDS), dry=st.booleans(), long=st.booleans())
+def test_a_folder_becomes_what_a_table_of_postgres_becomes(
+    house: Any, files: Any, kind: Any, dry: bool, long: bool
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sluicegate.load.long.LONG", 0 if long else LONG)
+        _loads_alike(house, files, kind, dry)
+
+
+def _loads_alike(house: Any, files: Any, kind: Any, dry: bool) -> None:
     name = f"t{next(NUMBERS)}"
     target, folder = PostgresTarget(house.conninfo, name), house.target(name)
     for number, (records, day) in enumerate(files):

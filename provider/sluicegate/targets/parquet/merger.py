@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FileMerger", "KeptFile", "write_records"]
 
-_BATCH = 1 << 15
+_BATCH, _FEW = 1 << 15, 1 << 8
+"""Records; so few of long ones."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,14 @@ class FileMerger:
         layout, merge = self._layout, self._merge
         rows = " UNION ALL ".join(one.rows(layout) for one in there) or self._none()
         self._duck.execute(
-            fates(layout, merge.mode, rows, has_tombstones=merge.has_tombstones, has_buried=bool(buried))
+            fates(
+                layout,
+                merge.mode,
+                rows,
+                has_tombstones=merge.has_tombstones,
+                has_buried=bool(buried),
+                are_long=not merge.records.is_ordered,
+            )
         )
         self.has_fates = True
         counts = dict(self._duck.execute("SELECT fate, count(*) FROM fates GROUP BY 1").fetchall())
@@ -219,12 +227,13 @@ class FileMerger:
         """Write a file anew: the rows of `one` that stay, as they are to be, and the records of `inserts`."""
         rows = one.rows(self._layout) if one is not None and one.left else None
         number = one.number if one is not None else -1
-        query = rewritten(self._layout, rows, number, with_fates=self.has_fates, inserts=inserts)
+        in_order = self._merge.records.is_ordered
+        query = rewritten(self._layout, rows, number, with_fates=self.has_fates, inserts=inserts, in_order=in_order)
         path = self._new_path()
         schema = self._schema_of(self._layout.columns)
         # A cursor of its own: what is asked meanwhile does not end the result.
         with self._duck.cursor() as cursor:
-            reader = cursor.sql(query).to_arrow_reader(_BATCH)
+            reader = cursor.sql(query).to_arrow_reader(_BATCH if in_order else _FEW)
             write_file(path, schema, (_as_schema(batch, schema) for batch in ahead(reader)), FileType("parquet"), None)
         self.files.append(NewFile(name, path))
 

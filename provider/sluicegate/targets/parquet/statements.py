@@ -44,6 +44,16 @@ class Layout:
         """All columns."""
         return ", ".join(f"{alias}{place}" for place in self.places.values())
 
+    def digested(self) -> str:
+        """All columns, with the digests of those texts that only have to be compared for equality."""
+        values = []
+        for name, place in self.places.items():
+            type_ = self.columns[name]
+            is_text = type_.duck in {"VARCHAR", "BLOB"} and self.identity("x", name) == f"x.{place}"
+            is_only_compared = is_text and name not in self.key and name != self.newest_by
+            values.append(f"sha256({place}) AS {place}" if is_only_compared else place)
+        return ", ".join(values)
+
     def identity(self, alias: str, name: str) -> str:
         return _DIALECT.identity(self.columns[name], f"{alias}.{self.places[name]}")
 
@@ -140,9 +150,18 @@ def _moment(value: date | datetime) -> str:
     return f"TIMESTAMPTZ {literal(value.astimezone(UTC).isoformat(sep=' '))}"
 
 
-def fates(layout: Layout, mode: Mode, existing: str, *, has_tombstones: bool, has_buried: bool) -> str:
-    """The table `fates`: `s_row`, `file`, `row` and `fate` of each record of `incoming`."""
-    cases = []
+def fates(
+    layout: Layout, mode: Mode, existing: str, *, has_tombstones: bool, has_buried: bool, are_long: bool = False
+) -> str:
+    """The table `fates`: `s_row`, `file`, `row` and `fate` of each record of `incoming`.
+
+    :param are_long: whether texts are too long to be joined; their digests are then.
+    """
+    incoming, cases = "incoming", []
+    if are_long:
+        gone = f", {GONE}" if has_tombstones else ""
+        incoming = f"(SELECT row{gone}, {layout.digested()} FROM incoming)"
+        existing = f"SELECT file, row, {layout.digested()} FROM ({existing})"
     if has_buried and layout.newest_by is not None:
         buried = f"CAST(b.version AS {layout.columns[layout.newest_by].duck})"
         cases.append(f"WHEN b.k0 IS NOT NULL AND {layout.is_newer(buried, layout.version('s'))} THEN 'buried'")
@@ -162,7 +181,7 @@ def fates(layout: Layout, mode: Mode, existing: str, *, has_tombstones: bool, ha
         join = f" LEFT JOIN buried b ON {same}"
     return (
         f"CREATE TABLE fates AS SELECT s.row AS s_row, t.file, t.row, CASE {' '.join(cases)} ELSE 'unchanged' END AS "
-        f"fate FROM incoming s LEFT JOIN ({existing}) t ON {layout.same_key()}{join}"
+        f"fate FROM {incoming} s LEFT JOIN ({existing}) t ON {layout.same_key()}{join}"
     )
 
 
@@ -174,10 +193,14 @@ def broken_keys(layout: Layout, existing: Iterable[str]) -> str:
     return f"SELECT DISTINCT row FROM ({' UNION ALL '.join(found)}) ORDER BY row"
 
 
-def rewritten(layout: Layout, rows: str | None, number: int, *, with_fates: bool, inserts: str | None) -> str:
+def rewritten(
+    layout: Layout, rows: str | None, number: int, *, with_fates: bool, inserts: str | None, in_order: bool = True
+) -> str:
     """What a file is to hold: its `rows` as their fates have it, and the records that `inserts` selects of `incoming`.
 
     In the order of the key; without one, as they are. What is joined has few columns, to fit into memory.
+
+    :param in_order: False where sorting would not fit either.
     """
     parts = []
     if rows is not None and with_fates:
@@ -197,4 +220,4 @@ def rewritten(layout: Layout, rows: str | None, number: int, *, with_fates: bool
     if inserts is not None:
         parts.append(f"SELECT 1 AS part, s.row, {layout.all('s.')} FROM incoming s {inserts}")
     order = ", ".join(layout.places[name] for name in layout.key) or "part, row"
-    return f"SELECT {layout.all()} FROM ({' UNION ALL '.join(parts)}) ORDER BY {order}"
+    return f"SELECT {layout.all()} FROM ({' UNION ALL '.join(parts)}){f' ORDER BY {order}' if in_order else ''}"
