@@ -71,8 +71,8 @@ class TextReader:
             except FaultError:
                 self.duck.execute("ROLLBACK")
                 raise
-            except (duckdb.InvalidInputException, duckdb.ConversionException):
-                pass  # A malformed line: the careful way says which.
+            except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.NotImplementedException):
+                pass  # A malformed line, or one that is longer than what is read at once: the careful way says which.
             self.duck.execute("ROLLBACK")
         if self._cut not in self._careful:
             self._careful[self._cut] = self._normalise()

@@ -27,7 +27,7 @@ __all__ = [
 
 # A value that its type refuses, a constraint, an error that a trigger raised, a check option of a view.
 _CLASSES = ("22", "23", "44", "45", "P0")
-_TOO_LONG = "54000"  # program_limit_exceeded: a value that does not fit into an index entry
+_TOO_LONG = "54000"  # program_limit_exceeded: of a value for an entry of an index, of a row for a page
 _NOT_IN_ENCODING = "22P05"  # untranslatable_character
 _COLUMN = re.compile(r"^COPY .*, column (?P<name>.+?)(?:: .*)?$", re.MULTILINE)
 _FUNCTION = re.compile(r"^PL/pgSQL function (?P<name>[^\s(]+)\(")
@@ -75,7 +75,7 @@ def rule_of(refusal: Refusal, columns: Sequence[str]) -> tuple[str, tuple[str, .
     if refusal.state == "23514" and refusal.table:
         return "constraint:partition", ()
     if refusal.state == _TOO_LONG:
-        return "constraint:index", ()
+        return "constraint:size", ()
     return f"constraint:{refusal.state}", ()
 
 
