@@ -300,3 +300,17 @@ def test_rows_that_a_role_does_not_see_are_in_the_way_of_no_other(warehouse: Any
     report = tenant.load(tenant.csv("1.csv", ["id", "v"], [[1, "own"], [2, "own"]]), key="id", mode=mode)
     assert (report.counts.inserted, report.reasons) == (1, {"constraint:t_pkey": 1})
     assert warehouse.rows("SELECT id, v FROM t ORDER BY 1") == [(1, "other"), (2, "own")]
+
+
+def test_a_domain_over_a_domain_is_of_the_type_below_both(warehouse: Any) -> None:
+    warehouse.rows("CREATE DOMAIN money2 AS numeric(5,2) DEFAULT 7 CHECK (VALUE < 500)")
+    warehouse.rows("CREATE DOMAIN price AS money2 NOT NULL")
+    warehouse.rows("CREATE DOMAIN tag AS varchar(3); CREATE DOMAIN code AS tag")
+    warehouse.rows("CREATE TYPE mood AS ENUM ('a'); CREATE DOMAIN low AS mood; CREATE DOMAIN lower_ AS low")
+    warehouse.rows("CREATE TABLE t (id int PRIMARY KEY, p price, c code, m lower_, d price)")
+    rows = [[1, "1.10", "abc", "a"], [2, "1.005", "b", ""], [3, "", "", ""], [4, 1, "abcd", "b"], [5, 600, "", ""]]
+    warehouse.load(warehouse.csv("1.csv", ["id", "p", "c", "m"], rows), key="id", newest_by="p")
+    assert warehouse.rows("SELECT id, p::text, c, m, d::text FROM t") == [(1, "1.10", "abc", "a", "7.00")]
+    assert warehouse.rules() == [
+        (3, ["type:p"]), (4, ["required:p"]), (5, ["type:c", "in:m"]), (6, ["constraint:money2_check"]),
+    ]  # fmt: skip

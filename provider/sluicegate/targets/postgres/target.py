@@ -31,19 +31,29 @@ _TABLE = """
 SELECT p.schema, c.relkind::text,
        EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
        a.attname,
-       CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
-            ELSE format_type(a.atttypid, a.atttypmod) END,
-       a.attnotnull OR t.typnotnull,
-       a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
+       CASE WHEN d.base IS NULL THEN format_type(a.atttypid, a.atttypmod) ELSE format_type(d.base, d.modifier) END,
+       a.attnotnull OR coalesce(d.required, false),
+       a.atthasdef OR a.attidentity <> '' OR coalesce(d.fillable, false),
        a.attgenerated = '' AND a.attidentity <> 'a',
-       ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid IN (t.oid, t.typbasetype) ORDER BY enumsortorder)
+       ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid IN (a.atttypid, d.base) ORDER BY enumsortorder)
 FROM (SELECT coalesce(%(schema)s, (SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                                    WHERE c.oid = to_regclass(quote_ident(%(table)s))),
                       current_schema(), 'public')) AS p (schema)
 LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)
        ON n.nspname = p.schema AND c.relname = %(table)s
 LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-LEFT JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN LATERAL (
+    -- A domain may be over another domain, and each may have a default and refuse NULL.
+    WITH RECURSIVE domains AS (
+        SELECT 1 AS depth, o.* FROM pg_type o WHERE o.oid = a.atttypid AND o.typtype = 'd'
+        UNION ALL
+        SELECT depth + 1, o.* FROM domains JOIN pg_type o ON o.oid = domains.typbasetype WHERE o.typtype = 'd'
+    )
+    SELECT (array_agg(typbasetype ORDER BY depth DESC))[1] AS base,
+           (array_agg(typtypmod ORDER BY depth DESC))[1] AS modifier,
+           bool_or(typnotnull) AS required, bool_or(typdefault IS NOT NULL) AS fillable
+    FROM domains
+) AS d ON true
 ORDER BY a.attnum
 """
 _VALUES = 20_000
