@@ -42,12 +42,14 @@ FROM (SELECT coalesce(%(schema)s, (SELECT n.nspname FROM pg_class c JOIN pg_name
 LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)
        ON n.nspname = p.schema AND c.relname = %(table)s
 LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN LATERAL (
     -- A domain may be over another domain, and each may have a default and refuse NULL.
     WITH RECURSIVE domains AS (
-        SELECT 1 AS depth, o.* FROM pg_type o WHERE o.oid = a.atttypid AND o.typtype = 'd'
+        SELECT 1 AS depth, t.typbasetype, t.typtypmod, t.typnotnull, t.typdefault WHERE t.typtype = 'd'
         UNION ALL
-        SELECT depth + 1, o.* FROM domains JOIN pg_type o ON o.oid = domains.typbasetype WHERE o.typtype = 'd'
+        SELECT depth + 1, o.typbasetype, o.typtypmod, o.typnotnull, o.typdefault
+        FROM domains JOIN pg_type o ON o.oid = domains.typbasetype WHERE o.typtype = 'd'
     )
     SELECT (array_agg(typbasetype ORDER BY depth DESC))[1] AS base,
            (array_agg(typtypmod ORDER BY depth DESC))[1] AS modifier,
