@@ -147,6 +147,39 @@ def test_the_tables_of_the_first_release_keep_every_row_and_balance(warehouse: A
     assert warehouse.one("SELECT position FROM sluicegate.dead_letters WHERE source = 's3://b/k'") > 4
 
 
+@pytest.mark.parametrize("number", range(len(KNOWN)))
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_load_goes_on_with_the_ledger_of_any_release_before(warehouse: Any, number: int, dry_run: bool) -> None:
+    with psycopg.connect(warehouse.conninfo) as connection:
+        migrate(connection, known_migrations()[:number])
+    path = warehouse.csv("a.csv", ["id"], [[1]])
+    assert warehouse.load(path, key="id", dry_run=dry_run).counts.inserted == 1
+    if not dry_run:
+        assert warehouse.load(path, key="id").status == "skipped"
+        assert versions(warehouse) == KNOWN
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ("CREATE TABLE sluicegate.migrations (version_num text)", 'column "number" does not exist'),
+        ("CREATE TABLE sluicegate.loads (a int)", 'column "status" does not exist'),
+        ("CREATE VIEW sluicegate.dead_letters AS SELECT 1 AS id", "does not exist"),
+        (
+            "CREATE TABLE sluicegate.migrations (number int, name text, applied_at timestamptz); "
+            "INSERT INTO sluicegate.migrations VALUES (1, 'loads_and_dead_letters')",
+            'relation "sluicegate.loads" does not exist',
+        ),
+    ],
+)
+def test_a_schema_with_something_else_in_it_is_refused_by_name(warehouse: Any, made: str, words: str) -> None:
+    warehouse.rows(f"CREATE SCHEMA sluicegate; {made}")
+    error = warehouse.fails(warehouse.csv("a.csv", ["id"], [[1]]), key="id")
+    assert error.code == "WRONG_USE"
+    assert words in error.detail
+    assert "the schema sluicegate is not what a ledger has made of it" in error.detail
+
+
 def test_sessions_that_migrate_at_once_apply_each_migration_once(warehouse: Any) -> None:
     errors: list[BaseException] = []
     gate = threading.Barrier(6)

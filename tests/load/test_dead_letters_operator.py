@@ -37,6 +37,14 @@ def operator(**words: Any) -> DeadLettersOperator:
     return DeadLettersOperator(task_id="again", into="table://warehouse/t", **words)
 
 
+def test_a_replay_has_its_table_as_outlet_and_what_it_refers_to_as_inlet() -> None:
+    replay = operator(key="id", references={"ports": "table://warehouse/ports"})
+    assert [one.name for one in replay.outlets] == ["table://warehouse/t"]
+    assert [one.name for one in replay.inlets] == ["table://warehouse/ports"]
+    assert operator(key="id", outlets=[]).outlets == []
+    assert operator(action="discard", reason="old").outlets == []
+
+
 def test_it_replays_the_letters_of_its_dag_by_the_given_configuration(warehouse: Any) -> None:
     result = run(operator(key="id", columns=WIDE, load_task_id="load"))
     assert (result.value["replayed"], result.line) == (1, "replayed 1 of 1 dead letters: 1 inserted")

@@ -302,6 +302,16 @@ def test_a_file_that_is_plainly_something_else_is_refused_by_name(warehouse: Any
     assert f"e.csv is read as CSV and looks like {looks}" in failed.detail
 
 
+@pytest.mark.parametrize(
+    ("content", "looks"),
+    [('[{"id": 1},\n{"id": 2}]', "an array"), (' [\n {"id": 1}]', "an array"), ('{\r\n "id": 1\r\n}', "an object of")],
+)
+def test_json_that_is_not_a_line_for_each_record_is_refused_by_name(warehouse: Any, content: str, looks: str) -> None:
+    failed = warehouse.fails(warehouse.file("e.json", content), key="id")
+    assert failed.code == "SOURCE_UNREADABLE"
+    assert f"e.json is read as JSON lines and looks like {looks}" in failed.detail
+
+
 def test_a_header_may_begin_like_another_kind_of_file(warehouse: Any) -> None:
     warehouse.load(warehouse.file("p.csv", "PAR1,n\na,1\n"))
     assert warehouse.rows("SELECT * FROM t") == [("a", 1)]

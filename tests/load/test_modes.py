@@ -119,8 +119,10 @@ def test_a_scope_narrows_what_is_read_and_what_is_replaced(warehouse: Any) -> No
 
 
 @pytest.mark.parametrize(
-    "said", ["2026-01-01 06:00", "2026-01-01", "2026-1-1 6:00", "2026/01/01 6:00", "2026-01-01T01:00-05:00"]
-)
+    "said",
+    ["2026-01-01 06:00", "2026-01-01", "2026-1-1 6:00", "2026/01/01 6:00", "2026-01-01T01:00-05:00",
+     "2026\\01\\01 06:00", "2026-01-01t06:00z", datetime(2026, 1, 1, 6, tzinfo=UTC)],
+)  # fmt: skip
 def test_a_moment_of_a_scope_without_a_zone_is_in_utc_wherever_the_server_is(
     warehouse: Any, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
@@ -136,6 +138,39 @@ def test_a_moment_of_a_scope_without_a_zone_is_in_utc_wherever_the_server_is(
     report = warehouse.load(path, scope={"at": said}, **words)
     assert (report.counts.read, report.counts.inserted, report.removed) == (1, 1, 1)
     assert warehouse.rows("SELECT id FROM t ORDER BY 1") == [(2,), (3,)]
+
+
+@pytest.mark.parametrize(
+    ("type_", "said", "text"),
+    [
+        ("timestamp", "2026-01-01T06:00+02:00", "2026-01-01 04:00"),
+        ("timestamp", "2026-01-01t06:00", "2026-01-01 06:00"),
+        ("date", "2026\\01\\01", "2026-01-01"), ("date", "2026-01-01T00:30+02:00", "2026-01-01"),
+        ("date", datetime.fromisoformat("2026-01-01T00:30+02:00"), "2026-01-01"), ("boolean", "yes", "true"),
+        ("numeric(5,2)", "1.50", "1.5"),
+        ("uuid", "00000000-0000-0000-0000-00000000000A", "00000000-0000-0000-0000-00000000000a"),
+    ],
+)  # fmt: skip
+def test_a_value_of_a_scope_means_the_same_to_the_records_and_to_the_table(
+    warehouse: Any, type_: str, said: Any, text: str
+) -> None:
+    columns = {"day": {"type": "date"}, "at": {"type": type_}}
+    words = {"mode": "replace_window", "window_by": "day", "origin": window(1), "columns": columns}
+    path = warehouse.csv("1.csv", ["id", "day", "at"], [[1, "2026-01-01", text], [2, "2026-01-01", ""]])
+    warehouse.load(path, **words)
+    report = warehouse.load(path, scope={"at": said}, force=True, **words)
+    assert (report.counts.inserted, report.removed) == (1, 1)
+    assert warehouse.rows("SELECT id FROM t ORDER BY 1") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("records", [[[1, "2026-01-01", "ab"]], []])
+def test_a_value_of_a_scope_that_the_column_would_cut_deletes_nothing(warehouse: Any, records: list[Any]) -> None:
+    warehouse.rows("CREATE TABLE t (id int, day date, c varchar(2)); INSERT INTO t VALUES (9, '2026-01-01', 'ab')")
+    path = warehouse.csv("1.csv", ["id", "day", "c"], records)
+    words = {"mode": "replace_window", "window_by": "day", "origin": window(1)}
+    failed = warehouse.fails(path, scope={"c": "abc"}, **words)
+    assert "'abc' is not a value of the column 'c', which is varchar(2)" in failed.detail
+    assert warehouse.rows("SELECT id FROM t") == [(9,)]
 
 
 def test_a_scope_takes_lists_and_null_and_refuses_what_the_column_is_not(warehouse: Any) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 from psycopg.conninfo import conninfo_to_dict
 
 from sluicegate.faults import FaultError
@@ -158,7 +159,8 @@ def test_a_scope_is_filled_in_from_params_of_any_type(warehouse: Any, carrier: o
         ("table://warehouse/orders", "table://warehouse/orders"), ("/data/orders.csv", "/data/orders.csv"),
         ("iceberg://ice/lake.orders", "iceberg://ice/lake.orders"), ("s3://b/o/{{ ds }}/x.csv", "s3://b/o/"),
         ("s3://b/{{ ds }}.csv", "s3://b/"), ("table://warehouse/{{ params.table }}", None), ("s3://{{ ds }}/x", None),
-        ("{{ params.file }}", None),
+        ("{{ params.file }}", None), ("https://h.example.com/a.csv?token=x&day={{ ds }}", "https://h.example.com/a.csv"),
+        ("https://h.example.com/{{ ds }}/a.csv?token=x", "https://h.example.com/"),
     ],
 )  # fmt: skip
 def test_a_hand_written_load_has_what_it_reads_and_writes_as_inlets_and_outlets(place: str, asset: str | None) -> None:
@@ -170,3 +172,18 @@ def test_a_hand_written_load_has_what_it_reads_and_writes_as_inlets_and_outlets(
     assert [one.name for one in load.inlets] == ["s3://b/1.csv", "table://w/other"]
     assert [one.name for one in load.outlets] == expected
     assert LoadOperator(task_id="c", source=place, into=place, inlets=[], outlets=[]).outlets == []
+
+
+@pytest.mark.parametrize("words", [{"scope": {"region": None}}, {"columns": {"a": {"in": [None]}}}, {"key": None}])
+def test_the_result_of_a_task_is_refused_where_airflow_does_not_fill_it_in(words: dict[str, Any]) -> None:
+    def filled(value: Any, result: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: filled(each, result) for key, each in value.items()}
+        return [filled(each, result) for each in value] if isinstance(value, list) else result
+
+    with DAG("by_hand"):
+        result = LoadOperator(task_id="first", source="s3://b/a.csv", into="table://w/t").output
+        [name] = words
+        with pytest.raises(ValueError, match=f"`{name}`: what another task returns is known in `source`, `into`"):
+            LoadOperator(task_id="a", source="s3://b/a.csv", into="table://w/t", **filled(words, result))
+        assert LoadOperator(task_id="b", source=result, into="table://w/t").upstream_task_ids == {"first"}

@@ -49,6 +49,18 @@ def test_partition_folders_are_columns_in_every_format(warehouse: Any, kind: str
     assert warehouse.one("SELECT pg_typeof(day)::text FROM t LIMIT 1") == "date"
 
 
+@pytest.mark.parametrize("columns", [{"id": "bigint", "n": "text", "shop": "text"}, {"id": "bigint", "n": "text"}])
+def test_a_file_without_a_header_has_the_columns_that_its_folders_do_not_have(warehouse: Any, columns: Any) -> None:
+    words = {"key": "id", "format": {"header": False}}
+    part = warehouse.file("in/shop=a/1.csv", "1,x\n")
+    warehouse.load(part.parent.parent.as_posix() + "/", columns=columns, **words)
+    warehouse.file("in/shop=b/1.csv", "2,y\n")
+    warehouse.load(part.parent.parent.as_posix() + "/", **words)  # named after the table
+    warehouse.file("in/shop=c/1.csv", "3,z,own\n")
+    warehouse.load(part.parent.parent.as_posix() + "/shop=c/", **words)
+    assert warehouse.rows("SELECT id, n, shop FROM t ORDER BY id") == [(1, "x", "a"), (2, "y", "b"), (3, "z", "own")]
+
+
 def test_a_folder_that_is_not_encoded_as_utf_8_is_refused(warehouse: Any) -> None:
     part(warehouse, "in/shop=M%FCnchen/50%FF/a", "csv", 1)
     error = warehouse.fails(f"{warehouse.folder}/in/shop=M%FCnchen/50%FF/a.csv", key="id")

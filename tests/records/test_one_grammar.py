@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from sluicegate.faults import FaultError
 from sluicegate.pipeline.keys.model import Format
 from sluicegate.records.engine import open_duckdb
+from sluicegate.records.jsonlines import JsonReader
 from sluicegate.records.look import look_through
 from sluicegate.records.open import open_part
 from sluicegate.records.reader import LocalPart
@@ -111,6 +113,36 @@ def test_json_lines_give_the_same_records_whichever_reader_took_them(
 ) -> None:
     content, form = end.join(lines), Format(type="jsonl")
     assert files.read(content, form) == files.read(content, form, careful=True)
+
+
+TEXT = st.text(st.one_of(st.sampled_from('"\\/{}[]:,\n\0 \x7f\u2028'), st.characters(codec="utf-8")), max_size=5)
+JSON_VALUE = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), TEXT, st.sampled_from([10**400, 1e308])),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(TEXT, inner, max_size=2)),
+    max_leaves=4,
+)
+JSON_LINE = st.one_of(
+    st.builds(
+        lambda value, plain: json.dumps(value, ensure_ascii=plain),
+        st.dictionaries(TEXT, JSON_VALUE, max_size=3), st.booleans(),
+    ),
+    st.sampled_from(
+        ['{"a":1e999}', '{"a":1,}', '{"\\ud800":1}', '{"a":"\\ud800"}', ' {"a" : 1}\t', '{"a":01}', "", " ", "[]", "{}",
+         '{"a":1,"a":2}', '{"b":{"c":1,"c":2}}', '{"a":-0.0}', '{"\\n":1}', '{"\\/":1}', "[" * 2000, '{"a":.5}',
+         "{'a':1}", '{"a":"\t"}', '{"a":1}//', '\ufeff{"z":1}', '{"\x0b":1}', '\x0b{"a":1}', '{"x":"\x7f"}']
+    ),
+)  # fmt: skip
+
+
+@FAST
+@given(lines=st.lists(JSON_LINE, min_size=1, max_size=4))
+def test_the_names_of_json_lines_are_the_same_whether_python_or_duckdb_finds_them(
+    files: Files, lines: list[str]
+) -> None:
+    found = files.read("\n".join(lines).encode(), Format(type="jsonl"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JsonReader, "_plain_names", lambda self: None)
+        assert files.read("\n".join(lines).encode(), Format(type="jsonl")) == found
 
 
 VALUE = st.one_of(

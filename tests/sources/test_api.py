@@ -120,6 +120,11 @@ def test_pages_that_are_counted_end_with_an_empty_one_and_not_with_a_short_one(f
     assert query(fetch.site.asked[0]) == {"page": "1", "per_page": "2"}
 
 
+def test_a_number_of_pages_that_is_a_text_is_one_too(fetch: Fetch) -> None:
+    fetch.site.answers = [answer({"data": records(1), "pages": "2"}), answer({"data": records(2), "pages": "2"})]
+    assert fetch({"records": "data", "pages": {"by": "page", "path": "pages"}}).pages == 2
+
+
 def test_pages_whose_number_is_said_go_on_over_an_empty_one(fetch: Fetch) -> None:
     pages = {"0": records(1), "1": [], "2": records(3)}
     fetch.site.script = lambda asked: answer({"all": 3, "rows": pages[query(asked)["p"]]})
@@ -188,6 +193,27 @@ def test_an_answer_that_is_not_records_is_a_fault_with_its_beginning(
     assert error.code == "SOURCE_UNREADABLE"
     assert words in error.detail
     assert f"HTTP 200, {kind}: {body.decode()[:20]}" in error.detail
+
+
+def test_an_answer_is_decoded_as_it_says_or_as_utf_8_and_nothing_of_it_is_replaced(fetch: Fetch) -> None:
+    body = '[{"id": 1, "n": "ä"}]'
+    for content, charset in [(body.encode("latin-1"), "; charset=iso-8859-1"), (body.encode("utf-8-sig"), ""),
+                             (body.encode("utf-16"), "; charset=utf-16"), (body.encode(), "")]:  # fmt: skip
+        fetch.site.answers = [Answer(content, headers={"Content-Type": f"application/json{charset}"})]
+        fetch()
+        assert fetch.folder.records == [{"id": 1, "n": "ä"}]
+    for charset in ("", "; charset=us-ascii"):
+        fetch.site.answers = [Answer(body.encode("latin-1"), headers={"Content-Type": f"application/json{charset}"})]
+        error = fetch.fails()
+        assert error.code == "SOURCE_UNREADABLE"
+        assert "codec can't decode byte 0xe4" in error.detail
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_a_secret_in_the_address_is_in_no_message_though_the_server_says_it(fetch: Fetch, status: int) -> None:
+    fetch.site.answers = [Answer(b'{"message": "not a token: top secret!"}', status=status, headers=JSON)]
+    error = fetch.fails({"params": {"access_token": "top secret!"}, "records": "data"})
+    assert '"not a token: ***"' in error.detail
 
 
 def test_the_first_page_being_missing_is_a_fault(fetch: Fetch) -> None:

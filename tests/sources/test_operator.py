@@ -102,6 +102,23 @@ def test_a_hand_written_dag_fetches_too(tmp_path: Path, site: WebServer) -> None
     assert (tmp_path / "raw" / "2026-01-01" / "part-00000.jsonl.gz").exists()
 
 
+def test_a_hand_written_fetch_has_its_api_and_its_folder_as_inlet_and_outlet() -> None:
+    with DAG("by_hand"):
+        api = FetchOperator(
+            task_id="a", fetch={"api": "https://h.example.com/v1/x?key={{ params.key }}"}, into="s3://raw/x/{{ ds }}/"
+        )
+        rows = FetchOperator(task_id="b", fetch={"sql": "SELECT 1", "connection": "shop"}, into="s3://raw/y/")
+        mapped = FetchOperator.partial(task_id="c", into="s3://raw/{{ item }}/", outlets=[]).expand(
+            fetch=[{"api": "https://h.example.com/v1/x"}]
+        )
+        with pytest.raises(ValueError, match="`fetch`: what another task returns is known in `into` alone"):
+            FetchOperator(task_id="d", fetch={"api": "https://h/x", "params": {"id": api.output}}, into="s3://raw/y/")
+    assert [one.name for one in api.inlets] == ["https://h.example.com/v1/x"]
+    assert [one.name for one in api.outlets] == ["s3://raw/x/"]
+    assert (rows.inlets, [one.name for one in rows.outlets]) == ([], ["s3://raw/y/"])
+    assert mapped.operator_class is FetchOperator
+
+
 @pytest.mark.parametrize(
     ("folder", "fetch", "words"),
     [

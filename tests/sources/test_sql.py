@@ -135,6 +135,18 @@ def test_a_window_gets_what_is_newer_than_the_one_before_and_the_same_again(fetc
     assert fetch("SELECT * FROM t", 4, BY_AT).rows == 0
 
 
+def test_rows_without_a_watermark_are_never_read_and_their_columns_land(fetch: Fetch) -> None:
+    fetch.run(f"{MOVES}; INSERT INTO t VALUES (1, NULL)")
+    assert fetch("SELECT * FROM t", 1, BY_AT).rows == 0
+    assert fetch("SELECT * FROM t", 1, {**BY_AT, "since": "2026-01-01"}, force=True).rows == 0
+    assert fetch.table().schema.names == ["id", "at"]
+
+
+def test_a_lookback_of_what_is_not_a_moment_is_refused_in_the_first_window(fetch: Fetch) -> None:
+    with pytest.raises(FaultError, match="is for moments, and the watermark is a integer"):
+        fetch("SELECT 1 AS id", 1, {"watermark": "id", "lookback": "1h"})
+
+
 def test_late_rows_are_read_again_by_a_lookback_and_everything_by_since(fetch: Fetch) -> None:
     fetch.run(f"{MOVES}; INSERT INTO t VALUES (1, '2026-01-01 10:00+00')")
     asked = {**BY_AT, "lookback": "2h"}

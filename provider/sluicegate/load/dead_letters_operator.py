@@ -10,7 +10,9 @@ from sluicegate.faults import fault
 from sluicegate.load.operator import takes_options
 from sluicegate.pipeline.keys.load import Format, LoadOptions
 from sluicegate.records.limits import MEMORY_LIMIT
+from sluicegate.runtime.lineage import assets_of
 from sluicegate.runtime.operator import StepOperator
+from sluicegate.runtime.results import refuse_results
 from sluicegate.runtime.step import StepContext, StepResult
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class DeadLettersOperator(StepOperator):
     :param overwrite: without `newest_by`: replace rows though nothing says which is newer.
     :param references: where the datasets are that `references` of columns name, as for the load.
     :param aws_conn_id: for sources on `s3://`, which are read again where a letter does not hold its record.
+
+    A replay has the table or the folder as its outlet, what `references` names as its inlets, unless they are given.
     """
 
     template_fields: Sequence[str] = ("into", "select", "reason", "fix", "edited", "references")
@@ -72,6 +76,9 @@ class DeadLettersOperator(StepOperator):
         **kwargs: Any,
     ) -> None:
         options = {name: kwargs.pop(name) for name in LoadOptions.model_fields if name in kwargs}
+        refuse_results(options, self.template_fields)
+        if action == "replay":
+            kwargs = {"inlets": assets_of((references or {}).values()), "outlets": assets_of([into])} | kwargs
         super().__init__(**kwargs)
         self.options = LoadOptions.of(options)
         self.into, self.action, self.select, self.reason = into, action, dict(select or {}), reason

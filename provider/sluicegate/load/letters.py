@@ -16,7 +16,7 @@ from sluicegate.load.staged import Staged
 from sluicegate.records.casts import Cast
 from sluicegate.records.lines import KEPT
 from sluicegate.records.partitioned import PartitionedReader
-from sluicegate.records.reader import MALFORMED, Reader
+from sluicegate.records.reader import MALFORMED, Reader, Shape
 from sluicegate.records.why import why_lost
 
 __all__ = [
@@ -34,7 +34,7 @@ _SHOWN = 80
 """Characters of a value in a sample."""
 
 
-def record_sql(reader: Reader, sensitive: frozenset[str]) -> str:
+def record_sql(reader: Shape, sensitive: frozenset[str]) -> str:
     """SQL of a record's raw form: a malformed line as it is, JSON as written, else JSON of the values."""
     whole = literal(MASK) if sensitive else "coalesce(text, '')"
     parts = []

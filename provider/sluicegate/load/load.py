@@ -30,7 +30,7 @@ from sluicegate.load.replacing import replaced_by, window_rules
 from sluicegate.load.report import LoadReport, reasons_text
 from sluicegate.load.request import LoadRequest
 from sluicegate.load.results import file_name, publish
-from sluicegate.load.scope import as_values
+from sluicegate.load.scope import as_values, read_values
 from sluicegate.load.stage import Stage
 from sluicegate.load.stop import Stop
 from sluicegate.pipeline.keys.load import Overlap
@@ -302,9 +302,9 @@ class Loader:
             newest_by=request.newest_by,
             sensitive=self._sensitive,
             references=self._references(duck, columns),
-            scope=as_values(request.scope) if columns else None,
+            scope=self._values(request.scope, columns) if columns else None,
             outside=self._outside(),
-            delete_when=as_values(request.delete_when) if columns else None,
+            delete_when=self._values(request.delete_when, columns) if columns else None,
             size=self._size,
         )
         stage.fill(readers, bad, request.dead_letters.allowed)
@@ -325,8 +325,15 @@ class Loader:
         if request.window_by is None or not columns:
             return None
         place = request.columns.get(request.window_by, Column()).zone
-        window, scope = request.origin.window, as_values(request.scope)
-        return replaced_by(window, request.window_by, columns, place, scope)
+        scope = self._values(request.scope, columns)
+        return replaced_by(request.origin.window, request.window_by, columns[request.window_by], place, scope)
+
+    def _values(self, said: Mapping[str, Any], types: Mapping[str, ColumnType]) -> dict[str, tuple[str | None, ...]]:
+        """What the pipeline says of columns' values, read as values of their `types`."""
+        if not said:
+            return {}
+        assert self._duck is not None, "a load has its DuckDB until it is committed"
+        return read_values(self._duck, as_values(said), types, self._request.columns)
 
     def _references(self, duck: DuckDBPyConnection, columns: Mapping[str, ColumnType]) -> dict[str, str]:
         """By column that refers to another dataset, the table with the values that it may have."""

@@ -15,6 +15,7 @@ from sluicegate.pipeline.keys.load import Format, LoadOptions
 from sluicegate.records.limits import MEMORY_LIMIT
 from sluicegate.runtime.lineage import assets_of
 from sluicegate.runtime.operator import StepOperator
+from sluicegate.runtime.results import refuse_results
 from sluicegate.runtime.step import StepContext, StepResult
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class LoadOperator(StepOperator):
         **kwargs: Any,
     ) -> None:
         options = {name: kwargs.pop(name) for name in LoadOptions.model_fields if name in kwargs}
+        refuse_results(options, self.template_fields)
         if not isinstance(into, Location):  # the factory says them by the names of datasets
             read = source if isinstance(source, list | tuple) else [source]
             kwargs = {"inlets": assets_of([*read, *(references or {}).values()]), "outlets": assets_of([into])} | kwargs

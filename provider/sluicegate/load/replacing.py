@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 
@@ -10,7 +9,6 @@ from sluicegate.checks.rule import Rule
 from sluicegate.faults import FaultError, fault
 from sluicegate.graph.cron import zone
 from sluicegate.graph.window import Window
-from sluicegate.load.scope import Values, text_of
 from sluicegate.records.types import ColumnType
 from sluicegate.targets.target import Replaced
 
@@ -18,15 +16,19 @@ __all__ = ["OUTSIDE", "replaced_by", "window_rules"]
 
 OUTSIDE = "outside_window"
 """The rule that a record of another window breaks."""
-_PLAIN_MOMENT = re.compile(r"\s*\d+[-/]\d+[-/]\d+([ T]\d+:\d+(:\d+(\.\d+)?)?)?\s*")
 
 
 def replaced_by(
-    window: Window | None, column: str, types: Mapping[str, ColumnType], column_zone: str | None, scope: Values
+    window: Window | None,
+    column: str,
+    type_: ColumnType,
+    column_zone: str | None,
+    scope: Mapping[str, tuple[str | None, ...]],
 ) -> Replaced:
     """The rows that a load of `window` replaces.
 
-    :param types: those of `column` and of the columns of `scope`.
+    :param type_: that of `column`.
+    :param scope: values that `read_values` gave.
 
     A date is a day in the window's own time zone, a timestamp without a zone a moment in the column's, or UTC.
 
@@ -34,20 +36,15 @@ def replaced_by(
     """
     if window is None or window.start >= window.end:
         raise _wrong("the run has no window: start it for one, as `sluicegate trigger --window` does")
-    type_ = types[column]
-    texts = {
-        name: tuple(None if one is None else _moment_in_utc(text_of(one), types[name]) for one in some)
-        for name, some in scope.items()
-    }
     if type_.name == "date":
         ends = [_day(moment, window) for moment in (window.start, window.end)]
-        return Replaced(column, ends[0], ends[1], texts)
+        return Replaced(column, ends[0], ends[1], scope)
     if type_.name == "timestamptz":
-        return Replaced(column, window.start.astimezone(UTC), window.end.astimezone(UTC), texts)
+        return Replaced(column, window.start.astimezone(UTC), window.end.astimezone(UTC), scope)
     if type_.name == "timestamp":
         place = UTC if column_zone is None else zone(column_zone)
         start, end = (moment.astimezone(place).replace(tzinfo=None) for moment in (window.start, window.end))
-        return Replaced(column, start, end, texts)
+        return Replaced(column, start, end, scope)
     raise _wrong(f"window_by names {column!r}, which is {type_} and not a date or a timestamp")
 
 
@@ -59,17 +56,6 @@ def window_rules(replaced: Replaced) -> list[Rule]:
         Rule("expect_column_values_to_not_be_null", column),
         Rule("expect_column_values_to_be_between", {**column, **bounds}, OUTSIDE),
     ]
-
-
-def _moment_in_utc(text: str, type_: ColumnType) -> str:
-    """A moment without a zone is one in UTC, as in the stage: the target's own zone is another one."""
-    if type_.name != "timestamptz":
-        return text
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return f"{text} UTC" if _PLAIN_MOMENT.fullmatch(text) else text
-    return str(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
 
 
 def _day(moment: datetime, window: Window) -> date:

@@ -37,8 +37,8 @@ from sluicegate.load.scope import Values, condition
 from sluicegate.load.staged import FAILED, Staged
 from sluicegate.records.casts import Cast
 from sluicegate.records.dialect import Dialect
-from sluicegate.records.reader import Reader
-from sluicegate.records.together import expected_of, in_groups, relation_of
+from sluicegate.records.reader import Reader, Shape
+from sluicegate.records.together import Together, in_groups
 from sluicegate.targets.target import Broken
 
 if TYPE_CHECKING:
@@ -60,12 +60,11 @@ class Stage:
     :param rules: what is asked of the records; compiled here, or carried out by Great Expectations.
     :param dialect: what the target takes for equal, and what it cannot store.
     :param references: by column that refers to another dataset, the table of DuckDB with the values it may have.
-    :param scope: what the records are narrowed to.
+    :param scope: what the records are narrowed to, by values that `read_values` gave.
     :param outside: the rule that a record out of the scope breaks; None leaves such records out.
-    :param delete_when: which of them delete the row of their key.
+    :param delete_when: which of them delete the row of their key, likewise.
     :param size: bytes of all that will be read, where they are known.
-    :raises FaultError: CHECK_BROKEN when a rule cannot be carried out, WRONG_USE when a value of `scope` or
-        `delete_when` is not of its column's type.
+    :raises FaultError: CHECK_BROKEN when a rule cannot be carried out.
     """
 
     def __init__(
@@ -126,7 +125,7 @@ class Stage:
         self._bad = bad = BadFiles(allowed=False) if bad is None else bad
         early = EarlyStop(self._staged, bad, allowed, self._sure)
         done = 0
-        for group in in_groups(readers, early.look):
+        for group in in_groups(readers, early.look, same_names=bool(self._sensitive)):
             for some in [group] if self._insert_together(group) else ([reader] for reader in group):
                 done += len(some)
                 left, enough = readers[done:], None
@@ -179,8 +178,9 @@ class Stage:
         self._staged.number_parts()
         self._duck.execute("BEGIN")
         try:
-            self._insert(group[0], relation_of(group), has_numbers=True)
-            found, expected = self._staged.added(), expected_of(group)
+            together = Together(group)
+            self._insert(together, together.relation, has_numbers=True)
+            found, expected = self._staged.added(), together.expected
             if found == [(part, records) for part, records in expected if records]:
                 self._duck.execute("COMMIT")
                 self._staged.note(
@@ -213,7 +213,7 @@ class Stage:
         reader.read(count, numbered=False)
         return found
 
-    def _insert(self, reader: Reader, relation: str, *, has_numbers: bool = False) -> int:
+    def _insert(self, reader: Shape, relation: str, *, has_numbers: bool = False) -> int:
         """Stage the records of `relation`, which are as those of `reader`.
 
         :param has_numbers: whether the relation has the number of each record's part.
@@ -234,7 +234,7 @@ class Stage:
         assert row is not None
         return int(row[0])
 
-    def _judged(self, relation: str, reader: Reader) -> str:
+    def _judged(self, relation: str, reader: Shape) -> str:
         """SQL of the records of `relation` with their values, and in `failed` the numbers of the rules they break."""
         kinds = {
             name: "VARCHAR" if reader.is_text else reader.types.get(name, "VARCHAR") for name in self._staged.columns
@@ -261,7 +261,7 @@ class Stage:
         failed = f"CASE WHEN {some} THEN list_filter([{every}], lambda x: x IS NOT NULL) END"
         return f"SELECT *, {failed} AS failed FROM ({inner})"
 
-    def _tests(self, reader: Reader, raw: Mapping[str, str], kinds: Mapping[str, str]) -> list[tuple[str, int]]:
+    def _tests(self, reader: Shape, raw: Mapping[str, str], kinds: Mapping[str, str]) -> list[tuple[str, int]]:
         """What sets a record aside by itself: a condition in SQL, and the number of the rule."""
         tests = [("why IS NOT NULL", 0)]
         for number, (name, cast) in enumerate(self._staged.casts.items(), 1):
@@ -277,16 +277,12 @@ class Stage:
             tests.append((f"(why IS NULL{'' if always else present} AND {fails})", number))
         return tests
 
-    def _record_sql(self, reader: Reader) -> str:
+    def _record_sql(self, reader: Shape) -> str:
         """SQL of a record's raw form; NULL is read once more."""
         return record_sql(reader, self._sensitive)
 
     def _condition(self, values: Values) -> str:
-        return condition(values, self._staged.columns, self._staged.places.__getitem__, self._fits)
-
-    def _fits(self, text: str, type_: str) -> bool:
-        row = self._duck.execute(f"SELECT TRY_CAST(? AS {type_}) IS NOT NULL", [text]).fetchone()
-        return row == (True,)
+        return condition(values, self._staged.columns, self._staged.places.__getitem__)
 
     def _scope_numbers(self) -> set[int]:
         """The numbers of the casts of the scope's columns: a value that is none may be of the scope."""

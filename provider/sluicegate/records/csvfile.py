@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,10 +37,21 @@ _LINE_BREAK = re.compile(r"\s*[\r\n]+\s*")
 
 
 class CsvReader(TextReader):
-    """CSV by RFC 4180, with any delimiter; a record that is quoted over several lines has its first line's number."""
+    """CSV by RFC 4180, with any delimiter; a record that is quoted over several lines has its first line's number.
+
+    :param names: the columns of a file without a header
+    :param beside: those of them that it may lack, since its folders have them
+    """
 
     def __init__(
-        self, duck: DuckDBPyConnection, part: LocalPart, form: Format, look: Look, folder: Path, names: tuple[str, ...]
+        self,
+        duck: DuckDBPyConnection,
+        part: LocalPart,
+        form: Format,
+        look: Look,
+        folder: Path,
+        names: tuple[str, ...],
+        beside: Collection[str] = (),
     ) -> None:
         super().__init__(duck, part, form, look, folder)
         if not form.delimiter or len(form.delimiter) > 4 or form.delimiter in {'"', "\n", "\r"}:
@@ -52,7 +63,7 @@ class CsvReader(TextReader):
         except MalformedError as error:
             raise self._unreadable(f"its first line is malformed: {error}") from error
         self._delimiter = self._agreed_delimiter()
-        self.names = self._header(names)
+        self.names = self._header(names, beside)
         if len(self.names) == 1:
             self._suspect_delimiter(self.names[0])
 
@@ -74,11 +85,13 @@ class CsvReader(TextReader):
                 )  # fmt: skip
                 return
 
-    def _header(self, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _header(self, names: tuple[str, ...], beside: Collection[str]) -> tuple[str, ...]:
         first = self._start.first
         if first is None:
             return ()
         if not self.form.header:
+            if len(names) != len(first):
+                names = tuple(name for name in names if name not in beside)
             if names and len(names) != len(first):
                 raise self._unreadable(f"it has no header and {len(first)} columns, but {len(names)} are named")
             return names or tuple(f"column_{number}" for number in range(1, len(first) + 1))
@@ -136,13 +149,14 @@ class CsvReader(TextReader):
         return f"SELECT {line} AS line, NULL::VARCHAR AS why, NULL::VARCHAR AS text, * FROM {source}"
 
     def scan(self, files: str) -> str:
-        """SQL of the call that reads the raw values of `files`, which are of this file's form."""
         options = self._options(self._raw(), self._delimiter)
         return f"read_csv({files}, {options}, skip={self.skipped}, {_BUFFER}{self.look.new_line})"
 
+    def together(self, lines: str, names: Sequence[str]) -> str:
+        return f"SELECT NULL::BIGINT AS line, NULL::VARCHAR AS why, NULL::VARCHAR AS text, * FROM ({lines})"
+
     @property
     def form_alike(self) -> tuple[object, ...] | None:
-        """What files have in common that one `scan` may read; None where a line might not be a record."""
         if not self.names or not self._is_quick():
             return None
         look = self.look

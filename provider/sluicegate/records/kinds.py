@@ -24,13 +24,16 @@ _BINARY = (
 _BZIP = re.compile(rb"BZh[1-9]1AY&SY")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _MARKUP = re.compile(rb"<(!doctype html|html|head|body|\?xml)[\s>]", re.IGNORECASE)
+_ARRAY = re.compile(rb"\[\s*\{")
+_SPREAD = re.compile(rb"\{[ \t]*\r?\n")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def likeness(head: bytes, *, encoding: str, may_be_json: bool) -> str | None:
+def likeness(head: bytes, *, encoding: str, is_json: bool, has_header: bool) -> str | None:
     """What a file that begins with `head` looks like, with what to do; None if it may be CSV or JSON lines.
 
     :param encoding: Python's name of the one that the pipeline says.
+    :param is_json: whether it is read as JSON lines.
     """
     if head.startswith(b"PK\x03\x04"):
         if b"xl/" in head or b"[Content_Types].xml" in head:
@@ -43,14 +46,18 @@ def likeness(head: bytes, *, encoding: str, may_be_json: bool) -> str | None:
         return "a bzip2 file; unpack it or pack it with gzip"
     if head.startswith(_UTF16) and encoding.startswith("utf-8"):
         return "text in UTF-16; say `format: {encoding: utf-16}`"
-    return _text_likeness(head.removeprefix(b"\xef\xbb\xbf").lstrip(), may_be_json)
+    return _text_likeness(head.removeprefix(b"\xef\xbb\xbf").lstrip(), is_json, has_header)
 
 
-def _text_likeness(start: bytes, may_be_json: bool) -> str | None:
+def _text_likeness(start: bytes, is_json: bool, has_header: bool) -> str | None:
     if found := _MARKUP.match(start):
         if found[1].lower() == b"?xml":
             return "an XML document, perhaps an answer that says why there is no file"
         return "an HTML page, perhaps one that says why there is no file"
-    if not may_be_json and start.startswith((b'{"', b'[{"')):
+    if is_json and _ARRAY.match(start):
+        return "an array of JSON; write an object on each line, as `jq -c '.[]'` does"
+    if is_json and _SPREAD.match(start):
+        return "an object of JSON over several lines; write an object on each line, as `jq -c .` does"
+    if not is_json and has_header and start.startswith((b'{"', b'[{"')):
         return "JSON; say `format: {type: jsonl}`"
     return None

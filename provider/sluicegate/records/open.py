@@ -20,6 +20,7 @@ from sluicegate.records.parquet import ParquetReader
 from sluicegate.records.partitioned import with_partitions
 from sluicegate.records.reader import LocalPart, Reader
 from sluicegate.storage.filetype import file_type
+from sluicegate.storage.partitions import partition_values
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -31,7 +32,7 @@ def open_part(
     duck: DuckDBPyConnection, part: LocalPart, form: Format, folder: Path, names: Sequence[str], dialect: Dialect
 ) -> Reader:
     """A reader for `part`, also of what its partition folders say. `names` are the columns of a file without a header,
-    empty when unknown.
+    empty when unknown; those of its folders may be among them.
 
     :raises FaultError: SOURCE_UNREADABLE when it is not in the format, WRONG_USE for an unknown format.
     """
@@ -53,7 +54,8 @@ def _open(
     if is_json:
         return JsonReader(duck, part, form, look, folder)
     form = form.model_copy(update={"delimiter": kind.delimiter(form)})
-    return CsvReader(duck, part, form, look, folder, tuple(names))
+    folders = partition_values(part.uri) if form.partitions else {}
+    return CsvReader(duck, part, form, look, folder, tuple(names), folders)
 
 
 def _require_encoding(name: str) -> None:
@@ -67,7 +69,7 @@ def _refuse_other_kinds(part: LocalPart, path: Path, form: Format, *, is_json: b
     with path.open("rb") as file:
         head = file.read(HEAD)
     encoding = codecs.lookup(form.encoding).name
-    what = likeness(head, encoding=encoding, may_be_json=is_json or not form.header)
+    what = likeness(head, encoding=encoding, is_json=is_json, has_header=form.header)
     if what is not None:
         kind = "JSON lines" if is_json else "CSV"
         raise fault("SOURCE_UNREADABLE", f"{part.uri} is read as {kind} and looks like {what}", uri=part.uri)

@@ -14,7 +14,7 @@ from sluicegate.storage.partitions import partition_values
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["PartitionedReader", "with_partitions"]
+__all__ = ["PartitionedReader", "in_json", "with_front", "with_partitions"]
 
 log = logging.getLogger("sluicegate.load")
 
@@ -40,14 +40,7 @@ class PartitionedReader:
     def written(self) -> str | None:
         """The record as it is written, with the values of the folders in front."""
         text = self.reader.written
-        if text is None:
-            return None
-        values = json.dumps(self.values, ensure_ascii=False)[1:-1]
-        rest = f"substr({text}, position('{{' IN {text}) + 1)"
-        return (
-            f"CASE WHEN regexp_full_match({rest}, '\\s*\\}}\\s*') THEN {literal('{' + values + '}')} "
-            f"ELSE {literal('{' + values + ', ')} || ltrim({rest}) END"
-        )
+        return None if text is None else with_front(text, literal(in_json(self.values)))
 
     @property
     def skipped(self) -> int:
@@ -63,6 +56,20 @@ class PartitionedReader:
             for number, value in enumerate(self.values.values())
         )
         self.reader.read(lambda relation: use(f"SELECT *{more} FROM ({relation})"), numbered=numbered)
+
+
+def in_json(values: Mapping[str, str | None]) -> str:
+    """What of a JSON object says `values`: without its braces."""
+    return json.dumps(dict(values), ensure_ascii=False)[1:-1]
+
+
+def with_front(text: str, front: str) -> str:
+    """SQL of the JSON object in `text` with what `front` says before its own values; both are SQL."""
+    rest = f"substr({text}, position('{{' IN {text}) + 1)"
+    return (
+        f"CASE WHEN regexp_full_match({rest}, '\\s*\\}}\\s*') THEN '{{' || {front} || '}}' "
+        f"ELSE '{{' || {front} || ', ' || ltrim({rest}) END"
+    )
 
 
 def with_partitions(duck: DuckDBPyConnection, reader: Reader) -> Reader:

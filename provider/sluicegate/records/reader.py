@@ -6,14 +6,14 @@ the order of `names`. Values of CSV and JSON are texts. Nothing is cast or check
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from sluicegate.records.notation import Notation
 
-__all__ = ["MALFORMED", "LocalPart", "Provenance", "Reader"]
+__all__ = ["MALFORMED", "LocalPart", "Provenance", "Reader", "Shape"]
 
 MALFORMED = "malformed"
 """The rule that a record breaks which could not be split into values."""
@@ -48,18 +48,36 @@ class LocalPart:
         return Provenance(self.uri, self.version, line)
 
 
-class Reader(Protocol):
-    """One part, opened. `names` are its columns; `is_text` whether raw values are texts, written in `notation`."""
+class Shape(Protocol):
+    """What records of one relation have in common. `names` are their columns; `is_text` whether raw values are texts,
+    written in `notation`.
+    """
 
-    part: LocalPart
-    names: tuple[str, ...]
-    is_text: bool
-    notation: Notation
-    types: dict[str, str]
-    """DuckDB's types of the columns, where the file has types."""
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def is_text(self) -> bool: ...
+
+    @property
+    def notation(self) -> Notation: ...
+
+    @property
+    def types(self) -> Mapping[str, str]:
+        """DuckDB's types of the columns, where the file has types."""
 
     @property
     def may_hold_nul(self) -> bool: ...
+
+    @property
+    def written(self) -> str | None:
+        """SQL of a whole record as the file has it, where it is written with its names."""
+
+
+class Reader(Shape, Protocol):
+    """One part, opened."""
+
+    part: LocalPart
 
     @property
     def skipped(self) -> int:
@@ -68,10 +86,6 @@ class Reader(Protocol):
     @property
     def most(self) -> int | None:
         """The part has so many records at most; None where that is not known before it is read."""
-
-    @property
-    def written(self) -> str | None:
-        """SQL of a whole record as the file has it, where it is written with its names."""
 
     def cut(self, most: int | None) -> None:
         """From now on, read the first so many records alone; None: all of them."""

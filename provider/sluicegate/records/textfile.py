@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,6 +110,22 @@ class TextReader:
     @property
     def expected(self) -> int:
         """The records that the file has if each of its lines is one."""
+        raise NotImplementedError
+
+    @property
+    def form_alike(self) -> tuple[object, ...] | None:
+        """What files have in common that one `scan` may read; None where a line might not be a record."""
+        raise NotImplementedError
+
+    def scan(self, files: str) -> str:
+        """SQL of the call that reads the lines of `files`, which are of this file's form."""
+        raise NotImplementedError
+
+    def together(self, lines: str, names: Sequence[str]) -> str:
+        """SQL of the records that the `lines` of several files are, each with its `part`; `line` is NULL.
+
+        :param names: the columns of all of them
+        """
         raise NotImplementedError
 
     def _quick_relation(self, *, numbered: bool) -> str:

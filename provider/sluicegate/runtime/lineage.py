@@ -15,13 +15,15 @@ def assets_of(places: Iterable[object]) -> list[Asset]:
     """An asset for each URI. One with templates is the folder in front of them: another asset a run says nothing.
 
     A table whose name is a template, what another task returns, and what Airflow does not take for an asset's URI, are
-    none.
+    none. Of an address in the web the query is left out: a secret may be in it.
     """
     found: dict[str, Asset] = {}
     for place in places:
         if not isinstance(place, str):
             continue
         fixed, template, _ = place.partition("{")
+        if fixed.startswith(("http://", "https://")) and "?" in fixed:
+            fixed, template = fixed.partition("?")[0], ""
         if template:
             folder = fixed.rpartition("/")[0]
             if fixed.startswith(_TABLES) or not folder.rstrip("/:").rpartition("/")[2]:

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["NotRecordsError", "as_written", "line_of", "parse", "pick", "records_of"]
+__all__ = ["NotRecordsError", "as_written", "line_of", "parse", "pick", "records_of", "text_of"]
 
 _NUMBER = f"\ue000{secrets.token_hex(8)}:"
 """Before the text of a number that a double might not give back: no answer can know it."""
@@ -18,6 +18,19 @@ _SHOWN = 12
 
 class NotRecordsError(Exception):
     """The answer has no list of records where it should be."""
+
+
+def text_of(content: bytes, charset: str | None) -> str:
+    """The text of an answer: in the charset that it says, else in UTF-8, or whatever else of Unicode it begins as.
+
+    :raises ValueError: when it is not; nothing is replaced.
+    """
+    try:
+        # Of a byte order mark, `detect_encoding` says that it is one.
+        found = json.detect_encoding(content)
+        return content.decode(charset if charset and found == "utf-8" else found)
+    except LookupError as error:
+        raise ValueError(f"its charset, {charset}, is unknown") from error
 
 
 def parse(text: str) -> Any:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from sluicegate.faults import FaultError, classify, fault
 from sluicegate.pipeline.keys.fetch import Fetched, seconds_of
-from sluicegate.sources.answer import NotRecordsError, line_of, parse, records_of
+from sluicegate.sources.answer import NotRecordsError, line_of, parse, records_of, text_of
 from sluicegate.sources.pages import Answered, State, first_state, next_state, params_of
-from sluicegate.storage.web import Web, shown_url
+from sluicegate.storage.web import Web, shown_url, shown_words
 
 if TYPE_CHECKING:
     import httpx
@@ -70,11 +70,12 @@ class Api:
     def _page(self, state: State, *, is_first: bool) -> tuple[Page, bytes]:
         # Behind the last page some servers have nothing, and others say that there is none.
         behind = not is_first and ("page" in state or "offset" in state)
-        text, answer = self._text(state, behind)
-        if text is None:
+        answer = self._answer(state, behind)
+        if answer is None:
             return Page((), None), b""
+        text = answer.text  # for messages: bytes that are not text are replaced in it
         try:
-            body = parse(text)
+            body = parse(text_of(answer.content, answer.charset_encoding))
         except ValueError as error:
             raise self._unreadable(f"it does not answer with JSON ({error})", text, answer) from error
         try:
@@ -88,8 +89,8 @@ class Api:
             following = {"url": self._address(str(following["url"]), str(answer.request.url))}
         return Page(lines, following), _digest(lines)
 
-    def _text(self, state: State, behind: bool) -> tuple[str | None, httpx.Response]:
-        """The body of the answer, asked for again where it breaks off; None where there is no such page."""
+    def _answer(self, state: State, behind: bool) -> httpx.Response | None:
+        """The answer with its body, asked for again where it breaks off; None where there is no such page."""
         made: dict[str, Any] = {"headers": {"Accept": "application/json", **self.asked.headers}}
         if "url" not in state:
             made["params"] = {**self.asked.params, **params_of(self.asked.pages, state)}
@@ -102,9 +103,9 @@ class Api:
                 method = "GET" if self.asked.body is None else "POST"
                 with self.web.open(method, url, accept=lambda one: behind and one.status_code == 404, **made) as answer:
                     if not answer.is_success:
-                        return None, answer
+                        return None
                     answer.read()
-                    return answer.text, answer
+                    return answer
             except FaultError:
                 raise
             except Exception as error:
@@ -137,7 +138,7 @@ class Api:
 
     def _unreadable(self, why: str, text: str, answer: httpx.Response) -> FaultError:
         kind = answer.headers.get("Content-Type", "no type")
-        words = self.web.credentials.masked(" ".join(text.split())[:_SHOWN])
+        words = shown_words(" ".join(text.split()), answer, self.web.credentials)[:_SHOWN]
         return fault("SOURCE_UNREADABLE", f"{self._shown()}: {why}; HTTP {answer.status_code}, {kind}: {words}")
 
     def _shown(self) -> str:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,10 +123,7 @@ def fetch_sql(
         found = _range(request, statement, database, watermarks)
         for doubt in doubts_of(found, asked.lookback, datetime.now(UTC)):
             log.warning("%s: %s", asked.watermark, doubt)
-        low = None if found.low is None else found.low.minus(asked.lookback)
-        high = None if found.high is None else found.high.value
-        # Of an empty range nothing is above its end, and the columns are known all the same.
-        statement = statement.narrowed(database.column(asked.watermark), high if found.is_empty else low, high)
+        statement = _narrowed(statement, database.column(asked.watermark), found, asked.lookback)
     most = SAMPLE if request.dry_run else None
     with database.read(statement, most) as (schema, batches):
         if request.dry_run:
@@ -157,6 +154,14 @@ def _range(request: FetchRequest, statement: Statement, database: Database, wate
     if request.dry_run:
         return decide(watermarks.known(request.scope, request.window))
     return watermarks.agree(request.scope, request.window, request.run_id, decide)
+
+
+def _narrowed(statement: Statement, column: str, found: Range, lookback: timedelta | None) -> Statement:
+    if found.high is None or found.is_empty:
+        return statement.without_rows()
+    found.high.minus(lookback)  # what has no moments says so in its first window
+    low = None if found.low is None else found.low.minus(lookback)
+    return statement.narrowed(column, low, found.high.value)
 
 
 def _parts(batches: Any, schema: pa.Schema, landing: Landing, work: Path) -> Any:

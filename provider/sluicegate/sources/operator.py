@@ -10,7 +10,9 @@ from sluicegate.faults import fault
 from sluicegate.graph.location import Location
 from sluicegate.pipeline.keys.fetch import Fetched
 from sluicegate.runtime.folder import work_folder
+from sluicegate.runtime.lineage import assets_of
 from sluicegate.runtime.operator import StepOperator
+from sluicegate.runtime.results import refuse_results
 from sluicegate.runtime.step import StepContext, StepResult
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ class FetchOperator(StepOperator):
     :param ledger: the Airflow connection to the Postgres that keeps watermarks
     :param aws_conn_id: for `s3://`
     :param connection: the connection that the folder itself needs: for `gs://`
+
+    The API's address, without its query, and the folder are its `inlets` and `outlets`, unless they are given.
     """
 
     template_fields: Sequence[str] = ("into",)
@@ -49,8 +53,11 @@ class FetchOperator(StepOperator):
         root: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        refuse_results({"fetch": fetch}, self.template_fields)
         self.fetch = fetch if isinstance(fetch, Fetched) else Fetched.model_validate(fetch)
+        if not isinstance(into, Location):  # the factory says them by the names of datasets
+            kwargs = {"inlets": assets_of([self.fetch.api]), "outlets": assets_of([into])} | kwargs
+        super().__init__(**kwargs)
         self.connection = connection or (into.connection if isinstance(into, Location) else None)
         self.into = into
         self.ledger = ledger

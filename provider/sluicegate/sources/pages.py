@@ -68,9 +68,9 @@ def next_state(pages: Pages | None, state: State, answered: Answered) -> State |
         case "page":
             number = int(state["page"])
             last = pick(answered.body, pages.path) if pages.path is not None else None
-            if isinstance(last, int) and not isinstance(last, bool):
+            if (isinstance(last, int) and not isinstance(last, bool)) or (isinstance(last, str) and last.isdecimal()):
                 first = int(first_state(pages)["page"])
-                more = number - first + 1 < last
+                more = number - first + 1 < int(last)
             else:
                 more = answered.records > 0
             found = {"page": number + 1} if more else None

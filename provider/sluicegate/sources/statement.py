@@ -44,9 +44,16 @@ class Statement:
 
     def newest(self, column: str) -> Statement:
         """The largest value of `column`."""
+        return self._around(f"SELECT max({column}) FROM", "")
+
+    def without_rows(self) -> Statement:
+        """The columns alone."""
+        return self._around("SELECT * FROM", " WHERE 1 = 0")
+
+    def _around(self, before: str, behind: str) -> Statement:
         first, *rest = self.pieces
-        *middle, last = (f"SELECT max({column}) FROM ({first}", *rest)
-        return Statement((*middle, f"{last}\n) q"), self.values)
+        *middle, last = (f"{before} ({first}", *rest)
+        return Statement((*middle, f"{last}\n) q{behind}"), self.values)
 
 
 def statement_of(sql: str, window: Window, params: Mapping[str, Any], **names: Any) -> Statement:

@@ -31,12 +31,17 @@ class LocalFiles:
         return tuple(_part(uri, parse_uri(uri).path) for uri in self.part_uris(address))
 
     def list_folder(self, address: Address) -> tuple[tuple[Part, ...], Traces]:
-        traces = Traces()
-        for relative, modified in _marks(address.path):
-            traces.see(relative, modified)
+        traces = self.traces(address)
         parts = self.list_parts(address)
         traces.has_spark_parts = any(is_spark_part(part.uri) for part in parts)
         return parts, traces
+
+    def traces(self, address: Address) -> Traces:
+        """What is in a folder beside its parts."""
+        traces = Traces()
+        for relative, modified in _marks(address.path):
+            traces.see(relative, modified)
+        return traces
 
     def part_uris(self, address: Address) -> tuple[str, ...]:
         if not address.folder:

@@ -178,6 +178,18 @@ class Storage:
         place, address = self._at(uri)
         return place.part_uris(address)
 
+    def table_files(self, uri: str) -> tuple[tuple[Part | str, ...], str | None]:
+        """The files of a table in the folder at `uri`, local ones by their URIs; and what it is, if another format
+        says which of them count.
+        """
+        place, address = self._at(uri)
+        found: tuple[tuple[Part | str, ...], Traces]
+        if isinstance(place, LocalFiles):
+            found = place.part_uris(address), place.traces(address)
+        else:
+            found = place.list_folder(address)
+        return found[0], found[1].table
+
     def delete_parts(self, parts: Iterable[Part | str]) -> None:
         """Remove `parts` (or the files at these URIs); one that is gone already is not an error."""
         addresses = [parse_uri(part if isinstance(part, str) else part.uri) for part in parts]

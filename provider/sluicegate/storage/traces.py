@@ -65,13 +65,18 @@ class Traces:
         elif is_spark_part(relative):
             self.has_spark_parts = True
 
+    @property
+    def table(self) -> str | None:
+        """What the folder is where another format says which of its files count: `a Delta table`."""
+        return None if self.log is None else f"a {_LOGS[self.log]} table"
+
     def why_unfinished(self, has_marker_above: Callable[[], bool]) -> str | None:
         """Why the folder must not be read; None where it was written whole, or by something that leaves no marker.
 
         :param has_marker_above: whether the folder around the partition that this one is has the marker
         """
         if self.log is not None:
-            return f"is a {_LOGS[self.log]} table: which of its files count is in {self.log}/, which is not read here"
+            return f"is {self.table}: which of its files count is in {self.log}/, which is not read here"
         if self.under_way is not None and (self.marker is None or self.marker < self.under_way):
             return f"is being written, or its writer died: there is work in progress in it ({self.work}/)"
         if not self.has_spark_parts or self.marker is not None or has_marker_above():

@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
 
 from sluicegate.faults.classify import classify
 from sluicegate.faults.errors import FaultError, fault
 from sluicegate.faults.http import LATER, code_of_status, seconds_asked
+from sluicegate.faults.redact import MASK, secrets_in
 from sluicegate.storage.credentials import ANONYMOUS, Credentials
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Web", "refusal", "retry_after", "shown_url"]
+__all__ = ["Web", "refusal", "retry_after", "shown_url", "shown_words"]
 
 _REDIRECTS = 10
 _BODY_SHOWN = 300
@@ -147,7 +149,7 @@ class Web:
 def refusal(answer: httpx.Response, url: str, credentials: Credentials = ANONYMOUS) -> FaultError:
     """The fault that an answer with an error status is; reads the beginning of its body, and closes it."""
     status = answer.status_code
-    words = credentials.masked(_beginning(answer))
+    words = shown_words(_beginning(answer), answer, credentials)
     later = retry_after(answer)
     answer.close()
     detail = f"{shown_url(url)}: HTTP {status} {answer.reason_phrase}".rstrip()
@@ -161,6 +163,15 @@ def refusal(answer: httpx.Response, url: str, credentials: Credentials = ANONYMO
 def retry_after(answer: httpx.Response) -> float | None:
     """The seconds that a server asks to wait, by a number or a date; None where it does not."""
     return seconds_asked(answer.headers.get("Retry-After", ""))
+
+
+def shown_words(text: str, answer: httpx.Response, credentials: Credentials) -> str:
+    """What a server says, without what is secret: of the connection, or of the address that it was asked by."""
+    text = credentials.masked(text)
+    for secret in secrets_in(str(answer.request.url)):
+        for each in (secret, unquote_plus(secret)):
+            text = text.replace(each, MASK) if len(each) > 3 else text
+    return text
 
 
 def shown_url(url: str) -> str:

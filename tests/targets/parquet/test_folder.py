@@ -110,6 +110,14 @@ def test_a_file_with_a_header_alone_makes_a_table(house: Any) -> None:
     assert str(house.target().inspect().columns["id"].type) == "integer"
 
 
+@pytest.mark.parametrize(("name", "table"), [("_delta_log/0.json", "a Delta table"), (".hoodie/x", "a Hudi table")])
+def test_a_table_of_another_format_is_not_written_to(house: Any, name: str, table: str) -> None:
+    path = Path(house.uri(), name)
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert f"is {table}, which is not written here" in house.fails(house.csv("a.csv", ["id"], [[1]]), key="id").detail
+
+
 def test_columns_are_added_and_what_a_source_lacks_stays(house: Any) -> None:
     house.load(house.csv("a.csv", ["id", "v"], [[1, "a"], [2, "b"]]), key="id")
     source = house.csv("b.csv", ["id", "w"], [[2, "x"], [3, "y"]])

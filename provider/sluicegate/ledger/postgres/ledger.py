@@ -15,6 +15,7 @@ from sluicegate.ledger.entries import Counts, DeadLetter, Load, Origin, dead_let
 from sluicegate.ledger.ledger import OpenLetter
 from sluicegate.ledger.letters import Place
 from sluicegate.ledger.postgres.letters import PostgresLetters
+from sluicegate.ledger.postgres.migrations import is_complete
 from sluicegate.ledger.postgres.storable import encoding_of, storable
 
 __all__ = ["BY_LOAD", "PostgresLedger"]
@@ -22,7 +23,6 @@ __all__ = ["BY_LOAD", "PostgresLedger"]
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 _COUNTS = tuple(one.name for one in fields(Counts))
-_EXISTS = "SELECT to_regclass('sluicegate.loads') IS NOT NULL"
 _FIND = """
 SELECT status, source_version, config_digest, read, inserted, updated, unchanged, stale, deduplicated, deleted, dead,
        rejected, seconds, pipeline, step, run_id, try_number, removed, drift::text
@@ -112,16 +112,19 @@ _PAGE = 10_000
 class PostgresLedger:
     """See `Ledger`. Speaks on `connection`, inside whatever transaction is open there.
 
-    :param is_there: whether its tables are known to be there.
+    :param is_current: whether its tables are known to be those of this release; None: to be looked up.
     """
 
-    def __init__(self, connection: Connection, *, is_there: bool = False) -> None:
-        self._connection, self._is_there = connection, is_there
+    def __init__(self, connection: Connection, *, is_current: bool | None = None) -> None:
+        self._connection, self._is_current = connection, is_current
         self._encoding = encoding_of(connection)
         self.letters = PostgresLetters(connection)
 
     def find(self, target: str, source: str, version: str, digest: str, *, ever: bool = False) -> Load | None:
-        if not self._is_there and self._connection.execute(_EXISTS).fetchone() != (True,):
+        # One of an earlier release lacks columns. It is looked into once it is up to date, under the lock.
+        if self._is_current is None:
+            self._is_current = is_complete(self._connection)
+        if not self._is_current:
             return None
         facts = {"target": target, "source": source, "version": version, "digest": digest, "any": ever}
         row = self._connection.execute(_FIND, facts).fetchone()

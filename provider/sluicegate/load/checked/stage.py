@@ -20,7 +20,7 @@ from sluicegate.load.prepared import Prepared
 from sluicegate.load.results import Results
 from sluicegate.load.stage import Stage
 from sluicegate.load.staged import FAILED, Staged
-from sluicegate.records.reader import LocalPart, Reader
+from sluicegate.records.reader import LocalPart, Reader, Shape
 from sluicegate.targets.target import Stored
 
 __all__ = ["CheckedStage", "Passed"]
@@ -112,7 +112,7 @@ class CheckedStage(Stage):
         if name == PASSED:
             self._staged.is_distinct = bool(self._key) and SAME_KEY not in self._brought
 
-    def _tests(self, reader: Reader, raw: Mapping[str, str], kinds: Mapping[str, str]) -> list[tuple[str, int]]:
+    def _tests(self, reader: Shape, raw: Mapping[str, str], kinds: Mapping[str, str]) -> list[tuple[str, int]]:
         """Besides what the load itself asks, whatever the job says of a rejected record."""
         tests = super()._tests(reader, raw, kinds)
         if not isinstance(reader, CheckedPart) or not reader.is_rejected:
@@ -128,7 +128,7 @@ class CheckedStage(Stage):
             *((c, n) for n, c in said.items()),
         ]
 
-    def _record_sql(self, reader: Reader) -> str:
+    def _record_sql(self, reader: Shape) -> str:
         return "NULL" if isinstance(reader, CheckedPart) and not reader.is_rejected else super()._record_sql(reader)
 
     def _reader_of(self, number: int) -> Reader:

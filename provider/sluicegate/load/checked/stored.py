@@ -80,7 +80,7 @@ def _is_of_window(request: LoadRequest, report: Report) -> bool:
         return False
     if report.ends is None:
         return True
-    window = replaced_by(request.origin.window, column, {column: type_}, None, {})
+    window = replaced_by(request.origin.window, column, type_, None, {})
     first, last, missing = report.ends
     if missing or first is None or last is None:
         return False

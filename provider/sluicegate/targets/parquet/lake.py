@@ -63,8 +63,11 @@ class Lake:
 
         :raises FaultError: SCHEMA_MISMATCH when something else is in the folder, or columns differ in type.
         """
-        parts: Sequence[Part | str]
-        parts = self._storage.part_uris(self.uri) if self._is_local else self._storage.list_parts(self.uri)
+        parts, other = self._storage.table_files(self.uri)
+        if other is not None:
+            raise fault(
+                "SCHEMA_MISMATCH", f"{self.uri} is {other}, which is not written here; load into another folder"
+            )
         uris = [one if isinstance(one, str) else one.uri for one in parts]
         for uri in uris:
             name = uri.removeprefix(self.uri)

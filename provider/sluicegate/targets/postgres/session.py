@@ -64,7 +64,7 @@ class PostgresSession:
         *,
         dry_run: bool,
     ) -> None:
-        self.ledger = PostgresLedger(connection, is_there=True)
+        self.ledger = PostgresLedger(connection, is_current=True)
         self._connection, self._seen, self._watch, self._inspect = connection, table, watch, inspect
         self._name = sql.Identifier(table.schema, table.table)
         self._dry_run = dry_run

@@ -113,7 +113,7 @@ class PostgresTarget:
     @contextlib.contextmanager
     def ledger(self) -> Iterator[PostgresLedger]:
         with self._connect() as connection:
-            yield PostgresLedger(connection, is_there=is_complete(connection))
+            yield PostgresLedger(connection, is_current=is_complete(connection))
 
     def alone(self, table: Table, origin: Origin) -> contextlib.AbstractContextManager[None]:
         return alone_in_window(self._conninfo, table.name, origin)

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-from sluicegate.faults import fault
+from sluicegate.faults import FaultError, fault
 
 __all__ = ["Migration", "is_complete", "known_migrations", "migrate", "require_known"]
 
@@ -68,8 +68,8 @@ def _files() -> Iterator[Migration]:
 def migrate(connection: Connection, migrations: Sequence[Migration] | None = None) -> None:
     """Apply what the ledger lacks, in order. To be called in a transaction; safe from several sessions at once.
 
-    :raises FaultError: WRONG_USE for a ledger of a later version, WAREHOUSE_DENIED when the ledger belongs to another
-        role and is older than this version.
+    :raises FaultError: WRONG_USE for a ledger of a later version, and where tables that are not the ledger's are in the
+        schema; WAREHOUSE_DENIED when the ledger belongs to another role and is older than this version.
     """
     wanted = known_migrations() if migrations is None else migrations
     if not _lacking(connection, wanted):
@@ -86,6 +86,8 @@ def migrate(connection: Connection, migrations: Sequence[Migration] | None = Non
             f"the ledger (schema sluicegate) lacks what this release needs (migrations {numbers}), which this role "
             f"must not make: {error.diag.message_primary}; run one load as the role that owns the schema",
         ) from error
+    except psycopg.ProgrammingError as error:
+        raise _not_ours(error) from error
 
 
 def require_known(connection: Connection, migrations: Sequence[Migration] | None = None) -> None:
@@ -129,4 +131,15 @@ def _applied(connection: Connection) -> dict[int, str]:
     there = connection.execute(_IS_THERE, prepare=True).fetchone()
     if there is None or not there[0]:
         return {}
-    return {int(number): str(name) for number, name in connection.execute(_APPLIED)}
+    try:
+        return {int(number): str(name) for number, name in connection.execute(_APPLIED)}
+    except (errors.UndefinedColumn, errors.WrongObjectType) as error:
+        raise _not_ours(error) from error
+
+
+def _not_ours(error: psycopg.Error) -> FaultError:
+    return fault(
+        "WRONG_USE",
+        f"the schema sluicegate is not what a ledger has made of it: {error.diag.message_primary}; is something else "
+        "in it, or was something of it dropped? Keep the ledger in a database whose schema sluicegate is its own",
+    )
