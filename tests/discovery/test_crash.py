@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import random
 import signal
-import time
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -22,6 +21,8 @@ pytestmark = pytest.mark.system
 
 CONTEXT = multiprocessing.get_context("fork")
 SIZE = 4
+REFRESHES = 6
+"""Of each of two that keep the same folder at once."""
 
 
 def _refresh(storage: Path, root: Path, snapshots: Path) -> None:
@@ -95,10 +96,10 @@ def test_a_refresh_killed_at_any_moment_is_made_good_by_the_next(root: Path, tmp
     assert killed >= 10, "the kills came too late to mean anything"
 
 
-def _keep(storage: Path, root: Path, done: Event, seed: int) -> None:
+def _keep(storage: Path, root: Path, seed: int) -> None:
     numbers = random.Random(seed)
     bundle = bundle_at(storage, root, shard_size=SIZE)
-    while not done.is_set():
+    for _ in range(REFRESHES):
         for name in ("x", "y", "z"):
             (draft := root / f".{name}{seed}").write_text(
                 numbers.choice([MISSPELT, small(name, into=f"t{numbers.randrange(9)}")])
@@ -126,17 +127,16 @@ def test_parsers_always_see_every_pipeline_that_did_not_change(root: Path, tmp_p
     write(root, **{name: small(name) for name in names})
     storage, done = tmp_path / "bundles", CONTEXT.Event()
     bundle_at(storage, root, shard_size=SIZE).refresh()
-    workers: list[BaseProcess] = [
-        *(CONTEXT.Process(target=_keep, args=(storage, root, done, seed)) for seed in range(2)),
-        *(CONTEXT.Process(target=_parse, args=(storage, root, done, names)) for _ in range(3)),
-    ]
-    for each in workers:
+    keepers: list[BaseProcess] = [CONTEXT.Process(target=_keep, args=(storage, root, seed)) for seed in range(2)]
+    parsers = [CONTEXT.Process(target=_parse, args=(storage, root, done, names)) for _ in range(3)]
+    for each in (*parsers, *keepers):
         each.start()
-    time.sleep(6)
-    done.set()
-    for each in workers:
+    for each in keepers:
         each.join(300)
-    assert [each.exitcode for each in workers] == [0] * len(workers)
+    done.set()
+    for each in parsers:
+        each.join(300)
+    assert [each.exitcode for each in (*keepers, *parsers)] == [0] * 5
     bundle = bundle_at(storage, root, shard_size=SIZE)
     bundle.refresh()
     assert names <= set(told(bundle))
