@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import duckdb
 import pytest
@@ -54,7 +55,12 @@ def test_a_backslash_without_an_escape_is_refused_because_databases_disagree() -
 def failing(expectation: str, kwargs: dict[str, object]) -> list[str]:
     compiled = compile_rule(Rule(expectation, kwargs), COLUMNS)
     assert compiled is not None
-    with duckdb.connect() as duck:
-        duck.execute("CREATE TABLE t (s VARCHAR)")
-        duck.execute("INSERT INTO t SELECT unnest($1::VARCHAR[])", [TEXTS])
-        return [row[0] for row in duck.execute(f"SELECT s FROM t WHERE {compiled.fails}").fetchall()]
+    return [row[0] for row in texts().execute(f"SELECT s FROM t WHERE {compiled.fails}").fetchall()]
+
+
+@cache
+def texts() -> duckdb.DuckDBPyConnection:
+    duck = duckdb.connect()
+    duck.execute("CREATE TABLE t (s VARCHAR)")
+    duck.execute("INSERT INTO t SELECT unnest($1::VARCHAR[])", [TEXTS])
+    return duck

@@ -19,17 +19,21 @@ def s3_endpoint() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture
-def s3(s3_endpoint: str) -> Any:
-    """A client, and an empty bucket called `lake`."""
-    client = boto3.client(
+@pytest.fixture(scope="session")
+def s3_client(s3_endpoint: str) -> Any:
+    return boto3.client(
         "s3",
         endpoint_url=s3_endpoint,
         region_name="us-east-1",
         aws_access_key_id="test",
         aws_secret_access_key="test",
     )
-    client.create_bucket(Bucket="lake")
-    for entry in client.list_objects_v2(Bucket="lake").get("Contents", []):
-        client.delete_object(Bucket="lake", Key=entry["Key"])
-    return client
+
+
+@pytest.fixture
+def s3(s3_client: Any) -> Any:
+    """A client, and an empty bucket called `lake`."""
+    s3_client.create_bucket(Bucket="lake")
+    for entry in s3_client.list_objects_v2(Bucket="lake").get("Contents", []):
+        s3_client.delete_object(Bucket="lake", Key=entry["Key"])
+    return s3_client

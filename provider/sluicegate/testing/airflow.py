@@ -24,16 +24,17 @@ FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed"})
 
 
 def wait_until(ask: Callable[[], T | None], timeout: float, what: str) -> T:
-    """The first answer of `ask` that is true.
+    """The first answer of `ask` that is true. The longer it takes, the more seldom it is asked for: once a second.
 
     :param timeout: seconds
     :raises TimeoutError: when there was none, with `what` was waited for.
     """
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
     while not (answer := ask()):
-        if time.monotonic() >= deadline:
+        waited = time.monotonic() - began
+        if waited >= timeout:
             raise TimeoutError(f"waited {timeout:.0f} s for {what}")
-        time.sleep(0.3)
+        time.sleep(min(max(0.3, waited / 10), 1.0))
     return answer
 
 
