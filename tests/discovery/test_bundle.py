@@ -175,7 +175,7 @@ def test_processes_may_refresh_at_once(root: Path, bundle: PipelineBundle, tmp_p
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(180)
     assert [worker.exitcode for worker in workers] == [0, 0]
     assert stubs(bundle) == {"shards/000.py", "misspelt.yaml.py"}
     assert set(bag_of(bundle).dag_ids) == {"flights", "delays"}

@@ -38,7 +38,7 @@ def test_a_child_of_a_process_that_has_loaded_may_load_and_end(warehouse: Any) -
     second, third = warehouse.csv("2.csv", ["id"], [[2]]), warehouse.csv("3.csv", ["id"], [[3]])
     child = multiprocessing.get_context("fork").Process(target=warehouse.load, args=(second,), kwargs={"key": "id"})
     child.start()
-    child.join(30)
+    child.join(180)
     assert child.exitcode == 0
     warehouse.load(third, key="id")
     assert warehouse.rows("SELECT id FROM t ORDER BY 1") == [(1,), (2,), (3,)]
@@ -48,7 +48,7 @@ def test_a_child_that_loads_nothing_ends_as_well(warehouse: Any) -> None:
     warehouse.load(warehouse.csv("1.csv", ["id"], [[1]]), key="id")
     child = multiprocessing.get_context("fork").Process(target=os.getpid)
     child.start()
-    child.join(30)
+    child.join(180)
     assert child.exitcode == 0
 
 

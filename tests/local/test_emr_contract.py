@@ -61,7 +61,7 @@ class Player:
         if fails:
             return Failure("Unknown Error.", "on purpose", "s3://logs/stderr.gz")
         cancellation.on_request(self.goes_on.set)
-        self.goes_on.wait(20)
+        self.goes_on.wait(180)
         return Failure("Unknown Error.", "stopped") if cancellation.requested else None
 
 

@@ -53,7 +53,7 @@ def make(archives: Archives, java: Path, spark: Path, classes: str = CLASSES) ->
     listed = spark / "classes"
     listed.write_text(classes)
     if thread := archives.make(java, spark, listed):
-        thread.join(20)
+        thread.join(180)
 
 
 def test_the_classes_of_a_job_become_the_archive_of_the_next(archives: Archives, java: Path, spark: Path) -> None:

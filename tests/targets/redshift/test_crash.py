@@ -154,5 +154,5 @@ def test_a_transaction_that_still_lives_is_waited_for_before_its_load_is_finishe
         retry.join(1)
         assert retry.is_alive()
         frozen.commit()
-        retry.join(20)
+        retry.join(180)
     assert len(night.rows()) == len(BEFORE) + 21
