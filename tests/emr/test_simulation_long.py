@@ -24,6 +24,8 @@ pytestmark = pytest.mark.system
 CALM, ROUGH = (8000, 3000) if os.environ.get("EVERY_CRASH") == "1" else (1500, 1000)
 SEEDS = 3000
 """How many schedules a broken engine may get through at most."""
+KEEN = (0, 1, 2, 3, 8, 11, 16, 24, 25, 29, 101, 145, 266, 292, 347, 422, 950, 1680)
+"""Schedules that have found a broken engine, tried first: to come to them through all others takes seconds."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -49,7 +51,7 @@ def test_an_engine_that_is_broken_on_purpose_is_found(broken: Break, monkeypatch
     rough, calm = Parts(is_rough=True), Parts()
     for parts in (rough, calm):
         broken(monkeypatch, parts)
-    assert any(check(play(seed, parts)) for seed in range(SEEDS) for parts in (calm, rough))
+    assert any(check(play(seed, parts)) for seed in (*KEEN, *range(SEEDS)) for parts in (calm, rough))
 
 
 @pytest.mark.parametrize(

@@ -100,8 +100,12 @@ def test_the_schedules_notice_when(what: str, monkeypatch: pytest.MonkeyPatch) -
     assert _first_noticed(play) is not None
 
 
+KEEN = (0, 1, 2, 4, 14, 36, 41, 75, 135, 381, 1307)
+"""Schedules that have noticed what is broken, tried first: that most seeds notice nothing costs seconds."""
+
+
 def _first_noticed(played: Callable[[int], Any]) -> int | None:
-    for seed in range(4000):
+    for seed in (*KEEN, *range(4000)):
         try:
             if check(played(seed)):
                 return seed
