@@ -126,11 +126,19 @@ def test_a_hand_written_fetch_has_its_api_and_its_folder_as_inlet_and_outlet() -
         ("x/", {"sql": "SELECT '{{ ds }}'", "connection": "shop"}, "leave the quotes"),
         ("x/", {"sql": "SELECT 1 AS a", "connection": "shop", "watermark": "a"}, "kept in the ledger"),
         ("x/", {"sql": "SELECT 1", "connection": "no_such"}, "CONNECTION_MISSING"),
+        (
+            "x/",
+            {"sql": "SELECT 1", "connection": "strange"},
+            "is of type 'nosuchkind', which none of the providers here",
+        ),
+        ("x/", {"sql": "SELECT 1", "connection": "web"}, "is of type 'http', not a database"),
     ],
 )
 def test_what_cannot_be_fetched_is_said(
     tmp_path: Path, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, folder: str, fetch: Any, words: str
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SHOP", warehouse.connection)
+    monkeypatch.setenv("AIRFLOW_CONN_STRANGE", "nosuchkind://x")
+    monkeypatch.setenv("AIRFLOW_CONN_WEB", "http://x")
     with pytest.raises(FaultError, match=words):
         instance(f"{tmp_path}/{folder}", fetch).execute()

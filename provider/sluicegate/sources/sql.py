@@ -46,6 +46,7 @@ def database_of(connection_id: str, application: str) -> Database:
     :raises FaultError: CONNECTION_MISSING, or WRONG_USE when it is not one to a database.
     """
     from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowException
 
     from sluicegate.ledger.conninfo import conninfo_of
 
@@ -53,11 +54,18 @@ def database_of(connection_id: str, application: str) -> Database:
         connection: Any = BaseHook.get_connection(connection_id)
         if connection.conn_type in {"postgres", "postgresql"}:
             return PostgresDatabase(conninfo_of(connection_id), application)
-        hook = connection.get_hook()
     except Exception as missing:
         raise classify(missing) from missing
+    kind = connection.conn_type
+    try:
+        hook = connection.get_hook()
+    except AirflowException as unknown:
+        why = f"the connection {connection_id} is of type {kind!r}, which none of the providers here has: {unknown}"
+        raise fault("WRONG_USE", why) from unknown
+    except Exception as broken:
+        raise classify(broken) from broken
     if not hasattr(hook, "get_conn") or not hasattr(hook, "placeholder"):
-        raise fault("WRONG_USE", f"the connection {connection_id} is of type {connection.conn_type!r}, not a database")
+        raise fault("WRONG_USE", f"the connection {connection_id} is of type {kind!r}, not a database")
     return HookDatabase(hook, connection_id)
 
 
