@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -268,25 +268,87 @@ def table_rules(draw: st.DrawFn) -> Rule:
     return Rule(name, draw(TABLE_LEVEL[name]))
 
 
+@st.composite
+def scopes(draw: st.DrawFn) -> dict[str, Any]:
+    """What a run is narrowed to: a value or a list of them, as YAML has them or as a template renders them."""
+    names = draw(
+        st.lists(st.sampled_from([name for name in KINDS if name != "u"]), min_size=1, max_size=2, unique=True)
+    )
+    found: dict[str, Any] = {}
+    for name in names:
+        texts = values_of(name).map(lambda value: str(value).lower() if isinstance(value, bool) else str(value))
+        values = values_of(name) | texts if name not in MOMENTS + DECIMALS + "xyr" else texts
+        if name in MOMENTS:
+            values |= st.sampled_from({"d": ["2024-1-1"], "e": ["2024-01-02T03:04:05"], "z": ["2024-01-02 05:04:05+02"]}
+                                      .get(name, ["2024-01-02"]))  # fmt: skip
+        found[name] = draw(values | st.lists(st.none() | values, min_size=1, max_size=13))
+    return found
+
+
+CLOCKS = {"k": "time", "l": "time"}
+"""Columns of times of the day, which are texts in their source."""
+clock_texts = st.sampled_from(
+    ["10:00", "10:00:00", "9:5", "9:05", "23:59:59.999999", "10:00:00.50", "10:00:00.5", "24:00", "00:00", " 10:00",
+     "noon", "", "10", "10:00:00.1234567", "10:", "25:00", "10:60"]
+)  # fmt: skip
+_times = st.sampled_from(["10:00", "9:5", "09:05:00", "23:59:59.999999", "10:00:00.5", "24:00", "00:00"])
+
+
+def _clock_bounds(_: str) -> Kwargs:
+    ordered = [["09:05", "10:00"], ["10:00", None], [None, "10:00:00.50"], ["00:00", "24:00"], ["10:00:00", "10:00:00"]]
+    return st.builds(
+        lambda pair, low, high: {"min_value": pair[0], "max_value": pair[1], "strict_min": low, "strict_max": high},
+        st.sampled_from(ordered), st.booleans(), st.booleans(),
+    )  # fmt: skip
+
+
+_CLOCK_RULES: dict[str, Kwargs] = {
+    "expect_column_values_to_not_be_null": _on("kl", _nothing),
+    "expect_column_values_to_be_null": _on("kl", _nothing),
+    "expect_column_values_to_be_unique": _on("kl", _nothing),
+    "expect_column_values_to_be_between": _on("kl", _clock_bounds),
+    "expect_column_values_to_be_in_set": _on(
+        "kl", lambda _: _words(value_set=st.lists(_times | st.none(), max_size=4))
+    ),
+    "expect_column_values_to_not_be_in_set": _on("kl", lambda _: _words(value_set=st.lists(_times, max_size=4))),
+    "expect_column_values_to_match_regex": _on(
+        "kl", lambda _: _words(regex=st.sampled_from(["^1", r"\.5$", r"^\d\d:\d\d:00$", "^24:00:00$", r"(\d)\1"]))
+    ),
+    "expect_compound_columns_to_be_unique": _several(["kl"]),
+}
+
+
+@st.composite
+def clock_rules(draw: st.DrawFn) -> Rule:
+    """A rule about times of the day."""
+    name = draw(st.sampled_from(tuple(_CLOCK_RULES)))
+    kwargs = draw(_CLOCK_RULES[name])
+    if (mostly := draw(st.sampled_from([None, None, 0.25, 0.5, 0.9]))) is not None:
+        kwargs["mostly"] = mostly
+    return Rule(name, kwargs)
+
+
 # --- the stage ---------------------------------------------------------------------------------------------------
 
 
 class RecordReader:
-    """Records as a source of typed raw values."""
+    """Records as a source of typed raw values; of times of the day the texts."""
 
     is_text, may_hold_nul, notation, written, skipped, most = False, False, PLAIN, None, 0, None
 
-    def __init__(self, duck: duckdb.DuckDBPyConnection, rows: Sequence[Record]) -> None:
+    def __init__(
+        self, duck: duckdb.DuckDBPyConnection, rows: Sequence[Record], kinds: Mapping[str, str] = KINDS
+    ) -> None:
         self.part = LocalPart(0, "records", "1", Path("records"))
-        self.names = tuple(KINDS)
-        self.types = {name: parse_type(kind).duck for name, kind in KINDS.items()}
+        self.names = tuple(kinds)
+        self.types = {name: "VARCHAR" if kind == "time" else parse_type(kind).duck for name, kind in kinds.items()}
         columns = ", ".join(f"{name} {type_}" for name, type_ in self.types.items())
         duck.execute(f"CREATE TABLE records (line INTEGER, {columns})")
-        marks = ", ".join("?" for _ in KINDS)
+        marks = ", ".join("?" for _ in kinds)
         for line, row in enumerate(rows):
             values = [
                 str(value) if name == "u" and value is not None else value
-                for name, value in zip(KINDS, row, strict=True)
+                for name, value in zip(kinds, row, strict=True)
             ]
             duck.execute(f"INSERT INTO records VALUES (?, {marks})", [line, *values])
 
@@ -296,10 +358,18 @@ class RecordReader:
 
 
 @contextmanager
-def staged(rows: Sequence[Record], rules: Sequence[Rule]) -> Iterator[Stage]:
+def records_in_duckdb(rows: Sequence[Record]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB with the table `records`."""
+    with tempfile.TemporaryDirectory() as folder, open_duckdb(Path(folder), "200MB") as duck:
+        RecordReader(duck, rows)
+        yield duck
+
+
+@contextmanager
+def staged(rows: Sequence[Record], rules: Sequence[Rule], kinds: Mapping[str, str] = KINDS) -> Iterator[Stage]:
     """A stage filled with `rows`, judged by `rules`."""
     with tempfile.TemporaryDirectory() as folder, open_duckdb(Path(folder), "200MB") as duck:
-        casts = {name: Cast(parse_type(kind)) for name, kind in KINDS.items()}
+        casts = {name: Cast(parse_type(kind)) for name, kind in kinds.items()}
         stage = Stage(duck, casts, rules, PostgresDialect())
-        stage.fill([RecordReader(duck, rows)])
+        stage.fill([RecordReader(duck, rows, kinds)])
         yield stage

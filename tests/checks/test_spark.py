@@ -19,10 +19,13 @@ from hypothesis import strategies as st
 
 from sluicegate.checks.bounds import CheckedColumn
 from sluicegate.checks.compile import ROW_LEVEL, compile_rule, compile_table_rule
-from sluicegate.checks.dialect import SPARK
+from sluicegate.checks.dialect import DUCKDB, SPARK
 from sluicegate.checks.rule import Rule, number_twins
 from sluicegate.checks.spark import SparkColumn, checked, plan_of, spark_job
 from sluicegate.faults import FaultError
+from sluicegate.pipeline.keys.load import Column, LoadOptions
+from sluicegate.records.on_cluster import cluster_plan
+from sluicegate.records.scope import as_values, condition, read_values
 from sluicegate.records.types import parse_type
 from tests.checks import cases
 from tests.spark import CheckJob, spark_session
@@ -57,29 +60,16 @@ def named(rules: Sequence[Rule]) -> list[Rule]:
     return [replace(rule, name=f"{number}") for number, rule in enumerate(rules)]
 
 
-WITHOUT_LIKE = tuple(cases.ROW_LEVEL)
-
-
-@seldom
-@given(rows=cases.records(6, 12), rules=st.lists(cases.row_rules(WITHOUT_LIKE), min_size=30, max_size=40).map(named))
-def test_a_rule_on_spark_finds_the_same_records(spark: Any, rows: list[cases.Record], rules: list[Rule]) -> None:
-    with cases.staged(rows, rules) as stage:
-        failures = {letter.line: {failure["rule"] for failure in letter.failures} for letter in stage.dead_letters()}
-    known, frame = columns(), table(spark, rows)
-    compiled = {rule.name: compile_rule(rule, known, SPARK) for rule in rules}
+def found_by(frame: Any, known: dict[str, CheckedColumn], rules: Sequence[Rule]) -> list[set[int]]:
+    """By rule, the lines of the records that it sets aside on Spark."""
     from sluicegate.checks import spark_job as job
 
     asked = [
-        {
-            "fails": one.fails,
-            "applies": one.applies,
-            "unique": list(one.unique),
-            "mostly": str(one.mostly),
-            "spared": False,
-        }
-        for one in compiled.values()
+        {"fails": one.fails, "applies": one.applies, "unique": list(one.unique), "mostly": str(one.mostly),
+         "spared": False}
+        for one in (compile_rule(rule, known, SPARK) for rule in rules)
         if one is not None
-    ]
+    ]  # fmt: skip
     assert len(asked) == len(rules)
     simple = [number for number, one in enumerate(asked) if not one["unique"]]
     found: dict[int, set[int]] = {}
@@ -97,6 +87,18 @@ def test_a_rule_on_spark_finds_the_same_records(spark: Any, rows: list[cases.Rec
         bad = {row["line"] for row in split.where("__fails0").select("line").collect()}
         assert count == len(bad)
         found[number] = set() if job.holds(asked[number], judged, count) else bad
+    return [found[number] for number in range(len(rules))]
+
+
+WITHOUT_LIKE = tuple(cases.ROW_LEVEL)
+
+
+@seldom
+@given(rows=cases.records(6, 12), rules=st.lists(cases.row_rules(WITHOUT_LIKE), min_size=30, max_size=40).map(named))
+def test_a_rule_on_spark_finds_the_same_records(spark: Any, rows: list[cases.Record], rules: list[Rule]) -> None:
+    with cases.staged(rows, rules) as stage:
+        failures = {letter.line: {failure["rule"] for failure in letter.failures} for letter in stage.dead_letters()}
+    found = found_by(table(spark, rows), columns(), rules)
     for number, rule in enumerate(rules):
         ours = {line for line, names in failures.items() if rule.name in names}
         places = [list(TYPES).index(name) for name in rule.columns]
@@ -120,6 +122,57 @@ def test_a_rule_about_the_table_sees_the_same_on_spark(spark: Any, rows: list[ca
     for number, rule in enumerate(rules):
         seen = f"saw {row[f'o{number}']} on Spark, {ours[rule.name].observed} here"
         assert row[f"h{number}"] == ours[rule.name].success, f"{rule} {seen}"
+
+
+@seldom
+@given(
+    rows=st.lists(st.tuples(*[st.none() | cases.clock_texts] * 2), min_size=9, max_size=12),
+    rules=st.lists(cases.clock_rules(), min_size=30, max_size=40).map(named),
+)
+def test_a_rule_about_times_of_the_day_finds_the_same_records(
+    spark: Any, rows: list[tuple[str | None, str | None]], rules: list[Rule]
+) -> None:
+    """Of texts, as there is no type for them: also which of these are times."""
+    from sluicegate.checks import spark_job as job
+
+    with cases.staged(rows, rules, cases.CLOCKS) as stage:
+        failures = {letter.line: {failure["rule"] for failure in letter.failures} for letter in stage.dead_letters()}
+    contract = {name: SparkColumn("TIME", "other") for name in cases.CLOCKS}
+    made = json.loads(plan_of(contract, []))["columns"]
+    values = [f"{job.made(one['name'], one, 'string')} AS {one['name']}" for one in made]
+    lost = [f"CASE WHEN {job.changed(one['name'], one, 'string')} THEN 'type:{one['name']}' END" for one in made]
+    raw = spark.createDataFrame([(line, *row) for line, row in enumerate(rows)], "line INT, k STRING, l STRING")
+    reasons = f"filter(array({', '.join(lost)}), x -> x IS NOT NULL) AS __failures"
+    frame = raw.selectExpr("line", *values, reasons).coalesce(1).cache()
+    types = {row["line"]: set(row["__failures"]) for row in frame.collect()}
+    assert types == {line: {name for name in failures.get(line, ()) if name.startswith("type:")} for line in types}
+    found = found_by(frame, {name: checked(name, column, lost=True) for name, column in contract.items()}, rules)
+    for number, rule in enumerate(rules):
+        ours = {line for line, names in failures.items() if rule.name in names}
+        assert found[number] == ours, f"{rule}\n{rows}"
+
+
+@seldom
+@given(rows=cases.records(9, 12), scopes=st.lists(cases.scopes(), min_size=30, max_size=40))
+def test_a_scope_on_spark_leaves_out_the_same_records(
+    spark: Any, tmp_path: Path, rows: list[cases.Record], scopes: list[dict[str, Any]]
+) -> None:
+    kinds = {name: parse_type(kind) for name, kind in cases.KINDS.items() if kind != "numeric"}
+    frame, asked, wanted = table(spark, rows), [], []
+    with cases.records_in_duckdb(rows) as duck:
+        for scope in scopes:
+            options = LoadOptions(columns={name: Column(type=cases.KINDS[name]) for name in kinds}, scope=scope)
+            asked.append(json.loads(cluster_plan(options, tmp_path))["outside"])
+            within = condition(read_values(duck, as_values(scope), kinds, {}), kinds, DUCKDB.name_of)
+            wanted.append(
+                {line for (line,) in duck.execute(f"SELECT line FROM records WHERE NOT ({within})").fetchall()}
+            )
+    outside = [f"({sql}) AS o{number}" for number, sql in enumerate(asked)]
+    known = frame.selectExpr("*", "CAST(array() AS ARRAY<STRING>) AS __failures")
+    found = known.selectExpr("line", *outside).collect()
+    for number, scope in enumerate(scopes):
+        assert {row["line"] for row in found if row[f"o{number}"]} == wanted[number], (scope, asked[number])
+        assert all(row[f"o{number}"] is not None for row in found)
 
 
 PLAIN_PATTERNS = st.text("ab1 .-_A$^|()[]{}?*+\\dwsWDbB,:2i", max_size=8)
@@ -225,11 +278,12 @@ def test_the_job_splits_a_folder_by_its_contract_and_says_why(spark: Any, tmp_pa
 def test_what_a_cluster_cannot_check_is_refused_before_it_is_started() -> None:
     for rule, words in (
         (Rule("expect_column_values_to_be_increasing", {"column": "id"}), "there is no Great Expectations"),
+        (Rule("expect_column_values_to_match_regex", {"column": "weight", "regex": "^1"}), "not compiled for these"),
         (Rule("references", {"column": "code", "references": "a.b"}), "looked up by a load"),
         (Rule("expect_column_values_to_be_between", {"column": "idd", "min_value": 1}), "did you mean 'id'?"),
     ):
         with pytest.raises(FaultError, match="CHECK_BROKEN") as broken:
-            plan_of(CONTRACT, [rule])
+            plan_of({**CONTRACT, "weight": SparkColumn("DOUBLE", "number")}, [rule])
         assert words in broken.value.detail
 
 

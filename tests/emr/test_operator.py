@@ -470,6 +470,19 @@ def test_what_it_writes_is_checked_by_the_last_job_of_its_cluster(aws: Any, make
     assert aws.s3.get(job) == spark_job().encode()
 
 
+def test_what_a_run_is_narrowed_to_is_in_its_plan(aws: Any, make_task: Any) -> None:
+    columns = {"id": "bigint", "day": "date", "carrier": "text"}
+    scope: dict[str, Any] = {"day": "{{ ds }}", "carrier": "{{ params.carrier }}"}
+    words: dict[str, Any] = {"key": "id", "columns": columns, "format": "parquet"}
+    task = make_task(checks=[ClusterCheck("load_delays", "out", LoadOptions(scope=scope, **words))])
+    task.params = {"carrier": ["AA", None]}
+    task.execute()
+    [cluster] = aws.clusters.values()
+    plan = cluster["Request"]["Steps"][-1]["HadoopJarStep"]["Args"][9]
+    narrowed = LoadOptions(scope={"day": "2013-02-11", "carrier": ["AA", None]}, **words)
+    assert aws.s3.get(plan) == cluster_plan(narrowed, task.operator.root).encode()
+
+
 def test_a_plan_that_makes_no_sense_is_refused_before_a_cluster_is_started(aws: Any, make_task: Any) -> None:
     options = LoadOptions(columns={"id": {"type": "bigint", "between": [5, 1]}})  # type: ignore[dict-item]
     with pytest.raises(FatalFault, match="CHECK_BROKEN"):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
+from sluicegate.faults import FaultError
 from sluicegate.ledger.entries import Origin
 from sluicegate.records.on_cluster import checked_folder, cluster_plan
 from tests.load.conftest import LoadWarehouse
@@ -224,13 +228,113 @@ def test_folders_of_partitions_are_columns_and_records_without_a_key_are_added(
     assert found[0]["table"] == [(1, 1.0, "a", NOON, "x", DAY, "a b")]
 
 
-KINDS = ("bigint", "smallint", "numeric(6,2)", "double", "real", "date", "timestamp", "timestamptz", "boolean")
+def test_a_column_of_the_files_that_their_folders_have_too_fails_the_job(
+    warehouse: LoadWarehouse, job: CheckJob, tmp_path: Path
+) -> None:
+    """A worker takes what is in the file, and Spark what is in the folder's name."""
+    spark_folder(tmp_path / "orders/code=b", [orders((1, 1.0, DAY, "a", NOON, "x"))])
+    (tmp_path / "orders/_SUCCESS").touch()
+    both = Both(warehouse, job, {"columns": {"id": "bigint", "code": "text"}})
+    with pytest.raises(SystemExit, match="code in the files and in the names of their folders"):
+        both.check(tmp_path / "orders")
+    both.words["format"] = {"type": "parquet", "partitions": False}
+    both.check(tmp_path / "orders")
+    assert both.load(tmp_path / "orders").counts.inserted == 1
+    assert warehouse.one("SELECT code FROM t") == "a"
+
+
+SCOPED: dict[str, Any] = {
+    "key": "id",
+    "newest_by": "changed",
+    "columns": {
+        "id": "bigint", "amount": {"type": "numeric(12,2)", "between": [0, 1000]}, "day": "date",
+        "code": {"type": "varchar(5)", "unique": True}, "changed": {"type": "timestamp", "required": True},
+        "note": {"type": "text", "matches": "^[a-z ]*$"},
+    },
+    "checks": [
+        {"expect_column_values_to_not_be_null": {"column": "note", "mostly": 0.6}},
+        {"expect_column_values_to_be_in_set": {"column": "note", "value_set": ["in"], "severity": "warning"}},
+        {"expect_table_row_count_to_be_between": {"min_value": 1, "max_value": 4}},
+    ],
+}  # fmt: skip
+LONG_AGO = date(50, 1, 1)
+WITHIN = [
+    orders(
+        (1, 1.25, DAY, "a", LATER, "in"),
+        (2, 1.0, DAY, "b", None, "OUT, bad too"),
+        (3, 1.255, DAY, "c", NOON, "in unless its amount is asked"),
+        (4, 2.0, None, "d", NOON, None),
+        (5, 5000.0, DAY, "e", NOON, "in, and bad"),
+    ),
+    orders(
+        (1, 1.25, DAY, "f", NOON, "in, older"),
+        (6, 1.25, DAY, "toolong", NOON, "in, code is long"),
+        (7, 9.0, date(2024, 1, 2), "a", LATER, "OUT, of another one's code"),
+        (8, 1.25, LONG_AGO, "h", NOON, "no day"),
+        (9, None, DAY, None, NOON, None),
+        (None, 7.0, DAY, "i", NOON, "out"),
+    ),
+]
+SCOPES: tuple[dict[str, Any], ...] = (
+    {"amount": [1.25, 5000]}, {"day": "2024-1-1"}, {"day": [None, "2024-01-01"], "amount": [1.25, None]},
+    {"code": ["a", "f"]}, {"amount": 77}, {"changed": "2024-01-02T12:00:00"},
+)  # fmt: skip
+
+
+def test_records_out_of_the_scope_are_left_out_as_by_a_worker(
+    warehouse: LoadWarehouse, job: CheckJob, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before anything is asked of them; one whose value is not of its type is not out of it."""
+    caplog.set_level("INFO", "sluicegate.load")
+    folder = spark_folder(tmp_path / "orders", WITHIN)
+    for scope in SCOPES:
+        both, found = Both(warehouse, job, {**SCOPED, "scope": scope}), []
+        for check_on in ("worker", "cluster"):
+            caplog.clear()
+            warehouse.rows("DROP TABLE IF EXISTS t; DROP SCHEMA IF EXISTS sluicegate CASCADE")
+            warehouse.rows(TABLE.replace("NOT NULL CHECK (note <> 'newest of three')", ""))
+            if check_on == "cluster":
+                both.check(folder)
+            try:
+                report = both.load(folder, check_on=check_on).as_dict()
+            except FaultError as failed:
+                report = {"failed": (failed.code, failed.detail)}
+            left_out = [text for text in caplog.messages if "out of the scope" in text]
+            found.append(({**report, "seconds": 0}, both.kept(), left_out))
+            if check_on == "cluster":
+                assert both.fails(folder, scope={"id": 1}).code == "CHECKS_OUTDATED"
+        assert found[1] == found[0], scope
+        assert len(found[0][2]) == 1
+
+
+def test_a_value_that_is_none_is_refused_before_there_is_a_cluster(warehouse: LoadWarehouse) -> None:
+    for words in ({"scope": {"id": "x"}}, {"scope": {"amount": "1.255"}}, {"delete_when": {"day": "never"}}):
+        request = warehouse.request("orders/", key="id", columns=SCOPED["columns"], format="parquet", **words)
+        with pytest.raises(FaultError, match="is not a value of the column") as refused:
+            cluster_plan(request, Path())
+        assert refused.value.code == "WRONG_USE"
+    for type_, value in (("time", "noon"), ("uuid", "1"), ("boolean", "maybe")):
+        request = warehouse.request("orders/", columns={"v": {"type": type_, "in": [value]}}, format="parquet")
+        with pytest.raises(FaultError, match="CHECK_BROKEN") as refused:
+            cluster_plan(request, Path())
+        assert f"is not a {type_}, which 'v' is" in refused.value.detail
+
+
+KINDS = (
+    "bigint", "smallint", "numeric(6,2)", "double", "real", "date", "timestamp", "timestamptz", "boolean", "time",
+    "time(3)", "timestamp(3)", "timestamptz(0)",
+)  # fmt: skip
 TEXTS = (
     "01", " 1 ", "+1", "1.0", "1.5", "1e2", "0.5", ".5", "1d", "1f", "0x1F", "1_000", "1,000", "NaN", "inf", "", " ",
     "2024-01-01", "2024-1-1", "2024-01", "2024", "20240101", "2024-01-01 10:00:00", "2024-01-01T10:00", "24-01-01",
     "2024-01-01 00:00:00", "2024-01-01T10:00:00Z", "2024-01-01 10:00:00+02", "2024-01-01 10:00:00.1234567",
     "10000-01-01", " 2024-01-01 ", "true", "f", "yes", "99999999999999999999", "123456.7", "1.250", "1.255", "1e400",
-    "1", "2024-02-30", "1e-400", "16777217", "-0", "٣",
+    "1", "2024-02-30", "1e-400", "16777217", "-0", "٣", "true\n", "1.5\n", " nan", "2024-01-01\n", "2024-01-01 10:00\n",
+    "2024-01-01 10:00:00.123", "2024-01-01 10:00:00.1234000000", "2024-01-01 24:00:00", "1\u00a0", "\x0b1",
+    "0099-12-31",
+    "10:00", "7:5", "10:00:00", "10:00:00.50", "10:00:00.", "10:00:", "10:00:00.123456", "10:00:00.1234567",
+    "10:00:00.1234560", "24:00", "24:00:00.0", "24:00:01", "23:59:60", "23:60", "10", " 10:00", "10:00 ", "10:00:00 ",
+    "010:00", "10:00:00+02", "23:59:59.9999999", "10:00:00\n", "٣:00", "12: 1:30", "00:00:00.000001",
 )  # fmt: skip
 
 
@@ -259,5 +363,80 @@ def test_a_text_is_what_a_worker_makes_of_it_or_a_dead_letter(
     assert stricter == {
         *((kind, text) for kind in ("bigint", "smallint") for text in ("1.0", "1e2")), ("numeric(6,2)", "1e2"),
         ("boolean", "1"), ("boolean", "yes"),
-        *((kind, "inf") for kind in ("date", "timestamptz")),
+        *((kind, "inf") for kind in ("date", "timestamptz", "timestamptz(0)")),
+        *((kind, "2024-01-01 24:00:00") for kind in KINDS if kind.startswith("timestamp")),
     }  # fmt: skip
+
+
+ARROW: tuple[tuple[pa.DataType, list[Any]], ...] = (
+    (pa.int64(), [0, 1, 2**53 + 1, 2**24 + 1, -(2**63)]),
+    (pa.float64(), [0.1, 1.5, 3.0, 16777217.0, 2.0**53, 2.0**63, 1e16, 1e300, 1e-300, math.nan, -math.inf, -0.0]),
+    (pa.float32(), [0.1, 0.5, 1.5, 3.0, 16777216.0, 2.0**31, math.nan, math.inf]),
+    (pa.decimal128(38, 18), [*map(Decimal, ("0.1", "0." + 18 * "3", "1.50", "16777217", 2**53 + 1))]),
+    (pa.date32(), [DAY, LONG_AGO]),
+    (pa.timestamp("us"), [NOON, *map(datetime.fromisoformat, ("2024-01-01", "2024-01-01 00:00:00.000001"))]),
+    (pa.timestamp("us", "UTC"), [NOON, *map(datetime.fromisoformat, ("2024-01-01", "2024-01-01 00:00:00.001"))]),
+    (pa.bool_(), [True, False]),
+)  # fmt: skip
+NUMBERS, MOMENTS = KINDS[:5], ("date", "timestamp", "timestamptz", "timestamp(3)", "timestamptz(0)")
+FROM = {"int64": NUMBERS, "double": NUMBERS, "float": NUMBERS, "decimal128(38, 18)": NUMBERS, "bool": ("boolean",)}
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_typed_value_is_what_a_worker_makes_of_it_or_a_dead_letter(
+    warehouse: LoadWarehouse, job: CheckJob, tmp_path: Path, old: bool
+) -> None:
+    """Also of timestamps in the old form, in which Spark writes them."""
+    cases = [
+        (arrow, type_, value)
+        for arrow, values in ARROW
+        for type_ in FROM.get(str(arrow), MOMENTS)
+        for value in values
+        if not old or "timestamp" in str(arrow)
+    ]
+    pairs = list(dict.fromkeys((arrow, type_) for arrow, type_, _ in cases))
+    columns: dict[str, Any] = {"line": pa.array(range(len(cases)), pa.int64())}
+    for number, pair in enumerate(pairs):
+        values = [value if (arrow, type_) == pair else None for arrow, type_, value in cases]
+        columns[f"v{number}"] = pa.array(values, pair[0])
+    folder = tmp_path / "typed"
+    folder.mkdir()
+    parquet.write_table(pa.table(columns), folder / "part-0.parquet", use_deprecated_int96_timestamps=old)
+    types = {"line": "bigint", **{f"v{number}": type_ for number, (_, type_) in enumerate(pairs)}}
+    both, found = Both(warehouse, job, {"key": "line", "columns": types}), []
+    both.check(folder)
+    for check_on in ("worker", "cluster"):
+        warehouse.rows("DROP TABLE IF EXISTS t; DROP SCHEMA IF EXISTS sluicegate CASCADE")
+        both.load(folder, check_on=check_on)
+        values = ", ".join(f"v{number}::text" for number in range(len(pairs)))
+        found.append({row[0]: row for row in warehouse.rows(f"SELECT line, {values} FROM t")})
+    by_worker, by_cluster = found
+    assert {line: by_worker.get(line) for line in by_cluster} == by_cluster
+    stricter = {cases[line] for line in by_worker.keys() - by_cluster.keys()}
+    assert {(str(arrow), type_, value) for arrow, type_, value in stricter} == {
+        *(("float", type_, value) for type_, value in (("bigint", 16777216.0), ("bigint", 2.0**31)) if not old),
+    }
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_moment_has_its_zone_or_none_in_letters_and_in_a_column_without_a_type(
+    warehouse: LoadWarehouse, job: CheckJob, tmp_path: Path, old: bool
+) -> None:
+    folder = tmp_path / "moments"
+    folder.mkdir()
+    moments = {name: pa.array([NOON, NOON, LATER], pa.timestamp("us", "UTC")) for name in ("at", "since")}
+    inside = pa.array([{"at": NOON}] * 3, pa.struct([("at", pa.timestamp("us", "UTC"))]))
+    records = pa.table({"id": pa.array([1, 2, 2], pa.int64()), "n": [1, 99, 1], **moments, "inside": inside})
+    parquet.write_table(records, folder / "part-0.parquet", use_deprecated_int96_timestamps=old)
+    words = {"key": "id", "newest_by": "at", "columns": {"id": "bigint", "n": {"type": "bigint", "between": [0, 9]}}}
+    words["columns"]["at"] = "timestamp" if old else "timestamptz"  # type: ignore[index]
+    both, found = Both(warehouse, job, words), []
+    both.check(folder)
+    for check_on in ("worker", "cluster"):
+        warehouse.rows("DROP TABLE IF EXISTS t; DROP SCHEMA IF EXISTS sluicegate CASCADE")
+        report = both.load(folder, check_on=check_on)
+        types = warehouse.rows("SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 't'")
+        found.append((report.as_dict() | {"seconds": 0}, sorted(types), both.kept()))
+    assert found[1] == found[0]
+    assert ("since", "timestamp without time zone" if old else "timestamp with time zone") in found[0][1]
+    assert len(found[0][2]["letters"]) == 1

@@ -16,7 +16,7 @@ from sluicegate.ledger.entries import Origin
 from sluicegate.ledger.letters import Selection
 from sluicegate.ledger.postgres.ledger import PostgresLedger
 from sluicegate.load.replay.mend import Fixed, exported
-from sluicegate.load.scope import scope_of_letters
+from sluicegate.records.scope import scope_of_letters
 
 STRICT = {"n": {"type": "integer", "between": [0, 9]}}
 WIDE = {"n": {"type": "integer", "between": [0, 99]}}

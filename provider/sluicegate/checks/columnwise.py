@@ -88,6 +88,8 @@ def _searched(asked: Asked, patterns: list[object], each: str, joint: str = " AN
     texts = [_pattern(asked, pattern) for pattern in patterns]
     if asked.column.kind in {"boolean", "moment"} and asked.column.type != "DATE":
         return None  # How these are written is for pandas to say.
+    if asked.column.type in {"FLOAT", "DOUBLE"} and not asked.sql.writes_floats:
+        return None
     text = asked.sql.text(asked.column.value)
     conditions = [each.format(f"({found(asked.sql, text, pattern, native=asked.native)})") for pattern in texts]
     own = [pattern for pattern in texts if is_plain(pattern)] if asked.native else []

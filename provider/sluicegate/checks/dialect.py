@@ -6,6 +6,7 @@ Types are said in DuckDB's words everywhere in this room. Two functions have to 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +20,18 @@ PARSES = "sluicegate_parses"
 """The SQL function that `functions.parses` has to be registered as."""
 
 
+_TIME = re.compile(r"\s*([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2})(?:\.([0-9]*))?)?\s*")
+
+
+def clock(text: str) -> str:
+    """A time of the day as DuckDB writes it; what is none stays as it is."""
+    if (found := _TIME.fullmatch(text)) is None:
+        return text
+    hour, minute, second, digits = found.groups("")
+    fraction = digits[:6].rstrip("0")
+    return f"{hour:0>2}:{minute:0>2}:{second:0>2}{'.' if fraction else ''}{fraction}"
+
+
 @dataclass(frozen=True)
 class SqlDialect:
     """How an engine says what it does not say as DuckDB does.
@@ -29,6 +42,7 @@ class SqlDialect:
     :param matching: whether a pattern is found in a text, with the engine's own regular expressions
     :param printable: whether a text is of printable ASCII characters alone
     :param whole: the type in which whole numbers are added without overflow
+    :param writes_floats: whether the text of a floating-point number is that of a worker
     """
 
     name: str
@@ -37,6 +51,7 @@ class SqlDialect:
     matching: str
     printable: str
     whole: str
+    writes_floats: bool = True
     types: Mapping[str, str] = field(default_factory=dict)
 
     def literal(self, text: str) -> str:
@@ -57,8 +72,8 @@ class SqlDialect:
 
     def constant(self, text: str, type_: str) -> str:
         """The value of a type that `text` says."""
-        if type_ == "UUID" and self.type(type_) != type_:  # a text there, in small letters
-            text = text.lower()
+        if self.type(type_) != type_:  # perhaps a text there, of one form
+            text = text.lower() if type_ == "UUID" else clock(text) if type_ == "TIME" else text
         return f"CAST({self.literal(text)} AS {self.type(type_)})"
 
     def text(self, value: str) -> str:
@@ -89,6 +104,7 @@ SPARK = SqlDialect(
     matching="({text} RLIKE {pattern})",
     printable=r"({text} RLIKE '\\A[ -~]*\\z')",
     whole="DECIMAL(38,0)",
+    writes_floats=False,
     types={
         "VARCHAR": "STRING",
         "INTEGER": "INT",

@@ -17,6 +17,7 @@ import json
 import re
 from decimal import Decimal
 from typing import Any, Dict  # noqa: UP035 - what is not an annotation runs on the Python 3.9 of EMR 7
+from urllib.parse import unquote
 
 Plan = Dict[str, Any]  # noqa: UP006
 FUNCTIONS: dict[str, Any] = {}
@@ -24,28 +25,40 @@ FUNCTIONS: dict[str, Any] = {}
 REASONS = "__failures"
 GONE = "__gone"
 """Whether a record deletes the row of its key: of it, little is asked."""
+OUTSIDE = "__outside"
+"""Whether a record is out of the scope, and left out."""
 RAW = "__raw"
 PART, LINE = "__part", "__line"
 """Where a record is from: its file's place in the order of their names, and its place in that from 1."""
-NUMBER = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*"
+BLANKS = r"[ \t\n\f\r]*"
+"""What may be around a value for DuckDB's regular expressions; to Java's there is one more blank."""
+NUMBER = r"\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?|(?i:[+-]?(nan|inf|infinity)))\s*"
 DAY = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
-CLOCK = r"([T ][0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]{0,6})?)?)?"
+CLOCK = r"([T ][0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]{0,6}0*)?)?)?"
 ZONE = r"( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))?"
 WRITTEN = {
-    "SMALLINT": r"\s*[+-]?[0-9]+\s*",
-    "INT": r"\s*[+-]?[0-9]+\s*",
-    "BIGINT": r"\s*[+-]?[0-9]+\s*",
-    "FLOAT": NUMBER + "|(?i:[+-]?(nan|inf|infinity))",
-    "DOUBLE": NUMBER + "|(?i:[+-]?(nan|inf|infinity))",
-    "DATE": r"\s*" + DAY + r"([T ]0?0:0?0(:0?0(\.0*)?)?)?\s*",
+    "SMALLINT": BLANKS + "[+-]?[0-9]+" + BLANKS,
+    "INT": BLANKS + "[+-]?[0-9]+" + BLANKS,
+    "BIGINT": BLANKS + "[+-]?[0-9]+" + BLANKS,
+    "FLOAT": NUMBER,
+    "DOUBLE": NUMBER,
+    "DATE": BLANKS + DAY + r"([T ]0?0:0?0(:0?0(\.0*)?)?)?" + BLANKS,
     "TIMESTAMP_NTZ": DAY + CLOCK,
     "TIMESTAMP": DAY + CLOCK + ZONE,
     "BOOLEAN": "(?i:true|false|t|f)",
 }
 """How texts are written that are values of a type: Spark's own casts take more, and cut what they do not know."""
+TIME = (
+    rf"\A{BLANKS}(?=[01]?[0-9]:|2[0-3]:|24:0?0(?::0?0(?:\.0*)?{BLANKS})?\z)"
+    rf"([0-9]{{1,2}}):([0-5]?[0-9])(:([0-5]?[0-9])(\.([0-9]*))?{BLANKS})?\z"
+)
+"""A time of the day: Spark has no type for it, and it is a text as DuckDB writes it, whose order is that of times."""
 UUID = r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\z"
 WHOLE_UP_TO = {"DOUBLE": 2**53, "FLOAT": 2**24}
 """Up to here all whole numbers are exact."""
+WRITTEN_OUT = "1e16"
+"""From here on a worker's double is a text with an exponent, which is not meant to its last digit."""
+ANCHORED = r"\A({})\z"
 SCHEME = "^[A-Za-z0-9]+:/*"
 """How a URI begins, which one file system writes in several ways: `file:/`, `file:///`."""
 NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
@@ -72,28 +85,81 @@ def base(kind: str) -> str:
     return kind.partition("(")[0]
 
 
-def made(raw: str, column: Plan) -> str:
-    """SQL of the value. Spark has no UUIDs: they are texts in small letters."""
-    value = f"try_cast({raw} AS {column['type']})"
+def made(raw: str, column: Plan, kind: str) -> str:
+    """SQL of the value of `raw`, of Spark's type `kind`. Spark has no UUIDs: they are texts in small letters."""
+    if column["clock"]:
+        return clock(f"try_cast({raw} AS STRING)")
+    # Of a number with fewer digits than a double, the digits are meant.
+    by_digits = (column["type"] == "FLOAT" and base(kind) in ("double", "decimal")) or (
+        kind == "float" and base(column["type"]) == "DECIMAL"
+    )
+    source = f"CAST({raw} AS STRING)" if by_digits else raw
+    value = f"try_cast({source} AS {column['type']})"
     if column["uuid"]:
         return f"CASE WHEN lower({value}) RLIKE {literal(UUID)} THEN lower({value}) END"
     return value
 
 
+def clock(text: str) -> str:
+    """SQL of a time of the day with two digits for each of its numbers, and a fraction without zeros at its end."""
+    numbers = (f"lpad(regexp_extract({text}, {literal(TIME)}, {group}), 2, '0')" for group in (1, 2, 4))
+    digits = f"trim(TRAILING '0' FROM substr({fraction(text)}, 1, 6))"
+    point = f"CASE WHEN {digits} = '' THEN '' ELSE '.' END"
+    value = f"concat(concat_ws(':', {', '.join(numbers)}), {point}, {digits})"
+    return f"CASE WHEN {text} RLIKE {literal(TIME)} THEN {value} END"
+
+
+def fraction(text: str) -> str:
+    """SQL of the digits behind the point of a time of the day."""
+    return f"regexp_extract({text}, {literal(TIME)}, 6)"
+
+
 def changed(raw: str, column: Plan, kind: str) -> str:
     """SQL of whether the cast of `raw`, of Spark's type `kind`, would lose or change its value."""
-    value = made(raw, column)
-    faults = [f"{value} IS NULL"]
+    value, type_ = made(raw, column, kind), column["type"]
+    faults = [f"{value} IS NULL", *too_fine(raw, value, column)]
     if column["length"] is not None:
         faults.append(f"length({value}) > {int(column['length'])}")
     if kind == "string":
-        if (written := pattern(column["type"])) is not None:
-            faults.append(f"NOT ({raw} RLIKE {literal('^(' + written + ')$')})")
-        if column["type"] in WHOLE_UP_TO:
-            faults.append(inexact(raw, value, WHOLE_UP_TO[column["type"]]))
-    elif column["type"] != "STRING":
-        faults.append(f"NOT (try_cast({value} AS {kind}) <=> {raw})")
+        if (written := pattern(type_)) is not None:
+            faults.append(f"NOT ({raw} RLIKE {literal(ANCHORED.format(written))})")
+        if type_ in WHOLE_UP_TO:
+            faults.append(inexact(raw, value, WHOLE_UP_TO[type_]))
+    elif type_ != "STRING":
+        faults += changed_type(raw, value, type_, kind)
     return f"({raw} IS NOT NULL AND ({' OR '.join(faults)}))"
+
+
+def too_fine(raw: str, value: str, column: Plan) -> list[str]:
+    """Conditions under which a time has more digits behind the point than its type."""
+    digits = column["digits"]
+    if column["clock"]:
+        most = 6 if digits is None else min(int(digits), 6)
+        return [f"length(trim(TRAILING '0' FROM {fraction(f'try_cast({raw} AS STRING)')})) > {most}"]
+    if digits is None or int(digits) >= 6:
+        return []
+    return [f"CAST(date_part('SECOND', {value}) * 1000000 AS BIGINT) % {10 ** (6 - int(digits))} <> 0"]
+
+
+def changed_type(raw: str, value: str, type_: str, kind: str) -> list[str]:
+    """Conditions under which `value` is not what `raw` says, which is not a text."""
+    same = f"try_cast({value} AS {kind}) <=> {raw}"
+    if kind == "timestamp" and type_ in ("DATE", "TIMESTAMP_NTZ"):
+        return ["true"]  # It has no day and no local time before its zone is known.
+    if type_ in WHOLE_UP_TO and base(kind) == "decimal":
+        return [inexact(f"CAST({raw} AS STRING)", value, WHOLE_UP_TO[type_])]
+    if type_ == "FLOAT" and kind == "double":
+        whole = f"try_cast({value} AS DECIMAL(38,0)) <=> try_cast({raw} AS DECIMAL(38,0))"
+        is_whole = f"abs({value}) >= {WHOLE_UP_TO[type_]} AND abs({raw}) < {WRITTEN_OUT}"
+        return [
+            f"CASE WHEN isnan({value}) THEN false WHEN abs({value}) = double('inf') THEN abs({raw}) <> double('inf') "
+            f"WHEN {value} = 0 THEN {raw} <> 0 WHEN {is_whole} THEN NOT ({whole}) ELSE false END"
+        ]
+    if kind == "float" and type_ not in WHOLE_UP_TO:
+        return [f"NOT ({same})", f"abs({raw}) >= {WHOLE_UP_TO['FLOAT']}"]
+    if kind == "double" and type_ == "BIGINT":
+        return [f"NOT ({same})", f"{raw} >= double('{2**63}')"]  # Spark makes the largest one of that.
+    return [f"NOT ({same})"]
 
 
 def inexact(raw: str, value: str, limit: int) -> str:
@@ -111,7 +177,7 @@ def pattern(type_: str) -> str | None:
     if base(type_) != "DECIMAL":
         return WRITTEN.get(type_)
     scale = int(type_.rstrip(")").partition(",")[2])
-    return rf"\s*[+-]?([0-9]+(\.[0-9]{{0,{scale}}}0*)?|\.[0-9]{{1,{max(scale, 1)}}}0*)\s*"
+    return BLANKS + rf"[+-]?([0-9]+(\.[0-9]{{0,{scale}}}0*)?|\.[0-9]{{1,{max(scale, 1)}}}0*)" + BLANKS
 
 
 def listed(spark: Any, folder: str) -> list[Any]:
@@ -132,22 +198,63 @@ def listed(spark: Any, folder: str) -> list[Any]:
 
 def read(spark: Any, source: str, files: list[Any], plan: Plan) -> Any:
     """Just these files, all of their columns, and the names of folders as columns where that is asked for."""
-    reader = spark.read.option("mergeSchema", "true")
-    if plan["partitions"]:
-        reader = reader.option("basePath", source)
-    return reader.parquet(*(path.toString() for _, _, path in files))
+    reader, paths = spark.read.option("mergeSchema", "true"), [path.toString() for _, _, path in files]
+    folders = {folder for relative, _, _ in files for folder in relative.split("/")[:-1]}
+    if not plan["partitions"] or not folders:
+        return reader.parquet(*paths)
+    names = {unquote(folder.partition("=")[0]) for folder in folders}
+    if twice := sorted(names & set(reader.parquet(*paths).columns)):
+        raise SystemExit(
+            f"there is a column {', '.join(twice)} in the files and in the names of their folders, and Spark takes the "
+            "latter: leave `check_on` out, or say `partitions: false` in the format"
+        )
+    return reader.option("basePath", source).parquet(*paths)
 
 
+def schema_of(spark: Any, path: Any) -> Any:
+    """What a file itself says of its columns."""
+    conf = spark._jsc.hadoopConfiguration()
+    return spark._jvm.org.apache.parquet.hadoop.ParquetFileReader.readFooter(conf, path).getFileMetaData().getSchema()
+
+
+def without_zone(spark: Any, files: list[Any], names: list[str]) -> list[str]:
+    """Those of some columns of timestamps that are of the old form INT96, in which Spark writes unless it is set
+    otherwise: to others these are times without a zone. The files of one folder are written in one form.
+    """
+    found, unseen = [], set(names)
+    for _, _, path in files:
+        if not unseen:
+            break
+        schema = schema_of(spark, path)
+        for name in [name for name in unseen if schema.containsField(name)]:
+            unseen.remove(name)
+            column = schema.getType(schema.getFieldIndex(name)).asPrimitiveType()
+            if column.getPrimitiveTypeName().toString() == "INT96":
+                found.append(name)
+    return found
+
+
+def keep_form(spark: Any, files: list[Any]) -> None:
+    """Write timestamps as the files have them, also those within other values."""
+    old = "int96" in schema_of(spark, files[0][2]).toString().lower()
+    spark.conf.set("spark.sql.parquet.outputTimestampType", "INT96" if old else "TIMESTAMP_MICROS")
+
+
+MEASURED = ("length", "uuid", "clock", "digits")
+"""What else of a column than its type says whether a value is one of it."""
 EXACT_TEXTS = ("string", "boolean", "tinyint", "smallint", "int", "bigint")
 """Types whose values are equal just when their texts are."""
 
 
 def typed(spark: Any, raw: Any, files: list[Any], plan: Plan) -> Any:
-    """The records with the contract's types, what their casts lost, whether they delete, their raw form, and where each
-    is from.
+    """The records with the contract's types, what their casts lost, whether they delete or are out of the scope, their
+    raw form, and where each is from.
     """
     columns, compared = plan["columns"], plan["compared"]
     kinds = {field.name: field.dataType.simpleString() for field in raw.schema.fields}
+    raws = {name: quoted(name) for name in kinds}
+    for name in without_zone(spark, files, [name for name, kind in kinds.items() if kind == "timestamp"]):
+        kinds[name], raws[name] = "timestamp_ntz", f"CAST({quoted(name)} AS TIMESTAMP_NTZ)"
     wanted = {column["name"]: column for column in columns}
     if missing := [name for name in (*wanted, *compared) if name not in kinds]:
         raise SystemExit(f"the records have no column {', '.join(missing)} (there is {', '.join(kinds)})")
@@ -156,29 +263,30 @@ def typed(spark: Any, raw: Any, files: list[Any], plan: Plan) -> Any:
             raise SystemExit(f"`delete_when` compares {name!r}, which is {kinds[name]}: give it its type in `columns:`")
     values, lost = [], []
     for place, kind in kinds.items():
-        name, column = quoted(place), wanted.get(place)
+        name, value, column = quoted(place), raws[place], wanted.get(place)
         if column is None:
-            values.append(name)
+            values.append(f"{value} AS {name}")
             continue
         if kind != "string" and base(kind) not in FAMILIES[base(column["type"])]:
             raise SystemExit(
                 f"column {place!r} is {kind} in the files and {column['type']} in the contract, and only a worker "
                 "makes the one of the other: leave `check_on` out, or give the column the type that it has in the files"
             )
-        values.append(f"{made(name, column)} AS {name}")
-        if kind != column["type"].lower() or column["length"] is not None or column["uuid"]:
+        values.append(f"{made(value, column, kind)} AS {name}")
+        if kind != column["type"].lower() or any(column[more] not in (None, False) for more in MEASURED):
             reason = literal(f"type:{place}")
-            lost.append(f"CASE WHEN {changed(name, column, kind)} THEN {reason} END")
+            lost.append(f"CASE WHEN {changed(value, column, kind)} THEN {reason} END")
     frame = raw.selectExpr(
         *values,
         f"filter(array({', '.join(lost) or 'CAST(NULL AS STRING)'}), x -> x IS NOT NULL) AS {REASONS}",
-        f"struct({', '.join(quoted(name) for name in kinds)}) AS {RAW}",
+        f"struct({', '.join(f'{value} AS {quoted(name)}' for name, value in raws.items())}) AS {RAW}",
         f"regexp_replace(_metadata.file_path, {literal(SCHEME)}, '') AS __file",
         f"_metadata.row_index + 1 AS {LINE}",
     )
     numbers = [(re.sub(SCHEME, "", path.toUri().toString()), number) for number, (_, _, path) in enumerate(files)]
     places = spark.createDataFrame(numbers, f"__file STRING, {PART} INT").hint("broadcast")
-    return frame.join(places, "__file", "left").drop("__file").selectExpr("*", f"({plan['gone']}) AS {GONE}")
+    placed = frame.join(places, "__file", "left").drop("__file")
+    return placed.selectExpr("*", f"({plan['gone']}) AS {GONE}", f"({plan['outside'] or 'false'}) AS {OUTSIDE}")
 
 
 def judged(frame: Any, rules: list[Plan]) -> Any:
@@ -237,7 +345,10 @@ def run(spark: Any, plan: Plan, source: str, to: str) -> Plan:
     if not files:
         return report | nothing(plan)
     raw = read(spark, source, files, plan)
-    frame = judged(typed(spark, raw, files, plan), rules).cache()
+    keep_form(spark, files)
+    every = typed(spark, raw, files, plan)
+    left_out = every.where(OUTSIDE).count() if plan["outside"] else 0
+    frame = judged(every.where(f"NOT {OUTSIDE}"), rules).cache()
     seen = counts(frame, rules)
     all_read, placed = frame.selectExpr("count(*)", f"count({PART})").first()
     if placed < all_read:
@@ -275,6 +386,7 @@ def run(spark: Any, plan: Plan, source: str, to: str) -> Plan:
         raise SystemExit(f"{all_read} records were read, and written were {rows}: the folder was changed meanwhile")
     return report | {
         "read": all_read,
+        "left_out": left_out,
         **rows,
         "written": written,
         "rules": [
@@ -300,6 +412,7 @@ def nothing(plan: Plan) -> Plan:
     """The report of a folder without records."""
     return {
         "read": 0,
+        "left_out": 0,
         **dict.fromkeys(FOLDERS, 0),
         "written": {name: [] for name in (*FOLDERS, *OTHERS)},
         "columns": {},

@@ -270,7 +270,11 @@ class SparkOperator(StepOperator):
         request = cluster_request(
             name=key.name(attempt),
             cluster=cluster,
-            steps=uploads.steps([Job.model_validate(job) for job in self.jobs], self.checks, self.writes),
+            steps=uploads.steps(
+                [Job.model_validate(job) for job in self.jobs],
+                [check.narrowed(step.window, step.params) for check in self.checks],
+                self.writes,
+            ),
             bindings={**self.reads, **self.writes},
             max_runtime=self.max_runtime,
             placement=places[placement],

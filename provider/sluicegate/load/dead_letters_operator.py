@@ -177,7 +177,7 @@ class DeadLettersOperator(StepOperator):
 
     def _narrowed(self, step: StepContext) -> Callable[[LoadRequest, Window | None], LoadRequest] | None:
         """How a request gets the scope for letters of a window; None without a scope."""
-        from sluicegate.load.scope import rendered_scope
+        from sluicegate.records.scope import rendered_scope
 
         if not self.options.scope:
             return None

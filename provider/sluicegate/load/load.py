@@ -30,7 +30,6 @@ from sluicegate.load.replacing import replaced_by, window_rules
 from sluicegate.load.report import LoadReport, reasons_text
 from sluicegate.load.request import LoadRequest
 from sluicegate.load.results import file_name, publish
-from sluicegate.load.scope import as_values, read_values
 from sluicegate.load.stage import Stage
 from sluicegate.load.stop import Stop
 from sluicegate.pipeline.keys.load import Overlap
@@ -40,6 +39,7 @@ from sluicegate.records.infer import infer_types
 from sluicegate.records.notation import notation_of
 from sluicegate.records.open import open_part
 from sluicegate.records.reader import LocalPart, Reader
+from sluicegate.records.scope import as_values, read_values
 from sluicegate.records.types import ColumnType
 from sluicegate.runtime.folder import work_folder
 from sluicegate.storage.filetype import file_type

@@ -109,7 +109,7 @@ class LoadOperator(StepOperator):
         from sluicegate.ledger.entries import Origin
         from sluicegate.load.checked.load import loader_of
         from sluicegate.load.request import request_of
-        from sluicegate.load.scope import rendered_scope
+        from sluicegate.records.scope import rendered_scope
         from sluicegate.storage import Storage
         from sluicegate.targets.open import open_target, place_in
 

@@ -11,9 +11,9 @@ from sluicegate.checks.rule import Rule
 from sluicegate.faults import fault
 from sluicegate.load.letters import MASK
 from sluicegate.load.request import LoadRequest
-from sluicegate.load.scope import as_values
 from sluicegate.pipeline.diagnostics import hint
 from sluicegate.pipeline.keys.model import Mode, OnSchemaChange
+from sluicegate.records.scope import as_values
 from sluicegate.records.types import ColumnType, parse_type
 from sluicegate.targets.target import Table
 

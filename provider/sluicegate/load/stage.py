@@ -33,11 +33,11 @@ from sluicegate.load.long import prepared_of
 from sluicegate.load.parsed import execute
 from sluicegate.load.prepared import Prepared
 from sluicegate.load.results import Results
-from sluicegate.load.scope import Values, condition
 from sluicegate.load.staged import FAILED, Staged
 from sluicegate.records.casts import Cast
 from sluicegate.records.dialect import Dialect
 from sluicegate.records.reader import Reader, Shape
+from sluicegate.records.scope import Values, condition
 from sluicegate.records.together import Together, in_groups
 from sluicegate.targets.target import Broken
 

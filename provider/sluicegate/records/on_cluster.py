@@ -1,30 +1,44 @@
 """A load whose records are checked on a cluster: the plan for the job there, and where it leaves what comes of it.
 
-Pure. The spark step and the load make the same plan of the same keys, and know by its digest that they mean one thing.
+The spark step and the load make the same plan of the same keys, and know by its digest that they mean one thing. What
+is asked when a file is read (`cluster_errors`) is pure; a plan is made when a step runs, with a DuckDB for its values.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Self
 
+from sluicegate.checks.bounds import broken
 from sluicegate.checks.contract import rules_of
 from sluicegate.checks.rule import REFERENCES, Rule
-from sluicegate.checks.spark import SparkColumn, plan_of
+from sluicegate.checks.spark import Constants, SparkColumn, plan_of
 from sluicegate.faults import FaultError, fault
+from sluicegate.graph.window import Window
 from sluicegate.pipeline.diagnostics import Where
 from sluicegate.pipeline.keys.load import Column, CopyFrom, LoadOptions, Mode
 from sluicegate.pipeline.keys.model import LoadStep, Pipeline
-from sluicegate.records.types import parse_type
+from sluicegate.records.engine import open_duckdb
+from sluicegate.records.limits import MEMORY_LIMIT
+from sluicegate.records.scope import as_values, read_values, rendered_scope
+from sluicegate.records.types import ColumnType, parse_type
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 __all__ = ["ClusterCheck", "checked_folder", "cluster_errors", "cluster_plan", "digest_of", "options_of"]
 
-_TYPES = {
-    "text", "varchar", "char", "uuid", "json", "jsonb", "smallint", "integer", "bigint", "real", "double", "numeric",
-    "boolean", "date", "timestamp", "timestamptz",
-}  # fmt: skip
+_JSON = {"json", "jsonb"}
+_SAID_AS_TEXTS = {"BOOLEAN", "TIME", "UUID"}
+"""Types of which a file says values as texts, whatever they are."""
+_YEAR = re.compile(r"[0-9]{4}-[^(]*")
+"""How a moment begins that Spark reads, and that a record may have."""
 _WORKERS = "leave `check_on` out: then a worker checks"
 
 
@@ -35,6 +49,14 @@ class ClusterCheck:
     load: str
     binding: str
     options: LoadOptions
+
+    def narrowed(self, window: Window, params: Mapping[str, Any]) -> Self:
+        """With the templates of its `scope` filled in, as the load of the same run fills them in.
+
+        :raises FaultError: WRONG_USE when one cannot be.
+        """
+        scope = rendered_scope(self.options.scope, window, params)
+        return replace(self, options=self.options.model_copy(update={"scope": scope}))
 
 
 def options_of(step: LoadStep, pipeline: Pipeline) -> LoadOptions:
@@ -52,15 +74,16 @@ def checked_folder(folder: str, load: str) -> str:
 def cluster_plan(options: LoadOptions, root: Path) -> str:
     """The plan of the job that checks what `options` ask for.
 
+    :param options: with a `scope` without templates
     :param root: the dags root, from which a suite is found
     :raises FaultError: CHECK_BROKEN when a rule makes no sense or is not one for a cluster; WRONG_USE for all else that
-        is not.
+        is not, a value of `scope` or `delete_when` that is not of its column's type among it.
     """
     for where, why in cluster_errors(options, root):
         if where[0] not in {"columns", "checks", "suite"}:
             raise fault("WRONG_USE", why)
         raise fault("CHECK_BROKEN", why)
-    return _plan(options, rules_of(options, root))
+    return _plan(options, rules_of(options, root), _require)
 
 
 def digest_of(plan: str) -> str:
@@ -72,12 +95,11 @@ def cluster_errors(options: LoadOptions, root: Path) -> Iterator[tuple[Where, st
     """What of a load's keys a cluster does not carry out as a worker does: the key's place in the step, and why."""
     if options.format is not None and options.format.type not in {None, "parquet"}:
         yield ("format",), f"a cluster checks Parquet, and the format is {options.format.type}: write Parquet"
-    if options.scope:
-        yield ("scope",), f"`scope` differs from run to run, and a cluster checks all records: {_WORKERS}"
     if options.skip_bad_files:
         yield ("skip_bad_files",), f"`skip_bad_files` sets a file aside, and a job on a cluster fails: {_WORKERS}"
     for name, column in options.columns.items():
         yield from _unlike(name, column)
+    yield from _unscoped(options)
     yield from _untyped(options)
     yield from _uncompared(options)
     yield from _not_compiled(options, root)
@@ -96,10 +118,16 @@ def _unlike(name: str, column: Column) -> Iterator[tuple[Where, str]]:
         type_ = parse_type(column.type)
     except ValueError:
         return  # said elsewhere
-    if type_.name not in _TYPES or (type_.precision is not None and type_.is_moment):
-        yield (*where, "type"), f"no column on a cluster is {type_}: leave out its type, or `check_on`"
-    elif type_.name == "numeric" and type_.is_text:
+    if type_.name == "numeric" and type_.is_text:
         yield (*where, "type"), "on a cluster a number has 38 digits at most: say how many, as in numeric(18,2)"
+
+
+def _unscoped(options: LoadOptions) -> Iterator[tuple[Where, str]]:
+    """Columns of `scope` whose values a cluster cannot compare as a worker does."""
+    for name in options.scope:
+        yield from _need_type(options, name, ("scope", name))
+        if name in (types := _types(options)) and types[name].name in _JSON:
+            yield ("scope", name), f"whether `{name}` is JSON is asked by the load, and `scope` before it: {_WORKERS}"
 
 
 def _untyped(options: LoadOptions) -> Iterator[tuple[Where, str]]:
@@ -123,10 +151,46 @@ def _uncompared(options: LoadOptions) -> Iterator[tuple[Where, str]]:
             yield from _need_type(options, name, ("delete_when", name))
 
 
-def _texts(some: object) -> list[str | None]:
-    """The values of a column in `delete_when` as a record would have them."""
-    listed = some if isinstance(some, list | tuple) else [some]
-    return [None if one is None else str(one).lower() if isinstance(one, bool) else str(one) for one in listed]
+def _types(options: LoadOptions) -> dict[str, ColumnType]:
+    """The columns that have a type, and one that there is."""
+    found = {}
+    for name, column in options.columns.items():
+        if column.type is not None:
+            try:
+                found[name] = parse_type(column.type)
+            except ValueError:
+                continue  # said elsewhere
+    return found
+
+
+def _texts(
+    said: Mapping[str, Any], types: Mapping[str, ColumnType], options: LoadOptions
+) -> dict[str, list[str | None]]:
+    """By column, values as texts that Spark reads as what DuckDB reads them, None for a missing one. What no record on
+    a cluster can have, such as an infinite day, is left out; of a column without a type they are as they are said.
+    """
+    values = as_values(said)
+    typed = {name: some for name, some in values.items() if name in types}
+    plain: Mapping[str, tuple[str | None, ...]] = {}
+    if typed:
+        with _duckdb() as duck:
+            plain = read_values(duck, typed, types, options.columns)
+    found: dict[str, list[str | None]] = {}
+    for name, some in values.items():
+        if name not in plain:
+            texts = (str(one).lower() if isinstance(one, bool) else one for one in some)
+            found[name] = [None if one is None else str(one) for one in texts]
+        else:
+            is_moment = types[name].is_moment
+            found[name] = [one for one in plain[name] if one is None or not is_moment or _YEAR.fullmatch(one)]
+    return found
+
+
+@contextmanager
+def _duckdb() -> Iterator[DuckDBPyConnection]:
+    """What reads values as a load does."""
+    with TemporaryDirectory(prefix="sluicegate-") as folder, open_duckdb(Path(folder), MEMORY_LIMIT) as duck:
+        yield duck
 
 
 def _need_type(options: LoadOptions, name: str, where: Where) -> Iterator[tuple[Where, str]]:
@@ -159,12 +223,27 @@ def _why_not(options: LoadOptions, rule: Rule, where: Where) -> Iterator[tuple[W
         yield where, refused.detail
 
 
-def _plan(options: LoadOptions, rules: tuple[Rule, ...] | list[Rule]) -> str:
-    columns = {}
-    for name, column in options.columns.items():
-        if column.type is not None:
-            type_ = parse_type(column.type)
-            columns[name] = SparkColumn(type_.duck, type_.kind, type_.length)
+def _require(rule: Rule, constants: Constants) -> None:
+    """Refuse what Spark would refuse in the middle, or never find."""
+    asked = [one for one in constants if one[1] in _SAID_AS_TEXTS]
+    if not asked:
+        return
+    with _duckdb() as duck:
+        for text, type_ in asked:
+            if duck.execute(f"SELECT TRY_CAST(? AS {type_})", [text]).fetchone() == (None,):
+                raise broken(rule, f"{text!r} is not a {type_.lower()}, which {rule.columns[0]!r} is")
+
+
+def _plan(
+    options: LoadOptions,
+    rules: Sequence[Rule],
+    require: Callable[[Rule, Constants], None] = lambda rule, constants: None,
+) -> str:
+    types = _types(options)
+    columns = {
+        name: SparkColumn(type_.duck, type_.kind, type_.length, digits=None if type_.is_number else type_.precision)
+        for name, type_ in types.items()
+    }
     form = options.format
     return plan_of(
         columns,
@@ -172,7 +251,9 @@ def _plan(options: LoadOptions, rules: tuple[Rule, ...] | list[Rule]) -> str:
         key=() if options.mode is Mode.APPEND else options.key,
         newest_by=options.newest_by,
         window_by=options.window_by,
-        delete_when={name: _texts(some) for name, some in options.delete_when.items()},
+        scope=_texts(options.scope, types, options),
+        delete_when=_texts(options.delete_when, types, options),
         partitions=form is None or form.partitions,
         text=options.copy_from is CopyFrom.S3,
+        require=require,
     )

@@ -82,6 +82,19 @@ CHANGES: list[tuple[Any, ...]] = [
     (500, 5, "a", 1, "q", "D"), (5, 5, "c", None, "x", "U"), (6, 5, "d", None, None, ""), (7, 1, None, None, None, "D"),
     (8, 5, "e", 1, None, "d"),
 ]  # fmt: skip
+SCOPED: dict[str, Any] = {
+    "key": "id",
+    "scope": {"code": ["a", "c"], "at": ["10:0", None]},
+    "columns": {
+        "id": "bigint", "code": {"type": "varchar(2)", "unique": True}, "at": {"type": "time(3)", "in": ["10:00:00"]},
+        "since": "timestamp(0)",
+    },
+    "checks": [{"expect_table_row_count_to_be_between": {"min_value": 1, "max_value": 1}}],
+}  # fmt: skip
+TIMED: list[tuple[Any, ...]] = [
+    (1, "a", "10:00"), (2, "b", "10:00"), (3, "c", None), (4, "a", "11:00"), (5, "long", "10:00"), (6, "b", "noon"),
+    (7, "c", "10:00:00.0005"), (9, None, "10:00"), (10, "a", "24:00"),
+]  # fmt: skip
 
 
 def leave(root: Path, job: CheckJob) -> Path:
@@ -90,11 +103,14 @@ def leave(root: Path, job: CheckJob) -> Path:
     values = values.append_column("id", pa.array([1, 2, 3], pa.int64()))
     columns = dict(zip([*GONE["columns"], "op"], map(list, zip(*CHANGES, strict=True)), strict=True))
     changes = pa.table(columns)
+    moments = [ZONED.replace(tzinfo=None, microsecond=int(number == 3)) for number, *_ in TIMED]
+    timed: dict[str, Any] = dict(zip(["id", "code", "at"], map(list, zip(*TIMED, strict=True)), strict=True))
     wanted: list[tuple[str, list[pa.Table], dict[str, Any]]] = [
         *((f"{mode}0", FIRST, MODES[mode]) for mode in MODES),
         ("merge1", SECOND, MODES["merge"]),
         ("values", [values], VALUED),
         ("gone", [changes], GONE),
+        ("scoped", [pa.table({**timed, "since": pa.array(moments, pa.timestamp("us"))})], SCOPED),
         ("odd", [pa.table(dict(zip(ODD["columns"], map(list, zip(*RECORDS, strict=True)), strict=True)))], ODD),
     ]
     for name, tables, words in wanted:

@@ -12,11 +12,12 @@ from sluicegate.load.load import load
 from sluicegate.storage import Storage
 from sluicegate.targets.parquet.target import ParquetTarget
 from tests.load.conftest import LoadWarehouse
-from tests.targets.on_cluster.left import BY_WORKER, COPIED, MODES, ODD, VALUED
+from tests.targets.on_cluster.left import BY_WORKER, COPIED, MODES, ODD, SCOPED, VALUED
 from tests.targets.on_cluster.test_redshift import Fetching
 
 LOADS = [*((["merge0", "merge1", "merge0"], MODES["merge"]), (["append0", "append0"], MODES["append"])),
-         (["replace_window0"], MODES["replace_window"]), (["values"], VALUED), (["odd"], ODD)]  # fmt: skip
+         (["replace_window0"], MODES["replace_window"]), (["values"], VALUED), (["odd"], ODD),
+         (["scoped"], SCOPED)]  # fmt: skip
 
 
 class Lake:

@@ -26,7 +26,7 @@ from tests.load.test_on_cluster import CONTRACT, results
 from tests.targets.dying import Dying
 from tests.targets.on_cluster import loader
 from tests.targets.on_cluster.aws_s3 import make_extension
-from tests.targets.on_cluster.left import BY_WORKER, COPIED, GONE, MODES, ODD, ORIGIN, TYPES, VALUED, VALUES
+from tests.targets.on_cluster.left import BY_WORKER, COPIED, GONE, MODES, ODD, ORIGIN, SCOPED, TYPES, VALUED, VALUES
 from tests.targets.on_cluster.test_redshift import Fetching
 
 TABLE = """
@@ -130,6 +130,17 @@ def test_of_a_record_that_deletes_the_cluster_asks_what_a_worker_asks(server: Se
     report = found[0][0]
     assert (report["deleted"], report["stale"], report["dead"]) == (2, 1, 4)
     assert report["reasons"] == {"matches:v": 1, "between:id": 1, "unique:ref": 2}
+
+
+def test_what_is_of_the_scope_is_copied_and_times_are_taken_as_the_texts_that_they_are(server: Server) -> None:
+    found = []
+    for way in (BY_WORKER, {}):
+        server.begin("CREATE TABLE t (id bigint PRIMARY KEY, code varchar(2), at time(3), since timestamp(0))")
+        report = server.load("scoped", **SCOPED | way).as_dict() | {"seconds": 0}
+        found.append((report, *server.kept()))
+    assert found[1] == found[0]
+    assert (found[1][0]["read"], found[1][0]["inserted"]) == (5, 1)
+    assert "passed" not in server.fetched()
 
 
 def test_json_is_read_by_the_worker_and_blanks_behind_a_char_do_not_count(server: Server) -> None:

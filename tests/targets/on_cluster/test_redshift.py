@@ -89,7 +89,7 @@ def test_texts_that_a_new_table_would_not_take_are_not_copied() -> None:
 
     def why(**texts: tuple[int, bool]) -> str | None:
         columns, now = {"v": "string", "w": "string"}, datetime.now(UTC)
-        report = Report("", {}, {}, 1, {}, {}, {}, columns, texts, frozenset(), None, frozenset(), now)
+        report = Report("", {}, {}, 1, 0, {}, {}, {}, columns, texts, frozenset(), None, frozenset(), now)
         return why_not_stored(request, report, Table("public.t", "public", "t"), StoredForm.PARQUET)
 
     assert why(v=(65_535, False), w=(4, False)) is None

@@ -31,17 +31,19 @@ class Seen:
 
 @dataclass(frozen=True)
 class Report:
-    """`files` were read; `written` are the files in each of the job's folders, and `rows` how many records are in it.
-    `rules` and `table` are by name, `columns` Spark's types of what is in `passed`, and `texts` the most bytes of a
-    value there, and whether one has a NUL; `far` are columns with a moment there that a load sets aside, `ends` the
-    first and the last value of the window's column there, and how many records have none. `blanks` are columns of the
-    key with a text that ends in a blank, in any record. `at` is when it was written.
+    """`files` were read; `left_out` records are out of the scope, and not among those `read`; `written` are the files
+    in each of the job's folders, and `rows` how many records are in it. `rules` and `table` are by name, `columns`
+    Spark's types of what is in `passed`, and `texts` the most bytes of a value there, and whether one has a NUL; `far`
+    are columns with a moment there that a load sets aside, `ends` the first and the last value of the window's column
+    there, and how many records have none. `blanks` are columns of the key with a text that ends in a blank, in any
+    record. `at` is when it was written.
     """
 
     plan: str
     files: Files
     written: Mapping[str, Files]
     read: int
+    left_out: int
     rows: Mapping[str, int]
     rules: Mapping[str, Seen]
     table: Mapping[str, Seen]
@@ -95,6 +97,7 @@ def read_report(text: str, uri: str, at: datetime) -> Report:
             files=dict(said["files"]),
             written={name: dict(files) for name, files in said["written"].items()},
             read=said["read"],
+            left_out=said["left_out"],
             rows={name: said[name] for name in FOLDERS},
             rules={one["rule"]: Seen(one["holds"], one["judged"], one["bad"]) for one in said["rules"]},
             table={one["rule"]: Seen(one["holds"], observed=str(one["observed"])) for one in said["table"]},

@@ -77,6 +77,7 @@ class CheckedStage(Stage):
             self.read = self._report.read
         elif self.read != self._report.read:
             raise outdated(f"the job read {self._report.read:,} records, and it has left {self.read:,}")
+        self.left_out = self._report.left_out
         self._reported.is_sole = self.dead == self._report.rows["rejected"]
 
     @property

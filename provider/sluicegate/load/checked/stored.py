@@ -76,7 +76,7 @@ def _is_of_window(request: LoadRequest, report: Report) -> bool:
     type_ = None if column is None else stored_columns(report).get(column)
     if request.results is not None or column is None or type_ is None or column in report.far:
         return False
-    if type_.name not in {"date", "timestamp", "timestamptz"} or request.scope:
+    if type_.name not in {"date", "timestamp", "timestamptz"}:
         return False
     if report.ends is None:
         return True
@@ -102,6 +102,8 @@ def _why_not(
         return f"is {report.columns[name]}"
     if said.type is not None and parse_type(said.type).name in {"json", "jsonb"}:
         return "is JSON, which is read here"
+    if form is StoredForm.PARQUET and said.type is not None and parse_type(said.type).name == "time":
+        return "is a time, and a text in the files"
     if name in report.far:
         return "has moments in years that are set aside here"
     if there is None:
@@ -128,8 +130,9 @@ def _why_not_texts(name: str, type_: ColumnType, report: Report, form: StoredFor
 
 
 def _is_declared_so(said: Column, type_: ColumnType) -> bool:
-    """A text of a length and a UUID are texts to Spark, and were measured there."""
-    return said.type is not None and type_.name in {"varchar", "uuid"} and parse_type(said.type) == type_
+    """A text of a length, a UUID and a time of the day are texts to Spark, and were measured there; so were digits."""
+    measured = {"varchar", "uuid", "time", "timestamp", "timestamptz"}
+    return said.type is not None and type_.name in measured and parse_type(said.type) == type_
 
 
 def _type_of(kind: str) -> ColumnType | None:

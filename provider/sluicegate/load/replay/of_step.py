@@ -12,10 +12,10 @@ from sluicegate.graph.window import Window
 from sluicegate.ledger.entries import Origin
 from sluicegate.load.references import Referenced
 from sluicegate.load.request import LoadRequest, request_of
-from sluicegate.load.scope import scope_of_letters
 from sluicegate.pipeline.keys.load import REFERENCED, Format
 from sluicegate.pipeline.keys.model import LoadStep, Pipeline
 from sluicegate.records.limits import MEMORY_LIMIT
+from sluicegate.records.scope import scope_of_letters
 from sluicegate.targets.open import ledger_connection
 
 __all__ = ["LoadPlace", "for_window", "place_of", "replay_run", "request_of_step"]
