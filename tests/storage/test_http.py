@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -258,3 +259,31 @@ def test_a_file_that_is_not_made_yet_is_not_an_empty_one(site: WebServer, tmp_pa
     assert not client.files.exists(parse_uri(client.uri))
     site.answers = [Answer(CSV, headers=STRONG), Answer(b"", status=status)]
     assert client.fails(tmp_path).code == "SOURCE_MISSING"
+
+
+@pytest.mark.parametrize("etag", [STRONG, {}])
+def test_what_a_server_compresses_is_undone_to_its_end(site: WebServer, tmp_path: Path, etag: dict[str, str]) -> None:
+    packed = {"Content-Encoding": "gzip", **etag}
+    two = gzip.compress(CSV[:100]) + gzip.compress(CSV[100:])
+    for body, way in [(gzip.compress(CSV), "gzip"), (two, "x-gzip"), (zlib.compress(CSV), "deflate"), (b"", "gzip")]:
+        site.answers = [Answer(body, headers=packed | {"Content-Encoding": way})]
+        assert Client(site).read(tmp_path) == (CSV if body else b"")
+    for body, way, code in [
+        (gzip.compress(CSV)[:-9], "gzip", "NETWORK"),
+        (gzip.compress(CSV)[:100], "gzip", "NETWORK"),
+        (CSV, "gzip", "SOURCE_UNREADABLE"),
+        (CSV, "br", "SOURCE_UNREADABLE"),
+    ]:
+        site.answers = [Answer(body, headers=packed | {"Content-Encoding": way})]
+        assert Client(site).fails(tmp_path).code == code
+
+
+@pytest.mark.parametrize(("range_", "whole"), [("bytes 0-99/200", False), ("bytes 0-99/100", True), ("", False)])
+def test_a_part_that_was_not_asked_for_is_not_the_file(
+    site: WebServer, tmp_path: Path, range_: str, whole: bool
+) -> None:
+    site.answers = [Answer(CSV[:100], 206, {**STRONG, "Content-Range": range_})]
+    if whole:
+        assert Client(site).read(tmp_path) == CSV[:100]
+    else:
+        assert "sends only a part of it" in Client(site).fails(tmp_path).detail

@@ -7,9 +7,11 @@ has room for two versions). Such a file is downloaded to be hashed, and the down
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -33,6 +35,9 @@ __all__ = ["WebFiles"]
 
 _CHUNK = 1 << 20
 _PLAIN = {"Accept-Encoding": "identity"}
+_PACKED = frozenset({"gzip", "x-gzip", "deflate"})
+_ANY_HEADER = 47
+"""zlib's word for the header of gzip or of zlib."""
 _NOT_THERE = frozenset({202, 204, 404, 410})
 """Also an export that is still being made (202), and what has no content: neither is an empty file."""
 
@@ -216,11 +221,13 @@ class WebFiles:
                 if offset and answer.status_code == 206:
                     raise _changed(url)
                 state.restart()
-            packed = answer.headers.get("Content-Encoding", "identity").lower()
+            if answer.status_code == 206 and not offset and not _is_whole(answer):
+                raise fault("SOURCE_UNREADABLE", f"{shown_url(url)}: the server sends only a part of it", uri=url)
+            packed = answer.headers.get("Content-Encoding", "identity").lower().strip()
             state.etag = head.etag
             state.resumable = head.etag is not None and packed == "identity"
             as_it_is = packed == "identity" or (packed.endswith("gzip") and _is_gzip(url))
-            for chunk in answer.iter_raw() if as_it_is else answer.iter_bytes():
+            for chunk in answer.iter_raw() if as_it_is else _unpacked(answer.iter_raw(), packed, url):
                 state.sink.write(chunk)
                 state.digest.update(chunk)
 
@@ -234,6 +241,37 @@ def _head_of(answer: httpx.Response) -> _Head:
     except (TypeError, ValueError):
         modified = datetime.now(UTC)
     return _Head(strong, int(size) if size.isdigit() else 0, modified)
+
+
+def _unpacked(chunks: Iterable[bytes], packed: str, url: str) -> Iterator[bytes]:
+    """What a server compressed on the way, to its end: httpx takes half of it for all, and a way that it does not know
+    for none.
+
+    :raises FaultError: NETWORK where it ends too early, SOURCE_UNREADABLE where it is not compressed so.
+    """
+    if packed not in _PACKED:
+        raise fault("SOURCE_UNREADABLE", f"{shown_url(url)}: it comes compressed ({packed}), and was not asked for so")
+    stream, begun = zlib.decompressobj(_ANY_HEADER), False
+    try:
+        for chunk in chunks:
+            left = chunk
+            while left:
+                if stream.eof:
+                    stream = zlib.decompressobj(_ANY_HEADER)
+                begun = True
+                yield stream.decompress(left)
+                left = stream.unused_data
+    except zlib.error as error:
+        raise fault(
+            "SOURCE_UNREADABLE", f"{shown_url(url)}: it is not {packed} as it says: {error}", uri=url
+        ) from error
+    if begun and not stream.eof:
+        raise fault("NETWORK", f"{shown_url(url)}: its {packed} ends too early", uri=url)
+
+
+def _is_whole(answer: httpx.Response) -> bool:
+    found = re.fullmatch(r"bytes 0-(\d+)/(\d+)", answer.headers.get("Content-Range", "").strip())
+    return found is not None and int(found[1]) + 1 == int(found[2])
 
 
 def _begins_at(answer: httpx.Response, offset: int) -> bool:
