@@ -125,7 +125,8 @@ _FAULTS = (
           "Free some space where the log says, then clear the step.",
           _ALL),
     Fault("OUT_OF_MEMORY", _F, "The step needed more memory than it may take.",
-          "Give the worker more memory, or make the step's input smaller.",
+          "What DuckDB lacks in a load, `load_memory_limit` allows it (docs/platform.md). Else give the worker more "
+          "memory, or make the step's input smaller.",
           _ALL),
     Fault("AWS_THROTTLED", _T, "AWS asked for a slower pace.", "It is retried with a longer pause.",
           _ALL),
@@ -234,7 +235,7 @@ _FAULTS = (
           _ALL),
     Fault("TIMED_OUT", _T, "Something took longer than it may.",
           "It is retried, as far as `retries` says. If it lasts, find out what made it slow, "
-          "or raise `timeout`.",
+          "or raise `timeout`. Limits such as `statement_timeout` are those of the role in the database.",
           _ALL),
     Fault("WORKER_LOST", _T, "The process of a step ended without a word.",
           "Look on its machine for what killed it: the kernel's out-of-memory killer, a restart, an eviction. It is "
