@@ -39,13 +39,14 @@ def test_twice_the_records_take_no_more_memory(warehouse: Any) -> None:
     assert many < 400
 
 
-@pytest.mark.parametrize("bytes_", [2_000, 60_000])
-def test_long_records_take_no_more_memory(warehouse: Any, bytes_: int) -> None:
-    path = warehouse.folder / "long.csv"
+@pytest.mark.parametrize(("bytes_", "form"), [(2_000, "csv"), (60_000, "csv"), (200_000, "json")])
+def test_long_records_take_no_more_memory(warehouse: Any, bytes_: int, form: str) -> None:
+    path = warehouse.folder / f"long.{form}{'l' if form == 'json' else ''}"
     rows = 200_000_000 // bytes_
     duckdb.execute(
         f"COPY (SELECT i AS id, i % 1000 AS n, 1.5 AS price, 'item' AS item, TIMESTAMP '2024-01-01' AS at, "
-        f"repeat('long ', {bytes_ // 5}) || i AS note FROM range({rows}) t(i) ORDER BY hash(i)) TO '{path}' (HEADER)"
+        f"repeat('long ', {bytes_ // 5}) || i AS note FROM range({rows}) t(i) ORDER BY hash(i)) "
+        f"TO '{path}' (FORMAT {form})"
     )
     assert max(filled(warehouse, path, 2)) < 450
     whole = f"length(note) >= {bytes_} AND note LIKE '%long ' || id"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sluicegate.load.staged import Staged
+from sluicegate.records.engine import with_room
 from sluicegate.records.types import ColumnType
 from sluicegate.targets.stream import ArrowStream
 from sluicegate.targets.target import Stored
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 __all__ = ["Prepared", "open_stream"]
-
-log = logging.getLogger("sluicegate.load")
 
 _BATCH = 1 << 13
 """Records."""
@@ -105,20 +103,8 @@ class _Submitted:
 
 
 def open_stream(cursor: DuckDBPyConnection, query: str) -> ArrowStream:
-    """The records of `query`. Sorting very many records may take more memory than the limit: one thread needs less."""
-    import duckdb
-
-    with suppress(duckdb.OutOfMemoryException):
-        return _stream(cursor, query)
-    cursor.execute("SET threads = 1")
-    for _ in range(2):
-        with suppress(duckdb.OutOfMemoryException):
-            return _stream(cursor, query)
-        row = cursor.execute("SELECT 2 * parse_formatted_bytes(current_setting('memory_limit'))").fetchone()
-        assert row is not None
-        log.warning("sorting takes more memory than `load_memory_limit`: twice as much is used")
-        cursor.execute(f"SET memory_limit = '{int(row[0]) // 1_000_000}MB'")
-    return _stream(cursor, query)
+    """The records of `query`. Sorting very many of them takes more memory by two threads than by one."""
+    return with_room(cursor, lambda: _stream(cursor, query))
 
 
 def _stream(cursor: DuckDBPyConnection, query: str) -> ArrowStream:

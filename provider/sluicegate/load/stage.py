@@ -187,8 +187,8 @@ class Stage:
                     [(part, one.skipped, records) for one, (part, records) in zip(group, expected, strict=True)]
                 )
                 return True
-        except (FaultError, duckdb.InvalidInputException, duckdb.ConversionException):
-            pass  # One of the files is not as it should be: each by itself says which.
+        except (FaultError, duckdb.InvalidInputException, duckdb.ConversionException, duckdb.OutOfMemoryException):
+            pass  # One of the files is not as it should be, or all are too much: each by itself says which.
         self._duck.execute("ROLLBACK")
         return False
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sluicegate.checks.dialect import PARSES, SEARCH
 from sluicegate.checks.functions import parses, search
@@ -14,9 +17,15 @@ from sluicegate.records.jsonnumbers import MARK_NUMBERS, mark_numbers
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["THREADS", "open_duckdb", "optimize"]
+__all__ = ["THREADS", "open_duckdb", "optimize", "with_room"]
+
+log = logging.getLogger("sluicegate.load")
+
+T = TypeVar("T")
 
 THREADS = 2
+_TIMES = 4
+"""How often there is twice the memory: what reads 2,048 records at once needs room for as many, however long."""
 _NEEDED = {"filter_pushdown", "join_order", "deliminator"}
 """The optimizers without which a join compares each record with each."""
 
@@ -46,6 +55,8 @@ def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
     optimize(duck)
     # Beside the limit, for rows that wait to be fetched; ten times as much was no faster.
     duck.execute("SET streaming_buffer_size = '1MB'")
+    # Few long records would be gathered until there are 2,048, and copied so by each function.
+    duck.execute("SET enable_caching_operators = false")
     # Parts of files that are read once would take room from the records.
     duck.execute("SET enable_external_file_cache = false")
     return duck
@@ -59,3 +70,21 @@ def optimize(duck: DuckDBPyConnection, *, well: bool = True) -> None:
         every = [str(name) for (name,) in duck.execute("SELECT name FROM duckdb_optimizers()").fetchall()]
         without = [name for name in every if name not in _NEEDED]
     duck.execute(f"SET disabled_optimizers = '{','.join(without)}'")
+
+
+def with_room(duck: DuckDBPyConnection, work: Callable[[], T]) -> T:
+    """What `work` returns. Where DuckDB lacks memory it is done again: by one thread, then with twice the memory."""
+    import duckdb
+
+    with suppress(duckdb.OutOfMemoryException):
+        return work()
+    duck.execute("SET threads = 1")
+    for _ in range(_TIMES):
+        with suppress(duckdb.OutOfMemoryException):
+            return work()
+        row = duck.execute("SELECT 2 * parse_formatted_bytes(current_setting('memory_limit'))").fetchone()
+        assert row is not None
+        limit = f"{int(row[0]) // 1_000_000}MB"
+        log.warning("the records take more memory than they have: the load goes on with %s", limit)
+        duck.execute(f"SET memory_limit = '{limit}'")
+    return work()

@@ -28,6 +28,11 @@ _IS_RECORD = "NOT regexp_full_match(text, '[ \t]*')"
 """A blank line is none."""
 
 
+_BUFFER = "buffer_size=4000000"
+"""Bytes that DuckDB reads at once. They have to fit into memory several times: each of the functions that take values
+out of long records copies these."""
+
+
 class JsonReader(TextReader):
     """JSON lines: an object a line. Values that are objects or arrays stay JSON texts."""
 
@@ -121,7 +126,7 @@ class JsonReader(TextReader):
         # No JSON text has a raw U+0001, so that a line is one column whatever it holds. An empty column behind it
         # would not count if empty meant NULL.
         return (
-            f"read_csv({files}, {PLAIN}, delim='\x01', quote='', escape='', nullstr='\x02', "
+            f"read_csv({files}, {PLAIN}, {_BUFFER}, delim='\x01', quote='', escape='', nullstr='\x02', "
             f"columns={{'text': 'VARCHAR'}}{self.look.new_line})"
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sluicegate.checks.sql import literal, name_of
 from sluicegate.faults import fault
 from sluicegate.records.dialect import Dialect
+from sluicegate.records.engine import with_room
 from sluicegate.records.notation import PLAIN
 from sluicegate.records.reader import LocalPart
 from sluicegate.records.types import MAX_PRECISION
@@ -97,7 +98,7 @@ class ParquetReader:
         raw = "".join(f", {self._value(name)} AS r{number}" for number, name in enumerate(self.names))
         line = "file_row_number + 1 AS line, NULL::VARCHAR AS why, NULL::VARCHAR AS text"
         try:
-            use(f"SELECT {line}{raw} FROM {self._source}{self._limit}")
+            with_room(self.duck, lambda: use(f"SELECT {line}{raw} FROM {self._source}{self._limit}"))
         except duckdb.Error as error:
             # A header of a page that is damaged is an error of no kind of its own.
             if type(error) not in (duckdb.Error, duckdb.InvalidInputException, duckdb.SerializationException):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sluicegate.checks.sql import literal
 from sluicegate.faults import FaultError, fault
 from sluicegate.pipeline.keys.model import Format
+from sluicegate.records.engine import with_room
 from sluicegate.records.lines import CLEAN
 from sluicegate.records.look import Look
 from sluicegate.records.notation import PLAIN as PLAIN_NOTATION
@@ -60,6 +61,9 @@ class TextReader:
         self._cut = most
 
     def read(self, use: Callable[[str], int], *, numbered: bool = True) -> None:
+        with_room(self.duck, lambda: self._read(use, numbered=numbered))
+
+    def _read(self, use: Callable[[str], int], *, numbered: bool) -> None:
         import duckdb
 
         if self._is_quick():
@@ -68,7 +72,7 @@ class TextReader:
                 if use(self._quick_relation(numbered=numbered)) == self.expected:
                     self.duck.execute("COMMIT")
                     return
-            except FaultError:
+            except (FaultError, duckdb.OutOfMemoryException):
                 self.duck.execute("ROLLBACK")
                 raise
             except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.NotImplementedException):
