@@ -4,7 +4,8 @@
 
 Each is a process of its own; the file is merged into an empty table, and once more. Ours also runs eight checks and
 keeps a ledger. `insert_rows` is measured as it is called, and with a commit each 10,000 rows, which is quicker. dlt is
-installed below `.bench/` once.
+installed below `.bench/` once. The last line is no load: the server takes the records, read, checked, sorted and
+encoded before, by one binary COPY, and no load that does this in one transaction can be quicker.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ TARGETS = {"dlt": 3.0, "insert_rows": 10.0, "insert_rows_10000": 10.0}
 TABLES = {"ours": "bench_load", "insert_rows": "bench_rows", "insert_rows_10000": "bench_rows"}
 SAID = {
     "ours": "a load", "dlt": "dlt, Arrow, Parquet, `upsert`", "insert_rows": "`insert_rows(replace=True)`",
-    "insert_rows_10000": "`insert_rows(replace=True, commit_every=10_000)`",
+    "insert_rows_10000": "`insert_rows(replace=True, commit_every=10_000)`", "floor": "the server's COPY alone",
 }  # fmt: skip
 
 
@@ -48,6 +49,7 @@ def compare(port: str, folder: Path, rounds: int, pythons: dict[str, Path]) -> F
     url = f"postgresql://postgres:none@127.0.0.1:{port}/postgres"
     path = folder / "rows.csv"
     figures: Figures = {f"{name}, {when}": [] for name in ("ours", *pythons) for when in ("empty", "again")}
+    figures["floor, empty"] = []
     with psycopg.connect(url, autocommit=True) as connection:
         for _ in range(rounds):
             for name in ("ours", *pythons):
@@ -63,7 +65,24 @@ def compare(port: str, folder: Path, rounds: int, pythons: dict[str, Path]) -> F
                         else peer(pythons[name], name, url, path)
                     )
                     figures[f"{name}, {when}"].append(done)
+                    if name == "ours" and when == "empty":
+                        figures["floor, empty"].append(floor(connection, url, folder / "sorted"))
     return figures
+
+
+def floor(connection: psycopg.Connection[tuple[object, ...]], url: str, path: Path) -> dict[str, float]:
+    """The COPY of what a load has just brought, as the server writes it itself."""
+    with (
+        path.open("wb") as file,
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY (SELECT * FROM {TABLES['ours']} ORDER BY id) TO STDOUT (FORMAT binary)") as source,
+    ):
+        for chunk in source:
+            file.write(chunk)
+    connection.execute("DROP TABLE IF EXISTS bench_raw")
+    connection.execute(CREATE.format("bench_raw"))
+    connection.execute("CHECKPOINT")
+    return measure("binary", url, path)
 
 
 def table(figures: Figures, rows: int, rounds: int) -> str:

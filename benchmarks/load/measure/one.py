@@ -1,6 +1,6 @@
 """One thing that is measured, in this process: prints its seconds and its peak memory as JSON.
 
-    python -m load.measure.one copy|load|pyarrow|parquet URL FILE [--into FOLDER] [--force]
+    python -m load.measure.one copy|binary|load|pyarrow|parquet URL FILE [--into FOLDER] [--force]
 
 What it imports is not counted in the seconds, and is in the memory.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def raw_copy(url: str, path: Path) -> Callable[[], object]:
+def raw_copy(url: str, path: Path, form: str) -> Callable[[], object]:
     import psycopg
 
     def work() -> None:
@@ -22,7 +22,7 @@ def raw_copy(url: str, path: Path) -> Callable[[], object]:
             psycopg.connect(url) as connection,
             connection.cursor() as cursor,
             path.open("rb") as file,
-            cursor.copy("COPY bench_raw FROM STDIN (FORMAT csv, HEADER)") as sink,
+            cursor.copy(f"COPY bench_raw FROM STDIN ({form})") as sink,
         ):
             while chunk := file.read(1 << 18):
                 sink.write(chunk)
@@ -89,7 +89,7 @@ def a_parquet_load(url: str, path: Path, into: Path, memory: str, *, force: bool
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("copy", "load", "pyarrow", "parquet"))
+    parser.add_argument("what", choices=("copy", "binary", "load", "pyarrow", "parquet"))
     parser.add_argument("url")
     parser.add_argument("file", type=Path)
     parser.add_argument("--into", type=Path, default=Path())
@@ -102,7 +102,8 @@ def main() -> None:
 
         logging.basicConfig(level=logging.DEBUG, format="%(relativeCreated)d %(name)s %(message)s")
     works: dict[str, Callable[[], Callable[[], object]]] = {
-        "copy": lambda: raw_copy(words.url, words.file),
+        "copy": lambda: raw_copy(words.url, words.file, "FORMAT csv, HEADER"),
+        "binary": lambda: raw_copy(words.url, words.file, "FORMAT binary"),
         "load": lambda: a_load(words.url, words.file, force=words.force),
         "pyarrow": lambda: pyarrow_write(words.file, words.into),
         "parquet": lambda: a_parquet_load(words.url, words.file, words.into, words.memory, force=words.force),
