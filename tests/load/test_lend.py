@@ -53,6 +53,7 @@ def test_what_is_made_for_a_small_load_is_not_there_for_a_large_one() -> None:
 def test_plans_for_a_small_load_compare_no_record_with_each_other_one() -> None:
     with lend_duckdb("120MB", 1_000) as (duck, _):
         staged = Staged(duck, {"id": Cast(ColumnType("integer"))}, PostgresDialect(), key=("id",))
+        staged.create()
         staged.duck.execute("INSERT INTO staged (v0) VALUES (1), (1), (2)")
         staged.give_way("SELECT 0")
         staged.fail("SELECT 2, 0")

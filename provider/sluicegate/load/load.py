@@ -21,7 +21,7 @@ from sluicegate.ledger.ledger import Ledger
 from sluicegate.load.account import Account
 from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.drift import drift_of
-from sluicegate.load.lend import allow_columns, lend_duckdb
+from sluicegate.load.lend import SMALL, allow_columns, lend_duckdb
 from sluicegate.load.letters import MASK, sample_letters
 from sluicegate.load.plan import match_case, plan_columns, rules_of_target, unwritten
 from sluicegate.load.prepared import Prepared
@@ -30,6 +30,7 @@ from sluicegate.load.replacing import replaced_by, window_rules
 from sluicegate.load.report import LoadReport, reasons_text
 from sluicegate.load.request import LoadRequest
 from sluicegate.load.results import file_name, publish
+from sluicegate.load.small import SmallStage
 from sluicegate.load.stage import Stage
 from sluicegate.load.stop import Stop
 from sluicegate.pipeline.keys.load import Overlap
@@ -313,6 +314,8 @@ class Loader:
         return stage
 
     def _new_stage(self, *given: Any, **words: Any) -> Stage:
+        if self._size is not None and self._size <= SMALL:
+            return SmallStage(*given, **words)
         return Stage(*given, **words)
 
     def _outside(self) -> Rule | None:
@@ -530,9 +533,10 @@ class Loader:
         whole files that could be read now.
         """
         run = self._request.origin.run_id or "a load outside Airflow"
-        ledger, closing = session.ledger, stage.closing()
+        ledger = session.ledger
         if not ledger.has_open(table.name):
             return 0
+        closing = stage.closing()
         # Narrowed to a scope, the load has left out records of these files, whose letters stay open.
         read = [] if self._request.scope else [(part.uri, part.version) for part in parts if stage.has_read(part.uri)]
         resolved = ledger.resolve_read(table.name, read, run)

@@ -121,6 +121,7 @@ class Stage:
         :param allowed: so many of so many records at most may be dead, see `EarlyStop`; with more, what is left is not
             read.
         """
+        self._staged.create()
         self._readers = list(readers)
         self._bad = bad = BadFiles(allowed=False) if bad is None else bad
         early = EarlyStop(self._staged, bad, allowed, self._sure)
@@ -236,6 +237,21 @@ class Stage:
 
     def _judged(self, relation: str, reader: Shape) -> str:
         """SQL of the records of `relation` with their values, and in `failed` the numbers of the rules they break."""
+        made, raw, kinds = self._made(relation, reader)
+        tests = self._tests(reader, raw, kinds)
+        if self._scope:
+            known = [f"NOT coalesce({test}, false)" for test, number in tests if number in self._scope_numbers()]
+            outside = " AND ".join(["why IS NULL", *known, f"NOT ({self._condition(self._scope)})"])
+            tests.append((f"({outside})", self._outside))
+        # Each test is a column: written out where it is used, all of them would be planned twice.
+        tested = "".join(f", {fail} AS t{place}" for place, (fail, _) in enumerate(tests))
+        some = " OR ".join(f"t{place}" for place in range(len(tests)))
+        every = ", ".join(f"CASE WHEN t{place} THEN {number} END" for place, (_, number) in enumerate(tests))
+        failed = f"CASE WHEN {some} THEN list_filter([{every}], lambda x: x IS NOT NULL) END"
+        return f"SELECT *, {failed} AS failed FROM (SELECT *{tested} FROM ({made}))"
+
+    def _made(self, relation: str, reader: Shape) -> tuple[str, dict[str, str], dict[str, str]]:
+        """SQL of the records of `relation` with their values; by column, SQL of what each is made of, and its type."""
         kinds = {
             name: "VARCHAR" if reader.is_text else reader.types.get(name, "VARCHAR") for name in self._staged.columns
         }
@@ -248,18 +264,7 @@ class Stage:
         made = {name: cast.value(raw[name], kinds[name]) for name, cast in self._staged.casts.items()}
         values = "".join(f", {made[name]} AS {place}" for name, place in self._staged.places.items())
         missing = "".join(f", {raw[name]} IS NULL AS m{place[1:]}" for name, place in self._staged.places.items())
-        tests = self._tests(reader, raw, kinds)
-        if self._scope:
-            known = [f"NOT coalesce({test}, false)" for test, number in tests if number in self._scope_numbers()]
-            outside = " AND ".join(["why IS NULL", *known, f"NOT ({self._condition(self._scope)})"])
-            tests.append((f"({outside})", self._outside))
-        # Each test is a column: written out where it is used, all of them would be planned twice.
-        tested = "".join(f", {fail} AS t{place}" for place, (fail, _) in enumerate(tests))
-        some = " OR ".join(f"t{place}" for place in range(len(tests)))
-        every = ", ".join(f"CASE WHEN t{place} THEN {number} END" for place, (_, number) in enumerate(tests))
-        inner = f"SELECT *{tested} FROM (SELECT *{values}{missing} FROM ({relation}))"
-        failed = f"CASE WHEN {some} THEN list_filter([{every}], lambda x: x IS NOT NULL) END"
-        return f"SELECT *, {failed} AS failed FROM ({inner})"
+        return f"SELECT *{values}{missing} FROM ({relation})", raw, kinds
 
     def _tests(self, reader: Shape, raw: Mapping[str, str], kinds: Mapping[str, str]) -> list[tuple[str, int]]:
         """What sets a record aside by itself: a condition in SQL, and the number of the rule."""

@@ -72,9 +72,12 @@ class Staged:
         self._parts: list[tuple[int, int]] = []
         """Of each of these its number, and what is added to a row to have its line."""
         self._has_older = self._has_numbers = False
+
+    def create(self) -> None:
+        """Make the table, which is empty."""
         values = "".join(f"{self.places[name]} {type_.duck}, " for name, type_ in self.columns.items())
-        gone = ", gone BOOLEAN" if has_tombstones else ""
-        execute(duck, f"CREATE TABLE staged ({values}aside {_ASIDE}{gone})")
+        gone = ", gone BOOLEAN" if self.has_tombstones else ""
+        execute(self.duck, f"CREATE TABLE staged ({values}aside {_ASIDE}{gone})")
 
     def number(self, query: str) -> int:
         """The one number that a query returns."""

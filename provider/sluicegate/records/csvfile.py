@@ -57,6 +57,7 @@ class CsvReader(TextReader):
         if not form.delimiter or len(form.delimiter) > 4 or form.delimiter in {'"', "\n", "\r"}:
             raise fault("WRONG_USE", f"{form.delimiter!r} cannot be a delimiter of a CSV file")
         self.notation = notation_of(form)
+        self._plain = ""
         self.shape = CsvShape(form.delimiter, form.encoding, form.header, form.null)
         try:
             self._start = read_start(look.path, self.shape)
@@ -154,6 +155,42 @@ class CsvReader(TextReader):
 
     def together(self, lines: str, names: Sequence[str]) -> str:
         return f"SELECT NULL::BIGINT AS line, NULL::VARCHAR AS why, NULL::VARCHAR AS text, * FROM ({lines})"
+
+    def plain_text(self) -> str | None:
+        """The lines of the records, where each is one, and its values are what is between its delimiters."""
+        look = self.look
+        is_plain = not (look.quotes or look.nul or look.crlf) and len(self._delimiter) == 1
+        if len(self.names) < 2 or not is_plain or not self.form.header or not self._is_quick():
+            return None
+        try:
+            text = look.path.read_bytes().decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        lines = text.removesuffix("\n").split("\n")[self.skipped :]
+        if len(lines) != self.expected or any(line.count(self._delimiter) != len(self.names) - 1 for line in lines):
+            return None
+        self._plain = text
+        return "\n".join(lines) or None
+
+    def relation_of_text(self) -> str:
+        """The relation of the records of a `plain_text`, which is `$1`; `n` is their order."""
+        nulls = ", ".join(literal(text) for text in self.form.null)
+        values = (f"values[{number}]" for number in range(1, len(self.names) + 1))
+        if nulls:
+            values = (f"CASE WHEN {value} NOT IN ({nulls}) THEN {value} END" for value in values)
+        raw = ", ".join(f"{value} AS {name}" for value, name in zip(values, self._raw(), strict=True))
+        return (
+            f"SELECT NULL::BIGINT AS line, NULL::VARCHAR AS why, NULL::VARCHAR AS text, n, {raw} FROM "
+            f"(SELECT string_split(record, {literal(self._delimiter)}) AS values, n FROM "
+            "(SELECT unnest(records) AS record, generate_subscripts(records, 1) AS n FROM "
+            "(SELECT string_split($1, chr(10)) AS records)))"
+        )
+
+    def put_back(self) -> None:
+        """Have what `plain_text` has read in the file that is read from now on, whatever the part has become."""
+        path = self.look.path  # A link to the part, or a copy.
+        path.unlink()
+        path.write_bytes(self._plain.encode("utf-8"))
 
     @property
     def form_alike(self) -> tuple[object, ...] | None:

@@ -27,12 +27,9 @@ _SETTINGS = {
 _SYNCHRONOUS = (
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 )
-_SET_ALL = """
-SELECT set_config('client_connection_check_interval', %(client_connection_check_interval)s, false),
-       set_config('tcp_keepalives_idle', %(tcp_keepalives_idle)s, false),
-       set_config('tcp_keepalives_interval', %(tcp_keepalives_interval)s, false),
-       set_config('tcp_keepalives_count', %(tcp_keepalives_count)s, false),
-       set_config('DateStyle', %(DateStyle)s, false),
+# Without parameters, so that it can be sent behind another statement.
+_SET_ALL = f"""
+SELECT {", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())},
        CASE WHEN current_setting('synchronous_commit') = 'off'
             THEN set_config('synchronous_commit', 'on', false) END
 """
@@ -67,14 +64,16 @@ def new_connection(conninfo: str) -> Connection:
 
 def renew(connection: Connection) -> None:
     """Have the settings of a new connection again: a trigger of the table that was loaded may have changed any."""
-    connection.execute("RESET ALL")
-    _set(connection)
+    _set(connection, "RESET ALL")
 
 
-def _set(connection: Connection) -> None:
+def _set(connection: Connection, before: str = "") -> None:
+    """:param before: a statement that comes first, in the same message."""
     try:
-        connection.execute(_SET_ALL, _SETTINGS)
+        connection.execute(f"{before};{_SET_ALL}".encode())
     except _UNKNOWN_SETTING:
+        if before:
+            connection.execute(before.encode())
         for name, value in _SETTINGS.items():
             with contextlib.suppress(*_UNKNOWN_SETTING):
                 connection.execute("SELECT set_config(%s, %s, false)", [name, value])

@@ -76,6 +76,8 @@ class PostgresTarget:
         self._held: Connection | None = None
         self._is_held = self._is_cancelled = False
         self._used = 0.0
+        self._has_ledger = False
+        """Whether there was one when it was looked at."""
         self._schema, self._table = split_table(table)
 
     def __enter__(self) -> Self:
@@ -113,7 +115,8 @@ class PostgresTarget:
     @contextlib.contextmanager
     def ledger(self) -> Iterator[PostgresLedger]:
         with self._connect() as connection:
-            yield PostgresLedger(connection, is_current=is_complete(connection))
+            self._has_ledger = is_complete(connection)
+            yield PostgresLedger(connection, is_current=self._has_ledger)
 
     def alone(self, table: Table, origin: Origin) -> contextlib.AbstractContextManager[None]:
         return alone_in_window(self._conninfo, table.name, origin)
@@ -129,7 +132,7 @@ class PostgresTarget:
                 )
             self._running = connection
             try:
-                if not dry_run and not is_complete(connection):
+                if not dry_run and not is_complete(connection, is_there=self._has_ledger):
                     with connection.transaction():
                         migrate(connection)
                 connection.autocommit = False

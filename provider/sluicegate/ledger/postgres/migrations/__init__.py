@@ -98,16 +98,17 @@ def require_known(connection: Connection, migrations: Sequence[Migration] | None
     _lacking(connection, known_migrations() if migrations is None else migrations)
 
 
-def is_complete(connection: Connection) -> bool:
+def is_complete(connection: Connection, *, is_there: bool = False) -> bool:
     """Whether the ledger has everything that this version reads and writes.
 
+    :param is_there: whether it is known that there is one.
     :raises FaultError: WRONG_USE for a ledger of a later version.
     """
-    return not _lacking(connection, known_migrations())
+    return not _lacking(connection, known_migrations(), is_there=is_there)
 
 
-def _lacking(connection: Connection, wanted: Sequence[Migration]) -> list[Migration]:
-    applied = _applied(connection)
+def _lacking(connection: Connection, wanted: Sequence[Migration], *, is_there: bool = False) -> list[Migration]:
+    applied = _applied(connection) if is_there or _is_there(connection) else {}
     if unknown := sorted(applied.keys() - {migration.number for migration in wanted}):
         names = ", ".join(f"{number:04} {applied[number]}" for number in unknown)
         raise fault(
@@ -126,13 +127,17 @@ def _apply(connection: Connection, migration: Migration) -> None:
     )
 
 
+def _is_there(connection: Connection) -> bool:
+    """Whether there is a ledger, and not one from before the numbers."""
+    return connection.execute(_IS_THERE, prepare=True).fetchone() == (True,)
+
+
 def _applied(connection: Connection) -> dict[int, str]:
-    """The names of the migrations that were applied; none without a ledger or with one from before the numbers."""
-    there = connection.execute(_IS_THERE, prepare=True).fetchone()
-    if there is None or not there[0]:
-        return {}
+    """The names of the migrations that were applied; none where the ledger has been dropped since it was there."""
     try:
-        return {int(number): str(name) for number, name in connection.execute(_APPLIED)}
+        return {int(number): str(name) for number, name in connection.execute(_APPLIED, prepare=True)}
+    except errors.UndefinedTable:
+        return {}
     except (errors.UndefinedColumn, errors.WrongObjectType) as error:
         raise _not_ours(error) from error
 
