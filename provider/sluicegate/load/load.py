@@ -19,6 +19,7 @@ from sluicegate.faults import FaultError, fault
 from sluicegate.ledger.entries import Counts, Load
 from sluicegate.ledger.ledger import Ledger
 from sluicegate.load.account import Account
+from sluicegate.load.asbytes import require_no_bytes
 from sluicegate.load.badfiles import BadFiles
 from sluicegate.load.drift import drift_of
 from sluicegate.load.lend import SMALL, allow_columns, lend_duckdb
@@ -210,6 +211,7 @@ class Loader:
         allow_columns(duck, request.memory_limit, len(names))
         with self._account.phase("stage"):
             columns = self._plan(duck, readers, names, seen)
+            require_no_bytes(readers, columns, table.name)
             stage = self._stage(duck, columns, readers, seen, bad)
             for part in parts:
                 self._source.verify(part)

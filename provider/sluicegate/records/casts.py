@@ -14,6 +14,7 @@ from sluicegate.checks.sql import literal
 from sluicegate.graph.cron import zone as zone_of
 from sluicegate.pipeline.keys.model import Column
 from sluicegate.records import exact, moments
+from sluicegate.records.arrays import array_of
 from sluicegate.records.notation import PLAIN, Epoch, Notation, from_epoch
 from sluicegate.records.types import ColumnType
 
@@ -70,6 +71,8 @@ class Cast:
             return moments.made(self.type, self.zone, *self._moment(raw, kind))
         if name == "numeric" and self.type.is_text:
             return f"trim({_as_text(raw, kind)}, E' \\t\\n\\r\\v\\f')"
+        if self.type.is_array:
+            return array_of(self.type, _as_text(raw, kind))
         if self.type.is_text:
             return _as_text(raw, kind)
         duck = self.type.duck
@@ -85,7 +88,7 @@ class Cast:
         :param refused: conditions under which the target cannot store the value.
         """
         faults = [*self._changed(raw, value, kind), *refused]
-        if not self.type.is_text:
+        if not self.type.is_text or self.type.is_array:
             faults.insert(0, f"{value} IS NULL")
         return f"({raw} IS NOT NULL AND coalesce({' OR '.join(faults)}, false))" if faults else None
 
@@ -104,6 +107,8 @@ class Cast:
             return [f"length({value}) > {type_.length}"]
         if type_.name in {"json", "jsonb"}:
             return _no_json(value)
+        if type_.is_array:
+            return [f"NOT regexp_matches({value}, '^[\\s\\v]*[{{[]')"]
         return []
 
     def _changed_number(self, raw: str, value: str, kind: str) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sluicegate.checks.dialect import PARSES, SEARCH
 from sluicegate.checks.functions import parses, search
 from sluicegate.faults import fault
+from sluicegate.records.arrays import ARRAY, literal_or_none
 from sluicegate.records.exact import CANONICAL, PLACES, canonical_number, places
 from sluicegate.records.jsonnumbers import MARK_NUMBERS, mark_numbers
 
@@ -36,6 +37,7 @@ def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
     :raises FaultError: WRONG_USE when `memory_limit` is none.
     """
     import duckdb
+    from duckdb.func import SPECIAL
 
     spill = folder / "spill"
     spill.mkdir(exist_ok=True)
@@ -49,6 +51,7 @@ def open_duckdb(folder: Path, memory_limit: str) -> DuckDBPyConnection:
     duck.create_function(CANONICAL, canonical_number, ["VARCHAR"], "VARCHAR")
     duck.create_function(PLACES, places, ["VARCHAR"], "INTEGER")
     duck.create_function(MARK_NUMBERS, mark_numbers, ["VARCHAR"], "VARCHAR")
+    duck.create_function(ARRAY, literal_or_none, ["VARCHAR", "VARCHAR"], "VARCHAR", null_handling=SPECIAL)
     # Global: a cursor begins with the global settings, and with the machine's zone where there is none.
     duck.execute("SET GLOBAL TimeZone = 'UTC'")
     duck.execute("SET enable_progress_bar = false")

@@ -61,6 +61,10 @@ class ColumnType:
         return self.duck == "VARCHAR"
 
     @property
+    def is_array(self) -> bool:
+        return self.native is not None and self.native.endswith("[]")
+
+    @property
     def is_number(self) -> bool:
         return self.name in {"smallint", "integer", "bigint", "real", "double", "numeric"}
 

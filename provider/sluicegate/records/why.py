@@ -9,6 +9,7 @@ import json
 import re
 from decimal import Decimal, InvalidOperation
 
+from sluicegate.records.arrays import NoArrayError, array_literal
 from sluicegate.records.casts import Cast
 from sluicegate.records.notation import epoch_moment, suggest
 from sluicegate.records.types import ColumnType
@@ -57,6 +58,8 @@ def why_lost(cast: Cast, value: object) -> str:
         return f"it has {len(text)} characters, and {type_} takes {type_.length}"
     if type_.name in {"json", "jsonb"}:
         return _json(type_, text)
+    if type_.is_array:
+        return _array(type_, text)
     return f"{_shown(text)} is not a {type_}"
 
 
@@ -105,6 +108,14 @@ def _moment(cast: Cast, text: str) -> str | None:
     if type_.name == "timestamptz" and cast.zone and not match["zone"]:
         return f"{text} does not exist in {cast.zone}, or comes twice there, as the clocks are changed"
     return None
+
+
+def _array(type_: ColumnType, text: str) -> str:
+    try:
+        array_literal(text, str(type_))
+    except NoArrayError as error:
+        return f"it is not {type_}: {error}"
+    return f"{_shown(text)} is not {type_}: neither a list of JSON nor an array as Postgres writes it, such as {{1,2}}"
 
 
 def _json(type_: ColumnType, text: str) -> str:
