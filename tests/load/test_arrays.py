@@ -189,7 +189,7 @@ def test_bytes_in_lists_of_parquet_are_refused_before_anything_is_changed(wareho
     pq.write_table(pa.table({"id": [1], "v": pa.array([[b"\0ab"]])}), warehouse.folder / "a.parquet")
     error = warehouse.fails(warehouse.folder / "a.parquet", key="id")
     assert error.code == "SCHEMA_MISMATCH"
-    assert "a.parquet: 'v' has bytes in lists, and in public.t it is bytea[]" in error.detail
+    assert "a.parquet: 'v' is bytes in the file, and in public.t it is bytea[]: an array takes lists" in error.detail
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -93,6 +93,27 @@ def test_nan_inside_a_nested_parquet_value_is_a_dead_letter(warehouse: Any) -> N
     assert warehouse.rules() == [(2, ["type:l"]), (3, ["type:s"])]
 
 
+@pytest.mark.parametrize("type_", ["text", "varchar(9)", "char(3)"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_bytes_of_parquet_that_do_not_say_they_are_texts_are_not_spelt_out_in_one(
+    warehouse: Any, type_: str, exists: bool
+) -> None:
+    pq.write_table(pa.table({"id": [1], "v": [b"abc"]}), warehouse.folder / "old.parquet")
+    if exists:
+        warehouse.rows(f"CREATE TABLE t (id int PRIMARY KEY, v {type_})")
+    error = warehouse.fails(warehouse.folder / "old.parquet", key="id", columns={} if exists else {"v": type_})
+    assert error.code == "SCHEMA_MISMATCH"
+    assert f"old.parquet: 'v' is bytes in the file, and in public.t it is {type_}: write it as a text" in error.detail
+    assert warehouse.one("SELECT count(*) FROM pg_tables WHERE tablename = 't'") == exists
+    assert warehouse.letters() == []
+
+
+def test_bytes_of_parquet_stay_bytes_in_a_new_table(warehouse: Any) -> None:
+    pq.write_table(pa.table({"id": [1], "v": [b"abc"]}), warehouse.folder / "old.parquet")
+    warehouse.load(warehouse.folder / "old.parquet", key="id", columns={"v": {"required": True}})
+    assert warehouse.rows("SELECT * FROM t") == [(1, b"abc")]
+
+
 @pytest.mark.parametrize("text", ["NaN", "[1,]", '{"a": Infinity}', '{"a": 1e99999}', "{,}", "nul", '"\\ud800"'])
 def test_what_postgres_does_not_take_for_jsonb_is_set_aside(warehouse: Any, text: str) -> None:
     warehouse.load(warehouse.csv("j.csv", ["id", "v"], [[1, text], [2, '{"info": "NaN,]"}']]), columns={"v": "jsonb"})
