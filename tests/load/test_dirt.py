@@ -380,3 +380,13 @@ def test_keys_that_the_table_takes_for_one_are_named(warehouse: Any) -> None:
     path = warehouse.file("c.csv", "address,n\n10.0.0.1,4\n10.0.0.1/32,5\n")
     failed = warehouse.fails(path, key="address")
     assert (failed.code, "two records have a key (address) that" in failed.detail) == ("CONSTRAINT_VIOLATED", True)
+
+
+def test_a_record_that_is_nested_beyond_reading_does_not_stop_the_others(warehouse: Any) -> None:
+    deep = "[" * 3_000 + "]" * 3_000
+    path = warehouse.file("deep.jsonl", f'{{"id": 1, "v": {deep}}}\n{{"id": "x", "v": {deep}}}\n{{"id": 3, "v": 1}}\n')
+    words: dict[str, Any] = {"key": "id", "columns": {"id": "integer", "v": "text"}}
+    report = warehouse.load(path, **words)
+    assert (report.counts.inserted, report.counts.dead) == (2, 1)
+    assert warehouse.rules() == [(2, ["malformed"])]
+    assert warehouse.replay(**words, format={"type": "jsonl"}).still_bad == 1

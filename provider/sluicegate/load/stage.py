@@ -36,6 +36,7 @@ from sluicegate.load.results import Results
 from sluicegate.load.staged import FAILED, Staged
 from sluicegate.records.casts import Cast
 from sluicegate.records.dialect import Dialect
+from sluicegate.records.lines import KEPT
 from sluicegate.records.reader import Reader, Shape
 from sluicegate.records.scope import Values, condition
 from sluicegate.records.together import Together, in_groups
@@ -412,7 +413,10 @@ class Stage:
                 reader = readers[part]
                 first = reader.part.provenance(line)
                 broken = [self._judge.rules[number] for number in sorted({*failed} - {*self._staged.forgiven})]
-                record = raw if why is not None else record_of(raw)
+                try:
+                    record = raw if why is not None else record_of(raw)
+                except RecursionError:
+                    record, why, broken = raw[:KEPT], "it is nested too deeply to be shown", [self._judge.rules[0]]
                 yield DeadLetter(
                     first.source, first.version, first.line, record,
                     failures_of(broken, record, self._sensitive, self._staged.casts, why),
