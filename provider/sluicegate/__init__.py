@@ -110,7 +110,7 @@ def get_provider_info() -> dict[str, object]:
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "2GB",
-                        "default": "190MB",
+                        "default": "200MB",
                     },
                     "health_open": {
                         "description": "Whether ``/sluicegate/health`` answers without a token, with counts and\n"

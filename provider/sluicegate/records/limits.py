@@ -4,5 +4,5 @@ from __future__ import annotations
 
 __all__ = ["MEMORY_LIMIT"]
 
-MEMORY_LIMIT = "190MB"
+MEMORY_LIMIT = "200MB"
 """DuckDB's; `load_memory_limit` in Airflow's configuration says another one."""

@@ -14,6 +14,7 @@ from sluicegate.faults import fault
 __all__ = ["Look", "has_blank_lines", "look_through"]
 
 _BLOCK = 1 << 20
+_FEED = ord("\n")
 _GAP = re.compile(rb'" +"')
 
 
@@ -56,6 +57,8 @@ def look_through(path: Path, unpacked: Path, *, uri: str, json: bool = False) ->
 
 
 def _look(file: IO[bytes], path: Path, copy: IO[bytes] | None, json: bool) -> Look:
+    import numpy as np
+
     feeds = crlfs = returns = 0
     nul = quotes = gap = False
     ascii_ = True
@@ -63,7 +66,8 @@ def _look(file: IO[bytes], path: Path, copy: IO[bytes] | None, json: bool) -> Lo
     while block := file.read(_BLOCK):
         if copy is not None:
             copy.write(block)
-        feeds += block.count(b"\n")
+        # `bytes.count` takes ten times as long where there are many.
+        feeds += int(np.count_nonzero(np.frombuffer(block, np.uint8) == _FEED))
         returns += block.count(b"\r")
         if returns:
             crlfs += (last + block).count(b"\r\n")
