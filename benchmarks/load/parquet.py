@@ -3,8 +3,8 @@
     python benchmarks/load/parquet.py [--rows 1000000] [--rounds 3]
 
 Each is a process of its own. pyarrow reads a clean file, sorts it by its key and writes it with the same settings: it
-can neither check, set aside, merge nor be repeated. The ledger is in a Postgres that is started for the time. With the
-default of 150 MB the stage of a million records goes to disk; pyarrow has them all in memory.
+can neither check, set aside, merge nor be repeated. The ledger is in a Postgres that is started for the time. With
+150 MB the stage of a million records goes to disk; pyarrow has them all in memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from load.measure.data import TYPES, write
 from sluicegate.local.stack.scratch import scratch_postgres
 
 Figures = dict[str, list[dict[str, float]]]
-ROOM = "256MB"
+ROOM = "200MB"
 TARGETS = {f"no table yet, {ROOM}": 1.5}
 WRITTEN = "pyarrow writes the table"
 
