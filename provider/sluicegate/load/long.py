@@ -77,11 +77,5 @@ class LongRecords(Prepared):
             some = f"s.rowid >= {row} AND s.rowid < {min(row + self._step, rows.stop)}"
             yield from pa.RecordBatchReader.from_stream(open_stream(cursor, f"{query} AND {some} ORDER BY s.rowid"))
 
-    def _number(self) -> None:
-        if self._has_positions:
-            return
-        self._staged.duck.execute(
-            "CREATE TABLE prepared AS SELECT row_number() OVER () - 1 AS position, stage_row FROM "
-            f"(SELECT s.rowid AS stage_row FROM staged s WHERE {self._staged.kept()} ORDER BY s.rowid)"
-        )
-        self._has_positions = True
+    def _in_order(self) -> str:
+        return f"SELECT s.rowid AS stage_row FROM staged s WHERE {self._staged.kept()} ORDER BY s.rowid"

@@ -75,16 +75,18 @@ class Prepared:
 
     def _number(self) -> None:
         """Keep the records in their order, which asking for some of them would else cost each time."""
-        if self._has_positions:
-            return
+        if not self._has_positions:
+            self._staged.duck.execute(
+                f"CREATE TABLE prepared AS SELECT row_number() OVER () - 1 AS position, * FROM ({self._in_order()})"
+            )
+            self._has_positions = True
+
+    def _in_order(self) -> str:
+        """SQL of what is kept of each record, in their order: its row in the stage, and its values."""
         places = "".join(f", {self._staged.places[name]}" for name in self._columns)
         places += ", gone" if self._staged.has_tombstones else ""
-        self._staged.duck.execute(
-            "CREATE TABLE prepared AS SELECT row_number() OVER () - 1 AS position, * FROM "
-            f"(SELECT s.rowid AS stage_row{places} FROM staged s WHERE {self._staged.kept()} "
-            f"ORDER BY {self._staged.order()})"
-        )
-        self._has_positions = True
+        kept, order = self._staged.kept(), self._staged.order()
+        return f"SELECT s.rowid AS stage_row{places} FROM staged s WHERE {kept} ORDER BY {order}"
 
 
 def _as(type_: ColumnType, wanted: ColumnType, value: str) -> str:
